@@ -1,0 +1,2 @@
+//! campanile
+fn main() {}
