@@ -1,5 +1,5 @@
 // Calls: proposed by messages (XEP-0353), negotiated by Jingle (XEP-0166, XEP-0167), carried by WebRTC. One at a time.
-import { bare, kid, kids, StanzaError, x } from './xmpp.js';
+import { bare, kid, kids, Problem, StanzaError, x } from './xmpp.js';
 import * as sdp from './sdp.js';
 import { describePath, iceServers, openMedia } from './media.js';
 
@@ -147,7 +147,8 @@ export class Call {
   #do(step) {
     this.#work = this.#work.then(() => (this.state === 'ended' ? undefined : step())).catch(error => {
       console.error(error);
-      this.end('failed-application', `What %s sent cannot be used: ${error.message}.`);
+      if (error instanceof Problem) this.end('connectivity-error', error.message);
+      else this.end('failed-application', `What %s sent cannot be used: ${error.message}.`);
     });
   }
 
@@ -191,12 +192,16 @@ export class Call {
   async #open() {
     const { servers, relays } = await iceServers(this.#calls.connection);
     this.#relays = relays;
+    if (!relays && this.#calls.relayOnly) throw new Problem('relay', 'The server offers no relay, and this page was told to use nothing else.');
     if (!relays) this.notice = 'The server offers no relay: the call works only where the two sides reach each other directly.';
     const pc = new RTCPeerConnection({ iceServers: servers, iceTransportPolicy: this.#calls.relayOnly ? 'relay' : 'all' });
     this.#pc = pc;
     pc.ontrack = ({ track }) => { this.remote.addTrack(track); this.#set(this.state, this.text); };
-    pc.onicecandidate = ({ candidate }) => { if (candidate?.candidate) this.#session ? this.#send(candidate) : this.#unsent.push(candidate); };
-    pc.onicecandidateerror = ({ url, errorCode, errorText }) => { if (/^turns?:/.test(url)) this.#troubles.add(`${url}: ${errorText || `error ${errorCode}`}`); };
+    pc.onicecandidate = ({ candidate }) => {
+      if (candidate?.candidate) this.#session ? this.#send(candidate) : this.#unsent.push(candidate);
+      else if (candidate === null && !/a=candidate/.test(pc.localDescription.sdp)) this.end('connectivity-error', this.#noPath);
+    };
+    pc.onicecandidateerror = ({ url, errorCode, errorText }) => { if (/^turns?:/.test(url)) this.#troubles.add(`${url}: ${errorText.replace(/[.\s]+$/, '') || `error ${errorCode}`}`); };
     pc.onconnectionstatechange = () => {
       if (pc.connectionState === 'connected') {
         clearTimeout(this.#timer);

@@ -155,8 +155,16 @@ function section(name, element, role, bundled, isAnswer) {
       const [id, way] = cut(attr(e, 'id'), '/'), direction = way ?? toDirection(attr(e, 'senders'), role);
       return `a=extmap:${id}${direction === 'sendrecv' ? '' : `/${direction}`} ${attr(e, 'uri')}`;
     }),
-    ...kids(description, 'ssrc-group', SOURCES).map(g => `a=ssrc-group:${[attr(g, 'semantics'), ...kids(g, 'source').map(s => attr(s, 'ssrc'))].join(' ')}`),
-    ...kids(description, 'source', SOURCES).flatMap(s => kids(s, 'parameter').map(p => `a=ssrc:${attr(s, 'ssrc')} ${[attr(p, 'name'), attr(p, 'value')].filter(Boolean).join(':')}`)),
+    ...sourceLines(description),
     ...kids(carrier, 'candidate').map(c => `a=${candidateLine(c)}`),
   ];
+}
+
+function sourceLines(description) {
+  const lines = new Map(kids(description, 'source', SOURCES).map(s => [attr(s, 'ssrc'),
+    kids(s, 'parameter').map(p => [attr(p, 'name'), attr(p, 'value')].filter(Boolean).join(':'))]));
+  const groups = kids(description, 'ssrc-group', SOURCES).map(g => [attr(g, 'semantics'), ...kids(g, 'source').map(s => attr(s, 'ssrc'))]);
+  // Browsers want a cname for every member of a group; some clients describe the first one only.
+  for (const [, first, ...more] of groups) more.filter(ssrc => !lines.get(ssrc)?.length).forEach(ssrc => lines.set(ssrc, lines.get(first) ?? []));
+  return [...groups.map(g => `a=ssrc-group:${g.join(' ')}`), ...[...lines].flatMap(([ssrc, all]) => all.map(line => `a=ssrc:${ssrc} ${line}`))];
 }

@@ -11,7 +11,7 @@ const FLAGS = ['--headless=new', '--remote-debugging-pipe', '--no-sandbox', '--d
   '--allow-loopback-in-peer-connection', '--autoplay-policy=no-user-gesture-required', '--ignore-certificate-errors', '--window-size=1100,760',
   '--host-resolver-rules=MAP *.localhost 127.0.0.1'];
 
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 30_000;
 
 /** One JSON object per line: what the caller of a script reads. */
 export const say = (event, details = {}) => process.stdout.write(`${JSON.stringify({ event, ...details })}\n`);
@@ -47,7 +47,7 @@ export class Browser {
     }
     const { targetId } = await this.send('Target.createTarget', { url: 'about:blank', browserContextId });
     const { sessionId } = await this.send('Target.attachToTarget', { targetId, flatten: true });
-    const page = new Page(this, sessionId);
+    const page = new Page(this, sessionId, browserContextId);
     this.#pages.set(sessionId, page);
     for (const domain of ['Page', 'Runtime', 'Log']) await page.send(`${domain}.enable`);
     for (const source of [OBSERVE_CALLS, script].filter(Boolean)) await page.send('Page.addScriptToEvaluateOnNewDocument', { source });
@@ -98,7 +98,11 @@ export class Page {
   /** What the page wrote to its console and what it threw. */
   log = []; #browser; #session; #loaded = [];
 
-  constructor(browser, session) { this.#browser = browser; this.#session = session; }
+  constructor(browser, session, context) {
+    this.#browser = browser;
+    this.#session = session;
+    this.context = context;
+  }
 
   send(method, params) { return this.#browser.send(method, params, this.#session); }
 
