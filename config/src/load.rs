@@ -372,16 +372,19 @@ fn resolve(config: &mut Config, base: &Path) -> Result<(), String> {
 
 fn resolve_url(url: &str, data_dir: &Path, base: &Path) -> Result<String, String> {
     let Some(path) = url.strip_prefix("sqlite:") else { return Ok(url.to_owned()) };
-    let (path, options) = path.find('?').map_or((path, ""), |mark| path.split_at(mark));
     let path = path.strip_prefix("//").unwrap_or(path);
     if path.is_empty() || path == ":memory:" {
         return Err("a database in memory would lose every account at the end; name a file".to_owned());
     }
-    // the file name in the URL is percent-encoded, as SQLite's own URIs are
-    let encode = |folder: &Path| folder.to_string_lossy().replace('%', "%25").replace('?', "%3F").replace('#', "%23");
-    let path = path.replace("{data_dir}", &encode(data_dir));
-    let path = if path.starts_with('/') { path } else { format!("{}/{path}", encode(base).trim_end_matches('/')) };
-    Ok(format!("sqlite:{path}{options}"))
+    if path.contains('?') {
+        return Err("`sqlite:` takes a path without parameters".to_owned());
+    }
+    let path = path.replace("{data_dir}", &data_dir.to_string_lossy());
+    let path = base.join(path);
+    if path.to_string_lossy().contains('?') {
+        return Err(format!("{} holds a `?`, which the path of a database may not", path.display()));
+    }
+    Ok(format!("sqlite:{}", path.display()))
 }
 
 #[cfg(test)]
@@ -538,18 +541,21 @@ mod tests {
     }
 
     #[test]
-    fn database_paths_are_resolved_and_encoded() {
-        let data_dir = Path::new("/srv/50% ?/data");
+    fn database_paths_are_resolved() {
+        let data_dir = Path::new("/srv/50% data");
         for (url, expected) in [
-            ("sqlite:{data_dir}/campanile.db", "sqlite:/srv/50%25 %3F/data/campanile.db"),
-            ("sqlite:data/x.db?mode=rw", "sqlite:/base/data/x.db?mode=rw"),
+            ("sqlite:{data_dir}/campanile.db", "sqlite:/srv/50% data/campanile.db"),
+            ("sqlite:data/x.db", "sqlite:/base/data/x.db"),
             ("sqlite://x.db", "sqlite:/base/x.db"),
             ("sqlite:///abs/x.db", "sqlite:/abs/x.db"),
             ("postgres://u:p@h/d", "postgres://u:p@h/d"),
         ] {
             assert_eq!(resolve_url(url, data_dir, Path::new("/base")).as_deref(), Ok(expected), "{url}");
         }
-        assert!(resolve_url("sqlite::memory:", data_dir, Path::new("/base")).is_err());
+        for url in ["sqlite::memory:", "sqlite:x.db?mode=rw", "sqlite://"] {
+            assert!(resolve_url(url, data_dir, Path::new("/base")).is_err(), "{url}");
+        }
+        assert!(resolve_url("sqlite:x.db", data_dir, Path::new("/what?")).is_err());
     }
 
     #[test]
