@@ -58,7 +58,9 @@ pub fn parse(filter: &str) -> Result<EnvFilter, String> {
                          \"info,campanile_relay=debug\"";
     let directives: Vec<&str> = filter.split(',').map(str::trim).collect();
     let is_plain = |directive: &&&str| !directive.contains(['=', '[']);
-    if let Some(wrong) = directives.iter().filter(is_plain).find(|directive| directive.parse::<LevelFilter>().is_err()) {
+    if let Some(wrong) =
+        directives.iter().filter(is_plain).find(|directive| directive.is_empty() || directive.parse::<LevelFilter>().is_err())
+    {
         return Err(format!("`{wrong}` is not {RIGHT}"));
     }
     EnvFilter::builder().parse(directives.join(",")).map_err(|error| format!("`{filter}` is not {RIGHT}: {error}"))
