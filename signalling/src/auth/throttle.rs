@@ -1,8 +1,8 @@
 //! How failed log-ins slow further ones down. Pure: time is an argument.
 //!
 //! Three counters, each forgiven little by little:
-//! - **account and source**: the strictest. An attempt counts as failed from its start until it succeeds, so attempts made at once gain nothing,
-//!   and attempts wait in a row, each behind the one before.
+//! - **account and source**: the strictest. Attempts wait in a row, each behind the one before, and one that is under way counts already for
+//!   a part of a failure, so attempts made at once gain little; several devices of one owner that come back together pass.
 //! - **source** (an IPv4 address, an IPv6 /64): guesses of one source at many accounts. They wait in a row too, but nobody waits longer than
 //!   [`LONGEST`], since many people may share an address.
 //! - **account**: guesses from many sources at one account. A fixed, short wait for everybody, never a refusal: nobody can lock an owner out.
@@ -21,6 +21,10 @@ use std::time::{Duration, Instant};
 
 /// No attempt waits longer than this.
 pub const LONGEST: Duration = Duration::from_secs(10);
+/// What an attempt under way counts for at its account and source; with 5 free failures, 16 may be under way at once.
+const PENDING: f64 = 0.25;
+/// The same where the source is known to the account.
+const PENDING_KNOWN: f64 = 0.0625;
 /// How long a source stays known to an account.
 const KNOWN_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Places in each table.
@@ -74,11 +78,13 @@ impl Policy {
 pub struct Refused;
 
 /// An attempt that was let in; give it back with what became of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Ticket {
     pair: Fingerprint,
     account: Fingerprint,
     source: Fingerprint,
+    /// What the attempt has counted for so far.
+    pending: f64,
 }
 
 /// The counters of all accounts and sources.
@@ -119,17 +125,19 @@ impl Throttle {
     /// # Errors
     /// [`Refused`] when so many attempts of this account and source wait already that this one would wait longer than [`LONGEST`]; it does not count.
     pub fn admit(&mut self, account: &str, source: IpAddr, now: Instant) -> Result<(Ticket, Duration), Refused> {
-        let ticket = self.ticket(account, source);
+        let mut ticket = self.ticket(account, source);
+        let known = self.knows(ticket.pair, now);
+        ticket.pending = if known { PENDING_KNOWN } else { PENDING };
 
         let pair = self.pairs.entry(ticket.pair, now, || Counter::new(now));
-        let trusted_pair = PAIR.is_free(pair.failures(&PAIR, now));
+        let innocent = PAIR.is_free(pair.failures(&PAIR, now));
         let turn = pair.next.max(now);
         if turn > now + LONGEST {
             return Err(Refused);
         }
-        let failures = pair.add(1.0, &PAIR, now);
+        let failures = pair.add(ticket.pending, &PAIR, now);
         pair.next = turn + PAIR.wait(failures);
-        if trusted_pair && self.knows(ticket.pair, now) {
+        if known && innocent {
             return Ok((ticket, turn - now));
         }
 
@@ -150,6 +158,7 @@ impl Throttle {
 
     /// The attempt failed.
     pub fn failed(&mut self, ticket: Ticket, now: Instant) {
+        self.pairs.entry(ticket.pair, now, || Counter::new(now)).add(1.0 - ticket.pending, &PAIR, now);
         self.sources.entry(ticket.source, now, || Counter::new(now)).add(1.0, &SOURCE, now);
         self.accounts.entry(ticket.account, now, || Counter::new(now)).add(1.0, &ACCOUNT, now);
     }
@@ -157,7 +166,7 @@ impl Throttle {
     /// The attempt succeeded: this account's failures from this source are forgiven, and the source is known to it from now on.
     pub fn succeeded(&mut self, ticket: Ticket, now: Instant) {
         if let Some(pair) = self.pairs.remove(ticket.pair) {
-            let forgiven = (pair.failures(&PAIR, now) - 1.0).max(0.0); // this attempt itself had been counted here only
+            let forgiven = (pair.failures(&PAIR, now) - ticket.pending).max(0.0);
             for (table, key, policy) in [(&mut self.sources, ticket.source, &SOURCE), (&mut self.accounts, ticket.account, &ACCOUNT)] {
                 if let Some(counter) = table.get(key) {
                     counter.add(-forgiven, policy, now);
@@ -170,7 +179,7 @@ impl Throttle {
     /// The attempt came to nothing for a reason of ours: it was none.
     pub fn withdrawn(&mut self, ticket: Ticket, now: Instant) {
         if let Some(pair) = self.pairs.get(ticket.pair) {
-            pair.add(-1.0, &PAIR, now);
+            pair.add(-ticket.pending, &PAIR, now);
         }
     }
 
@@ -185,6 +194,7 @@ impl Throttle {
             pair: fingerprint((Some(account), Some(source))),
             account: fingerprint((Some(account), None)),
             source: fingerprint((None, Some(source))),
+            pending: 0.0,
         }
     }
 }
@@ -396,9 +406,37 @@ mod tests {
     #[test]
     fn attempts_made_at_once_wait_in_a_row_and_then_are_refused() {
         let mut bench = Bench::new();
-        let waits: Vec<_> = (0..10).map(|_| bench.admit("romeo", HOME).map(|(_, wait)| wait.as_secs())).collect();
-        assert_eq!(waits[..8], [Ok(0), Ok(0), Ok(0), Ok(0), Ok(0), Ok(1), Ok(3), Ok(7)]);
-        assert_eq!(waits[8..], [Err(Refused), Err(Refused)]);
+        let waits: Vec<_> = (0..26).map(|_| bench.admit("romeo", HOME).map(|(_, wait)| wait.as_secs())).collect();
+        assert!(waits[..17].iter().all(|wait| *wait == Ok(0)));
+        assert_eq!(waits[17..], [Ok(1), Ok(2), Ok(3), Ok(4), Ok(6), Ok(8), Ok(10), Err(Refused), Err(Refused)]);
+    }
+
+    #[test]
+    fn an_owners_devices_that_come_back_together_pass() {
+        let mut bench = Bench::new();
+        bench.succeed("romeo", HOME);
+        let tickets: Vec<_> = (0..64)
+            .map(|_| {
+                let (ticket, wait) = bench.admit("romeo", HOME).unwrap();
+                assert!(wait.is_zero());
+                ticket
+            })
+            .collect();
+        for ticket in tickets {
+            bench.throttle.succeeded(ticket, bench.now);
+        }
+        assert_eq!(bench.failures("romeo", HOME), (0.0, 0.0));
+    }
+
+    #[test]
+    fn guesses_made_at_once_count_when_they_have_failed() {
+        let mut bench = Bench::new();
+        let tickets: Vec<_> = (0..16).map(|_| bench.admit("romeo", HOME).unwrap().0).collect();
+        for ticket in tickets {
+            bench.throttle.failed(ticket, bench.now);
+        }
+        bench.fail("romeo", HOME);
+        assert_eq!(bench.fail("romeo", HOME), LONGEST);
     }
 
     #[test]

@@ -24,6 +24,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Connection as _, PgConnection};
 
 pub use accounts::{Account, Accounts, Credentials};
 pub use error::StoreError;
@@ -186,12 +187,11 @@ fn create_file(path: &Path) -> Result<(), StoreError> {
 
 async fn open_postgres(options: PgConnectOptions) -> Result<Database, StoreError> {
     let database = format!("on PostgreSQL at {}", options.get_host());
-    let pool = PgPoolOptions::new()
-        .max_connections(POSTGRES_CONNECTIONS_MAX)
-        .acquire_timeout(ACQUIRE_WAIT_MAX)
-        .connect_with(options)
-        .await
-        .map_err(|cause| StoreError::Open { database, cause: Arc::new(cause) })?;
+    let failed = |cause| StoreError::Open { database, cause: Arc::new(cause) };
+    // One connection beforehand: the pool would go on trying, and then say that it took too long instead of why.
+    let first = async { PgConnection::connect_with(&options).await?.close().await };
+    tokio::time::timeout(ACQUIRE_WAIT_MAX, first).await.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(failed)?;
+    let pool = PgPoolOptions::new().max_connections(POSTGRES_CONNECTIONS_MAX).acquire_timeout(ACQUIRE_WAIT_MAX).connect_lazy_with(options);
     schema::migrate_postgres(&pool).await?;
     Ok(Database::Postgres(pool))
 }

@@ -4,7 +4,6 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use bytes::Bytes;
-use sqlx::Connection as _;
 
 use super::*;
 use crate::auth::{Password, ScramHash, ScramKeys, ScramSet};
@@ -290,6 +289,52 @@ async fn data_outlives_the_process() {
     drop(store); // without an orderly stop
     let store = sqlite(&folder).await;
     assert_eq!(store.accounts().keys(&jid("romeo@example.org")).await.unwrap(), Some(keys(1)));
+    store.close().await;
+}
+
+/// The other process of [`what_was_answered_survives_a_killed_process`]: writes without end and tells each success.
+#[tokio::test]
+async fn child_that_writes_until_it_is_killed() {
+    let Ok(folder) = std::env::var("CAMPANILE_TEST_CHILD") else { return };
+    let store = Store::open(&format!("sqlite:{folder}/test.db"), Path::new(&folder)).await.unwrap();
+    let mut writers = tokio::task::JoinSet::new();
+    for writer in 0..8 {
+        let accounts = store.accounts();
+        writers.spawn(async move {
+            for number in 0..u32::MAX {
+                let name = format!("w{writer}n{number}@example.org");
+                accounts.create(&jid(&name), &keys(1)).await.unwrap();
+                println!("written {name}");
+            }
+        });
+    }
+    while writers.join_next().await.is_some() {}
+}
+
+#[tokio::test]
+async fn what_was_answered_survives_a_killed_process() {
+    use std::io::{BufRead as _, BufReader};
+    use std::process::{Command, Stdio};
+    let folder = TemporaryFolder::new();
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "store::tests::child_that_writes_until_it_is_killed", "--nocapture"])
+        .env("CAMPANILE_TEST_CHILD", folder.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let name = |line: String| Some(line.split_once("written ")?.1.to_owned()).filter(|name| name.ends_with("@example.org"));
+    let mut written: Vec<String> = lines.by_ref().filter_map(name).take(200).collect();
+    // Meanwhile this process uses the same file.
+    let store = sqlite(&folder).await;
+    store.accounts().create(&jid("parent@example.org"), &keys(2)).await.unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    written.extend(lines.filter_map(name)); // what it had told before it died
+    for name in &written {
+        assert_eq!(store.accounts().keys(&jid(name)).await.unwrap(), Some(keys(1)), "{name}");
+    }
+    assert!(written.len() >= 200);
     store.close().await;
 }
 
