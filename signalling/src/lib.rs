@@ -1,6 +1,7 @@
 //! Signalling: XMPP streams, stanzas, routing and the services on top of them.
 
 pub mod jid;
+pub mod jingle;
 pub mod ns;
 pub mod stanza;
 pub mod stream;
