@@ -2,6 +2,7 @@
 
 pub mod auth;
 pub mod jid;
+pub mod jingle;
 pub mod ns;
 pub mod stanza;
 pub mod store;
