@@ -1,1 +1,3 @@
-//! placeholder
+//! XMPP: streams, stanzas, routing, features and storage.
+
+pub mod net;
