@@ -1,3 +1,8 @@
-//! XMPP: streams, stanzas, routing, features and storage.
+//! Signalling: XMPP streams, stanzas, routing and the services on top of them.
 
+pub mod jid;
 pub mod net;
+pub mod ns;
+pub mod stanza;
+pub mod stream;
+pub mod xml;
