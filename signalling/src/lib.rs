@@ -3,6 +3,7 @@
 pub mod auth;
 pub mod jid;
 pub mod jingle;
+pub mod net;
 pub mod ns;
 pub mod stanza;
 pub mod store;
