@@ -57,6 +57,20 @@ pub struct Settings {
     pub data_dir: PathBuf,
 }
 
+impl Settings {
+    /// What the section says. `names` go into a self-made certificate: the domains, and whatever else clients connect to.
+    #[must_use]
+    pub fn new(tls: &campanile_config::Tls, names: Vec<String>, data_dir: &Path) -> Self {
+        let pair = |certificate: &PathBuf, key: &PathBuf| Pair { certificate: certificate.clone(), key: key.clone() };
+        Self {
+            default: tls.certificate.as_ref().zip(tls.key.as_ref()).map(|(certificate, key)| pair(certificate, key)),
+            hosts: tls.hosts.iter().map(|(host, files)| (host.clone(), pair(&files.certificate, &files.key))).collect(),
+            names,
+            data_dir: data_dir.to_owned(),
+        }
+    }
+}
+
 /// Why certificates could not be read or made.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
