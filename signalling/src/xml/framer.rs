@@ -484,7 +484,10 @@ mod tests {
             (b"<?xml version='2.0'?><s>", Some(Condition::NotWellFormed)),
             (b"<?xml encoding='UTF-8'?><s>", Some(Condition::NotWellFormed)),
             (b"<?xml version='1.0'?><?xml version='1.0'?><s>", Some(Condition::RestrictedXml)),
-            (b"<?xml-stylesheet href='a'?><s>", Some(Condition::NotWellFormed)),
+            (b"<?xml-stylesheet href='a'?><s>", Some(Condition::RestrictedXml)),
+            (b"<?xml?><s>", Some(Condition::RestrictedXml)),
+            (b"<?xml version='1.0' version='1.0'?><s>", Some(Condition::NotWellFormed)),
+            (b"<?xml version='1.0'encoding='UTF-8'?><s>", Some(Condition::NotWellFormed)),
             (b"<!DOCTYPE s><s>", Some(Condition::RestrictedXml)),
             (b"<!-- a --><s>", Some(Condition::RestrictedXml)),
             // RFC 6120 §11.6: U+FEFF is text, never a byte order mark.
