@@ -193,7 +193,8 @@ impl<'a> Builder<'a> {
             let attribute = attribute.map_err(|_| XmlError::NotWellFormed("the tokenizer refuses an attribute"))?;
             let (key, value) = (attribute.key.into_inner(), self.span(&attribute.value));
             let declared = match key.strip_prefix("xmlns") {
-                Some("") => Some(""),
+                // A part of the source, as the prefix is.
+                Some(empty @ "") => Some(empty),
                 Some(prefix) => prefix.strip_prefix(':'),
                 None => None,
             };
@@ -399,10 +400,17 @@ impl<'e> Node<'e> {
 
     /// Writes the element with all its namespaces declared, so that it means the same wherever the surrounding default namespace is `default`.
     pub fn write(&self, out: &mut XmlWriter, default: &str) {
-        out.open(self.name());
-        if self.ns() != default {
-            out.ns(self.ns());
-        }
+        let default = if self.ns() == ns::XML {
+            // That namespace is never the default one.
+            out.open(&format!("xml:{}", self.name()));
+            default
+        } else {
+            out.open(self.name());
+            if self.ns() != default {
+                out.ns(self.ns());
+            }
+            self.ns()
+        };
         let mut declared = 0;
         for (ns, name, value) in self.attrs() {
             match ns {
@@ -417,7 +425,7 @@ impl<'e> Node<'e> {
         }
         for node in self.content() {
             match node.data().kind {
-                Kind::Element(_) => node.write(out, self.ns()),
+                Kind::Element(_) => node.write(out, default),
                 Kind::Text | Kind::Cdata => {
                     out.text(&node.own_text());
                 }

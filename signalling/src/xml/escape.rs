@@ -148,6 +148,9 @@ fn push_unescaped(out: &mut String, raw: &str, line_feed: char) {
     out.push_str(rest);
 }
 
+/// Most digits of a character reference. XML allows any number of leading zeros; parsers of others do not, and nobody writes them.
+pub(crate) const REFERENCE_DIGITS_MAX: usize = 8;
+
 /// The character of a reference, between `&` and `;`: the five entities of §4.6 and character references to what §2.2 allows.
 pub(crate) fn resolve(name: &str) -> Option<char> {
     match name {
@@ -163,12 +166,11 @@ pub(crate) fn resolve(name: &str) -> Option<char> {
         Some(digits) => (digits, 16),
         None => (number, 10),
     };
-    if digits.is_empty() {
+    if digits.is_empty() || digits.len() > REFERENCE_DIGITS_MAX {
         return None;
     }
     let mut code = 0u32;
     for c in digits.chars() {
-        // Any number of leading zeros is well-formed; what exceeds the last code point is not.
         code = code.checked_mul(radix)?.checked_add(c.to_digit(radix)?)?;
     }
     char::from_u32(code).filter(|c| is_char(*c))
