@@ -1,2 +1,3 @@
 //! campanile
+mod probe;
 fn main() {}
