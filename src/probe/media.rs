@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -53,7 +53,7 @@ pub struct Progress {
 /// One end of a call.
 pub struct End {
     connection: Arc<dyn PeerConnection>,
-    runtime: Arc<TwoPasses>,
+    runtime: Arc<MorePasses>,
     track: Arc<TrackLocalStaticRTP>,
     ssrc: u32,
     origin: Instant,
@@ -83,7 +83,7 @@ impl End {
         let (candidate_sender, candidates) = mpsc::channel(CANDIDATES_MAX);
         let received = Arc::new(Mutex::new(Meter::default()));
         let handler = Handler { progress: progress_sender, candidates: candidate_sender, received: received.clone(), origin };
-        let runtime = Arc::new(TwoPasses { inner: TokioRuntime, passed: Arc::default(), closing: AtomicBool::new(false) });
+        let runtime = Arc::new(MorePasses { inner: TokioRuntime, made: Arc::default(), closing: AtomicBool::new(false) });
         let settings = SettingEngineBuilder::new()
             .with_sdp_media_level_fingerprints(true)
             .with_multicast_dns_mode(MulticastDnsMode::Disabled)
@@ -332,27 +332,35 @@ impl PeerConnectionEventHandler for Handler {
     }
 }
 
-/// tokio, but each time the stack's loop was woken it makes one pass more before it sleeps.
+/// tokio, but each time the stack's loop was woken it makes some passes more before it sleeps.
 ///
-/// The loop of `webrtc` 0.21 hands what ICE, DTLS and RTP want to send to its TURN client after it has asked that client what to send, so that
-/// everything relayed would lie there until the next packet or timer comes: up to 20 ms in a call, and that is what we would measure.
+/// One pass of the loop of `webrtc` 0.21 asks its TURN client what to send, then hands it what ICE, DTLS and RTP want to send, then handles what
+/// came in, which makes more of that. So everything relayed lies there until the next packet or timer: some 20 ms in a call, a second in the
+/// handshake, and that is what we would measure. In an idle loop a pass costs microseconds.
 #[derive(Debug)]
-struct TwoPasses {
+struct MorePasses {
     inner: TokioRuntime,
-    /// The loop's last sleep was the empty one.
-    passed: Arc<AtomicBool>,
+    /// Passes since the loop was last woken by something else.
+    made: Arc<AtomicU32>,
     /// From here on only the stack's own waits: its `close` sleeps too.
     closing: AtomicBool,
 }
 
-impl Runtime for TwoPasses {
+/// A packet read, the event that comes of it, the message made of that, given to the TURN client, sent.
+const MORE_PASSES: u32 = 4;
+
+impl Runtime for MorePasses {
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + 'static>> {
-        if self.closing.load(Ordering::Relaxed) || self.passed.swap(false, Ordering::Relaxed) {
+        if self.closing.load(Ordering::Relaxed) {
             return self.inner.sleep(duration);
         }
-        // Counts only when it is what ends the wait: a packet that comes first has its own second pass to get.
-        let passed = self.passed.clone();
-        Box::pin(async move { passed.store(true, Ordering::Relaxed) })
+        let made = self.made.swap(0, Ordering::Relaxed);
+        if made == MORE_PASSES {
+            return self.inner.sleep(duration);
+        }
+        // Counts only when it is what ends the wait: a packet that comes first has all its own passes to get.
+        let counter = self.made.clone();
+        Box::pin(async move { counter.store(made + 1, Ordering::Relaxed) })
     }
 
     fn spawn(&self, future: Pin<Box<dyn Future<Output = ()> + Send>>) -> Box<dyn JoinHandle> {
