@@ -12,12 +12,12 @@ use super::stun_lens::Method;
 use super::trust::Trust;
 use super::{Transport, TurnService};
 
-struct Coturn {
+pub struct Coturn {
     child: Child,
-    folder: std::path::PathBuf,
+    pub folder: std::path::PathBuf,
     port: u16,
     tls_port: u16,
-    trust: Arc<Trust>,
+    pub trust: Arc<Trust>,
 }
 
 impl Drop for Coturn {
@@ -30,12 +30,12 @@ impl Drop for Coturn {
     }
 }
 
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     let tcp = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     tcp.local_addr().expect("its address").port()
 }
 
-fn coturn() -> Option<Coturn> {
+pub fn coturn() -> Option<Coturn> {
     let (port, tls_port) = (free_port(), free_port());
     let folder = std::env::temp_dir().join(format!("campanile-coturn-{}-{port}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder");
@@ -74,7 +74,7 @@ fn coturn() -> Option<Coturn> {
 }
 
 impl Coturn {
-    fn service(&self, transport: Transport, password: &str) -> TurnService {
+    pub fn service(&self, transport: Transport, password: &str) -> TurnService {
         let port = if transport == Transport::Tls { self.tls_port } else { self.port };
         TurnService { transport, host: "127.0.0.1".into(), port, username: "probe".into(), password: password.into() }
     }

@@ -2,9 +2,18 @@
 
 #[cfg(test)]
 mod against_coturn;
+#[cfg(test)]
+mod against_prosody;
+pub mod client;
+pub mod jingle;
 pub mod measure;
 pub mod media;
+pub mod own_server;
 pub mod relay_bridge;
+pub mod report;
+pub mod scram;
+pub mod services;
+pub mod steps;
 pub mod stun_lens;
 pub mod trust;
 
