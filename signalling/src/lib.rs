@@ -1,1 +1,7 @@
-//! placeholder
+//! Signalling: XMPP streams, stanzas, routing and the services on top of them.
+
+pub mod jid;
+pub mod ns;
+pub mod stanza;
+pub mod stream;
+pub mod xml;

@@ -1,0 +1,548 @@
+//! Addresses: RFC 7622. `Jid` is any address, `BareJid` one without and `FullJid` one with a resourcepart.
+//!
+//! Localparts are enforced by PRECIS UsernameCaseMapped, resourceparts by OpaqueString (RFC 8265), domains by IDNA as UTS 46 processes it
+//! (mapping included), labels kept as U-labels. ASCII, the usual case, takes none of these paths. Addresses are stored enforced, so equality,
+//! order and hash are those of the text.
+
+use std::borrow::{Borrow, Cow};
+use std::cmp::Ordering;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::ops::Deref;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use precis_profiles::precis_core::profile::PrecisFastInvocation;
+use precis_profiles::{OpaqueString, UsernameCaseMapped};
+
+/// Longest localpart, domainpart or resourcepart in bytes: RFC 7622 §3.2, §3.3, §3.4.
+pub const PART_BYTES_MAX: usize = 1023;
+
+/// Why a text is no address: RFC 7622.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum JidError {
+    /// §3.3.1: `@` with nothing before it.
+    #[error("the localpart is empty")]
+    LocalEmpty,
+    /// §3.3: more than 1023 bytes.
+    #[error("the localpart is longer than 1023 bytes")]
+    LocalTooLong,
+    /// §3.3: a character that PRECIS IdentifierClass or §3.3.1 forbids.
+    #[error("the localpart contains a character that is not allowed")]
+    LocalInvalid,
+    /// §3.2: no domain.
+    #[error("the domainpart is empty")]
+    DomainEmpty,
+    /// §3.2: more than 1023 bytes.
+    #[error("the domainpart is longer than 1023 bytes")]
+    DomainTooLong,
+    /// §3.2: neither a host name nor an IP address.
+    #[error("the domainpart is neither a domain name nor an IP address")]
+    DomainInvalid,
+    /// §3.4: `/` with nothing behind it.
+    #[error("the resourcepart is empty")]
+    ResourceEmpty,
+    /// §3.4: more than 1023 bytes.
+    #[error("the resourcepart is longer than 1023 bytes")]
+    ResourceTooLong,
+    /// §3.4: a character that PRECIS FreeformClass forbids, or a leading space (§3.5, example 18).
+    #[error("the resourcepart contains a character that is not allowed")]
+    ResourceInvalid,
+    /// A bare address was wanted.
+    #[error("the address has a resourcepart")]
+    NotBare,
+    /// A full address was wanted.
+    #[error("the address has no resourcepart")]
+    NotFull,
+}
+
+/// An address, `[localpart@]domainpart[/resourcepart]`, enforced. A clone counts one reference.
+#[derive(Clone)]
+pub struct Jid {
+    text: Arc<str>,
+    /// First byte of the domainpart; 0 when there is no localpart.
+    domain_start: u16,
+    /// Where the bare address ends; the text's length when there is no resourcepart.
+    bare_end: u16,
+}
+
+impl Jid {
+    /// Reads and enforces an address: RFC 7622 §3.
+    ///
+    /// # Errors
+    /// The part that breaks a rule.
+    pub fn parse(text: &str) -> Result<Self, JidError> {
+        let (bare, resource) = match memchr::memchr(b'/', text.as_bytes()) {
+            Some(slash) => (&text[..slash], Some(&text[slash + 1..])),
+            None => (text, None),
+        };
+        let (local, domain) = match memchr::memchr(b'@', bare.as_bytes()) {
+            Some(at) => (Some(&bare[..at]), &bare[at + 1..]),
+            None => (None, bare),
+        };
+        let local = local.map(enforce_local).transpose()?;
+        let domain = enforce_domain(domain)?;
+        let resource = resource.map(enforce_resource).transpose()?;
+
+        if let (None | Some(Cow::Borrowed(_)), Cow::Borrowed(d), None | Some(Cow::Borrowed(_))) = (&local, &domain, &resource) {
+            // Nothing changed; only a trailing dot may be missing from the domain.
+            let local_len = local.as_ref().map_or(0, |local| local.len() + 1);
+            if local_len + d.len() == bare.len() {
+                return Ok(Self { text: Arc::from(text), domain_start: to_u16(local_len), bare_end: to_u16(bare.len()) });
+            }
+        }
+        Ok(Self::join(local.as_deref(), &domain, resource.as_deref()))
+    }
+
+    /// Puts enforced parts together.
+    fn join(local: Option<&str>, domain: &str, resource: Option<&str>) -> Self {
+        let size = local.map_or(0, |local| local.len() + 1) + domain.len() + resource.map_or(0, |resource| resource.len() + 1);
+        let mut text = String::with_capacity(size);
+        if let Some(local) = local {
+            text.push_str(local);
+            text.push('@');
+        }
+        let domain_start = to_u16(text.len());
+        text.push_str(domain);
+        let bare_end = to_u16(text.len());
+        if let Some(resource) = resource {
+            text.push('/');
+            text.push_str(resource);
+        }
+        Self { text: Arc::from(text), domain_start, bare_end }
+    }
+
+    /// The whole address.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The localpart.
+    #[must_use]
+    pub fn local(&self) -> Option<&str> {
+        (self.domain_start > 0).then(|| &self.text[..usize::from(self.domain_start) - 1])
+    }
+
+    /// The domainpart.
+    #[must_use]
+    pub fn domain(&self) -> &str {
+        &self.text[usize::from(self.domain_start)..usize::from(self.bare_end)]
+    }
+
+    /// The resourcepart.
+    #[must_use]
+    pub fn resource(&self) -> Option<&str> {
+        self.text.get(usize::from(self.bare_end) + 1..)
+    }
+
+    /// The address without its resourcepart, as text.
+    #[must_use]
+    pub fn bare_str(&self) -> &str {
+        &self.text[..usize::from(self.bare_end)]
+    }
+
+    /// Whether there is no resourcepart.
+    #[must_use]
+    pub fn is_bare(&self) -> bool {
+        usize::from(self.bare_end) == self.text.len()
+    }
+
+    /// Whether the address is a domain alone, without localpart and resourcepart.
+    #[must_use]
+    pub fn is_domain(&self) -> bool {
+        self.domain_start == 0 && self.is_bare()
+    }
+
+    /// The address without its resourcepart.
+    #[must_use]
+    pub fn to_bare(&self) -> BareJid {
+        if self.is_bare() {
+            return BareJid(self.clone());
+        }
+        BareJid(Self { text: Arc::from(self.bare_str()), domain_start: self.domain_start, bare_end: self.bare_end })
+    }
+
+    /// The domainpart alone as an address.
+    #[must_use]
+    pub fn to_domain(&self) -> BareJid {
+        if self.is_domain() {
+            return BareJid(self.clone());
+        }
+        let domain = self.domain();
+        BareJid(Self { text: Arc::from(domain), domain_start: 0, bare_end: to_u16(domain.len()) })
+    }
+
+    /// The same bare address with this resourcepart in place of its own.
+    ///
+    /// # Errors
+    /// `resource` breaks RFC 7622 §3.4.
+    pub fn with_resource(&self, resource: &str) -> Result<FullJid, JidError> {
+        let resource = enforce_resource(resource)?;
+        let bare = self.bare_str();
+        let mut text = String::with_capacity(bare.len() + 1 + resource.len());
+        text.push_str(bare);
+        text.push('/');
+        text.push_str(&resource);
+        Ok(FullJid(Self { text: Arc::from(text), domain_start: self.domain_start, bare_end: self.bare_end }))
+    }
+}
+
+/// Offsets fit: three parts of at most 1023 bytes and two separators.
+fn to_u16(offset: usize) -> u16 {
+    u16::try_from(offset).expect("an enforced address has at most 3071 bytes")
+}
+
+/// RFC 7622 §3.3.
+fn enforce_local(local: &str) -> Result<Cow<'_, str>, JidError> {
+    /// §3.3.1: what IdentifierClass allows and XMPP does not.
+    fn excluded(byte: u8) -> bool {
+        matches!(byte, b'"' | b'&' | b'\'' | b'/' | b':' | b'<' | b'>' | b'@')
+    }
+    if local.is_empty() {
+        return Err(JidError::LocalEmpty);
+    }
+    let (mut ascii, mut lower, mut allowed) = (true, true, true);
+    for byte in local.bytes() {
+        ascii &= byte < 0x80;
+        lower &= !byte.is_ascii_uppercase();
+        allowed &= byte > 0x20 && byte != 0x7f && !excluded(byte);
+    }
+    let enforced = if !ascii {
+        UsernameCaseMapped::enforce(local).map_err(|_| JidError::LocalInvalid)?
+    } else if !allowed {
+        return Err(JidError::LocalInvalid);
+    } else if lower {
+        Cow::Borrowed(local)
+    } else {
+        Cow::Owned(local.to_ascii_lowercase())
+    };
+    // Width mapping turns full-width forms into ASCII, so the excluded characters are looked for in the result.
+    if !ascii && enforced.bytes().any(excluded) {
+        return Err(JidError::LocalInvalid);
+    }
+    if enforced.len() > PART_BYTES_MAX {
+        return Err(JidError::LocalTooLong);
+    }
+    Ok(enforced)
+}
+
+/// RFC 7622 §3.4.
+fn enforce_resource(resource: &str) -> Result<Cow<'_, str>, JidError> {
+    if resource.is_empty() {
+        return Err(JidError::ResourceEmpty);
+    }
+    let (mut ascii, mut allowed) = (true, true);
+    for byte in resource.bytes() {
+        ascii &= byte < 0x80;
+        allowed &= (0x20..0x7f).contains(&byte);
+    }
+    let enforced = if !ascii {
+        OpaqueString::enforce(resource).map_err(|_| JidError::ResourceInvalid)?
+    } else if allowed {
+        Cow::Borrowed(resource)
+    } else {
+        return Err(JidError::ResourceInvalid);
+    };
+    if enforced.starts_with(' ') {
+        return Err(JidError::ResourceInvalid);
+    }
+    if enforced.len() > PART_BYTES_MAX {
+        return Err(JidError::ResourceTooLong);
+    }
+    Ok(enforced)
+}
+
+/// RFC 7622 §3.2: an IPv6 address in brackets, an IPv4 address, or a domain name of NR-LDH labels and U-labels; a final dot is cut off.
+fn enforce_domain(domain: &str) -> Result<Cow<'_, str>, JidError> {
+    let domain = domain.strip_suffix('.').unwrap_or(domain);
+    if domain.is_empty() {
+        return Err(JidError::DomainEmpty);
+    }
+    if domain.len() > PART_BYTES_MAX {
+        return Err(JidError::DomainTooLong);
+    }
+    if let Some(literal) = domain.strip_prefix('[') {
+        let address = literal.strip_suffix(']').and_then(|address| address.parse::<Ipv6Addr>().ok()).ok_or(JidError::DomainInvalid)?;
+        let text = format!("[{address}]");
+        return Ok(if text == domain { Cow::Borrowed(domain) } else { Cow::Owned(text) });
+    }
+    match ascii_domain(domain)? {
+        AsciiDomain::Plain => Ok(Cow::Borrowed(domain)),
+        AsciiDomain::Upper => Ok(Cow::Owned(domain.to_ascii_lowercase())),
+        AsciiDomain::Idna => international_domain(domain).map(Cow::Owned),
+    }
+}
+
+/// What the fast path found.
+enum AsciiDomain {
+    /// Lower-case NR-LDH labels or an IPv4 address.
+    Plain,
+    /// The same with upper-case letters.
+    Upper,
+    /// Not ASCII, or with an A-label: work for `idna`.
+    Idna,
+}
+
+/// One pass over an ASCII domain: labels of letters, digits and inner hyphens, 63 bytes at most (RFC 5890 §2.3.1).
+fn ascii_domain(domain: &str) -> Result<AsciiDomain, JidError> {
+    let bytes = domain.as_bytes();
+    if !bytes.is_ascii() {
+        return Ok(AsciiDomain::Idna);
+    }
+    let (mut upper, mut idna) = (false, false);
+    for label in bytes.split(|byte| *byte == b'.') {
+        let inner = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-';
+        if label.is_empty() || label.len() > 63 || !label.iter().all(inner) || label[0] == b'-' || label[label.len() - 1] == b'-' {
+            return Err(JidError::DomainInvalid);
+        }
+        upper |= label.iter().any(u8::is_ascii_uppercase);
+        idna |= label.len() >= 4 && label[..4].eq_ignore_ascii_case(b"xn--");
+    }
+    // A last label of digits only is an IPv4 address or nothing (RFC 3986 §3.2.2, RFC 1123 §2.1).
+    let last = bytes.rsplit(|byte| *byte == b'.').next().unwrap_or_default();
+    if last.iter().all(u8::is_ascii_digit) && bytes.contains(&b'.') && domain.parse::<Ipv4Addr>().is_err() {
+        return Err(JidError::DomainInvalid);
+    }
+    Ok(if idna {
+        AsciiDomain::Idna
+    } else if upper {
+        AsciiDomain::Upper
+    } else {
+        AsciiDomain::Plain
+    })
+}
+
+/// RFC 7622 §3.2.1: mapped, normalised, A-labels turned into U-labels; each label must have an A-label of at most 63 bytes.
+fn international_domain(domain: &str) -> Result<String, JidError> {
+    use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
+    let uts46 = Uts46::new();
+    let (unicode, valid) = uts46.to_unicode(domain.as_bytes(), AsciiDenyList::STD3, Hyphens::CheckFirstLast);
+    valid.map_err(|_| JidError::DomainInvalid)?;
+    let unicode = unicode.strip_suffix('.').unwrap_or(&unicode);
+    let ascii = uts46
+        .to_ascii(unicode.as_bytes(), AsciiDenyList::STD3, Hyphens::CheckFirstLast, DnsLength::Ignore)
+        .map_err(|_| JidError::DomainInvalid)?;
+    // Mapping may have made anything of the text, such as empty labels or an IPv4 address: the ASCII form must pass the plain rules.
+    ascii_domain(&ascii)?;
+    if unicode.len() > PART_BYTES_MAX {
+        return Err(JidError::DomainTooLong);
+    }
+    Ok(unicode.to_owned())
+}
+
+impl PartialEq for Jid {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Jid {}
+
+impl Hash for Jid {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
+    }
+}
+
+impl PartialOrd for Jid {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Jid {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.text.cmp(&other.text)
+    }
+}
+
+impl PartialEq<str> for Jid {
+    fn eq(&self, other: &str) -> bool {
+        &*self.text == other
+    }
+}
+
+impl PartialEq<&str> for Jid {
+    fn eq(&self, other: &&str) -> bool {
+        &*self.text == *other
+    }
+}
+
+impl fmt::Display for Jid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Debug for Jid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", &*self.text)
+    }
+}
+
+/// A map keyed by addresses can be asked with the text of one: its hash and order are those of the text.
+impl Borrow<str> for Jid {
+    fn borrow(&self) -> &str {
+        &self.text
+    }
+}
+
+impl FromStr for Jid {
+    type Err = JidError;
+
+    fn from_str(text: &str) -> Result<Self, JidError> {
+        Self::parse(text)
+    }
+}
+
+/// An address without a resourcepart: an account, a room, or a domain alone.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BareJid(Jid);
+
+impl BareJid {
+    /// Reads a bare address.
+    ///
+    /// # Errors
+    /// No address, or one with a resourcepart.
+    pub fn parse(text: &str) -> Result<Self, JidError> {
+        Jid::parse(text)?.try_into()
+    }
+
+    /// The address `local@domain`, both parts enforced.
+    ///
+    /// # Errors
+    /// The part that breaks a rule.
+    pub fn new(local: &str, domain: &str) -> Result<Self, JidError> {
+        Ok(Self(Jid::join(Some(&enforce_local(local)?), &enforce_domain(domain)?, None)))
+    }
+
+    /// The address of a domain alone.
+    ///
+    /// # Errors
+    /// `domain` breaks RFC 7622 §3.2.
+    pub fn from_domain(domain: &str) -> Result<Self, JidError> {
+        Ok(Self(Jid::join(None, &enforce_domain(domain)?, None)))
+    }
+}
+
+/// An address with a resourcepart: a connected resource or a room's occupant.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FullJid(Jid);
+
+impl FullJid {
+    /// Reads a full address.
+    ///
+    /// # Errors
+    /// No address, or one without a resourcepart.
+    pub fn parse(text: &str) -> Result<Self, JidError> {
+        Jid::parse(text)?.try_into()
+    }
+
+    /// The resourcepart, which a full address always has.
+    #[must_use]
+    pub fn resource_str(&self) -> &str {
+        self.0.resource().unwrap_or_default()
+    }
+}
+
+impl TryFrom<Jid> for BareJid {
+    type Error = JidError;
+
+    fn try_from(jid: Jid) -> Result<Self, JidError> {
+        if jid.is_bare() { Ok(Self(jid)) } else { Err(JidError::NotBare) }
+    }
+}
+
+impl TryFrom<Jid> for FullJid {
+    type Error = JidError;
+
+    fn try_from(jid: Jid) -> Result<Self, JidError> {
+        if jid.is_bare() { Err(JidError::NotFull) } else { Ok(Self(jid)) }
+    }
+}
+
+/// What `BareJid` and `FullJid` have in common.
+macro_rules! wrapper {
+    ($name:ident) => {
+        impl Deref for $name {
+            type Target = Jid;
+
+            fn deref(&self) -> &Jid {
+                &self.0
+            }
+        }
+
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                self.0.as_str()
+            }
+        }
+
+        impl AsRef<Jid> for $name {
+            fn as_ref(&self) -> &Jid {
+                &self.0
+            }
+        }
+
+        impl From<$name> for Jid {
+            fn from(jid: $name) -> Self {
+                jid.0
+            }
+        }
+
+        impl From<&$name> for Jid {
+            fn from(jid: &$name) -> Self {
+                jid.0.clone()
+            }
+        }
+
+        impl PartialEq<Jid> for $name {
+            fn eq(&self, other: &Jid) -> bool {
+                self.0 == *other
+            }
+        }
+
+        impl PartialEq<$name> for Jid {
+            fn eq(&self, other: &$name) -> bool {
+                *self == other.0
+            }
+        }
+
+        impl PartialEq<str> for $name {
+            fn eq(&self, other: &str) -> bool {
+                self.0 == *other
+            }
+        }
+
+        impl PartialEq<&str> for $name {
+            fn eq(&self, other: &&str) -> bool {
+                self.0 == **other
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(&self.0, f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&self.0, f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = JidError;
+
+            fn from_str(text: &str) -> Result<Self, JidError> {
+                Self::parse(text)
+            }
+        }
+    };
+}
+
+wrapper!(BareJid);
+wrapper!(FullJid);

@@ -1,0 +1,211 @@
+//! Every XML namespace the server reads or writes, each with the document that defines it.
+
+/// Declares the constants and `intern`, so that a new namespace is one line.
+macro_rules! namespaces {
+    ($($(#[$doc:meta])* $name:ident = $uri:literal;)*) => {
+        $($(#[$doc])* pub const $name: &str = $uri;)*
+
+        /// The constant equal to `uri`, if it is one of this module's: lets an owner of namespaces keep a `&'static str`.
+        #[must_use]
+        pub fn intern(uri: &str) -> Option<&'static str> {
+            match uri {
+                $($name => Some($name),)*
+                _ => None,
+            }
+        }
+
+        #[cfg(test)]
+        const ALL: &[&str] = &[$($name),*];
+    };
+}
+
+namespaces! {
+    /// Content namespace between client and server: RFC 6120 §4.8.3.
+    CLIENT = "jabber:client";
+    /// Content namespace between servers: RFC 6120 §4.8.3.
+    SERVER = "jabber:server";
+    /// Content namespace of components: XEP-0114 §3.
+    COMPONENT = "jabber:component:accept";
+    /// Stream header, features and errors: RFC 6120 §4.8.1.
+    STREAM = "http://etherx.jabber.org/streams";
+    /// Conditions of stream errors: RFC 6120 §4.9.2.
+    STREAM_ERROR = "urn:ietf:params:xml:ns:xmpp-streams";
+    /// Conditions of stanza errors: RFC 6120 §8.3.2.
+    STANZA_ERROR = "urn:ietf:params:xml:ns:xmpp-stanzas";
+    /// STARTTLS: RFC 6120 §5.
+    TLS = "urn:ietf:params:xml:ns:xmpp-tls";
+    /// SASL: RFC 6120 §6.
+    SASL = "urn:ietf:params:xml:ns:xmpp-sasl";
+    /// Resource binding: RFC 6120 §7.
+    BIND = "urn:ietf:params:xml:ns:xmpp-bind";
+    /// The legacy session request: RFC 3921 §3.
+    SESSION = "urn:ietf:params:xml:ns:xmpp-session";
+    /// WebSocket framing: RFC 7395 §3.3.
+    FRAMING = "urn:ietf:params:xml:ns:xmpp-framing";
+    /// The prefix `xml`: Namespaces in XML 1.0 §3.
+    XML = "http://www.w3.org/XML/1998/namespace";
+    /// The prefix `xmlns`: Namespaces in XML 1.0 §3.
+    XMLNS = "http://www.w3.org/2000/xmlns/";
+    /// Contact list: RFC 6121 §2.
+    ROSTER = "jabber:iq:roster";
+    /// Stream feature of roster versions: RFC 6121 §2.6.
+    ROSTER_VER = "urn:xmpp:features:rosterver";
+    /// Stream feature of subscription pre-approval: RFC 6121 §3.4.
+    PRE_APPROVAL = "urn:xmpp:features:pre-approval";
+    /// Server dialback: XEP-0220.
+    DIALBACK = "jabber:server:dialback";
+    /// Data forms: XEP-0004.
+    DATA_FORMS = "jabber:x:data";
+    /// Last activity: XEP-0012.
+    LAST_ACTIVITY = "jabber:iq:last";
+    /// Service discovery, information: XEP-0030 §3.
+    DISCO_INFO = "http://jabber.org/protocol/disco#info";
+    /// Service discovery, items: XEP-0030 §4.
+    DISCO_ITEMS = "http://jabber.org/protocol/disco#items";
+    /// Multi-user chat: XEP-0045.
+    MUC = "http://jabber.org/protocol/muc";
+    /// Multi-user chat, occupants' side: XEP-0045.
+    MUC_USER = "http://jabber.org/protocol/muc#user";
+    /// Multi-user chat, administration: XEP-0045.
+    MUC_ADMIN = "http://jabber.org/protocol/muc#admin";
+    /// Multi-user chat, ownership: XEP-0045.
+    MUC_OWNER = "http://jabber.org/protocol/muc#owner";
+    /// In-band bytestreams: XEP-0047.
+    IBB = "http://jabber.org/protocol/ibb";
+    /// Private XML storage: XEP-0049.
+    PRIVATE = "jabber:iq:private";
+    /// Ad-hoc commands: XEP-0050.
+    COMMANDS = "http://jabber.org/protocol/commands";
+    /// vcard-temp: XEP-0054.
+    VCARD = "vcard-temp";
+    /// vCard-based avatars: XEP-0153.
+    VCARD_UPDATE = "vcard-temp:x:update";
+    /// Result set management: XEP-0059.
+    RSM = "http://jabber.org/protocol/rsm";
+    /// Publish-subscribe: XEP-0060.
+    PUBSUB = "http://jabber.org/protocol/pubsub";
+    /// Publish-subscribe events: XEP-0060.
+    PUBSUB_EVENT = "http://jabber.org/protocol/pubsub#event";
+    /// Publish-subscribe, ownership: XEP-0060.
+    PUBSUB_OWNER = "http://jabber.org/protocol/pubsub#owner";
+    /// Application conditions of pubsub errors: XEP-0060.
+    PUBSUB_ERRORS = "http://jabber.org/protocol/pubsub#errors";
+    /// SOCKS5 bytestreams: XEP-0065.
+    BYTESTREAMS = "http://jabber.org/protocol/bytestreams";
+    /// In-band registration: XEP-0077.
+    REGISTER = "jabber:iq:register";
+    /// Stream feature of in-band registration: XEP-0077 §8.
+    REGISTER_FEATURE = "http://jabber.org/features/iq-register";
+    /// Chat states: XEP-0085.
+    CHAT_STATES = "http://jabber.org/protocol/chatstates";
+    /// Software version: XEP-0092.
+    VERSION = "jabber:iq:version";
+    /// Entity capabilities: XEP-0115.
+    CAPS = "http://jabber.org/protocol/caps";
+    /// Message receipts: XEP-0184.
+    RECEIPTS = "urn:xmpp:receipts";
+    /// Invisible command: XEP-0186.
+    INVISIBLE = "urn:xmpp:invisible:1";
+    /// Blocking command: XEP-0191.
+    BLOCKING = "urn:xmpp:blocking";
+    /// Application conditions of blocking: XEP-0191.
+    BLOCKING_ERRORS = "urn:xmpp:blocking:errors";
+    /// Stream management: XEP-0198.
+    SM = "urn:xmpp:sm:3";
+    /// Ping: XEP-0199.
+    PING = "urn:xmpp:ping";
+    /// Entity time: XEP-0202.
+    TIME = "urn:xmpp:time";
+    /// Delayed delivery: XEP-0203.
+    DELAY = "urn:xmpp:delay";
+    /// Jingle: XEP-0166.
+    JINGLE = "urn:xmpp:jingle:1";
+    /// Application conditions of Jingle errors: XEP-0166 §10.
+    JINGLE_ERRORS = "urn:xmpp:jingle:errors:1";
+    /// Jingle RTP sessions: XEP-0167.
+    JINGLE_RTP = "urn:xmpp:jingle:apps:rtp:1";
+    /// Audio in Jingle RTP sessions, a disco feature: XEP-0167 §10.1.
+    JINGLE_RTP_AUDIO = "urn:xmpp:jingle:apps:rtp:audio";
+    /// Video in Jingle RTP sessions, a disco feature: XEP-0167 §10.1.
+    JINGLE_RTP_VIDEO = "urn:xmpp:jingle:apps:rtp:video";
+    /// Informational messages of Jingle RTP sessions: XEP-0167 §8.
+    JINGLE_RTP_INFO = "urn:xmpp:jingle:apps:rtp:info:1";
+    /// Jingle ICE-UDP transport: XEP-0176.
+    JINGLE_ICE_UDP = "urn:xmpp:jingle:transports:ice-udp:1";
+    /// Jingle ICE transport: XEP-0371.
+    JINGLE_ICE = "urn:xmpp:jingle:transports:ice:0";
+    /// Jingle raw UDP transport: XEP-0177.
+    JINGLE_RAW_UDP = "urn:xmpp:jingle:transports:raw-udp:1";
+    /// External services, current: XEP-0215.
+    EXTDISCO = "urn:xmpp:extdisco:2";
+    /// External services, before version 0.5: XEP-0215.
+    EXTDISCO_1 = "urn:xmpp:extdisco:1";
+    /// Jingle file transfer: XEP-0234.
+    JINGLE_FILE_TRANSFER = "urn:xmpp:jingle:apps:file-transfer:5";
+    /// Jingle SOCKS5 transport: XEP-0260.
+    JINGLE_S5B = "urn:xmpp:jingle:transports:s5b:1";
+    /// Jingle in-band transport: XEP-0261.
+    JINGLE_IBB = "urn:xmpp:jingle:transports:ibb:1";
+    /// Jingle relay nodes: XEP-0278.
+    JINGLE_RELAY_NODES = "http://jabber.org/protocol/jinglenodes";
+    /// Message carbons: XEP-0280.
+    CARBONS = "urn:xmpp:carbons:2";
+    /// RTP feedback: XEP-0293.
+    JINGLE_RTCP_FB = "urn:xmpp:jingle:apps:rtp:rtcp-fb:0";
+    /// RTP header extensions: XEP-0294.
+    JINGLE_RTP_HDREXT = "urn:xmpp:jingle:apps:rtp:rtp-hdrext:0";
+    /// Stanza forwarding: XEP-0297.
+    FORWARD = "urn:xmpp:forward:0";
+    /// Cryptographic hashes: XEP-0300.
+    HASHES = "urn:xmpp:hashes:2";
+    /// Last message correction: XEP-0308.
+    CORRECTION = "urn:xmpp:message-correct:0";
+    /// Message archive: XEP-0313.
+    MAM = "urn:xmpp:mam:2";
+    /// DTLS fingerprints: XEP-0320.
+    JINGLE_DTLS = "urn:xmpp:jingle:apps:dtls:0";
+    /// Message processing hints: XEP-0334.
+    HINTS = "urn:xmpp:hints";
+    /// Grouping of contents: XEP-0338.
+    JINGLE_GROUPING = "urn:xmpp:jingle:apps:grouping:0";
+    /// Source-specific media attributes: XEP-0339.
+    JINGLE_SSMA = "urn:xmpp:jingle:apps:rtp:ssma:0";
+    /// Client state indication: XEP-0352.
+    CSI = "urn:xmpp:csi:0";
+    /// Jingle message initiation: XEP-0353.
+    JINGLE_MESSAGE = "urn:xmpp:jingle-message:0";
+    /// Push notifications: XEP-0357.
+    PUSH = "urn:xmpp:push:0";
+    /// Unique and stable stanza ids: XEP-0359.
+    STANZA_ID = "urn:xmpp:sid:0";
+    /// HTTP file upload: XEP-0363.
+    UPLOAD = "urn:xmpp:http:upload:0";
+    /// SASL channel-binding types: XEP-0440.
+    SASL_CB = "urn:xmpp:sasl-cb:0";
+    /// Extensible SASL profile: XEP-0388.
+    SASL2 = "urn:xmpp:sasl:2";
+    /// Bind 2: XEP-0386.
+    BIND2 = "urn:xmpp:bind:0";
+    /// FAST authentication tokens: XEP-0484.
+    FAST = "urn:xmpp:fast:0";
+    /// Chat markers: XEP-0333.
+    CHAT_MARKERS = "urn:xmpp:chat-markers:0";
+    /// Stream limits advertisement: XEP-0478.
+    STREAM_LIMITS = "urn:xmpp:stream-limits:0";
+    /// Extensible addresses: XEP-0033.
+    ADDRESS = "http://jabber.org/protocol/address";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_namespace_interns_to_itself_and_stands_once() {
+        for (i, uri) in ALL.iter().enumerate() {
+            assert_eq!(intern(uri), Some(*uri));
+            assert!(!ALL[..i].contains(uri), "{uri} is listed twice");
+        }
+        assert_eq!(intern("urn:example:unknown"), None);
+    }
+}

@@ -1,0 +1,226 @@
+//! The direct children of a stanza, found by an index and read in place: STYLE's "typed head, raw body".
+
+use std::borrow::Cow;
+use std::ops::Range;
+use std::sync::{Arc, LazyLock};
+
+use bytes::Bytes;
+
+use super::Stanza;
+use crate::ns;
+use crate::xml::escape::{unescape_attr, unescape_text};
+use crate::xml::validate::{Origin, Sink, StartTag, span};
+use crate::xml::{Bindings, Element, XmlError};
+
+/// Most children of one stanza.
+pub const CHILDREN_MAX: usize = 1000;
+
+/// What surrounds the children of a stanza whose head declares no prefixes.
+pub(crate) static CONTENT: LazyLock<Bindings> = LazyLock::new(|| Bindings::new(ns::CLIENT, []));
+
+/// Where a child stands in the body, and its expanded name.
+#[derive(Debug, Clone)]
+pub(crate) struct ChildIndex {
+    ns: ChildNs,
+    /// The local name.
+    name: Range<u32>,
+    /// From `<` to behind the last `>`.
+    range: Range<u32>,
+    /// From behind the start tag to before the end tag.
+    content: Range<u32>,
+}
+
+#[derive(Debug, Clone)]
+enum ChildNs {
+    /// The stanza's own, called `jabber:client` here whatever the stream calls it.
+    Content,
+    /// As written in the child's start tag.
+    Body(Range<u32>),
+    /// From a declaration outside the child, or written with references.
+    Other(Arc<str>),
+}
+
+impl ChildIndex {
+    /// Where the child stands in the body.
+    pub(crate) fn range(&self) -> Range<usize> {
+        span(&self.range)
+    }
+
+    /// The same in a body in which `bytes` stand before it.
+    pub(crate) fn moved(mut self, bytes: usize) -> Self {
+        let by = bytes as u32;
+        let moved = |range: &Range<u32>| range.start + by..range.end + by;
+        if let ChildNs::Body(range) = &mut self.ns {
+            *range = moved(range);
+        }
+        Self { name: moved(&self.name), range: moved(&self.range), content: moved(&self.content), ns: self.ns }
+    }
+}
+
+/// Collects the index during the validating pass. `base` is the text's first byte, `body` the offset of the body in it.
+pub(crate) struct Indexer<'a> {
+    text: &'a [u8],
+    /// Where the body begins in the text.
+    pub(crate) body: usize,
+    /// The namespace that counts as the content namespace.
+    pub(crate) content_ns: &'static str,
+    pub(crate) children: smallvec::SmallVec<[ChildIndex; 4]>,
+}
+
+impl<'a> Indexer<'a> {
+    pub(crate) fn new(text: &'a [u8], content_ns: &'static str) -> Self {
+        Self { text, body: 0, content_ns, children: smallvec::SmallVec::new() }
+    }
+
+    /// Where a part of the text stands in the body.
+    fn span(&self, part: &str) -> Range<u32> {
+        let start = part.as_ptr() as usize - self.text.as_ptr() as usize - self.body;
+        start as u32..(start + part.len()) as u32
+    }
+
+    pub(crate) fn child_start(&mut self, tag: &StartTag<'_, 'a>) -> Result<(), XmlError> {
+        if self.children.len() == CHILDREN_MAX {
+            return Err(XmlError::TooMany(CHILDREN_MAX, "children of a stanza"));
+        }
+        let (uri, origin) = tag.ns();
+        let own = || tag.attributes.iter().find(|attribute| attribute.name == "xmlns" && attribute.value == uri);
+        let ns = match origin {
+            _ if uri == self.content_ns => ChildNs::Content,
+            Origin::Inside if tag.local_start == 0 => match own() {
+                Some(attribute) => ChildNs::Body(self.span(attribute.value)),
+                None => ChildNs::Other(Arc::from(uri)),
+            },
+            _ => ChildNs::Other(Arc::from(uri)),
+        };
+        let (start, end) = ((tag.start - self.body) as u32, (tag.end - self.body) as u32);
+        self.children.push(ChildIndex { ns, name: self.span(tag.local()), range: start..end, content: end..end });
+        Ok(())
+    }
+
+    pub(crate) fn child_end(&mut self, end_tag_start: usize, position: usize) {
+        let body = self.body;
+        if let Some(child) = self.children.last_mut() {
+            child.range.end = (position - body) as u32;
+            child.content.end = (end_tag_start - body) as u32;
+        }
+    }
+}
+
+/// The sink for content that stands alone, without the stanza's head.
+impl<'a> Sink<'a> for Indexer<'a> {
+    fn start(&mut self, depth: usize, tag: &StartTag<'_, 'a>) -> Result<(), XmlError> {
+        if depth == 1 { self.child_start(tag) } else { Ok(()) }
+    }
+
+    fn end(&mut self, depth: usize, end_tag_start: usize, position: usize) {
+        if depth == 1 {
+            self.child_end(end_tag_start, position);
+        }
+    }
+}
+
+/// A direct child of a stanza.
+#[derive(Clone, Copy)]
+pub struct Child<'s> {
+    pub(crate) stanza: &'s Stanza,
+    pub(crate) index: &'s ChildIndex,
+}
+
+impl<'s> Child<'s> {
+    fn str(&self, range: &Range<u32>) -> &'s str {
+        // The body is validated, and ranges come from a `&str` of it.
+        str::from_utf8(&self.stanza.body[span(range)]).unwrap_or_default()
+    }
+
+    /// The namespace; that of the stanza itself is `jabber:client`, whatever kind of stream it came from.
+    #[must_use]
+    pub fn ns(&self) -> &'s str {
+        match &self.index.ns {
+            ChildNs::Content => ns::CLIENT,
+            ChildNs::Body(range) => self.str(range),
+            ChildNs::Other(uri) => uri,
+        }
+    }
+
+    /// The local name.
+    #[must_use]
+    pub fn name(&self) -> &'s str {
+        self.str(&self.index.name)
+    }
+
+    /// Whether it has this namespace and name.
+    #[must_use]
+    pub fn is(&self, ns: &str, name: &str) -> bool {
+        let body = &self.stanza.body;
+        body[span(&self.index.name)] == *name.as_bytes()
+            && match &self.index.ns {
+                ChildNs::Content => ns == ns::CLIENT,
+                ChildNs::Body(range) => body[span(range)] == *ns.as_bytes(),
+                ChildNs::Other(uri) => **uri == *ns,
+            }
+    }
+
+    /// The child as received. Prefixes and a default namespace declared outside are not part of it; see [`to_standalone`](Self::to_standalone).
+    #[must_use]
+    pub fn bytes(&self) -> Bytes {
+        self.stanza.body.slice(span(&self.index.range))
+    }
+
+    /// The child with all its namespaces declared: good to be stored, or put into another stanza.
+    ///
+    /// # Errors
+    /// Never in practice: the child has been validated.
+    pub fn to_standalone(&self) -> Result<Bytes, XmlError> {
+        Ok(self.element()?.root().to_bytes())
+    }
+
+    /// The value of an attribute without prefix (or with the prefix as written, as in `xml:lang`), read from the start tag in place.
+    #[must_use]
+    pub fn attr(&self, name: &str) -> Option<Cow<'s, str>> {
+        let tag = self.str(&(self.index.range.start..self.index.content.start));
+        find_attribute(tag, name).map(unescape_attr)
+    }
+
+    /// The child's own text, that of elements in it left out.
+    #[must_use]
+    pub fn text(&self) -> Cow<'s, str> {
+        let content = self.str(&self.index.content);
+        if !content.contains('<') {
+            return unescape_text(content);
+        }
+        self.element().map(|element| Cow::Owned(element.root().text().into_owned())).unwrap_or_default()
+    }
+
+    /// The child as a tree.
+    ///
+    /// # Errors
+    /// Never in practice: the child has been validated.
+    pub fn element(&self) -> Result<Element, XmlError> {
+        let bindings = self.stanza.head.rest.as_ref().map_or(&*CONTENT, |rest| &rest.bindings);
+        Element::build(self.bytes(), bindings)
+    }
+}
+
+impl std::fmt::Debug for Child<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.str(&self.index.range))
+    }
+}
+
+/// The raw value of an attribute in a validated start tag.
+fn find_attribute<'t>(tag: &'t str, name: &str) -> Option<&'t str> {
+    let space = |c: char| matches!(c, ' ' | '\t' | '\r' | '\n');
+    // Behind the element's name; each turn is at the white space before an attribute or before the end.
+    let mut rest = &tag[tag.find(|c: char| space(c) || matches!(c, '/' | '>'))?..];
+    loop {
+        rest = rest.trim_start_matches(space);
+        let (key, behind) = rest.split_once('=')?;
+        let behind = behind.trim_start_matches(space);
+        let quote = behind.chars().next()?;
+        let (value, behind) = behind.get(1..)?.split_once(quote)?;
+        if key.trim_end_matches(space) == name {
+            return Some(value);
+        }
+        rest = behind;
+    }
+}

@@ -1,0 +1,288 @@
+//! The start tag of a stanza, typed: RFC 6120 §8.1 and §8.2, RFC 6121 §4.7.1 and §5.2.2.
+
+use std::fmt;
+
+use bytes::{BufMut, Bytes};
+
+use crate::jid::Jid;
+use crate::xml::{Bindings, escape};
+
+/// Declares an enum of values of `type` with its names; `$default` is what an absent attribute means, if it may be absent.
+macro_rules! types {
+    ($(#[$doc:meta])* $enum:ident $(default $default:ident)? { $($(#[$variant_doc:meta])* $variant:ident $name:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum $enum {
+            $($(#[$variant_doc])* $variant,)*
+        }
+
+        impl $enum {
+            /// The value of the attribute.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)*
+                }
+            }
+
+            /// The type of this name.
+            #[must_use]
+            pub fn parse(name: &str) -> Option<Self> {
+                match name {
+                    $($name => Some(Self::$variant),)*
+                    _ => None,
+                }
+            }
+
+            /// The value to write: none for the type that an absent attribute means.
+            fn written(self) -> Option<&'static str> {
+                match self {
+                    $(Self::$default => None,)?
+                    _ => Some(self.name()),
+                }
+            }
+        }
+    };
+}
+
+types! {
+    /// RFC 6121 §5.2.2.
+    MessageType default Normal {
+        /// Outside of a conversation; also what an absent or unknown type means.
+        Normal "normal",
+        /// Part of a one-to-one conversation.
+        Chat "chat",
+        /// From or to a room.
+        Groupchat "groupchat",
+        /// An alert to which no answer is expected.
+        Headline "headline",
+        /// An error about a message sent before.
+        Error "error",
+    }
+}
+
+types! {
+    /// RFC 6121 §4.7.1. `Available` has no attribute.
+    PresenceType default Available {
+        /// Available: no `type` attribute. (The name is never parsed from one, see `Kind::parse`.)
+        Available "available",
+        /// No longer available.
+        Unavailable "unavailable",
+        /// Asks to see the recipient's presence.
+        Subscribe "subscribe",
+        /// Allows the recipient to see the sender's presence.
+        Subscribed "subscribed",
+        /// No longer wants to see the recipient's presence.
+        Unsubscribe "unsubscribe",
+        /// Refuses or ends the recipient's subscription.
+        Unsubscribed "unsubscribed",
+        /// A server asks for current presence.
+        Probe "probe",
+        /// An error about presence sent before.
+        Error "error",
+    }
+}
+
+types! {
+    /// RFC 6120 §8.2.3.
+    IqType {
+        /// A request for information.
+        Get "get",
+        /// A request that changes something.
+        Set "set",
+        /// The answer to a request.
+        Result "result",
+        /// The refusal of a request.
+        Error "error",
+    }
+}
+
+/// The kind of a stanza with its type: RFC 6120 §8.2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// `<message/>`.
+    Message(MessageType),
+    /// `<presence/>`.
+    Presence(PresenceType),
+    /// `<iq/>`.
+    Iq(IqType),
+}
+
+impl Kind {
+    /// The element's name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Message(_) => "message",
+            Self::Presence(_) => "presence",
+            Self::Iq(_) => "iq",
+        }
+    }
+
+    /// Whether the type is `error`: such a stanza never gets an error back (RFC 6120 §8.3.1, rule 8).
+    #[must_use]
+    pub fn is_error(self) -> bool {
+        matches!(self, Self::Message(MessageType::Error) | Self::Presence(PresenceType::Error) | Self::Iq(IqType::Error))
+    }
+
+    /// Whether it is an `<iq/>` that must be answered.
+    #[must_use]
+    pub fn is_request(self) -> bool {
+        matches!(self, Self::Iq(IqType::Get | IqType::Set))
+    }
+
+    /// The same kind with the type `error`.
+    #[must_use]
+    pub fn to_error(self) -> Self {
+        match self {
+            Self::Message(_) => Self::Message(MessageType::Error),
+            Self::Presence(_) => Self::Presence(PresenceType::Error),
+            Self::Iq(_) => Self::Iq(IqType::Error),
+        }
+    }
+
+    /// The value of `type` to write.
+    fn type_written(self) -> Option<&'static str> {
+        match self {
+            Self::Message(type_) => type_.written(),
+            Self::Presence(type_) => type_.written(),
+            Self::Iq(type_) => type_.written(),
+        }
+    }
+}
+
+/// A short text of a stanza's head, usually a part of the bytes received.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Text(Bytes);
+
+impl Text {
+    pub(crate) fn as_str(&self) -> &str {
+        // Made from a `&str`, always.
+        str::from_utf8(&self.0).unwrap_or_default()
+    }
+
+    /// `part` must be UTF-8.
+    pub(crate) fn shared(part: Bytes) -> Self {
+        debug_assert!(str::from_utf8(&part).is_ok(), "a part of a validated text");
+        Self(part)
+    }
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        Self(Bytes::copy_from_slice(text.as_bytes()))
+    }
+}
+
+impl From<String> for Text {
+    fn from(text: String) -> Self {
+        Self(Bytes::from(text))
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+/// What a head has beyond the common attributes; most have none of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Rest {
+    /// Other attributes and declarations of prefixes, as they are written, with a space before each.
+    pub(crate) attributes: Box<str>,
+    /// The namespaces in force for the children.
+    pub(crate) bindings: Bindings,
+}
+
+/// The head of a stanza.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    pub(crate) kind: Kind,
+    pub(crate) from: Option<Jid>,
+    pub(crate) to: Option<Jid>,
+    pub(crate) id: Option<Text>,
+    pub(crate) lang: Option<Text>,
+    pub(crate) rest: Option<Box<Rest>>,
+}
+
+impl Head {
+    /// A head with nothing but its kind.
+    #[must_use]
+    pub fn new(kind: Kind) -> Self {
+        Self { kind, from: None, to: None, id: None, lang: None, rest: None }
+    }
+
+    /// The kind and type.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The sender, where one is given: RFC 6120 §8.1.2.
+    #[must_use]
+    pub fn from(&self) -> Option<&Jid> {
+        self.from.as_ref()
+    }
+
+    /// The addressee, where one is given: RFC 6120 §8.1.1.
+    #[must_use]
+    pub fn to(&self) -> Option<&Jid> {
+        self.to.as_ref()
+    }
+
+    /// RFC 6120 §8.1.3.
+    #[must_use]
+    pub fn id(&self) -> Option<&str> {
+        self.id.as_ref().map(Text::as_str)
+    }
+
+    /// `xml:lang`: RFC 6120 §8.1.5.
+    #[must_use]
+    pub fn lang(&self) -> Option<&str> {
+        self.lang.as_ref().map(Text::as_str)
+    }
+
+    /// About how many bytes [`write`](Self::write) yields.
+    pub(crate) fn size_bytes(&self) -> usize {
+        let jid = |jid: &Option<Jid>| jid.as_ref().map_or(0, |jid| jid.as_str().len() + 8);
+        let text = |text: &Option<Text>| text.as_ref().map_or(0, |text| text.0.len() + 12);
+        32 + jid(&self.from)
+            + jid(&self.to)
+            + text(&self.id)
+            + text(&self.lang)
+            + self.rest.as_ref().map_or(0, |rest| rest.attributes.len())
+    }
+
+    /// Writes the start tag without its end, `<message from='…'`.
+    pub(crate) fn write(&self, out: &mut impl BufMut, ns: Option<&str>) {
+        out.put_u8(b'<');
+        out.put_slice(self.kind.name().as_bytes());
+        let mut attr = |name: &str, value: &str| {
+            out.put_slice(name.as_bytes());
+            escape::write_attr(out, value);
+            out.put_u8(b'\'');
+        };
+        if let Some(ns) = ns {
+            attr(" xmlns='", ns);
+        }
+        if let Some(from) = &self.from {
+            attr(" from='", from.as_str());
+        }
+        if let Some(to) = &self.to {
+            attr(" to='", to.as_str());
+        }
+        if let Some(id) = self.id() {
+            attr(" id='", id);
+        }
+        if let Some(type_) = self.kind.type_written() {
+            attr(" type='", type_);
+        }
+        if let Some(lang) = self.lang() {
+            attr(" xml:lang='", lang);
+        }
+        if let Some(rest) = &self.rest {
+            out.put_slice(rest.attributes.as_bytes());
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! Stanzas: a typed head that is ours to rewrite, and the body as received, shared by all recipients: RFC 6120 §8.
+//!
+//! The body is everything between the start and the end tag. An index finds each direct child by namespace and name, so that routing and most
+//! rules need no tree; [`Child::element`] reads one child where a handler wants more.
+
+mod child;
+pub mod error;
+mod head;
+mod parse;
+mod reply;
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+pub use child::{CHILDREN_MAX, Child};
+pub use error::{Condition, ErrorType, StanzaError};
+pub use head::{Head, IqType, Kind, MessageType, PresenceType};
+pub use parse::ParseError;
+pub use reply::ORIGINAL_BYTES_MAX;
+
+use child::{CONTENT, ChildIndex, Indexer};
+use head::Text;
+
+use crate::jid::Jid;
+use crate::ns;
+use crate::xml::validate::walk_content;
+use crate::xml::{Bindings, XmlError};
+
+/// Longest `id` of a stanza in bytes: identifiers are kept in tables (requests under way, calls, archives), so they have a bound, the one of a
+/// part of an address. A longer one is refused with `<policy-violation/>`.
+pub const ID_BYTES_MAX: usize = 1023;
+
+/// How a stanza is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    /// Into a stream whose header declares the content namespace as default.
+    Stream,
+    /// With `xmlns='jabber:client'`: a WebSocket frame (RFC 7395 §3.3.3), the content of `<forwarded/>` (XEP-0297), a stored stanza.
+    Alone,
+}
+
+/// A message, presence or iq. A clone shares body and index.
+#[derive(Clone)]
+pub struct Stanza {
+    head: Head,
+    body: Bytes,
+    children: Arc<[ChildIndex]>,
+}
+
+impl Stanza {
+    /// Whether a framed element has the name of a stanza, so that [`parse`](Self::parse) is the one to read it; a look at the first bytes.
+    #[must_use]
+    pub fn matches(frame: &[u8]) -> bool {
+        let name = frame.get(1..).unwrap_or_default();
+        let end = name.iter().position(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b'/' | b'>')).unwrap_or(name.len());
+        let local = name[..end].rsplit(|byte| *byte == b':').next().unwrap_or_default();
+        matches!(local, b"message" | b"presence" | b"iq")
+    }
+
+    /// Validates a framed top-level element and reads it as a stanza; `bindings` are those of the stream header.
+    ///
+    /// # Errors
+    /// [`ParseError::Stream`] for broken XML, wrong namespaces, elements that are no stanza and a `from` that is no address;
+    /// [`ParseError::Stanza`] for a `to` that is no address, unknown types of iq and presence, an iq without `id` or with the wrong number of
+    /// payloads, and an over-long `id`.
+    pub fn parse(frame: Bytes, bindings: &Bindings) -> Result<Self, ParseError> {
+        parse::parse(&frame, bindings)
+    }
+
+    /// A stanza of this kind with nothing in it.
+    #[must_use]
+    pub fn new(kind: Kind) -> Self {
+        Self { head: Head::new(kind), body: Bytes::new(), children: Arc::from([]) }
+    }
+
+    /// An empty message.
+    #[must_use]
+    pub fn message(type_: MessageType) -> Self {
+        Self::new(Kind::Message(type_))
+    }
+
+    /// An empty presence.
+    #[must_use]
+    pub fn presence(type_: PresenceType) -> Self {
+        Self::new(Kind::Presence(type_))
+    }
+
+    /// An empty iq with the identifier that RFC 6120 §8.2.3 demands.
+    #[must_use]
+    pub fn iq(type_: IqType, id: impl Into<String>) -> Self {
+        Self::new(Kind::Iq(type_)).with_id(id)
+    }
+
+    /// The same stanza from this address.
+    #[must_use]
+    pub fn with_from(mut self, from: impl Into<Jid>) -> Self {
+        self.set_from(from);
+        self
+    }
+
+    /// The same stanza to this address.
+    #[must_use]
+    pub fn with_to(mut self, to: impl Into<Jid>) -> Self {
+        self.set_to(to);
+        self
+    }
+
+    /// The same stanza with this `id`.
+    #[must_use]
+    pub fn with_id(mut self, id: impl Into<String>) -> Self {
+        self.set_id(id);
+        self
+    }
+
+    /// The same stanza with this content in place of its own: whole elements and text of our own making, such as an
+    /// [`XmlWriter`](crate::xml::XmlWriter) yields, the default namespace around it being `jabber:client`.
+    ///
+    /// Content that is not well-formed would break the streams of others: it is a bug, logged, and left out.
+    #[must_use]
+    pub fn with_content(mut self, content: impl Into<Bytes>) -> Self {
+        self.set_content(content.into());
+        self
+    }
+
+    /// Head and type.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.head.kind
+    }
+
+    /// The whole head.
+    #[must_use]
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// The sender: RFC 6120 §8.1.2.
+    #[must_use]
+    pub fn from(&self) -> Option<&Jid> {
+        self.head.from()
+    }
+
+    /// The addressee: RFC 6120 §8.1.1.
+    #[must_use]
+    pub fn to(&self) -> Option<&Jid> {
+        self.head.to()
+    }
+
+    /// RFC 6120 §8.1.3.
+    #[must_use]
+    pub fn id(&self) -> Option<&str> {
+        self.head.id()
+    }
+
+    /// `xml:lang`: RFC 6120 §8.1.5.
+    #[must_use]
+    pub fn lang(&self) -> Option<&str> {
+        self.head.lang()
+    }
+
+    /// Another kind or type.
+    pub fn set_kind(&mut self, kind: Kind) {
+        self.head.kind = kind;
+    }
+
+    /// Another sender: the server stamps it on what its clients send (RFC 6120 §8.1.2.1).
+    pub fn set_from(&mut self, from: impl Into<Jid>) {
+        self.head.from = Some(from.into());
+    }
+
+    /// No sender.
+    pub fn clear_from(&mut self) {
+        self.head.from = None;
+    }
+
+    /// Another addressee.
+    pub fn set_to(&mut self, to: impl Into<Jid>) {
+        self.head.to = Some(to.into());
+    }
+
+    /// No addressee.
+    pub fn clear_to(&mut self) {
+        self.head.to = None;
+    }
+
+    /// Another `id`.
+    pub fn set_id(&mut self, id: impl Into<String>) {
+        self.head.id = Some(Text::from(id.into()));
+    }
+
+    /// The language of the stream, unless the stanza has one of its own: RFC 6120 §8.1.5.
+    pub fn set_lang_default(&mut self, lang: &str) {
+        if self.head.lang.is_none() {
+            self.head.lang = Some(Text::from(lang));
+        }
+    }
+
+    /// The direct children, in order.
+    pub fn children(&self) -> impl Iterator<Item = Child<'_>> {
+        self.children.iter().map(|index| Child { stanza: self, index })
+    }
+
+    /// The first child of this namespace and name; that of the stanza itself is `ns::CLIENT` on every kind of stream.
+    #[must_use]
+    pub fn child(&self, ns: &str, name: &str) -> Option<Child<'_>> {
+        self.children().find(|child| child.is(ns, name))
+    }
+
+    /// The payload of an iq: its first child that is not the `<error/>`.
+    #[must_use]
+    pub fn payload(&self) -> Option<Child<'_>> {
+        self.children().find(|child| !child.is(ns::CLIENT, "error"))
+    }
+
+    /// Everything between start and end tag, as received. Prefixes declared outside are not part of it.
+    #[must_use]
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// About how many bytes [`write`](Self::write) yields; what queues count.
+    #[must_use]
+    pub fn size_bytes(&self) -> usize {
+        self.head.size_bytes() + self.body.len()
+    }
+
+    /// Adds one element, or several, at the end; as for [`with_content`](Self::with_content), of our own making.
+    pub fn append_child(&mut self, element: impl Into<Bytes>) {
+        let element = element.into();
+        let Some(added) = index_content(&element, &CONTENT) else { return };
+        let mut body = BytesMut::with_capacity(self.body.len() + element.len());
+        body.put_slice(&self.body);
+        body.put_slice(&element);
+        let at = self.body.len();
+        self.children = self.children.iter().cloned().chain(added.into_iter().map(|child| child.moved(at))).collect();
+        self.body = body.freeze();
+    }
+
+    /// Removes the children for which `keep` says no, such as a `<stanza-id/>` that claims to be ours (XEP-0359 §3).
+    pub fn retain_children(&mut self, mut keep: impl FnMut(&Child<'_>) -> bool) {
+        let kept: Vec<bool> = self.children().map(|child| keep(&child)).collect();
+        if kept.iter().all(|kept| *kept) {
+            return;
+        }
+        let mut body = BytesMut::with_capacity(self.body.len());
+        let mut at = 0;
+        for (child, kept) in self.children.iter().zip(&kept) {
+            if !kept {
+                let range = child.range();
+                body.put_slice(&self.body[at..range.start]);
+                at = range.end;
+            }
+        }
+        body.put_slice(&self.body[at..]);
+        self.set_content(body.freeze());
+    }
+
+    fn set_content(&mut self, content: Bytes) {
+        let bindings = self.head.rest.as_ref().map_or(&*CONTENT, |rest| &rest.bindings);
+        if let Some(children) = index_content(&content, bindings) {
+            self.children = children.into();
+            self.body = content;
+        }
+    }
+
+    /// Appends the stanza as XML.
+    pub fn write(&self, out: &mut impl BufMut, framing: Framing) {
+        let ns = match framing {
+            Framing::Stream => None,
+            Framing::Alone => Some(ns::CLIENT),
+        };
+        self.head.write(out, ns);
+        if self.body.is_empty() {
+            out.put_slice(b"/>");
+            return;
+        }
+        out.put_u8(b'>');
+        out.put_slice(&self.body);
+        out.put_slice(b"</");
+        out.put_slice(self.kind().name().as_bytes());
+        out.put_u8(b'>');
+    }
+
+    /// The stanza as XML.
+    #[must_use]
+    pub fn to_bytes(&self, framing: Framing) -> Bytes {
+        let mut out = BytesMut::with_capacity(self.size_bytes() + 64);
+        self.write(&mut out, framing);
+        out.freeze()
+    }
+}
+
+/// The children of content of our own making; `None`, with a line in the log, if it is broken.
+fn index_content(content: &Bytes, bindings: &Bindings) -> Option<Vec<ChildIndex>> {
+    let mut indexer = Indexer::new(content, ns::CLIENT);
+    let indexed: Result<(), XmlError> = walk_content(content, bindings, &mut indexer);
+    match indexed {
+        Ok(()) => Some(indexer.children.into_vec()),
+        Err(error) => {
+            debug_assert!(false, "content of our own making: {error}");
+            tracing::error!(%error, "content of our own making is not well-formed and was left out");
+            None
+        }
+    }
+}
+
+impl fmt::Debug for Stanza {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&self.to_bytes(Framing::Stream)))
+    }
+}
+
+/// Equal heads and equal bytes between the tags.
+impl PartialEq for Stanza {
+    fn eq(&self, other: &Self) -> bool {
+        self.head == other.head && self.body == other.body
+    }
+}
+
+impl Eq for Stanza {}

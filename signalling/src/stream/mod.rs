@@ -1,0 +1,3 @@
+//! Streams: RFC 6120 §4–7.
+
+pub mod error;

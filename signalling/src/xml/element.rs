@@ -1,0 +1,442 @@
+//! An element as a flat tree, for the parts of a stanza that a handler reads. quick-xml splits the validated text; nodes hold offsets into it,
+//! so that a tree of any size is four allocations and not one for each node.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use quick_xml::Reader;
+use quick_xml::events::{BytesStart, Event};
+
+use super::XmlError;
+use super::bindings::Bindings;
+use super::escape::{push_cdata, unescape_attr, unescape_text};
+use super::name::is_space;
+use super::validate::{span, validate};
+use super::writer::XmlWriter;
+use crate::ns;
+
+/// A parsed element with everything below it.
+#[derive(Debug, Clone)]
+pub struct Element {
+    source: Bytes,
+    /// In document order.
+    nodes: Vec<NodeData>,
+    attributes: Vec<AttributeData>,
+    namespaces: Vec<Name>,
+    /// Attribute values that had references in them, resolved.
+    resolved: String,
+}
+
+/// Offsets into the source.
+type Span = std::ops::Range<u32>;
+
+#[derive(Debug, Clone)]
+struct NodeData {
+    kind: Kind,
+    /// An element's local name, or the text as received.
+    text: Span,
+    attributes: Span,
+    /// The node behind this one and all below it.
+    next: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// An element of the namespace with this index.
+    Element(u32),
+    Text,
+    Cdata,
+}
+
+#[derive(Debug, Clone)]
+struct AttributeData {
+    ns: u32,
+    name: Span,
+    value: Span,
+    /// `value` is a range of `Element::resolved` and not of the source.
+    resolved: bool,
+}
+
+/// A namespace name, not copied if it is one of `ns`.
+#[derive(Debug, Clone)]
+enum Name {
+    Known(&'static str),
+    Other(Box<str>),
+}
+
+impl Name {
+    fn as_str(&self) -> &str {
+        match self {
+            Self::Known(name) => name,
+            Self::Other(name) => name,
+        }
+    }
+}
+
+/// Index of "no namespace".
+const NO_NS: u32 = 0;
+
+impl Element {
+    /// Validates and parses one element inside these bindings; white space around it is ignored.
+    ///
+    /// # Errors
+    /// As [`validate`](super::validate()).
+    pub fn parse(bytes: &[u8], bindings: &Bindings) -> Result<Self, XmlError> {
+        let start = bytes.iter().take_while(|byte| is_space(**byte)).count();
+        let end = bytes.iter().rev().take_while(|byte| is_space(**byte)).count();
+        // All white space is counted twice, hence the saturation.
+        let bytes = bytes.get(start..bytes.len().saturating_sub(end)).unwrap_or_default();
+        validate(bytes, bindings)?;
+        Self::build(Bytes::copy_from_slice(bytes), bindings)
+    }
+
+    /// Validates and parses one element without copying it.
+    ///
+    /// # Errors
+    /// As [`validate`](super::validate()).
+    pub fn parse_bytes(bytes: Bytes, bindings: &Bindings) -> Result<Self, XmlError> {
+        validate(&bytes, bindings)?;
+        Self::build(bytes, bindings)
+    }
+
+    /// Builds the tree of an element that is known to be valid inside these bindings.
+    pub(crate) fn build(source: Bytes, bindings: &Bindings) -> Result<Self, XmlError> {
+        let text = str::from_utf8(&source).map_err(|_| XmlError::UnsupportedEncoding("not UTF-8"))?;
+        u32::try_from(text.len()).map_err(|_| XmlError::TooBig(u32::MAX as usize))?;
+        let mut builder = Builder {
+            base: text.as_ptr() as usize,
+            bindings,
+            scope: Vec::new(),
+            open: Vec::new(),
+            nodes: Vec::with_capacity(16),
+            attributes: Vec::with_capacity(16),
+            namespaces: vec![Name::Known("")],
+            resolved: String::new(),
+        };
+        builder.read(text)?;
+        let Builder { nodes, attributes, namespaces, resolved, .. } = builder;
+        Ok(Self { source, nodes, attributes, namespaces, resolved })
+    }
+
+    /// The element itself.
+    #[must_use]
+    pub fn root(&self) -> Node<'_> {
+        Node { element: self, index: 0 }
+    }
+
+    fn str(&self, range: &Span) -> &str {
+        // Validated as UTF-8, and all offsets come from a `&str` of it.
+        str::from_utf8(&self.source[span(range)]).unwrap_or_default()
+    }
+}
+
+struct Builder<'a> {
+    base: usize,
+    bindings: &'a Bindings,
+    /// Declarations in force: depth of the element that made it, prefix, index of the namespace.
+    scope: Vec<(usize, &'a str, u32)>,
+    /// Indexes of the elements that have not ended.
+    open: Vec<u32>,
+    nodes: Vec<NodeData>,
+    attributes: Vec<AttributeData>,
+    namespaces: Vec<Name>,
+    resolved: String,
+}
+
+impl<'a> Builder<'a> {
+    fn read(&mut self, text: &'a str) -> Result<(), XmlError> {
+        let mut reader = Reader::from_str(text);
+        // The validator has seen to it.
+        reader.config_mut().check_end_names = false;
+        loop {
+            match reader.read_event().map_err(|_| XmlError::NotWellFormed("the tokenizer refuses it"))? {
+                Event::Start(tag) => {
+                    let index = self.element(text, &tag)?;
+                    self.open.push(index);
+                }
+                Event::Empty(tag) => {
+                    let depth = self.open.len();
+                    self.element(text, &tag)?;
+                    self.leave(depth);
+                }
+                Event::End(_) => {
+                    let Some(index) = self.open.pop() else { return Err(XmlError::NotWellFormed("an end tag without a start tag")) };
+                    self.nodes[index as usize].next = self.nodes.len() as u32;
+                    self.leave(self.open.len());
+                }
+                Event::Text(content) => self.text(Kind::Text, self.span(&content)),
+                Event::GeneralRef(name) => {
+                    let inner = self.span(&name);
+                    self.text(Kind::Text, inner.start - 1..inner.end + 1);
+                }
+                Event::CData(content) => self.text(Kind::Cdata, self.span(&content)),
+                Event::Eof => break,
+                Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::DocType(_) => {
+                    return Err(XmlError::Restricted("more than elements and text"));
+                }
+            }
+        }
+        if self.nodes.is_empty() || !self.open.is_empty() { Err(XmlError::NotWellFormed("an element is missing")) } else { Ok(()) }
+    }
+
+    /// Where a part of the source stands.
+    fn span(&self, part: &str) -> Span {
+        let start = part.as_ptr() as usize - self.base;
+        start as u32..(start + part.len()) as u32
+    }
+
+    fn element(&mut self, text: &'a str, tag: &BytesStart<'_>) -> Result<u32, XmlError> {
+        let depth = self.open.len();
+        let attributes_start = self.attributes.len() as u32;
+        let mut prefixed = false;
+        for attribute in tag.attributes().with_checks(false) {
+            let attribute = attribute.map_err(|_| XmlError::NotWellFormed("the tokenizer refuses an attribute"))?;
+            let (key, value) = (attribute.key.into_inner(), self.span(&attribute.value));
+            let declared = match key.strip_prefix("xmlns") {
+                Some("") => Some(""),
+                Some(prefix) => prefix.strip_prefix(':'),
+                None => None,
+            };
+            if let Some(prefix) = declared {
+                let prefix = &text[span(&self.span(prefix))];
+                let index = self.intern(&unescape_attr(&text[span(&value)]));
+                self.scope.push((depth, prefix, index));
+                continue;
+            }
+            prefixed |= key.contains(':');
+            let (value, resolved) = match unescape_attr(&text[span(&value)]) {
+                Cow::Borrowed(_) => (value, false),
+                Cow::Owned(owned) => {
+                    let start = self.resolved.len() as u32;
+                    self.resolved.push_str(&owned);
+                    (start..self.resolved.len() as u32, true)
+                }
+            };
+            self.attributes.push(AttributeData { ns: NO_NS, name: self.span(key), value, resolved });
+        }
+        if prefixed {
+            for at in attributes_start as usize..self.attributes.len() {
+                let name = self.attributes[at].name.clone();
+                if let Some((prefix, local)) = text[span(&name)].split_once(':') {
+                    self.attributes[at].ns = self.resolve(prefix)?;
+                    self.attributes[at].name = self.span(local);
+                }
+            }
+        }
+        let name = tag.name();
+        let (local, ns) = match name.into_inner().split_once(':') {
+            Some((prefix, local)) => (local, self.resolve(prefix)?),
+            None => (name.into_inner(), self.default_ns()),
+        };
+        let index = self.nodes.len() as u32;
+        self.nodes.push(NodeData {
+            kind: Kind::Element(ns),
+            text: self.span(local),
+            attributes: attributes_start..self.attributes.len() as u32,
+            next: index + 1,
+        });
+        Ok(index)
+    }
+
+    /// Adds text, to the node before it where the text only goes on behind a reference.
+    fn text(&mut self, kind: Kind, range: Span) {
+        if range.is_empty() {
+            return;
+        }
+        if let Some(last) = self.nodes.last_mut() {
+            if last.kind == Kind::Text && kind == Kind::Text && last.text.end == range.start {
+                last.text.end = range.end;
+                return;
+            }
+        }
+        let next = self.nodes.len() as u32 + 1;
+        self.nodes.push(NodeData { kind, text: range, attributes: 0..0, next });
+    }
+
+    /// Forgets what elements of this depth and below declared.
+    fn leave(&mut self, depth: usize) {
+        while self.scope.last().is_some_and(|(at, ..)| *at >= depth) {
+            self.scope.pop();
+        }
+    }
+
+    fn default_ns(&mut self) -> u32 {
+        match self.scope.iter().rev().find(|(_, prefix, _)| prefix.is_empty()) {
+            Some((.., ns)) => *ns,
+            None => self.intern(self.bindings.default_ns()),
+        }
+    }
+
+    fn resolve(&mut self, prefix: &str) -> Result<u32, XmlError> {
+        if let Some((.., ns)) = self.scope.iter().rev().find(|(_, declared, _)| *declared == prefix) {
+            return Ok(*ns);
+        }
+        let bindings = self.bindings;
+        match bindings.prefix(prefix) {
+            _ if prefix == "xml" => Ok(self.intern(ns::XML)),
+            Some(uri) => Ok(self.intern(uri)),
+            None => Err(XmlError::NotWellFormed("a prefix is not declared")),
+        }
+    }
+
+    fn intern(&mut self, uri: &str) -> u32 {
+        let known = self.namespaces.iter().position(|name| name.as_str() == uri);
+        known.unwrap_or_else(|| {
+            self.namespaces.push(ns::intern(uri).map_or_else(|| Name::Other(Box::from(uri)), Name::Known));
+            self.namespaces.len() - 1
+        }) as u32
+    }
+}
+
+/// One element of a tree. Copies are free.
+#[derive(Clone, Copy)]
+pub struct Node<'e> {
+    element: &'e Element,
+    index: u32,
+}
+
+impl<'e> Node<'e> {
+    fn data(&self) -> &'e NodeData {
+        &self.element.nodes[self.index as usize]
+    }
+
+    /// The local name.
+    #[must_use]
+    pub fn name(&self) -> &'e str {
+        self.element.str(&self.data().text)
+    }
+
+    /// The namespace; empty for none.
+    #[must_use]
+    pub fn ns(&self) -> &'e str {
+        match self.data().kind {
+            Kind::Element(ns) => self.element.namespaces[ns as usize].as_str(),
+            Kind::Text | Kind::Cdata => "",
+        }
+    }
+
+    /// Whether it has this namespace and name.
+    #[must_use]
+    pub fn is(&self, ns: &str, name: &str) -> bool {
+        self.name() == name && self.ns() == ns
+    }
+
+    /// The value of an attribute without namespace.
+    #[must_use]
+    pub fn attr(&self, name: &str) -> Option<&'e str> {
+        self.attr_ns("", name)
+    }
+
+    /// The value of an attribute of this namespace.
+    #[must_use]
+    pub fn attr_ns(&self, ns: &str, name: &str) -> Option<&'e str> {
+        self.attrs().find(|(its_ns, its_name, _)| *its_name == name && *its_ns == ns).map(|(.., value)| value)
+    }
+
+    /// All attributes but namespace declarations: namespace, name, value.
+    pub fn attrs(&self) -> impl Iterator<Item = (&'e str, &'e str, &'e str)> + use<'e> {
+        let element = self.element;
+        element.attributes[span(&self.data().attributes)].iter().map(move |attribute| {
+            let value = if attribute.resolved { &element.resolved[span(&attribute.value)] } else { element.str(&attribute.value) };
+            (element.namespaces[attribute.ns as usize].as_str(), element.str(&attribute.name), value)
+        })
+    }
+
+    /// Child nodes of any kind.
+    fn content(&self) -> impl Iterator<Item = Node<'e>> + use<'e> {
+        let element = self.element;
+        let end = self.data().next;
+        let mut index = self.index + 1;
+        std::iter::from_fn(move || {
+            let node = (index < end).then_some(Node { element, index })?;
+            index = node.data().next;
+            Some(node)
+        })
+    }
+
+    /// Child elements.
+    pub fn children(&self) -> impl Iterator<Item = Node<'e>> + use<'e> {
+        self.content().filter(|node| matches!(node.data().kind, Kind::Element(_)))
+    }
+
+    /// The first child element of this namespace and name.
+    #[must_use]
+    pub fn child(&self, ns: &str, name: &str) -> Option<Node<'e>> {
+        self.children().find(|child| child.is(ns, name))
+    }
+
+    /// Child elements of this namespace and name.
+    pub fn children_named<'n>(&self, ns: &'n str, name: &'n str) -> impl Iterator<Item = Node<'e>> + use<'e, 'n> {
+        self.children().filter(move |child| child.is(ns, name))
+    }
+
+    /// The element's own text, that of its children left out.
+    #[must_use]
+    pub fn text(&self) -> Cow<'e, str> {
+        let mut content = self.content().filter(|node| !matches!(node.data().kind, Kind::Element(_)));
+        let Some(first) = content.next() else { return Cow::Borrowed("") };
+        let Some(second) = content.next() else { return first.own_text() };
+        let mut text = first.own_text().into_owned();
+        for node in std::iter::once(second).chain(content) {
+            text.push_str(&node.own_text());
+        }
+        Cow::Owned(text)
+    }
+
+    /// What a text node stands for.
+    fn own_text(&self) -> Cow<'e, str> {
+        let raw = self.element.str(&self.data().text);
+        match self.data().kind {
+            Kind::Cdata if raw.contains('\r') => {
+                let mut text = String::with_capacity(raw.len());
+                push_cdata(&mut text, raw);
+                Cow::Owned(text)
+            }
+            Kind::Cdata => Cow::Borrowed(raw),
+            Kind::Text | Kind::Element(_) => unescape_text(raw),
+        }
+    }
+
+    /// Writes the element with all its namespaces declared, so that it means the same wherever the surrounding default namespace is `default`.
+    pub fn write(&self, out: &mut XmlWriter, default: &str) {
+        out.open(self.name());
+        if self.ns() != default {
+            out.ns(self.ns());
+        }
+        let mut declared = 0;
+        for (ns, name, value) in self.attrs() {
+            match ns {
+                "" => out.attr(name, value),
+                ns::XML => out.attr(&format!("xml:{name}"), value),
+                _ => {
+                    let prefix = format!("ns{declared}");
+                    declared += 1;
+                    out.attr(&format!("xmlns:{prefix}"), ns).attr(&format!("{prefix}:{name}"), value)
+                }
+            };
+        }
+        for node in self.content() {
+            match node.data().kind {
+                Kind::Element(_) => node.write(out, self.ns()),
+                Kind::Text | Kind::Cdata => {
+                    out.text(&node.own_text());
+                }
+            }
+        }
+        out.close();
+    }
+
+    /// The element with all its namespaces declared: good to be stored, or put into another stanza.
+    #[must_use]
+    pub fn to_bytes(&self) -> Bytes {
+        let mut out = XmlWriter::new();
+        self.write(&mut out, "");
+        out.finish()
+    }
+}
+
+impl std::fmt::Debug for Node<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", String::from_utf8_lossy(&self.to_bytes()))
+    }
+}

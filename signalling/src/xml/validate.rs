@@ -1,0 +1,550 @@
+//! One strict pass over a framed element: XML 1.0 (fifth edition) and Namespaces in XML 1.0 as far as RFC 6120 §11.1 lets XMPP use them.
+//!
+//! Accepted is exactly one element: UTF-8 of allowed characters, tags that match, the five predefined entities, character references and CDATA
+//! sections. Refused as restricted: comments, processing instructions, document type declarations, other entities. The pass tells a [`Sink`] of
+//! each start and end, so that a stanza's head and its index of children are read on the way.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use smallvec::SmallVec;
+
+use super::bindings::Bindings;
+use super::escape::{resolve, unescape_attr};
+use super::name::{CLASS, NAME, START, continues_name, is_space, starts_name};
+use super::{XmlError, name};
+use crate::ns;
+
+/// Most attributes of one element, namespace declarations included.
+pub const ATTRIBUTES_MAX: usize = 64;
+/// Most namespace declarations in force at once, those of the stream header not counted.
+pub const DECLARATIONS_MAX: usize = 64;
+/// Deepest nesting, whatever the framer allows.
+pub const DEPTH_MAX: usize = 512;
+
+/// Checks that `bytes` is one well-formed element inside an element with these bindings.
+///
+/// # Errors
+/// The rule that is broken first.
+pub fn validate(bytes: &[u8], bindings: &Bindings) -> Result<(), XmlError> {
+    struct Ignore;
+    impl Sink<'_> for Ignore {}
+    walk(bytes, bindings, &mut Ignore).map(|_| ())
+}
+
+/// Who is told of the elements on the way. Positions are byte offsets into the text.
+pub(crate) trait Sink<'a> {
+    /// A start tag or an empty-element tag has been read and checked. `depth` is 0 for the outermost element.
+    fn start(&mut self, _depth: usize, _tag: &StartTag<'_, 'a>) -> Result<(), XmlError> {
+        Ok(())
+    }
+
+    /// An element of this depth ended before `position`; an empty element ends right after its `start`.
+    fn end(&mut self, _depth: usize, _end_tag_start: usize, _position: usize) {}
+}
+
+/// One attribute as it stands in the text; its names are still qualified and its value still has its references.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Attribute<'a> {
+    /// The qualified name.
+    pub(crate) name: &'a str,
+    /// Where the local part begins in `name`: behind the colon, else 0.
+    pub(crate) local_start: usize,
+    /// The value between its quotes, as received.
+    pub(crate) value: &'a str,
+}
+
+impl<'a> Attribute<'a> {
+    /// The prefix, without its colon.
+    pub(crate) fn prefix(&self) -> Option<&'a str> {
+        self.local_start.checked_sub(1).map(|colon| &self.name[..colon])
+    }
+
+    pub(crate) fn local(&self) -> &'a str {
+        &self.name[self.local_start..]
+    }
+
+    /// Whether it declares a namespace: the prefix declared, empty for the default.
+    pub(crate) fn declares(&self) -> Option<&'a str> {
+        match self.prefix() {
+            None if self.name == "xmlns" => Some(""),
+            Some("xmlns") => Some(self.local()),
+            _ => None,
+        }
+    }
+}
+
+/// A start tag.
+pub(crate) struct StartTag<'t, 'a> {
+    /// The qualified name.
+    pub(crate) name: &'a str,
+    /// Where the local part begins in `name`.
+    pub(crate) local_start: usize,
+    pub(crate) attributes: &'t [Attribute<'a>],
+    /// Offset of `<`.
+    pub(crate) start: usize,
+    /// Offset behind `>`.
+    pub(crate) end: usize,
+    /// The declarations in force, this tag's own included.
+    scope: &'t Scope<'a>,
+}
+
+impl<'a> StartTag<'_, 'a> {
+    pub(crate) fn local(&self) -> &'a str {
+        &self.name[self.local_start..]
+    }
+
+    /// The namespace of the element.
+    pub(crate) fn ns(&self) -> (&str, Origin) {
+        match self.local_start {
+            0 => self.scope.default(),
+            // The prefix was looked up before.
+            start => self.scope.find(&self.name[..start - 1]).unwrap_or(("", Origin::Fixed)),
+        }
+    }
+
+    /// The namespaces declared inside the walked text, outermost first: prefix (empty for the default) and value.
+    pub(crate) fn declared(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.scope.declared.iter().map(|declared| (declared.prefix, &*declared.uri))
+    }
+}
+
+/// Where a namespace name was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// A declaration inside the text.
+    Inside,
+    /// The surrounding binding of the default or of the prefix at this position.
+    Around(Option<usize>),
+    /// Nowhere: no namespace, or the fixed one of `xml`.
+    Fixed,
+}
+
+/// A declaration inside the text.
+struct Declared<'a> {
+    prefix: &'a str,
+    /// References resolved.
+    uri: Cow<'a, str>,
+}
+
+struct Scope<'a> {
+    bindings: &'a Bindings,
+    declared: SmallVec<[Declared<'a>; 6]>,
+    outer_used: u64,
+}
+
+impl Scope<'_> {
+    /// The default namespace, empty for none.
+    fn default(&self) -> (&str, Origin) {
+        match self.declared.iter().rev().find(|declared| declared.prefix.is_empty()) {
+            Some(declared) => (&declared.uri, Origin::Inside),
+            None => (self.bindings.default_ns(), Origin::Around(None)),
+        }
+    }
+
+    /// The namespace of a prefix.
+    fn find(&self, prefix: &str) -> Option<(&str, Origin)> {
+        if let Some(declared) = self.declared.iter().rev().find(|declared| declared.prefix == prefix) {
+            return Some((&declared.uri, Origin::Inside));
+        }
+        if prefix == "xml" {
+            return Some((ns::XML, Origin::Fixed));
+        }
+        let position = self.bindings.position(prefix)?;
+        Some((self.bindings.uri(position), Origin::Around(Some(position))))
+    }
+
+    /// Looks a prefix up where it is used, and notes the use of a surrounding declaration.
+    fn require(&mut self, prefix: &str) -> Result<(), XmlError> {
+        let (_, origin) = self.find(prefix).ok_or(XmlError::NotWellFormed("a prefix is not declared"))?;
+        if let Origin::Around(Some(position)) = origin {
+            self.outer_used |= 1u64.checked_shl(position as u32).unwrap_or(0);
+        }
+        Ok(())
+    }
+}
+
+/// An element that has not ended yet.
+struct Open<'a> {
+    name: &'a str,
+    /// How many declarations were in force around it.
+    declared: usize,
+}
+
+/// Walks over one element and nothing else. Gives, as bits, the positions of the surrounding prefixes that it uses.
+pub(crate) fn walk<'a, S: Sink<'a>>(bytes: &'a [u8], bindings: &'a Bindings, sink: &mut S) -> Result<u64, XmlError> {
+    let mut walker = Walker::new(bytes, bindings)?;
+    walker.run(sink)?;
+    Ok(walker.scope.outer_used)
+}
+
+/// Walks over the content of an element: child elements and text, or nothing. Child elements have depth 1.
+pub(crate) fn walk_content<'a, S: Sink<'a>>(bytes: &'a [u8], bindings: &'a Bindings, sink: &mut S) -> Result<(), XmlError> {
+    let mut walker = Walker::new(bytes, bindings)?;
+    // An element around it that no end tag can match.
+    walker.open.push(Open { name: "/", declared: 0 });
+    while walker.at < bytes.len() {
+        walker.char_data(true)?;
+        if walker.at < bytes.len() {
+            walker.markup(sink)?;
+        }
+    }
+    if walker.open.len() == 1 { Ok(()) } else { Err(XmlError::NotWellFormed("an element is not closed")) }
+}
+
+/// Reads the one start tag at the beginning, as a stream header's is read: checked like any other, and left open. Gives the offset behind it.
+pub(crate) fn walk_start_tag<'a, S: Sink<'a>>(bytes: &'a [u8], bindings: &'a Bindings, sink: &mut S) -> Result<usize, XmlError> {
+    let mut walker = Walker::new(bytes, bindings)?;
+    if bytes.first() != Some(&b'<') {
+        return Err(XmlError::NotWellFormed("an element must begin with `<`"));
+    }
+    walker.start_tag(sink)?;
+    Ok(walker.at)
+}
+
+/// XML 1.0 §2.2: no control characters but tab, line feed and carriage return, no U+FFFE, no U+FFFF. UTF-8 has no surrogates already.
+fn check_chars(bytes: &[u8]) -> Result<(), XmlError> {
+    const FORBIDDEN: XmlError = XmlError::NotWellFormed("a character that XML does not allow");
+    // Without branches, so that it is done for many bytes at once.
+    let mut control = false;
+    for byte in bytes {
+        control |= *byte < 0x20 && !matches!(*byte, b'\t' | b'\n' | b'\r');
+    }
+    if control {
+        return Err(FORBIDDEN);
+    }
+    for at in memchr::memchr_iter(0xEF, bytes) {
+        if let Some([0xBF, 0xBE | 0xBF]) = bytes.get(at + 1..at + 3) {
+            return Err(FORBIDDEN);
+        }
+    }
+    Ok(())
+}
+
+struct Walker<'a> {
+    text: &'a str,
+    bytes: &'a [u8],
+    at: usize,
+    scope: Scope<'a>,
+    open: SmallVec<[Open<'a>; 12]>,
+}
+
+impl<'a> Walker<'a> {
+    /// At the start of `bytes`, whose characters are checked here as a whole.
+    fn new(bytes: &'a [u8], bindings: &'a Bindings) -> Result<Self, XmlError> {
+        let text = str::from_utf8(bytes).map_err(|_| XmlError::UnsupportedEncoding("not UTF-8"))?;
+        check_chars(bytes)?;
+        let scope = Scope { bindings, declared: SmallVec::new(), outer_used: 0 };
+        Ok(Self { text, bytes, at: 0, scope, open: SmallVec::new() })
+    }
+
+    fn run<S: Sink<'a>>(&mut self, sink: &mut S) -> Result<(), XmlError> {
+        if self.bytes.first() != Some(&b'<') {
+            return Err(XmlError::NotWellFormed("an element must begin with `<`"));
+        }
+        loop {
+            self.markup(sink)?;
+            if self.open.is_empty() {
+                break;
+            }
+            self.char_data(false)?;
+        }
+        if self.at == self.bytes.len() { Ok(()) } else { Err(XmlError::NotWellFormed("something follows the element")) }
+    }
+
+    /// What begins with the `<` at `at`.
+    fn markup<S: Sink<'a>>(&mut self, sink: &mut S) -> Result<(), XmlError> {
+        match self.bytes.get(self.at + 1) {
+            Some(b'/') => self.end_tag(sink),
+            Some(b'!') => self.declaration(),
+            Some(b'?') => Err(XmlError::Restricted("a processing instruction")),
+            Some(_) => self.start_tag(sink),
+            None => Err(XmlError::NotWellFormed("the text ends inside a tag")),
+        }
+    }
+
+    /// Character data up to the next `<`, or to the end where there may be one: §2.4.
+    fn char_data(&mut self, may_end: bool) -> Result<(), XmlError> {
+        loop {
+            let rest = &self.bytes[self.at..];
+            let Some(found) = memchr::memchr3(b'<', b'&', b']', rest) else {
+                self.at = self.bytes.len();
+                return if may_end { Ok(()) } else { Err(XmlError::NotWellFormed("an element is not closed")) };
+            };
+            self.at += found;
+            match rest[found] {
+                b'<' => return Ok(()),
+                b'&' => self.reference()?,
+                _ if rest[found..].starts_with(b"]]>") => return Err(XmlError::NotWellFormed("`]]>` in character data")),
+                _ => self.at += 1,
+            }
+        }
+    }
+
+    /// A reference, at its `&`: §4.1, §4.6.
+    fn reference(&mut self) -> Result<(), XmlError> {
+        // Leading zeros make a character reference as long as one likes; names end at the first byte that cannot be part of one.
+        let rest = &self.text[self.at + 1..];
+        let len = rest.bytes().position(|byte| !(byte == b'#' || CLASS[byte as usize] & NAME != 0 || byte >= 0x80));
+        let Some(len) = len.filter(|len| rest.as_bytes()[*len] == b';') else {
+            return Err(XmlError::NotWellFormed("`&` without a reference"));
+        };
+        let name = &rest[..len];
+        if resolve(name).is_none() {
+            return Err(if name::is_ncname(name) {
+                XmlError::Restricted("a reference to an entity that is not predefined")
+            } else {
+                XmlError::NotWellFormed("a malformed reference, or one to a character that XML does not allow")
+            });
+        }
+        self.at += 1 + len + 1;
+        Ok(())
+    }
+
+    /// `<!` inside the element: a CDATA section (§2.7), or something restricted.
+    fn declaration(&mut self) -> Result<(), XmlError> {
+        let rest = &self.bytes[self.at..];
+        if rest.starts_with(b"<![CDATA[") && !self.open.is_empty() {
+            let content = self.at + b"<![CDATA[".len();
+            let Some(len) = find_cdata_end(&self.bytes[content..]) else {
+                return Err(XmlError::NotWellFormed("a CDATA section is not closed"));
+            };
+            self.at = content + len + 3;
+            return Ok(());
+        }
+        Err(restricted_declaration(rest))
+    }
+
+    /// `</name>`: production 42.
+    fn end_tag<S: Sink<'a>>(&mut self, sink: &mut S) -> Result<(), XmlError> {
+        let start = self.at;
+        let Some(open) = self.open.pop() else {
+            return Err(XmlError::NotWellFormed("an end tag without a start tag"));
+        };
+        let name = open.name.as_bytes();
+        self.at += 2;
+        if !self.bytes[self.at..].starts_with(name) {
+            return Err(XmlError::NotWellFormed("an end tag does not match its start tag"));
+        }
+        self.at += name.len();
+        self.skip_space();
+        if self.bytes.get(self.at) != Some(&b'>') {
+            return Err(XmlError::NotWellFormed("an end tag does not match its start tag"));
+        }
+        self.at += 1;
+        self.scope.declared.truncate(open.declared);
+        sink.end(self.open.len(), start, self.at);
+        Ok(())
+    }
+
+    /// `<name attributes>` or `<name attributes/>`: productions 40 and 44.
+    fn start_tag<S: Sink<'a>>(&mut self, sink: &mut S) -> Result<(), XmlError> {
+        let start = self.at;
+        self.at += 1;
+        let (name, local_start) = self.qualified_name()?;
+        let around = self.scope.declared.len();
+        let mut attributes: SmallVec<[Attribute<'a>; 10]> = SmallVec::new();
+        let mut prefixed = local_start > 0;
+        let empty = loop {
+            let spaced = self.skip_space();
+            match self.bytes.get(self.at) {
+                Some(b'>') => {
+                    self.at += 1;
+                    break false;
+                }
+                Some(b'/') => {
+                    if self.bytes.get(self.at + 1) != Some(&b'>') {
+                        return Err(XmlError::NotWellFormed("`/` in a start tag"));
+                    }
+                    self.at += 2;
+                    break true;
+                }
+                Some(_) if spaced => {
+                    let attribute = self.attribute()?;
+                    if attributes.iter().any(|other| other.name == attribute.name) {
+                        return Err(XmlError::NotWellFormed("an attribute appears twice"));
+                    }
+                    if attributes.len() == ATTRIBUTES_MAX {
+                        return Err(XmlError::TooMany(ATTRIBUTES_MAX, "attributes"));
+                    }
+                    match attribute.declares() {
+                        Some(prefix) => self.declare(prefix, attribute.value)?,
+                        None => prefixed |= attribute.local_start > 0,
+                    }
+                    attributes.push(attribute);
+                }
+                Some(_) => return Err(XmlError::NotWellFormed("white space is missing before an attribute")),
+                None => return Err(XmlError::NotWellFormed("the text ends inside a tag")),
+            }
+        };
+        if prefixed {
+            self.check_prefixes(name, local_start, &attributes)?;
+        }
+        let depth = self.open.len();
+        if depth >= DEPTH_MAX {
+            return Err(XmlError::TooDeep(DEPTH_MAX));
+        }
+        sink.start(depth, &StartTag { name, local_start, attributes: &attributes, start, end: self.at, scope: &self.scope })?;
+        if empty {
+            self.scope.declared.truncate(around);
+            sink.end(depth, self.at, self.at);
+        } else {
+            self.open.push(Open { name, declared: around });
+        }
+        Ok(())
+    }
+
+    /// Namespaces in XML 1.0 §4 to §6.3: prefixes are declared, and no two attributes have the same expanded name.
+    fn check_prefixes(&mut self, name: &str, local_start: usize, attributes: &[Attribute<'a>]) -> Result<(), XmlError> {
+        if local_start > 0 {
+            self.scope.require(&name[..local_start - 1])?;
+        }
+        for (index, attribute) in attributes.iter().enumerate() {
+            let Some(prefix) = attribute.prefix().filter(|prefix| *prefix != "xmlns") else { continue };
+            self.scope.require(prefix)?;
+            // Same local part, another prefix: the namespaces must differ.
+            let uri = |attribute: &Attribute<'a>| attribute.prefix().and_then(|prefix| self.scope.find(prefix)).map(|(uri, _)| uri);
+            let same =
+                |other: &&Attribute<'a>| other.local_start > 0 && other.prefix() != Some("xmlns") && other.local() == attribute.local();
+            if attributes[..index].iter().filter(same).any(|other| uri(other) == uri(attribute)) {
+                return Err(XmlError::NotWellFormed("two attributes have the same expanded name"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Namespaces in XML 1.0 §2.2, §3 and the constraints of its §5.
+    fn declare(&mut self, prefix: &'a str, raw: &'a str) -> Result<(), XmlError> {
+        let uri = unescape_attr(raw);
+        let reserved = |fixed: &str| uri == fixed;
+        if prefix == "xmlns" {
+            return Err(XmlError::NotWellFormed("the prefix `xmlns` must not be declared"));
+        }
+        if (prefix == "xml") != reserved(ns::XML) {
+            return Err(XmlError::NotWellFormed("the prefix `xml` and its namespace belong to each other"));
+        }
+        if reserved(ns::XMLNS) {
+            return Err(XmlError::NotWellFormed("the namespace of `xmlns` must not be declared"));
+        }
+        if uri.is_empty() && !prefix.is_empty() {
+            return Err(XmlError::NotWellFormed("a prefix cannot be undeclared"));
+        }
+        if self.scope.declared.len() == DECLARATIONS_MAX {
+            return Err(XmlError::TooMany(DECLARATIONS_MAX, "namespace declarations"));
+        }
+        self.scope.declared.push(Declared { prefix, uri });
+        Ok(())
+    }
+
+    /// `name='value'`: productions 10, 25 and 41.
+    fn attribute(&mut self) -> Result<Attribute<'a>, XmlError> {
+        let (name, local_start) = self.qualified_name()?;
+        self.skip_space();
+        if self.bytes.get(self.at) != Some(&b'=') {
+            return Err(XmlError::NotWellFormed("an attribute without a value"));
+        }
+        self.at += 1;
+        self.skip_space();
+        let quote = match self.bytes.get(self.at) {
+            Some(quote @ (b'"' | b'\'')) => *quote,
+            _ => return Err(XmlError::NotWellFormed("an attribute value without quotes")),
+        };
+        self.at += 1;
+        let value = self.at;
+        loop {
+            let rest = &self.bytes[self.at..];
+            let Some(found) = memchr::memchr3(quote, b'<', b'&', rest) else {
+                return Err(XmlError::NotWellFormed("an attribute value is not closed"));
+            };
+            self.at += found;
+            match rest[found] {
+                b'<' => return Err(XmlError::NotWellFormed("`<` in an attribute value")),
+                b'&' => self.reference()?,
+                _ => break,
+            }
+        }
+        let value = &self.text[value..self.at];
+        self.at += 1;
+        Ok(Attribute { name, local_start, value })
+    }
+
+    /// A QName: Namespaces in XML 1.0 §4. Gives the name and where its local part begins.
+    fn qualified_name(&mut self) -> Result<(&'a str, usize), XmlError> {
+        let start = self.at;
+        self.ncname()?;
+        let mut local_start = 0;
+        if self.bytes.get(self.at) == Some(&b':') {
+            self.at += 1;
+            local_start = self.at - start;
+            self.ncname()?;
+        }
+        if self.bytes.get(self.at) == Some(&b':') {
+            return Err(XmlError::NotWellFormed("a name with two colons"));
+        }
+        Ok((&self.text[start..self.at], local_start))
+    }
+
+    fn ncname(&mut self) -> Result<(), XmlError> {
+        const MALFORMED: XmlError = XmlError::NotWellFormed("a malformed name");
+        match self.bytes.get(self.at) {
+            Some(byte) if CLASS[*byte as usize] & START != 0 => self.at += 1,
+            Some(0x80..) => self.name_char(starts_name).then_some(()).ok_or(MALFORMED)?,
+            _ => return Err(MALFORMED),
+        }
+        loop {
+            match self.bytes.get(self.at) {
+                Some(byte) if CLASS[*byte as usize] & NAME != 0 => self.at += 1,
+                Some(0x80..) => self.name_char(continues_name).then_some(()).ok_or(MALFORMED)?,
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    /// One character beyond ASCII, if it is of the class.
+    fn name_char(&mut self, class: fn(char) -> bool) -> bool {
+        match self.text[self.at..].chars().next() {
+            Some(c) if class(c) => {
+                self.at += c.len_utf8();
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether there was any.
+    fn skip_space(&mut self) -> bool {
+        let start = self.at;
+        while self.bytes.get(self.at).is_some_and(|byte| is_space(*byte)) {
+            self.at += 1;
+        }
+        self.at > start
+    }
+}
+
+/// How many bytes precede `]]>`.
+pub(crate) fn find_cdata_end(bytes: &[u8]) -> Option<usize> {
+    let mut from = 0;
+    loop {
+        let found = from + memchr::memchr(b'>', &bytes[from..])?;
+        if bytes[..found].ends_with(b"]]") {
+            return Some(found - 2);
+        }
+        from = found + 1;
+    }
+}
+
+/// What a `<!` that does not begin a CDATA section is.
+pub(crate) fn restricted_declaration(rest: &[u8]) -> XmlError {
+    if rest.starts_with(b"<!--") {
+        XmlError::Restricted("a comment")
+    } else if rest.starts_with(b"<!DOCTYPE") {
+        XmlError::Restricted("a document type declaration")
+    } else {
+        XmlError::NotWellFormed("`<!` begins neither a CDATA section nor a declaration")
+    }
+}
+
+/// A byte range as indexes.
+pub(crate) fn span(range: &Range<u32>) -> Range<usize> {
+    range.start as usize..range.end as usize
+}

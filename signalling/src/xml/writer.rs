@@ -1,0 +1,156 @@
+//! Output: escaped, well-formed by construction as long as names come from our own code.
+
+use bytes::Bytes;
+
+use super::escape;
+
+/// Writes elements one after the other into a buffer; calls can be chained.
+///
+/// ```
+/// use campanile_signalling::{ns, xml::XmlWriter};
+/// let mut out = XmlWriter::new();
+/// out.open("query").ns(ns::ROSTER).attr("ver", "a<b").close();
+/// assert_eq!(&out.finish()[..], b"<query xmlns='jabber:iq:roster' ver='a&lt;b'/>");
+/// ```
+#[derive(Debug, Default)]
+pub struct XmlWriter {
+    out: Vec<u8>,
+    /// Where the name of each open element stands in `out`.
+    open: Vec<(usize, usize)>,
+    /// The last start tag still lacks its `>`.
+    in_tag: bool,
+}
+
+impl XmlWriter {
+    /// An empty writer.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// An empty writer with room for `size_bytes`.
+    #[must_use]
+    pub fn with_capacity(size_bytes: usize) -> Self {
+        Self { out: Vec::with_capacity(size_bytes), ..Self::default() }
+    }
+
+    /// A writer that goes on behind what `out` holds; `into_inner` gives it back.
+    #[must_use]
+    pub fn append_to(out: Vec<u8>) -> Self {
+        Self { out, ..Self::default() }
+    }
+
+    /// `<name`.
+    pub fn open(&mut self, name: &str) -> &mut Self {
+        self.end_tag();
+        self.out.reserve(2 * name.len() + 4);
+        self.out.push(b'<');
+        self.open.push((self.out.len(), name.len()));
+        self.out.extend_from_slice(name.as_bytes());
+        self.in_tag = true;
+        self
+    }
+
+    /// ` name='value'` on the element just opened, the value escaped.
+    pub fn attr(&mut self, name: &str, value: &str) -> &mut Self {
+        debug_assert!(self.in_tag, "an attribute belongs to a start tag");
+        self.out.reserve(name.len() + value.len() + 4);
+        self.out.push(b' ');
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(b"='");
+        escape::write_attr(&mut self.out, value);
+        self.out.push(b'\'');
+        self
+    }
+
+    /// The same if there is a value.
+    pub fn attr_opt(&mut self, name: &str, value: Option<&str>) -> &mut Self {
+        match value {
+            Some(value) => self.attr(name, value),
+            None => self,
+        }
+    }
+
+    /// ` xmlns='uri'`.
+    pub fn ns(&mut self, uri: &str) -> &mut Self {
+        self.attr("xmlns", uri)
+    }
+
+    /// Character data, escaped.
+    pub fn text(&mut self, text: &str) -> &mut Self {
+        self.end_tag();
+        escape::write_text(&mut self.out, text);
+        self
+    }
+
+    /// Content already in its written form: the caller vouches that it is balanced and that its prefixes are declared.
+    pub fn raw(&mut self, xml: &[u8]) -> &mut Self {
+        if !xml.is_empty() {
+            self.end_tag();
+            self.out.extend_from_slice(xml);
+        }
+        self
+    }
+
+    /// Ends the element opened last: `/>` if it is empty, else `</name>`.
+    pub fn close(&mut self) -> &mut Self {
+        let open = self.open.pop();
+        debug_assert!(open.is_some(), "close without open");
+        if self.in_tag {
+            self.out.extend_from_slice(b"/>");
+            self.in_tag = false;
+        } else if let Some((start, len)) = open {
+            self.out.reserve(len + 3);
+            self.out.extend_from_slice(b"</");
+            self.out.extend_from_within(start..start + len);
+            self.out.push(b'>');
+        }
+        self
+    }
+
+    /// `<name>text</name>` without a namespace of its own.
+    pub fn leaf(&mut self, name: &str, text: &str) -> &mut Self {
+        self.open(name).text(text).close()
+    }
+
+    /// How many bytes are written so far.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Whether nothing is written yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.out.is_empty()
+    }
+
+    /// Ends all open elements and gives the bytes.
+    #[must_use]
+    pub fn finish(self) -> Bytes {
+        self.into_inner().into()
+    }
+
+    /// Ends all open elements and gives the buffer.
+    #[must_use]
+    pub fn into_inner(mut self) -> Vec<u8> {
+        while !self.open.is_empty() {
+            self.close();
+        }
+        self.out
+    }
+
+    /// Writes a start tag that stays open for good, such as a stream header, and forgets it.
+    pub fn leave_open(&mut self) -> &mut Self {
+        self.end_tag();
+        self.open.pop();
+        self
+    }
+
+    fn end_tag(&mut self) {
+        if self.in_tag {
+            self.out.push(b'>');
+            self.in_tag = false;
+        }
+    }
+}
