@@ -40,7 +40,10 @@ pub fn coturn() -> Option<Coturn> {
     let folder = std::env::temp_dir().join(format!("campanile-coturn-{}-{port}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder");
     let key = rcgen::KeyPair::generate().expect("a key");
-    let certificate = rcgen::CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()]).expect("names").self_signed(&key).expect("signed");
+    let certificate = rcgen::CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()])
+        .expect("names")
+        .self_signed(&key)
+        .expect("signed");
     std::fs::write(folder.join("cert.pem"), certificate.pem()).expect("written");
     std::fs::write(folder.join("key.pem"), key.serialize_pem()).expect("written");
     let spawned = Command::new("turnserver")
@@ -84,7 +87,8 @@ async fn call_over(transport: Transport) {
     let Some(coturn) = coturn() else { return };
     let service = coturn.service(transport, "secret");
     let origin = Instant::now();
-    let bridges = (Bridge::open(&service, &coturn.trust).await.expect("a bridge"), Bridge::open(&service, &coturn.trust).await.expect("a bridge"));
+    let bridges =
+        (Bridge::open(&service, &coturn.trust).await.expect("a bridge"), Bridge::open(&service, &coturn.trust).await.expect("a bridge"));
     let mut caller = End::new(&bridges.0, "probe", "secret", 0x1111_1111, origin).await.expect("an end");
     let mut callee = End::new(&bridges.1, "probe", "secret", 0x2222_2222, origin).await.expect("an end");
     let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
@@ -161,7 +165,8 @@ async fn a_refused_allocation_is_seen_with_its_code() {
 async fn a_port_where_nothing_listens_is_told_as_such() {
     let trust = Arc::new(Trust::load(&[]).expect("system roots at most"));
     for transport in [Transport::Udp, Transport::Tcp, Transport::Tls] {
-        let service = TurnService { transport, host: "127.0.0.1".into(), port: free_port(), username: String::new(), password: String::new() };
+        let service =
+            TurnService { transport, host: "127.0.0.1".into(), port: free_port(), username: String::new(), password: String::new() };
         let error = Bridge::open(&service, &trust).await.expect_err("nothing there");
         let error = format!("{error:#}");
         assert!(error.contains("no TURN server answers") && error.contains(&service.port.to_string()), "{error}");

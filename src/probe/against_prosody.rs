@@ -65,7 +65,14 @@ VirtualHost "localhost"
     );
     let file = coturn.folder.join("prosody.cfg.lua");
     std::fs::write(&file, config).expect("written");
-    let spawned = Command::new("prosody").arg("-F").arg("--config").arg(&file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let spawned = Command::new("prosody")
+        .arg("-F")
+        .arg("--config")
+        .arg(&file)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
     let mut child = match spawned {
         Ok(child) => child,
         Err(error) => {

@@ -92,7 +92,9 @@ impl Client {
         for address in &login.addresses {
             // Only the next address can help against a closed port; a refused log-in is the same at all of them.
             match timeout(CONNECT, TcpStream::connect(address)).await {
-                Ok(Ok(socket)) => return negotiate(login, *address, socket, trust).await.with_context(|| format!("{} at {address}", login.start)),
+                Ok(Ok(socket)) => {
+                    return negotiate(login, *address, socket, trust).await.with_context(|| format!("{} at {address}", login.start));
+                }
                 Ok(Err(error)) => failures.push(format!("{address}: {error}")),
                 Err(_) => failures.push(format!("{address}: no connection within {} s", CONNECT.as_secs())),
             }
@@ -132,7 +134,10 @@ impl Client {
     /// # Errors
     /// None in time, or the end of the stream.
     pub async fn next(&mut self, within: Duration) -> anyhow::Result<Element> {
-        timeout(within, self.inbound.recv()).await.map_err(|_| anyhow!("nothing came within {} s", within.as_secs()))?.context("the stream has ended")
+        timeout(within, self.inbound.recv())
+            .await
+            .map_err(|_| anyhow!("nothing came within {} s", within.as_secs()))?
+            .context("the stream has ended")
     }
 
     /// Ends the stream (RFC 6120 §4.4) and waits shortly for the server to do the same.
@@ -153,7 +158,11 @@ impl Drop for Client {
 /// The words of a stanza error: condition and text (RFC 6120 §8.3).
 fn stanza_error(iq: &Node<'_>) -> String {
     let Some(error) = iq.child(ns::CLIENT, "error") else { return "an answer that is neither result nor error".into() };
-    let condition = error.children().find(|child| child.ns() == ns::STANZA_ERROR && child.name() != "text").map_or("an error", |child| child.name()).to_owned();
+    let condition = error
+        .children()
+        .find(|child| child.ns() == ns::STANZA_ERROR && child.name() != "text")
+        .map_or("an error", |child| child.name())
+        .to_owned();
     match error.child(ns::STANZA_ERROR, "text") {
         Some(text) => format!("{condition}: {}", text.text()),
         None => condition,
@@ -179,7 +188,12 @@ impl<S: Socket> Stream<S> {
     async fn open(&mut self, domain: &str) -> anyhow::Result<Element> {
         self.framer.reset();
         let mut xml = XmlWriter::new();
-        xml.open("stream:stream").ns(ns::CLIENT).attr("xmlns:stream", ns::STREAM).attr("to", domain).attr("version", "1.0").attr("xml:lang", "en");
+        xml.open("stream:stream")
+            .ns(ns::CLIENT)
+            .attr("xmlns:stream", ns::STREAM)
+            .attr("to", domain)
+            .attr("version", "1.0")
+            .attr("xml:lang", "en");
         xml.leave_open();
         self.send(&xml.finish()).await?;
         match self.frame().await? {
@@ -216,7 +230,10 @@ impl<S: Socket> Stream<S> {
         let element = Element::parse(bytes, &self.bindings).context("the server sent XML that cannot be read")?;
         let root = element.root();
         if root.is(ns::STREAM, "error") {
-            let condition = root.children().find(|child| child.ns() == ns::STREAM_ERROR && child.name() != "text").map_or("unknown", |child| child.name());
+            let condition = root
+                .children()
+                .find(|child| child.ns() == ns::STREAM_ERROR && child.name() != "text")
+                .map_or("unknown", |child| child.name());
             let text = root.child(ns::STREAM_ERROR, "text").map(|text| format!(": {}", text.text())).unwrap_or_default();
             bail!("the server ended the stream with {condition}{text}");
         }
@@ -336,7 +353,11 @@ async fn bind<S: Socket>(stream: &mut Stream<S>, login: &Login) -> anyhow::Resul
     xml.open("iq").attr("type", "set").attr("id", "bind").open("bind").ns(ns::BIND).close().close();
     stream.send(&xml.finish()).await?;
     let answer = answer(stream, "bind").await?;
-    let jid = answer.root().child(ns::BIND, "bind").and_then(|bind| bind.child(ns::BIND, "jid")).context("no JID in the answer to resource binding")?;
+    let jid = answer
+        .root()
+        .child(ns::BIND, "bind")
+        .and_then(|bind| bind.child(ns::BIND, "jid"))
+        .context("no JID in the answer to resource binding")?;
     let jid = jid.text().trim().to_owned();
     let wanted = features.root().child(ns::SESSION, "session").is_some_and(|session| session.child(ns::SESSION, "optional").is_none());
     if wanted {
@@ -425,7 +446,13 @@ async fn received<S: Socket>(
         _ if root.child(ns::PING, "ping").is_some() => stream.send(&reply(&root, |xml| xml.attr("type", "result"))).await,
         _ => {
             let error = reply(&root, |xml| {
-                xml.attr("type", "error").open("error").attr("type", "cancel").open("service-unavailable").ns(ns::STANZA_ERROR).close().close()
+                xml.attr("type", "error")
+                    .open("error")
+                    .attr("type", "cancel")
+                    .open("service-unavailable")
+                    .ns(ns::STANZA_ERROR)
+                    .close()
+                    .close()
             });
             stream.send(&error).await
         }

@@ -161,10 +161,14 @@ impl Audio {
         let mline: Vec<&str> = media.lines().next().unwrap_or_default().split_ascii_whitespace().collect();
         let ["audio", _port, _profile, formats @ ..] = mline.as_slice() else { bail!("SDP without an audio section") };
         // RFC 8839 §5.4, RFC 8122 §5: what stands in the session counts for each section that has none of its own.
-        let attributes: Vec<(&str, &str)> = media.lines().chain(session.lines()).filter_map(|line| line.trim_end().strip_prefix("a=")).map(split_attribute).collect();
+        let attributes: Vec<(&str, &str)> =
+            media.lines().chain(session.lines()).filter_map(|line| line.trim_end().strip_prefix("a=")).map(split_attribute).collect();
         let first = |name: &str| attributes.iter().find(|(attribute, _)| *attribute == name).map(|(_, value)| *value);
         let must = |name: &str| first(name).map(str::to_owned).with_context(|| format!("SDP without a={name}"));
-        let (hash, value) = must("fingerprint")?.split_once(' ').map(|(hash, value)| (hash.to_owned(), value.trim().to_owned())).context("a=fingerprint without a value")?;
+        let (hash, value) = must("fingerprint")?
+            .split_once(' ')
+            .map(|(hash, value)| (hash.to_owned(), value.trim().to_owned()))
+            .context("a=fingerprint without a value")?;
         Ok(Audio {
             name: must("mid")?,
             senders: senders(&attributes, role).to_owned(),
@@ -174,7 +178,11 @@ impl Audio {
             ufrag: must("ice-ufrag")?,
             pwd: must("ice-pwd")?,
             fingerprint: Fingerprint { hash, setup: must("setup")?, value },
-            candidates: attributes.iter().filter(|(name, _)| *name == "candidate").map(|(_, value)| Candidate::from_sdp(value)).collect::<Result<_, _>>()?,
+            candidates: attributes
+                .iter()
+                .filter(|(name, _)| *name == "candidate")
+                .map(|(_, value)| Candidate::from_sdp(value))
+                .collect::<Result<_, _>>()?,
         })
     }
 
@@ -219,15 +227,21 @@ impl Audio {
     pub fn from_jingle(jingle: &Node<'_>) -> anyhow::Result<Audio> {
         let content = jingle.child(ns::JINGLE, "content").context("<jingle/> without <content/>")?;
         let description = content.child(ns::JINGLE_RTP, "description").context("<content/> without an RTP <description/>")?;
-        ensure!(description.attr("media").as_deref() == Some("audio"), "a <description/> of other media than audio");
+        ensure!(description.attr("media") == Some("audio"), "a <description/> of other media than audio");
         let transport = content.child(ns::JINGLE_ICE_UDP, "transport").context("<content/> without an ICE-UDP <transport/>")?;
         let fingerprint = transport.child(ns::JINGLE_DTLS, "fingerprint").context("<transport/> without <fingerprint/>")?;
         Ok(Audio {
             name: required(&content, "name")?,
             senders: optional(&content, "senders").unwrap_or_else(|| "both".to_owned()),
-            payload_types: description.children_named(ns::JINGLE_RTP, "payload-type").map(|node| PayloadType::from_jingle(&node)).collect::<Result<_, _>>()?,
+            payload_types: description
+                .children_named(ns::JINGLE_RTP, "payload-type")
+                .map(|node| PayloadType::from_jingle(&node))
+                .collect::<Result<_, _>>()?,
             rtcp_mux: description.child(ns::JINGLE_RTP, "rtcp-mux").is_some(),
-            sources: description.children_named(ns::JINGLE_SSMA, "source").map(|node| Source::from_jingle(&node)).collect::<Result<_, _>>()?,
+            sources: description
+                .children_named(ns::JINGLE_SSMA, "source")
+                .map(|node| Source::from_jingle(&node))
+                .collect::<Result<_, _>>()?,
             ufrag: required(&transport, "ufrag")?,
             pwd: required(&transport, "pwd")?,
             fingerprint: Fingerprint {
@@ -299,15 +313,20 @@ fn candidates(transport: &Node<'_>) -> anyhow::Result<Vec<Candidate>> {
 
 impl PayloadType {
     fn from_sdp(id: &str, attributes: &[(&str, &str)]) -> anyhow::Result<PayloadType> {
-        let of_this = |name: &str| attributes.iter().find_map(|(attribute, value)| (*attribute == name).then(|| value.strip_prefix(id)?.strip_prefix(' '))?);
+        let of_this = |name: &str| {
+            attributes.iter().find_map(|(attribute, value)| (*attribute == name).then(|| value.strip_prefix(id)?.strip_prefix(' '))?)
+        };
         let rtpmap = of_this("rtpmap").with_context(|| format!("SDP without a=rtpmap:{id}"))?;
         let mut parts = rtpmap.trim().split('/');
         let name = parts.next().unwrap_or_default().to_owned();
         let clockrate = parts.next().with_context(|| format!("a=rtpmap:{id} without a clock rate"))?.to_owned();
-        let parameters = of_this("fmtp").into_iter().flat_map(|fmtp| fmtp.split(';')).map(str::trim).filter(|parameter| !parameter.is_empty()).map(|parameter| {
-            let (name, value) = parameter.split_once('=').unwrap_or(("", parameter));
-            (name.to_owned(), value.to_owned())
-        });
+        let parameters =
+            of_this("fmtp").into_iter().flat_map(|fmtp| fmtp.split(';')).map(str::trim).filter(|parameter| !parameter.is_empty()).map(
+                |parameter| {
+                    let (name, value) = parameter.split_once('=').unwrap_or(("", parameter));
+                    (name.to_owned(), value.to_owned())
+                },
+            );
         Ok(PayloadType { id: id.to_owned(), name, clockrate, channels: parts.next().map(str::to_owned), parameters: parameters.collect() })
     }
 
@@ -351,7 +370,9 @@ impl PayloadType {
 
 impl Source {
     fn from_jingle(node: &Node<'_>) -> anyhow::Result<Source> {
-        let parameters = node.children_named(ns::JINGLE_SSMA, "parameter").map(|parameter| Ok((required(&parameter, "name")?, optional(&parameter, "value"))));
+        let parameters = node
+            .children_named(ns::JINGLE_SSMA, "parameter")
+            .map(|parameter| Ok((required(&parameter, "name")?, optional(&parameter, "value"))));
         Ok(Source { ssrc: required(node, "ssrc")?, parameters: parameters.collect::<anyhow::Result<_>>()? })
     }
 
@@ -390,7 +411,8 @@ fn split_attribute(attribute: &str) -> (&str, &str) {
 /// XEP-0166 §7.3: by the role of the party whose description it is.
 fn senders(attributes: &[(&str, &str)], role: Role) -> &'static str {
     let other = if role == Role::Initiator { Role::Responder } else { Role::Initiator };
-    let direction = attributes.iter().map(|(name, _)| *name).find(|name| matches!(*name, "sendrecv" | "sendonly" | "recvonly" | "inactive"));
+    let direction =
+        attributes.iter().map(|(name, _)| *name).find(|name| matches!(*name, "sendrecv" | "sendonly" | "recvonly" | "inactive"));
     match direction {
         Some("sendonly") => role.name(),
         Some("recvonly") => other.name(),
@@ -456,7 +478,10 @@ mod tests {
         let audio = Audio::from_sdp(OFFER, Role::Initiator).expect("readable");
         let element = to_element(&audio, |audio, xml| audio.write_candidates(xml, &audio.candidates));
         assert_eq!(candidates_of(&element.root()).expect("readable"), audio.candidates);
-        assert_eq!(audio.candidates[0].to_sdp(), "candidate:2763025403 1 udp 16777215 127.0.0.1 50855 typ relay raddr 127.0.0.1 rport 35116");
+        assert_eq!(
+            audio.candidates[0].to_sdp(),
+            "candidate:2763025403 1 udp 16777215 127.0.0.1 50855 typ relay raddr 127.0.0.1 rport 35116"
+        );
     }
 
     #[test]

@@ -19,12 +19,12 @@ use tokio::time::{MissedTickBehavior, timeout_at};
 use webrtc::media_stream::track_local::TrackLocal;
 use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 use webrtc::media_stream::track_remote::{TrackRemote, TrackRemoteEvent};
-use webrtc::runtime::{AsyncInterval, AsyncTcpListener, AsyncTcpStream, AsyncUdpSocket, JoinHandle, Runtime, TokioRuntime};
 use webrtc::peer_connection::{
     MediaEngine, PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCConfigurationBuilder, RTCIceCandidateInit,
     RTCIceConnectionState, RTCIceGatheringState, RTCIceServer, RTCIceTransportPolicy, RTCPeerConnectionIceEvent, RTCPeerConnectionState,
     RTCSessionDescription, Registry, SettingEngineBuilder, configure_rtcp_reports,
 };
+use webrtc::runtime::{AsyncInterval, AsyncTcpListener, AsyncTcpStream, AsyncUdpSocket, JoinHandle, Runtime, TokioRuntime};
 
 use super::measure::{self, Mark, Meter, Quality};
 use super::relay_bridge::Bridge;
@@ -237,11 +237,6 @@ impl End {
         lock(&self.received).quality(sent)
     }
 
-    /// Packets received so far.
-    pub fn received(&self) -> u32 {
-        lock(&self.received).received()
-    }
-
     /// Ends media and gives the allocation back.
     ///
     /// # Errors
@@ -375,7 +370,10 @@ impl Runtime for MorePasses {
         self.inner.wrap_tcp_listener(listener)
     }
 
-    fn connect_tcp<'a>(&'a self, remote: SocketAddr) -> Pin<Box<dyn Future<Output = std::io::Result<Arc<dyn AsyncTcpStream>>> + Send + 'a>> {
+    fn connect_tcp<'a>(
+        &'a self,
+        remote: SocketAddr,
+    ) -> Pin<Box<dyn Future<Output = std::io::Result<Arc<dyn AsyncTcpStream>>> + Send + 'a>> {
         self.inner.connect_tcp(remote)
     }
 

@@ -225,7 +225,10 @@ mod tests {
 
     #[test]
     fn the_ready_line_is_found_in_its_forms() {
-        let expected = Listening { c2s: vec!["127.0.0.1:4001".parse().expect("an address")], direct_tls: vec!["[::1]:4002".parse().expect("an address")] };
+        let expected = Listening {
+            c2s: vec!["127.0.0.1:4001".parse().expect("an address")],
+            direct_tls: vec!["[::1]:4002".parse().expect("an address")],
+        };
         for line in [
             r#"{"timestamp":"2026-01-01T00:00:00Z","level":"INFO","fields":{"message":"ready","c2s":"127.0.0.1:4001","direct_tls":"[::1]:4002","http":""}}"#,
             r#"{"level":"INFO","message":"ready","c2s":["127.0.0.1:4001"],"direct_tls":"[::1]:4002, nothing"}"#,

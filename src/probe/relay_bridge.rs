@@ -25,7 +25,8 @@ use super::{Transport, TurnService};
 /// How long a connection and its TLS handshake may take, per address.
 const CONNECT: Duration = Duration::from_secs(5);
 /// When the Binding request is sent again over UDP (RFC 8489 §6.2.1 begins with 500 ms; loopback and near servers need less patience).
-const RETRANSMIT: [Duration; 4] = [Duration::from_millis(300), Duration::from_millis(600), Duration::from_millis(900), Duration::from_millis(1200)];
+const RETRANSMIT: [Duration; 4] =
+    [Duration::from_millis(300), Duration::from_millis(600), Duration::from_millis(900), Duration::from_millis(1200)];
 const DATAGRAM_BYTES_MAX: usize = 65_535;
 
 /// A request that the server answered with an error.
@@ -65,7 +66,7 @@ const ASKED_MAX: usize = 64;
 const REFUSALS_MAX: usize = 8;
 
 impl Watch {
-    fn from_client(&mut self, datagram: &[u8]) {
+    fn sent(&mut self, datagram: &[u8]) {
         self.observed.messages.0 += 1;
         let Some(message) = Message::parse(datagram).filter(|message| message.class == Class::Request) else { return };
         if self.asked.iter().any(|(transaction, _)| *transaction == message.transaction) {
@@ -77,7 +78,7 @@ impl Watch {
         self.asked.push_back((message.transaction, message.is_authenticated()));
     }
 
-    fn from_server(&mut self, datagram: &[u8], now: Instant) {
+    fn received(&mut self, datagram: &[u8], now: Instant) {
         self.observed.messages.1 += 1;
         let Some(message) = Message::parse(datagram) else { return };
         match (message.class, message.method) {
@@ -120,7 +121,10 @@ impl Bridge {
         let addresses: Vec<SocketAddr> = tokio::net::lookup_host((service.host.as_str(), service.port))
             .await
             .with_context(|| {
-                format!("the name {} that clients are given for TURN cannot be resolved here: set turn.host or server.public_address", service.host)
+                format!(
+                    "the name {} that clients are given for TURN cannot be resolved here: set turn.host or server.public_address",
+                    service.host
+                )
             })?
             .collect();
         let mut failures = Vec::new();
@@ -186,7 +190,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 async fn connect(service: &TurnService, server: SocketAddr, trust: &Arc<Trust>) -> anyhow::Result<(Upstream, Duration)> {
     let mut upstream = match service.transport {
         Transport::Udp => {
-            let any: SocketAddr = if server.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (std::net::Ipv6Addr::UNSPECIFIED, 0).into() };
+            let any: SocketAddr =
+                if server.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (std::net::Ipv6Addr::UNSPECIFIED, 0).into() };
             let socket = UdpSocket::bind(any).await?;
             socket.connect(server).await?;
             Upstream::Datagrams(socket)
@@ -211,7 +216,9 @@ async fn connect(service: &TurnService, server: SocketAddr, trust: &Arc<Trust>) 
 }
 
 async fn connect_tcp(server: SocketAddr) -> anyhow::Result<TcpStream> {
-    let stream = timeout(CONNECT, TcpStream::connect(server)).await.map_err(|_| anyhow!("no TCP connection within {} s: a firewall?", CONNECT.as_secs()))??;
+    let stream = timeout(CONNECT, TcpStream::connect(server))
+        .await
+        .map_err(|_| anyhow!("no TCP connection within {} s: a firewall?", CONNECT.as_secs()))??;
     stream.set_nodelay(true)?;
     Ok(stream)
 }
@@ -267,7 +274,9 @@ impl Upstream {
                 }
                 (Err(_), Upstream::Datagrams(_)) => {}
                 (Err(_), Upstream::Stream(_)) => {
-                    timeout(CONNECT, self.binding_answer(transaction, &mut buffer)).await.map_err(|_| anyhow!("connected, but no answer to a Binding request"))??;
+                    timeout(CONNECT, self.binding_answer(transaction, &mut buffer))
+                        .await
+                        .map_err(|_| anyhow!("connected, but no answer to a Binding request"))??;
                     return Ok(());
                 }
             }
@@ -278,7 +287,8 @@ impl Upstream {
     async fn binding_answer(&mut self, transaction: TransactionId, buffer: &mut BytesMut) -> std::io::Result<()> {
         loop {
             while let Some(datagram) = self.next_message(buffer)? {
-                if Message::parse(&datagram).is_some_and(|message| message.transaction == transaction && message.method == Method::Binding) {
+                if Message::parse(&datagram).is_some_and(|message| message.transaction == transaction && message.method == Method::Binding)
+                {
                     return Ok(());
                 }
             }
@@ -309,7 +319,7 @@ async fn carry(socket: UdpSocket, mut upstream: Upstream, watch: Arc<Mutex<Watch
         tokio::select! {
             received = socket.recv_from(&mut from_client) => match received {
                 Ok((length, sender)) if *client.get_or_insert(sender) == sender => {
-                    lock(&watch).from_client(&from_client[..length]);
+                    lock(&watch).sent(&from_client[..length]);
                     match upstream.send(&from_client[..length]).await {
                         Ok(()) => {}
                         Err(error) => break error,
@@ -321,7 +331,7 @@ async fn carry(socket: UdpSocket, mut upstream: Upstream, watch: Arc<Mutex<Watch
             },
             received = upstream.receive(&mut from_server) => match received.and_then(|()| deliverable(&upstream, &mut from_server)) {
                 Ok(messages) => for message in messages {
-                    lock(&watch).from_server(&message, Instant::now());
+                    lock(&watch).received(&message, Instant::now());
                     if let Some(client) = client {
                         // A full or closed socket loses the datagram, as UDP does.
                         let _ = socket.send_to(&message, client).await;

@@ -209,7 +209,7 @@ impl Report {
     /// For the eye; `colour` when it goes to a terminal.
     pub fn table(&self, colour: bool) -> String {
         let mut table = Table::new();
-        table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+        table.load_style(presets::UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
         table.set_header(["step", "", "time", "loss", "jitter", "RTT", ""]);
         for entry in &self.entries {
             let (word, tint, detail) = match &entry.outcome {
@@ -220,10 +220,20 @@ impl Report {
             let result = if colour { Cell::new(word).fg(tint) } else { Cell::new(word) };
             let time = entry.time.map(milliseconds).unwrap_or_default();
             let Some(media) = &entry.media else {
-                table.add_row([Cell::new(entry.step), result, Cell::new(time), Cell::new(""), Cell::new(""), Cell::new(""), Cell::new(detail)]);
+                table.add_row([
+                    Cell::new(entry.step),
+                    result,
+                    Cell::new(time),
+                    Cell::new(""),
+                    Cell::new(""),
+                    Cell::new(""),
+                    Cell::new(detail),
+                ]);
                 continue;
             };
-            for (direction, quality, first) in [("caller → callee", &media.caller_to_callee, true), ("callee → caller", &media.callee_to_caller, false)] {
+            for (direction, quality, first) in
+                [("caller → callee", &media.caller_to_callee, true), ("callee → caller", &media.callee_to_caller, false)]
+            {
                 let round_trip = quality.round_trip.map(|round_trip| milliseconds(round_trip.median)).unwrap_or_default();
                 table.add_row([
                     if first { Cell::new(entry.step) } else { Cell::new("") },

@@ -79,7 +79,9 @@ impl Scram {
     /// A message that breaks RFC 5802 §7.
     pub fn prove(&mut self, server_first: &str) -> anyhow::Result<String> {
         let mut attributes = server_first.split(',');
-        let mut next = |name| attributes.next().and_then(|attribute| attribute.strip_prefix(name)).with_context(|| format!("SCRAM challenge without {name}"));
+        let mut next = |name| {
+            attributes.next().and_then(|attribute| attribute.strip_prefix(name)).with_context(|| format!("SCRAM challenge without {name}"))
+        };
         let nonce = next("r=")?;
         ensure!(nonce.starts_with(&self.nonce) && nonce.len() > self.nonce.len(), "the server's nonce does not extend ours");
         let salt = BASE64.decode(next("s=")?).context("the salt is not base64")?;
@@ -96,7 +98,8 @@ impl Scram {
         let client_signature = hmac::sign(&hmac::Key::new(self.hash.hmac(), stored_key.as_ref()), auth_message.as_bytes());
         let proof: Vec<u8> = client_key.as_ref().iter().zip(client_signature.as_ref()).map(|(key, signature)| key ^ signature).collect();
         let server_key = key(b"Server Key");
-        self.server_signature = hmac::sign(&hmac::Key::new(self.hash.hmac(), server_key.as_ref()), auth_message.as_bytes()).as_ref().to_vec();
+        self.server_signature =
+            hmac::sign(&hmac::Key::new(self.hash.hmac(), server_key.as_ref()), auth_message.as_bytes()).as_ref().to_vec();
         Ok(format!("{without_proof},p={}", BASE64.encode(proof)))
     }
 
@@ -110,7 +113,10 @@ impl Scram {
         }
         let signature = server_final.strip_prefix("v=").and_then(|rest| rest.split(',').next()).context("no server signature")?;
         let signature = BASE64.decode(signature).context("the server signature is not base64")?;
-        ensure!(!self.server_signature.is_empty() && signature == self.server_signature, "the server's signature is wrong: it does not hold this account's keys");
+        ensure!(
+            !self.server_signature.is_empty() && signature == self.server_signature,
+            "the server's signature is wrong: it does not hold this account's keys"
+        );
         Ok(())
     }
 }
@@ -140,7 +146,14 @@ mod tests {
 
     #[test]
     fn s7_bad_challenges_are_refused() {
-        for challenge in ["", "r=other,s=QSXCR+Q6sek8bf92,i=4096", "r=abc,s=QSXCR+Q6sek8bf92,i=4096", "r=abcd,s=?,i=1", "r=abcd,s=QSXC,i=0", "r=abcd,s=QSXC,i=99999999"] {
+        for challenge in [
+            "",
+            "r=other,s=QSXCR+Q6sek8bf92,i=4096",
+            "r=abc,s=QSXCR+Q6sek8bf92,i=4096",
+            "r=abcd,s=?,i=1",
+            "r=abcd,s=QSXC,i=0",
+            "r=abcd,s=QSXC,i=99999999",
+        ] {
             let (mut scram, _) = Scram::start(Hash::Sha1, "user", "pencil", "abc");
             assert!(scram.prove(challenge).is_err(), "{challenge}");
             assert!(scram.verify("v=").is_err());

@@ -31,7 +31,9 @@ fn read(answer: &Element) -> anyhow::Result<Vec<TurnService>> {
             (Some("turns"), Some("tcp") | None) => Transport::Tls,
             _ => continue,
         };
-        let attribute = |name: &str| service.attr(name).map(str::to_owned).with_context(|| format!("the TURN service over {transport} is told without {name}"));
+        let attribute = |name: &str| {
+            service.attr(name).map(str::to_owned).with_context(|| format!("the TURN service over {transport} is told without {name}"))
+        };
         let port = attribute("port")?;
         let found_here = TurnService {
             transport,

@@ -104,7 +104,8 @@ pub async fn run(target: &Target, accounts: &[Account; 2], stage: &mut Stage, re
     let (Some(caller), Some(callee)) = (&mut stage.caller, &mut stage.callee) else { return };
 
     report.begin(Step::Services);
-    let found = async { anyhow::Ok((services::discover(caller, &target.domain).await?, services::discover(callee, &target.domain).await?)) };
+    let found =
+        async { anyhow::Ok((services::discover(caller, &target.domain).await?, services::discover(callee, &target.domain).await?)) };
     let (for_caller, for_callee) = match found.await {
         Ok(found) => found,
         Err(error) => return report.failed(format!("{error:#}")),
@@ -112,7 +113,9 @@ pub async fn run(target: &Target, accounts: &[Account; 2], stage: &mut Stage, re
     if for_caller.is_empty() {
         return report.failed("XEP-0215 names no TURN service: are turn.udp, turn.tcp and turn.tls all empty?".to_owned());
     }
-    report.done(for_caller.iter().map(|service| format!("{} {}:{}", service.transport, service.host, service.port)).collect::<Vec<_>>().join(", "));
+    report.done(
+        for_caller.iter().map(|service| format!("{} {}:{}", service.transport, service.host, service.port)).collect::<Vec<_>>().join(", "),
+    );
 
     for transport in [Transport::Udp, Transport::Tcp, Transport::Tls] {
         let of = |services: &[TurnService]| services.iter().find(|service| service.transport == transport).cloned();
@@ -123,7 +126,9 @@ pub async fn run(target: &Target, accounts: &[Account; 2], stage: &mut Stage, re
             }
             _ if target.transports.contains(&transport) => {
                 report.begin(Step::Relay(transport));
-                report.failed(format!("XEP-0215 names no TURN service over {transport}, though the configuration has one: is its listener up?"));
+                report.failed(format!(
+                    "XEP-0215 names no TURN service over {transport}, though the configuration has one: is its listener up?"
+                ));
             }
             _ => report.left(Step::Relay(transport), &format!("turn.{} is empty", transport.to_string().to_ascii_lowercase())),
         }
@@ -250,8 +255,9 @@ impl Scene<'_> {
         let [caller, callee] = &mut call.ends;
         report.begin(Step::Dtls(transport));
         let deadline = tokio::time::Instant::now() + DTLS;
-        tokio::try_join!(caller.connected(deadline), callee.connected(deadline))
-            .with_context(|| format!("ICE works, but no DTLS handshake within {} s: does the relay lose or cut packets of 1200 bytes?", DTLS.as_secs()))?;
+        tokio::try_join!(caller.connected(deadline), callee.connected(deadline)).with_context(|| {
+            format!("ICE works, but no DTLS handshake within {} s: does the relay lose or cut packets of 1200 bytes?", DTLS.as_secs())
+        })?;
         report.done("DTLS-SRTP".to_owned());
 
         report.begin(Step::Media(transport));
@@ -340,7 +346,11 @@ async fn next(client: &mut Client, from: &str, sid: &str, action: &str) -> anyho
         let stanza = client.next(left).await.with_context(|| format!("acknowledged, but {action} did not arrive at the other end"))?;
         let root = stanza.root();
         let Some(jingle) = root.child(ns::JINGLE, "jingle") else { continue };
-        ensure!(root.attr("from") == Some(from), "{action} arrived as if from {}: it was sent by {from}", root.attr("from").unwrap_or("nobody"));
+        ensure!(
+            root.attr("from") == Some(from),
+            "{action} arrived as if from {}: it was sent by {from}",
+            root.attr("from").unwrap_or("nobody")
+        );
         if jingle.attr("sid") == Some(sid) && jingle.attr("action") == Some(action) {
             return Ok(stanza);
         }
@@ -354,7 +364,10 @@ async fn gather(end: &mut End, bridge: &Bridge, transport: Transport) -> anyhow:
         Ok(candidates) => candidates.iter().map(|candidate| Candidate::from_sdp(candidate)).collect::<Result<_, _>>()?,
         Err(_) => Vec::new(),
     };
-    ensure!(candidates.iter().any(|candidate| candidate.type_ == "relay"), explain_no_candidate(transport, bridge.server(), &bridge.observed()));
+    ensure!(
+        candidates.iter().any(|candidate| candidate.type_ == "relay"),
+        explain_no_candidate(transport, bridge.server(), &bridge.observed())
+    );
     Ok(candidates)
 }
 
@@ -401,7 +414,8 @@ fn explain_ice(error: &anyhow::Error, bridges: &[Bridge; 2], target: &Target) ->
     if let Some(broken) = observed.iter().find_map(|observed| observed.broken.as_ref()) {
         return anyhow!("the connection to the relay broke off: {broken}");
     }
-    let [caller, callee] = [0, 1].map(|end: usize| observed[end].allocated.map_or_else(|| "?".to_owned(), |(relayed, _)| relayed.to_string()));
+    let [caller, callee] =
+        [0, 1].map(|end: usize| observed[end].allocated.map_or_else(|| "?".to_owned(), |(relayed, _)| relayed.to_string()));
     let (first, last) = target.relay_ports;
     anyhow!(
         "no packets pass between the relayed addresses {caller} and {callee} ({error}): does server.public_address lead back to this server, and are its UDP ports \
@@ -416,7 +430,9 @@ fn judge(caller_to_callee: &Quality, callee_to_caller: &Quality, bridges: &[Brid
     }
     for (direction, quality) in [("from caller to callee", caller_to_callee), ("from callee to caller", callee_to_caller)] {
         if quality.received == 0 {
-            return Err(format!("no RTP packet arrived {direction}, though ICE and DTLS passed: does the relay drop ChannelData or large packets?"));
+            return Err(format!(
+                "no RTP packet arrived {direction}, though ICE and DTLS passed: does the relay drop ChannelData or large packets?"
+            ));
         }
         if quality.loss() > LOSS_MAX {
             return Err(format!(
@@ -436,7 +452,11 @@ mod tests {
     #[test]
     fn a_missing_candidate_is_explained_by_what_the_server_said() {
         let server = "127.0.0.1:5349".parse().expect("an address");
-        let refused = |code: u16| Observed { refusals: vec![Refusal { method: Method::Allocate, code, reason: "Why".into() }], messages: (2, 2), ..Observed::default() };
+        let refused = |code: u16| Observed {
+            refusals: vec![Refusal { method: Method::Allocate, code, reason: "Why".into() }],
+            messages: (2, 2),
+            ..Observed::default()
+        };
         for (observed, words) in [
             (refused(401), vec!["TLS", "127.0.0.1:5349", "401 Why", "clocks"]),
             (refused(508), vec!["508", "turn.ports"]),

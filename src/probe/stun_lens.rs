@@ -223,7 +223,8 @@ mod tests {
 
     #[test]
     fn s12_5_messages_on_a_stream_delimit_themselves() {
-        let cases: &[(&[u8], Result<Option<(usize, usize)>, NotTurn>)] = &[
+        type Case = (&'static [u8], Result<Option<(usize, usize)>, NotTurn>);
+        let cases: &[Case] = &[
             (&[], Ok(None)),
             (&[0x40, 0x00, 0x00], Ok(None)),
             (&[0x00, 0x01, 0x00, 0x08], Ok(Some((28, 28)))),
@@ -232,7 +233,7 @@ mod tests {
             (&[0x4f, 0xff, 0xff, 0xff], Ok(Some((65_539, 65_540)))),
             (&[0x40, 0x00, 0x00, 0x00], Ok(Some((4, 4)))),
             (b"HTTP", Ok(Some((4 + 0x5450, 4 + 0x5450)))), // 'H' looks like a channel
-            (&[0x50, 0x00, 0x00, 0x04], Err(NotTurn)), // reserved channel numbers (RFC 8656 §12)
+            (&[0x50, 0x00, 0x00, 0x04], Err(NotTurn)),     // reserved channel numbers (RFC 8656 §12)
             (&[0x80, 0x00, 0x00, 0x00], Err(NotTurn)),
             (&[0x16, 0x03, 0x01, 0x02], Err(NotTurn)), // a TLS record
         ];
