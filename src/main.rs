@@ -1,3 +1,23 @@
-//! campanile
+//! campanile: an XMPP server with its own TURN relay.
+
+mod admin;
+mod cli;
+mod control;
+mod lock;
+mod logging;
+#[allow(dead_code, reason = "the verb comes with accounts")]
 mod probe;
-fn main() {}
+mod systemd;
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    // first of all: with a provider installed no part of the program can pick another
+    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
+        unreachable!("nothing ran before main");
+    }
+    cli::run()
+}

@@ -174,6 +174,8 @@ namespaces! {
     CSI = "urn:xmpp:csi:0";
     /// Jingle message initiation: XEP-0353.
     JINGLE_MESSAGE = "urn:xmpp:jingle-message:0";
+    /// Jingle message initiation of versions 0.4 and 0.5: XEP-0353 §10.
+    JINGLE_MESSAGE_1 = "urn:xmpp:jingle-message:1";
     /// Push notifications: XEP-0357.
     PUSH = "urn:xmpp:push:0";
     /// Unique and stable stanza ids: XEP-0359.

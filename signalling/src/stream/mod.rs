@@ -1,3 +1,4 @@
 //! Streams: RFC 6120 §4–7.
 
 pub mod error;
+pub mod sasl;

@@ -1,0 +1,7 @@
+//! The async shell of XMPP streams: listeners, TLS, WebSocket and HTTP; the machines that decide are in `stream/`.
+
+pub mod bucket;
+pub mod listener;
+pub mod metrics;
+pub mod sources;
+pub mod tls;
