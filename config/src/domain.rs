@@ -27,7 +27,7 @@ pub fn normalise(text: &str) -> Result<String, String> {
             _ if name.contains(':') => "it has no port",
             _ if name.contains('@') => "it has no local part",
             _ if name.contains('*') => "wildcards have no place here",
-            _ => "labels of letters, digits and inner hyphens, up to 63 bytes each and 253 together",
+            _ => "it has labels of letters, digits and inner hyphens with dots between, up to 63 bytes each and 253 together",
         };
         format!("`{text}` is not a domain name: {reason}")
     })?;

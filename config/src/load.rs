@@ -102,7 +102,7 @@ fn read(source: Option<Source<'_>>, base: &Path, environment: impl IntoIterator<
         }
     }
     if !problems.is_empty() {
-        return Err(Problems(problems));
+        return Err(Problems::sorted(problems));
     }
 
     let mut config = config_of(root).map_err(|error| {
@@ -120,7 +120,7 @@ fn read(source: Option<Source<'_>>, base: &Path, environment: impl IntoIterator<
     if let Err(message) = resolve(&mut config, base) {
         problems.push(origins.problem(Severity::Error, "storage.url", message));
     }
-    if problems.is_empty() { Ok(Loaded { config, file: None, origins, warnings }) } else { Err(Problems(problems)) }
+    if problems.is_empty() { Ok(Loaded { config, file: None, origins, warnings }) } else { Err(Problems::sorted(problems)) }
 }
 
 /// The tables of the file, or all its syntax errors.

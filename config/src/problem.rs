@@ -14,8 +14,8 @@ pub enum Severity {
     Warning,
 }
 
-/// Where a value comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Where a value comes from. In order: the file from top to bottom, the variables by name, the rest.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Origin {
     /// A place in the file; line and column count from 1, columns in characters.
     File {
@@ -63,9 +63,16 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Why a configuration cannot be used: at least one error, perhaps more, one per line.
+/// Why a configuration cannot be used: at least one error, perhaps more, one per line, in the order of their places.
 #[derive(Debug, thiserror::Error)]
 pub struct Problems(pub Vec<Problem>);
+
+impl Problems {
+    pub(crate) fn sorted(mut problems: Vec<Problem>) -> Self {
+        problems.sort_by(|a, b| a.origin.cmp(&b.origin));
+        Self(problems)
+    }
+}
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -102,6 +102,8 @@ namespaces! {
     VERSION = "jabber:iq:version";
     /// Entity capabilities: XEP-0115.
     CAPS = "http://jabber.org/protocol/caps";
+    /// Direct invitations to a room: XEP-0249.
+    CONFERENCE = "jabber:x:conference";
     /// Message receipts: XEP-0184.
     RECEIPTS = "urn:xmpp:receipts";
     /// Invisible command: XEP-0186.

@@ -1,6 +1,7 @@
 //! The command line: one file per verb. Errors are one line each on standard error, and exit code 1; wrong usage is clap's, and 2.
 
 mod check;
+mod user;
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -25,6 +26,8 @@ struct Cli {
 enum Verb {
     /// Read the configuration and say what is wrong with it; changes nothing
     Check,
+    /// Make, change, delete and list accounts, with the server running or not
+    User(user::Arguments),
 }
 
 /// Reads the command line and does what it says.
@@ -32,6 +35,7 @@ pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.verb {
         Some(Verb::Check) => check::run(cli.config.as_deref()),
+        Some(Verb::User(arguments)) => user::run(cli.config.as_deref(), arguments),
         None => Err(anyhow::anyhow!("no verb")),
     };
     result.unwrap_or_else(|error| {

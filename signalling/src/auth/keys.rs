@@ -49,7 +49,7 @@ impl ScramHash {
 
     /// Bytes of a digest, a key and a proof.
     #[must_use]
-    pub fn len(self) -> usize {
+    pub fn digest_bytes(self) -> usize {
         self.digest().output_len()
     }
 
@@ -80,7 +80,7 @@ impl ScramHash {
             Self::Sha1 => pbkdf2::PBKDF2_HMAC_SHA1,
             Self::Sha256 => pbkdf2::PBKDF2_HMAC_SHA256,
         };
-        let mut salted = Zeroizing::new(vec![0; self.len()]);
+        let mut salted = Zeroizing::new(vec![0; self.digest_bytes()]);
         pbkdf2::derive(algorithm, iterations, salt, password.0.as_bytes(), &mut salted);
         salted
     }
@@ -258,7 +258,12 @@ impl Inventor {
             }
             context.sign().as_ref()[..len].to_vec()
         };
-        ScramKeys::new(bytes("salt", SALT_BYTES), ITERATIONS, bytes("stored key", hash.len()), bytes("server key", hash.len()))
+        ScramKeys::new(
+            bytes("salt", SALT_BYTES),
+            ITERATIONS,
+            bytes("stored key", hash.digest_bytes()),
+            bytes("server key", hash.digest_bytes()),
+        )
     }
 }
 

@@ -885,3 +885,8 @@ fn remove(index: &mut HashMap<BareJid, BTreeSet<CallId>>, account: &BareJid, id:
         }
     }
 }
+
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod tests;

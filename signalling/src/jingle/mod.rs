@@ -49,6 +49,17 @@ pub use propose::is_call_message;
 pub use reason::Outcome;
 pub use service::{Allocations, CallsService};
 
+use crate::pipeline::{self, Verdict, Walk};
+use crate::stanza::Stanza;
+
+/// Stage of `pipeline::OUTBOUND`: the table of calls sees what a local account sends, once the other stages have let it pass.
+pub fn outbound(walk: &Walk<'_>, stanza: &mut Stanza, effects: &mut pipeline::Effects) -> Verdict {
+    if Calls::concerns(stanza) {
+        effects.observed_from = Some(walk.account.jid.clone());
+    }
+    Verdict::Pass
+}
+
 /// The beginning of `text` that fits into `bytes_max`, cut between characters: what strangers write is kept only so far.
 fn cut(text: &str, bytes_max: usize) -> &str {
     &text[..text.floor_char_boundary(bytes_max)]

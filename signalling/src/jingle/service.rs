@@ -153,3 +153,151 @@ fn log_end(call: &Call) {
         "call ended"
     );
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::sync::Arc;
+
+    use prometheus::TextEncoder;
+
+    use super::*;
+    use crate::jingle::testing::stanza;
+
+    /// A relay with one allocation, 203.0.113.7:50000 of romeo@montague.lit.
+    #[derive(Default)]
+    struct Relay {
+        linked: Mutex<HashSet<CallId>>,
+        ended: Mutex<Vec<CallId>>,
+    }
+
+    impl Allocations for Arc<Relay> {
+        fn link(&self, account: &BareJid, relayed: SocketAddr, call: CallId) -> bool {
+            let own = account.as_str() == "romeo@montague.lit" && relayed == "203.0.113.7:50000".parse().unwrap();
+            if own {
+                self.linked.lock().unwrap().insert(call);
+            }
+            own
+        }
+
+        fn end_call(&self, call: CallId) {
+            self.ended.lock().unwrap().push(call);
+        }
+    }
+
+    fn service() -> (CallsService, Arc<Relay>, Registry) {
+        let (relay, registry) = (Arc::new(Relay::default()), Registry::new());
+        let service = CallsService::new(Limits::default(), &registry, Box::new(relay.clone())).unwrap();
+        (service, relay, registry)
+    }
+
+    fn jingle(from: &str, to: &str, sid: &str, action: &str, port: u16) -> Stanza {
+        stanza(&format!(
+            "<iq from='{from}' to='{to}' id='{action}' type='set'><jingle xmlns='urn:xmpp:jingle:1' action='{action}' sid='{sid}'>
+             <content creator='initiator' name='v'><description xmlns='urn:xmpp:jingle:apps:rtp:1' media='audio'/><transport xmlns='urn:xmpp:jingle:transports:ice-udp:1'>
+             <candidate ip='203.0.113.7' port='{port}' type='relay'/></transport></content></jingle></iq>"
+        ))
+    }
+
+    fn say(service: &CallsService, stanza: &Stanza, now: Instant) {
+        service.observe(stanza, stanza.from().map(Jid::to_bare).as_ref(), now);
+    }
+
+    /// The value of a metric as Prometheus would read it.
+    fn value(registry: &Registry, name: &str) -> f64 {
+        let text = TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+        let line =
+            text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).unwrap_or_else(|| panic!("no {name} in {text}"));
+        line.parse().unwrap()
+    }
+
+    const ROMEO: &str = "romeo@montague.lit/orchard";
+    const JULIET: &str = "juliet@capulet.lit/balcony";
+
+    #[test]
+    fn the_metrics_of_a_call_are_true_while_it_lives_and_after() {
+        let (service, relay, registry) = service();
+        let now = Instant::now();
+        for name in [
+            "campanile_calls_active",
+            "campanile_calls_proposed",
+            "campanile_calls_total{outcome=\"missed\"}",
+            "campanile_calls_proposals_total{outcome=\"busy\"}",
+            "campanile_calls_setup_seconds_count",
+            "campanile_calls_duration_seconds_count",
+            "campanile_calls_relayed_candidates_total{relay=\"own\"}",
+            "campanile_calls_stanzas_ignored_total{cause=\"out-of-order\"}",
+        ] {
+            assert_eq!(value(&registry, name), 0.0, "{name} is there before anything happens");
+        }
+        say(&service, &jingle(ROMEO, JULIET, "s", "session-initiate", 50000), now);
+        assert_eq!((value(&registry, "campanile_calls_active"), service.in_session()), (1.0, 1));
+        say(&service, &jingle(JULIET, ROMEO, "s", "session-accept", 50000), now + Duration::from_millis(300));
+        assert_eq!(value(&registry, "campanile_calls_setup_seconds_bucket{le=\"0.5\"}"), 1.0);
+        assert_eq!(value(&registry, "campanile_calls_relayed_candidates_total{relay=\"own\"}"), 1.0);
+        assert_eq!(
+            value(&registry, "campanile_calls_relayed_candidates_total{relay=\"other\"}"),
+            1.0,
+            "Juliet names an address that is not hers"
+        );
+        let call = service.live()[0].clone();
+        assert!(call.times.linked.is_some() && relay.linked.lock().unwrap().contains(&call.id));
+        say(&service, &jingle(JULIET, ROMEO, "unknown", "session-terminate", 50000), now);
+        say(&service, &jingle(JULIET, ROMEO, "s", "session-terminate", 50000), now + Duration::from_secs(3));
+        assert_eq!((value(&registry, "campanile_calls_active"), service.live().len()), (0.0, 0));
+        assert_eq!(value(&registry, "campanile_calls_total{outcome=\"answered\"}"), 1.0);
+        assert_eq!(value(&registry, "campanile_calls_duration_seconds_sum"), 2.7);
+        assert_eq!(value(&registry, "campanile_calls_stanzas_ignored_total{cause=\"unknown-session\"}"), 1.0);
+        assert_eq!(*relay.ended.lock().unwrap(), [call.id]);
+        assert_eq!(service.past(10)[0].id, call.id);
+        assert!(service.get(call.id).is_some_and(|call| call.end.is_some()));
+        assert!(CallsService::new(Limits::default(), &registry, Box::new(relay)).is_err(), "metrics are registered once");
+    }
+
+    #[test]
+    fn time_and_departures_reach_the_relay() {
+        let (service, relay, registry) = service();
+        let now = Instant::now();
+        say(&service, &jingle(ROMEO, JULIET, "1", "session-initiate", 50000), now);
+        say(&service, &jingle(ROMEO, JULIET, "2", "session-initiate", 50000), now);
+        service.handle_timeout(now + Duration::from_secs(179));
+        assert_eq!(service.in_session(), 2);
+        service.handle_timeout(now + Duration::from_secs(180));
+        assert_eq!((value(&registry, "campanile_calls_total{outcome=\"missed\"}"), relay.ended.lock().unwrap().len()), (2.0, 2));
+        say(&service, &jingle(ROMEO, JULIET, "3", "session-initiate", 50000), now);
+        service.handle_gone(&Jid::parse(JULIET).unwrap(), now);
+        assert_eq!(value(&registry, "campanile_calls_total{outcome=\"gone\"}"), 1.0);
+        assert_eq!(relay.ended.lock().unwrap().len(), 3);
+    }
+
+    #[test]
+    fn no_link_outlives_its_call_however_threads_interleave() {
+        let (service, relay, registry) = service();
+        let service = Arc::new(service);
+        let now = Instant::now();
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let service = service.clone();
+                scope.spawn(move || {
+                    let (from, to) = if thread % 2 == 0 { (ROMEO, JULIET) } else { (JULIET, ROMEO) };
+                    for sid in 0..200 {
+                        let sid = (sid / 4).to_string();
+                        for action in ["session-initiate", "transport-info", "session-accept", "session-terminate"] {
+                            say(&service, &jingle(from, to, &sid, action, 50000), now);
+                        }
+                    }
+                });
+            }
+        });
+        service.handle_gone(&Jid::parse(ROMEO).unwrap(), now);
+        assert_eq!((value(&registry, "campanile_calls_active"), service.live().len()), (0.0, 0));
+        let ended = relay.ended.lock().unwrap();
+        assert_eq!(ended.iter().collect::<HashSet<_>>().len(), ended.len(), "each call ends once");
+        assert!(relay.linked.lock().unwrap().iter().all(|call| ended.contains(call)));
+        let total: f64 = super::super::Outcome::ALL
+            .iter()
+            .map(|outcome| value(&registry, &format!("campanile_calls_total{{outcome=\"{}\"}}", outcome.as_str())))
+            .sum();
+        assert_eq!(total, ended.len() as f64);
+    }
+}

@@ -233,7 +233,7 @@ fn lacks_v6(error: &io::Error) -> bool {
 
 /// Errors of accept(2) that concern the one connection only.
 fn is_peers(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted, NetworkUnreachable, HostUnreachable, TimedOut};
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, HostUnreachable, Interrupted, NetworkUnreachable, TimedOut};
     matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted | NetworkUnreachable | HostUnreachable | TimedOut)
 }
 

@@ -654,8 +654,7 @@ mod tests {
         let folder = Folder::new("reload");
         let pair = folder.pair("default", &["example.org"]);
         let host = folder.pair("host", &["example.net"]);
-        let settings =
-            Settings { default: Some(pair.clone()), hosts: vec![("example.net".into(), host.clone())], ..folder.settings() };
+        let settings = Settings { default: Some(pair.clone()), hosts: vec![("example.net".into(), host.clone())], ..folder.settings() };
         let certificates = Certificates::load(settings).unwrap();
         let old = certificates.leaf_for("example.org").fingerprint;
         let old_host = certificates.leaf_for("example.net").fingerprint;

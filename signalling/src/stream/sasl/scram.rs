@@ -101,7 +101,7 @@ impl Challenged {
         let binding = decode(value(attributes.next().unwrap_or_default(), "c=")?)?;
         let nonce = value(attributes.next().unwrap_or_default(), "r=")?;
         attributes.try_for_each(extension)?;
-        if proof.len() != self.first.hash.len() {
+        if proof.len() != self.first.hash.digest_bytes() {
             return Err(SaslFailure::MalformedRequest);
         }
 
