@@ -5,9 +5,10 @@ mod cli;
 mod control;
 mod lock;
 mod logging;
-#[allow(dead_code, reason = "the verb comes with accounts")]
+mod pages;
 mod probe;
 mod systemd;
+mod wiring;
 
 use std::process::ExitCode;
 

@@ -64,11 +64,10 @@ impl Limits {
     /// What the section says, with fixed times.
     #[must_use]
     pub fn new(limits: &campanile_config::Limits) -> Self {
-        let bytes = |bytes: u64| u32::try_from(bytes).unwrap_or(u32::MAX);
         Self {
             mailbox_bytes: limits.mailbox_bytes,
-            bytes_per_second: bytes(limits.bytes_per_second),
-            bytes_burst: bytes(limits.bytes_burst),
+            bytes_per_second: limits.bytes_per_second,
+            bytes_burst: limits.bytes_burst,
             ..Self::default()
         }
     }
@@ -480,11 +479,7 @@ impl Connection {
     /// The earliest time at which something must happen. Armed again only when that is earlier than before: a timer that fires too early
     /// finds nothing to do and is armed for the rest, which is cheaper than moving it with every stanza.
     fn arm_timer(&mut self) {
-        let times = [
-            self.machine.poll_timeout(),
-            self.read_after,
-            self.writer.waits_since.map(|since| since + self.limits.write),
-        ];
+        let times = [self.machine.poll_timeout(), self.read_after, self.writer.waits_since.map(|since| since + self.limits.write)];
         // A machine that is not closed always has a next time; the hour only keeps a fired timer from firing again.
         let next = times.into_iter().flatten().min().unwrap_or_else(|| now() + Duration::from_secs(3600));
         if self.timer.is_elapsed() || next < self.timer.deadline().into_std() {
@@ -667,7 +662,14 @@ fn poll_io(io: &mut Io, wire: &mut Wire, writer: &mut Writer, may_read: bool, cx
         }
     }
     if may_read {
-        match poll_read(io, |bytes| { wire.push(bytes); bytes.len() }, cx) {
+        match poll_read(
+            io,
+            |bytes| {
+                wire.push(bytes);
+                bytes.len()
+            },
+            cx,
+        ) {
             Poll::Ready(Ok(0)) => return Poll::Ready(Event::Gone(Ok(()))),
             Poll::Ready(Ok(bytes)) => return Poll::Ready(Event::Read(bytes)),
             Poll::Ready(Err(error)) => return Poll::Ready(Event::Gone(Err(error))),

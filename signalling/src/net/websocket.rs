@@ -85,8 +85,7 @@ impl Codec {
     /// A WebSocket whose handshake is done; messages may have `bytes_max` bytes.
     pub fn new(bytes_max: usize) -> Self {
         let config = WebSocketConfig::default().read_buffer_size(READ_BYTES).write_buffer_size(0);
-        let mut codec =
-            Self { context: WebSocketContext::new(Role::Server, Some(config)), pipe: Pipe::default(), code: CloseCode::Normal };
+        let mut codec = Self { context: WebSocketContext::new(Role::Server, Some(config)), pipe: Pipe::default(), code: CloseCode::Normal };
         codec.set_bytes_max(bytes_max);
         codec
     }

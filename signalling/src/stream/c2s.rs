@@ -394,9 +394,9 @@ impl C2s {
         let domain = match to {
             Some(Err(error)) => return Err(improper(format!("'to' is no JID: {error}"))),
             Some(Ok(jid)) if jid.local().is_some() || jid.resource().is_some() => return Err(improper("'to' must be a domain")),
-            Some(Ok(jid)) => known.ok_or_else(|| {
-                StreamError::new(Condition::HostUnknown).with_text(format!("{} is not served here", jid.domain()))
-            })?,
+            Some(Ok(jid)) => {
+                known.ok_or_else(|| StreamError::new(Condition::HostUnknown).with_text(format!("{} is not served here", jid.domain())))?
+            }
             // §4.7.2: liberal where it can only mean one host.
             None if self.policy.domains.len() == 1 => self.default_domain().to_owned(),
             None => return Err(improper("the stream header lacks 'to', and there are several domains")),
@@ -529,7 +529,9 @@ impl C2s {
             (ns::SASL, "auth" | "response", _) => self.sasl_failure(SaslFailure::MalformedRequest),
             (ns::CLIENT, "message" | "presence" | "iq", _) => {
                 // §4.9.3.12
-                self.fail(StreamError::new(Condition::NotAuthorized).with_text("stanzas are taken after authentication and resource binding"));
+                self.fail(
+                    StreamError::new(Condition::NotAuthorized).with_text("stanzas are taken after authentication and resource binding"),
+                );
             }
             (namespace, name, _) => self.fail(unsupported(namespace, name)),
         }
@@ -832,7 +834,8 @@ fn version(text: Option<&str>) -> (u32, u32) {
 
 /// Whether it looks like a language tag (RFC 5646 §2.1, loosely): it is copied onto stanzas for others.
 fn is_lang(text: &str) -> bool {
-    (1..=64).contains(&text.len()) && text.split('-').all(|part| (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+    (1..=64).contains(&text.len())
+        && text.split('-').all(|part| (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric()))
 }
 
 fn improper(text: impl Into<std::borrow::Cow<'static, str>>) -> StreamError {
@@ -842,8 +845,11 @@ fn improper(text: impl Into<std::borrow::Cow<'static, str>>) -> StreamError {
 /// §4.9.3.24.
 fn unsupported(namespace: &str, name: &str) -> StreamError {
     let shown = |text: &str| text.chars().take(64).collect::<String>();
-    StreamError::new(Condition::UnsupportedStanzaType)
-        .with_text(format!("<{} xmlns='{}'/> is not understood here", shown(name), shown(namespace)))
+    StreamError::new(Condition::UnsupportedStanzaType).with_text(format!(
+        "<{} xmlns='{}'/> is not understood here",
+        shown(name),
+        shown(namespace)
+    ))
 }
 
 /// §6.4.5: what helps whoever reads the client's log; nothing that tells whether the account exists.

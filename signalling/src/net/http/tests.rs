@@ -15,7 +15,6 @@ use crate::net::connection::tests::{BIND, PLAIN, Server, policy};
 const OPEN: &str = "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='localhost' version='1.0'/>";
 const CLOSE: &str = "<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>";
 
-
 fn headers(list: &[(&'static str, &str)]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in list {
@@ -242,7 +241,10 @@ async fn xep0156_host_meta_names_the_tls_listener_only() {
     assert!(response.contains(&format!("<Link rel='urn:xmpp:alt-connections:websocket' href='{url}'/>")), "{response}");
     let get = get.replace("host-meta", "host-meta.json");
     let response = request(server.tls(TcpStream::connect(secure).await.unwrap(), ALPN_HTTP_1_1).await.io, &get).await;
-    assert!(response.ends_with(&format!("{{\"links\":[{{\"href\":\"{url}\",\"rel\":\"urn:xmpp:alt-connections:websocket\"}}]}}")), "{response}");
+    assert!(
+        response.ends_with(&format!("{{\"links\":[{{\"href\":\"{url}\",\"rel\":\"urn:xmpp:alt-connections:websocket\"}}]}}")),
+        "{response}"
+    );
     let options = get.replace("GET", "OPTIONS");
     let response = request(connect().await.unwrap(), &options).await;
     assert!(response.starts_with("HTTP/1.1 204") && response.contains("access-control-allow-origin: *"), "{response}");
