@@ -327,9 +327,10 @@ fn limits(config: &Config, findings: &mut Findings<'_>) {
     }
     let pairs = [
         ("stanza_bytes_preauth", limits.stanza_bytes_preauth, "stanza_bytes", limits.stanza_bytes),
-        ("connections_per_source", limits.connections_per_source, "connections", limits.connections),
+        ("connections_per_source", limits.connections_per_source as usize, "connections", limits.connections as usize),
         ("calls_per_account", limits.calls_per_account, "calls", limits.calls),
         ("allocations_per_account", limits.allocations_per_account, "allocations", limits.allocations),
+        ("allocations_per_source", limits.allocations_per_source, "allocations", limits.allocations),
         ("allocations", limits.allocations, "the number of turn.ports", config.turn.ports.count()),
     ];
     for (small, value, large, bound) in pairs {
@@ -342,7 +343,7 @@ fn limits(config: &Config, findings: &mut Findings<'_>) {
         let message = format!("{} is less than limits.stanza_bytes: the largest stanzas could never be delivered", limits.mailbox_bytes);
         findings.error("limits.mailbox_bytes", message);
     }
-    if limits.bytes_burst < limits.stanza_bytes as u64 {
+    if (limits.bytes_burst as usize) < limits.stanza_bytes {
         findings.warning("limits.bytes_burst", "less than limits.stanza_bytes: a large stanza waits for the rate even on an idle stream");
     }
     if limits.stanza_depth < 8 {

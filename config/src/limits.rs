@@ -13,15 +13,17 @@ pub struct Limits {
     /// Deepest nesting inside one stanza.
     pub stanza_depth: usize,
     /// Bytes per second that one client stream may send on average; beyond them it is read more slowly.
-    pub bytes_per_second: u64,
+    pub bytes_per_second: u32,
     /// Bytes that one client stream may send at once before that rate counts.
-    pub bytes_burst: u64,
+    pub bytes_burst: u32,
     /// Open client connections, all listeners together.
-    pub connections: usize,
+    pub connections: u32,
     /// Open client connections from one source: an IPv4 address or an IPv6 /64.
-    pub connections_per_source: usize,
+    pub connections_per_source: u32,
     /// Time from connecting to a bound resource.
     pub handshake_s: u64,
+    /// Silence of a client after which something is sent to it, so that a dead connection is found (RFC 6120 §4.6).
+    pub keepalive_s: u64,
     /// Bytes queued for one session; beyond them its stream ends.
     pub mailbox_bytes: usize,
     /// Failed log-ins on one stream before it ends (RFC 6120 §6.4.5).
@@ -32,8 +34,6 @@ pub struct Limits {
     pub sessions_per_account: usize,
     /// Contacts on one roster.
     pub roster_items: usize,
-    /// Subscription requests kept for one account until it answers.
-    pub subscription_requests: usize,
     /// Group chats owned by one account. Not read yet.
     pub rooms_per_account: usize,
     /// Live calls followed by the server.
@@ -44,6 +44,8 @@ pub struct Limits {
     pub allocations: usize,
     /// Live TURN allocations of one account.
     pub allocations_per_account: usize,
+    /// Live TURN allocations of one source address (an IPv6 /64).
+    pub allocations_per_source: usize,
     /// Permissions of one allocation (RFC 8656 §9).
     pub permissions: usize,
     /// Channels of one allocation (RFC 8656 §12).
@@ -61,18 +63,19 @@ impl Default for Limits {
             connections: 10_000,
             connections_per_source: 256,
             handshake_s: 30,
+            keepalive_s: 300,
             mailbox_bytes: 2_097_152,
             auth_attempts: 5,
             auth_concurrency: 4,
             sessions_per_account: 32,
             roster_items: 2_000,
-            subscription_requests: 200,
             rooms_per_account: 50,
-            calls: 10_000,
-            calls_per_account: 32,
+            calls: 20_000,
+            calls_per_account: 64,
             allocations: 8_192,
             allocations_per_account: 64,
-            permissions: 64,
+            allocations_per_source: 1_024,
+            permissions: 128,
             channels: 64,
         }
     }
@@ -80,27 +83,28 @@ impl Default for Limits {
 
 impl Limits {
     /// Every limit by its name.
-    pub(crate) fn each(&self) -> [(&'static str, u64); 21] {
+    pub(crate) fn each(&self) -> [(&'static str, u64); 22] {
         [
             ("stanza_bytes_preauth", self.stanza_bytes_preauth as u64),
             ("stanza_bytes", self.stanza_bytes as u64),
             ("stanza_depth", self.stanza_depth as u64),
-            ("bytes_per_second", self.bytes_per_second),
-            ("bytes_burst", self.bytes_burst),
-            ("connections", self.connections as u64),
-            ("connections_per_source", self.connections_per_source as u64),
+            ("bytes_per_second", u64::from(self.bytes_per_second)),
+            ("bytes_burst", u64::from(self.bytes_burst)),
+            ("connections", u64::from(self.connections)),
+            ("connections_per_source", u64::from(self.connections_per_source)),
             ("handshake_s", self.handshake_s),
+            ("keepalive_s", self.keepalive_s),
             ("mailbox_bytes", self.mailbox_bytes as u64),
             ("auth_attempts", u64::from(self.auth_attempts)),
             ("auth_concurrency", self.auth_concurrency as u64),
             ("sessions_per_account", self.sessions_per_account as u64),
             ("roster_items", self.roster_items as u64),
-            ("subscription_requests", self.subscription_requests as u64),
             ("rooms_per_account", self.rooms_per_account as u64),
             ("calls", self.calls as u64),
             ("calls_per_account", self.calls_per_account as u64),
             ("allocations", self.allocations as u64),
             ("allocations_per_account", self.allocations_per_account as u64),
+            ("allocations_per_source", self.allocations_per_source as u64),
             ("permissions", self.permissions as u64),
             ("channels", self.channels as u64),
         ]

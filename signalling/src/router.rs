@@ -133,24 +133,34 @@ impl Router {
         }
     }
 
-    /// Ends every session of an account with this error and forgets its state: it was deleted or its password changed.
-    pub async fn kick(&self, account: &BareJid, error: StreamError) {
-        let Some(home) = self.0.homes.peek(account) else { return };
+    /// Ends every session of an account with this error: it was deleted or its password changed.
+    /// Returns how many there were.
+    pub async fn kick(&self, account: &BareJid, error: StreamError) -> usize {
+        let Some(home) = self.0.homes.peek(account) else { return 0 };
         let sessions: Vec<_> = home
             .with(|account| account.sessions.iter().map(|session| (session.id, session.jid.clone(), session.mailbox.clone())).collect());
+        let count = sessions.len();
         for (id, jid, mailbox) in sessions {
             mailbox.push(Outgoing::Close(error.clone()));
             self.session_ended(&home, id, &jid).await;
         }
+        count
+    }
+
+    /// Drops what memory holds of an account that was deleted; its sessions have been ended.
+    pub fn forget(&self, account: &BareJid) {
         self.0.homes.forget(account);
     }
 
     /// Takes a stanza from a session's stream; its `from` is stamped. Answers come through the session's mailbox.
     pub async fn handle(&self, session: &SessionRef, mut stanza: Stanza) {
-        let (verdict, effects) = session.home.with(|account| {
+        let walked = session.home.with(|account| {
+            // A session that was replaced or ended by the server sends no more, whatever its connection has still read.
+            account.session(session.id)?;
             let walk = Walk { account, sender: Some(session.id), targets: &Targets::Nobody };
-            pipeline::walk(pipeline::OUTBOUND, &walk, &mut stanza)
+            Some(pipeline::walk(pipeline::OUTBOUND, &walk, &mut stanza))
         });
+        let Some((verdict, effects)) = walked else { return };
         self.perform(effects, &stanza);
         match verdict {
             Verdict::Pass => {}

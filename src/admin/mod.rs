@@ -2,6 +2,7 @@
 
 pub mod health;
 pub mod metrics;
+pub mod numbers;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use campanile_config::domain::{self, Reach};
-use campanile_config::{Config, Loaded, Origins, Problem, PublicAddress, Severity, key_path};
+use campanile_config::{Config, Loaded, Origin, Origins, Problem, PublicAddress, Severity, key_path};
 use campanile_signalling::net::tls::{Certificates, Leaf, Pair, Settings};
 
 use super::{line_on_stderr, load, print};
@@ -49,6 +49,9 @@ fn problems(loaded: &Loaded, now: SystemTime) -> Vec<Problem> {
         findings.add(Severity::Error, "server.log", message);
     }
     data_dir(config, &mut findings);
+    if let Some(file) = &loaded.file {
+        secrets_in_file(config, file, &mut findings);
+    }
     certificates(config, now, &mut findings);
     own_address(config, outward_address(), &mut findings);
     findings.problems.sort_by(|a, b| (a.severity, &a.origin).cmp(&(b.severity, &b.origin)));
@@ -73,6 +76,25 @@ fn data_dir(config: &Config, findings: &mut Findings<'_>) {
         Ok(_) => {}
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {} // made at the first start
         Err(error) => findings.add(Severity::Error, "server.data_dir", format!("{} cannot be read: {error}", path.display())),
+    }
+}
+
+/// Secrets belong in a file that others cannot read, or in a variable.
+fn secrets_in_file(config: &Config, file: &Path, findings: &mut Findings<'_>) {
+    let others_read = fs::metadata(file).is_ok_and(|found| found.permissions().mode() & 0o004 != 0);
+    let secrets = [
+        ("turn.secret", config.turn.secret.is_some()),
+        ("components.secrets", !config.components.secrets.is_empty()),
+        ("storage.url", config.storage.url.starts_with("postgres")),
+    ];
+    for (key, is_set) in secrets {
+        if others_read && is_set && matches!(findings.origins.of(key), Origin::File { .. }) {
+            findings.add(
+                Severity::Warning,
+                key,
+                format!("a secret in a file that every user of this machine can read: chmod o= {}", file.display()),
+            );
+        }
     }
 }
 
@@ -351,6 +373,19 @@ mod tests {
         assert_eq!(own(&Config::default(), "10.0.0.5"), 0);
         config.server.public_address = vec![PublicAddress::Ip([9, 9, 9, 9].into())];
         assert_eq!(own(&config, "10.0.0.5"), 0);
+    }
+
+    #[test]
+    fn secrets_in_a_file_open_to_all_are_warned_of() {
+        let folder = Folder::new();
+        let file = folder.path().join("campanile.toml");
+        fs::write(&file, "[turn]\nsecret = \"a long enough secret\"").unwrap();
+        for (mode, expected) in [(0o644, 1), (0o640, 0)] {
+            fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+            let loaded = campanile_config::load(Some(&file), []).unwrap();
+            let problems = problems(&loaded, SystemTime::now());
+            assert_eq!(problems.iter().filter(|problem| problem.message.contains("chmod o=")).count(), expected, "{problems:?}");
+        }
     }
 
     #[test]
