@@ -5,7 +5,6 @@ mod cli;
 mod control;
 mod lock;
 mod logging;
-#[allow(dead_code, reason = "the verb comes with accounts")]
 mod probe;
 mod systemd;
 

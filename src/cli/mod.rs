@@ -1,6 +1,7 @@
 //! The command line: one file per verb. Errors are one line each on standard error, and exit code 1; wrong usage is clap's, and 2.
 
 mod check;
+mod probe;
 mod user;
 
 use std::io::{self, Write as _};
@@ -28,6 +29,8 @@ enum Verb {
     Check,
     /// Make, change, delete and list accounts, with the server running or not
     User(user::Arguments),
+    /// Place a real call through the running server, over each of its relays, and measure it
+    Probe(probe::Arguments),
 }
 
 /// Reads the command line and does what it says.
@@ -35,6 +38,7 @@ pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.verb {
         Some(Verb::Check) => check::run(cli.config.as_deref()),
+        Some(Verb::Probe(arguments)) => probe::run(cli.config.as_deref(), &arguments),
         Some(Verb::User(arguments)) => user::run(cli.config.as_deref(), arguments),
         None => Err(anyhow::anyhow!("no verb")),
     };

@@ -26,7 +26,8 @@ pub const ALPN_XMPP_CLIENT: &[u8] = b"xmpp-client";
 /// Protocol name of HTTP/1.1 (RFC 7301 §6).
 pub const ALPN_HTTP_1_1: &[u8] = b"http/1.1";
 
-const GENERATED_CERTIFICATE: &str = "generated-cert.pem";
+/// Name of the self-made certificate in `data_dir`.
+pub const GENERATED_CERTIFICATE: &str = "generated-cert.pem";
 const GENERATED_KEY: &str = "generated-key.pem";
 /// A self-made certificate is pinned by those who trust it, so it lives long.
 const GENERATED_LIFE: Duration = Duration::from_secs(10 * 365 * 86_400);
