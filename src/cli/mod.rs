@@ -30,10 +30,10 @@ enum Verb {
     Serve,
     /// Read the configuration and say what is wrong with it; changes nothing
     Check,
-    /// Place a real call through the running server and say how each step went
-    Probe(probe::Arguments),
     /// Make, change, delete and list accounts, with the server running or not
     User(user::Arguments),
+    /// Place a real call through the running server, over each of its relays, and measure it
+    Probe(probe::Arguments),
 }
 
 /// Reads the command line and does what it says.

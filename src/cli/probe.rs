@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail, ensure};
 use campanile_config::Config;
+use campanile_signalling::auth::Authenticator;
 use campanile_signalling::jid::BareJid;
 use campanile_signalling::net::tls;
 use clap::Args;
@@ -137,7 +138,12 @@ async fn create(config: &Config, domain: &str, accounts: &[Account; 2]) -> anyho
 async fn delete(config: &Config, domain: &str, accounts: &[Account; 2]) -> anyhow::Result<()> {
     for account in accounts {
         let jid = BareJid::new(&account.username, domain)?;
-        with_accounts(config, async |authenticator| Ok(drop(authenticator.delete_account(&jid).await?)))
+        let remove = async |authenticator: &Authenticator| {
+            // One that was never made is as good as deleted.
+            authenticator.delete_account(&jid).await?;
+            Ok(())
+        };
+        with_accounts(config, remove)
             .await
             .with_context(|| format!("the throw-away account {jid} is left behind, `campanile user delete {jid}` removes it"))?;
         tell(&config.server.data_dir, &Request::AccountDeleted { account: jid.to_string() }).await?;
@@ -166,7 +172,7 @@ fn target(config: &Config, listening: Option<&Listening>) -> anyhow::Result<Targ
 
 /// The files whose certificates the server may present.
 fn certificates(config: &Config) -> Vec<std::path::PathBuf> {
-    let default = config.tls.certificate.clone().unwrap_or_else(|| tls::generated_certificate(&config.server.data_dir));
+    let default = config.tls.certificate.clone().unwrap_or_else(|| config.server.data_dir.join(tls::GENERATED_CERTIFICATE));
     std::iter::once(default).chain(config.tls.hosts.values().map(|host| host.certificate.clone())).collect()
 }
 
@@ -218,7 +224,7 @@ mod tests {
         assert!(error.contains("certificate"), "{error}");
         let key = rcgen::KeyPair::generate().unwrap();
         let certificate = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
-        std::fs::write(tls::generated_certificate(&folder), certificate.pem()).unwrap();
+        std::fs::write(folder.join(tls::GENERATED_CERTIFICATE), certificate.pem()).unwrap();
         let target = target(&config, None).unwrap();
         assert_eq!(target.domain, "localhost");
         assert_eq!(target.transports, [Transport::Udp, Transport::Tcp, Transport::Tls]);

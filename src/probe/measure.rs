@@ -10,8 +10,6 @@ use std::time::Duration;
 pub const CLOCK_HZ: u32 = 48_000;
 /// One packet each 20 ms, as nearly every Opus sender does.
 pub const INTERVAL: Duration = Duration::from_millis(20);
-/// RTP time units of one packet.
-pub const TICKS_PER_PACKET: u32 = CLOCK_HZ / 50;
 
 const MAGIC: &[u8; 4] = b"CPRB";
 const FIELDS_BYTES: usize = 4 + 4 + 8 + 8 + 8;
@@ -187,6 +185,7 @@ mod tests {
     use super::*;
 
     const MS: u64 = 1_000_000;
+    const TICKS_PER_PACKET: u32 = CLOCK_HZ / 50;
 
     fn mark(number: u32, sent_ns: u64) -> Mark {
         Mark { number, sent_ns, echo_ns: 0, held_ns: 0 }

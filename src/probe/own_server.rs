@@ -165,6 +165,9 @@ fn follow(pipe: impl Read + Send + 'static, lines: mpsc::Sender<String>) {
 }
 
 fn remember(log: &Mutex<VecDeque<String>>, line: String) {
+    if line.trim().is_empty() {
+        return;
+    }
     let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
     if log.len() == LOG_LINES_MAX {
         log.pop_front();

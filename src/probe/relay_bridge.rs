@@ -287,10 +287,14 @@ impl Upstream {
     async fn binding_answer(&mut self, transaction: TransactionId, buffer: &mut BytesMut) -> std::io::Result<()> {
         loop {
             while let Some(datagram) = self.next_message(buffer)? {
-                if Message::parse(&datagram).is_some_and(|message| message.transaction == transaction && message.method == Method::Binding)
-                {
-                    return Ok(());
-                }
+                let answer =
+                    Message::parse(&datagram).filter(|message| message.transaction == transaction && message.method == Method::Binding);
+                let Some(answer) = answer else { continue };
+                return match (answer.mapped(), answer.error()) {
+                    (Some(_), _) => Ok(()),
+                    (None, Some((code, reason))) => Err(std::io::Error::other(format!("a Binding request is refused: {code} {reason}"))),
+                    (None, None) => Err(std::io::Error::other("the answer to a Binding request has no XOR-MAPPED-ADDRESS")),
+                };
             }
             self.receive(buffer).await?;
         }

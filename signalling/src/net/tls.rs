@@ -26,12 +26,8 @@ pub const ALPN_XMPP_CLIENT: &[u8] = b"xmpp-client";
 /// Protocol name of HTTP/1.1 (RFC 7301 §6).
 pub const ALPN_HTTP_1_1: &[u8] = b"http/1.1";
 
-const GENERATED_CERTIFICATE: &str = "generated-cert.pem";
-/// Where the self-made certificate of a data directory is kept, for those who want to trust just that one.
-pub fn generated_certificate(data_dir: &Path) -> PathBuf {
-    data_dir.join(GENERATED_CERTIFICATE)
-}
-
+/// Name of the self-made certificate in `data_dir`.
+pub const GENERATED_CERTIFICATE: &str = "generated-cert.pem";
 const GENERATED_KEY: &str = "generated-key.pem";
 /// A self-made certificate is pinned by those who trust it, so it lives long.
 const GENERATED_LIFE: Duration = Duration::from_secs(10 * 365 * 86_400);
