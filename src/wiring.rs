@@ -86,7 +86,13 @@ impl Server {
         let calls = CallsService::new(call_limits(config), &registry, Box::new(RelayOfCalls(relay.clone())))?;
         let calls = Arc::new(calls);
 
-        let router = Router::new(config.server.domains.clone(), store.clone(), calls.clone(), router_limits(config));
+        let router = Router::new(
+            config.server.domains.clone(),
+            store.clone(),
+            calls.clone(),
+            router_limits(config),
+            router::Metrics::new(&registry)?,
+        );
         let turn: Vec<_> = relay.services().iter().map(|service| (service.transport, service.local)).collect();
         let services = extdisco::services(&turn, &turn_hosts(config));
         features::register(&router, relay.clone(), services.clone());

@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use bytes::Bytes;
+use prometheus::{IntGauge, Registry};
 
 use crate::account::Targets;
 use crate::features::{presence, roster};
@@ -33,6 +34,24 @@ pub struct Limits {
     pub accounts_cached: usize,
 }
 
+/// What Prometheus is told of the router.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    sessions: IntGauge,
+}
+
+impl Metrics {
+    /// Makes and registers them.
+    ///
+    /// # Errors
+    /// They are registered already.
+    pub fn new(registry: &Registry) -> prometheus::Result<Self> {
+        let sessions = IntGauge::new("campanile_c2s_sessions", "Client sessions that have bound a resource")?;
+        registry.register(Box::new(sessions.clone()))?;
+        Ok(Self { sessions })
+    }
+}
+
 /// The router of this node; clones are the same router.
 #[derive(Clone)]
 pub struct Router(Arc<Inner>);
@@ -43,6 +62,7 @@ struct Inner {
     store: Store,
     calls: Arc<CallsService>,
     limits: Limits,
+    metrics: Metrics,
     table: OnceLock<IqTable>,
 }
 
@@ -54,9 +74,9 @@ impl std::fmt::Debug for Router {
 
 impl Router {
     /// A router for these domains, which must be normalised as [`Jid`] does it. It answers requests once [`Router::serve`] was called.
-    pub fn new(domains: Vec<String>, store: Store, calls: Arc<CallsService>, limits: Limits) -> Self {
+    pub fn new(domains: Vec<String>, store: Store, calls: Arc<CallsService>, limits: Limits, metrics: Metrics) -> Self {
         let homes = Homes::new(store.clone(), limits.accounts_cached);
-        Self(Arc::new(Inner { domains, homes, store, calls, limits, table: OnceLock::new() }))
+        Self(Arc::new(Inner { domains, homes, store, calls, limits, metrics, table: OnceLock::new() }))
     }
 
     /// Hands over the table of requests. Features hold the router, so it comes after them.
@@ -116,6 +136,7 @@ impl Router {
                 return Err(StanzaError::resource_constraint().with_text("the account has as many sessions as it may have"));
             }
             account.sessions.push(session);
+            self.0.metrics.sessions.inc();
             Ok(())
         })?;
         Ok(SessionRef { jid, id, home })
@@ -129,7 +150,9 @@ impl Router {
     async fn session_ended(&self, home: &Arc<Home>, id: crate::session::SessionId, jid: &FullJid) {
         if home.with(|account| account.session(id).is_some()) {
             self.0.calls.handle_gone(jid, Instant::now());
-            presence::session_ended(self, home, id).await;
+            if presence::session_ended(self, home, id).await {
+                self.0.metrics.sessions.dec();
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use campanile_signalling::auth::{Password, ScramSet};
 use campanile_signalling::jid::BareJid;
 use campanile_signalling::jingle::{Allocations, CallId, CallsService};
 use campanile_signalling::mailbox::{Mailbox, Outgoing};
-use campanile_signalling::router::{Limits, Router};
+use campanile_signalling::router::{Limits, Metrics, Router};
 use campanile_signalling::session::SessionRef;
 use campanile_signalling::stanza::{Framing, Stanza};
 use campanile_signalling::store::Store;
@@ -50,9 +50,16 @@ impl World {
             let jid = BareJid::new(account, "localhost").expect("a JID");
             store.accounts().create(&jid, &keys).await.expect("a new account");
         }
-        let calls = CallsService::new(jingle::Limits::default(), &prometheus::Registry::new(), Box::new(NoRelay)).expect("fresh metrics");
+        let registry = prometheus::Registry::new();
+        let calls = CallsService::new(jingle::Limits::default(), &registry, Box::new(NoRelay)).expect("fresh metrics");
         let limits = Limits { sessions_per_account: 4, roster_items: 3, directed_presences: 2, accounts_cached: 8 };
-        let router = Router::new(vec!["localhost".to_owned()], store.clone(), Arc::new(calls), limits);
+        let router = Router::new(
+            vec!["localhost".to_owned()],
+            store.clone(),
+            Arc::new(calls),
+            limits,
+            Metrics::new(&registry).expect("fresh metrics"),
+        );
         let relay = Relay::start(Settings { udp: Vec::new(), tcp: Vec::new(), workers: 1, ..Settings::default() })
             .expect("a relay without listeners");
         features::register(
