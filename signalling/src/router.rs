@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use prometheus::{IntGauge, Registry};
 
-use crate::account::Targets;
+use crate::account::{Account, Targets};
 use crate::features::{presence, roster};
 use crate::homes::{Home, Homes};
 use crate::iq::{Iq, IqTable, To};
@@ -15,7 +15,7 @@ use crate::jingle::CallsService;
 use crate::mailbox::{Mailbox, Outgoing};
 use crate::pipeline::{self, Effects, Verdict, Walk};
 use crate::random;
-use crate::session::{Session, SessionRef};
+use crate::session::{Session, SessionId, SessionRef};
 use crate::stanza::error::StanzaError;
 use crate::stanza::{IqType, Kind, MessageType, PresenceType, Stanza};
 use crate::store::{RosterItem, Store, StoreError};
@@ -122,23 +122,20 @@ impl Router {
         };
         let home = self.0.homes.get(account).await.map_err(self.internal("load an account"))?;
         let home = home.ok_or_else(|| StanzaError::not_authorized().with_text("there is no such account"))?;
-        let before = home.with(|account| account.resource(jid.resource().unwrap_or_default()).map(|s| (s.id, s.mailbox.clone())));
-        if let Some((id, mailbox)) = before {
-            mailbox.push(Outgoing::Close(
-                StreamError::new(error::Condition::Conflict).with_text("another connection has bound this resource"),
-            ));
-            self.session_ended(&home, id, &jid).await;
-        }
-        let session = Session::new(jid.clone(), mailbox);
+        let mut session = Session::new(jid.clone(), mailbox);
         let id = session.id;
-        home.with(|account| {
-            if account.sessions.len() >= self.0.limits.sessions_per_account {
-                return Err(StanzaError::resource_constraint().with_text("the account has as many sessions as it may have"));
+        loop {
+            match home.with(|account| place(account, session, &self.0.limits))? {
+                Place::Taken => break,
+                Place::OccupiedBy(old, ours) => {
+                    let error = StreamError::new(error::Condition::Conflict).with_text("another connection has bound this resource");
+                    old.mailbox.push(Outgoing::Close(error));
+                    self.session_ended(&home, old.id, &jid).await;
+                    session = ours;
+                }
             }
-            account.sessions.push(session);
-            self.0.metrics.sessions.inc();
-            Ok(())
-        })?;
+        }
+        self.0.metrics.sessions.inc();
         Ok(SessionRef { jid, id, home })
     }
 
@@ -147,7 +144,7 @@ impl Router {
         self.session_ended(&session.home, session.id, &session.jid).await;
     }
 
-    async fn session_ended(&self, home: &Arc<Home>, id: crate::session::SessionId, jid: &FullJid) {
+    async fn session_ended(&self, home: &Arc<Home>, id: SessionId, jid: &FullJid) {
         if home.with(|account| account.session(id).is_some()) {
             self.0.calls.handle_gone(jid, Instant::now());
             if presence::session_ended(self, home, id).await {
@@ -348,6 +345,29 @@ impl Router {
             StanzaError::internal_server_error()
         }
     }
+}
+
+/// What became of a session that wants its place in an account.
+enum Place {
+    Taken,
+    /// This one has the resource and must go first; the newcomer comes back.
+    OccupiedBy(Occupant, Session),
+}
+
+struct Occupant {
+    id: SessionId,
+    mailbox: Arc<Mailbox>,
+}
+
+fn place(account: &mut Account, session: Session, limits: &Limits) -> Result<Place, StanzaError> {
+    if let Some(old) = account.resource(session.jid.resource_str()) {
+        return Ok(Place::OccupiedBy(Occupant { id: old.id, mailbox: old.mailbox.clone() }, session));
+    }
+    if account.sessions.len() >= limits.sessions_per_account {
+        return Err(StanzaError::resource_constraint().with_text("the account has as many sessions as it may have"));
+    }
+    account.sessions.push(session);
+    Ok(Place::Taken)
 }
 
 /// Step 9 of a stanza's life: head and shared body go to each mailbox.
