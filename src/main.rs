@@ -5,7 +5,10 @@ mod cli;
 mod control;
 mod lock;
 mod logging;
+mod pages;
+mod probe;
 mod systemd;
+mod wiring;
 
 use std::process::ExitCode;
 

@@ -176,7 +176,7 @@ fn floods_before_authentication_leave_the_server_serving() {
 /// One client that does not read must not take the memory of the server, nor the time of the others.
 #[test]
 fn who_does_not_read_is_cut_off() {
-    let server = Server::with("limits.mailbox_bytes = 1048576");
+    let server = Server::with("limits.mailbox_bytes = 1048576\nlimits.bytes_per_second = 100000000");
     let mut alice = Wire::bound(&server, "alice", "home");
     let deaf = Wire::online(&server, "bob", "deaf");
     let body = "x".repeat(100_000);

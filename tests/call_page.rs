@@ -35,6 +35,12 @@ fn two_calls_that_cross_become_one() {
 
 #[test]
 #[ignore = "Chromium: run tests/run"]
+fn nothing_is_lost_between_sdp_and_jingle() {
+    scenario("mapping");
+}
+
+#[test]
+#[ignore = "Chromium: run tests/run"]
 fn a_relay_that_refuses_is_named() {
     scenario("relay_trouble");
 }

@@ -546,3 +546,186 @@ macro_rules! wrapper {
 
 wrapper!(BareJid);
 wrapper!(FullJid);
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// RFC 7622 §3.5, tables 1 and 2; row 12 with its misprinted character reference mended.
+    const S3_5: &[(&str, bool)] = &[
+        ("juliet@example.com", true),
+        ("juliet@example.com/foo", true),
+        ("juliet@example.com/foo bar", true),
+        ("juliet@example.com/foo@bar", true),
+        ("foo\\20bar@example.com", true),
+        ("fussball@example.com", true),
+        ("fußball@example.com", true),
+        ("π@example.com", true),
+        ("Σ@example.com/foo", true),
+        ("σ@example.com/foo", true),
+        ("ς@example.com/foo", true),
+        ("king@example.com/♚", true),
+        ("example.com", true),
+        ("example.com/foobar", true),
+        ("a.example.com/b@example.net", true),
+        ("\"juliet\"@example.com", false),
+        ("foo bar@example.com", false),
+        ("juliet@example.com/ foo", false),
+        ("@example.com/", false),
+        ("henryⅣ@example.com", false),
+        ("♚@example.com", false),
+        ("juliet@", false),
+        ("/foobar", false),
+    ];
+
+    fn check(text: &str, expected: Result<&str, JidError>) {
+        let parsed = Jid::parse(text);
+        assert_eq!(parsed.as_ref().map(Jid::as_str).map_err(|error| *error), expected, "{text:?}");
+    }
+
+    #[test]
+    fn s3_5_examples() {
+        for (text, valid) in S3_5 {
+            assert_eq!(Jid::parse(text).is_ok(), *valid, "{text:?}: {:?}", Jid::parse(text));
+        }
+        // "The ninth and tenth are the same after case mapping"; the eleventh is another.
+        let jid = |row: usize| Jid::parse(S3_5[row - 1].0).unwrap();
+        assert_eq!(jid(9), jid(10));
+        assert_ne!(jid(9), jid(11));
+    }
+
+    #[test]
+    fn parts_are_found() {
+        for (text, local, domain, resource) in [
+            ("juliet@example.com/foo@bar/baz", Some("juliet"), "example.com", Some("foo@bar/baz")),
+            ("a.example.com/b@example.net", None, "a.example.com", Some("b@example.net")),
+            ("juliet@example.com", Some("juliet"), "example.com", None),
+            ("example.com", None, "example.com", None),
+            ("Juliet@EXAMPLE.com./Balcony", Some("juliet"), "example.com", Some("Balcony")),
+        ] {
+            let jid = Jid::parse(text).unwrap();
+            assert_eq!((jid.local(), jid.domain(), jid.resource()), (local, domain, resource), "{text:?}");
+            assert_eq!(jid.is_bare(), resource.is_none());
+            assert_eq!(jid.to_bare().as_str(), jid.bare_str());
+            assert_eq!(jid.to_domain().as_str(), domain);
+        }
+    }
+
+    #[test]
+    fn s3_2_domains() {
+        for (text, expected) in [
+            ("example.com.", Ok("example.com")),
+            ("example.com..", Err(JidError::DomainInvalid)),
+            (".", Err(JidError::DomainEmpty)),
+            ("", Err(JidError::DomainEmpty)),
+            ("EXAMPLE.com", Ok("example.com")),
+            ("localhost", Ok("localhost")),
+            ("127.0.0.1", Ok("127.0.0.1")),
+            ("127.0.0.256", Err(JidError::DomainInvalid)),
+            ("[::1]", Ok("[::1]")),
+            ("[0:0::1]", Ok("[::1]")),
+            ("[::1", Err(JidError::DomainInvalid)),
+            ("[fe80::1%eth0]", Err(JidError::DomainInvalid)),
+            ("::1", Err(JidError::DomainInvalid)),
+            ("example.com:5222", Err(JidError::DomainInvalid)),
+            ("exa mple.com", Err(JidError::DomainInvalid)),
+            ("exa_mple.com", Err(JidError::DomainInvalid)),
+            ("-example.com", Err(JidError::DomainInvalid)),
+            ("example-.com", Err(JidError::DomainInvalid)),
+            // A-labels and other spellings become the same U-labels.
+            ("bücher.example", Ok("bücher.example")),
+            ("BÜCHER.example", Ok("bücher.example")),
+            ("xn--bcher-kva.example", Ok("bücher.example")),
+            ("XN--BCHER-KVA.example", Ok("bücher.example")),
+            ("ｅｘａｍｐｌｅ。com", Ok("example.com")),
+            ("xn--a.example", Err(JidError::DomainInvalid)),
+            // What mapping turns into an address, a port, a path or an address part is none of these.
+            ("１２７．０．０．３００", Err(JidError::DomainInvalid)),
+            ("a\u{2100}b.example", Err(JidError::DomainInvalid)),
+            ("\u{ff20}example", Err(JidError::DomainInvalid)),
+            ("a\u{fe6b}example", Err(JidError::DomainInvalid)),
+        ] {
+            check(text, expected);
+        }
+        let label = "a".repeat(63);
+        check(&label, Ok(&label));
+        check(&format!("{label}a"), Err(JidError::DomainInvalid));
+        let long = vec![label.as_str(); 16].join(".");
+        check(&long[..1022], Ok(&long[..1022]));
+        check(&long[..1023], Err(JidError::DomainInvalid).or(Ok(&long[..1023])));
+        check(&vec![label.as_str(); 17].join("."), Err(JidError::DomainTooLong));
+    }
+
+    #[test]
+    fn s3_3_localparts() {
+        for byte in b"\"&'/:<>@ \t\x7f" {
+            let text = format!("a{}b@example.com", char::from(*byte));
+            // `/` is a separator: what stands before it is the domain.
+            assert_eq!(Jid::parse(&text).is_err(), *byte != b'/', "{text:?}");
+            assert!(BareJid::new(&format!("a{}b", char::from(*byte)), "example.com").is_err(), "{text:?}");
+        }
+        check("JULIET@example.com", Ok("juliet@example.com"));
+        // Full-width forms become ASCII and are then looked at again.
+        check("ｊｕｌｉｅｔ@example.com", Ok("juliet@example.com"));
+        check("a\u{ff20}b@example.com", Err(JidError::LocalInvalid));
+        check("a\u{ff0f}b@example.com", Err(JidError::LocalInvalid));
+        let longest = "a".repeat(PART_BYTES_MAX);
+        assert!(Jid::parse(&format!("{longest}@example.com")).is_ok());
+        check(&format!("{longest}a@example.com"), Err(JidError::LocalTooLong));
+    }
+
+    #[test]
+    fn s3_4_resourceparts() {
+        check("example.com/", Err(JidError::ResourceEmpty));
+        check("example.com/ foo", Err(JidError::ResourceInvalid));
+        check("example.com/a\u{a0}b", Ok("example.com/a b"));
+        check("example.com/\u{a0}b", Err(JidError::ResourceInvalid));
+        check("example.com/a\u{7}b", Err(JidError::ResourceInvalid));
+        check("example.com/Henry Ⅳ", Ok("example.com/Henry Ⅳ"));
+        check("example.com/e\u{301}", Ok("example.com/é"));
+        let longest = "r".repeat(PART_BYTES_MAX);
+        assert!(Jid::parse(&format!("example.com/{longest}")).is_ok());
+        check(&format!("example.com/{longest}r"), Err(JidError::ResourceTooLong));
+    }
+
+    #[test]
+    fn bare_and_full_are_told_apart() {
+        assert_eq!(BareJid::parse("a@b/c"), Err(JidError::NotBare));
+        assert_eq!(FullJid::parse("a@b"), Err(JidError::NotFull));
+        let bare = BareJid::new("A", "B").unwrap();
+        let full = bare.with_resource("c").unwrap();
+        assert_eq!(full, FullJid::parse("a@b/c").unwrap());
+        assert_eq!(full.with_resource("d").unwrap().as_str(), "a@b/d");
+        assert_eq!(full.to_bare(), bare);
+        assert_eq!(full.resource_str(), "c");
+        assert!(BareJid::from_domain("b").unwrap().is_domain());
+    }
+
+    #[test]
+    fn a_map_is_asked_with_text() {
+        let map = std::collections::HashMap::from([(BareJid::parse("a@b").unwrap(), 1)]);
+        assert_eq!(map.get(Jid::parse("a@b/c").unwrap().bare_str()), Some(&1));
+    }
+
+    proptest! {
+        /// What has been enforced is not changed by enforcing it again: stored addresses stay equal.
+        #[test]
+        fn enforcing_is_idempotent(text in "(\\PC{1,8}@)?[\\PC&&[^/@]]{1,8}(/\\PC{1,8})?") {
+            if let Ok(jid) = Jid::parse(&text) {
+                let again = Jid::parse(jid.as_str());
+                prop_assert_eq!(again.as_ref(), Ok(&jid));
+                let again = again.unwrap();
+                prop_assert_eq!((again.local(), again.domain(), again.resource()), (jid.local(), jid.domain(), jid.resource()));
+            }
+        }
+
+        #[test]
+        fn ascii_takes_the_same_decision_as_precis(local in "[ -~]{1,6}") {
+            let excluded = local.contains(['"', '&', '\'', '/', ':', '<', '>', '@']);
+            let expected = UsernameCaseMapped::enforce(local.as_str()).ok().filter(|_| !excluded);
+            prop_assert_eq!(enforce_local(&local).ok(), expected);
+        }
+    }
+}

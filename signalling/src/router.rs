@@ -4,8 +4,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use bytes::Bytes;
+use prometheus::{IntGauge, Registry};
 
-use crate::account::Targets;
+use crate::account::{Account, Targets};
 use crate::features::{presence, roster};
 use crate::homes::{Home, Homes};
 use crate::iq::{Iq, IqTable, To};
@@ -14,7 +15,7 @@ use crate::jingle::CallsService;
 use crate::mailbox::{Mailbox, Outgoing};
 use crate::pipeline::{self, Effects, Verdict, Walk};
 use crate::random;
-use crate::session::{Session, SessionRef};
+use crate::session::{Session, SessionId, SessionRef};
 use crate::stanza::error::StanzaError;
 use crate::stanza::{IqType, Kind, MessageType, PresenceType, Stanza};
 use crate::store::{RosterItem, Store, StoreError};
@@ -33,6 +34,24 @@ pub struct Limits {
     pub accounts_cached: usize,
 }
 
+/// What Prometheus is told of the router.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    sessions: IntGauge,
+}
+
+impl Metrics {
+    /// Makes and registers them.
+    ///
+    /// # Errors
+    /// They are registered already.
+    pub fn new(registry: &Registry) -> prometheus::Result<Self> {
+        let sessions = IntGauge::new("campanile_c2s_sessions", "Client sessions that have bound a resource")?;
+        registry.register(Box::new(sessions.clone()))?;
+        Ok(Self { sessions })
+    }
+}
+
 /// The router of this node; clones are the same router.
 #[derive(Clone)]
 pub struct Router(Arc<Inner>);
@@ -43,6 +62,7 @@ struct Inner {
     store: Store,
     calls: Arc<CallsService>,
     limits: Limits,
+    metrics: Metrics,
     table: OnceLock<IqTable>,
 }
 
@@ -54,9 +74,9 @@ impl std::fmt::Debug for Router {
 
 impl Router {
     /// A router for these domains, which must be normalised as [`Jid`] does it. It answers requests once [`Router::serve`] was called.
-    pub fn new(domains: Vec<String>, store: Store, calls: Arc<CallsService>, limits: Limits) -> Self {
+    pub fn new(domains: Vec<String>, store: Store, calls: Arc<CallsService>, limits: Limits, metrics: Metrics) -> Self {
         let homes = Homes::new(store.clone(), limits.accounts_cached);
-        Self(Arc::new(Inner { domains, homes, store, calls, limits, table: OnceLock::new() }))
+        Self(Arc::new(Inner { domains, homes, store, calls, limits, metrics, table: OnceLock::new() }))
     }
 
     /// Hands over the table of requests. Features hold the router, so it comes after them.
@@ -102,22 +122,20 @@ impl Router {
         };
         let home = self.0.homes.get(account).await.map_err(self.internal("load an account"))?;
         let home = home.ok_or_else(|| StanzaError::not_authorized().with_text("there is no such account"))?;
-        let before = home.with(|account| account.resource(jid.resource().unwrap_or_default()).map(|s| (s.id, s.mailbox.clone())));
-        if let Some((id, mailbox)) = before {
-            mailbox.push(Outgoing::Close(
-                StreamError::new(error::Condition::Conflict).with_text("another connection has bound this resource"),
-            ));
-            self.session_ended(&home, id, &jid).await;
-        }
-        let session = Session::new(jid.clone(), mailbox);
+        let mut session = Session::new(jid.clone(), mailbox);
         let id = session.id;
-        home.with(|account| {
-            if account.sessions.len() >= self.0.limits.sessions_per_account {
-                return Err(StanzaError::resource_constraint().with_text("the account has as many sessions as it may have"));
+        loop {
+            match home.with(|account| place(account, session, &self.0.limits))? {
+                Place::Taken => break,
+                Place::OccupiedBy(old, ours) => {
+                    let error = StreamError::new(error::Condition::Conflict).with_text("another connection has bound this resource");
+                    old.mailbox.push(Outgoing::Close(error));
+                    self.session_ended(&home, old.id, &jid).await;
+                    session = ours;
+                }
             }
-            account.sessions.push(session);
-            Ok(())
-        })?;
+        }
+        self.0.metrics.sessions.inc();
         Ok(SessionRef { jid, id, home })
     }
 
@@ -126,31 +144,43 @@ impl Router {
         self.session_ended(&session.home, session.id, &session.jid).await;
     }
 
-    async fn session_ended(&self, home: &Arc<Home>, id: crate::session::SessionId, jid: &FullJid) {
+    async fn session_ended(&self, home: &Arc<Home>, id: SessionId, jid: &FullJid) {
         if home.with(|account| account.session(id).is_some()) {
             self.0.calls.handle_gone(jid, Instant::now());
-            presence::session_ended(self, home, id).await;
+            if presence::session_ended(self, home, id).await {
+                self.0.metrics.sessions.dec();
+            }
         }
     }
 
-    /// Ends every session of an account with this error and forgets its state: it was deleted or its password changed.
-    pub async fn kick(&self, account: &BareJid, error: StreamError) {
-        let Some(home) = self.0.homes.peek(account) else { return };
+    /// Ends every session of an account with this error: it was deleted or its password changed.
+    /// Returns how many there were.
+    pub async fn kick(&self, account: &BareJid, error: StreamError) -> usize {
+        let Some(home) = self.0.homes.peek(account) else { return 0 };
         let sessions: Vec<_> = home
             .with(|account| account.sessions.iter().map(|session| (session.id, session.jid.clone(), session.mailbox.clone())).collect());
+        let count = sessions.len();
         for (id, jid, mailbox) in sessions {
             mailbox.push(Outgoing::Close(error.clone()));
             self.session_ended(&home, id, &jid).await;
         }
+        count
+    }
+
+    /// Drops what memory holds of an account that was deleted; its sessions have been ended.
+    pub fn forget(&self, account: &BareJid) {
         self.0.homes.forget(account);
     }
 
     /// Takes a stanza from a session's stream; its `from` is stamped. Answers come through the session's mailbox.
     pub async fn handle(&self, session: &SessionRef, mut stanza: Stanza) {
-        let (verdict, effects) = session.home.with(|account| {
+        let walked = session.home.with(|account| {
+            // A session that was replaced or ended by the server sends no more, whatever its connection has still read.
+            account.session(session.id)?;
             let walk = Walk { account, sender: Some(session.id), targets: &Targets::Nobody };
-            pipeline::walk(pipeline::OUTBOUND, &walk, &mut stanza)
+            Some(pipeline::walk(pipeline::OUTBOUND, &walk, &mut stanza))
         });
+        let Some((verdict, effects)) = walked else { return };
         self.perform(effects, &stanza);
         match verdict {
             Verdict::Pass => {}
@@ -315,6 +345,29 @@ impl Router {
             StanzaError::internal_server_error()
         }
     }
+}
+
+/// What became of a session that wants its place in an account.
+enum Place {
+    Taken,
+    /// This one has the resource and must go first; the newcomer comes back.
+    OccupiedBy(Occupant, Session),
+}
+
+struct Occupant {
+    id: SessionId,
+    mailbox: Arc<Mailbox>,
+}
+
+fn place(account: &mut Account, session: Session, limits: &Limits) -> Result<Place, StanzaError> {
+    if let Some(old) = account.resource(session.jid.resource_str()) {
+        return Ok(Place::OccupiedBy(Occupant { id: old.id, mailbox: old.mailbox.clone() }, session));
+    }
+    if account.sessions.len() >= limits.sessions_per_account {
+        return Err(StanzaError::resource_constraint().with_text("the account has as many sessions as it may have"));
+    }
+    account.sessions.push(session);
+    Ok(Place::Taken)
 }
 
 /// Step 9 of a stanza's life: head and shared body go to each mailbox.

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use campanile_relay::{Relay, Settings, Transport};
 use campanile_signalling::auth::{Password, ScramSet};
+use campanile_signalling::iq::To;
 use campanile_signalling::jid::BareJid;
 use campanile_signalling::jingle::{Allocations, CallId, CallsService};
 use campanile_signalling::mailbox::{Mailbox, Outgoing};
-use campanile_signalling::router::{Limits, Router};
+use campanile_signalling::router::{Limits, Metrics, Router};
 use campanile_signalling::session::SessionRef;
 use campanile_signalling::stanza::{Framing, Stanza};
 use campanile_signalling::store::Store;
@@ -50,9 +51,16 @@ impl World {
             let jid = BareJid::new(account, "localhost").expect("a JID");
             store.accounts().create(&jid, &keys).await.expect("a new account");
         }
-        let calls = CallsService::new(jingle::Limits::default(), &prometheus::Registry::new(), Box::new(NoRelay)).expect("fresh metrics");
+        let registry = prometheus::Registry::new();
+        let calls = CallsService::new(jingle::Limits::default(), &registry, Box::new(NoRelay)).expect("fresh metrics");
         let limits = Limits { sessions_per_account: 4, roster_items: 3, directed_presences: 2, accounts_cached: 8 };
-        let router = Router::new(vec!["localhost".to_owned()], store.clone(), Arc::new(calls), limits);
+        let router = Router::new(
+            vec!["localhost".to_owned()],
+            store.clone(),
+            Arc::new(calls),
+            limits,
+            Metrics::new(&registry).expect("fresh metrics"),
+        );
         let relay = Relay::start(Settings { udp: Vec::new(), tcp: Vec::new(), workers: 1, ..Settings::default() })
             .expect("a relay without listeners");
         features::register(
@@ -369,4 +377,24 @@ async fn xep0215_own_users_get_turn_services_with_full_credentials() {
     let stranger = Stanza::parse(stranger.to_owned().into(), &Bindings::client()).expect("valid");
     world.router.route(stranger, None).await;
     alice.expect(&[]);
+}
+
+#[tokio::test]
+async fn every_feature_shown_by_service_discovery_stands_in_the_doap_file() {
+    let world = World::new("doap", &[]).await;
+    let doap = include_str!("../../campanile.doap");
+    for to in [To::Server, To::Account, To::Contact] {
+        for feature in world.router.table().features(to) {
+            let specification = match feature {
+                "http://jabber.org/protocol/disco#info" | "http://jabber.org/protocol/disco#items" => "xep-0030.html",
+                "jabber:iq:roster" => "rfc6121",
+                "jabber:iq:version" => "xep-0092.html",
+                "urn:xmpp:carbons:2" => "xep-0280.html",
+                "urn:xmpp:extdisco:1" | "urn:xmpp:extdisco:2" => "xep-0215.html",
+                "urn:xmpp:ping" => "xep-0199.html",
+                unknown => panic!("{unknown} is announced: name its specification here and in campanile.doap"),
+            };
+            assert!(doap.contains(specification), "{feature} is announced, but campanile.doap lacks {specification}");
+        }
+    }
 }

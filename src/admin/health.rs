@@ -27,15 +27,9 @@ pub struct Readiness {
 
 #[derive(Default)]
 struct Parts {
-    states: BTreeMap<String, PartState>,
+    /// Whether each serves yet.
+    serving: BTreeMap<String, bool>,
     stopping: bool,
-}
-
-#[derive(Clone)]
-enum PartState {
-    Starting,
-    Serving,
-    Failed(String),
 }
 
 /// The body of `/ready`.
@@ -56,17 +50,12 @@ impl Readiness {
 
     /// `part`, a listener such as `c2s [::]:5222`, has to serve before the server is ready.
     pub fn expect(&self, part: &str) {
-        self.set(part, PartState::Starting);
+        self.set(part, false);
     }
 
     /// `part` serves.
     pub fn serving(&self, part: &str) {
-        self.set(part, PartState::Serving);
-    }
-
-    /// `part` has ended or cannot start.
-    pub fn failed(&self, part: &str, reason: impl Into<String>) {
-        self.set(part, PartState::Failed(reason.into()));
+        self.set(part, true);
     }
 
     /// The server ends: not ready any more, whatever still serves.
@@ -74,8 +63,8 @@ impl Readiness {
         self.parts.lock().unwrap_or_else(PoisonError::into_inner).stopping = true;
     }
 
-    fn set(&self, part: &str, state: PartState) {
-        self.parts.lock().unwrap_or_else(PoisonError::into_inner).states.insert(part.to_owned(), state);
+    fn set(&self, part: &str, serving: bool) {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner).serving.insert(part.to_owned(), serving);
     }
 
     /// How things stand now.
@@ -84,14 +73,9 @@ impl Readiness {
         let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
         let mut ready = database.is_ok() && !parts.stopping;
         let mut shown = BTreeMap::new();
-        for (name, state) in &parts.states {
-            let text = match state {
-                PartState::Serving => "serving".to_owned(),
-                PartState::Starting => "starting".to_owned(),
-                PartState::Failed(reason) => format!("failed: {reason}"),
-            };
-            ready &= matches!(state, PartState::Serving);
-            shown.insert(name.clone(), text);
+        for (name, serving) in &parts.serving {
+            ready &= serving;
+            shown.insert(name.clone(), if *serving { "serving" } else { "starting" }.to_owned());
         }
         shown.insert("database".to_owned(), database.map_or_else(|reason| format!("failed: {reason}"), |()| "serving".to_owned()));
         if parts.stopping {
@@ -144,10 +128,6 @@ mod tests {
         assert_eq!(report.parts["turn udp"], "starting");
         readiness.serving("turn udp");
         assert!(readiness.report().await.ready);
-        readiness.failed("turn udp", "worker ended");
-        let report = readiness.report().await;
-        assert!(!report.ready);
-        assert_eq!(report.parts["turn udp"], "failed: worker ended");
     }
 
     #[tokio::test]

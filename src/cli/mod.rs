@@ -1,6 +1,8 @@
 //! The command line: one file per verb. Errors are one line each on standard error, and exit code 1; wrong usage is clap's, and 2.
 
 mod check;
+mod probe;
+mod serve;
 mod user;
 
 use std::io::{self, Write as _};
@@ -24,10 +26,14 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Run the server; the default
+    Serve,
     /// Read the configuration and say what is wrong with it; changes nothing
     Check,
     /// Make, change, delete and list accounts, with the server running or not
     User(user::Arguments),
+    /// Place a real call through the running server, over each of its relays, and measure it
+    Probe(probe::Arguments),
 }
 
 /// Reads the command line and does what it says.
@@ -35,8 +41,9 @@ pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.verb {
         Some(Verb::Check) => check::run(cli.config.as_deref()),
+        Some(Verb::Probe(arguments)) => probe::run(cli.config.as_deref(), &arguments),
         Some(Verb::User(arguments)) => user::run(cli.config.as_deref(), arguments),
-        None => Err(anyhow::anyhow!("no verb")),
+        Some(Verb::Serve) | None => serve::run(cli.config.as_deref()),
     };
     result.unwrap_or_else(|error| {
         complain("error", &error);

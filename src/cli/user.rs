@@ -69,7 +69,7 @@ pub fn run(file: Option<&Path>, arguments: Arguments) -> anyhow::Result<ExitCode
 }
 
 /// Files made here by root, say, would be closed to the server.
-fn same_user(data_dir: &Path) -> anyhow::Result<()> {
+pub(super) fn same_user(data_dir: &Path) -> anyhow::Result<()> {
     let (Ok(folder), Ok(us)) = (fs::metadata(data_dir), fs::metadata("/proc/self")) else { return Ok(()) };
     if folder.uid() != us.uid() {
         bail!(
@@ -160,7 +160,7 @@ async fn open(config: &Config) -> anyhow::Result<Store> {
 }
 
 /// Opens the database for one change and closes it, so that the change is complete when this returns.
-async fn with_accounts(config: &Config, change: impl AsyncFnOnce(&Authenticator) -> anyhow::Result<()>) -> anyhow::Result<()> {
+pub(super) async fn with_accounts(config: &Config, change: impl AsyncFnOnce(&Authenticator) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let store = open(config).await?;
     let result = match Authenticator::new(&store) {
         Ok(accounts) => change(&accounts).await,
@@ -171,7 +171,7 @@ async fn with_accounts(config: &Config, change: impl AsyncFnOnce(&Authenticator)
 }
 
 /// Tells a running server; what there is to say of it.
-async fn tell(data_dir: &Path, request: &Request) -> anyhow::Result<String> {
+pub(super) async fn tell(data_dir: &Path, request: &Request) -> anyhow::Result<String> {
     Ok(match control::ask(data_dir, request).await? {
         Some(Answer::Done { sessions_ended: 1 }) => ", 1 session ended".to_owned(),
         Some(Answer::Done { sessions_ended: count }) if count > 1 => format!(", {count} sessions ended"),

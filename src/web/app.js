@@ -115,8 +115,8 @@ $('add').onsubmit = async event => {
 function choose(jid) {
   peer = jid;
   document.body.toggleAttribute('data-talking', Boolean(jid));
-  for (const id of ['talk-head', 'write']) show(id, jid);
-  show('hint', !jid);
+  for (const id of ['talk-head', 'messages', 'write']) show(id, jid);
+  for (const id of ['hint', 'call-ended']) show(id, id === 'hint' && !jid);
   if (!jid) return showPeople();
   talk(jid).unread = 0;
   $('peer').textContent = name(jid);
@@ -181,7 +181,7 @@ function showCall(call) {
   if (!ringing) $('ring').close();
   $('ring-text').textContent = text + (call.video ? ' (video)' : '');
   show('answer-video', call.video);
-  if (state === 'connecting' && peer !== call.peer) choose(call.peer);
+  if ((state === 'connecting' && peer !== call.peer) || (state === 'ended' && !peer)) choose(call.peer);
   show('call', live);
   show('call-ended', state === 'ended');
   $('call-ended').textContent = text;

@@ -134,13 +134,7 @@ export class Call {
       const info = jingle.firstElementChild;
       if (info && info.namespaceURI !== INFO) throw new StanzaError('modify', 'feature-not-implemented', x('unsupported-info', { xmlns: ERRORS }));
       if (info?.localName === 'ringing' && this.state === 'calling') this.#set('ringing', 'Ringing at %s …');
-    } else if (action === 'content-add') {
-      this.#request('content-reject', [kids(jingle, 'content').map(c => x('content', { creator: c.getAttribute('creator'), name: c.getAttribute('name') })),
-        x('reason', {}, x('unsupported-applications'))]).catch(() => {});
-    } else if (action === 'transport-replace') {
-      this.#request('transport-reject', kids(jingle, 'content').map(c => x('content', { creator: c.getAttribute('creator'), name: c.getAttribute('name') },
-        x('transport', { xmlns: kids(c, '*').concat([...c.children]).find(e => e.localName === 'transport')?.namespaceURI })))).catch(() => {});
-    }
+    } else if (/^(content-add|transport-replace)$/.test(action)) throw new StanzaError('cancel', 'feature-not-implemented');
   }
 
   /** One step after the other; an exception ends the call. */

@@ -3,7 +3,7 @@ import { MECHANISMS, Scram } from './sasl.js';
 
 export const NS = {
   framing: 'urn:ietf:params:xml:ns:xmpp-framing', streams: 'http://etherx.jabber.org/streams', client: 'jabber:client',
-  sasl: 'urn:ietf:params:xml:ns:xmpp-sasl', bind: 'urn:ietf:params:xml:ns:xmpp-bind', session: 'urn:ietf:params:xml:ns:xmpp-session',
+  sasl: 'urn:ietf:params:xml:ns:xmpp-sasl', bind: 'urn:ietf:params:xml:ns:xmpp-bind',
   stanzas: 'urn:ietf:params:xml:ns:xmpp-stanzas', ping: 'urn:xmpp:ping',
 };
 
@@ -100,7 +100,7 @@ export class Connection extends EventTarget {
       this.#socket.onopen = resolve;
       this.#socket.onerror = () => reject(new Problem('unreachable', `The server cannot be reached at ${url}.`));
     });
-    let features = await this.#restart();
+    const features = await this.#restart();
     const offered = [...features.getElementsByTagNameNS(NS.sasl, 'mechanism')].map(m => m.textContent.trim());
     const mechanism = [...MECHANISMS.keys()].find(m => offered.includes(m));
     if (!mechanism) {
@@ -108,11 +108,11 @@ export class Connection extends EventTarget {
         : 'The server does not let anyone log in over this connection; is it encrypted?');
     }
     await this.#authenticate(mechanism, local, password);
-    features = await this.#restart();
-    const bound = await this.#setUp(x('bind', { xmlns: NS.bind }, resource && x('resource', {}, resource)));
-    this.jid = bound.getElementsByTagNameNS(NS.bind, 'jid')[0].textContent;
-    const session = kid(features, 'session', NS.session);
-    if (session && !kid(session, 'optional')) await this.#setUp(x('session', { xmlns: NS.session }));
+    await this.#restart();
+    this.send(x('iq', { type: 'set', id: 'bind' }, x('bind', { xmlns: NS.bind }, resource && x('resource', {}, resource))));
+    const bound = await this.#next();
+    this.jid = bound.getElementsByTagNameNS(NS.bind, 'jid')[0]?.textContent;
+    if (!this.jid) throw new Problem('refused', `The server refuses the session (${condition(kid(bound, 'error') ?? bound, NS.stanzas)}).`);
     this.#ready = true;
     for (const frame of this.#frames.splice(0)) this.#stanza(frame);
     // Browsers cannot send WebSocket pings: a request now and then finds a dead connection (XEP-0199).
@@ -124,24 +124,18 @@ export class Connection extends EventTarget {
   async #authenticate(mechanism, local, password) {
     const scram = new Scram(mechanism, local, password);
     this.send(x('auth', { xmlns: NS.sasl, mechanism }, scram.first()));
-    for (;;) {
-      const answer = await this.#next();
-      if (answer.localName === 'challenge' && answer.textContent && !scram.proven) {
-        const text = answer.textContent.trim();
-        // A server may send its proof as a last challenge instead of with <success/> (RFC 6120 §6.3.10).
-        scram.proven = scram.answered && scram.proves(text);
-        this.send(x('response', { xmlns: NS.sasl }, scram.answered ? undefined : await scram.final(text)));
-        scram.answered = true;
-      } else if (answer.localName === 'success') {
-        if (scram.proven || scram.proves(answer.textContent.trim())) return;
-        throw new Problem('impostor', 'The server could not prove that it knows this account; do not trust it.');
-      } else {
-        const failure = answer.localName === 'failure' ? condition(answer, NS.sasl) : 'undefined-condition';
-        if (failure === 'not-authorized') throw new Problem('password', 'The address or the password is wrong.');
-        const said = kid(answer, 'text')?.textContent;
-        throw new Problem('refused', `The server refuses the log-in (${said ?? failure}).`);
-      }
+    let answer = await this.#next();
+    if (answer.localName === 'challenge') {
+      this.send(x('response', { xmlns: NS.sasl }, await scram.final(answer.textContent.trim())));
+      answer = await this.#next();
     }
+    if (answer.localName === 'success') {
+      if (scram.proves(answer.textContent.trim())) return;
+      throw new Problem('impostor', 'The server could not prove that it knows this account; do not trust it.');
+    }
+    const failure = answer.localName === 'failure' ? condition(answer, NS.sasl) : 'undefined-condition';
+    if (failure === 'not-authorized') throw new Problem('password', 'The address or the password is wrong.');
+    throw new Problem('refused', `The server refuses the log-in (${kid(answer, 'text')?.textContent ?? failure}).`);
   }
 
   /** Opens the stream, anew after authentication, and gives its features. */
@@ -150,16 +144,6 @@ export class Connection extends EventTarget {
     const answer = await this.#next();
     if (answer.localName !== 'open') throw new Problem('protocol', 'What answers there does not speak XMPP.');
     return this.#next();
-  }
-
-  async #setUp(payload) {
-    this.send(x('iq', { type: 'set', id: 'setup' }, payload));
-    for (;;) {
-      const answer = await this.#next();
-      if (answer.localName !== 'iq' || answer.getAttribute('id') !== 'setup') continue;
-      if (answer.getAttribute('type') === 'result') return answer;
-      throw new Problem('refused', `The server refuses the session (${condition(kid(answer, 'error'), NS.stanzas)}).`);
-    }
   }
 
   /** The next frame while logging in. */

@@ -147,6 +147,40 @@ const scenarios = {
     say('offline', { says: await words(a, '#call-ended', 'not online') });
   },
 
+  /** What a browser offers survives SDP → Jingle → SDP, line by line; and nothing in Jingle can add a line of SDP. */
+  async mapping() {
+    const page = await open();
+    const lost = await page.run(async () => {
+      const { toJingle, toSdp } = await import('/sdp.js');
+      const { x } = await import('/xmpp.js');
+      const pc = new RTCPeerConnection(), stream = await navigator.mediaDevices.getUserMedia({ audio: true, video: true });
+      stream.getTracks().forEach(track => pc.addTrack(track, stream));
+      pc.addTransceiver('video', { direction: 'recvonly' });
+      await pc.setLocalDescription();
+      const through = (sdp, role) => {
+        const { xml } = x('jingle', { xmlns: 'urn:xmpp:jingle:1' }, toJingle(sdp, role));
+        return toSdp(new DOMParser().parseFromString(xml, 'text/xml').documentElement, role);
+      };
+      const ignored = /^(o=|t=|a=(msid|rtcp-xr|rtcp:|rtcp-rsize|extmap-allow-mixed|candidate|fmtp:\d+ \d+(\/|$)))|^$/;
+      const lines = sdp => sdp.split('\r\n').filter(l => !ignored.test(l)).sort();
+      const missing = [], offer = pc.localDescription.sdp;
+      for (const role of ['initiator', 'responder']) {
+        const back = lines(through(offer, role));
+        missing.push(...lines(offer).filter(l => !back.includes(l) && !/^m=|^a=ssrc:\d+ msid/.test(l)));
+      }
+      const other = new RTCPeerConnection();
+      await other.setRemoteDescription({ type: 'offer', sdp: through(offer, 'initiator') });
+      await other.setLocalDescription();
+      const evil = new DOMParser().parseFromString(x('jingle', { xmlns: 'urn:xmpp:jingle:1' }, toJingle(offer, 'initiator')).xml, 'text/xml').documentElement;
+      for (const element of evil.querySelectorAll('*')) for (const { name } of [...element.attributes]) if (name !== 'xmlns') element.setAttribute(name, `${element.getAttribute(name)}\r\na=injected`);
+      if (toSdp(evil, 'initiator').split('\r\n').some(line => line.startsWith('a=injected'))) missing.push('a line was injected');
+      [pc, other].forEach(c => c.close());
+      return missing;
+    });
+    if (lost.length) throw new Error(`lost on the way: ${lost.join(' | ')}`);
+    say('nothing lost');
+  },
+
   /** Both call at the same time: one call comes of it (XEP-0353 §4.1). */
   async crossing() {
     const [a, b] = [await online(alice), await online(bob)];

@@ -106,7 +106,7 @@ impl Wire {
     /// A whole SCRAM log-in up to `<success/>`; the error is the failure as sent.
     pub fn scram(&mut self, hash: Hash, user: &str, password: &str) -> Result<(), String> {
         let mut scram = Scram::new(hash, user, password, "fyko+d2lbbFgONRv9qkxdawL");
-        let challenge = self.auth(hash.mechanism(), &scram.first()).map_err(|failure| failure.clone())?;
+        let challenge = self.auth(hash.mechanism(), &scram.first())?;
         self.send(&format!("<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>{}</response>", scram.last(&challenge)));
         match self.expect_any(&["</success>", "</failure>"]) {
             (0, success) => {
@@ -140,8 +140,7 @@ impl Wire {
     /// An IQ with an id of its own; the answer as sent. `head` is the rest of the start tag, such as `type='get' to='localhost'`.
     pub fn iq(&mut self, id: &str, head: &str, payload: &str) -> String {
         self.send(&format!("<iq id='{id}' {head}>{payload}</iq>"));
-        let rest = self.stanza("iq", &[&format!("id='{id}'")]);
-        rest
+        self.stanza("iq", &[&format!("id='{id}'")])
     }
 
     /// The next stanza of this kind that holds all these texts; others are passed over.
@@ -315,4 +314,23 @@ fn element(text: &str, name: &str) -> Option<(usize, usize)> {
 pub fn attribute<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let start = text.find(&format!(" {name}='"))? + name.len() + 3;
     Some(&text[start..start + text[start..].find('\'')?])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_elements_are_found_in_what_was_read() {
+        for (text, found) in [
+            ("<iq id='1'/>", Some("<iq id='1'/>")),
+            ("<iqx/><iq id='1'><a/><b>c</b></iq><iq", Some("<iq id='1'><a/><b>c</b></iq>")),
+            ("<message><forwarded><message/></forwarded></message>", None),
+            ("<iq id='1'><a>", None),
+        ] {
+            assert_eq!(element(text, "iq").map(|(start, end)| &text[start..end]), found, "{text}");
+        }
+        assert_eq!(inner("<x><challenge a='b'>YWJj</challenge>"), "YWJj");
+        assert_eq!(attribute("<a port='1' bport='2'>", "port"), Some("1"));
+    }
 }

@@ -145,7 +145,8 @@ fn s5_every_class_and_method_survives_the_type_field() {
 
 #[test]
 fn s12_6_channel_data_of_wrong_length() {
-    let table: &[(&[u8], Option<(u16, std::ops::Range<usize>)>)] = &[
+    type Case = (&'static [u8], Option<(u16, std::ops::Range<usize>)>);
+    let table: &[Case] = &[
         (&[0x40, 0x01, 0, 2, 9, 9], Some((0x4001, 4..6))),
         (&[0x40, 0x01, 0, 0], Some((0x4001, 4..4))),
         (&[0x40, 0x01, 0, 1, 9, 0, 0, 0], Some((0x4001, 4..5))),

@@ -699,7 +699,7 @@ impl Server {
     fn channel_bind(&mut self, index: u32, request: Request<'_>, now: Instant) -> Result<(), Refusal> {
         let number = request.message.channel_number()?.ok_or(ErrorCode::BAD_REQUEST)?;
         let peer = request.message.get_xor_address(AttributeType::XOR_PEER_ADDRESS)?.ok_or(ErrorCode::BAD_REQUEST)?;
-        let channel = Channel::new(number).ok_or(ErrorCode::BAD_REQUEST)?;
+        let channel = Channel::new(number).filter(|channel| channel.is_rfc8656()).ok_or(ErrorCode::BAD_REQUEST)?;
         let allocation = &self.allocations[index as usize];
         let live = || allocation.channels.iter().filter(|binding| binding.expires > now);
         if live().any(|binding| (binding.channel == channel) != (binding.peer == peer)) || peer.port() == 0 {

@@ -9,10 +9,13 @@ pub mod roster;
 pub mod subscription;
 pub mod version;
 
+use bytes::Bytes;
 use campanile_relay::Relay;
 
 use crate::iq::IqTable;
+use crate::ns;
 use crate::router::Router;
+use crate::xml::XmlWriter;
 
 /// Registers every feature and hands the table to the router.
 pub fn register(router: &Router, relay: Relay, services: Vec<extdisco::Service>) {
@@ -24,4 +27,11 @@ pub fn register(router: &Router, relay: Relay, services: Vec<extdisco::Service>)
     ping::register(&mut table);
     version::register(&mut table);
     router.serve(table);
+}
+
+/// What is offered as stream features beside resource binding (RFC 6120 §4.3.2): subscription pre-approval (RFC 6121 §3.4).
+pub fn stream_features() -> Vec<Bytes> {
+    let mut sub = XmlWriter::new();
+    sub.open("sub").ns(ns::PRE_APPROVAL).close();
+    vec![sub.finish()]
 }

@@ -42,18 +42,20 @@ pub async fn outbound(router: &Router, session: &SessionRef, kind: PresenceType,
     }
 }
 
-/// §4.5: the presence that goes out when a session ends without saying so.
-pub async fn session_ended(router: &Router, home: &Arc<Home>, id: SessionId) {
-    let goodbye = home.with(|account| {
+/// §4.5: takes the session out of its account and sends the presence that it owes. Says whether it was still there.
+pub async fn session_ended(router: &Router, home: &Arc<Home>, id: SessionId) -> bool {
+    let (found, goodbye) = home.with(|account| {
         let jid = account.session(id).map(|session| session.jid.clone());
+        let found = jid.is_some();
         let goodbye = match jid {
             Some(jid) => become_unavailable(account, id, Stanza::presence(PresenceType::Unavailable).with_from(jid)),
             None => Vec::new(),
         };
         account.sessions.retain(|session| session.id != id);
-        goodbye
+        (found, goodbye)
     });
     router.route_all(goodbye).await;
+    found
 }
 
 /// §4.2 (initial) and §4.4 (subsequent presence).

@@ -9,7 +9,6 @@
 //! nothing can be evicted a new call is routed without being followed.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -24,15 +23,8 @@ use crate::jid::{BareJid, Jid};
 use crate::ns;
 use crate::stanza::{IqType, Kind as StanzaKind, MessageType, PresenceType, Stanza};
 
-/// Names a call within one process; never used twice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct CallId(pub u64);
-
-impl fmt::Display for CallId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
+/// Names a call within one process; never used twice. It is the relay's number for it too.
+pub use campanile_relay::CallId;
 
 /// Bounds of the table and of its calls' ages.
 #[derive(Debug, Clone)]

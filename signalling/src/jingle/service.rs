@@ -24,6 +24,16 @@ pub trait Allocations: Send + Sync {
     fn end_call(&self, call: CallId);
 }
 
+impl Allocations for campanile_relay::Relay {
+    fn link(&self, account: &BareJid, relayed: SocketAddr, call: CallId) -> bool {
+        Self::link(self, account.as_str(), relayed, call)
+    }
+
+    fn end_call(&self, call: CallId) {
+        Self::end_call(self, call);
+    }
+}
+
 /// The calls of this server. Shared by the stages of the pipeline, the sessions' end and the operator's commands.
 pub struct CallsService {
     calls: Mutex<Calls>,

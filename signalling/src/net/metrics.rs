@@ -11,6 +11,8 @@ pub enum Transport {
     DirectTls,
     /// RFC 7395 on a clear HTTP listener.
     WebSocket,
+    /// The same from this machine or a trusted proxy.
+    WebSocketTrusted,
     /// RFC 7395 on a TLS listener.
     WebSocketTls,
     /// A plain HTTP connection, before or without an upgrade.
@@ -24,6 +26,7 @@ impl Transport {
             Self::Tcp => "tcp",
             Self::DirectTls => "direct_tls",
             Self::WebSocket => "websocket",
+            Self::WebSocketTrusted => "websocket_trusted",
             Self::WebSocketTls => "websocket_tls",
             Self::Http => "http",
         }

@@ -26,7 +26,8 @@ pub const ALPN_XMPP_CLIENT: &[u8] = b"xmpp-client";
 /// Protocol name of HTTP/1.1 (RFC 7301 §6).
 pub const ALPN_HTTP_1_1: &[u8] = b"http/1.1";
 
-const GENERATED_CERTIFICATE: &str = "generated-cert.pem";
+/// Name of the self-made certificate in `data_dir`.
+pub const GENERATED_CERTIFICATE: &str = "generated-cert.pem";
 const GENERATED_KEY: &str = "generated-key.pem";
 /// A self-made certificate is pinned by those who trust it, so it lives long.
 const GENERATED_LIFE: Duration = Duration::from_secs(10 * 365 * 86_400);
@@ -55,6 +56,20 @@ pub struct Settings {
     pub names: Vec<String>,
     /// Folder of the self-made certificate.
     pub data_dir: PathBuf,
+}
+
+impl Settings {
+    /// What the section says. `names` go into a self-made certificate: the domains, and whatever else clients connect to.
+    #[must_use]
+    pub fn new(tls: &campanile_config::Tls, names: Vec<String>, data_dir: &Path) -> Self {
+        let pair = |certificate: &PathBuf, key: &PathBuf| Pair { certificate: certificate.clone(), key: key.clone() };
+        Self {
+            default: tls.certificate.as_ref().zip(tls.key.as_ref()).map(|(certificate, key)| pair(certificate, key)),
+            hosts: tls.hosts.iter().map(|(host, files)| (host.clone(), pair(&files.certificate, &files.key))).collect(),
+            names,
+            data_dir: data_dir.to_owned(),
+        }
+    }
 }
 
 /// Why certificates could not be read or made.

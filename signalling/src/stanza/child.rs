@@ -224,3 +224,72 @@ fn find_attribute<'t>(tag: &'t str, name: &str) -> Option<&'t str> {
         rest = behind;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stanza(xml: &str) -> Stanza {
+        Stanza::parse(Bytes::copy_from_slice(xml.as_bytes()), &Bindings::client()).unwrap()
+    }
+
+    #[test]
+    fn children_are_found_by_expanded_name() {
+        let stanza = stanza(
+            "<message xmlns:p='urn:p'><body>a &amp; b</body><p:x/><q:y xmlns:q='urn:q'/><z xmlns=\"urn:z?&amp;\"/>\
+             <z xmlns='urn:z'>deep<z><z xmlns='urn:other'/></z></z><n xmlns=''/></message>",
+        );
+        let found: Vec<_> = stanza.children().map(|child| (child.ns(), child.name())).collect();
+        let expected = [(ns::CLIENT, "body"), ("urn:p", "x"), ("urn:q", "y"), ("urn:z?&", "z"), ("urn:z", "z"), ("", "n")];
+        assert_eq!(found, expected);
+        for (ns, name) in expected {
+            let child = stanza.child(ns, name).unwrap();
+            let element = child.element().unwrap();
+            assert_eq!((element.root().ns(), element.root().name()), (ns, name));
+            assert!(!child.is(ns, "other") && !child.is("other", name));
+        }
+        assert_eq!(stanza.child("urn:z", "z").unwrap().bytes(), "<z xmlns='urn:z'>deep<z><z xmlns='urn:other'/></z></z>");
+        assert!(stanza.child(ns::CLIENT, "x").is_none());
+    }
+
+    #[test]
+    fn attributes_are_read_in_place() {
+        let stanza = stanza("<message><a b = 'x>y' cc=\"it's &lt;\"\n b.c='&#10;z\tz' xml:lang='de' e=''/><f/><g></g></message>");
+        let child = stanza.child(ns::CLIENT, "a").unwrap();
+        for (name, expected) in [
+            ("b", Some("x>y")),
+            ("cc", Some("it's <")),
+            ("b.c", Some("\nz z")),
+            ("xml:lang", Some("de")),
+            ("e", Some("")),
+            ("c", None),
+            ("a", None),
+            ("x", None),
+        ] {
+            assert_eq!(child.attr(name).as_deref(), expected, "{name}");
+        }
+        for name in ["f", "g"] {
+            assert_eq!(stanza.child(ns::CLIENT, name).unwrap().attr("b"), None);
+        }
+    }
+
+    #[test]
+    fn text_is_the_childs_own() {
+        let stanza = stanza("<message><a>1 &lt; <b>no</b>2<![CDATA[ & 3\r\n]]></a><c/><d>x\r\ny</d></message>");
+        let text = |name| stanza.child(ns::CLIENT, name).unwrap().text().into_owned();
+        assert_eq!(text("a"), "1 < 2 & 3\n");
+        assert_eq!(text("c"), "");
+        assert_eq!(text("d"), "x\ny");
+    }
+
+    #[test]
+    fn standalone_children_declare_their_namespaces() {
+        let stanza =
+            stanza("<message xmlns:p='urn:p'><p:x p:a='1' b='&lt;' xml:lang='en'><y xmlns='urn:y'/><body>&amp;</body></p:x></message>");
+        let standalone = stanza.child("urn:p", "x").unwrap().to_standalone().unwrap();
+        assert_eq!(
+            standalone,
+            "<x xmlns='urn:p' xmlns:ns0='urn:p' ns0:a='1' b='&lt;' xml:lang='en'><y xmlns='urn:y'/><body xmlns='jabber:client'>&amp;</body></x>"
+        );
+    }
+}

@@ -77,8 +77,8 @@ macro_rules! conditions {
                 }
             }
 
-            #[cfg(test)]
-            pub(crate) const ALL: &[Self] = &[$(Self::$variant),*];
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
         }
 
         impl StanzaError {

@@ -320,3 +320,88 @@ impl PartialEq for Stanza {
 }
 
 impl Eq for Stanza {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::xml::XmlWriter;
+
+    fn parse(xml: &str) -> Stanza {
+        Stanza::parse(Bytes::copy_from_slice(xml.as_bytes()), &Bindings::client()).unwrap()
+    }
+
+    fn names(stanza: &Stanza) -> Vec<(&str, &str)> {
+        stanza.children().map(|child| (child.ns(), child.name())).collect()
+    }
+
+    #[test]
+    fn a_clone_shares_the_body_and_has_its_own_head() {
+        let first = parse("<message id='1'><body>hi</body></message>");
+        let mut second = first.clone();
+        second.set_to(Jid::parse("a@b").unwrap());
+        second.set_id("2");
+        assert_eq!(format!("{first:?}"), "<message id='1'><body>hi</body></message>");
+        assert_eq!(format!("{second:?}"), "<message to='a@b' id='2'><body>hi</body></message>");
+        assert_eq!(first.body().as_ptr(), second.body().as_ptr());
+    }
+
+    #[test]
+    fn built_stanzas_are_read_like_received_ones() {
+        let mut content = XmlWriter::new();
+        content.leaf("body", "a < b").open("x").ns("urn:x").attr("y", "'").close();
+        let built = Stanza::message(MessageType::Chat)
+            .with_from(Jid::parse("a@b/'").unwrap())
+            .with_to(Jid::parse("c@d").unwrap())
+            .with_id("&")
+            .with_content(content.finish());
+        let written = built.to_bytes(Framing::Stream);
+        assert_eq!(
+            written,
+            "<message from='a@b/&apos;' to='c@d' id='&amp;' type='chat'><body>a &lt; b</body><x xmlns='urn:x' y='&apos;'/></message>"
+        );
+        assert_eq!(Stanza::parse(written, &Bindings::client()).unwrap(), built);
+        assert_eq!(names(&built), [(ns::CLIENT, "body"), ("urn:x", "x")]);
+        assert_eq!(Stanza::iq(IqType::Result, "1").to_bytes(Framing::Stream), "<iq id='1' type='result'/>");
+        assert_eq!(Stanza::presence(PresenceType::Unavailable).to_bytes(Framing::Stream), "<presence type='unavailable'/>");
+        assert!(built.size_bytes() >= built.to_bytes(Framing::Stream).len());
+    }
+
+    #[test]
+    fn children_are_added_and_removed() {
+        let mut stanza = parse("<message xmlns:p='urn:p'> <body>hi</body><p:a/> <stanza-id xmlns='urn:xmpp:sid:0' by='me'/>.</message>");
+        stanza.retain_children(|child| !child.is(ns::STANZA_ID, "stanza-id"));
+        assert_eq!(names(&stanza), [(ns::CLIENT, "body"), ("urn:p", "a")]);
+        stanza.append_child("<stanza-id xmlns='urn:xmpp:sid:0' by='us'/><delay xmlns='urn:xmpp:delay'/>");
+        assert_eq!(names(&stanza), [(ns::CLIENT, "body"), ("urn:p", "a"), (ns::STANZA_ID, "stanza-id"), (ns::DELAY, "delay")]);
+        assert_eq!(stanza.child(ns::STANZA_ID, "stanza-id").unwrap().attr("by").as_deref(), Some("us"));
+        assert_eq!(stanza.child(ns::CLIENT, "body").unwrap().text(), "hi");
+        let written = stanza.to_bytes(Framing::Stream);
+        assert_eq!(
+            written,
+            "<message xmlns:p='urn:p'> <body>hi</body><p:a/> .<stanza-id xmlns='urn:xmpp:sid:0' by='us'/><delay xmlns='urn:xmpp:delay'/></message>"
+        );
+        assert_eq!(names(&Stanza::parse(written, &Bindings::client()).unwrap()), names(&stanza));
+        stanza.retain_children(|_| false);
+        assert_eq!(stanza.to_bytes(Framing::Stream), "<message xmlns:p='urn:p'>  .</message>");
+    }
+
+    #[test]
+    fn s8_1_5_the_streams_language_is_only_a_default() {
+        let mut stanza = parse("<message/>");
+        stanza.set_lang_default("de");
+        stanza.set_lang_default("en");
+        assert_eq!(stanza.lang(), Some("de"));
+    }
+
+    #[test]
+    fn s8_2_3_the_payload_is_not_the_error() {
+        assert_eq!(parse("<iq type='error' id='1'><error type='cancel'/><q xmlns='u'/></iq>").payload().unwrap().name(), "q");
+        assert!(parse("<iq type='error' id='1'><error type='cancel'/></iq>").payload().is_none());
+    }
+
+    #[test]
+    #[cfg_attr(debug_assertions, should_panic(expected = "content of our own making"))]
+    fn broken_content_of_our_own_never_leaves() {
+        assert_eq!(Stanza::message(MessageType::Normal).with_content("<a>").to_bytes(Framing::Stream), "<message/>");
+    }
+}

@@ -234,3 +234,207 @@ fn rest(collector: &mut Collector<'_>, bindings: &Bindings, outer_used: u64) -> 
     let bindings = Bindings::new(ns::CLIENT, prefixes.iter().map(|(prefix, uri)| (prefix.as_str(), uri.as_str())));
     Some(Box::new(Rest { attributes: attributes.into(), bindings }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Condition as StanzaCondition, Framing};
+    use super::*;
+
+    fn parse(xml: &str) -> Result<Stanza, ParseError> {
+        Stanza::parse(Bytes::copy_from_slice(xml.as_bytes()), &Bindings::client())
+    }
+
+    /// The condition, and the reply that goes back if one does.
+    fn refused(xml: &str) -> (StanzaCondition, Option<String>) {
+        match parse(xml) {
+            Err(ParseError::Stanza(error, head)) => {
+                let reply = Stanza::error_for(&head, &error.clone().with_text("")).map(|reply| format!("{reply:?}"));
+                (error.condition, reply)
+            }
+            other => panic!("{xml}: {other:?}"),
+        }
+    }
+
+    fn stream_error(xml: &str, bindings: &Bindings) -> Condition {
+        match Stanza::parse(Bytes::copy_from_slice(xml.as_bytes()), bindings) {
+            Err(ParseError::Stream(error)) => error.condition,
+            other => panic!("{xml}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn s8_1_common_attributes() {
+        let stanza = parse("<message to='Juliet@example.com/Balcony &amp; More' from='romeo@example.net' id='a&lt;1' type='chat' xml:lang='en'><body>hi</body></message>").unwrap();
+        assert_eq!(stanza.kind(), Kind::Message(MessageType::Chat));
+        assert_eq!(stanza.to().unwrap().as_str(), "juliet@example.com/Balcony & More");
+        assert_eq!(stanza.from().unwrap().as_str(), "romeo@example.net");
+        assert_eq!((stanza.id(), stanza.lang()), (Some("a<1"), Some("en")));
+        assert_eq!(stanza.child(ns::CLIENT, "body").unwrap().text(), "hi");
+        assert_eq!(
+            format!("{stanza:?}"),
+            "<message from='romeo@example.net' to='juliet@example.com/Balcony &amp; More' id='a&lt;1' type='chat' xml:lang='en'><body>hi</body></message>"
+        );
+    }
+
+    #[test]
+    fn s8_2_kinds_and_types() {
+        for (xml, expected) in [
+            ("<message/>", Kind::Message(MessageType::Normal)),
+            ("<message type='normal'/>", Kind::Message(MessageType::Normal)),
+            // RFC 6121 §5.2.2.
+            ("<message type='unheard-of'/>", Kind::Message(MessageType::Normal)),
+            ("<message type='groupchat'/>", Kind::Message(MessageType::Groupchat)),
+            ("<message type='headline'/>", Kind::Message(MessageType::Headline)),
+            ("<message type='error'/>", Kind::Message(MessageType::Error)),
+            ("<presence/>", Kind::Presence(PresenceType::Available)),
+            ("<presence type='unavailable'/>", Kind::Presence(PresenceType::Unavailable)),
+            ("<presence type='subscribe'/>", Kind::Presence(PresenceType::Subscribe)),
+            ("<presence type='subscribed'/>", Kind::Presence(PresenceType::Subscribed)),
+            ("<presence type='unsubscribe'/>", Kind::Presence(PresenceType::Unsubscribe)),
+            ("<presence type='unsubscribed'/>", Kind::Presence(PresenceType::Unsubscribed)),
+            ("<presence type='probe'/>", Kind::Presence(PresenceType::Probe)),
+            ("<presence type='error'/>", Kind::Presence(PresenceType::Error)),
+            ("<iq type='get' id=''><q xmlns='u'/></iq>", Kind::Iq(IqType::Get)),
+            ("<iq type='set' id='1'><q xmlns='u'/></iq>", Kind::Iq(IqType::Set)),
+            ("<iq type='result' id='1'/>", Kind::Iq(IqType::Result)),
+            ("<iq type='result' id='1'><q xmlns='u'/></iq>", Kind::Iq(IqType::Result)),
+            ("<iq type='error' id='1'><q xmlns='u'/><error type='cancel'/></iq>", Kind::Iq(IqType::Error)),
+        ] {
+            assert!(Stanza::matches(xml.as_bytes()), "{xml}");
+            assert_eq!(parse(xml).map(|stanza| stanza.kind()), Ok(expected), "{xml}");
+        }
+    }
+
+    #[test]
+    fn s8_2_3_and_s8_3_3_what_is_refused_and_how() {
+        use StanzaCondition::{BadRequest, JidMalformed, PolicyViolation};
+        let error = |condition: &str| {
+            format!(
+                "<error type='modify'><{condition} xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>\
+                 <text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas' xml:lang='en'></text></error>"
+            )
+        };
+        let (bad, jid) = (error("bad-request"), error("jid-malformed"));
+        for (xml, condition, reply) in [
+            ("<iq type='get'><q xmlns='u'/></iq>", BadRequest, Some(format!("<iq id='' type='error'>{bad}</iq>"))),
+            ("<iq id='1'><q xmlns='u'/></iq>", BadRequest, Some(format!("<iq id='1' type='error'>{bad}</iq>"))),
+            ("<iq id='1' type='put'><q xmlns='u'/></iq>", BadRequest, Some(format!("<iq id='1' type='error'>{bad}</iq>"))),
+            ("<iq id='1' type='get' to='a.example'/>", BadRequest, Some(format!("<iq from='a.example' id='1' type='error'>{bad}</iq>"))),
+            ("<iq id='1' type='set'><a xmlns='u'/><b xmlns='u'/></iq>", BadRequest, Some(format!("<iq id='1' type='error'>{bad}</iq>"))),
+            ("<presence type='available' id='2'/>", BadRequest, Some(format!("<presence id='2' type='error'>{bad}</presence>"))),
+            ("<presence type='away'/>", BadRequest, Some(format!("<presence type='error'>{bad}</presence>"))),
+            ("<message to='@b' from='a@b'/>", JidMalformed, Some(format!("<message to='a@b' type='error'>{jid}</message>"))),
+            ("<message to=''/>", JidMalformed, Some(format!("<message type='error'>{jid}</message>"))),
+            // Rule 8 of §8.3.1, and what cannot be an error to a result.
+            ("<message type='error' to='@b'/>", JidMalformed, None),
+            ("<iq type='result' id='1'><a xmlns='u'/><b xmlns='u'/></iq>", BadRequest, None),
+            ("<iq type='error'/>", BadRequest, None),
+        ] {
+            assert_eq!(refused(xml), (condition, reply), "{xml}");
+        }
+        let id = "i".repeat(ID_BYTES_MAX);
+        assert!(parse(&format!("<message id='{id}'/>")).is_ok());
+        let (condition, reply) = refused(&format!("<message id='{id}i'/>"));
+        assert_eq!(condition, PolicyViolation);
+        assert!(reply.unwrap().contains(&format!("id='{id}i'")));
+    }
+
+    #[test]
+    fn s4_9_3_what_ends_the_stream() {
+        let client = Bindings::client();
+        for (xml, bindings, expected) in [
+            ("<query xmlns='jabber:iq:roster'/>", &client, Condition::UnsupportedStanzaType),
+            ("<query/>", &client, Condition::UnsupportedStanzaType),
+            // §4.8.4: looks like a stanza and is none.
+            ("<n:message xmlns:n='http://example.org/ns2'/>", &client, Condition::UnsupportedStanzaType),
+            ("<message xmlns='jabber:server'/>", &client, Condition::InvalidNamespace),
+            ("<message xmlns='jabber:client'/>", &Bindings::new(ns::SERVER, []), Condition::InvalidNamespace),
+            ("<message xmlns=''/>", &client, Condition::InvalidNamespace),
+            ("<message/>", &Bindings::empty(), Condition::InvalidNamespace),
+            ("<c:message xmlns:c='jabber:client'/>", &client, Condition::BadNamespacePrefix),
+            ("<message from='@b'/>", &client, Condition::InvalidFrom),
+            ("<message><body></message>", &client, Condition::NotWellFormed),
+            ("<message><p:body/></message>", &client, Condition::NotWellFormed),
+            ("<message><!-- --></message>", &client, Condition::RestrictedXml),
+        ] {
+            assert_eq!(stream_error(xml, bindings), expected, "{xml}");
+        }
+        let children = |count: usize| format!("<message>{}</message>", "<a/>".repeat(count));
+        assert!(parse(&children(super::super::CHILDREN_MAX)).is_ok());
+        assert_eq!(stream_error(&children(super::super::CHILDREN_MAX + 1), &client), Condition::PolicyViolation);
+    }
+
+    #[test]
+    fn s4_8_3_the_content_namespace_is_that_of_the_stream() {
+        for (content, xml) in [
+            (ns::CLIENT, "<message><body/></message>"),
+            (ns::SERVER, "<message><body/></message>"),
+            (ns::COMPONENT, "<message><body/></message>"),
+            ("", "<message xmlns='jabber:client'><body/></message>"),
+            (ns::STREAM, "<message xmlns='jabber:client'><body/></message>"),
+        ] {
+            let stanza = Stanza::parse(Bytes::copy_from_slice(xml.as_bytes()), &Bindings::new(content, [])).unwrap();
+            // Re-scoped: the same child by the same name, written without a namespace for the stream it goes to.
+            assert!(stanza.child(ns::CLIENT, "body").is_some(), "{content}");
+            assert_eq!(stanza.child(ns::CLIENT, "body").unwrap().element().unwrap().root().ns(), ns::CLIENT);
+            assert_eq!(stanza.to_bytes(Framing::Stream), "<message><body/></message>");
+            assert_eq!(stanza.to_bytes(Framing::Alone), "<message xmlns='jabber:client'><body/></message>");
+        }
+    }
+
+    #[test]
+    fn prefixes_from_outside_are_declared_again() {
+        let bindings = Bindings::new(ns::CLIENT, [("stream", ns::STREAM), ("x", "urn:x?a&b"), ("unused", "urn:unused")]);
+        for (xml, expected) in [
+            ("<message><x:a x:b=''/></message>", "<message xmlns:x='urn:x?a&amp;b'><x:a x:b=''/></message>"),
+            (
+                "<message><a><stream:b/></a></message>",
+                "<message xmlns:stream='http://etherx.jabber.org/streams'><a><stream:b/></a></message>",
+            ),
+            // The head's own declarations and foreign attributes stay; the nearer declaration counts.
+            ("<message xmlns:x='urn:y' x:c='\"'><x:a/></message>", "<message xmlns:x='urn:y' x:c='\"'><x:a/></message>"),
+            (
+                "<message xmlns:y=\"it's\" y:c=\"&amp;'\" d='1' ><y:a/></message>",
+                "<message xmlns:y=\"it's\" y:c=\"&amp;'\" d='1'><y:a/></message>",
+            ),
+            ("<message x:c=''/>", "<message x:c='' xmlns:x='urn:x?a&amp;b'/>"),
+            ("<message><a xmlns:x='urn:z'><x:b/></a></message>", "<message><a xmlns:x='urn:z'><x:b/></a></message>"),
+            ("<message xmlns:xml='http://www.w3.org/XML/1998/namespace'/>", "<message/>"),
+        ] {
+            let stanza = Stanza::parse(Bytes::copy_from_slice(xml.as_bytes()), &bindings).unwrap();
+            let written = stanza.to_bytes(Framing::Stream);
+            assert_eq!(written, expected, "{xml}");
+            // It reads the same on a stream that declares nothing, and a child reads the same in place.
+            let again = Stanza::parse(written, &Bindings::new(ns::CLIENT, [])).unwrap();
+            for (child, other) in stanza.children().zip(again.children()) {
+                assert_eq!((child.ns(), child.name()), (other.ns(), other.name()), "{xml}");
+                assert_eq!(child.to_standalone(), other.to_standalone(), "{xml}");
+            }
+        }
+    }
+
+    #[test]
+    fn text_and_cdata_between_children_stay() {
+        let xml = "<message>\n  <body><![CDATA[</body><b>]]></body> text <x xmlns='u'/>\r\n</message>";
+        let stanza = parse(xml).unwrap();
+        assert_eq!(stanza.to_bytes(Framing::Stream), xml);
+        assert_eq!(stanza.children().map(|child| child.name()).collect::<Vec<_>>(), ["body", "x"]);
+        assert_eq!(stanza.child(ns::CLIENT, "body").unwrap().text(), "</body><b>");
+    }
+
+    #[test]
+    fn first_bytes_tell_stanzas_from_other_elements() {
+        for (xml, expected) in [
+            ("<message>", true),
+            ("<iq\n", true),
+            ("<presence/>", true),
+            ("<c:iq ", true),
+            ("<r xmlns='urn:xmpp:sm:3'/>", false),
+            ("<messages/>", false),
+            ("<message:a/>", false),
+            ("", false),
+        ] {
+            assert_eq!(Stanza::matches(xml.as_bytes()), expected, "{xml}");
+        }
+    }
+}

@@ -61,3 +61,73 @@ fn swapped(head: &Head, kind: Kind) -> Stanza {
     stanza.head.id.clone_from(&head.id);
     stanza
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ns;
+    use crate::stanza::Condition;
+    use crate::xml::Bindings;
+
+    fn stanza(xml: &str) -> Stanza {
+        Stanza::parse(Bytes::copy_from_slice(xml.as_bytes()), &Bindings::client()).unwrap()
+    }
+
+    const ERROR: &str = "<error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>";
+
+    #[test]
+    fn s8_2_3_a_result_swaps_addresses_and_keeps_the_id() {
+        let request = stanza("<iq from='a@b/c' to='d.example' id='1' type='get' xml:lang='en'><ping xmlns='urn:xmpp:ping'/></iq>");
+        assert_eq!(format!("{:?}", Stanza::iq_result(&request, "")), "<iq from='d.example' to='a@b/c' id='1' type='result'/>");
+        let result = Stanza::iq_result(&request, "<query xmlns='jabber:iq:roster'><item/></query>");
+        assert_eq!(result.payload().unwrap().name(), "query");
+        assert_eq!(
+            format!("{result:?}"),
+            "<iq from='d.example' to='a@b/c' id='1' type='result'><query xmlns='jabber:iq:roster'><item/></query></iq>"
+        );
+    }
+
+    #[test]
+    fn s8_3_1_an_error_swaps_addresses_keeps_the_id_and_shows_the_original() {
+        for (original, expected) in [
+            (
+                "<message from='a@b/c' to='d@e' id='1' type='chat'><body>hi</body></message>",
+                Some(format!("<message from='d@e' to='a@b/c' id='1' type='error'><body>hi</body>{ERROR}</message>")),
+            ),
+            ("<presence from='a@b' to='d@e'/>", Some(format!("<presence from='d@e' to='a@b' type='error'>{ERROR}</presence>"))),
+            ("<iq type='set' id='1'><q xmlns='u'/></iq>", Some(format!("<iq id='1' type='error'><q xmlns='u'/>{ERROR}</iq>"))),
+            // A body whose prefixes are declared by the head does not come along.
+            ("<message xmlns:p='u'><p:a/></message>", Some(format!("<message type='error'>{ERROR}</message>"))),
+            // Rule 8.
+            ("<message type='error'/>", None),
+            ("<presence type='error'/>", None),
+            ("<iq type='error' id='1'/>", None),
+            ("<iq type='result' id='1'/>", None),
+        ] {
+            let reply = Stanza::error_reply(&stanza(original), &StanzaError::service_unavailable());
+            assert_eq!(reply.map(|reply| format!("{reply:?}")), expected, "{original}");
+        }
+        let large = format!("<message><body>{}</body></message>", "x".repeat(ORIGINAL_BYTES_MAX));
+        let reply = Stanza::error_reply(&stanza(&large), &StanzaError::service_unavailable()).unwrap();
+        assert_eq!(format!("{reply:?}"), format!("<message type='error'>{ERROR}</message>"));
+    }
+
+    #[test]
+    fn s8_3_2_errors_are_read_back() {
+        let request = stanza("<iq from='a@b/c' to='d.example' id='1' type='get'><q xmlns='u'/></iq>");
+        for condition in Condition::ALL {
+            for error in [
+                StanzaError::from(*condition),
+                StanzaError::from(*condition).with_text("a < b & c").with_extra("<too-many xmlns='urn:x' by='2'/>"),
+            ] {
+                let reply = Stanza::error_reply(&request, &error).unwrap();
+                assert_eq!(StanzaError::of(&reply), Some(error));
+            }
+        }
+        assert_eq!(StanzaError::of(&request), None);
+        // Unknown conditions are undefined ones.
+        let unknown = stanza("<message type='error'><error><too-new xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>");
+        assert_eq!(StanzaError::of(&unknown), Some(StanzaError::undefined_condition()));
+        assert_eq!(unknown.child(ns::CLIENT, "error").map(|error| error.name()), Some("error"));
+    }
+}

@@ -193,7 +193,8 @@ impl<'a> Builder<'a> {
             let attribute = attribute.map_err(|_| XmlError::NotWellFormed("the tokenizer refuses an attribute"))?;
             let (key, value) = (attribute.key.into_inner(), self.span(&attribute.value));
             let declared = match key.strip_prefix("xmlns") {
-                Some("") => Some(""),
+                // A part of the source, as the prefix is.
+                Some(empty @ "") => Some(empty),
                 Some(prefix) => prefix.strip_prefix(':'),
                 None => None,
             };
@@ -399,10 +400,17 @@ impl<'e> Node<'e> {
 
     /// Writes the element with all its namespaces declared, so that it means the same wherever the surrounding default namespace is `default`.
     pub fn write(&self, out: &mut XmlWriter, default: &str) {
-        out.open(self.name());
-        if self.ns() != default {
-            out.ns(self.ns());
-        }
+        let default = if self.ns() == ns::XML {
+            // That namespace is never the default one.
+            out.open(&format!("xml:{}", self.name()));
+            default
+        } else {
+            out.open(self.name());
+            if self.ns() != default {
+                out.ns(self.ns());
+            }
+            self.ns()
+        };
         let mut declared = 0;
         for (ns, name, value) in self.attrs() {
             match ns {
@@ -417,7 +425,7 @@ impl<'e> Node<'e> {
         }
         for node in self.content() {
             match node.data().kind {
-                Kind::Element(_) => node.write(out, self.ns()),
+                Kind::Element(_) => node.write(out, default),
                 Kind::Text | Kind::Cdata => {
                     out.text(&node.own_text());
                 }
@@ -438,5 +446,66 @@ impl<'e> Node<'e> {
 impl std::fmt::Debug for Node<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", String::from_utf8_lossy(&self.to_bytes()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const JINGLE: &str = "<jingle xmlns='urn:xmpp:jingle:1' action='session-initiate' sid='a&amp;b'>\n\
+        <content creator='initiator' name='voice'><description xmlns='urn:xmpp:jingle:apps:rtp:1' media='audio'>\
+        <payload-type id='96' name='speex'/><payload-type id='97'/></description>\
+        <t:transport xmlns:t='urn:xmpp:jingle:transports:ice-udp:1' t:x='1' xml:lang='en'/></content></jingle>";
+
+    fn parse(xml: &str) -> Element {
+        Element::parse(xml.as_bytes(), &Bindings::new(ns::CLIENT, [("s", "urn:s")])).unwrap()
+    }
+
+    #[test]
+    fn children_and_attributes_are_found_by_expanded_name() {
+        let element = parse(JINGLE);
+        let jingle = element.root();
+        assert!(jingle.is(ns::JINGLE, "jingle"));
+        assert_eq!((jingle.attr("action"), jingle.attr("sid"), jingle.attr("x")), (Some("session-initiate"), Some("a&b"), None));
+        let content = jingle.child(ns::JINGLE, "content").unwrap();
+        let description = content.child(ns::JINGLE_RTP, "description").unwrap();
+        let ids: Vec<_> = description.children_named(ns::JINGLE_RTP, "payload-type").filter_map(|payload| payload.attr("id")).collect();
+        assert_eq!(ids, ["96", "97"]);
+        let transport = content.child(ns::JINGLE_ICE_UDP, "transport").unwrap();
+        assert_eq!((transport.attr("x"), transport.attr_ns(ns::JINGLE_ICE_UDP, "x")), (None, Some("1")));
+        assert_eq!(transport.attr_ns(ns::XML, "lang"), Some("en"));
+        assert_eq!(content.child(ns::JINGLE, "transport").map(|node| node.name()), None);
+    }
+
+    #[test]
+    fn surrounding_bindings_count() {
+        let element = parse("<a s:b='1'><s:c/><d xmlns=''/></a>");
+        assert_eq!(element.root().ns(), ns::CLIENT);
+        assert_eq!(element.root().attr_ns("urn:s", "b"), Some("1"));
+        let children: Vec<_> = element.root().children().map(|child| (child.ns(), child.name())).collect();
+        assert_eq!(children, [("urn:s", "c"), ("", "d")]);
+    }
+
+    #[test]
+    fn text_is_joined_from_its_pieces() {
+        for (xml, expected) in [
+            ("<a/>", ""),
+            ("<a>b</a>", "b"),
+            ("<a>b &lt;&amp; c</a>", "b <& c"),
+            ("<a><![CDATA[<b>\r\n]]></a>", "<b>\n"),
+            ("<a>1<b>2</b>3<![CDATA[4]]>&#53;\r6</a>", "1345\n6"),
+        ] {
+            assert_eq!(parse(xml).root().text(), expected, "{xml}");
+        }
+    }
+
+    #[test]
+    fn white_space_around_is_ignored_and_nothing_else() {
+        assert!(Element::parse(b" \r\n<a/>\t", &Bindings::empty()).is_ok());
+        assert!(Element::parse(b"", &Bindings::empty()).is_err());
+        assert!(Element::parse(b"  ", &Bindings::empty()).is_err());
+        assert!(Element::parse(b"<a/>x", &Bindings::empty()).is_err());
+        assert!(Element::parse(b"<?xml version='1.0'?><a/>", &Bindings::empty()).is_err());
     }
 }

@@ -399,3 +399,240 @@ enum Step {
     /// More bytes are needed.
     Wait,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ns;
+    use crate::stream::error::Condition;
+    use crate::xml::Bindings;
+
+    const LIMITS: Limits = Limits { bytes_max: 200, depth_max: 4 };
+    const HEADER: &str = "<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='a.example' version='1.0' xml:lang='en'>";
+
+    /// A framer that has seen a stream header.
+    fn opened() -> Framer {
+        let mut framer = Framer::new(LIMITS);
+        framer.push(HEADER.as_bytes());
+        assert!(matches!(framer.next(), Ok(Some(Frame::Open(_)))));
+        framer
+    }
+
+    /// All frames, with the error that ends them.
+    fn frames(framer: &mut Framer, bytes: &[u8]) -> (Vec<Frame>, Option<Condition>) {
+        framer.push(bytes);
+        let mut frames = Vec::new();
+        loop {
+            match framer.next() {
+                Ok(Some(frame)) => frames.push(frame),
+                Ok(None) => return (frames, None),
+                Err(error) => return (frames, Some(error.condition())),
+            }
+        }
+    }
+
+    fn element(xml: &str) -> Frame {
+        Frame::Element(Bytes::copy_from_slice(xml.as_bytes()))
+    }
+
+    #[test]
+    fn s4_2_the_stream_header_is_read() {
+        let mut framer = Framer::new(LIMITS);
+        let (frames, error) = frames(&mut framer, HEADER.as_bytes());
+        let expected = StreamHeader {
+            name: "stream".into(),
+            ns: ns::STREAM.into(),
+            to: Some("a.example".into()),
+            from: None,
+            id: None,
+            version: Some("1.0".into()),
+            lang: Some("en".into()),
+            bindings: Bindings::client(),
+        };
+        assert_eq!((frames, error), (vec![Frame::Open(expected.clone())], None));
+        assert_eq!(expected.check(ns::CLIENT), Ok(()));
+        assert_eq!(expected.check(ns::SERVER).map_err(|error| error.condition), Err(Condition::InvalidNamespace));
+    }
+
+    #[test]
+    fn s4_8_namespaces_of_the_header() {
+        for (header, expected) in [
+            ("<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>", Ok(())),
+            // §4.8.2: "prefix-free canonicalization".
+            ("<stream xmlns='http://etherx.jabber.org/streams'>", Ok(())),
+            ("<s:stream xmlns='jabber:client' xmlns:s='http://etherx.jabber.org/streams'>", Ok(())),
+            ("<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams'>", Err(Condition::InvalidNamespace)),
+            ("<stream:stream xmlns='jabber:client' xmlns:stream='http://wrong.example'>", Err(Condition::InvalidNamespace)),
+            ("<stream xmlns='jabber:client'>", Err(Condition::InvalidNamespace)),
+            ("<stream:features xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>", Err(Condition::BadFormat)),
+        ] {
+            let (frames, _) = frames(&mut Framer::new(LIMITS), header.as_bytes());
+            let [Frame::Open(header)] = &frames[..] else { panic!("{header}: {frames:?}") };
+            assert_eq!(header.check(ns::CLIENT).map_err(|error| error.condition), expected, "{header:?}");
+        }
+    }
+
+    #[test]
+    fn what_may_stand_before_the_header() {
+        for (bytes, expected) in [
+            (&b"<?xml version='1.0'?> \n<s>"[..], None),
+            (b"<?xml version=\"1.0\" encoding=\"UTF-8\"?><s>", None),
+            (b"<?xml version='1.0' encoding='utf-8' standalone='no' ?><s>", None),
+            (b"\n<s>", None),
+            (b"<?xml version='1.0' encoding='ISO-8859-1'?><s>", Some(Condition::UnsupportedEncoding)),
+            (b"<?xml version='1.0' encoding='UTF-16'?><s>", Some(Condition::UnsupportedEncoding)),
+            (b"<?xml version='2.0'?><s>", Some(Condition::NotWellFormed)),
+            (b"<?xml encoding='UTF-8'?><s>", Some(Condition::NotWellFormed)),
+            (b"<?xml version='1.0'?><?xml version='1.0'?><s>", Some(Condition::RestrictedXml)),
+            (b"<?xml-stylesheet href='a'?><s>", Some(Condition::RestrictedXml)),
+            (b"<?xml?><s>", Some(Condition::RestrictedXml)),
+            (b"<?xml version='1.0' version='1.0'?><s>", Some(Condition::NotWellFormed)),
+            (b"<?xml version='1.0'encoding='UTF-8'?><s>", Some(Condition::NotWellFormed)),
+            (b"<!DOCTYPE s><s>", Some(Condition::RestrictedXml)),
+            (b"<!-- a --><s>", Some(Condition::RestrictedXml)),
+            // RFC 6120 §11.6: U+FEFF is text, never a byte order mark.
+            (b"\xEF\xBB\xBF<s>", Some(Condition::NotWellFormed)),
+            (b"\xFF\xFE<\0s\0>\0", Some(Condition::UnsupportedEncoding)),
+            (b"<\0s\0>\0", Some(Condition::UnsupportedEncoding)),
+            (b"\0<\0s\0>", Some(Condition::UnsupportedEncoding)),
+            (b"GET / HTTP/1.1\r\n", Some(Condition::NotWellFormed)),
+            (b"</s>", Some(Condition::NotWellFormed)),
+            (b"<s:t>", Some(Condition::NotWellFormed)),
+            (b"<s a='\xFF'>", Some(Condition::UnsupportedEncoding)),
+            (b"<s a='1' a='2'>", Some(Condition::NotWellFormed)),
+        ] {
+            let (frames, error) = frames(&mut Framer::new(LIMITS), bytes);
+            assert_eq!(error, expected, "{:?}", String::from_utf8_lossy(bytes));
+            assert_eq!(frames.len(), usize::from(expected.is_none()), "{:?}", String::from_utf8_lossy(bytes));
+        }
+    }
+
+    #[test]
+    fn elements_keepalives_and_the_end_are_told_apart() {
+        let stream = " <a/>\r\n\t<b c='>' d=\"/>'\"><c/>]]> <![CDATA[</b>]]]]></b> \n</stream:stream >ignored";
+        let expected = vec![
+            Frame::Whitespace(1),
+            element("<a/>"),
+            Frame::Whitespace(3),
+            element("<b c='>' d=\"/>'\"><c/>]]> <![CDATA[</b>]]]]></b>"),
+            Frame::Whitespace(2),
+            Frame::Close,
+        ];
+        assert_eq!(frames(&mut opened(), stream.as_bytes()), (expected.clone(), None));
+
+        // One byte at a time, also through characters of several bytes; white space then comes byte by byte.
+        let mut framer = opened();
+        let mut found = Vec::new();
+        for byte in stream.as_bytes() {
+            let (more, error) = frames(&mut framer, &[*byte]);
+            assert_eq!(error, None);
+            found.extend(more);
+        }
+        let without_space =
+            |frames: Vec<Frame>| frames.into_iter().filter(|frame| !matches!(frame, Frame::Whitespace(_))).collect::<Vec<_>>();
+        assert_eq!(without_space(found), without_space(expected));
+    }
+
+    #[test]
+    fn utf_8_cut_across_reads() {
+        let mut framer = opened();
+        let xml = "<a>€😀é</a>";
+        for byte in &xml.as_bytes()[..xml.len() - 1] {
+            assert_eq!(frames(&mut framer, &[*byte]), (vec![], None));
+        }
+        assert_eq!(frames(&mut framer, b">"), (vec![element(xml)], None));
+    }
+
+    #[test]
+    fn s11_1_and_s4_9_3_what_ends_a_stream() {
+        for (bytes, expected) in [
+            ("text", Condition::BadFormat),
+            ("<![CDATA[text]]>", Condition::BadFormat),
+            ("&amp;", Condition::BadFormat),
+            ("<!-- a -->", Condition::RestrictedXml),
+            ("<!DOCTYPE a>", Condition::RestrictedXml),
+            ("<?a?>", Condition::RestrictedXml),
+            ("<a><!-- b --></a>", Condition::RestrictedXml),
+            ("<a><?b?></a>", Condition::RestrictedXml),
+            ("<a><!DOCTYPE b></a>", Condition::RestrictedXml),
+            ("<a><!ELEMENT b></a>", Condition::NotWellFormed),
+            ("</stream:wrong>", Condition::NotWellFormed),
+            ("</stream:stream x=''>", Condition::NotWellFormed),
+        ] {
+            let mut framer = opened();
+            assert_eq!(frames(&mut framer, bytes.as_bytes()), (vec![], Some(expected)), "{bytes}");
+            // Nothing comes after the error but the error.
+            assert_eq!(frames(&mut framer, b"<a/>"), (vec![], Some(expected)), "{bytes}");
+            assert_eq!(framer.buffer.capacity() < 8192, true);
+        }
+    }
+
+    #[test]
+    fn floods_end_at_the_limit_before_anything_is_parsed() {
+        let filler = "x".repeat(LIMITS.bytes_max);
+        for start in ["<a>", "<a b='", "<a><![CDATA[", "<", "</"] {
+            let mut framer = opened();
+            assert_eq!(frames(&mut framer, start.as_bytes()), (vec![], None), "{start}");
+            assert_eq!(frames(&mut framer, filler.as_bytes()), (vec![], Some(Condition::PolicyViolation)), "{start}");
+        }
+        for start in ["<?xml ", "<stream:stream a='", "<"] {
+            let mut framer = Framer::new(LIMITS);
+            assert_eq!(frames(&mut framer, format!("{start}{filler}").as_bytes()), (vec![], Some(Condition::PolicyViolation)), "{start}");
+        }
+        // Whole, and one byte too large; exactly as large as allowed.
+        let sized = |size: usize| format!("<a>{}</a>", &filler[..size - 7]);
+        assert_eq!(frames(&mut opened(), sized(LIMITS.bytes_max + 1).as_bytes()), (vec![], Some(Condition::PolicyViolation)));
+        let largest = sized(LIMITS.bytes_max);
+        assert_eq!(frames(&mut opened(), largest.as_bytes()), (vec![element(&largest)], None));
+        // White space is no element and has no size.
+        let (keepalives, error) = frames(&mut opened(), " ".repeat(3 * LIMITS.bytes_max).as_bytes());
+        assert_eq!((keepalives, error), (vec![Frame::Whitespace(3 * LIMITS.bytes_max)], None));
+    }
+
+    #[test]
+    fn depth_is_bounded() {
+        assert_eq!(frames(&mut opened(), b"<a><a><a><a/></a></a></a>").0.len(), 1);
+        assert_eq!(frames(&mut opened(), b"<a><a><a><a></a></a></a></a>").0.len(), 1);
+        assert_eq!(frames(&mut opened(), b"<a><a><a><a><a/>"), (vec![], Some(Condition::PolicyViolation)));
+        assert_eq!(frames(&mut opened(), b"<a/>".repeat(20).as_slice()).0.len(), 20);
+    }
+
+    #[test]
+    fn s4_3_3_a_restarted_stream_begins_with_a_header() {
+        let mut framer = opened();
+        framer.push(b"<auth/>");
+        framer.push(HEADER.as_bytes());
+        assert_eq!(framer.next(), Ok(Some(element("<auth/>"))));
+        framer.reset();
+        assert!(matches!(framer.next(), Ok(Some(Frame::Open(_)))));
+        assert_eq!(framer.next(), Ok(None));
+    }
+
+    #[test]
+    fn s5_3_4_what_was_sent_in_clear_is_forgotten() {
+        let mut framer = opened();
+        framer.push(b"<starttls/><iq/>");
+        assert_eq!(framer.next(), Ok(Some(element("<starttls/>"))));
+        assert_eq!(framer.pending(), 5);
+        framer.clear();
+        assert_eq!((framer.pending(), framer.next()), (0, Ok(None)));
+    }
+
+    #[test]
+    fn a_header_that_is_an_empty_element_closes_the_stream() {
+        let (frames, error) = frames(&mut Framer::new(LIMITS), b"<stream/>");
+        assert!(matches!(&frames[..], [Frame::Open(_), Frame::Close]), "{frames:?}");
+        assert_eq!(error, None);
+    }
+
+    #[test]
+    fn large_elements_are_not_copied_and_small_ones_do_not_keep_the_buffer() {
+        let mut framer = Framer::new(Limits { bytes_max: 1 << 20, depth_max: 4 });
+        framer.push(b"<s>");
+        assert!(framer.next().is_ok());
+        let large = format!("<a>{}</a>", "x".repeat(2 * COPY_BYTES_MAX));
+        assert_eq!(frames(&mut framer, large.as_bytes()), (vec![element(&large)], None));
+        assert_eq!(frames(&mut framer, b"<a/>"), (vec![element("<a/>")], None));
+        assert_eq!(framer.buffer.capacity(), 0, "an idle stream holds no buffer");
+    }
+}

@@ -95,7 +95,9 @@ pub(crate) fn parse(tag: &[u8]) -> Result<(StreamHeader, String), XmlError> {
 pub(crate) fn check_declaration(declaration: &[u8]) -> Result<(), XmlError> {
     const MALFORMED: XmlError = XmlError::NotWellFormed("a malformed XML declaration");
     let text = str::from_utf8(declaration).map_err(|_| XmlError::UnsupportedEncoding("not UTF-8"))?;
-    let mut rest = text.strip_prefix("<?xml").and_then(|text| text.strip_suffix("?>")).ok_or(MALFORMED)?;
+    let content = text.strip_prefix("<?xml").filter(|content| content.bytes().next().is_some_and(is_space));
+    let content = content.ok_or(XmlError::Restricted("a processing instruction"))?;
+    let mut rest = content.strip_suffix("?>").ok_or(MALFORMED)?;
     // Pseudo-attributes come in this order, the first is required.
     let mut expected = ["version", "encoding", "standalone"].iter();
     let mut first = true;

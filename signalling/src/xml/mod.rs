@@ -8,6 +8,8 @@ pub mod escape;
 pub mod framer;
 mod header;
 mod name;
+#[cfg(test)]
+mod oracle;
 pub mod validate;
 pub mod writer;
 

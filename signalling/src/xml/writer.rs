@@ -154,3 +154,23 @@ impl XmlWriter {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn elements_nest_and_empty_ones_are_short() {
+        let mut out = XmlWriter::new();
+        out.open("a").attr("b", "'<").attr_opt("c", None).attr_opt("d", Some("")).open("e").close();
+        out.text("x > y").open("f").raw(b"").close().leaf("g", "").raw(b"<h/>").close().open("i");
+        assert_eq!(out.finish(), "<a b='&apos;&lt;' d=''><e/>x &gt; y<f/><g></g><h/></a><i/>");
+    }
+
+    #[test]
+    fn a_stream_header_stays_open() {
+        let mut out = XmlWriter::append_to(b"<?xml version='1.0'?>".to_vec());
+        out.open("stream:stream").ns("jabber:client").leave_open().open("a").close();
+        assert_eq!(out.into_inner(), b"<?xml version='1.0'?><stream:stream xmlns='jabber:client'><a/>");
+    }
+}

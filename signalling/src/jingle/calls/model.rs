@@ -98,15 +98,17 @@ impl Account {
     fn take(&mut self, effects: Effects) {
         for effect in effects {
             match effect {
-                Effect::Started { call } => assert!(!self.ended.contains(&call) && self.live.insert(call), "{call} started twice"),
+                Effect::Started { call } => assert!(!self.ended.contains(&call) && self.live.insert(call), "{call:?} started twice"),
                 Effect::Ended { call, active, .. } => {
-                    assert!(self.live.remove(&call) && self.ended.insert(call), "{call} ended and was not alive");
+                    assert!(self.live.remove(&call) && self.ended.insert(call), "{call:?} ended and was not alive");
                     assert_eq!(active.is_some(), self.accepted.contains(&call));
                 }
                 Effect::ProposalDone { call, outcome } => {
-                    assert_eq!(self.proposals.insert(call, outcome), None, "{call}'s proposal ended twice")
+                    assert_eq!(self.proposals.insert(call, outcome), None, "the proposal of {call:?} ended twice")
                 }
-                Effect::Accepted { call, .. } => assert!(self.live.contains(&call) && self.accepted.insert(call), "{call} accepted twice"),
+                Effect::Accepted { call, .. } => {
+                    assert!(self.live.contains(&call) && self.accepted.insert(call), "{call:?} accepted twice")
+                }
                 Effect::Link { call, account, .. } => {
                     assert!(self.live.contains(&call));
                     assert_eq!(account.domain(), "here");
