@@ -9,6 +9,8 @@ use anyhow::{Context as _, bail};
 use tracing::warn;
 
 const LOCK_FILE: &str = "server.lock";
+/// Made by `campanile user`, which may come before the first start.
+const SECRETS_FILE: &str = "secret.key";
 
 /// The right to serve from a `data_dir`; let go when dropped, also by a crash.
 #[derive(Debug)]
@@ -23,7 +25,7 @@ impl DataDir {
     /// # Errors
     /// Another server holds it; or the system's error, with the path.
     pub fn claim(path: &Path) -> anyhow::Result<Self> {
-        let is_ours = !path.exists() || path.join(LOCK_FILE).exists() || is_empty(path);
+        let is_ours = !path.exists() || is_empty(path) || [LOCK_FILE, SECRETS_FILE].iter().any(|name| path.join(name).exists());
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
