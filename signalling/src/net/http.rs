@@ -11,7 +11,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Extension, Request, State};
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use axum::http::{StatusCode, Uri};
+use axum::http::{StatusCode, Uri, Version};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use base64::Engine as _;
@@ -109,7 +109,9 @@ impl Via {
 
     /// Whether nobody on the way can listen: TLS that ends here, or a trusted proxy or this machine, unless the proxy says `http`.
     pub fn is_secure(&self, headers: &HeaderMap) -> bool {
-        self.tls || (self.proxies.trusts(self.peer.ip()) && forwarded_proto(headers).iter().all(|proto| matches!(proto.as_str(), "https" | "wss")))
+        self.tls
+            || (self.proxies.trusts(self.peer.ip())
+                && forwarded_proto(headers).iter().all(|proto| matches!(proto.as_str(), "https" | "wss")))
     }
 
     fn take_place(&self) -> Option<Place> {
@@ -121,11 +123,7 @@ impl Settings {
     /// What the section says; `default_host` is the first domain.
     #[must_use]
     pub fn new(http: &campanile_config::Http, default_host: &str) -> Self {
-        Self {
-            public_url: http.public_url.clone(),
-            default_host: default_host.to_owned(),
-            proxies: Proxies::new(&http.trusted_proxies),
-        }
+        Self { public_url: http.public_url.clone(), default_host: default_host.to_owned(), proxies: Proxies::new(&http.trusted_proxies) }
     }
 }
 
@@ -154,7 +152,8 @@ impl Http {
             true => ("https", Some(inner.certificates.server_config(&[ALPN_HTTP_1_1])?.into())),
             false => ("http", None),
         };
-        let local = serve(&inner.listeners, service, address, acceptor, inner.settings.proxies.clone(), inner.context.metrics().clone(), router)?;
+        let local =
+            serve(&inner.listeners, service, address, acceptor, inner.settings.proxies.clone(), inner.context.metrics().clone(), router)?;
         if tls {
             inner.tls_ports.write().unwrap_or_else(PoisonError::into_inner).push(local.port());
         }
@@ -171,7 +170,10 @@ impl Http {
             true => via.port,
             false => *self.0.tls_ports.read().unwrap_or_else(PoisonError::into_inner).first()?,
         };
-        let host = headers.get(header::HOST).and_then(|host| host_name(host.to_str().ok()?)).unwrap_or_else(|| self.0.settings.default_host.clone());
+        let host = headers
+            .get(header::HOST)
+            .and_then(|host| host_name(host.to_str().ok()?))
+            .unwrap_or_else(|| self.0.settings.default_host.clone());
         Some(match port {
             443 => format!("wss://{host}{WEBSOCKET_PATH}"),
             port => format!("wss://{host}:{port}{WEBSOCKET_PATH}"),
@@ -206,44 +208,51 @@ pub fn serve(
 ) -> Result<SocketAddr, ListenError> {
     let stopping = listeners.stopping().clone();
     let trusted = proxies.clone();
-    listeners.serve(service, address, proxies, |_| {}, move |stream, peer, place| {
-        let (router, tls, proxies, metrics, stopping) = (router.clone(), tls.clone(), trusted.clone(), metrics.clone(), stopping.clone());
-        async move {
-            let _open = metrics.open(Transport::Http);
-            let port = stream.local_addr().map_or(0, |local| local.port());
-            let via = Via { peer, port, tls: tls.is_some(), proxies, place: Arc::new(Mutex::new(Some(place))) };
-            let Some(io) = secure(stream, tls, peer, &metrics).await else { return };
-            let tower = TowerToHyperService::new(router);
-            let service = hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
-                request.extensions_mut().insert(via.clone());
-                let response = tower.call(request);
-                async move {
-                    match timeout(REQUEST_TIME, response).await {
-                        Ok(response) => response,
-                        Err(_) => Ok(StatusCode::REQUEST_TIMEOUT.into_response()),
+    listeners.serve(
+        service,
+        address,
+        proxies,
+        |_| {},
+        move |stream, peer, place| {
+            let (router, tls, proxies, metrics, stopping) =
+                (router.clone(), tls.clone(), trusted.clone(), metrics.clone(), stopping.clone());
+            async move {
+                let _open = metrics.open(Transport::Http);
+                let port = stream.local_addr().map_or(0, |local| local.port());
+                let via = Via { peer, port, tls: tls.is_some(), proxies, place: Arc::new(Mutex::new(Some(place))) };
+                let Some(io) = secure(stream, tls, peer, &metrics).await else { return };
+                let tower = TowerToHyperService::new(router);
+                let service = hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+                    request.extensions_mut().insert(via.clone());
+                    let response = tower.call(request);
+                    async move {
+                        match timeout(REQUEST_TIME, response).await {
+                            Ok(response) => response,
+                            Err(_) => Ok(StatusCode::REQUEST_TIMEOUT.into_response()),
+                        }
                     }
+                });
+                let connection = http1::Builder::new()
+                    .timer(TokioTimer::new())
+                    .header_read_timeout(HEAD_TIME)
+                    .max_buf_size(HEAD_BYTES_MAX)
+                    .max_headers(HEADERS_MAX)
+                    .serve_connection(TokioIo::new(io), service)
+                    .with_upgrades();
+                let mut connection = std::pin::pin!(connection);
+                let result = tokio::select! {
+                    result = connection.as_mut() => result,
+                    () = stopping.cancelled() => {
+                        connection.as_mut().graceful_shutdown();
+                        connection.await
+                    }
+                };
+                if let Err(error) = result {
+                    debug!(%peer, %error, "HTTP connection ended");
                 }
-            });
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEAD_TIME)
-                .max_buf_size(HEAD_BYTES_MAX)
-                .max_headers(HEADERS_MAX)
-                .serve_connection(TokioIo::new(io), service)
-                .with_upgrades();
-            let mut connection = std::pin::pin!(connection);
-            let result = tokio::select! {
-                result = connection.as_mut() => result,
-                () = stopping.cancelled() => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
-                }
-            };
-            if let Err(error) = result {
-                debug!(%peer, %error, "HTTP connection ended");
             }
-        }
-    })
+        },
+    )
 }
 
 /// Does the TLS handshake, if there is one to do.
@@ -260,6 +269,9 @@ async fn secure(stream: TcpStream, tls: Option<TlsAcceptor>, peer: SocketAddr, m
 
 /// RFC 6455 §4.2.2 and RFC 7395 §3.1: checks the request, answers 101, and runs the stream on what the connection becomes.
 async fn websocket(State(http): State<Http>, Extension(via): Extension<Via>, mut request: Request) -> Response {
+    if request.version() != Version::HTTP_11 {
+        return Refusal::NoUpgrade.into_response();
+    }
     let accept = match accept_key(request.headers()) {
         Ok(accept) => accept,
         Err(refusal) => return refusal.into_response(),
@@ -287,7 +299,8 @@ async fn websocket(State(http): State<Http>, Extension(via): Extension<Via>, mut
         match upgrade.await {
             Ok(upgraded) => {
                 let _open = context.metrics().open(transport);
-                connection::run(context.clone(), Box::new(TokioIo::new(upgraded)), peer, transport).await;
+                let now = tokio::time::Instant::now().into_std();
+                connection::run(context.clone(), Box::new(TokioIo::new(upgraded)), peer, transport, now).await;
             }
             Err(error) => debug!(%peer, %error, "WebSocket handshake not completed"),
         }
@@ -321,7 +334,9 @@ impl IntoResponse for Refusal {
                 let headers = [(header::UPGRADE, "websocket"), (header::CONNECTION, "Upgrade")];
                 (StatusCode::UPGRADE_REQUIRED, headers, "this is a WebSocket endpoint for XMPP (RFC 7395)\n").into_response()
             }
-            Self::Version => (StatusCode::UPGRADE_REQUIRED, [(header::SEC_WEBSOCKET_VERSION, "13")], "WebSocket version 13 only\n").into_response(),
+            Self::Version => {
+                (StatusCode::UPGRADE_REQUIRED, [(header::SEC_WEBSOCKET_VERSION, "13")], "WebSocket version 13 only\n").into_response()
+            }
             Self::Key => (StatusCode::BAD_REQUEST, "Sec-WebSocket-Key must be 16 bytes in base64\n").into_response(),
             Self::Subprotocol => (StatusCode::BAD_REQUEST, "the WebSocket subprotocol must be xmpp (RFC 7395)\n").into_response(),
         }
@@ -336,7 +351,8 @@ fn accept_key(headers: &HeaderMap) -> Result<HeaderValue, Refusal> {
     if headers.get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
         return Err(Refusal::Version);
     }
-    let key = headers.get(header::SEC_WEBSOCKET_KEY).filter(|key| STANDARD.decode(key).is_ok_and(|key| key.len() == 16)).ok_or(Refusal::Key)?;
+    let key =
+        headers.get(header::SEC_WEBSOCKET_KEY).filter(|key| STANDARD.decode(key).is_ok_and(|key| key.len() == 16)).ok_or(Refusal::Key)?;
     if !tokens(headers, &header::SEC_WEBSOCKET_PROTOCOL).any(|protocol| protocol == SUBPROTOCOL) {
         return Err(Refusal::Subprotocol);
     }

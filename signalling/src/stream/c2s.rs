@@ -361,7 +361,7 @@ impl C2s {
         };
         let recipient = from.as_ref().and_then(|from| from.as_ref().ok()).map(Jid::to_bare);
         let host = known.clone().unwrap_or_else(|| self.default_domain().to_owned());
-        self.send_header(&host, recipient.as_ref());
+        self.send_header(&host, recipient.as_ref(), header.version.is_some());
         match self.check_header(&header, to, from, known) {
             Ok(domain) => {
                 self.domain = Some(domain);
@@ -394,9 +394,9 @@ impl C2s {
         let domain = match to {
             Some(Err(error)) => return Err(improper(format!("'to' is no JID: {error}"))),
             Some(Ok(jid)) if jid.local().is_some() || jid.resource().is_some() => return Err(improper("'to' must be a domain")),
-            Some(Ok(jid)) => known.ok_or_else(|| {
-                StreamError::new(Condition::HostUnknown).with_text(format!("{} is not served here", jid.domain()))
-            })?,
+            Some(Ok(jid)) => {
+                known.ok_or_else(|| StreamError::new(Condition::HostUnknown).with_text(format!("{} is not served here", jid.domain())))?
+            }
             // §4.7.2: liberal where it can only mean one host.
             None if self.policy.domains.len() == 1 => self.default_domain().to_owned(),
             None => return Err(improper("the stream header lacks 'to', and there are several domains")),
@@ -410,8 +410,8 @@ impl C2s {
         Ok(domain)
     }
 
-    /// §4.2: our header, with a new id for each stream.
-    fn send_header(&mut self, from: &str, to: Option<&BareJid>) {
+    /// §4.2: our header, with a new id for each stream; without version for a client that has none (§4.7.5, rule 4).
+    fn send_header(&mut self, from: &str, to: Option<&BareJid>, versioned: bool) {
         let id = sasl::encode(&(self.random)());
         let mut out = XmlWriter::with_capacity(256);
         match self.framing {
@@ -423,7 +423,8 @@ impl C2s {
                 out.open("open").ns(ns::FRAMING);
             }
         }
-        out.attr("id", &id).attr("from", from).attr_opt("to", to.map(|to| to.as_str())).attr("version", "1.0").attr("xml:lang", LANG);
+        out.attr("id", &id).attr("from", from).attr_opt("to", to.map(|to| to.as_str()));
+        out.attr_opt("version", versioned.then_some("1.0")).attr("xml:lang", LANG);
         match self.framing {
             Framing::Stream => out.leave_open(),
             Framing::Alone => out.close(),
@@ -488,11 +489,11 @@ impl C2s {
     // ---- Elements
 
     fn handle_element(&mut self, bytes: Bytes) {
+        if let State::Bound(jid) = &self.state {
+            let jid = jid.clone();
+            return self.handle_stanza(bytes, &jid);
+        }
         match std::mem::replace(&mut self.state, State::Closed) {
-            State::Bound(jid) => {
-                self.state = State::Bound(jid.clone());
-                self.handle_stanza(bytes, &jid);
-            }
             State::Binding => {
                 self.state = State::Binding;
                 self.handle_bind(bytes);
@@ -529,7 +530,9 @@ impl C2s {
             (ns::SASL, "auth" | "response", _) => self.sasl_failure(SaslFailure::MalformedRequest),
             (ns::CLIENT, "message" | "presence" | "iq", _) => {
                 // §4.9.3.12
-                self.fail(StreamError::new(Condition::NotAuthorized).with_text("stanzas are taken after authentication and resource binding"));
+                self.fail(
+                    StreamError::new(Condition::NotAuthorized).with_text("stanzas are taken after authentication and resource binding"),
+                );
             }
             (namespace, name, _) => self.fail(unsupported(namespace, name)),
         }
@@ -765,7 +768,7 @@ impl C2s {
     fn ensure_header(&mut self) {
         if !self.header_sent {
             let host = self.domain().to_owned();
-            self.send_header(&host, None);
+            self.send_header(&host, None, true);
         }
     }
 
@@ -832,7 +835,8 @@ fn version(text: Option<&str>) -> (u32, u32) {
 
 /// Whether it looks like a language tag (RFC 5646 §2.1, loosely): it is copied onto stanzas for others.
 fn is_lang(text: &str) -> bool {
-    (1..=64).contains(&text.len()) && text.split('-').all(|part| (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+    (1..=64).contains(&text.len())
+        && text.split('-').all(|part| (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric()))
 }
 
 fn improper(text: impl Into<std::borrow::Cow<'static, str>>) -> StreamError {
@@ -842,8 +846,11 @@ fn improper(text: impl Into<std::borrow::Cow<'static, str>>) -> StreamError {
 /// §4.9.3.24.
 fn unsupported(namespace: &str, name: &str) -> StreamError {
     let shown = |text: &str| text.chars().take(64).collect::<String>();
-    StreamError::new(Condition::UnsupportedStanzaType)
-        .with_text(format!("<{} xmlns='{}'/> is not understood here", shown(name), shown(namespace)))
+    StreamError::new(Condition::UnsupportedStanzaType).with_text(format!(
+        "<{} xmlns='{}'/> is not understood here",
+        shown(name),
+        shown(namespace)
+    ))
 }
 
 /// §6.4.5: what helps whoever reads the client's log; nothing that tells whether the account exists.

@@ -84,7 +84,7 @@ impl Server {
     /// A connection over a pipe of this size, on a transport that is believed to be TLS.
     pub(crate) fn connect(&self, transport: Transport, pipe: usize) -> Client<DuplexStream> {
         let (near, far) = tokio::io::duplex(pipe);
-        self.listeners.spawn(run(self.context.clone(), Box::new(far), "192.0.2.1:1".parse().unwrap(), transport));
+        self.listeners.spawn(run(self.context.clone(), Box::new(far), "192.0.2.1:1".parse().unwrap(), transport, now()));
         Client { io: near, received: String::new() }
     }
 
@@ -209,7 +209,10 @@ async fn s4_9_3_20_every_stream_is_told_of_the_shutdown() {
     let stop = tokio::spawn(async move { listeners.shutdown(Duration::from_secs(5)).await });
     for client in [&mut bound, &mut fresh, &mut silent] {
         let rest = client.rest().await;
-        assert!(rest.ends_with("<stream:error><system-shutdown xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>"), "{rest}");
+        assert!(
+            rest.ends_with("<stream:error><system-shutdown xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>"),
+            "{rest}"
+        );
     }
     drop((bound, fresh, silent));
     stop.await.unwrap();
@@ -282,7 +285,9 @@ async fn s4_9_3_17_a_full_listener_says_so() {
     first.send(HEADER).await;
     first.expect("</stream:features>").await;
     let mut second = Client { io: TcpStream::connect(address).await.unwrap(), received: String::new() };
-    assert!(second.rest().await.ends_with("<resource-constraint xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>"));
+    assert!(
+        second.rest().await.ends_with("<resource-constraint xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>")
+    );
 }
 
 #[tokio::test]

@@ -15,7 +15,6 @@ use crate::net::connection::tests::{BIND, PLAIN, Server, policy};
 const OPEN: &str = "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='localhost' version='1.0'/>";
 const CLOSE: &str = "<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>";
 
-
 fn headers(list: &[(&'static str, &str)]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in list {
@@ -242,7 +241,10 @@ async fn xep0156_host_meta_names_the_tls_listener_only() {
     assert!(response.contains(&format!("<Link rel='urn:xmpp:alt-connections:websocket' href='{url}'/>")), "{response}");
     let get = get.replace("host-meta", "host-meta.json");
     let response = request(server.tls(TcpStream::connect(secure).await.unwrap(), ALPN_HTTP_1_1).await.io, &get).await;
-    assert!(response.ends_with(&format!("{{\"links\":[{{\"href\":\"{url}\",\"rel\":\"urn:xmpp:alt-connections:websocket\"}}]}}")), "{response}");
+    assert!(
+        response.ends_with(&format!("{{\"links\":[{{\"href\":\"{url}\",\"rel\":\"urn:xmpp:alt-connections:websocket\"}}]}}")),
+        "{response}"
+    );
     let options = get.replace("GET", "OPTIONS");
     let response = request(connect().await.unwrap(), &options).await;
     assert!(response.starts_with("HTTP/1.1 204") && response.contains("access-control-allow-origin: *"), "{response}");
@@ -270,12 +272,13 @@ async fn bad_requests_are_answered() {
     for (head, status) in [
         ("GET /xmpp-websocket HTTP/1.1\nHost: x\nConnection: close\n\n", "426"),
         ("POST /xmpp-websocket HTTP/1.1\nHost: x\nConnection: close\nContent-Length: 0\n\n", "405"),
+        ("GET /xmpp-websocket HTTP/1.0\nUpgrade: websocket\nConnection: Upgrade\n\n", "426"),
         ("GET /nothing HTTP/1.1\nHost: x\nConnection: close\n\n", "404"),
         ("<stream:stream>\n\n", "400"),
         (&format!("GET /{long} HTTP/1.1\nHost: x\n\n"), "4"),
         (&format!("GET / HTTP/1.1\n{}\n", "x: y\n".repeat(HEADERS_MAX + 1)), "431"),
     ] {
         let response = request(TcpStream::connect(address).await.unwrap(), head).await;
-        assert!(response.starts_with(&format!("HTTP/1.1 {status}")), "{head:.60}: {response}");
+        assert!(response.starts_with("HTTP/1.") && response[9..].starts_with(status), "{head:.60}: {response}");
     }
 }

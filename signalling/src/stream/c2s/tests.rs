@@ -1,7 +1,7 @@
 //! The machine driven from the client's side: what goes in as text, what comes out as text.
 
 use super::*;
-use crate::auth::{Password, ScramHash, ScramKeys};
+use crate::auth::{Password, ScramKeys};
 use crate::net::websocket;
 use crate::xml::Framer;
 
@@ -256,6 +256,13 @@ fn s4_9_stream_headers_that_are_refused() {
 }
 
 #[test]
+fn s4_7_5_no_version_is_answered_by_none() {
+    let mut server = Server::tcp();
+    server.feed(&header_with(" version='1.0'>", ">"));
+    assert!(!server.sent["<?xml version='1.0'?>".len()..].contains("version='"), "{}", server.sent);
+}
+
+#[test]
 fn s4_7_5_versions_are_compared_as_numbers() {
     for accepted in ["1.0", "1.1", "01.00", "2.0", "10.0"] {
         let mut server = Server::tcp();
@@ -267,14 +274,16 @@ fn s4_7_5_versions_are_compared_as_numbers() {
 
 #[test]
 fn s4_7_2_a_missing_to_with_several_domains() {
-    let mut server = Server::new(Policy { domains: vec!["a.example".into(), "b.example".into()], ..policy() }, Framing::Stream, Security::Tls);
+    let mut server =
+        Server::new(Policy { domains: vec!["a.example".into(), "b.example".into()], ..policy() }, Framing::Stream, Security::Tls);
     server.feed(&header_with("to='example.org'", ""));
     assert_eq!(server.error(), Condition::ImproperAddressing);
 }
 
 #[test]
 fn s4_7_2_the_domain_is_compared_as_a_jid() {
-    let mut server = Server::new(Policy { domains: vec!["a.example".into(), "b.example".into()], ..policy() }, Framing::Stream, Security::Tls);
+    let mut server =
+        Server::new(Policy { domains: vec!["a.example".into(), "b.example".into()], ..policy() }, Framing::Stream, Security::Tls);
     server.feed(&header_with("to='example.org'", "to='B.Example'"));
     assert!(server.sent.contains("from='b.example'"));
 }
@@ -309,7 +318,8 @@ fn s4_4_a_header_that_is_an_empty_element_opens_and_closes() {
 
 #[test]
 fn s4_9_errors_from_outside() {
-    for condition in [Condition::SystemShutdown, Condition::Conflict, Condition::ResourceConstraint, Condition::Reset, Condition::HostGone] {
+    for condition in [Condition::SystemShutdown, Condition::Conflict, Condition::ResourceConstraint, Condition::Reset, Condition::HostGone]
+    {
         let mut server = Server::bound(Framing::Stream);
         server.machine.handle_error(condition.into());
         server.drain();
@@ -438,7 +448,8 @@ fn s5_4_2_2_starttls_where_tls_is_in_place() {
         let open = if server.framing == Framing::Stream { HEADER } else { OPEN };
         server.feed(open).take();
         server.feed(STARTTLS);
-        let close = if server.framing == Framing::Stream { "</stream:stream>" } else { "<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>" };
+        let close =
+            if server.framing == Framing::Stream { "</stream:stream>" } else { "<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>" };
         assert_eq!(server.take(), format!("<failure xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>{close}"));
         assert_eq!(server.ended, Some(None));
     }
@@ -594,7 +605,6 @@ fn s6_4_scram_challenge_abort_and_wrong_proof() {
     server.feed(&auth("SCRAM-SHA-256", "biwsbj1yb21lbyxyPWFiYw==")).take();
     server.feed(PLAIN);
     assert!(server.sent.contains(&failure("malformed-request")), "{}", server.sent);
-    assert_eq!(ScramHash::Sha256.len(), 32);
 }
 
 #[test]
@@ -615,7 +625,8 @@ fn s6_4_6_the_header_under_tls_names_who_logs_in() {
 
 #[test]
 fn s6_4_6_the_domain_stays_after_log_in() {
-    let mut server = Server::new(Policy { domains: vec!["example.org".into(), "b.example".into()], ..policy() }, Framing::Stream, Security::Tls);
+    let mut server =
+        Server::new(Policy { domains: vec!["example.org".into(), "b.example".into()], ..policy() }, Framing::Stream, Security::Tls);
     server.feed(HEADER).feed(PLAIN).take();
     server.feed(&header_with("to='example.org'", "to='b.example'"));
     assert_eq!(server.error(), Condition::NotAuthorized);
