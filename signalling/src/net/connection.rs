@@ -198,6 +198,7 @@ fn refuse_in_clear(stream: &TcpStream) {
 
 /// Serves one TCP connection of a client from its first byte to its end.
 pub async fn serve_tcp(context: Arc<Context>, stream: TcpStream, peer: SocketAddr, mode: Mode) {
+    let accepted = now();
     let direct = match mode {
         Mode::DirectTls => true,
         Mode::StartTls => match first_byte(&context, &stream).await {
@@ -207,11 +208,11 @@ pub async fn serve_tcp(context: Arc<Context>, stream: TcpStream, peer: SocketAdd
     };
     if !direct {
         let _open = context.metrics.open(Transport::Tcp);
-        return run(context.clone(), Box::new(stream), peer, Transport::Tcp).await;
+        return run(context.clone(), Box::new(stream), peer, Transport::Tcp, accepted).await;
     }
     let _open = context.metrics.open(Transport::DirectTls);
     if let Some(stream) = accept_tls(&context, &context.direct_tls, stream, peer).await {
-        run(context.clone(), stream, peer, Transport::DirectTls).await;
+        run(context.clone(), stream, peer, Transport::DirectTls, accepted).await;
     }
 }
 
@@ -248,13 +249,14 @@ where
 }
 
 /// Runs the stream on a connection whose transport is ready: TCP in clear, direct TLS, or a WebSocket after its handshake.
-pub async fn run(context: Arc<Context>, io: Io, peer: SocketAddr, transport: Transport) {
+/// The time for negotiation runs from `accepted`.
+pub async fn run(context: Arc<Context>, io: Io, peer: SocketAddr, transport: Transport, accepted: Instant) {
     let security = match transport {
         Transport::DirectTls | Transport::WebSocketTls => Security::Tls,
         Transport::WebSocketTrusted => Security::Trusted,
         Transport::Tcp | Transport::WebSocket | Transport::Http => Security::Clear,
     };
-    Connection::new(context, io, peer, transport, security).run().await;
+    Connection::new(context, io, peer, transport, security, accepted).run().await;
 }
 
 /// What the loop woke up for.
@@ -339,7 +341,7 @@ impl Drop for Bound {
 }
 
 impl Connection {
-    fn new(context: Arc<Context>, io: Io, peer: SocketAddr, transport: Transport, security: Security) -> Self {
+    fn new(context: Arc<Context>, io: Io, peer: SocketAddr, transport: Transport, security: Security, accepted: Instant) -> Self {
         let now = now();
         let policy = context.policy();
         let limits = context.limits.load_full();
@@ -348,7 +350,7 @@ impl Connection {
             _ => Wire::websocket(policy.limits.preauth),
         };
         Self {
-            machine: C2s::new(policy, wire.framing(), security, random::bytes, now),
+            machine: C2s::new(policy, wire.framing(), security, random::bytes, accepted),
             mailbox: Arc::new(Mailbox::new(limits.mailbox_bytes)),
             bucket: Bucket::new(limits.bytes_per_second, limits.bytes_burst, now),
             writer: Writer { written: 0, unflushed: false, waits_since: None, bytes: context.metrics.bytes_out.clone() },
@@ -444,7 +446,7 @@ impl Connection {
             if !self.machine.wants_input() || !self.has_room() {
                 return Flow::On;
             }
-            match self.wire.next() {
+            match self.wire.next_frame() {
                 Ok(Some(frame)) => {
                     if let Frame::Close = frame {
                         // What the client was promised before it closed (§4.4) goes out before our closing tag.
@@ -583,12 +585,13 @@ impl Connection {
 
     /// The client has gone without closing its stream, or could not be written to.
     async fn gone(mut self, result: io::Result<()>) {
-        if let Err(error) = result {
-            debug!(peer = %self.peer, %error, "connection lost");
-        }
-        debug!(peer = %self.peer, jid = ?self.machine.jid().map(ToString::to_string), "disconnected");
+        debug!(peer = %self.peer, jid = self.machine.jid().map(|jid| jid.as_str()), error = ?result.as_ref().err(), "disconnected");
         if let Some(bound) = self.session.take() {
             bound.unbind().await;
+        }
+        if result.is_ok() {
+            // It may have closed its side only; whether it hears the rest is a courtesy.
+            let _ = timeout(self.limits.close, self.flush()).await;
         }
     }
 

@@ -11,7 +11,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Extension, Request, State};
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use axum::http::{StatusCode, Uri};
+use axum::http::{StatusCode, Uri, Version};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use base64::Engine as _;
@@ -269,6 +269,9 @@ async fn secure(stream: TcpStream, tls: Option<TlsAcceptor>, peer: SocketAddr, m
 
 /// RFC 6455 §4.2.2 and RFC 7395 §3.1: checks the request, answers 101, and runs the stream on what the connection becomes.
 async fn websocket(State(http): State<Http>, Extension(via): Extension<Via>, mut request: Request) -> Response {
+    if request.version() != Version::HTTP_11 {
+        return Refusal::NoUpgrade.into_response();
+    }
     let accept = match accept_key(request.headers()) {
         Ok(accept) => accept,
         Err(refusal) => return refusal.into_response(),
@@ -296,7 +299,8 @@ async fn websocket(State(http): State<Http>, Extension(via): Extension<Via>, mut
         match upgrade.await {
             Ok(upgraded) => {
                 let _open = context.metrics().open(transport);
-                connection::run(context.clone(), Box::new(TokioIo::new(upgraded)), peer, transport).await;
+                let now = tokio::time::Instant::now().into_std();
+                connection::run(context.clone(), Box::new(TokioIo::new(upgraded)), peer, transport, now).await;
             }
             Err(error) => debug!(%peer, %error, "WebSocket handshake not completed"),
         }

@@ -112,7 +112,7 @@ impl Codec {
     ///
     /// # Errors
     /// What ends the connection.
-    pub fn next(&mut self) -> Result<Option<Incoming>, Broken> {
+    pub fn next_incoming(&mut self) -> Result<Option<Incoming>, Broken> {
         loop {
             let message = match self.context.read(&mut self.pipe) {
                 Ok(message) => message,
@@ -136,11 +136,9 @@ impl Codec {
                     return Err(Broken { error, code: self.code.into() });
                 }
                 Message::Close(_) => {
-                    // The next call queues the answer.
-                    return match self.context.read(&mut self.pipe) {
-                        Err(_) => Ok(Some(Incoming::Closed)),
-                        Ok(_) => Ok(Some(Incoming::Closed)),
-                    };
+                    // This queues the answer; that nothing more can be read is known.
+                    let _ = self.context.read(&mut self.pipe);
+                    return Ok(Some(Incoming::Closed));
                 }
                 Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
             }
@@ -282,7 +280,7 @@ mod tests {
     }
 
     fn element(codec: &mut Codec) -> String {
-        match codec.next().unwrap() {
+        match codec.next_incoming().unwrap() {
             Some(Incoming::Frame(Frame::Element(bytes))) => String::from_utf8(bytes.to_vec()).unwrap(),
             other => panic!("{other:?}"),
         }
@@ -291,7 +289,7 @@ mod tests {
     fn broken(bytes: &[u8]) -> (Condition, u16) {
         let mut codec = Codec::new(100);
         codec.push(bytes);
-        let broken = codec.next().unwrap_err();
+        let broken = codec.next_incoming().unwrap_err();
         (broken.error.condition, broken.code)
     }
 
@@ -299,12 +297,12 @@ mod tests {
     fn s3_3_1_open_becomes_a_stream_header() {
         let mut codec = Codec::new(1000);
         codec.push(&text(OPEN));
-        let Ok(Some(Incoming::Frame(Frame::Open(header)))) = codec.next() else { panic!() };
+        let Ok(Some(Incoming::Frame(Frame::Open(header)))) = codec.next_incoming() else { panic!() };
         assert_eq!(header.ns, ns::FRAMING);
         assert_eq!(header.to.as_deref(), Some("example.org"));
         assert_eq!(header.version.as_deref(), Some("1.0"));
         assert_eq!(header.lang.as_deref(), Some("de"));
-        assert_eq!(codec.next().unwrap(), None);
+        assert_eq!(codec.next_incoming().unwrap(), None);
     }
 
     #[test]
@@ -330,7 +328,7 @@ mod tests {
         {
             let mut codec = Codec::new(1000);
             codec.push(&text(close));
-            assert_eq!(codec.next().unwrap(), Some(Incoming::Frame(Frame::Close)), "{close}");
+            assert_eq!(codec.next_incoming().unwrap(), Some(Incoming::Frame(Frame::Close)), "{close}");
         }
     }
 
@@ -378,7 +376,7 @@ mod tests {
         let mut codec = Codec::new(1000);
         for byte in [raw(0x01, b"<a>"), raw(0x89, b"life"), raw(0x00, b"b"), raw(0x80, b"</a>")].concat() {
             codec.push(&[byte]);
-            if let Some(frame) = codec.next().unwrap() {
+            if let Some(frame) = codec.next_incoming().unwrap() {
                 assert_eq!(frame, Incoming::Frame(Frame::Element("<a>b</a>".into())));
                 assert_eq!(codec.output().as_slice(), [0x8A, 4, b'l', b'i', b'f', b'e']);
                 return;
@@ -415,11 +413,11 @@ mod tests {
     fn s3_6_a_close_frame_without_close_ends_the_stream_and_is_answered() {
         let mut codec = Codec::new(1000);
         codec.push(&raw(0x88, &[0x03, 0xE9]));
-        assert_eq!(codec.next().unwrap(), Some(Incoming::Closed));
+        assert_eq!(codec.next_incoming().unwrap(), Some(Incoming::Closed));
         assert_eq!(codec.output().as_slice(), [0x88, 2, 0x03, 0xE9]);
         codec.send(b"<close/>");
         codec.close();
         assert_eq!(codec.output().len(), 4);
-        assert_eq!(codec.next().unwrap(), Some(Incoming::Closed));
+        assert_eq!(codec.next_incoming().unwrap(), Some(Incoming::Closed));
     }
 }

@@ -58,10 +58,10 @@ impl Wire {
     ///
     /// # Errors
     /// What ends the stream.
-    pub fn next(&mut self) -> Result<Option<Frame>, StreamError> {
+    pub fn next_frame(&mut self) -> Result<Option<Frame>, StreamError> {
         match self {
             Self::Xml { framer, .. } => Ok(framer.next()?),
-            Self::WebSocket { codec, .. } => match codec.next() {
+            Self::WebSocket { codec, .. } => match codec.next_incoming() {
                 Ok(Some(Incoming::Frame(frame))) => Ok(Some(frame)),
                 Ok(Some(Incoming::Closed)) => Ok(Some(Frame::Close)),
                 Ok(None) => Ok(None),

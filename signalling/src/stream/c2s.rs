@@ -361,7 +361,7 @@ impl C2s {
         };
         let recipient = from.as_ref().and_then(|from| from.as_ref().ok()).map(Jid::to_bare);
         let host = known.clone().unwrap_or_else(|| self.default_domain().to_owned());
-        self.send_header(&host, recipient.as_ref());
+        self.send_header(&host, recipient.as_ref(), header.version.is_some());
         match self.check_header(&header, to, from, known) {
             Ok(domain) => {
                 self.domain = Some(domain);
@@ -410,8 +410,8 @@ impl C2s {
         Ok(domain)
     }
 
-    /// §4.2: our header, with a new id for each stream.
-    fn send_header(&mut self, from: &str, to: Option<&BareJid>) {
+    /// §4.2: our header, with a new id for each stream; without version for a client that has none (§4.7.5, rule 4).
+    fn send_header(&mut self, from: &str, to: Option<&BareJid>, versioned: bool) {
         let id = sasl::encode(&(self.random)());
         let mut out = XmlWriter::with_capacity(256);
         match self.framing {
@@ -423,7 +423,8 @@ impl C2s {
                 out.open("open").ns(ns::FRAMING);
             }
         }
-        out.attr("id", &id).attr("from", from).attr_opt("to", to.map(|to| to.as_str())).attr("version", "1.0").attr("xml:lang", LANG);
+        out.attr("id", &id).attr("from", from).attr_opt("to", to.map(|to| to.as_str()));
+        out.attr_opt("version", versioned.then_some("1.0")).attr("xml:lang", LANG);
         match self.framing {
             Framing::Stream => out.leave_open(),
             Framing::Alone => out.close(),
@@ -488,11 +489,11 @@ impl C2s {
     // ---- Elements
 
     fn handle_element(&mut self, bytes: Bytes) {
+        if let State::Bound(jid) = &self.state {
+            let jid = jid.clone();
+            return self.handle_stanza(bytes, &jid);
+        }
         match std::mem::replace(&mut self.state, State::Closed) {
-            State::Bound(jid) => {
-                self.state = State::Bound(jid.clone());
-                self.handle_stanza(bytes, &jid);
-            }
             State::Binding => {
                 self.state = State::Binding;
                 self.handle_bind(bytes);
@@ -767,7 +768,7 @@ impl C2s {
     fn ensure_header(&mut self) {
         if !self.header_sent {
             let host = self.domain().to_owned();
-            self.send_header(&host, None);
+            self.send_header(&host, None, true);
         }
     }
 

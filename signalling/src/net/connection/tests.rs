@@ -84,7 +84,7 @@ impl Server {
     /// A connection over a pipe of this size, on a transport that is believed to be TLS.
     pub(crate) fn connect(&self, transport: Transport, pipe: usize) -> Client<DuplexStream> {
         let (near, far) = tokio::io::duplex(pipe);
-        self.listeners.spawn(run(self.context.clone(), Box::new(far), "192.0.2.1:1".parse().unwrap(), transport));
+        self.listeners.spawn(run(self.context.clone(), Box::new(far), "192.0.2.1:1".parse().unwrap(), transport, now()));
         Client { io: near, received: String::new() }
     }
 

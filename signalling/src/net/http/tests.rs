@@ -272,12 +272,13 @@ async fn bad_requests_are_answered() {
     for (head, status) in [
         ("GET /xmpp-websocket HTTP/1.1\nHost: x\nConnection: close\n\n", "426"),
         ("POST /xmpp-websocket HTTP/1.1\nHost: x\nConnection: close\nContent-Length: 0\n\n", "405"),
+        ("GET /xmpp-websocket HTTP/1.0\nUpgrade: websocket\nConnection: Upgrade\n\n", "426"),
         ("GET /nothing HTTP/1.1\nHost: x\nConnection: close\n\n", "404"),
         ("<stream:stream>\n\n", "400"),
         (&format!("GET /{long} HTTP/1.1\nHost: x\n\n"), "4"),
         (&format!("GET / HTTP/1.1\n{}\n", "x: y\n".repeat(HEADERS_MAX + 1)), "431"),
     ] {
         let response = request(TcpStream::connect(address).await.unwrap(), head).await;
-        assert!(response.starts_with(&format!("HTTP/1.1 {status}")), "{head:.60}: {response}");
+        assert!(response.starts_with("HTTP/1.") && response[9..].starts_with(status), "{head:.60}: {response}");
     }
 }
