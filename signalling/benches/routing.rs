@@ -49,7 +49,8 @@ impl World {
         let registry = prometheus::Registry::new();
         let calls = CallsService::new(jingle::Limits::default(), &registry, Box::new(NoRelay)).expect("fresh metrics");
         let limits = Limits { sessions_per_account: 100, roster_items: 10, directed_presences: 10, accounts_cached: 100 };
-        let router = Router::new(vec!["localhost".to_owned()], store, Arc::new(calls), limits, Metrics::new(&registry).expect("fresh metrics"));
+        let router =
+            Router::new(vec!["localhost".to_owned()], store, Arc::new(calls), limits, Metrics::new(&registry).expect("fresh metrics"));
         let alice = router.bind(&alice, Some("a"), Arc::new(Mailbox::new(1 << 20))).await.expect("binds");
         let mut world = Self { router, alice, devices: Vec::new() };
         for index in 0..devices {

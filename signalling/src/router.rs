@@ -122,18 +122,13 @@ impl Router {
         };
         let home = self.0.homes.get(account).await.map_err(self.internal("load an account"))?;
         let home = home.ok_or_else(|| StanzaError::not_authorized().with_text("there is no such account"))?;
-        let mut session = Session::new(jid.clone(), mailbox);
+        let session = Session::new(jid.clone(), mailbox);
         let id = session.id;
-        loop {
-            match home.with(|account| place(account, session, &self.0.limits))? {
-                Place::Taken => break,
-                Place::OccupiedBy(old, ours) => {
-                    let error = StreamError::new(error::Condition::Conflict).with_text("another connection has bound this resource");
-                    old.mailbox.push(Outgoing::Close(error));
-                    self.session_ended(&home, old.id, &jid).await;
-                    session = ours;
-                }
-            }
+        let mut newcomer = Some(session);
+        while let Some((old, mailbox)) = home.with(|account| place(account, &mut newcomer, &self.0.limits))? {
+            let error = StreamError::new(error::Condition::Conflict).with_text("another connection has bound this resource");
+            mailbox.push(Outgoing::Close(error));
+            self.session_ended(&home, old, &jid).await;
         }
         self.0.metrics.sessions.inc();
         Ok(SessionRef { jid, id, home })
@@ -347,27 +342,17 @@ impl Router {
     }
 }
 
-/// What became of a session that wants its place in an account.
-enum Place {
-    Taken,
-    /// This one has the resource and must go first; the newcomer comes back.
-    OccupiedBy(Occupant, Session),
-}
-
-struct Occupant {
-    id: SessionId,
-    mailbox: Arc<Mailbox>,
-}
-
-fn place(account: &mut Account, session: Session, limits: &Limits) -> Result<Place, StanzaError> {
-    if let Some(old) = account.resource(session.jid.resource_str()) {
-        return Ok(Place::OccupiedBy(Occupant { id: old.id, mailbox: old.mailbox.clone() }, session));
+/// Gives the newcomer its place, or names the session that has its resource and must go first.
+fn place(account: &mut Account, newcomer: &mut Option<Session>, limits: &Limits) -> Result<Option<(SessionId, Arc<Mailbox>)>, StanzaError> {
+    let Some(resource) = newcomer.as_ref().map(|session| session.jid.resource_str()) else { return Ok(None) };
+    if let Some(old) = account.resource(resource) {
+        return Ok(Some((old.id, old.mailbox.clone())));
     }
     if account.sessions.len() >= limits.sessions_per_account {
         return Err(StanzaError::resource_constraint().with_text("the account has as many sessions as it may have"));
     }
-    account.sessions.push(session);
-    Ok(Place::Taken)
+    account.sessions.extend(newcomer.take());
+    Ok(None)
 }
 
 /// Step 9 of a stanza's life: head and shared body go to each mailbox.

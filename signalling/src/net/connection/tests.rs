@@ -387,9 +387,11 @@ fn router(store: &Store) -> Router {
         }
         fn end_call(&self, _: CallId) {}
     }
-    let calls = CallsService::new(jingle::Limits::default(), &prometheus::Registry::new(), Box::new(NoRelay)).unwrap();
+    let registry = prometheus::Registry::new();
+    let calls = CallsService::new(jingle::Limits::default(), &registry, Box::new(NoRelay)).unwrap();
     let limits = router::Limits { sessions_per_account: 4, roster_items: 10, directed_presences: 10, accounts_cached: 10 };
-    let router = Router::new(vec!["localhost".to_owned()], store.clone(), Arc::new(calls), limits);
+    let router =
+        Router::new(vec!["localhost".to_owned()], store.clone(), Arc::new(calls), limits, router::Metrics::new(&registry).unwrap());
     router.serve(IqTable::default());
     router
 }
