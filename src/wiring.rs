@@ -100,7 +100,7 @@ impl Server {
         let net_metrics = NetMetrics::new(&registry)?;
         let sources = Sources::new(config.limits.connections_per_source, config.limits.connections);
         let listeners = Listeners::new(sources, net_metrics.clone());
-        let authenticator = Authenticator::new(&store)?;
+        let authenticator = Authenticator::new(&store, config.limits.auth_concurrency)?;
         metrics.numbers({
             let authenticator = authenticator.clone();
             move || numbers::auth(&authenticator.stats())
