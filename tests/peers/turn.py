@@ -63,9 +63,8 @@ async def turn(server):
     assert mapped[0] == "127.0.0.1" and mapped[1] == one.transport.get_extra_info("sockname")[1], mapped
     other = await two.connect()
     assert relayed != other
-    for sender, receiver, to, back in ((one, two, other, relayed), (two, one, relayed, other)):
-        await receiver.channel_bind(0x4FFE, back)
-        receiver.channel_to_peer[0x4FFE] = back
+    await one.send_data(b"nobody is allowed to hear this", other)
+    for sender, receiver, to, back in ((two, one, relayed, other), (one, two, other, relayed)):
         await sender.send_data(b"hello", to)
         assert await asyncio.wait_for(receiver.receiver.received.get(), 30) == (b"hello", back)
     say("allocated", relayed=relayed)
@@ -124,7 +123,7 @@ async def turn(server):
     for wanted, method, attributes in (
         (437, stun.Method.ALLOCATE, allocate),
         (400, stun.Method.CHANNEL_BIND, dict(channel_number=0x3FFF, xor_peer_address=other)),
-        (400, stun.Method.CHANNEL_BIND, dict(channel_number=0x5000, xor_peer_address=other)),
+        (400, stun.Method.CHANNEL_BIND, dict(channel_number=0x8000, xor_peer_address=other)),
         (400, stun.Method.CHANNEL_BIND, dict(channel_number=0x4200)),
         (400, stun.Method.CREATE_PERMISSION, {}),
         (420, stun.Method.REFRESH, dict(unheard_of=1)),
