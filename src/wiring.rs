@@ -10,7 +10,7 @@ use campanile_relay::{Network, Relay, Transport};
 use campanile_signalling::auth::Authenticator;
 use campanile_signalling::features::{self, extdisco};
 use campanile_signalling::jid::BareJid;
-use campanile_signalling::jingle::{self, Allocations, CallId, CallsService};
+use campanile_signalling::jingle::{self, CallsService};
 use campanile_signalling::net::connection::{self, Context, Mode};
 use campanile_signalling::net::http::{self, Http};
 use campanile_signalling::net::listener::Listeners;
@@ -83,7 +83,7 @@ impl Server {
             let relay = relay.clone();
             move || numbers::relay(&relay.stats())
         })?;
-        let calls = CallsService::new(call_limits(config), &registry, Box::new(RelayOfCalls(relay.clone())))?;
+        let calls = CallsService::new(call_limits(config), &registry, Box::new(relay.clone()))?;
         let calls = Arc::new(calls);
 
         let router = Router::new(
@@ -100,7 +100,7 @@ impl Server {
         let net_metrics = NetMetrics::new(&registry)?;
         let sources = Sources::new(config.limits.connections_per_source, config.limits.connections);
         let listeners = Listeners::new(sources, net_metrics.clone());
-        let authenticator = Authenticator::new(&store)?;
+        let authenticator = Authenticator::new(&store, config.limits.auth_concurrency)?;
         metrics.numbers({
             let authenticator = authenticator.clone();
             move || numbers::auth(&authenticator.stats())
@@ -270,19 +270,6 @@ impl Addresses {
 fn joined(addresses: &[SocketAddr]) -> Option<String> {
     let texts: Vec<_> = addresses.iter().map(SocketAddr::to_string).collect();
     if texts.is_empty() { None } else { Some(texts.join(",")) }
-}
-
-/// The relay as the calls see it.
-struct RelayOfCalls(Relay);
-
-impl Allocations for RelayOfCalls {
-    fn link(&self, account: &BareJid, relayed: SocketAddr, call: CallId) -> bool {
-        self.0.link(account.as_str(), relayed, campanile_relay::CallId(call.0))
-    }
-
-    fn end_call(&self, call: CallId) {
-        self.0.end_call(campanile_relay::CallId(call.0));
-    }
 }
 
 /// What the command line asks of the running server.

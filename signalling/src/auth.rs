@@ -3,7 +3,7 @@
 //! - Accounts hold SCRAM keys only (RFC 5802 §3); passwords are never stored.
 //! - A name without an account gets invented keys, and PLAIN derives with them too: an outsider sees no difference, also not in time. (Where accounts
 //!   were imported with another iteration count or salt length, those can be told apart.)
-//! - Deriving runs on tokio's blocking threads, as many at once as there are processors, and few wait; beyond that: `temporary-auth-failure`.
+//! - Deriving runs on tokio's blocking threads, few at once, and few wait; beyond that: `temporary-auth-failure`.
 //! - Failures are counted and slowed down by [`throttle`].
 
 mod keys;
@@ -12,7 +12,6 @@ pub mod throttle;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::rand;
@@ -25,7 +24,7 @@ use crate::store::{Accounts, Store, StoreError};
 use crate::stream::sasl::{Answer, Question, SaslFailure};
 use throttle::{Throttle, Ticket};
 
-/// Derivations that may wait for a processor.
+/// Derivations that may wait for their turn.
 const WAITING_MAX: usize = 256;
 /// How long one may wait.
 const WAIT_MAX: Duration = Duration::from_secs(5);
@@ -121,19 +120,18 @@ impl Drop for Attempt {
 }
 
 impl Authenticator {
-    /// The service for the accounts of `store`. Reads its secret from the data directory.
+    /// The service for the accounts of `store`, with at most `concurrency` keys derived at once. Reads its secret from the data directory.
     ///
     /// # Errors
     /// The secrets file cannot be read or written.
-    pub fn new(store: &Store) -> Result<Self, StoreError> {
+    pub fn new(store: &Store, concurrency: usize) -> Result<Self, StoreError> {
         let secret = store.secrets().get_or_create("auth", 32)?;
-        let processors = thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             inner: Arc::new(Inner {
                 accounts: store.accounts(),
                 inventor: Inventor::new(&secret),
                 throttle: Mutex::new(Throttle::new()),
-                permits: Arc::new(Semaphore::new(processors)),
+                permits: Arc::new(Semaphore::new(concurrency.max(1))),
                 waiting: AtomicUsize::new(0),
                 counters: Counters::default(),
             }),

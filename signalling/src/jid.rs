@@ -19,6 +19,9 @@ use precis_profiles::{OpaqueString, UsernameCaseMapped};
 /// Longest localpart, domainpart or resourcepart in bytes: RFC 7622 §3.2, §3.3, §3.4.
 pub const PART_BYTES_MAX: usize = 1023;
 
+/// Longer texts are refused without a closer look: enforcing shortens a character to a third at most (full-width forms to ASCII).
+const RAW_BYTES_MAX: usize = 4 * PART_BYTES_MAX;
+
 /// Why a text is no address: RFC 7622.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum JidError {
@@ -209,6 +212,9 @@ fn enforce_local(local: &str) -> Result<Cow<'_, str>, JidError> {
         lower &= !byte.is_ascii_uppercase();
         allowed &= byte > 0x20 && byte != 0x7f && !excluded(byte);
     }
+    if local.len() > RAW_BYTES_MAX {
+        return Err(JidError::LocalTooLong);
+    }
     let enforced = if !ascii {
         UsernameCaseMapped::enforce(local).map_err(|_| JidError::LocalInvalid)?
     } else if !allowed {
@@ -237,6 +243,9 @@ fn enforce_resource(resource: &str) -> Result<Cow<'_, str>, JidError> {
     for byte in resource.bytes() {
         ascii &= byte < 0x80;
         allowed &= (0x20..0x7f).contains(&byte);
+    }
+    if resource.len() > RAW_BYTES_MAX {
+        return Err(JidError::ResourceTooLong);
     }
     let enforced = if !ascii {
         OpaqueString::enforce(resource).map_err(|_| JidError::ResourceInvalid)?

@@ -111,7 +111,7 @@ mod tests {
 
     fn message(body: &str) -> Stanza {
         let xml = format!("<message to='a@localhost'><body>{body}</body></message>");
-        Stanza::parse(xml.into_bytes().into(), &Default::default()).expect("well-formed")
+        Stanza::parse(xml.into_bytes().into(), &crate::xml::Bindings::client()).expect("well-formed")
     }
 
     #[test]

@@ -16,7 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::user::{same_user, tell, with_accounts};
 use super::{line_on_stderr, load, print};
-use crate::control::Request;
+use crate::control::{self, Request};
 use crate::logging;
 use crate::probe::Transport;
 use crate::probe::client::random_name;
@@ -64,6 +64,10 @@ async fn probe(file: Option<&Path>, own: bool, report: &mut Report) -> anyhow::R
         let config = load(file)?.config;
         logging::start(config.server.log_format, LOG)?;
         same_user(&config.server.data_dir)?;
+        let data_dir = &config.server.data_dir;
+        if control::ask(data_dir, &Request::Status).await?.is_none() {
+            bail!("no server runs from {}: start it with `campanile serve`, or let --self start one", data_dir.display());
+        }
         return place_calls(&config, None, report).await;
     }
     logging::start(campanile_config::LogFormat::Text, LOG)?;

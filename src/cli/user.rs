@@ -162,7 +162,7 @@ async fn open(config: &Config) -> anyhow::Result<Store> {
 /// Opens the database for one change and closes it, so that the change is complete when this returns.
 pub(super) async fn with_accounts(config: &Config, change: impl AsyncFnOnce(&Authenticator) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let store = open(config).await?;
-    let result = match Authenticator::new(&store) {
+    let result = match Authenticator::new(&store, config.limits.auth_concurrency) {
         Ok(accounts) => change(&accounts).await,
         Err(error) => Err(error.into()),
     };

@@ -3,12 +3,15 @@
 use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
-use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table, presets};
+use comfy_table::{Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::Transport;
 use super::measure::Quality;
+
+/// Columns that the table needs before its last column is broken into lines.
+const COLUMNS_MIN: u16 = 80;
 
 /// The steps, in the order in which they are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -209,7 +212,11 @@ impl Report {
     /// For the eye; `colour` when it goes to a terminal.
     pub fn table(&self, colour: bool) -> String {
         let mut table = Table::new();
-        table.load_style(presets::UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+        table.load_style(presets::UTF8_BORDERS_ONLY);
+        // Only the last column may be broken, and not for a terminal that has no room for it or does not know its size.
+        if table.width().is_some_and(|columns| columns >= COLUMNS_MIN) {
+            table.set_content_arrangement(ContentArrangement::Dynamic);
+        }
         table.set_header(["step", "", "time", "loss", "jitter", "RTT", ""]);
         for entry in &self.entries {
             let (word, tint, detail) = match &entry.outcome {
@@ -246,8 +253,9 @@ impl Report {
                 ]);
             }
         }
-        for column in [2, 3, 4, 5] {
-            if let Some(column) = table.column_mut(column) {
+        for (index, column) in table.column_iter_mut().enumerate().take(6) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+            if index >= 2 {
                 column.set_cell_alignment(CellAlignment::Right);
             }
         }

@@ -173,6 +173,7 @@ fn s12_5_frames_of_a_stream() {
     assert_eq!(stream_frame(&[0x40, 0, 0, 5, 1, 2, 3, 4, 5]), Frame::Partial);
     assert_eq!(stream_frame(&[0x40, 0, 0, 5, 1, 2, 3, 4, 5, 0, 0, 0, 0x40]), Frame::Whole(12));
     assert_eq!(stream_frame(&[0x80]), Frame::Invalid);
+    assert_eq!(stream_frame(&[0x16, 0x03]), Frame::Invalid, "TLS");
     assert_eq!(stream_frame(b"\0\x01\0\x03GET / HTTP/1.1"), Frame::Invalid);
 }
 

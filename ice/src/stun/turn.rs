@@ -183,7 +183,8 @@ pub fn stream_frame(bytes: &[u8]) -> Frame {
         let data = usize::from(u16::from_be_bytes([header[2], header[3]]));
         return whole(bytes, (CHANNEL_HEADER_BYTES + data).next_multiple_of(4));
     }
-    if first & 0xC0 != 0 {
+    // RFC 7983 §7: STUN begins with 0 to 3.
+    if first > 3 {
         return Frame::Invalid;
     }
     let Some(header) = bytes.first_chunk::<8>() else { return Frame::Partial };

@@ -1,7 +1,7 @@
 //! RFC 8656, the server's side for the clients of one worker, and STUN Binding (RFC 8489). No I/O, no clock.
 //!
 //! Requests are answered through `poll_output`; packets to be relayed are returned as routes, so that the payload stays where it was
-//! received. Not done: DONT-FRAGMENT (answered 420, as §7.2 allows), the ICMP attribute (§11.5), TCP allocations (RFC 6062), mobility
+//! received. Deviation: channel numbers up to 0x7FFF are accepted (RFC 5766 §11). Not done: DONT-FRAGMENT (answered 420, as §7.2 allows), the ICMP attribute (§11.5), TCP allocations (RFC 6062), mobility
 //! (RFC 8016), SHA-256 credentials.
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
@@ -699,7 +699,8 @@ impl Server {
     fn channel_bind(&mut self, index: u32, request: Request<'_>, now: Instant) -> Result<(), Refusal> {
         let number = request.message.channel_number()?.ok_or(ErrorCode::BAD_REQUEST)?;
         let peer = request.message.get_xor_address(AttributeType::XOR_PEER_ADDRESS)?.ok_or(ErrorCode::BAD_REQUEST)?;
-        let channel = Channel::new(number).filter(|channel| channel.is_rfc8656()).ok_or(ErrorCode::BAD_REQUEST)?;
+        // §12.2 ends the range at 0x4FFF; RFC 5766 at 0x7FFF, and its clients (coturn's among them) use all of it.
+        let channel = Channel::new(number).ok_or(ErrorCode::BAD_REQUEST)?;
         let allocation = &self.allocations[index as usize];
         let live = || allocation.channels.iter().filter(|binding| binding.expires > now);
         if live().any(|binding| (binding.channel == channel) != (binding.peer == peer)) || peer.port() == 0 {

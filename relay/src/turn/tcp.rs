@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use campanile_ice::stun::turn::{Frame, stream_frame};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufWriter};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
@@ -29,6 +29,8 @@ use crate::settings::Limits;
 const OUTBOX_CHUNKS: usize = 256;
 /// Read at once.
 const READ_BYTES: usize = 16_384;
+/// Encrypted bytes written at once.
+const WRITE_BYTES: usize = 32_768;
 /// How long a client may take for the TLS handshake, and to take what is written.
 const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -131,7 +133,9 @@ impl Acceptor {
                     self.relay(client(Via::Tcp(id)), id, reader, writer).await
                 }
                 Some(tls) => {
-                    let stream = tokio::time::timeout(PATIENCE, tls.accept(stream)).await.map_err(|_| io::ErrorKind::TimedOut)??;
+                    // Buffered below TLS: several records, one system call.
+                    let accepted = tls.accept(BufWriter::with_capacity(WRITE_BYTES, stream));
+                    let stream = tokio::time::timeout(PATIENCE, accepted).await.map_err(|_| io::ErrorKind::TimedOut)??;
                     let (reader, writer) = tokio::io::split(stream);
                     self.relay(client(Via::Tls(id)), id, reader, writer).await
                 }
@@ -156,7 +160,7 @@ impl Acceptor {
         let _farewell = Farewell { worker: worker.clone(), id };
         tokio::select! {
             result = read(reader, worker, id) => result,
-            result = write(writer, receiver, &queued) => result,
+            result = write(writer, receiver, &queued, matches!(client.via, Via::Tls(_))) => result,
         }
     }
 }
@@ -219,12 +223,18 @@ fn whole_frames(bytes: &[u8]) -> io::Result<usize> {
 }
 
 /// Writes what the worker has; ends when it lets the outbox go.
-async fn write(mut writer: impl AsyncWrite + Unpin, mut receiver: mpsc::Receiver<Bytes>, queued: &AtomicUsize) -> io::Result<()> {
+///
+/// Over TLS each frame is a record of its own: there are clients (coturn's) that take a record for a message.
+async fn write(
+    mut writer: impl AsyncWrite + Unpin,
+    mut receiver: mpsc::Receiver<Bytes>,
+    queued: &AtomicUsize,
+    is_tls: bool,
+) -> io::Result<()> {
     let mut chunks = Vec::new();
     let mut joined = BytesMut::new();
     while receiver.recv_many(&mut chunks, OUTBOX_CHUNKS).await > 0 {
-        // One write, and over TLS one record, for what has come together.
-        let bytes = match chunks.as_slice() {
+        let mut bytes = match chunks.as_slice() {
             [one] => one.clone(),
             many => {
                 many.iter().for_each(|chunk| joined.extend_from_slice(chunk));
@@ -232,12 +242,16 @@ async fn write(mut writer: impl AsyncWrite + Unpin, mut receiver: mpsc::Receiver
             }
         };
         chunks.clear();
+        let length = bytes.len();
         let written = async {
+            while let (true, Frame::Whole(frame)) = (is_tls, stream_frame(&bytes)) {
+                writer.write_all(&bytes.split_to(frame)).await?;
+            }
             writer.write_all(&bytes).await?;
             writer.flush().await
         };
         tokio::time::timeout(PATIENCE, written).await.map_err(|_| io::ErrorKind::TimedOut)??;
-        queued.fetch_sub(bytes.len(), Ordering::Relaxed);
+        queued.fetch_sub(length, Ordering::Relaxed);
     }
     writer.shutdown().await
 }

@@ -17,7 +17,7 @@ impl Bench {
     async fn new() -> Self {
         let folder = TemporaryFolder::new();
         let store = Store::open(&format!("sqlite:{}/test.db", folder.path().display()), folder.path()).await.unwrap();
-        let auth = Authenticator::new(&store).unwrap();
+        let auth = Authenticator::new(&store, 2).unwrap();
         Self { auth, store, folder }
     }
 
@@ -92,7 +92,7 @@ async fn nobody_sees_whether_a_name_has_an_account() {
     }
     // Stable over restarts, too.
     let again = Store::open(&format!("sqlite:{}/test.db", bench.folder.path().display()), bench.folder.path()).await.unwrap();
-    let restarted = Authenticator::new(&again).unwrap();
+    let restarted = Authenticator::new(&again, 2).unwrap();
     let question = Question::Keys { account: jid("nobody@example.org"), hash: ScramHash::Sha1 };
     let (Answer::Keys { keys, .. }, Some(attempt)) = restarted.answer(question, SOURCE).await else { panic!() };
     attempt.succeeded();

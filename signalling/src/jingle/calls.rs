@@ -449,7 +449,7 @@ impl Calls {
         let Some(call) = self.live.get_mut(&id) else { return };
         let mut session = Session::new(context.from.clone(), context.to.clone(), jingle);
         let rung = call.ladder.push(context.now, Party::Initiator, jingle.action.as_str(), &ladder::describe(jingle));
-        session.await_reply(Party::Initiator, iq, jingle, rung);
+        session.await_reply(Party::Initiator, iq, jingle, rung, Step::Stay);
         let relayed = session.take_candidates(Party::Initiator, jingle);
         let was_proposed = call.proposal.is_some();
         if call.kind == Kind::Call {
@@ -472,8 +472,8 @@ impl Calls {
         let Some(call) = self.live.get_mut(&id) else { return };
         let Some(session) = &mut call.session else { return };
         let rung = call.ladder.push(context.now, party, jingle.action.as_str(), &ladder::describe(jingle));
-        session.await_reply(party, iq, jingle, rung);
         let step = session.handle_action(party, jingle);
+        session.await_reply(party, iq, jingle, rung, step);
         if step != Step::OutOfOrder {
             link(context, id, session.take_candidates(party, jingle), effects);
         }
@@ -523,8 +523,8 @@ impl Calls {
         match found {
             Some(id) => self.call_message(context, id, to_self, &message, effects),
             None if message.verb == Verb::Propose => self.propose(context, &message, effects),
-            // Most often the finish of a session that was terminated a moment before.
-            None => effects.push(Effect::Ignored(Ignored::UnknownSession)),
+            // Most often the finish of a session that was terminated a moment before: nothing to count.
+            None => {}
         }
     }
 

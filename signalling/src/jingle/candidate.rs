@@ -3,6 +3,7 @@
 //! Other transports are kept by namespace alone: nothing in them concerns a relay.
 
 use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
 
 use crate::ns;
 use crate::xml::Node;
@@ -117,30 +118,50 @@ impl Candidate {
         self.ip.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip.to_canonical(), self.port))
     }
 
-    /// XEP-0176 §5.3. `None`: without address, port or type there is no candidate; everything else may be missing, as it is in what clients write.
+    /// XEP-0176 §5.3. `None`: without address, port or type there is no candidate; everything else may be missing, as it is in what clients
+    /// write. One pass over the attributes: a call has dozens of candidates.
     fn read(node: Node<'_>, method: &Method) -> Option<Self> {
-        let number = |name| node.attr(name).and_then(|text| text.trim().parse::<u64>().ok());
-        let byte = |name| number(name).and_then(|value| u8::try_from(value).ok());
-        let port = |name| number(name).and_then(|value| u16::try_from(value).ok());
-        let text = |name| node.attr(name).map(|text| Box::<str>::from(super::cut(text, super::content::NAME_BYTES_MAX)));
-
-        let kind = node.attr("type").and_then(CandidateType::parse);
+        fn number<N: FromStr>(text: &str) -> Option<N> {
+            text.trim().parse().ok()
+        }
+        let text = |text: &str| Some(Box::<str>::from(super::cut(text, super::content::NAME_BYTES_MAX)));
+        let (mut component, mut generation, mut port, mut priority, mut related_port) = (None, None, None, None, None);
+        let (mut foundation, mut id, mut ip, mut protocol, mut related, mut tcp_type) = (None, None, None, None, None, None);
+        let mut kind = None;
+        for (namespace, name, value) in node.attrs() {
+            match name {
+                _ if !namespace.is_empty() => {}
+                "component" => component = number(value),
+                "foundation" => foundation = text(value),
+                "generation" => generation = number(value),
+                "id" => id = text(value),
+                "ip" => ip = text(value),
+                "port" => port = number(value),
+                "priority" => priority = number(value),
+                "protocol" => protocol = text(value),
+                "type" => kind = CandidateType::parse(value),
+                "rel-addr" => related = text(value),
+                // Monal writes `rel_port`.
+                "rel-port" | "rel_port" => related_port = number(value),
+                "tcptype" => tcp_type = text(value),
+                _ => {}
+            }
+        }
         if kind.is_none() && *method != Method::RawUdp {
             return None;
         }
         Some(Self {
-            component: byte("component").unwrap_or(1),
-            foundation: text("foundation"),
-            generation: byte("generation").unwrap_or(0),
-            id: text("id"),
-            ip: text("ip")?,
-            port: port("port")?,
-            priority: number("priority"),
-            protocol: text("protocol").unwrap_or_else(|| "udp".into()),
+            component: component.unwrap_or(1),
+            foundation,
+            generation: generation.unwrap_or(0),
+            id,
+            ip: ip?,
+            port: port?,
+            priority,
+            protocol: protocol.unwrap_or_else(|| "udp".into()),
             kind,
-            // Monal writes `rel_port`.
-            related: text("rel-addr").zip(port("rel-port").or_else(|| port("rel_port"))),
-            tcp_type: text("tcptype"),
+            related: related.zip(related_port),
+            tcp_type,
         })
     }
 }

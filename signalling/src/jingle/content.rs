@@ -263,12 +263,18 @@ impl Description {
 
 impl PayloadType {
     fn read(node: Node<'_>) -> Option<Self> {
-        Some(Self {
-            id: node.attr("id")?.trim().parse().ok()?,
-            name: node.attr("name").map(|name| super::cut(name, NAME_BYTES_MAX).into()),
-            clockrate: node.attr("clockrate").and_then(|rate| rate.trim().parse().ok()),
-            channels: node.attr("channels").and_then(|channels| channels.trim().parse().ok()).unwrap_or(1),
-        })
+        let (mut id, mut read) = (None, Self { id: 0, name: None, clockrate: None, channels: 1 });
+        for (namespace, name, value) in node.attrs() {
+            match name {
+                _ if !namespace.is_empty() => {}
+                "id" => id = value.trim().parse().ok(),
+                "name" => read.name = Some(super::cut(value, NAME_BYTES_MAX).into()),
+                "clockrate" => read.clockrate = value.trim().parse().ok(),
+                "channels" => read.channels = value.trim().parse().unwrap_or(1),
+                _ => {}
+            }
+        }
+        Some(Self { id: id?, ..read })
     }
 }
 

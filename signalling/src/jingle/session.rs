@@ -121,6 +121,8 @@ struct Outstanding {
     action: Action,
     /// Number of its rung in the ladder.
     rung: u32,
+    /// Whether it moved the session, or was out of order.
+    moved: bool,
     /// The contents it is about, as far as an error would undo it.
     contents: Vec<(Party, Box<str>)>,
 }
@@ -215,6 +217,9 @@ impl Session {
     /// The session is over for a reason outside of its own stanzas.
     pub fn end(&mut self, outcome: Outcome) -> Step {
         self.state = State::Ended;
+        // Nothing of this is asked for in a past session.
+        self.outstanding = VecDeque::new();
+        self.offers.iter_mut().for_each(|offer| offer.relayed = VecDeque::new());
         Step::Ended(outcome)
     }
 
@@ -242,8 +247,8 @@ impl Session {
         new
     }
 
-    /// Remembers a request, so that its answer is known by the IQ's id.
-    pub fn await_reply(&mut self, from: Party, id: &str, jingle: &Jingle, rung: u32) {
+    /// Remembers a request and what it meant, so that its answer is known by the IQ's id.
+    pub fn await_reply(&mut self, from: Party, id: &str, jingle: &Jingle, rung: u32, step: Step) {
         if id.len() > super::content::NAME_BYTES_MAX {
             return;
         }
@@ -254,7 +259,8 @@ impl Session {
             Action::ContentAdd | Action::TransportReplace => names(jingle).map(|(creator, name)| (creator, name.into())).collect(),
             _ => Vec::new(),
         };
-        self.outstanding.push_back(Outstanding { from, id: id.into(), action: jingle.action, rung, contents });
+        let moved = step != Step::OutOfOrder;
+        self.outstanding.push_back(Outstanding { from, id: id.into(), action: jingle.action, rung, moved, contents });
     }
 
     /// The IQ result (`fault` is `None`) or error with which `from` answers a request of the other party: the rung it belongs to, and what it
@@ -278,11 +284,13 @@ impl Session {
         let unknown = fault.jingle == Some(JingleCondition::UnknownSession);
         match request.action {
             // §6.3.2: there never was a session.
-            Action::SessionInitiate => self.end(fault.outcome()),
+            Action::SessionInitiate if request.moved => self.end(fault.outcome()),
             Action::SessionTerminate => Step::Stay,
             // §10: the other party has no such session any more.
             _ if unknown && self.state == State::Active => self.end(Outcome::Gone),
             _ if unknown => self.end(Outcome::Failed),
+            // Most often the very answer: out-of-order.
+            _ if !request.moved => Step::Stay,
             // The initiator cannot learn that the session is active.
             Action::SessionAccept if fault.is_unreachable() => self.end(Outcome::Gone),
             // §7.2.16 and elsewhere: the change never happened.
@@ -579,12 +587,23 @@ mod tests {
         let unavailable = fault(error::Condition::ServiceUnavailable, None);
         for (reply, expected) in [(None, Step::Stay), (Some(unavailable), Step::Ended(Outcome::Unreachable))] {
             let mut session = pending();
-            session.await_reply(Party::Initiator, "xs51r0k4", &initiate, 0);
+            session.await_reply(Party::Initiator, "xs51r0k4", &initiate, 0, Step::Stay);
             assert_eq!(session.handle_reply(Party::Responder, "another", reply.as_ref()), None);
             assert_eq!(session.handle_reply(Party::Initiator, "xs51r0k4", reply.as_ref()), None, "the own request");
             assert_eq!(session.handle_reply(Party::Responder, "xs51r0k4", reply.as_ref()), Some((0, expected)));
             assert_eq!(session.handle_reply(Party::Responder, "xs51r0k4", reply.as_ref()), None, "answered once");
         }
+    }
+
+    #[test]
+    fn s10_a_refused_second_session_initiate_leaves_the_first_alone() {
+        let mut session = active();
+        let again = request("session-initiate", AUDIO);
+        let step = session.handle_action(Party::Initiator, &again);
+        session.await_reply(Party::Initiator, "again", &again, 2, step);
+        let refused = fault(error::Condition::UnexpectedRequest, Some(JingleCondition::OutOfOrder));
+        assert_eq!(session.handle_reply(Party::Responder, "again", Some(&refused)), Some((2, Step::Stay)));
+        assert_eq!(session.state(), State::Active);
     }
 
     #[test]
@@ -602,7 +621,7 @@ mod tests {
         ];
         for (action, error, in_pending, in_active) in table {
             for (mut session, expected) in [(pending(), in_pending), (active(), in_active)] {
-                session.await_reply(Party::Responder, "id", &request(action, "<content creator='responder' name='x'/>"), 3);
+                session.await_reply(Party::Responder, "id", &request(action, "<content creator='responder' name='x'/>"), 3, Step::Stay);
                 assert_eq!(session.handle_reply(Party::Initiator, "id", Some(&error)), Some((3, expected)), "{action} {error:?}");
             }
         }
@@ -612,11 +631,11 @@ mod tests {
     fn s7_2_16_a_refused_change_never_happened() {
         let mut session = active();
         let add = request("content-add", "<content creator='responder' name='video'/>");
-        session.await_reply(Party::Responder, "hb2f164w", &add, 1);
+        session.await_reply(Party::Responder, "hb2f164w", &add, 1, Step::Stay);
         session.handle_action(Party::Responder, &add);
         let raw = "<content creator='initiator' name='voice'><transport xmlns='urn:xmpp:jingle:transports:raw-udp:1'/></content>";
         let replace = request("transport-replace", raw);
-        session.await_reply(Party::Responder, "r", &replace, 2);
+        session.await_reply(Party::Responder, "r", &replace, 2, Step::Stay);
         session.handle_action(Party::Responder, &replace);
 
         let tie = fault(error::Condition::Conflict, Some(JingleCondition::TieBreak));
@@ -668,11 +687,11 @@ mod tests {
         let mut session = active();
         for i in 0..200 {
             let add = request("content-add", &format!("<content creator='initiator' name='{i}'/>"));
-            session.await_reply(Party::Initiator, &i.to_string(), &add, i);
+            session.await_reply(Party::Initiator, &i.to_string(), &add, i, Step::Stay);
             session.handle_action(Party::Initiator, &add);
         }
         assert_eq!((session.contents().len(), session.outstanding.len()), (SESSION_CONTENTS_MAX, OUTSTANDING_MAX));
-        session.await_reply(Party::Initiator, &"i".repeat(257), &request("session-info", ""), 0);
+        session.await_reply(Party::Initiator, &"i".repeat(257), &request("session-info", ""), 0, Step::Stay);
         assert_eq!(session.outstanding.back().map(|request| request.rung), Some(199), "an id that is too long is not kept");
     }
 

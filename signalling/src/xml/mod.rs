@@ -6,6 +6,8 @@ mod bindings;
 pub mod element;
 pub mod escape;
 pub mod framer;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod header;
 mod name;
 #[cfg(test)]

@@ -182,7 +182,7 @@ impl Bench {
         Some(SocketAddr::from(route.to).to_string())
     }
 
-    fn from_peer(&mut self, socket: u32, peer: &str) -> Option<DeliveryHeader> {
+    fn hear_peer(&mut self, socket: u32, peer: &str) -> Option<DeliveryHeader> {
         let peer: SocketAddr = peer.parse().unwrap();
         self.server.handle_peer(SocketId(socket), peer.into(), self.now.at).map(|delivery| delivery.header)
     }
@@ -660,12 +660,12 @@ fn s9_a_permission_lasts_five_minutes() {
     for _ in 0..2 {
         let route = bench.send(&client, "8.8.8.8:5").unwrap();
         assert_eq!(SocketAddr::from(route.to), "8.8.8.8:5".parse().unwrap());
-        assert_eq!(bench.from_peer(1, "8.8.8.8:99"), Some(DeliveryHeader::Data("8.8.8.8:99".parse::<SocketAddr>().unwrap().into())));
-        assert_eq!(bench.from_peer(1, "8.8.8.9:99"), None);
+        assert_eq!(bench.hear_peer(1, "8.8.8.8:99"), Some(DeliveryHeader::Data("8.8.8.8:99".parse::<SocketAddr>().unwrap().into())));
+        assert_eq!(bench.hear_peer(1, "8.8.8.9:99"), None);
         bench.pass(299);
     }
     bench.pass(1);
-    assert!(bench.send(&client, "8.8.8.8:5").is_none() && bench.from_peer(1, "8.8.8.8:99").is_none());
+    assert!(bench.send(&client, "8.8.8.8:5").is_none() && bench.hear_peer(1, "8.8.8.8:99").is_none());
     assert!(bench.server.flows.is_empty());
     assert_eq!(bench.permit(&client, "8.8.8.8:0"), None);
     assert!(bench.send(&client, "8.8.8.8:5").is_some());
@@ -753,10 +753,10 @@ fn s12_6_and_s12_7_channel_data_both_ways() {
     assert_eq!(bench.bind(&client, 0x4000, "8.8.8.8:1"), None);
     let channel = Channel::new(0x4000).unwrap();
     assert_eq!(bench.send_on(&client, 0x4000).as_deref(), Some("8.8.8.8:1"));
-    assert_eq!(bench.from_peer(1, "8.8.8.8:1"), Some(DeliveryHeader::Channel(channel)));
+    assert_eq!(bench.hear_peer(1, "8.8.8.8:1"), Some(DeliveryHeader::Channel(channel)));
     // §12: the channel is for one port, the permission that came with it for all.
-    assert!(matches!(bench.from_peer(1, "8.8.8.8:2"), Some(DeliveryHeader::Data(_))));
-    assert_eq!(bench.from_peer(2, "8.8.8.8:1"), None);
+    assert!(matches!(bench.hear_peer(1, "8.8.8.8:2"), Some(DeliveryHeader::Data(_))));
+    assert_eq!(bench.hear_peer(2, "8.8.8.8:1"), None);
     let mut stranger = client.clone();
     stranger.client.remote.port += 1;
     assert_eq!(bench.send_on(&stranger, 0x4000), None);
@@ -773,7 +773,7 @@ fn s12_a_channel_lasts_ten_minutes_and_its_permission_five() {
     assert_eq!(bench.bind(&client, 0x4000, "8.8.8.8:1"), None);
     bench.pass(300);
     assert_eq!(bench.send_on(&client, 0x4000), None, "no byte is relayed without a permission");
-    assert_eq!(bench.from_peer(1, "8.8.8.8:1"), None);
+    assert_eq!(bench.hear_peer(1, "8.8.8.8:1"), None);
     assert_eq!(bench.permit(&client, "8.8.8.8:1"), None);
     assert!(bench.send_on(&client, 0x4000).is_some(), "the channel is still bound");
     bench.ask(&client, Ask::new(Method::REFRESH));
@@ -782,7 +782,7 @@ fn s12_a_channel_lasts_ten_minutes_and_its_permission_five() {
     assert_eq!(bench.permit(&client, "8.8.8.8:1"), None);
     bench.pass(1);
     assert_eq!(bench.send_on(&client, 0x4000), None);
-    assert!(matches!(bench.from_peer(1, "8.8.8.8:1"), Some(DeliveryHeader::Data(_))));
+    assert!(matches!(bench.hear_peer(1, "8.8.8.8:1"), Some(DeliveryHeader::Data(_))));
     // Unbound, both halves may be bound anew.
     assert_eq!(bench.bind(&client, 0x4001, "8.8.8.8:1"), None);
     assert_eq!(bench.bind(&client, 0x4000, "8.8.8.8:2"), None);
@@ -799,13 +799,13 @@ fn a_live_relayed_address_of_ours_is_reachable_and_nothing_else_on_its_host() {
     assert_eq!(bench.permit(&juliet, &b), None);
     assert_eq!(bench.permit(&romeo, &a), None);
     assert_eq!(SocketAddr::from(bench.send(&juliet, &b).unwrap().to).to_string(), b);
-    assert!(bench.from_peer(2, &a).is_some());
+    assert!(bench.hear_peer(2, &a).is_some());
     // The permission is for the address, but each packet's port is looked at.
     for port in [53, 3478, 50_000] {
         let service = format!("192.0.2.1:{port}");
         if service != a && service != b {
             assert!(bench.send(&juliet, &service).is_none(), "{service}");
-            assert!(bench.from_peer(1, &service).is_none(), "{service}");
+            assert!(bench.hear_peer(1, &service).is_none(), "{service}");
             assert_eq!(bench.bind(&juliet, 0x4000, &service), Some(403));
         }
     }
@@ -832,15 +832,15 @@ fn behind_nat_the_advertised_address_is_mapped_both_ways() {
     assert_eq!(bench.bind(&juliet, 0x4000, &b.to_string()), None);
     assert_eq!(bench.permit(&romeo, &a.to_string()), None);
     assert_eq!(bench.send_on(&juliet, 0x4000), Some(bound(b.port())));
-    assert_eq!(bench.from_peer(2, &bound(a.port())), Some(DeliveryHeader::Data(a.into())));
-    assert!(matches!(bench.from_peer(1, &bound(b.port())), Some(DeliveryHeader::Channel(_))));
+    assert_eq!(bench.hear_peer(2, &bound(a.port())), Some(DeliveryHeader::Data(a.into())));
+    assert!(matches!(bench.hear_peer(1, &bound(b.port())), Some(DeliveryHeader::Channel(_))));
     // Bound form: as it is.
     assert_eq!(bench.permit(&juliet, &bound(b.port())), None);
     assert_eq!(bench.send(&juliet, &bound(b.port())).map(|route| SocketAddr::from(route.to).to_string()), Some(bound(b.port())));
     // Nothing else on either address.
     for address in ["192.0.2.1:53", "203.0.113.7:53", "203.0.113.7:3478"] {
         assert!(bench.send(&juliet, address).is_none(), "{address}");
-        assert!(bench.from_peer(2, address).is_none(), "{address}");
+        assert!(bench.hear_peer(2, address).is_none(), "{address}");
         assert_eq!(bench.bind(&juliet, 0x4001, address), Some(403));
     }
 }
@@ -852,7 +852,7 @@ fn own_addresses_that_the_operator_opens_are_reachable() {
     let client = bench.client();
     bench.allocate(&client);
     assert_eq!(bench.permit(&client, "192.0.2.1:53"), None);
-    assert!(bench.send(&client, "192.0.2.1:53").is_some() && bench.from_peer(1, "192.0.2.1:53").is_some());
+    assert!(bench.send(&client, "192.0.2.1:53").is_some() && bench.hear_peer(1, "192.0.2.1:53").is_some());
 }
 
 // Calls, accounts, connections.
@@ -1085,7 +1085,7 @@ proptest! {
             model.expire(now);
             for name in peers {
                 prop_assert_eq!(bench.send(&client, name).is_some(), model.permissions.contains_key(ip(name)));
-                let from = bench.from_peer(bench.next_socket, name);
+                let from = bench.hear_peer(bench.next_socket, name);
                 prop_assert_eq!(from.is_some(), model.permissions.contains_key(ip(name)));
                 let is_bound = model.channels.values().any(|(to, _)| *to == name);
                 prop_assert_eq!(matches!(from, Some(DeliveryHeader::Channel(_))), is_bound && from.is_some());

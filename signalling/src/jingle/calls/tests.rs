@@ -355,10 +355,7 @@ fn xep_0353_s3_a_proposal_becomes_the_session_of_the_same_call() {
         [(id, Outcome::Answered)]
     );
     // §3.7: both finish, when the session is over already.
-    assert_eq!(
-        world.message(ROMEO, "juliet@capulet.lit/phone", "finish", ID, &reason("success")),
-        [Effect::Ignored(Ignored::UnknownSession)]
-    );
+    assert_eq!(world.message(ROMEO, "juliet@capulet.lit/phone", "finish", ID, &reason("success")), []);
     let times = &world.last().times;
     assert!(
         Some(times.started) < times.ringing
@@ -407,10 +404,9 @@ fn xep_0353_others_cannot_answer_and_the_same_id_may_be_used_by_others() {
     let mut world = World::new();
     let romeos = started(&world.propose(ROMEO, "juliet@capulet.lit", ID));
     let benvolios = started(&world.propose(BENVOLIO, "juliet@capulet.lit", ID));
-    let unknown = [Effect::Ignored(Ignored::UnknownSession)];
-    assert_eq!(world.message("tybalt@capulet.lit/street", ROMEO, "reject", ID, ""), unknown);
-    assert_eq!(world.message("tybalt@capulet.lit/street", "juliet@capulet.lit", "retract", ID, ""), unknown);
-    assert_eq!(world.message("tybalt@capulet.lit/street", "tybalt@capulet.lit", "reject", ID, ""), unknown);
+    assert_eq!(world.message("tybalt@capulet.lit/street", ROMEO, "reject", ID, ""), []);
+    assert_eq!(world.message("tybalt@capulet.lit/street", "juliet@capulet.lit", "retract", ID, ""), []);
+    assert_eq!(world.message("tybalt@capulet.lit/street", "tybalt@capulet.lit", "reject", ID, ""), []);
     assert_eq!(world.message(ROMEO, "juliet@capulet.lit", "proceed", ID, ""), [Effect::Ignored(Ignored::OutOfOrder)]);
     assert_eq!(world.propose(ROMEO, "juliet@capulet.lit", ID), [Effect::Ignored(Ignored::OutOfOrder)]);
     assert_eq!(ended(&world.message(JULIET, BENVOLIO, "reject", ID, "")), [(benvolios, Outcome::Rejected)]);
@@ -425,7 +421,7 @@ fn xep_0353_s4_1_tie_break() {
     let higher = started(&world.propose("juliet@capulet.lit/phone", ROMEO, HIGHER));
     let lost = format!("{}<tie-break/>", reason("expired"));
     assert_eq!(ended(&world.message(ROMEO, "juliet@capulet.lit", "reject", HIGHER, &lost)), [(higher, Outcome::Replaced)]);
-    assert_eq!(world.message("juliet@capulet.lit/phone", ROMEO, "retract", HIGHER, &lost), [Effect::Ignored(Ignored::UnknownSession)]);
+    assert_eq!(world.message("juliet@capulet.lit/phone", ROMEO, "retract", HIGHER, &lost), []);
     assert_eq!(
         world.message("juliet@capulet.lit/phone", ROMEO, "proceed", ID, ""),
         [Effect::ProposalDone { call: lower, outcome: Outcome::Answered }]

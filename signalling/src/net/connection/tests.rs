@@ -69,7 +69,7 @@ impl Server {
         let folder = std::env::temp_dir().join(format!("campanile-net-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let store = Store::open(&format!("sqlite:{}", folder.join("test.db").display()), &folder).await.unwrap();
-        let authenticator = Authenticator::new(&store).unwrap();
+        let authenticator = Authenticator::new(&store, 2).unwrap();
         authenticator.create_account(&BareJid::parse("romeo@localhost").unwrap(), "secret").await.unwrap();
         let certificates =
             Certificates::load(tls::Settings { default: None, hosts: Vec::new(), names: Vec::new(), data_dir: folder.clone() }).unwrap();
