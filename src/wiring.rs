@@ -377,6 +377,7 @@ fn router_limits(config: &Config) -> router::Limits {
     router::Limits {
         sessions_per_account: config.limits.sessions_per_account,
         roster_items: config.limits.roster_items,
+        roster_bytes: config.limits.mailbox_bytes / 4,
         directed_presences: config.limits.roster_items,
         accounts_cached: config.limits.connections as usize,
     }
