@@ -1,2 +1,24 @@
-//! campanile
-fn main() {}
+//! campanile: an XMPP server with its own TURN relay.
+
+mod admin;
+mod cli;
+mod control;
+mod lock;
+mod logging;
+mod pages;
+mod probe;
+mod systemd;
+mod wiring;
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    // first of all: with a provider installed no part of the program can pick another
+    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
+        unreachable!("nothing ran before main");
+    }
+    cli::run()
+}

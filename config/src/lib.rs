@@ -1,1 +1,459 @@
-//! placeholder
+//! `Config`: one plain struct per section of `campanile.toml`; `Default` is the documented default (`dist/campanile.toml`).
+//!
+//! [`load`] reads file and environment, [`check`] judges what needs more than one key, [`live`] says what a reload may change.
+//! A section is handed to the part of the server that it configures; nothing takes the whole [`Config`].
+
+#![deny(missing_docs)]
+
+pub mod check;
+pub mod domain;
+mod limits;
+pub mod live;
+pub mod load;
+mod problem;
+mod value;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+pub use limits::Limits;
+pub use load::{Loaded, load};
+pub use problem::{Origin, Origins, Problem, Problems, Severity, key_path};
+pub use value::{HostTemplate, Network, PortRange, PublicAddress, Secret};
+
+/// Everything an operator can set. Each field is one `[section]`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Who this server is.
+    pub server: Server,
+    /// The database.
+    pub storage: Storage,
+    /// Certificates.
+    pub tls: Tls,
+    /// How accounts come about.
+    pub auth: Auth,
+    /// Client streams (RFC 6120).
+    pub c2s: C2s,
+    /// Streams to other servers. Not built yet.
+    pub s2s: S2s,
+    /// WebSocket, call page, host-meta.
+    pub http: Http,
+    /// The operator's HTTP.
+    pub admin: Admin,
+    /// External components (XEP-0114). Not built yet.
+    pub components: Components,
+    /// Group chat (XEP-0045). Not built yet.
+    pub muc: Muc,
+    /// Publish-subscribe (XEP-0060). Not built yet.
+    pub pubsub: Pubsub,
+    /// File upload (XEP-0363). Not built yet.
+    pub upload: Upload,
+    /// SOCKS5 bytestreams (XEP-0065). Not built yet.
+    pub proxy: Proxy,
+    /// STUN and TURN (RFC 8489, RFC 8656), told to clients by XEP-0215.
+    pub turn: Turn,
+    /// The RTP relay (XEP-0278, SIP calls, conferences). Not built yet.
+    pub relay: Relay,
+    /// The SIP gateway. Not built yet.
+    pub sip: Sip,
+    /// Several nodes. Not built yet.
+    pub cluster: Cluster,
+    /// Message archive (XEP-0313). Not built yet.
+    pub archive: Archive,
+    /// Messages for accounts that are not online.
+    pub offline: Offline,
+    /// Sizes, rates and counts.
+    pub limits: Limits,
+}
+
+/// `[server]`: who this server is, where it keeps its files, what it logs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Server {
+    /// Virtual hosts, normalised (lower case, U-labels); the first is the default.
+    #[serde(deserialize_with = "value::domains")]
+    pub domains: Vec<String>,
+    /// Folder of database file, generated certificate, keys and control socket.
+    pub data_dir: PathBuf,
+    /// What relays and services advertise, one per address family; empty: the local address on which the client's packet came.
+    #[serde(deserialize_with = "value::one_or_list")]
+    pub public_address: Vec<PublicAddress>,
+    /// Log filter in the syntax of `RUST_LOG`, which overrides it.
+    pub log: String,
+    /// Form of the log lines.
+    pub log_format: LogFormat,
+    /// Bare JIDs of administrators.
+    #[serde(deserialize_with = "value::bare_jids")]
+    pub admins: Vec<String>,
+    /// TLS for XMPP, HTTPS and TURN on one port. Not built yet.
+    #[serde(deserialize_with = "value::list")]
+    pub mux: Vec<SocketAddr>,
+    /// How long `campanile drain` waits for calls to end, seconds. Not read yet.
+    pub drain_s: u64,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            domains: vec!["localhost".to_owned()],
+            data_dir: PathBuf::from("data"),
+            public_address: Vec::new(),
+            log: "info".to_owned(),
+            log_format: LogFormat::Text,
+            admins: Vec::new(),
+            mux: Vec::new(),
+            drain_s: 3600,
+        }
+    }
+}
+
+/// `server.log_format`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One readable line per event.
+    #[default]
+    Text,
+    /// One JSON object per event.
+    Json,
+}
+
+/// `[storage]`: the database.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Storage {
+    /// `sqlite:PATH` or `postgres://user:password@host/database`; `{data_dir}` stands for `server.data_dir`.
+    #[serde(deserialize_with = "value::database_url")]
+    pub url: String,
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        Self { url: "sqlite:{data_dir}/campanile.db".to_owned() }
+    }
+}
+
+impl fmt::Debug for Storage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // the address of a PostgreSQL server holds its password
+        let scheme = self.url.split(':').next().unwrap_or_default();
+        let shown = if scheme == "sqlite" { self.url.as_str() } else { scheme };
+        f.debug_struct("Storage").field("url", &shown).finish()
+    }
+}
+
+/// `[tls]`: certificates. Without `certificate` and `key` one is made at first start and kept in `data_dir`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tls {
+    /// PEM file with the certificate chain, leaf first.
+    pub certificate: Option<PathBuf>,
+    /// PEM file with the private key.
+    pub key: Option<PathBuf>,
+    /// Certificates for single domains, chosen by SNI (RFC 6066 §3); keys normalised like `server.domains`.
+    #[serde(deserialize_with = "value::domain_map")]
+    pub hosts: BTreeMap<String, HostCertificate>,
+}
+
+/// `[tls.hosts."example.org"]`: the certificate of one domain.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table with `certificate` and `key`")]
+pub struct HostCertificate {
+    /// PEM file with the certificate chain, leaf first.
+    pub certificate: PathBuf,
+    /// PEM file with the private key.
+    pub key: PathBuf,
+}
+
+/// `[auth]`: how accounts come about.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Auth {
+    /// XEP-0077: anyone may make an account. Not built yet.
+    pub registration: bool,
+    /// SASL ANONYMOUS (RFC 4505). Not built yet.
+    pub anonymous: bool,
+}
+
+/// `[c2s]`: client streams.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct C2s {
+    /// STARTTLS, and direct TLS by its first byte.
+    #[serde(deserialize_with = "value::list")]
+    pub listen: Vec<SocketAddr>,
+    /// Direct TLS (XEP-0368).
+    #[serde(deserialize_with = "value::list")]
+    pub direct_tls: Vec<SocketAddr>,
+    /// `false` lets clients log in without TLS: for tests and trusted links only.
+    pub require_tls: bool,
+}
+
+impl Default for C2s {
+    fn default() -> Self {
+        Self { listen: vec![value::any(5222)], direct_tls: vec![value::any(5223)], require_tls: true }
+    }
+}
+
+/// `[s2s]`: streams to other servers. Not built yet.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct S2s {
+    /// STARTTLS.
+    #[serde(deserialize_with = "value::list")]
+    pub listen: Vec<SocketAddr>,
+    /// Direct TLS (XEP-0368).
+    #[serde(deserialize_with = "value::list")]
+    pub direct_tls: Vec<SocketAddr>,
+}
+
+/// `[http]`: WebSocket (RFC 7395), host-meta (XEP-0156) and the call page.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Http {
+    /// HTTP in clear.
+    #[serde(deserialize_with = "value::list")]
+    pub listen: Vec<SocketAddr>,
+    /// HTTPS.
+    #[serde(deserialize_with = "value::list")]
+    pub tls_listen: Vec<SocketAddr>,
+    /// The address under which clients reach this listener, without a final slash; absent: built from the request.
+    #[serde(deserialize_with = "value::public_url")]
+    pub public_url: Option<String>,
+    /// Reverse proxies whose forwarded client address counts.
+    #[serde(deserialize_with = "value::list")]
+    pub trusted_proxies: Vec<Network>,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            listen: vec![value::loopback(5280)],
+            tls_listen: vec![value::any(5443)],
+            public_url: None,
+            trusted_proxies: vec![Network::loopback_v4(), Network::loopback_v6()],
+        }
+    }
+}
+
+/// `[admin]`: `/metrics`, `/health`, `/ready`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Admin {
+    /// HTTP in clear, for the operator.
+    #[serde(deserialize_with = "value::list")]
+    pub listen: Vec<SocketAddr>,
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self { listen: vec![value::loopback(5380)] }
+    }
+}
+
+/// `[components]`: external components (XEP-0114). Not built yet.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Components {
+    /// Where components connect.
+    #[serde(deserialize_with = "value::list")]
+    pub listen: Vec<SocketAddr>,
+    /// The secret of each component, by its domain.
+    #[serde(deserialize_with = "value::domain_map")]
+    pub secrets: BTreeMap<String, Secret>,
+}
+
+/// `[muc]`: group chat (XEP-0045). Not built yet.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Muc {
+    /// Domain of the service; `{domain}` stands for each of `server.domains`.
+    pub host: HostTemplate,
+}
+
+impl Default for Muc {
+    fn default() -> Self {
+        Self { host: HostTemplate::below("conference") }
+    }
+}
+
+/// `[pubsub]`: publish-subscribe (XEP-0060). Not built yet.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Pubsub {
+    /// Domain of the service; `{domain}` stands for each of `server.domains`.
+    pub host: HostTemplate,
+}
+
+impl Default for Pubsub {
+    fn default() -> Self {
+        Self { host: HostTemplate::below("pubsub") }
+    }
+}
+
+/// `[upload]`: file upload (XEP-0363). Not built yet.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Upload {
+    /// Domain of the service; `{domain}` stands for each of `server.domains`.
+    pub host: HostTemplate,
+}
+
+impl Default for Upload {
+    fn default() -> Self {
+        Self { host: HostTemplate::below("upload") }
+    }
+}
+
+/// `[proxy]`: SOCKS5 bytestreams (XEP-0065). Not built yet.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Proxy {
+    /// Domain of the service; `{domain}` stands for each of `server.domains`.
+    pub host: HostTemplate,
+    /// Where clients connect.
+    #[serde(deserialize_with = "value::list")]
+    pub listen: Vec<SocketAddr>,
+}
+
+impl Default for Proxy {
+    fn default() -> Self {
+        Self { host: HostTemplate::below("proxy"), listen: Vec::new() }
+    }
+}
+
+/// `[turn]`: STUN (RFC 8489) and TURN (RFC 8656).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Turn {
+    /// The name told to clients; absent: `server.public_address`, else the domain.
+    #[serde(deserialize_with = "value::host")]
+    pub host: Option<String>,
+    /// STUN and TURN over UDP.
+    #[serde(deserialize_with = "value::list")]
+    pub udp: Vec<SocketAddr>,
+    /// STUN and TURN over TCP.
+    #[serde(deserialize_with = "value::list")]
+    pub tcp: Vec<SocketAddr>,
+    /// STUN and TURN over TLS.
+    #[serde(deserialize_with = "value::list")]
+    pub tls: Vec<SocketAddr>,
+    /// Ports of relayed addresses.
+    pub ports: PortRange,
+    /// TURN REST shared secret: names `EXPIRY:anything` made with it by other programs are accepted.
+    pub secret: Option<Secret>,
+    /// Peer networks opened beyond the safe defaults.
+    #[serde(deserialize_with = "value::list")]
+    pub allow_peers: Vec<Network>,
+    /// Peer networks closed beyond the safe defaults; wins over `allow_peers`.
+    #[serde(deserialize_with = "value::list")]
+    pub deny_peers: Vec<Network>,
+    /// Life of issued credentials, seconds.
+    pub credentials_s: u64,
+    /// Credentials for SASL ANONYMOUS sessions too.
+    pub anonymous: bool,
+}
+
+impl Default for Turn {
+    fn default() -> Self {
+        Self {
+            host: None,
+            udp: vec![value::any(3478)],
+            tcp: vec![value::any(3478)],
+            tls: vec![value::any(5349)],
+            ports: PortRange::new(49152, 65535),
+            secret: None,
+            allow_peers: Vec::new(),
+            deny_peers: Vec::new(),
+            credentials_s: 86400,
+            anonymous: false,
+        }
+    }
+}
+
+/// `[relay]`: the RTP relay. Not built yet.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Relay {
+    /// Ports of relayed RTP and RTCP.
+    pub ports: PortRange,
+}
+
+impl Default for Relay {
+    fn default() -> Self {
+        Self { ports: PortRange::new(30000, 39999) }
+    }
+}
+
+/// `[sip]`: the SIP gateway. Not built yet.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sip {
+    /// SIP over UDP.
+    #[serde(deserialize_with = "value::list")]
+    pub udp: Vec<SocketAddr>,
+    /// SIP over TCP.
+    #[serde(deserialize_with = "value::list")]
+    pub tcp: Vec<SocketAddr>,
+    /// SIP over TLS.
+    #[serde(deserialize_with = "value::list")]
+    pub tls: Vec<SocketAddr>,
+}
+
+/// `[cluster]`: several nodes. Not built yet.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Cluster {
+    /// Address of the NATS server; absent: one node.
+    pub nats: Option<String>,
+    /// Name of this node.
+    pub node: Option<String>,
+}
+
+/// `[archive]`: message archive (XEP-0313). Not built yet.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Archive {
+    /// What is archived for an account that has not said otherwise.
+    pub default: ArchiveDefault,
+    /// Age at which archived messages are deleted, days.
+    pub keep_days: u32,
+}
+
+impl Default for Archive {
+    fn default() -> Self {
+        Self { default: ArchiveDefault::Always, keep_days: 365 }
+    }
+}
+
+/// `archive.default` (XEP-0313 §4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ArchiveDefault {
+    /// Every message.
+    #[default]
+    Always,
+    /// Messages from and to contacts of the roster.
+    Roster,
+    /// None.
+    Never,
+}
+
+/// `[offline]`: messages for accounts that are not online.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Offline {
+    /// Age at which kept messages are deleted, days.
+    pub keep_days: u32,
+}
+
+impl Default for Offline {
+    fn default() -> Self {
+        Self { keep_days: 30 }
+    }
+}

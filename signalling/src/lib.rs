@@ -1,7 +1,21 @@
 //! Signalling: XMPP streams, stanzas, routing and the services on top of them.
 
+pub mod account;
+pub mod auth;
+pub mod features;
+pub mod homes;
+pub mod iq;
 pub mod jid;
+pub mod jingle;
+pub mod mailbox;
+pub mod net;
 pub mod ns;
+pub mod pipeline;
+mod random;
+pub mod router;
+pub mod session;
 pub mod stanza;
+pub mod store;
 pub mod stream;
+pub mod time;
 pub mod xml;

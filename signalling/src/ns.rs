@@ -102,6 +102,8 @@ namespaces! {
     VERSION = "jabber:iq:version";
     /// Entity capabilities: XEP-0115.
     CAPS = "http://jabber.org/protocol/caps";
+    /// Direct invitations to a room: XEP-0249.
+    CONFERENCE = "jabber:x:conference";
     /// Message receipts: XEP-0184.
     RECEIPTS = "urn:xmpp:receipts";
     /// Invisible command: XEP-0186.
@@ -174,6 +176,8 @@ namespaces! {
     CSI = "urn:xmpp:csi:0";
     /// Jingle message initiation: XEP-0353.
     JINGLE_MESSAGE = "urn:xmpp:jingle-message:0";
+    /// Jingle message initiation of versions 0.4 and 0.5: XEP-0353 §10.
+    JINGLE_MESSAGE_1 = "urn:xmpp:jingle-message:1";
     /// Push notifications: XEP-0357.
     PUSH = "urn:xmpp:push:0";
     /// Unique and stable stanza ids: XEP-0359.

@@ -249,11 +249,13 @@ impl<'a> Builder<'a> {
         if range.is_empty() {
             return;
         }
-        if let Some(last) = self.nodes.last_mut() {
-            if last.kind == Kind::Text && kind == Kind::Text && last.text.end == range.start {
-                last.text.end = range.end;
-                return;
-            }
+        if let Some(last) = self.nodes.last_mut()
+            && last.kind == Kind::Text
+            && kind == Kind::Text
+            && last.text.end == range.start
+        {
+            last.text.end = range.end;
+            return;
         }
         let next = self.nodes.len() as u32 + 1;
         self.nodes.push(NodeData { kind, text: range, attributes: 0..0, next });

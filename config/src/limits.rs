@@ -1,0 +1,127 @@
+//! `[limits]`: sizes, rates and counts; every one at least 1. What each protects stands beside it.
+
+use serde::{Deserialize, Serialize};
+
+/// `[limits]`. Bytes are of the wire, `_s` are seconds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Largest top-level element before authentication (RFC 6120 §13.12).
+    pub stanza_bytes_preauth: usize,
+    /// Largest stanza of an authenticated stream; at least 10000 (RFC 6120 §13.12).
+    pub stanza_bytes: usize,
+    /// Deepest nesting inside one stanza.
+    pub stanza_depth: usize,
+    /// Bytes per second that one client stream may send on average; beyond them it is read more slowly.
+    pub bytes_per_second: u32,
+    /// Bytes that one client stream may send at once before that rate counts.
+    pub bytes_burst: u32,
+    /// Open client connections, all listeners together.
+    pub connections: u32,
+    /// Open client connections from one source: an IPv4 address or an IPv6 /64.
+    pub connections_per_source: u32,
+    /// Time from connecting to a bound resource.
+    pub handshake_s: u64,
+    /// Silence of a client after which something is sent to it, so that a dead connection is found (RFC 6120 §4.6).
+    pub keepalive_s: u64,
+    /// Bytes queued for one session; beyond them its stream ends.
+    pub mailbox_bytes: usize,
+    /// Failed log-ins on one stream before it ends (RFC 6120 §6.4.5).
+    pub auth_attempts: u32,
+    /// Passwords and keys derived at the same time.
+    pub auth_concurrency: usize,
+    /// Bound resources of one account.
+    pub sessions_per_account: usize,
+    /// Contacts on one roster.
+    pub roster_items: usize,
+    /// Group chats owned by one account. Not read yet.
+    pub rooms_per_account: usize,
+    /// Live calls followed by the server.
+    pub calls: usize,
+    /// Live calls of one account.
+    pub calls_per_account: usize,
+    /// Live TURN allocations.
+    pub allocations: usize,
+    /// Live TURN allocations of one account.
+    pub allocations_per_account: usize,
+    /// Live TURN allocations of one source address (an IPv6 /64).
+    pub allocations_per_source: usize,
+    /// Permissions of one allocation (RFC 8656 §9).
+    pub permissions: usize,
+    /// Channels of one allocation (RFC 8656 §12).
+    pub channels: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            stanza_bytes_preauth: 10_240,
+            stanza_bytes: 262_144,
+            stanza_depth: 64,
+            bytes_per_second: 131_072,
+            bytes_burst: 1_048_576,
+            connections: 10_000,
+            connections_per_source: 256,
+            handshake_s: 30,
+            keepalive_s: 300,
+            mailbox_bytes: 2_097_152,
+            auth_attempts: 5,
+            auth_concurrency: 4,
+            sessions_per_account: 32,
+            roster_items: 2_000,
+            rooms_per_account: 50,
+            calls: 20_000,
+            calls_per_account: 64,
+            allocations: 8_192,
+            allocations_per_account: 64,
+            allocations_per_source: 1_024,
+            permissions: 128,
+            channels: 64,
+        }
+    }
+}
+
+impl Limits {
+    /// Every limit by its name.
+    pub(crate) fn each(&self) -> [(&'static str, u64); 22] {
+        [
+            ("stanza_bytes_preauth", self.stanza_bytes_preauth as u64),
+            ("stanza_bytes", self.stanza_bytes as u64),
+            ("stanza_depth", self.stanza_depth as u64),
+            ("bytes_per_second", u64::from(self.bytes_per_second)),
+            ("bytes_burst", u64::from(self.bytes_burst)),
+            ("connections", u64::from(self.connections)),
+            ("connections_per_source", u64::from(self.connections_per_source)),
+            ("handshake_s", self.handshake_s),
+            ("keepalive_s", self.keepalive_s),
+            ("mailbox_bytes", self.mailbox_bytes as u64),
+            ("auth_attempts", u64::from(self.auth_attempts)),
+            ("auth_concurrency", self.auth_concurrency as u64),
+            ("sessions_per_account", self.sessions_per_account as u64),
+            ("roster_items", self.roster_items as u64),
+            ("rooms_per_account", self.rooms_per_account as u64),
+            ("calls", self.calls as u64),
+            ("calls_per_account", self.calls_per_account as u64),
+            ("allocations", self.allocations as u64),
+            ("allocations_per_account", self.allocations_per_account as u64),
+            ("allocations_per_source", self.allocations_per_source as u64),
+            ("permissions", self.permissions as u64),
+            ("channels", self.channels as u64),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_names_every_limit_with_its_value() {
+        let limits = Limits::default();
+        let table = toml::Table::try_from(&limits).unwrap();
+        assert_eq!(table.len(), limits.each().len());
+        for (name, value) in limits.each() {
+            assert_eq!(table[name].as_integer(), i64::try_from(value).ok(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! What a reload (SIGHUP) may change, and what waits for a restart.
+
+use std::collections::BTreeSet;
+
+use crate::Config;
+
+/// Keys, or whole sections, whose readers follow a reload. A key is added here by the change that makes its reader follow.
+pub const LIVE: &[&str] = &["server.log", "tls"];
+
+/// The difference between the running configuration and a new one, as keys such as `c2s.listen`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// In force at once.
+    pub live: Vec<String>,
+    /// In force after a restart.
+    pub restart: Vec<String>,
+}
+
+/// Compares key by key. Values are not shown: some are secrets.
+#[must_use]
+pub fn changes(running: &Config, new: &Config) -> Changes {
+    let mut changes = Changes::default();
+    let (running, new) = (tables(running), tables(new));
+    for section in running.keys().chain(new.keys()).collect::<BTreeSet<_>>() {
+        let keys = |config: &toml::Table| config.get(section).and_then(toml::Value::as_table).cloned().unwrap_or_default();
+        let (running, new) = (keys(&running), keys(&new));
+        for key in running.keys().chain(new.keys()).collect::<BTreeSet<_>>() {
+            if running.get(key) != new.get(key) {
+                let path = format!("{section}.{key}");
+                let side = if is_live(&path) { &mut changes.live } else { &mut changes.restart };
+                side.push(path);
+            }
+        }
+    }
+    changes
+}
+
+fn is_live(path: &str) -> bool {
+    LIVE.iter().any(|live| path.strip_prefix(live).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
+}
+
+fn tables(config: &Config) -> toml::Table {
+    toml::Table::try_from(config).expect("every field of Config has a TOML form; a test serialises them all")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::HostCertificate;
+
+    #[test]
+    fn changes_are_sorted_by_what_they_need() {
+        let running = Config::default();
+        let mut new = running.clone();
+        assert_eq!(changes(&running, &new), Changes::default());
+        new.server.log = "debug".to_owned();
+        new.server.data_dir = "elsewhere".into();
+        new.tls.hosts.insert("example.org".to_owned(), HostCertificate { certificate: "c".into(), key: "k".into() });
+        new.turn.host = Some("turn.example.org".to_owned());
+        let expected = Changes {
+            live: vec!["server.log".to_owned(), "tls.hosts".to_owned()],
+            restart: vec!["server.data_dir".to_owned(), "turn.host".to_owned()],
+        };
+        assert_eq!(changes(&running, &new), expected);
+    }
+
+    #[test]
+    fn a_prefix_of_a_name_is_not_that_name() {
+        assert!(is_live("server.log") && is_live("tls.key"));
+        assert!(!is_live("server.log_format") && !is_live("tlsx.key"));
+    }
+
+    #[test]
+    fn live_keys_exist() {
+        let mut config = Config::default();
+        config.tls.certificate = Some("c".into());
+        let tables = tables(&config);
+        for path in LIVE {
+            let mut parts = path.split('.');
+            let section = tables.get(parts.next().unwrap()).unwrap_or_else(|| panic!("{path}"));
+            assert!(parts.next().is_none_or(|key| section.get(key).is_some()), "{path}");
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! MESSAGE-INTEGRITY (RFC 8489 §14.5), MESSAGE-INTEGRITY-SHA256 (§14.6), FINGERPRINT (§14.7) and the keys for them (§9).
+
+use aws_lc_rs::{constant_time, hmac};
+use stun_rs::{Algorithm, AlgorithmId, HMACKey};
+
+use super::{AttributeType, HEADER_BYTES};
+
+/// Which hash protects a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Integrity {
+    /// MESSAGE-INTEGRITY: HMAC-SHA1.
+    Sha1,
+    /// MESSAGE-INTEGRITY-SHA256, written in full length.
+    Sha256,
+}
+
+impl Integrity {
+    /// Bytes of a value written in full.
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::Sha1 => 20,
+            Self::Sha256 => 32,
+        }
+    }
+
+    /// The attribute that carries it.
+    pub fn attribute(self) -> AttributeType {
+        match self {
+            Self::Sha1 => AttributeType::MESSAGE_INTEGRITY,
+            Self::Sha256 => AttributeType::MESSAGE_INTEGRITY_SHA256,
+        }
+    }
+
+    fn algorithm(self) -> hmac::Algorithm {
+        match self {
+            Self::Sha1 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
+            Self::Sha256 => hmac::HMAC_SHA256,
+        }
+    }
+}
+
+/// How the key of a long-term credential is hashed (§18.5.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PasswordAlgorithm {
+    /// MD5, the only one of RFC 5389.
+    Md5,
+    /// SHA-256.
+    Sha256,
+}
+
+/// A user name, realm or password that no long-term key can be made of (RFC 8265 OpaqueString refuses it).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("realm or password is no OpaqueString (RFC 8265)")]
+pub struct KeyError;
+
+/// The HMAC key of a credential. Not the password, but as good as it: never logged.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Key(Box<[u8]>);
+
+impl Key {
+    /// The key of a long-term credential (§9.2.2): a hash over `username:realm:password`.
+    ///
+    /// # Errors
+    /// Realm or password are refused by the OpaqueString profile.
+    pub fn long_term(username: &str, realm: &str, password: &str, algorithm: PasswordAlgorithm) -> Result<Self, KeyError> {
+        let algorithm = Algorithm::from(match algorithm {
+            PasswordAlgorithm::Md5 => AlgorithmId::MD5,
+            PasswordAlgorithm::Sha256 => AlgorithmId::SHA256,
+        });
+        let key = HMACKey::new_long_term(username, realm, password, algorithm).map_err(|_| KeyError)?;
+        Ok(Self(key.as_bytes().into()))
+    }
+
+    /// The key of a short-term credential (§9.1.1): the password itself, as ICE uses it.
+    pub fn short_term(password: &str) -> Self {
+        Self(password.as_bytes().into())
+    }
+}
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Key(..)")
+    }
+}
+
+/// The HMAC over a message whose length field already counts the integrity attribute, which is not there yet.
+pub(super) fn tag(message: &[u8], key: &Key, integrity: Integrity) -> hmac::Tag {
+    hmac::sign(&hmac::Key::new(integrity.algorithm(), &key.0), message)
+}
+
+/// Checks the integrity attribute that stands at `at`. The length field is taken as if the message ended with it (§14.5).
+pub(super) fn verify(message: &[u8], at: usize, key: &Key, integrity: Integrity) -> bool {
+    let Some((_, received)) = super::attribute_at(message, at) else { return false };
+    let mut header = [0; HEADER_BYTES];
+    header.copy_from_slice(&message[..HEADER_BYTES]);
+    let length = (at + 4 + received.len() - HEADER_BYTES) as u16;
+    header[2..4].copy_from_slice(&length.to_be_bytes());
+    let mut context = hmac::Context::with_key(&hmac::Key::new(integrity.algorithm(), &key.0));
+    context.update(&header);
+    context.update(&message[HEADER_BYTES..at]);
+    let computed = context.sign();
+    let computed = computed.as_ref().get(..received.len()).unwrap_or_default();
+    constant_time::verify_slices_are_equal(computed, received).is_ok()
+}
+
+/// The value of FINGERPRINT for the bytes before it; their length field already counts it (§14.7).
+pub(super) fn fingerprint(message: &[u8]) -> u32 {
+    crc32(message) ^ 0x5354_554E
+}
+
+/// CRC-32 of ISO 3309, eight bytes a step.
+fn crc32(bytes: &[u8]) -> u32 {
+    let mut crc = !0u32;
+    let (chunks, rest) = bytes.as_chunks::<8>();
+    for chunk in chunks {
+        let low = crc ^ u32::from_le_bytes([chunk[0], chunk[1], chunk[2], chunk[3]]);
+        let [a, b, c, d] = low.to_le_bytes().map(usize::from);
+        let [e, f, g, h] = [chunk[4], chunk[5], chunk[6], chunk[7]].map(usize::from);
+        crc = CRC[7][a] ^ CRC[6][b] ^ CRC[5][c] ^ CRC[4][d] ^ CRC[3][e] ^ CRC[2][f] ^ CRC[1][g] ^ CRC[0][h];
+    }
+    for byte in rest {
+        crc = CRC[0][usize::from((crc as u8) ^ byte)] ^ (crc >> 8);
+    }
+    !crc
+}
+
+/// `CRC[n][byte]`: what a byte followed by n zero bytes adds.
+static CRC: [[u32; 256]; 8] = crc_tables();
+
+const fn crc_tables() -> [[u32; 256]; 8] {
+    let mut tables = [[0; 256]; 8];
+    let mut byte = 0;
+    while byte < 256 {
+        let mut crc = byte as u32;
+        let mut bit = 0;
+        while bit < 8 {
+            crc = if crc & 1 == 1 { (crc >> 1) ^ 0xEDB8_8320 } else { crc >> 1 };
+            bit += 1;
+        }
+        tables[0][byte] = crc;
+        byte += 1;
+    }
+    let mut table = 1;
+    while table < 8 {
+        let mut byte = 0;
+        while byte < 256 {
+            let before = tables[table - 1][byte];
+            tables[table][byte] = tables[0][(before & 0xFF) as usize] ^ (before >> 8);
+            byte += 1;
+        }
+        table += 1;
+    }
+    tables
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s14_7_crc_of_the_check_string_and_of_all_lengths() {
+        assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
+        let bytes: Vec<u8> = (0..=255).collect();
+        for end in 0..bytes.len() {
+            let mut simple = !0u32;
+            for byte in &bytes[..end] {
+                simple = CRC[0][usize::from((simple as u8) ^ byte)] ^ (simple >> 8);
+            }
+            assert_eq!(crc32(&bytes[..end]), !simple);
+        }
+    }
+
+    #[test]
+    fn s9_2_2_long_term_keys() {
+        let key = |algorithm| Key::long_term("マトリックス", "example.org", "TheMatrIX", algorithm).unwrap();
+        let hex = |key: Key| key.0.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        assert_eq!(hex(key(PasswordAlgorithm::Md5)), "e8ca7ad59d5eb0518e312911d2dab2a9");
+        assert_eq!(hex(key(PasswordAlgorithm::Sha256)), "dd295a613b9058c3c23d6dc7165bda072304d989c9d0af3a8c7e184b4f9bb4a1");
+    }
+}

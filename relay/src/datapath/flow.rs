@@ -1,0 +1,168 @@
+//! The flow tables: flat records that say where a packet goes. `turn/server.rs` writes them; the datapath reads them.
+
+use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
+use std::time::Instant;
+
+use campanile_ice::stun::turn::Channel;
+
+use crate::endpoint::{Endpoint, Ip, Keyed};
+
+/// How a client reaches the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Via {
+    /// The worker's UDP socket of this number.
+    Udp(u16),
+    /// A TCP connection.
+    Tcp(u64),
+    /// A TLS connection.
+    Tls(u64),
+}
+
+impl Via {
+    /// The connection, for a stream.
+    pub fn stream(self) -> Option<u64> {
+        match self {
+            Self::Udp(_) => None,
+            Self::Tcp(id) | Self::Tls(id) => Some(id),
+        }
+    }
+}
+
+/// A client by its 5-tuple (RFC 8656 §2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// Transport and socket.
+    pub via: Via,
+    /// The client's address as the server sees it.
+    pub remote: Endpoint,
+    /// The server's address to which the client sends.
+    pub local: Endpoint,
+}
+
+impl Hash for Client {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // The socket implies transport and local port.
+        match self.via {
+            Via::Udp(number) => state.write_u64(u64::from(number)),
+            Via::Tcp(id) | Via::Tls(id) => state.write_u64(id),
+        }
+        self.remote.hash(state);
+        self.local.ip.hash(state);
+    }
+}
+
+/// A relayed socket of this worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SocketId(pub u32);
+
+/// How far a permission or channel reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Every port of the peer.
+    Peer,
+    /// An address of this host that the operator opened: every port, a relayed one by its local form.
+    Own,
+    /// An address of this host: only ports that are live relayed ones, judged for each packet.
+    Relays,
+}
+
+/// Client to peer, by channel.
+#[derive(Clone, Copy, Debug)]
+pub struct Outbound {
+    /// When channel or permission end, whichever is first.
+    pub expires: Instant,
+    /// The relayed socket to send from.
+    pub socket: SocketId,
+    /// Whose counters.
+    pub allocation: u32,
+    /// Where to.
+    pub peer: Endpoint,
+    /// Which ports count.
+    pub reach: Reach,
+}
+
+/// Peer to client, where a channel is bound to the peer.
+#[derive(Clone, Copy, Debug)]
+pub struct Inbound {
+    /// When channel or permission end, whichever is first.
+    pub expires: Instant,
+    /// Whose client.
+    pub allocation: u32,
+    /// The client.
+    pub client: Client,
+    /// The channel to send on.
+    pub channel: Channel,
+    /// Which ports count.
+    pub reach: Reach,
+}
+
+/// A permission (RFC 8656 §9), for both directions.
+#[derive(Clone, Copy, Debug)]
+pub struct Permit {
+    /// When it ends.
+    pub expires: Instant,
+    /// Whose.
+    pub allocation: u32,
+    /// The client.
+    pub client: Client,
+    /// Which ports count.
+    pub reach: Reach,
+}
+
+/// The three tables of a worker.
+#[derive(Debug, Default)]
+pub struct Flows {
+    outbound: HashMap<(Client, Channel), Outbound, Keyed>,
+    inbound: HashMap<(SocketId, Endpoint), Inbound, Keyed>,
+    permits: HashMap<(SocketId, Ip), Permit, Keyed>,
+}
+
+impl Flows {
+    /// Where ChannelData of this client goes.
+    pub fn outbound(&self, client: Client, channel: Channel, now: Instant) -> Option<&Outbound> {
+        self.outbound.get(&(client, channel)).filter(|flow| flow.expires > now)
+    }
+
+    /// Where a datagram from this peer goes, if a channel is bound to the peer.
+    pub fn inbound(&self, socket: SocketId, peer: Endpoint, now: Instant) -> Option<&Inbound> {
+        self.inbound.get(&(socket, peer)).filter(|flow| flow.expires > now)
+    }
+
+    /// The permission for a peer's address.
+    pub fn permit(&self, socket: SocketId, ip: Ip, now: Instant) -> Option<&Permit> {
+        self.permits.get(&(socket, ip)).filter(|permit| permit.expires > now)
+    }
+
+    /// Sets both directions of a channel.
+    pub fn set_channel(&mut self, outbound: Outbound, inbound: Inbound) {
+        self.outbound.insert((inbound.client, inbound.channel), outbound);
+        self.inbound.insert((outbound.socket, outbound.peer), inbound);
+    }
+
+    /// Forgets both directions of a channel.
+    pub fn remove_channel(&mut self, client: Client, channel: Channel, socket: SocketId, peer: Endpoint) {
+        self.outbound.remove(&(client, channel));
+        self.inbound.remove(&(socket, peer));
+    }
+
+    /// Sets a permission.
+    pub fn set_permit(&mut self, socket: SocketId, ip: Ip, permit: Permit) {
+        self.permits.insert((socket, ip), permit);
+    }
+
+    /// Forgets a permission.
+    pub fn remove_permit(&mut self, socket: SocketId, ip: Ip) {
+        self.permits.remove(&(socket, ip));
+    }
+
+    /// Records in all tables; nothing is left when no allocation is.
+    pub fn len(&self) -> usize {
+        self.outbound.len() + self.inbound.len() + self.permits.len()
+    }
+
+    /// Whether all tables are empty.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

@@ -1,0 +1,7 @@
+//! The way of media packets: `worker.rs` is the thread, the others are its parts.
+
+pub mod batch;
+pub mod demux;
+pub mod flow;
+pub mod socket;
+pub mod worker;

@@ -1,0 +1,152 @@
+//! Opening sockets: listening ones, once per worker on one port, and relayed ones.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::os::fd::AsFd;
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::batch::{allow_fragments, tell_local_address};
+
+/// What a listening socket asks the kernel to buffer; it gives less where `rmem_max` and `wmem_max` say so.
+const LISTEN_BUFFER_BYTES: usize = 4 << 20;
+const TCP_BACKLOG: i32 = 1024;
+
+/// The sockets of one address to listen on: one per family and worker.
+pub struct Listening {
+    /// The address as configured, with its real port.
+    pub local: SocketAddr,
+    /// For each worker its sockets.
+    pub workers: Vec<Vec<UdpSocket>>,
+}
+
+/// Opens a UDP address for `workers` workers. `[::]` stands for both families, on one port.
+///
+/// # Errors
+/// The address is in use or not ours, with the kernel's word for it.
+pub fn listen_udp(address: SocketAddr, workers: usize) -> io::Result<Listening> {
+    both_families(address, |addresses| {
+        let mut sockets: Vec<Vec<UdpSocket>> = (0..workers).map(|_| Vec::new()).collect();
+        let mut port = addresses[0].port();
+        for &address in addresses {
+            if port != 0 {
+                // With SO_REUSEPORT two servers of one user could share a port unnoticed.
+                drop(bind_udp(SocketAddr::new(address.ip(), port), false)?);
+            }
+            for worker in &mut sockets {
+                let socket = bind_udp(SocketAddr::new(address.ip(), port), true)?;
+                // The kernel may give less; media then has shorter queues.
+                let _ = socket.set_recv_buffer_size(LISTEN_BUFFER_BYTES);
+                let _ = socket.set_send_buffer_size(LISTEN_BUFFER_BYTES);
+                let socket = UdpSocket::from(socket);
+                if address.ip().is_unspecified() {
+                    tell_local_address(socket.as_fd(), address.is_ipv4())?;
+                }
+                port = socket.local_addr()?.port();
+                worker.push(socket);
+            }
+        }
+        Ok(Listening { local: SocketAddr::new(addresses[0].ip(), port), workers: sockets })
+    })
+}
+
+/// Opens a TCP address. `[::]` stands for both families, on one port.
+///
+/// # Errors
+/// The address is in use or not ours, with the kernel's word for it.
+pub fn listen_tcp(address: SocketAddr) -> io::Result<(SocketAddr, Vec<TcpListener>)> {
+    both_families(address, |addresses| {
+        let mut listeners = Vec::new();
+        let mut port = addresses[0].port();
+        for &address in addresses {
+            let socket = open(address, Type::STREAM, Protocol::TCP)?;
+            socket.set_reuse_address(true)?;
+            socket.bind(&SocketAddr::new(address.ip(), port).into())?;
+            socket.listen(TCP_BACKLOG)?;
+            let listener = TcpListener::from(socket);
+            port = listener.local_addr()?.port();
+            listeners.push(listener);
+        }
+        Ok((SocketAddr::new(addresses[0].ip(), port), listeners))
+    })
+}
+
+/// Opens a relayed socket.
+///
+/// # Errors
+/// The port is in use, the address is not ours, or there is no descriptor left.
+pub fn bind_relayed(address: SocketAddr) -> io::Result<UdpSocket> {
+    Ok(bind_udp(address, false)?.into())
+}
+
+/// Calls `bind` with the addresses that a configured one stands for. When the port is to be picked, the other family may have it in use:
+/// then another one is tried. Without IPv6, `[::]` is 0.0.0.0.
+fn both_families<T>(address: SocketAddr, bind: impl Fn(&[SocketAddr]) -> io::Result<T>) -> io::Result<T> {
+    const PICKS: usize = 16;
+    let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+    if address.ip() != IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED) {
+        return bind(&[address]);
+    }
+    let v4 = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port());
+    if let Err(error) = open(address, Type::DGRAM, Protocol::UDP) {
+        tracing::warn!(%address, %error, "no IPv6 here, listening on 0.0.0.0 alone");
+        return bind(&[v4]);
+    }
+    let mut result = bind(&[address, v4]);
+    for _ in 1..PICKS {
+        match &result {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && address.port() == 0 => result = bind(&[address, v4]),
+            Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
+                tracing::warn!(%address, %error, "no IPv6 here, listening on 0.0.0.0 alone");
+                return bind(&[v4]);
+            }
+            _ => break,
+        }
+    }
+    result
+}
+
+fn bind_udp(address: SocketAddr, is_shared: bool) -> io::Result<Socket> {
+    let socket = open(address, Type::DGRAM, Protocol::UDP)?;
+    if is_shared {
+        socket.set_reuse_port(true)?;
+    }
+    allow_fragments(socket.as_fd(), address.is_ipv4())?;
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+/// A socket of one family that does not block.
+fn open(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), kind.nonblocking(), Some(protocol))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_any_address_serves_both_families_on_one_port() {
+        let listening = listen_udp("[::]:0".parse().unwrap(), 2).unwrap();
+        assert_ne!(listening.local.port(), 0);
+        for worker in &listening.workers {
+            let ports: Vec<_> = worker.iter().map(|socket| socket.local_addr().unwrap().port()).collect();
+            assert_eq!(ports, [listening.local.port(); 2]);
+        }
+        let (local, listeners) = listen_tcp("[::]:0".parse().unwrap()).unwrap();
+        assert_eq!((listeners.len(), local.ip().is_unspecified()), (2, true));
+    }
+
+    #[test]
+    fn a_port_in_use_is_not_shared() {
+        let first = listen_udp("127.0.0.1:0".parse().unwrap(), 2).unwrap();
+        let error = listen_udp(first.local, 2).err().unwrap();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        let (local, _listeners) = listen_tcp("127.0.0.1:0".parse().unwrap()).unwrap();
+        assert_eq!(listen_tcp(local).err().unwrap().kind(), io::ErrorKind::AddrInUse);
+    }
+}

@@ -1,0 +1,521 @@
+//! One thread per core: receive a batch, demultiplex, look up, send a batch, run timers. It owns its allocations and their sockets.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::AsFd;
+use std::sync::{Arc, Mutex, PoisonError, mpsc as std_mpsc};
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::{Bytes, BytesMut};
+use campanile_ice::stun::TransactionId;
+use campanile_ice::stun::turn::{
+    CHANNEL_HEADER_BYTES, DATA_INDICATION_HEADER_BYTES_MAX, Family, Frame, channel_header, data_indication_header, padding, stream_frame,
+};
+use slab::Slab;
+use tokio::sync::mpsc;
+
+use super::batch::{Batch, HEAD_ROOM, Poller, SLOTS, SLOTS_PER_RELAY, Waker, interface_addresses};
+use super::demux::{self, Kind};
+use super::flow::{Client, SocketId, Via};
+use super::socket::bind_relayed;
+use crate::endpoint::Endpoint;
+use crate::quality::report::Direction;
+use crate::stats::{DropReason, Stats};
+use crate::turn::ports::PortKind;
+use crate::turn::registry::{AllocationKey, CallId, Hosts, Registry};
+use crate::turn::server::{Delivery, DeliveryHeader, Now, Opened, Output, Route, Server, Wanted};
+use crate::turn::tcp::Outbox;
+
+/// How often counters and meters are published.
+const PUBLISH: Duration = Duration::from_secs(1);
+/// How often the first worker looks for new interface addresses.
+const LOOK_FOR_ADDRESSES: Duration = Duration::from_secs(10);
+/// What is taken from the inbox before sockets are looked at again.
+const INBOX_BATCH: usize = 64;
+/// Ports tried when others on this host have them in use.
+const BIND_TRIES: usize = 64;
+
+const WAKER_TOKEN: u64 = u64::MAX;
+const LISTENER_TOKENS: u64 = 1 << 32;
+
+/// What the shell of TCP and TLS clients hands to a worker; bounded, and waits when full.
+pub enum Inbox {
+    /// A client has connected.
+    Connected(Client, Outbox),
+    /// Whole frames of a client.
+    Frames(u64, Bytes),
+    /// A connection is gone.
+    Disconnected(u64),
+}
+
+/// What `Relay` wants of a worker; few, and bounded by the number of calls and accounts.
+pub enum Control {
+    /// A call uses an allocation.
+    Link(AllocationKey, CallId),
+    /// A call that used an allocation has ended.
+    Unlink(AllocationKey, CallId),
+    /// Free the allocations of an account.
+    Revoke(Arc<str>),
+    /// Free everything and end.
+    Shutdown,
+}
+
+/// How others reach a worker.
+#[derive(Clone)]
+pub struct WorkerHandle {
+    /// For the shell of TCP and TLS.
+    pub inbox: mpsc::Sender<Inbox>,
+    /// For `Relay`.
+    pub control: std_mpsc::Sender<Control>,
+    /// To be called after sending to either.
+    pub waker: Arc<Waker>,
+    /// What it counted, at most a second old.
+    pub stats: Arc<Mutex<Stats>>,
+}
+
+/// All a worker is made of, before its thread runs.
+pub struct Worker {
+    index: u16,
+    server: Server,
+    registry: Arc<Registry>,
+    poller: Poller,
+    listeners: Vec<Listener>,
+    sockets: Slab<Relayed>,
+    /// Closed by the server, to be dropped once what is queued on them was sent.
+    closing: Vec<SocketId>,
+    streams: HashMap<u64, Stream>,
+    /// Streams with something pending.
+    dirty: Vec<u64>,
+    inbox: mpsc::Receiver<Inbox>,
+    control: std_mpsc::Receiver<Control>,
+    waker: Arc<Waker>,
+    published: Arc<Mutex<Stats>>,
+    indications: u64,
+}
+
+struct Listener {
+    socket: UdpSocket,
+    local: Endpoint,
+    /// It listens on all addresses: answers must name theirs.
+    is_any: bool,
+}
+
+struct Relayed {
+    socket: UdpSocket,
+}
+
+/// A TCP or TLS client.
+struct Stream {
+    client: Client,
+    outbox: Outbox,
+    /// Frames of this turn of the loop, sent at its end.
+    pending: BytesMut,
+}
+
+impl Worker {
+    /// A worker that listens on these sockets.
+    ///
+    /// # Errors
+    /// The kernel has no descriptor left.
+    pub fn new(
+        index: u16,
+        server: Server,
+        registry: Arc<Registry>,
+        listeners: Vec<UdpSocket>,
+        inbox_messages: usize,
+    ) -> io::Result<(Self, WorkerHandle)> {
+        let poller = Poller::new()?;
+        let waker = Arc::new(Waker::new()?);
+        poller.add(waker.event(), WAKER_TOKEN)?;
+        let mut sockets = Vec::new();
+        for socket in listeners {
+            poller.add(socket.as_fd(), LISTENER_TOKENS | sockets.len() as u64)?;
+            let local = socket.local_addr()?;
+            sockets.push(Listener { socket, local: local.into(), is_any: local.ip().is_unspecified() });
+        }
+        let (inbox_sender, inbox) = mpsc::channel(inbox_messages);
+        let (control_sender, control) = std_mpsc::channel();
+        let published = Arc::new(Mutex::new(Stats::default()));
+        let handle = WorkerHandle { inbox: inbox_sender, control: control_sender, waker: waker.clone(), stats: published.clone() };
+        let worker = Self {
+            index,
+            server,
+            registry,
+            poller,
+            listeners: sockets,
+            sockets: Slab::new(),
+            closing: Vec::new(),
+            streams: HashMap::new(),
+            dirty: Vec::new(),
+            inbox,
+            control,
+            waker,
+            published,
+            indications: 0,
+        };
+        Ok((worker, handle))
+    }
+
+    /// The thread. Ends at `Control::Shutdown`, or when the kernel refuses to wait.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn run(mut self) -> io::Result<()> {
+        let mut batch = Batch::new();
+        let (mut publish_at, mut look_at) = (Instant::now(), Instant::now() + LOOK_FOR_ADDRESSES);
+        let mut is_inbox_empty = true;
+        loop {
+            let due = self.server.poll_timeout().map_or(publish_at, |at| at.min(publish_at));
+            let timeout = if is_inbox_empty { due.saturating_duration_since(Instant::now()) } else { Duration::ZERO };
+            let ready = self.poller.wait(timeout)?;
+            let now = Now { at: Instant::now(), time: SystemTime::now() };
+            for index in 0..ready {
+                match self.poller.token(index) {
+                    WAKER_TOKEN => self.waker.reset(),
+                    token if token >= LISTENER_TOKENS => self.receive_from_clients((token & 0xFFFF) as u16, &mut batch, now),
+                    token => self.receive_from_peers(SocketId(token as u32), &mut batch, now),
+                }
+            }
+            is_inbox_empty = self.read_inbox(&mut batch, now);
+            if self.read_control(&mut batch, now) {
+                self.flush(&mut batch);
+                return Ok(());
+            }
+            self.server.handle_timeout(now.at);
+            self.work_outputs(&mut batch, now);
+            self.flush(&mut batch);
+            if now.at >= publish_at {
+                publish_at = now.at + PUBLISH;
+                self.publish(now.at);
+            }
+            if self.index == 0 && now.at >= look_at {
+                look_at = now.at + LOOK_FOR_ADDRESSES;
+                self.look_for_addresses();
+            }
+        }
+    }
+
+    // Receiving.
+
+    fn receive_from_clients(&mut self, number: u16, batch: &mut Batch, now: Now) {
+        self.make_room(batch, SLOTS / 4);
+        let listener = &self.listeners[usize::from(number)];
+        let slots = match batch.receive(listener.socket.as_fd(), SLOTS) {
+            Ok(slots) => slots,
+            Err(error) => return tracing::warn!(%error, local = ?listener.local, "receiving from clients failed"),
+        };
+        let bound = listener.local;
+        self.count_batch(slots.len());
+        for slot in slots {
+            let packet = batch.packet(slot);
+            if packet.is_truncated {
+                self.server.stats_mut().count_drop(DropReason::TooBig);
+                continue;
+            }
+            let local = Endpoint { ip: packet.local.unwrap_or(bound.ip), port: bound.port };
+            let client = Client { via: Via::Udp(number), remote: packet.remote, local };
+            let route = self.demultiplex(client, batch.payload(slot), now);
+            if let Some(route) = route {
+                let payload = &batch.payload(slot)[route.payload.clone()];
+                self.server.observe(route.allocation, Direction::ToPeer, payload, now.at);
+                let Some(relayed) = self.sockets.get(route.socket.0 as usize) else { continue };
+                let range = HEAD_ROOM + route.payload.start..HEAD_ROOM + route.payload.end;
+                batch.queue_slot(relayed.socket.as_fd(), slot, range, route.to, None);
+            }
+            self.work_outputs(batch, now);
+        }
+    }
+
+    fn demultiplex(&mut self, client: Client, bytes: &[u8], now: Now) -> Option<Route> {
+        match demux::kind(bytes) {
+            Kind::Channel => self.server.handle_channel_data(client, bytes, now.at),
+            Kind::Stun => self.server.handle_message(client, bytes, now),
+            Kind::Other => {
+                self.server.stats_mut().count_drop(DropReason::Malformed);
+                None
+            }
+        }
+    }
+
+    fn receive_from_peers(&mut self, id: SocketId, batch: &mut Batch, now: Now) {
+        self.make_room(batch, SLOTS_PER_RELAY);
+        let Some(relayed) = self.sockets.get(id.0 as usize) else { return };
+        let slots = match batch.receive(relayed.socket.as_fd(), SLOTS_PER_RELAY) {
+            Ok(slots) => slots,
+            Err(error) => return tracing::debug!(%error, "receiving from peers failed"),
+        };
+        self.count_batch(slots.len());
+        for slot in slots {
+            let packet = batch.packet(slot);
+            if let Some(delivery) = self.server.handle_peer(id, packet.remote, now.at) {
+                self.server.observe(delivery.allocation, Direction::ToClient, batch.payload(slot), now.at);
+                self.deliver(delivery, slot, packet.payload_bytes, batch);
+            }
+        }
+    }
+
+    /// Writes the header before the payload, where it lies, and queues both.
+    fn deliver(&mut self, delivery: Delivery, slot: usize, payload_bytes: usize, batch: &mut Batch) {
+        let is_stream = delivery.client.via.stream().is_some();
+        let bytes = batch.slot_mut(slot);
+        let (start, end) = match delivery.header {
+            DeliveryHeader::Channel(channel) => {
+                let start = HEAD_ROOM - CHANNEL_HEADER_BYTES;
+                bytes[start..HEAD_ROOM].copy_from_slice(&channel_header(channel, payload_bytes as u16));
+                // §12.5: padded over TCP and TLS, not over UDP.
+                (start, HEAD_ROOM + payload_bytes + if is_stream { padding(payload_bytes) } else { 0 })
+            }
+            DeliveryHeader::Data(peer) => {
+                self.indications += 1;
+                let mut header = [0; DATA_INDICATION_HEADER_BYTES_MAX];
+                let transaction = transaction_of_indication(self.index, self.indications);
+                let length = data_indication_header(&mut header, transaction, peer.into(), payload_bytes);
+                bytes[HEAD_ROOM - length..HEAD_ROOM].copy_from_slice(&header[..length]);
+                (HEAD_ROOM - length, HEAD_ROOM + payload_bytes + padding(payload_bytes))
+            }
+        };
+        bytes[HEAD_ROOM + payload_bytes..end.max(HEAD_ROOM + payload_bytes)].fill(0);
+        match delivery.client.via {
+            Via::Udp(number) => {
+                let listener = &self.listeners[usize::from(number)];
+                let from = listener.is_any.then_some(delivery.client.local.ip);
+                batch.queue_slot(listener.socket.as_fd(), slot, start..end, delivery.client.remote, from);
+            }
+            Via::Tcp(id) | Via::Tls(id) => {
+                let Some(stream) = self.streams.get_mut(&id) else { return };
+                if !stream.outbox.has_room(stream.pending.len() + end - start) {
+                    return self.server.stats_mut().count_drop(DropReason::QueueFull);
+                }
+                if stream.pending.is_empty() {
+                    self.dirty.push(id);
+                }
+                stream.pending.extend_from_slice(&batch.slot_mut(slot)[start..end]);
+            }
+        }
+    }
+
+    fn make_room(&mut self, batch: &mut Batch, slots: usize) {
+        if batch.room() < slots || batch.is_full() {
+            self.flush(batch);
+        }
+    }
+
+    fn count_batch(&mut self, packets: usize) {
+        if packets > 0 {
+            let stats = self.server.stats_mut();
+            stats.batches += 1;
+            stats.received += packets as u64;
+        }
+    }
+
+    // Others' wishes.
+
+    /// Returns whether there is nothing left.
+    fn read_inbox(&mut self, batch: &mut Batch, now: Now) -> bool {
+        for _ in 0..INBOX_BATCH {
+            match self.inbox.try_recv() {
+                Ok(Inbox::Connected(client, outbox)) => {
+                    if let Some(id) = client.via.stream() {
+                        self.streams.insert(id, Stream { client, outbox, pending: BytesMut::new() });
+                        self.server.handle_connected(client, now.at);
+                    }
+                }
+                Ok(Inbox::Frames(id, bytes)) => self.read_frames(id, bytes, batch, now),
+                Ok(Inbox::Disconnected(id)) => {
+                    self.streams.remove(&id);
+                    self.server.handle_disconnected(id, now.at);
+                    self.work_outputs(batch, now);
+                }
+                Err(_) => return true,
+            }
+        }
+        false
+    }
+
+    fn read_frames(&mut self, id: u64, mut bytes: Bytes, batch: &mut Batch, now: Now) {
+        let Some(client) = self.streams.get(&id).map(|stream| stream.client) else { return };
+        while let Frame::Whole(length) = stream_frame(&bytes) {
+            let frame = bytes.split_to(length);
+            let route = self.demultiplex(client, &frame, now);
+            if let Some(route) = route {
+                if batch.is_full() {
+                    self.flush(batch);
+                }
+                self.server.observe(route.allocation, Direction::ToPeer, &frame[route.payload.clone()], now.at);
+                if let Some(relayed) = self.sockets.get(route.socket.0 as usize) {
+                    batch.queue_shared(relayed.socket.as_fd(), frame.slice(route.payload), route.to, None);
+                }
+            }
+            self.work_outputs(batch, now);
+        }
+    }
+
+    /// Returns whether the worker is to end.
+    fn read_control(&mut self, batch: &mut Batch, now: Now) -> bool {
+        loop {
+            match self.control.try_recv() {
+                Ok(Control::Link(key, call)) => self.server.handle_link(key, call),
+                Ok(Control::Unlink(key, call)) => self.server.handle_unlink(key, call, now.at),
+                Ok(Control::Revoke(account)) => self.server.handle_revoke(&account, now.at),
+                Ok(Control::Shutdown) | Err(std_mpsc::TryRecvError::Disconnected) => return true,
+                Err(std_mpsc::TryRecvError::Empty) => break,
+            }
+        }
+        self.work_outputs(batch, now);
+        false
+    }
+
+    // What the server wants.
+
+    fn work_outputs(&mut self, batch: &mut Batch, now: Now) {
+        while let Some(output) = self.server.poll_output() {
+            match output {
+                Output::Send { client, message } => self.send(client, message, batch),
+                Output::Open { opening, wanted } => {
+                    let result = self.open(wanted, now).map_err(|error| {
+                        tracing::debug!(%error, ?wanted, "no relayed address");
+                        wanted
+                    });
+                    self.server.handle_opened(opening, result, now);
+                }
+                Output::Close(socket) => self.closing.push(socket),
+                Output::Disconnect(id) => {
+                    // Dropping the outbox ends the connection's task.
+                    self.streams.remove(&id);
+                    self.server.handle_disconnected(id, now.at);
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, client: Client, message: Vec<u8>, batch: &mut Batch) {
+        match client.via {
+            Via::Udp(number) => {
+                if batch.is_full() {
+                    self.flush(batch);
+                }
+                let listener = &self.listeners[usize::from(number)];
+                let from = listener.is_any.then_some(client.local.ip);
+                batch.queue_shared(listener.socket.as_fd(), message.into(), client.remote, from);
+            }
+            Via::Tcp(id) | Via::Tls(id) => {
+                let Some(stream) = self.streams.get_mut(&id) else { return };
+                if stream.pending.is_empty() {
+                    self.dirty.push(id);
+                }
+                stream.pending.extend_from_slice(&message);
+            }
+        }
+    }
+
+    fn open(&mut self, wanted: Wanted, now: Now) -> io::Result<Opened> {
+        let (socket, bound, token) = match wanted {
+            Wanted::Reserved(token) => {
+                let (socket, bound) =
+                    self.registry.redeem(token, now.at).ok_or_else(|| io::Error::other("no such reservation, or no longer"))?;
+                (socket, bound, None)
+            }
+            Wanted::Fresh(ip, kind) => {
+                // Ports that others on this host use stay taken until one is found, so that none is tried twice.
+                let mut busy = Vec::new();
+                let result = self.bind(ip, kind, &mut busy, now);
+                let family = if ip.is_ipv4() { Family::V4 } else { Family::V6 };
+                busy.into_iter().for_each(|port| self.registry.ports.release(family, port));
+                result?
+            }
+        };
+        if !self.registry.ports.publish(bound) {
+            self.registry.ports.release(Family::of(bound), bound.port());
+            return Err(io::Error::other("too many different local addresses"));
+        }
+        let entry = self.sockets.vacant_entry();
+        let id = SocketId(entry.key() as u32);
+        if let Err(error) = self.poller.add(socket.as_fd(), u64::from(id.0)) {
+            self.registry.ports.release(Family::of(bound), bound.port());
+            return Err(error);
+        }
+        entry.insert(Relayed { socket });
+        Ok(Opened { socket: id, bound, token })
+    }
+
+    fn bind(
+        &mut self,
+        ip: std::net::IpAddr,
+        kind: PortKind,
+        busy: &mut Vec<u16>,
+        now: Now,
+    ) -> io::Result<(UdpSocket, SocketAddr, Option<[u8; 8]>)> {
+        let family = if ip.is_ipv4() { Family::V4 } else { Family::V6 };
+        for _ in 0..BIND_TRIES {
+            let server = &mut self.server;
+            let port = self.registry.ports.take(family, kind, || server.random());
+            let port = port.ok_or_else(|| io::Error::new(io::ErrorKind::AddrInUse, "all ports are taken"))?;
+            let sockets = bind_relayed(SocketAddr::new(ip, port)).and_then(|first| match kind {
+                PortKind::EvenPair => Ok((first, Some(bind_relayed(SocketAddr::new(ip, port + 1))?))),
+                PortKind::Any | PortKind::Even => Ok((first, None)),
+            });
+            match sockets {
+                Ok((socket, None)) => return Ok((socket, SocketAddr::new(ip, port), None)),
+                Ok((socket, Some(second))) => {
+                    let token = self.server.random().to_be_bytes();
+                    self.registry.reserve(token, second, SocketAddr::new(ip, port + 1), now.at);
+                    return Ok((socket, SocketAddr::new(ip, port), Some(token)));
+                }
+                Err(error) => {
+                    busy.push(port);
+                    if kind == PortKind::EvenPair {
+                        busy.push(port + 1);
+                    }
+                    if error.kind() != io::ErrorKind::AddrInUse {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+        Err(io::Error::new(io::ErrorKind::AddrInUse, "ports are in use by others"))
+    }
+
+    // The end of a turn.
+
+    fn flush(&mut self, batch: &mut Batch) {
+        let failed = batch.flush();
+        self.server.stats_mut().drops[DropReason::SendFailed as usize] += failed as u64;
+        for id in self.dirty.drain(..) {
+            let Some(stream) = self.streams.get_mut(&id) else { continue };
+            let frames = stream.pending.split().freeze();
+            if !stream.outbox.send(frames) {
+                self.server.stats_mut().count_drop(DropReason::QueueFull);
+            }
+        }
+        for id in self.closing.drain(..) {
+            self.sockets.try_remove(id.0 as usize);
+        }
+    }
+
+    fn publish(&mut self, now: Instant) {
+        self.server.publish_quality();
+        if self.index == 0 {
+            self.registry.sweep(now);
+        }
+        let mut stats = self.server.stats_mut().clone();
+        stats.ports = self.registry.ports.usage();
+        *self.published.lock().unwrap_or_else(PoisonError::into_inner) = stats;
+    }
+
+    fn look_for_addresses(&self) {
+        match interface_addresses() {
+            Ok(addresses) => self.registry.set_hosts(Hosts::new(addresses)),
+            Err(error) => tracing::warn!(%error, "the addresses of this host cannot be read"),
+        }
+    }
+}
+
+/// Indications need no answer, so their transactions need only differ (RFC 8489 §5): a counter, spread over the 96 bits.
+fn transaction_of_indication(worker: u16, count: u64) -> TransactionId {
+    let mixed = (count ^ (u64::from(worker) << 48)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let mut id = [0; 12];
+    id[..8].copy_from_slice(&(mixed ^ (mixed >> 32)).to_be_bytes());
+    id[8..].copy_from_slice(&(count as u32).to_be_bytes());
+    TransactionId(id)
+}

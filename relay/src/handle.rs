@@ -1,0 +1,297 @@
+//! `Relay`: what the rest of the server holds. Starts the workers and the shell for TCP and TLS; gives out credentials; joins allocations
+//! to calls; reads what the workers publish.
+
+use std::io;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Instant, SystemTime};
+
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::datapath::batch::interface_addresses;
+use crate::datapath::socket::{listen_tcp, listen_udp};
+use crate::datapath::worker::{Control, Worker, WorkerHandle};
+use crate::quality::report::CallQuality;
+use crate::settings::Settings;
+use crate::stats::Stats;
+use crate::turn::auth::{Auth, Credentials, account_name};
+use crate::turn::peers::PeerRules;
+use crate::turn::ports::Ports;
+use crate::turn::registry::{CallId, Hosts, Registry};
+use crate::turn::server::Server;
+use crate::turn::tcp::Acceptor;
+
+/// Messages that may wait for a worker from TCP and TLS clients.
+const INBOX_MESSAGES: usize = 1_024;
+
+/// Why the relay did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum RelayError {
+    /// An address cannot be listened on.
+    #[error("cannot listen for TURN over {transport} on {address}: {source}")]
+    Listen {
+        /// UDP, TCP or TLS.
+        transport: Transport,
+        /// The address as configured.
+        address: SocketAddr,
+        /// What the kernel says.
+        source: io::Error,
+    },
+    /// Something else that the kernel refuses.
+    #[error("cannot {what}: {source}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// What the kernel says.
+        source: io::Error,
+    },
+    /// TLS addresses without a certificate.
+    #[error("TURN over TLS is to listen on {0}, but has no certificate")]
+    NoCertificate(SocketAddr),
+    /// The system gives no random numbers.
+    #[error("the system has no random numbers")]
+    Random,
+}
+
+/// How clients reach a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// UDP.
+    Udp,
+    /// TCP.
+    Tcp,
+    /// TLS over TCP.
+    Tls,
+}
+
+impl std::fmt::Display for Transport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Udp => "UDP",
+            Self::Tcp => "TCP",
+            Self::Tls => "TLS",
+        })
+    }
+}
+
+/// A live TURN listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// How it is reached.
+    pub transport: Transport,
+    /// The address it listens on, with its real port; `[::]` serves both families.
+    pub local: SocketAddr,
+}
+
+/// The running relay; clones are handles of the same one. Ends when the last is dropped, and in order by `shutdown`.
+#[derive(Clone)]
+pub struct Relay {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    services: Vec<Service>,
+    auth: Arc<Auth>,
+    registry: Arc<Registry>,
+    workers: Vec<WorkerHandle>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Relay {
+    /// Opens all listeners and starts the workers. With TCP or TLS it must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// See [`RelayError`]; nothing is left running then.
+    pub fn start(settings: Settings) -> Result<Self, RelayError> {
+        let addresses = interface_addresses().map_err(|source| RelayError::System { what: "read the addresses of this host", source })?;
+        let registry = Arc::new(Registry::new(
+            Ports::new(settings.ports.clone(), &settings.public_addresses),
+            PeerRules::new(settings.allow_peers.clone(), settings.deny_peers.clone()),
+            settings.limits.clone(),
+            Hosts::new(addresses),
+        ));
+        let auth = Auth::new(settings.realm.clone(), &settings.key, settings.rest_secret.as_deref(), settings.credentials);
+        let auth = Arc::new(auth);
+        let count = match settings.workers {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            count => count,
+        };
+
+        let mut services = Vec::new();
+        let mut sockets: Vec<_> = (0..count).map(|_| Vec::new()).collect();
+        for &address in &settings.udp {
+            let listening = listen_udp(address, count).map_err(listen_error(Transport::Udp, address))?;
+            services.push(Service { transport: Transport::Udp, local: listening.local });
+            sockets.iter_mut().zip(listening.workers).for_each(|(all, new)| all.extend(new));
+        }
+        let mut listeners = Vec::new();
+        for (transport, addresses) in [(Transport::Tcp, &settings.tcp), (Transport::Tls, &settings.tls)] {
+            for &address in addresses {
+                let tls = match (transport, &settings.tls_config) {
+                    (Transport::Tls, None) => return Err(RelayError::NoCertificate(address)),
+                    (Transport::Tls, Some(config)) => Some(TlsAcceptor::from(config.clone())),
+                    _ => None,
+                };
+                let (local, sockets) = listen_tcp(address).map_err(listen_error(transport, address))?;
+                services.push(Service { transport, local });
+                for socket in sockets {
+                    let listener = tokio::net::TcpListener::from_std(socket).map_err(listen_error(transport, address))?;
+                    listeners.push((listener, tls.clone()));
+                }
+            }
+        }
+
+        let (mut workers, mut handles) = (Vec::new(), Vec::new());
+        for (index, sockets) in sockets.into_iter().enumerate() {
+            let mut seed = [0; 32];
+            SystemRandom::new().fill(&mut seed).map_err(|_| RelayError::Random)?;
+            let server = Server::new(index as u16, auth.clone(), registry.clone(), settings.call_grace, seed, Instant::now());
+            let (worker, handle) = Worker::new(index as u16, server, registry.clone(), sockets, INBOX_MESSAGES)
+                .map_err(|source| RelayError::System { what: "set up a relay worker", source })?;
+            workers.push(worker);
+            handles.push(handle);
+        }
+        let inner = Arc::new(Inner {
+            services,
+            auth,
+            registry,
+            workers: handles,
+            threads: Mutex::default(),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        });
+        for (index, worker) in workers.into_iter().enumerate() {
+            let thread = std::thread::Builder::new()
+                .name(format!("relay-{index}"))
+                .spawn(move || run(worker))
+                .map_err(|source| RelayError::System { what: "start a relay worker", source })?;
+            inner.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+        }
+        let acceptor = Acceptor::new(inner.workers.clone(), settings.limits, inner.stop.clone(), inner.tasks.clone());
+        for (listener, tls) in listeners {
+            inner.tasks.spawn(acceptor.clone().accept(listener, tls));
+        }
+        Ok(Self { inner })
+    }
+
+    /// The live listeners: UDP first, then TCP, then TLS.
+    pub fn services(&self) -> Vec<Service> {
+        self.inner.services.clone()
+    }
+
+    /// Credentials for an account, as XEP-0215 hands them out. Costs microseconds and remembers nothing.
+    pub fn issue(&self, account: &str, now: SystemTime) -> Credentials {
+        let mut random = [0; 12];
+        SystemRandom::new().fill(&mut random).expect("a running system has random numbers");
+        self.inner.auth.issue(account, now, random)
+    }
+
+    /// Links a call to the allocation behind a relayed address, in its advertised or bound form. Nothing happens, and false is
+    /// returned, unless that allocation is live and belongs to the account.
+    pub fn link(&self, account: &str, relayed: SocketAddr, call: CallId) -> bool {
+        let Some(key) = self.inner.registry.link(&account_name(account), relayed, call) else { return false };
+        self.inner.tell(key.worker, Control::Link(key, call));
+        true
+    }
+
+    /// A call has ended: allocations that serve no other live call are freed after the configured grace.
+    pub fn end_call(&self, call: CallId) {
+        for key in self.inner.registry.end_call(call, Instant::now()) {
+            self.inner.tell(key.worker, Control::Unlink(key, call));
+        }
+    }
+
+    /// What the relays of a call saw, at most a second old; kept for a minute after the call has ended.
+    pub fn quality(&self, call: CallId) -> Option<CallQuality> {
+        self.inner.registry.quality(call)
+    }
+
+    /// Voids the credentials issued to an account until now, and frees its allocations.
+    pub fn revoke(&self, account: &str) {
+        self.inner.auth.revoke(account, SystemTime::now());
+        let account: Arc<str> = account_name(account).into();
+        for worker in 0..self.inner.workers.len() {
+            self.inner.tell(worker as u16, Control::Revoke(account.clone()));
+        }
+    }
+
+    /// What all workers counted, at most a second old.
+    pub fn stats(&self) -> Stats {
+        let mut sum = Stats::default();
+        for worker in &self.inner.workers {
+            sum.merge(&worker.stats.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+        sum.ports = self.inner.registry.ports.usage();
+        sum
+    }
+
+    /// Ends all connections and allocations, and waits for tasks and threads.
+    pub async fn shutdown(&self) {
+        self.inner.end();
+        self.inner.tasks.close();
+        self.inner.tasks.wait().await;
+        let threads = std::mem::take(&mut *self.inner.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let joined = tokio::task::spawn_blocking(move || {
+            for thread in threads {
+                // A worker's panic has ended the process before.
+                let _ = thread.join();
+            }
+        });
+        // Only a runtime that is itself shutting down cancels it.
+        let _ = joined.await;
+    }
+}
+
+impl std::fmt::Debug for Relay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Relay").field("services", &self.inner.services).finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    fn tell(&self, worker: u16, control: Control) {
+        let worker = &self.workers[usize::from(worker)];
+        // Only a worker that has ended takes no more, and then it has no allocations.
+        let _ = worker.control.send(control);
+        worker.waker.wake();
+    }
+
+    fn end(&self) {
+        self.stop.cancel();
+        for worker in 0..self.workers.len() {
+            self.tell(worker as u16, Control::Shutdown);
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn listen_error(transport: Transport, address: SocketAddr) -> impl Fn(io::Error) -> RelayError {
+    move |source| RelayError::Listen { transport, address, source }
+}
+
+/// A worker's thread. Half a relay would fail in ways that nobody can see, so a worker that cannot go on ends the process.
+fn run(worker: Worker) {
+    match catch_unwind(AssertUnwindSafe(|| worker.run())) {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
+            tracing::error!(%error, "a relay worker cannot go on, the process ends");
+            std::process::abort();
+        }
+        Err(_) => {
+            tracing::error!("a relay worker panicked, the process ends");
+            std::process::abort();
+        }
+    }
+}

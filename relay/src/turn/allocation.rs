@@ -1,0 +1,160 @@
+//! One allocation (RFC 8656 §6): who owns it, its relayed addresses, permissions (§9), channels (§12) and when each ends.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use campanile_ice::stun::integrity::Key;
+use campanile_ice::stun::turn::{Channel, Family};
+use campanile_ice::stun::{ErrorCode, TransactionId};
+
+use super::registry::CallId;
+use crate::datapath::flow::{Client, Reach, SocketId};
+use crate::endpoint::Ip;
+use crate::quality::meter::Meters;
+use crate::quality::report::{RelayQuality, Volume};
+
+/// §9: "The Permission Lifetime MUST be 300 seconds".
+pub const PERMISSION: Duration = Duration::from_secs(300);
+/// §12: ten minutes.
+pub const CHANNEL: Duration = Duration::from_secs(600);
+const DEFAULT_LIFETIME_S: u32 = 600;
+const MAX_LIFETIME_S: u32 = 3_600;
+
+/// §7.2, §8.2: between the default and the maximum, the default where the client asks for none.
+pub fn lifetime(requested_s: Option<u32>) -> Duration {
+    Duration::from_secs(requested_s.unwrap_or(DEFAULT_LIFETIME_S).clamp(DEFAULT_LIFETIME_S, MAX_LIFETIME_S).into())
+}
+
+/// The state of one allocation.
+#[derive(Debug)]
+pub struct Allocation {
+    /// Tells it from others that had its place before.
+    pub serial: u64,
+    /// The 5-tuple.
+    pub client: Client,
+    /// The account it counts for.
+    pub account: Arc<str>,
+    /// USERNAME of the request that made it; the only one that may use it (§5).
+    pub username: Box<str>,
+    /// The key of that user name.
+    pub key: Key,
+    /// The transaction that made it, to know a retransmission by.
+    pub transaction: TransactionId,
+    /// What the source counts for.
+    pub source: Ip,
+    /// The relayed addresses, IPv4 and IPv6.
+    pub relays: [Option<Relay>; 2],
+    /// The token of the port that was reserved along with it.
+    pub token: Option<[u8; 8]>,
+    /// A family that could not be had, and why (ADDRESS-ERROR-CODE, §7.2).
+    pub missing: Option<(Family, ErrorCode)>,
+    /// Permissions, one per address.
+    pub permissions: Vec<Permission>,
+    /// Channels, one per number and per peer.
+    pub channels: Vec<ChannelBinding>,
+    /// Live calls that use it.
+    pub calls: Vec<CallId>,
+    /// When it is freed because its last call ended.
+    pub free_at: Option<Instant>,
+    /// When the timer that stands for it runs out.
+    pub scheduled: Instant,
+    /// What the client sent to peers.
+    pub to_peer: Volume,
+    /// What peers sent to the client.
+    pub to_client: Volume,
+    /// RTP seen.
+    pub meters: Meters,
+}
+
+/// One relayed transport address.
+#[derive(Clone, Copy, Debug)]
+pub struct Relay {
+    /// The socket.
+    pub socket: SocketId,
+    /// Where it is bound.
+    pub bound: SocketAddr,
+    /// What clients are told.
+    pub advertised: SocketAddr,
+    /// When it ends unless refreshed.
+    pub expires: Instant,
+}
+
+/// §9.
+#[derive(Clone, Copy, Debug)]
+pub struct Permission {
+    /// The peer's address.
+    pub ip: IpAddr,
+    /// Which ports count.
+    pub reach: Reach,
+    /// When it ends.
+    pub expires: Instant,
+}
+
+/// §12.
+#[derive(Clone, Copy, Debug)]
+pub struct ChannelBinding {
+    /// The number.
+    pub channel: Channel,
+    /// The peer.
+    pub peer: SocketAddr,
+    /// Which ports count.
+    pub reach: Reach,
+    /// When it ends.
+    pub expires: Instant,
+}
+
+impl Allocation {
+    /// The relayed address of a family.
+    pub fn relay(&self, family: Family) -> Option<&Relay> {
+        self.relays[relay_index(family)].as_ref()
+    }
+
+    /// The permission for an address, unless it has run out.
+    pub fn permission(&self, ip: IpAddr, now: Instant) -> Option<&Permission> {
+        self.permissions.iter().find(|permission| permission.ip == ip && permission.expires > now)
+    }
+
+    /// The next time at which something of it ends.
+    pub fn next_due(&self) -> Instant {
+        let relays = self.relays.iter().flatten().map(|relay| relay.expires);
+        let permissions = self.permissions.iter().map(|permission| permission.expires);
+        let channels = self.channels.iter().map(|channel| channel.expires);
+        let due = relays.chain(permissions).chain(channels).chain(self.free_at).min();
+        due.unwrap_or(self.scheduled)
+    }
+
+    /// What it carried, for the calls that it serves.
+    pub fn quality(&self) -> Option<RelayQuality> {
+        let relay = self.relays.iter().flatten().next()?;
+        Some(RelayQuality {
+            relayed: relay.advertised,
+            account: self.account.clone(),
+            to_peer: self.to_peer,
+            to_client: self.to_client,
+            streams: self.meters.report().collect(),
+        })
+    }
+}
+
+/// Where a family stands in `Allocation::relays`.
+pub fn relay_index(family: Family) -> usize {
+    match family {
+        Family::V4 => 0,
+        Family::V6 => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s7_2_lifetimes_are_clamped() {
+        for (requested, expected) in
+            [(None, 600), (Some(0), 600), (Some(1), 600), (Some(600), 600), (Some(1_200), 1_200), (Some(u32::MAX), 3_600)]
+        {
+            assert_eq!(lifetime(requested).as_secs(), expected, "{requested:?}");
+        }
+    }
+}

@@ -1,0 +1,331 @@
+//! Credentials and nonces: long-term credentials (RFC 8489 §9.2) issued by this server or made with the TURN REST secret
+//! (draft-uberti-behave-turn-rest). Nothing is remembered per client.
+//!
+//! An issued name is `EXPIRY:` and, in base64url, the account sealed with AES-256-GCM together with the time of issue. Account
+//! passwords are never TURN passwords.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::{constant_time, digest, hmac};
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+
+/// What a 0215 answer hands to a client.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// USERNAME.
+    pub username: String,
+    /// The password.
+    pub password: String,
+    /// When no new allocation can be made with them any more.
+    pub expires: SystemTime,
+}
+
+/// Shows no password.
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credentials").field("username", &self.username).field("expires", &self.expires).finish_non_exhaustive()
+    }
+}
+
+/// Why a user name is no good (all are answered 401).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadName {
+    /// Not made by this server, nor for the REST secret.
+    Unknown,
+    /// Past its expiry.
+    Expired,
+    /// Issued before the account was revoked.
+    Revoked,
+}
+
+/// Whom a user name stands for, and the password that goes with it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// The account; for REST names the whole name after `EXPIRY:`, marked so that it is nobody's account.
+    pub account: Arc<str>,
+    /// The password to derive the key from.
+    pub password: String,
+}
+
+/// How old a nonce may be (RFC 8656 §5: at most an hour).
+const NONCE_LIFE_S: u64 = 3_600;
+/// "obMatJos2" and 24 feature bits, none of which is set: the server knows RFC 8489 (§9.2).
+const NONCE_COOKIE: &str = "obMatJos2AAAA";
+/// Accounts longer than this are sealed as a hash, since a USERNAME has at most 508 bytes (RFC 8489 §14.3).
+const ACCOUNT_BYTES_MAX: usize = 300;
+/// Revoked accounts kept in mind; beyond it the oldest is forgotten.
+const REVOKED_MAX: usize = 65_536;
+const SEAL_NONCE_BYTES: usize = 12;
+const NONCE_MAC_BYTES: usize = 12;
+
+/// Makes and checks credentials and nonces; shared by all workers, without state but for revoked accounts.
+pub struct Auth {
+    realm: String,
+    names: LessSafeKey,
+    passwords: hmac::Key,
+    nonces: hmac::Key,
+    rest: Option<hmac::Key>,
+    life: Duration,
+    /// Account → milliseconds of the time before which its names are void.
+    revoked: Mutex<HashMap<Arc<str>, u64>>,
+}
+
+impl Auth {
+    /// `secret` is this installation's; `rest_secret` the shared secret of the REST draft, if names made with it are accepted.
+    pub fn new(realm: String, secret: &[u8; 32], rest_secret: Option<&str>, life: Duration) -> Self {
+        let secret = hmac::Key::new(hmac::HMAC_SHA256, secret);
+        let derive = |purpose: &str| hmac::sign(&secret, purpose.as_bytes());
+        let names = UnboundKey::new(&AES_256_GCM, derive("turn names").as_ref()).expect("AES-256 takes 32 bytes of key");
+        Self {
+            realm,
+            names: LessSafeKey::new(names),
+            passwords: hmac::Key::new(hmac::HMAC_SHA256, derive("turn passwords").as_ref()),
+            nonces: hmac::Key::new(hmac::HMAC_SHA256, derive("turn nonces").as_ref()),
+            rest: rest_secret.map(|secret| hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret.as_bytes())),
+            life,
+            revoked: Mutex::default(),
+        }
+    }
+
+    /// REALM.
+    pub fn realm(&self) -> &str {
+        &self.realm
+    }
+
+    /// Credentials for an account, good until `now` plus the configured life. `random` makes the name unlike any other.
+    pub fn issue(&self, account: &str, now: SystemTime, random: [u8; SEAL_NONCE_BYTES]) -> Credentials {
+        let issued_ms = unix_ms(now);
+        let expires_s = issued_ms / 1000 + self.life.as_secs();
+        let expiry = expires_s.to_string();
+        let mut sealed = issued_ms.to_be_bytes().to_vec();
+        sealed.extend_from_slice(account_name(account).as_bytes());
+        self.names
+            .seal_in_place_append_tag(Nonce::assume_unique_for_key(random), Aad::from(expiry.as_bytes()), &mut sealed)
+            .expect("AES-GCM seals some hundred bytes");
+        let username = format!("{expiry}:{}", URL_SAFE_NO_PAD.encode([&random, sealed.as_slice()].concat()));
+        let password = self.password(&username);
+        Credentials { username, password, expires: UNIX_EPOCH + Duration::from_secs(expires_s) }
+    }
+
+    /// Whom a USERNAME stands for.
+    ///
+    /// # Errors
+    /// See [`BadName`].
+    pub fn owner(&self, username: &str, now: SystemTime) -> Result<Owner, BadName> {
+        let expires_s = expiry(username).ok_or(BadName::Unknown)?;
+        let owner = match self.open(username) {
+            Some((issued_ms, account)) => {
+                let revoked = self.revoked.lock().unwrap_or_else(PoisonError::into_inner).get(account.as_str()).copied();
+                if revoked.is_some_and(|revoked_ms| issued_ms <= revoked_ms) {
+                    return Err(BadName::Revoked);
+                }
+                Owner { account: account.into(), password: self.password(username) }
+            }
+            None => {
+                let secret = self.rest.as_ref().ok_or(BadName::Unknown)?;
+                let user = username.split_once(':').map_or("", |(_, user)| user);
+                let password = STANDARD.encode(hmac::sign(secret, username.as_bytes()));
+                Owner { account: format!("rest:{user}").into(), password }
+            }
+        };
+        if expires_s <= unix_ms(now) / 1000 { Err(BadName::Expired) } else { Ok(owner) }
+    }
+
+    /// Makes void all names issued to the account until now. Kept in memory until they have expired.
+    pub fn revoke(&self, account: &str, now: SystemTime) {
+        let now_ms = unix_ms(now);
+        let oldest_ms = now_ms.saturating_sub(self.life.as_millis() as u64);
+        let mut revoked = self.revoked.lock().unwrap_or_else(PoisonError::into_inner);
+        revoked.retain(|_, at_ms| *at_ms >= oldest_ms);
+        if revoked.len() >= REVOKED_MAX
+            && let Some(oldest) = revoked.iter().min_by_key(|(_, at_ms)| **at_ms).map(|(account, _)| account.clone())
+        {
+            revoked.remove(&oldest);
+        }
+        revoked.insert(account_name(account).into(), now_ms);
+    }
+
+    /// A nonce for this source. Differs for each port, but is good on all ports of the address, so that a client's second
+    /// allocation costs one round trip (RFC 8489 §9.2.4).
+    pub fn nonce(&self, source: SocketAddr, now: SystemTime) -> String {
+        let time = (unix_ms(now) / 1000) as u32;
+        let mut bytes = time.to_be_bytes().to_vec();
+        bytes.extend_from_slice(&source.port().to_be_bytes());
+        let mac = self.nonce_mac(&bytes, source.ip());
+        bytes.extend_from_slice(&mac);
+        format!("{NONCE_COOKIE}{}", URL_SAFE_NO_PAD.encode(bytes))
+    }
+
+    /// Whether a nonce was made here for this address and is not too old.
+    pub fn is_nonce_good(&self, nonce: &[u8], source: IpAddr, now: SystemTime) -> bool {
+        let Some(encoded) = nonce.strip_prefix(NONCE_COOKIE.as_bytes()) else { return false };
+        let Ok(bytes) = URL_SAFE_NO_PAD.decode(encoded) else { return false };
+        let Some((head, mac)) = bytes.split_first_chunk::<6>() else { return false };
+        if constant_time::verify_slices_are_equal(&self.nonce_mac(head, source), mac).is_err() {
+            return false;
+        }
+        let made_s = u64::from(u32::from_be_bytes([head[0], head[1], head[2], head[3]]));
+        let now_s = unix_ms(now) / 1000;
+        now_s.saturating_sub(made_s) < NONCE_LIFE_S && made_s <= now_s + NONCE_LIFE_S
+    }
+
+    fn nonce_mac(&self, head: &[u8], source: IpAddr) -> [u8; NONCE_MAC_BYTES] {
+        let mut context = hmac::Context::with_key(&self.nonces);
+        context.update(head);
+        match source.to_canonical() {
+            IpAddr::V4(ip) => context.update(&ip.octets()),
+            IpAddr::V6(ip) => context.update(&ip.octets()),
+        }
+        *context.sign().as_ref().first_chunk().expect("HMAC-SHA256 has 32 bytes")
+    }
+
+    /// The password of an issued name; recomputed, never kept.
+    fn password(&self, username: &str) -> String {
+        STANDARD.encode(hmac::sign(&self.passwords, username.as_bytes()))
+    }
+
+    /// Opens an issued name: milliseconds of its issue, and the account.
+    fn open(&self, username: &str) -> Option<(u64, String)> {
+        let (expiry, sealed) = username.split_once(':')?;
+        let sealed = URL_SAFE_NO_PAD.decode(sealed).ok()?;
+        let (nonce, sealed) = sealed.split_first_chunk::<SEAL_NONCE_BYTES>()?;
+        let mut sealed = sealed.to_vec();
+        let opened = self.names.open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(expiry.as_bytes()), &mut sealed).ok()?;
+        let (issued_ms, account) = opened.split_first_chunk::<8>()?;
+        Some((u64::from_be_bytes(*issued_ms), String::from_utf8(account.to_vec()).ok()?))
+    }
+}
+
+/// The account as names and quotas know it: itself, or for one too long a hash of it.
+pub fn account_name(account: &str) -> Cow<'_, str> {
+    if account.len() <= ACCOUNT_BYTES_MAX {
+        return Cow::Borrowed(account);
+    }
+    let hash = digest::digest(&digest::SHA256, account.as_bytes());
+    Cow::Owned(format!("sha256:{}", URL_SAFE_NO_PAD.encode(hash)))
+}
+
+/// The digits before the first colon, or all of a name without one (REST draft §2.2).
+fn expiry(username: &str) -> Option<u64> {
+    let digits = username.split_once(':').map_or(username, |(digits, _)| digits);
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
+}
+
+fn unix_ms(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: Duration = Duration::from_secs(86_400);
+
+    fn at(seconds: u64) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    fn auth(rest: Option<&str>) -> Auth {
+        Auth::new("example.org".into(), &[7; 32], rest, DAY)
+    }
+
+    fn check(auth: &Auth, username: &str, now: SystemTime, expected: Result<&str, BadName>) {
+        assert_eq!(auth.owner(username, now).map(|owner| owner.account.to_string()), expected.map(str::to_owned), "{username}");
+    }
+
+    #[test]
+    fn issued_names_are_opaque_and_open_after_a_restart() {
+        let issued = auth(None).issue("juliet@example.org", at(1_000), [1; 12]);
+        assert_eq!(issued.expires, at(87_400));
+        assert!(issued.username.starts_with("87400:") && !issued.username.contains("juliet"));
+        assert!(issued.username.len() < 508);
+        let later = auth(None);
+        let owner = later.owner(&issued.username, at(2_000)).unwrap_or_else(|error| panic!("{error:?}"));
+        assert_eq!((owner.account.as_ref(), owner.password), ("juliet@example.org", issued.password));
+        assert_ne!(later.issue("juliet@example.org", at(1_000), [2; 12]).username, issued.username);
+    }
+
+    #[test]
+    fn altered_expired_and_foreign_names_are_refused() {
+        let auth = auth(None);
+        let issued = auth.issue("juliet@example.org", at(1_000), [1; 12]).username;
+        check(&auth, &issued, at(87_399), Ok("juliet@example.org"));
+        check(&auth, &issued, at(87_400), Err(BadName::Expired));
+        check(&auth, &issued.replacen("87400", "97400", 1), at(2_000), Err(BadName::Unknown));
+        check(&auth, &format!("{issued}A"), at(2_000), Err(BadName::Unknown));
+        check(&auth, "99999:juliet", at(2_000), Err(BadName::Unknown));
+        check(&auth, "juliet@example.org", at(2_000), Err(BadName::Unknown));
+        check(&auth, "", at(2_000), Err(BadName::Unknown));
+        check(&auth, ":", at(2_000), Err(BadName::Unknown));
+        check(&Auth::new("example.org".into(), &[8; 32], None, DAY), &issued, at(2_000), Err(BadName::Unknown));
+    }
+
+    #[test]
+    fn rest_s2_2_passwords_of_the_vectors() {
+        let auth = auth(Some("campanile-shared-secret"));
+        for (username, password) in [("1767225600:juliet", "q16vS71pDMCHhM+OMZ12SqeHiKQ="), ("1767225600", "ilVH3EOML0lry9aCj/O4TiHpdVI=")]
+        {
+            assert_eq!(auth.owner(username, at(1_767_225_599)).map(|owner| owner.password), Ok(password.to_owned()));
+            check(&auth, username, at(1_767_225_600), Err(BadName::Expired));
+        }
+        check(&auth, "1767225600:juliet", at(0), Ok("rest:juliet"));
+        check(&auth, "-5:juliet", at(0), Err(BadName::Unknown));
+        check(&auth, "99999999999999999999999:juliet", at(0), Err(BadName::Unknown));
+    }
+
+    #[test]
+    fn issued_names_are_good_beside_the_rest_secret() {
+        let auth = auth(Some("secret"));
+        check(&auth, &auth.issue("juliet@example.org", at(5), [1; 12]).username, at(6), Ok("juliet@example.org"));
+    }
+
+    #[test]
+    fn revoked_accounts_need_new_names() {
+        let auth = auth(None);
+        let before = auth.issue("juliet@example.org", at(1_000), [1; 12]).username;
+        let other = auth.issue("romeo@example.org", at(1_000), [1; 12]).username;
+        auth.revoke("juliet@example.org", at(1_001));
+        let after = auth.issue("juliet@example.org", at(1_002), [2; 12]).username;
+        check(&auth, &before, at(1_003), Err(BadName::Revoked));
+        check(&auth, &after, at(1_003), Ok("juliet@example.org"));
+        check(&auth, &other, at(1_003), Ok("romeo@example.org"));
+    }
+
+    #[test]
+    fn long_accounts_fit_a_username() {
+        let auth = auth(None);
+        let account = format!("{}@example.org", "a".repeat(1_000));
+        let issued = auth.issue(&account, at(1_000), [1; 12]);
+        assert!(issued.username.len() <= 508);
+        check(&auth, &issued.username, at(1_001), Ok(&account_name(&account)));
+        let longest = "a".repeat(ACCOUNT_BYTES_MAX);
+        assert!(auth.issue(&longest, at(99_999_999_999), [1; 12]).username.len() <= 508);
+    }
+
+    #[test]
+    fn rfc8489_s9_2_4_nonces_belong_to_a_source_and_a_time() {
+        let auth = auth(None);
+        let source: SocketAddr = "192.0.2.1:5000".parse().unwrap();
+        let nonce = auth.nonce(source, at(10_000));
+        assert!(nonce.starts_with("obMatJos2AAAA") && nonce.len() < 128);
+        assert_ne!(nonce, auth.nonce("192.0.2.1:5001".parse().unwrap(), at(10_000)));
+        let check = |nonce: &str, ip: &str, now| auth.is_nonce_good(nonce.as_bytes(), ip.parse().unwrap(), at(now));
+        assert!(check(&nonce, "192.0.2.1", 10_000) && check(&nonce, "::ffff:192.0.2.1", 13_599));
+        assert!(!check(&nonce, "192.0.2.1", 13_600));
+        assert!(!check(&nonce, "192.0.2.2", 10_000));
+        assert!(!check("obMatJos2AAAA", "192.0.2.1", 10_000));
+        assert!(!check("", "192.0.2.1", 10_000));
+        for index in 0..nonce.len() {
+            let mut altered = nonce.clone().into_bytes();
+            altered[index] ^= 1;
+            assert!(!auth.is_nonce_good(&altered, source.ip(), at(10_000)), "byte {index}");
+        }
+        assert!(Auth::new("r".into(), &[7; 32], None, DAY).is_nonce_good(nonce.as_bytes(), source.ip(), at(10_000)), "a restart");
+    }
+}

@@ -1,0 +1,10 @@
+//! The TURN server (RFC 8656): `server.rs` decides, `tcp.rs` is its shell for TCP and TLS, `datapath/` the one for UDP.
+
+pub mod allocation;
+pub mod auth;
+pub mod budget;
+pub mod peers;
+pub mod ports;
+pub mod registry;
+pub mod server;
+pub mod tcp;

@@ -1,0 +1,262 @@
+//! The relayed ports of this server: which are taken, which are live, and on which local address each is bound.
+//!
+//! A port number is given out once per address family, over all local addresses: so a port alone tells a relayed address, in its
+//! bound and in its advertised form. The table is read by all workers for packets from relay to relay and written only when an
+//! allocation comes or goes: plain loads of memory that rarely changes, no lock.
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
+
+use campanile_ice::stun::turn::Family;
+
+use crate::endpoint::{Endpoint, Ip};
+
+const FREE: u16 = 0;
+const TAKEN: u16 = u16::MAX;
+/// Different local addresses that relayed sockets may ever be bound to while the process lives.
+const LOCALS_MAX: usize = 4_096;
+/// Ports tried at random before the range is walked.
+const RANDOM_TRIES: usize = 16;
+
+/// What kind of port is wanted (RFC 8656 §18.7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PortKind {
+    /// Any.
+    Any,
+    /// An even one.
+    Even,
+    /// An even one whose successor is free too; both are taken.
+    EvenPair,
+}
+
+/// The table; see the module.
+#[derive(Debug)]
+pub struct Ports {
+    first: u16,
+    last: u16,
+    families: [FamilyPorts; 2],
+    /// Local addresses by number, only ever added to.
+    locals: Box<[OnceLock<Ip>]>,
+    advertised: [Option<Ip>; 2],
+}
+
+#[derive(Debug)]
+struct FamilyPorts {
+    /// `FREE`, `TAKEN` (being bound, or reserved), else live on local address number n - 1.
+    slots: Box<[AtomicU16]>,
+    taken: AtomicU32,
+}
+
+impl Ports {
+    /// A table for the ports of `range`. `public` holds the advertised addresses, at most one per family counts.
+    pub fn new(range: RangeInclusive<u16>, public: &[IpAddr]) -> Self {
+        let (first, last) = (*range.start(), *range.end());
+        let count = (usize::from(last) + 1).saturating_sub(usize::from(first));
+        let family = || FamilyPorts { slots: (0..count).map(|_| AtomicU16::new(FREE)).collect(), taken: AtomicU32::new(0) };
+        let advertised = |v4| public.iter().map(IpAddr::to_canonical).find(|ip| ip.is_ipv4() == v4).map(Ip::from);
+        Self {
+            first,
+            last,
+            families: [family(), family()],
+            locals: (0..LOCALS_MAX).map(|_| OnceLock::new()).collect(),
+            advertised: [advertised(true), advertised(false)],
+        }
+    }
+
+    /// Takes a free port of the wanted kind; `random` yields uniform numbers (RFC 6056). None when there is none left.
+    pub fn take(&self, family: Family, kind: PortKind, mut random: impl FnMut() -> u64) -> Option<u16> {
+        let slots = &self.of(family).slots;
+        let count = slots.len();
+        if count == 0 {
+            return None;
+        }
+        let take = |index: usize| {
+            let port = self.first + index as u16;
+            let is_taken = match kind {
+                PortKind::Any => self.claim(family, port),
+                PortKind::Even => port.is_multiple_of(2) && self.claim(family, port),
+                PortKind::EvenPair => port.is_multiple_of(2) && self.claim_pair(family, port),
+            };
+            is_taken.then_some(port)
+        };
+        let mut index = 0;
+        for _ in 0..RANDOM_TRIES {
+            index = (random() % count as u64) as usize;
+            if let Some(port) = take(index) {
+                return Some(port);
+            }
+        }
+        (0..count).find_map(|step| take((index + step) % count))
+    }
+
+    /// Makes a taken port live on a local address. False when the table of local addresses is full.
+    pub fn publish(&self, bound: SocketAddr) -> bool {
+        let Some(slot) = self.slot(Family::of(bound), bound.port()) else { return false };
+        let ip = Ip::from(bound.ip());
+        let found = self.locals.iter().position(|local| *local.get_or_init(|| ip) == ip);
+        let Some(number) = found else { return false };
+        slot.store(number as u16 + 1, Ordering::Release);
+        true
+    }
+
+    /// Gives a port back.
+    pub fn release(&self, family: Family, port: u16) {
+        if let Some(slot) = self.slot(family, port)
+            && slot.swap(FREE, Ordering::AcqRel) != FREE
+        {
+            self.of(family).taken.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The advertised address of a family, where one is configured.
+    pub fn advertised_ip(&self, family: Family) -> Option<IpAddr> {
+        self.advertised[index(family)].map(IpAddr::from)
+    }
+
+    /// The form of a bound relayed address that clients and peers are told.
+    pub fn advertise(&self, bound: SocketAddr) -> SocketAddr {
+        SocketAddr::new(self.advertised_ip(Family::of(bound)).unwrap_or(bound.ip()), bound.port())
+    }
+
+    /// The local form of a live relayed address given in its bound or advertised form; None for any other address.
+    pub fn resolve(&self, address: Endpoint) -> Option<Endpoint> {
+        let bound = self.bound(address)?;
+        (bound == address.ip || self.advertised[index(family_of(address))] == Some(address.ip))
+            .then_some(Endpoint { ip: bound, port: address.port })
+    }
+
+    /// Whether `address` is a live relayed address in its bound form: what the source of a packet from a relay of ours looks like.
+    pub fn is_bound(&self, address: Endpoint) -> bool {
+        self.bound(address) == Some(address.ip)
+    }
+
+    /// The advertised form of a live relayed address given in its bound form, where the two differ.
+    pub fn advertised_form(&self, source: Endpoint) -> Option<Endpoint> {
+        let ip = self.advertised[index(family_of(source))]?;
+        (ip != source.ip && self.is_bound(source)).then_some(Endpoint { ip, port: source.port })
+    }
+
+    /// Ports taken and ports there are, for both families together.
+    pub fn usage(&self) -> (u32, u32) {
+        let taken = self.families.iter().map(|family| family.taken.load(Ordering::Relaxed)).sum();
+        (taken, self.families.iter().map(|family| family.slots.len() as u32).sum())
+    }
+
+    fn bound(&self, address: Endpoint) -> Option<Ip> {
+        match self.slot(family_of(address), address.port)?.load(Ordering::Acquire) {
+            FREE | TAKEN => None,
+            number => self.locals[usize::from(number) - 1].get().copied(),
+        }
+    }
+
+    fn claim(&self, family: Family, port: u16) -> bool {
+        let claimed =
+            self.slot(family, port).is_some_and(|slot| slot.compare_exchange(FREE, TAKEN, Ordering::AcqRel, Ordering::Relaxed).is_ok());
+        if claimed {
+            self.of(family).taken.fetch_add(1, Ordering::Relaxed);
+        }
+        claimed
+    }
+
+    fn claim_pair(&self, family: Family, port: u16) -> bool {
+        if port >= self.last || !self.claim(family, port) {
+            return false;
+        }
+        let has_both = self.claim(family, port + 1);
+        if !has_both {
+            self.release(family, port);
+        }
+        has_both
+    }
+
+    fn slot(&self, family: Family, port: u16) -> Option<&AtomicU16> {
+        self.of(family).slots.get(usize::from(port.checked_sub(self.first)?))
+    }
+
+    fn of(&self, family: Family) -> &FamilyPorts {
+        &self.families[index(family)]
+    }
+}
+
+fn index(family: Family) -> usize {
+    match family {
+        Family::V4 => 0,
+        Family::V6 => 1,
+    }
+}
+
+fn family_of(address: Endpoint) -> Family {
+    if address.ip.is_ipv4() { Family::V4 } else { Family::V6 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counter() -> impl FnMut() -> u64 {
+        let mut next = 0;
+        move || {
+            next += 7;
+            next
+        }
+    }
+
+    fn endpoint(text: &str) -> Endpoint {
+        text.parse::<SocketAddr>().unwrap().into()
+    }
+
+    #[test]
+    fn each_port_is_given_once_until_none_is_left() {
+        let ports = Ports::new(50_000..=50_009, &[]);
+        let mut taken: Vec<u16> = std::iter::from_fn(|| ports.take(Family::V4, PortKind::Any, counter())).collect();
+        taken.sort_unstable();
+        assert_eq!(taken, (50_000..=50_009).collect::<Vec<_>>());
+        assert_eq!(ports.usage(), (10, 20));
+        ports.release(Family::V4, 50_004);
+        ports.release(Family::V4, 50_004);
+        ports.release(Family::V4, 49_999);
+        assert_eq!(ports.usage(), (9, 20));
+        assert_eq!(ports.take(Family::V4, PortKind::Any, counter()), Some(50_004));
+        assert!(ports.take(Family::V6, PortKind::Any, counter()).is_some());
+    }
+
+    #[test]
+    fn s18_7_even_ports_and_pairs() {
+        let ports = Ports::new(50_001..=50_006, &[]);
+        assert!(ports.take(Family::V4, PortKind::Even, counter()).is_some_and(|port| port % 2 == 0));
+        let pair = ports.take(Family::V4, PortKind::EvenPair, counter()).unwrap();
+        assert_eq!(pair % 2, 0);
+        assert_eq!(ports.usage().0, 3);
+        // 50006 is even, but its successor is out of range; the other two pairs are gone or broken.
+        assert_eq!(ports.take(Family::V4, PortKind::EvenPair, counter()).map(|port| port < 50_006), None.or(None));
+        assert!(ports.usage().0 == 3, "a pair that cannot be had leaves nothing taken");
+    }
+
+    #[test]
+    fn live_addresses_resolve_in_both_forms() {
+        let ports = Ports::new(50_000..=50_009, &["203.0.113.7".parse().unwrap()]);
+        let bound: SocketAddr = "10.0.0.5:50003".parse().unwrap();
+        while ports.take(Family::V4, PortKind::Any, counter()).is_some() {}
+        assert_eq!(ports.resolve(bound.into()), None, "taken, but not live yet");
+        assert!(ports.publish(bound));
+        assert_eq!(ports.advertise(bound), "203.0.113.7:50003".parse().unwrap());
+        assert_eq!(ports.resolve(bound.into()), Some(bound.into()));
+        assert_eq!(ports.resolve(endpoint("203.0.113.7:50003")), Some(bound.into()));
+        assert_eq!(ports.advertised_form(bound.into()), Some(endpoint("203.0.113.7:50003")));
+        for other in ["10.0.0.6:50003", "10.0.0.5:50004", "203.0.113.7:50004", "10.0.0.5:53", "[2001:db8::1]:50003"] {
+            assert_eq!(ports.resolve(endpoint(other)), None, "{other}");
+            assert_eq!(ports.advertised_form(endpoint(other)), None, "{other}");
+        }
+        ports.release(Family::V4, 50_003);
+        assert_eq!(ports.resolve(bound.into()), None);
+    }
+
+    #[test]
+    fn an_empty_range_gives_nothing() {
+        #[allow(clippy::reversed_empty_ranges)]
+        let ports = Ports::new(2..=1, &[]);
+        assert_eq!(ports.take(Family::V4, PortKind::Any, counter()), None);
+    }
+}

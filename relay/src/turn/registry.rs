@@ -1,0 +1,359 @@
+//! What all workers must agree on: quotas, who owns which relayed address, which calls use it, reserved ports, own addresses.
+//! Locked only when an allocation comes or goes or a call is linked, never for a packet.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use campanile_ice::stun::turn::Family;
+
+use super::peers::PeerRules;
+use super::ports::Ports;
+use crate::endpoint::Ip;
+use crate::quality::report::{CallQuality, RelayQuality};
+use crate::settings::Limits;
+
+/// A call, as the signalling numbers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallId(pub u64);
+
+/// One allocation among those of all workers, past ones included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AllocationKey {
+    /// The worker that owns it.
+    pub worker: u16,
+    /// Its place there.
+    pub index: u32,
+    /// Which of the allocations that ever had this place.
+    pub serial: u64,
+}
+
+/// Which quota is used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Full {
+    /// The account's, or the source's (486).
+    Quota,
+    /// The server's (508).
+    Server,
+}
+
+/// How long the quality of an ended call can still be asked for.
+const ENDED_CALLS_KEPT: Duration = Duration::from_secs(60);
+/// How long a reserved port waits for its allocation (RFC 8656 §7.2: at least 30 s).
+const RESERVATION: Duration = Duration::from_secs(30);
+/// Live calls linked to one allocation.
+const CALLS_PER_ALLOCATION_MAX: usize = 32;
+
+/// The shared part of the relay; see the module.
+pub struct Registry {
+    /// Relayed ports.
+    pub ports: Ports,
+    /// Which peers may be reached.
+    pub rules: PeerRules,
+    /// Bounds.
+    pub limits: Limits,
+    hosts: RwLock<Arc<Hosts>>,
+    state: Mutex<State>,
+    reservations: Mutex<HashMap<[u8; 8], Reservation>>,
+}
+
+#[derive(Default)]
+struct State {
+    admitted: usize,
+    accounts: HashMap<Arc<str>, usize>,
+    sources: HashMap<Ip, usize>,
+    relayed: HashMap<SocketAddr, (AllocationKey, Arc<str>)>,
+    calls: HashMap<CallId, Call>,
+    /// Live calls per allocation.
+    links: HashMap<AllocationKey, usize>,
+}
+
+#[derive(Default)]
+struct Call {
+    allocations: Vec<AllocationKey>,
+    quality: Vec<(AllocationKey, RelayQuality)>,
+    ended: Option<Instant>,
+}
+
+/// A socket that is held for the second half of a pair (RFC 8656 §7.2).
+struct Reservation {
+    socket: UdpSocket,
+    bound: SocketAddr,
+    expires: Instant,
+}
+
+impl Registry {
+    /// A registry without allocations.
+    pub fn new(ports: Ports, rules: PeerRules, limits: Limits, hosts: Hosts) -> Self {
+        Self { ports, rules, limits, hosts: RwLock::new(Arc::new(hosts)), state: Mutex::default(), reservations: Mutex::default() }
+    }
+
+    /// The addresses of this host.
+    pub fn hosts(&self) -> Arc<Hosts> {
+        self.hosts.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Replaces the addresses of this host.
+    pub fn set_hosts(&self, hosts: Hosts) {
+        *self.hosts.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(hosts);
+    }
+
+    /// Counts a new allocation against all quotas.
+    ///
+    /// # Errors
+    /// One is used up; nothing was counted.
+    pub fn admit(&self, account: &Arc<str>, source: Ip) -> Result<(), Full> {
+        let mut state = self.state();
+        if state.admitted >= self.limits.allocations {
+            return Err(Full::Server);
+        }
+        if state.accounts.get(account).is_some_and(|count| *count >= self.limits.allocations_per_account)
+            || state.sources.get(&source).is_some_and(|count| *count >= self.limits.allocations_per_source)
+        {
+            return Err(Full::Quota);
+        }
+        state.admitted += 1;
+        *state.accounts.entry(account.clone()).or_default() += 1;
+        *state.sources.entry(source).or_default() += 1;
+        Ok(())
+    }
+
+    /// Takes back what `admit` counted.
+    pub fn withdraw(&self, account: &Arc<str>, source: Ip) {
+        let mut state = self.state();
+        state.admitted -= 1;
+        release(&mut state.accounts, account);
+        release(&mut state.sources, &source);
+    }
+
+    /// Makes a relayed address known, by its bound and its advertised form.
+    pub fn add(&self, key: AllocationKey, account: &Arc<str>, bound: SocketAddr) {
+        let mut state = self.state();
+        for address in [bound, self.ports.advertise(bound)] {
+            state.relayed.insert(address, (key, account.clone()));
+        }
+    }
+
+    /// Forgets a relayed address and gives its port back.
+    pub fn remove(&self, bound: SocketAddr) {
+        let mut state = self.state();
+        for address in [bound, self.ports.advertise(bound)] {
+            state.relayed.remove(&address);
+        }
+        self.ports.release(Family::of(bound), bound.port());
+    }
+
+    /// Links a call to the allocation behind a relayed address, if that belongs to the account. Returns the allocation.
+    pub fn link(&self, account: &str, relayed: SocketAddr, call: CallId) -> Option<AllocationKey> {
+        let mut state = self.state();
+        let (key, owner) = state.relayed.get(&relayed)?;
+        if owner.as_ref() != account {
+            return None;
+        }
+        let key = *key;
+        let calls_max = self.limits.allocations.saturating_mul(4).max(64);
+        let links = state.links.get(&key).copied().unwrap_or(0);
+        if links >= CALLS_PER_ALLOCATION_MAX || (state.calls.len() >= calls_max && !state.calls.contains_key(&call)) {
+            return None;
+        }
+        let call = state.calls.entry(call).or_default();
+        call.ended = None;
+        if !call.allocations.contains(&key) {
+            call.allocations.push(key);
+            *state.links.entry(key).or_default() += 1;
+        }
+        Some(key)
+    }
+
+    /// Ends a call; returns its allocations.
+    pub fn end_call(&self, call: CallId, now: Instant) -> Vec<AllocationKey> {
+        let mut state = self.state();
+        let Some(call) = state.calls.get_mut(&call) else { return Vec::new() };
+        call.ended = Some(now);
+        let allocations = std::mem::take(&mut call.allocations);
+        for key in &allocations {
+            release(&mut state.links, key);
+        }
+        allocations
+    }
+
+    /// Keeps what an allocation carried for a call.
+    pub fn record(&self, call: CallId, key: AllocationKey, quality: RelayQuality) {
+        let mut state = self.state();
+        let Some(call) = state.calls.get_mut(&call) else { return };
+        match call.quality.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, before)) => *before = quality,
+            None => call.quality.push((key, quality)),
+        }
+    }
+
+    /// What the relays of a call saw; none for a call that no allocation was ever linked to, and a minute after its end.
+    pub fn quality(&self, call: CallId) -> Option<CallQuality> {
+        let state = self.state();
+        let call = state.calls.get(&call)?;
+        Some(CallQuality { relays: call.quality.iter().map(|(_, quality)| quality.clone()).collect() })
+    }
+
+    /// Holds a bound socket for the allocation that will show `token`.
+    pub fn reserve(&self, token: [u8; 8], socket: UdpSocket, bound: SocketAddr, now: Instant) {
+        self.reservations().insert(token, Reservation { socket, bound, expires: now + RESERVATION });
+    }
+
+    /// Takes a reserved socket.
+    pub fn redeem(&self, token: [u8; 8], now: Instant) -> Option<(UdpSocket, SocketAddr)> {
+        let mut reservations = self.reservations();
+        if reservations.get(&token)?.expires <= now {
+            return None;
+        }
+        reservations.remove(&token).map(|reservation| (reservation.socket, reservation.bound))
+    }
+
+    /// Forgets what is over: reservations not redeemed, calls ended long ago. Called once a second.
+    pub fn sweep(&self, now: Instant) {
+        self.reservations().retain(|_, reservation| {
+            let keep = reservation.expires > now;
+            if !keep {
+                self.ports.release(Family::of(reservation.bound), reservation.bound.port());
+            }
+            keep
+        });
+        self.state().calls.retain(|_, call| call.ended.is_none_or(|ended| now.duration_since(ended) < ENDED_CALLS_KEPT));
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn reservations(&self) -> MutexGuard<'_, HashMap<[u8; 8], Reservation>> {
+        self.reservations.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Counts one less, and forgets what has none.
+fn release<K: std::hash::Hash + Eq>(counts: &mut HashMap<K, usize>, key: &K) {
+    if let Some(count) = counts.get_mut(key) {
+        *count = count.saturating_sub(1);
+        if *count == 0 {
+            counts.remove(key);
+        }
+    }
+}
+
+/// The addresses of this host's interfaces.
+#[derive(Clone, Debug, Default)]
+pub struct Hosts {
+    addresses: Vec<IpAddr>,
+}
+
+impl Hosts {
+    /// From a list of interface addresses.
+    pub fn new(addresses: impl IntoIterator<Item = IpAddr>) -> Self {
+        let mut addresses: Vec<IpAddr> = addresses.into_iter().map(|ip| ip.to_canonical()).collect();
+        addresses.sort_unstable();
+        addresses.dedup();
+        Self { addresses }
+    }
+
+    /// Whether an address is one of this host.
+    pub fn contains(&self, ip: IpAddr) -> bool {
+        self.addresses.binary_search(&ip.to_canonical()).is_ok()
+    }
+
+    /// The address to bind a relayed socket of `family` to, for a client that came to `local`.
+    ///
+    /// That same address, if it is of the family; a loopback address only as long as nothing else is advertised for it. Otherwise a
+    /// loopback address for a client on loopback, a routed one for others. None if the host has no fitting address.
+    pub fn bind_ip(&self, local: IpAddr, family: Family, is_advertised: bool) -> Option<IpAddr> {
+        let of_family = |ip: &IpAddr| ip.is_ipv4() == (family == Family::V4);
+        let is_routed = |ip: &IpAddr| match ip {
+            IpAddr::V4(ip) => !ip.is_loopback() && !ip.is_link_local(),
+            IpAddr::V6(ip) => !ip.is_loopback() && !ip.is_unicast_link_local(),
+        };
+        if of_family(&local) && (is_routed(&local) || local.is_loopback() && !is_advertised) {
+            return Some(local);
+        }
+        let mut addresses = self.addresses.iter().copied().filter(of_family);
+        let loopback = addresses.clone().find(IpAddr::is_loopback);
+        let routed = addresses.find(is_routed);
+        match (local.is_loopback(), is_advertised) {
+            (true, false) => loopback.or(routed),
+            (true, true) => routed.or(loopback),
+            (false, _) => routed,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn registry(limits: Limits) -> Registry {
+        Registry::new(Ports::new(50_000..=50_100, &[]), PeerRules::default(), limits, Hosts::default())
+    }
+
+    fn key(index: u32) -> AllocationKey {
+        AllocationKey { worker: 0, index, serial: 1 }
+    }
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn quotas_per_account_source_and_server() {
+        let registry = registry(Limits { allocations: 4, allocations_per_account: 2, allocations_per_source: 3, ..Limits::default() });
+        let (juliet, romeo): (Arc<str>, Arc<str>) = ("juliet".into(), "romeo".into());
+        let (here, there) = (ip("192.0.2.1").into(), ip("192.0.2.2").into());
+        assert_eq!(registry.admit(&juliet, here), Ok(()));
+        assert_eq!(registry.admit(&juliet, there), Ok(()));
+        assert_eq!(registry.admit(&juliet, there), Err(Full::Quota));
+        assert_eq!(registry.admit(&romeo, here), Ok(()));
+        assert_eq!(registry.admit(&romeo, here), Ok(()));
+        assert_eq!(registry.admit(&"nurse".into(), there), Err(Full::Server));
+        registry.withdraw(&romeo, here);
+        assert_eq!(registry.admit(&juliet, there), Err(Full::Quota));
+        registry.withdraw(&juliet, here);
+        assert_eq!(registry.admit(&juliet, there), Ok(()));
+    }
+
+    #[test]
+    fn a_call_is_linked_only_to_an_allocation_of_the_account() {
+        let registry = registry(Limits::default());
+        let relayed: SocketAddr = "192.0.2.9:50001".parse().unwrap();
+        registry.add(key(1), &"juliet".into(), relayed);
+        assert_eq!(registry.link("romeo", relayed, CallId(1)), None);
+        assert_eq!(registry.link("juliet", "192.0.2.9:50002".parse().unwrap(), CallId(1)), None);
+        assert_eq!(registry.quality(CallId(1)), None);
+        assert_eq!(registry.link("juliet", relayed, CallId(1)), Some(key(1)));
+        assert_eq!(registry.quality(CallId(1)), Some(CallQuality::default()));
+        let now = Instant::now();
+        assert_eq!(registry.end_call(CallId(1), now), [key(1)]);
+        assert_eq!(registry.end_call(CallId(1), now), []);
+        registry.sweep(now + ENDED_CALLS_KEPT / 2);
+        assert!(registry.quality(CallId(1)).is_some());
+        registry.sweep(now + ENDED_CALLS_KEPT);
+        assert_eq!(registry.quality(CallId(1)), None);
+        registry.remove(relayed);
+        assert_eq!(registry.link("juliet", relayed, CallId(2)), None);
+    }
+
+    #[test]
+    fn relayed_sockets_are_bound_where_the_client_came() {
+        let hosts = Hosts::new(["127.0.0.1", "::1", "fe80::1", "10.0.0.5", "fd00::5"].map(ip));
+        let check = |local: &str, family, advertised, expected: Option<&str>| {
+            assert_eq!(hosts.bind_ip(ip(local), family, advertised), expected.map(ip), "{local} {family:?} {advertised}");
+        };
+        check("10.0.0.5", Family::V4, false, Some("10.0.0.5"));
+        check("10.0.0.5", Family::V4, true, Some("10.0.0.5"));
+        check("127.0.0.1", Family::V4, false, Some("127.0.0.1"));
+        check("127.0.0.1", Family::V4, true, Some("10.0.0.5"));
+        check("::1", Family::V4, false, Some("127.0.0.1"));
+        check("10.0.0.5", Family::V6, false, Some("fd00::5"));
+        check("fe80::1", Family::V6, false, Some("fd00::5"));
+        check("fe80::1", Family::V4, false, Some("10.0.0.5"));
+        let only_v6 = Hosts::new(["127.0.0.1", "::1", "fd00::5"].map(ip));
+        assert_eq!(only_v6.bind_ip(ip("fd00::5"), Family::V4, false), None);
+        assert_eq!(only_v6.bind_ip(ip("127.0.0.1"), Family::V4, true), Some(ip("127.0.0.1")));
+    }
+}

@@ -1,0 +1,138 @@
+//! An account in memory: its sessions, roster and requests, and who of its sessions gets a stanza (RFC 6121 §8.5).
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use crate::jid::{BareJid, Jid};
+use crate::session::{Session, SessionId};
+use crate::stanza::error::StanzaError;
+use crate::stanza::{IqType, Kind, MessageType, PresenceType, Stanza};
+use crate::store::{RosterItem, Store, StoreError, SubscriptionRequest};
+
+/// All that this node knows of one account while it is in use.
+#[derive(Debug)]
+pub struct Account {
+    /// Its bare JID.
+    pub jid: BareJid,
+    /// Connected resources, in the order in which they bound.
+    pub sessions: Vec<Session>,
+    /// RFC 6121 §2: contacts by bare JID.
+    pub roster: BTreeMap<BareJid, RosterItem>,
+    /// Subscription requests that wait for an answer: who asked, and the stanza as received (RFC 6121 §3.1.3).
+    pub requests: BTreeMap<BareJid, Bytes>,
+}
+
+/// Whom RFC 6121 §8.5 chooses for a stanza to an existing account.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Targets {
+    /// Deliver to these sessions.
+    Sessions(Vec<SessionId>),
+    /// The server answers on behalf of the account.
+    Account,
+    /// Silently ignored.
+    Nobody,
+    /// Returned to the sender.
+    Bounce(StanzaError),
+}
+
+impl Account {
+    /// Reads an account from the database; `None` if it does not exist.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn load(store: &Store, jid: &BareJid) -> Result<Option<Self>, StoreError> {
+        if !store.accounts().exists(jid).await? {
+            return Ok(None);
+        }
+        let roster = store.rosters().load(jid).await?;
+        let requests = store.rosters().requests(jid).await?;
+        Ok(Some(Self::new(jid.clone(), roster, requests)))
+    }
+
+    /// An account without sessions.
+    pub fn new(jid: BareJid, roster: Vec<RosterItem>, requests: Vec<SubscriptionRequest>) -> Self {
+        let roster = roster.into_iter().map(|item| (item.jid.clone(), item)).collect();
+        let requests = requests.into_iter().map(|request| (request.from, request.stanza)).collect();
+        Self { jid, sessions: Vec::new(), roster, requests }
+    }
+
+    /// The session with this id, if it is still bound.
+    pub fn session(&mut self, id: SessionId) -> Option<&mut Session> {
+        self.sessions.iter_mut().find(|session| session.id == id)
+    }
+
+    /// The session that has bound this resource.
+    pub fn resource(&self, resource: &str) -> Option<&Session> {
+        self.sessions.iter().find(|session| session.jid.resource() == Some(resource))
+    }
+
+    /// Sessions that are available (RFC 6121 §4.2.1).
+    pub fn available(&self) -> impl Iterator<Item = &Session> {
+        self.sessions.iter().filter(|session| session.is_available())
+    }
+
+    /// Whether this contact may see the account's presence (`from` or `both`).
+    pub fn shows_presence_to(&self, contact: &Jid) -> bool {
+        self.roster.get(&contact.to_bare()).is_some_and(|item| item.subscription.is_from())
+    }
+
+    /// RFC 6121 §8.5.2 and §8.5.3: who gets a stanza addressed to this account. Subscription stanzas and probes are `Account`'s.
+    pub fn targets(&self, stanza: &Stanza) -> Targets {
+        let resource = stanza.to().and_then(|to| to.resource());
+        match resource.map(|name| self.resource(name)) {
+            Some(Some(session)) => self.matching_resource(stanza, session),
+            Some(None) => self.missing_resource(stanza),
+            None => self.bare(stanza),
+        }
+    }
+
+    /// §8.5.3.1. An IQ request reaches a resource whose presence the sender does not see, see docs/deviations.md.
+    fn matching_resource(&self, stanza: &Stanza, session: &Session) -> Targets {
+        match stanza.kind() {
+            Kind::Presence(kind) if asks_the_server(kind) => Targets::Account,
+            _ => Targets::Sessions(vec![session.id]),
+        }
+    }
+
+    /// §8.5.3.2.
+    fn missing_resource(&self, stanza: &Stanza) -> Targets {
+        match stanza.kind() {
+            Kind::Message(MessageType::Chat) => self.bare(stanza),
+            Kind::Message(MessageType::Error) => Targets::Nobody,
+            Kind::Message(_) => Targets::Bounce(StanzaError::service_unavailable()),
+            Kind::Presence(PresenceType::Subscribe | PresenceType::Probe) => Targets::Account,
+            Kind::Presence(_) => Targets::Nobody,
+            Kind::Iq(IqType::Get | IqType::Set) => Targets::Bounce(StanzaError::service_unavailable()),
+            Kind::Iq(_) => Targets::Nobody,
+        }
+    }
+
+    /// §8.5.2: of the choices left open, messages go to all resources of non-negative priority.
+    fn bare(&self, stanza: &Stanza) -> Targets {
+        match stanza.kind() {
+            Kind::Message(MessageType::Groupchat) => Targets::Bounce(StanzaError::service_unavailable()),
+            Kind::Message(MessageType::Error) => Targets::Nobody,
+            Kind::Message(kind) => {
+                let sessions: Vec<_> = self.sessions.iter().filter(|s| s.takes_bare_messages()).map(|s| s.id).collect();
+                match (sessions.is_empty(), kind) {
+                    (false, _) => Targets::Sessions(sessions),
+                    (true, MessageType::Headline) => Targets::Nobody,
+                    (true, _) => Targets::Bounce(StanzaError::service_unavailable()),
+                }
+            }
+            Kind::Presence(PresenceType::Available | PresenceType::Unavailable) => {
+                Targets::Sessions(self.available().map(|session| session.id).collect())
+            }
+            Kind::Presence(PresenceType::Error) => Targets::Nobody,
+            Kind::Presence(_) => Targets::Account,
+            Kind::Iq(IqType::Get | IqType::Set) => Targets::Account,
+            Kind::Iq(_) => Targets::Nobody,
+        }
+    }
+}
+
+fn asks_the_server(kind: PresenceType) -> bool {
+    use PresenceType::{Probe, Subscribe, Subscribed, Unsubscribe, Unsubscribed};
+    matches!(kind, Subscribe | Subscribed | Unsubscribe | Unsubscribed | Probe)
+}

@@ -1,0 +1,37 @@
+//! What the server can do, one file per specification. `register` is the list of who gets what.
+
+pub mod carbons;
+pub mod disco;
+pub mod extdisco;
+pub mod ping;
+pub mod presence;
+pub mod roster;
+pub mod subscription;
+pub mod version;
+
+use bytes::Bytes;
+use campanile_relay::Relay;
+
+use crate::iq::IqTable;
+use crate::ns;
+use crate::router::Router;
+use crate::xml::XmlWriter;
+
+/// Registers every feature and hands the table to the router.
+pub fn register(router: &Router, relay: Relay, services: Vec<extdisco::Service>) {
+    let mut table = IqTable::default();
+    disco::Disco::register(router, &mut table);
+    roster::Roster::register(router, &mut table);
+    carbons::Carbons::register(&mut table);
+    extdisco::Extdisco::register(relay, services, &mut table);
+    ping::register(&mut table);
+    version::register(&mut table);
+    router.serve(table);
+}
+
+/// What is offered as stream features beside resource binding (RFC 6120 §4.3.2): subscription pre-approval (RFC 6121 §3.4).
+pub fn stream_features() -> Vec<Bytes> {
+    let mut sub = XmlWriter::new();
+    sub.open("sub").ns(ns::PRE_APPROVAL).close();
+    vec![sub.finish()]
+}

@@ -1,0 +1,165 @@
+//! RFC 6121 §2: the roster. Versions (§2.6) come with the complete core.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::features::{presence, subscription::Change};
+use crate::iq::{Iq, IqTable, Reply, To};
+use crate::jid::BareJid;
+use crate::ns;
+use crate::router::Router;
+use crate::stanza::error::StanzaError;
+use crate::store::RosterItem;
+use crate::xml::{Node, XmlWriter};
+
+/// Longest handle and group name, in bytes; the RFC leaves it to the server (§2.3.3).
+const NAME_BYTES_MAX: usize = 1023;
+/// Groups of one item.
+const GROUPS_MAX: usize = 64;
+
+/// Answers roster requests.
+#[derive(Debug)]
+pub struct Roster {
+    router: Router,
+}
+
+impl Roster {
+    /// §2.1.3 and following. `To::Account` is the only address: nobody reads or changes another's roster (§2.1.5).
+    pub fn register(router: &Router, table: &mut IqTable) {
+        let roster = Arc::new(Self { router: router.clone() });
+        table.feature(To::Account, ns::ROSTER);
+        table.feature(To::Server, ns::ROSTER);
+        table.get(To::Account, (ns::ROSTER, "query"), &roster, Self::get);
+        table.set(To::Account, (ns::ROSTER, "query"), &roster, Self::set);
+    }
+
+    /// §2.2.
+    async fn get(self: Arc<Self>, iq: Iq) -> Result<Reply, StanzaError> {
+        let session = iq.session()?;
+        let payload = session.home.with(|account| {
+            if let Some(session) = account.session(session.id) {
+                session.interested = true;
+            }
+            let mut xml = XmlWriter::new();
+            xml.open("query").ns(ns::ROSTER);
+            account.roster.values().for_each(|item| write_item(&mut xml, item));
+            xml.close();
+            xml.finish()
+        });
+        Ok(Reply::Payload(payload))
+    }
+
+    /// §2.3, §2.4, §2.5.
+    async fn set(self: Arc<Self>, iq: Iq) -> Result<Reply, StanzaError> {
+        let element = iq.element()?;
+        let mut items = element.root().children_named(ns::ROSTER, "item");
+        let (Some(item), None) = (items.next(), items.next()) else {
+            return Err(StanzaError::bad_request("a roster set has exactly one <item/>"));
+        };
+        let jid = item.attr("jid").ok_or_else(|| StanzaError::bad_request("a roster item needs a `jid`"))?;
+        let contact = BareJid::parse(jid).map_err(|error| StanzaError::jid_malformed().with_text(error.to_string()))?;
+        if item.attr("subscription") == Some("remove") {
+            return self.remove(&iq, &contact).await;
+        }
+        let (name, groups) = (handle(item)?, groups(item)?);
+        let home = &iq.session()?.home;
+        if contact == home.jid {
+            return Err(StanzaError::not_allowed().with_text("an account is not a contact of its own"));
+        }
+        let turn = home.turn().await;
+        let known = home.with(|account| account.roster.get(&contact).cloned());
+        if known.is_none() && home.with(|account| account.roster.len()) >= self.router.limits().roster_items {
+            return Err(StanzaError::resource_constraint().with_text("the roster is full"));
+        }
+        // §2.1.2.5: what the client says of the subscription is ignored.
+        let item = RosterItem { name, groups, ..known.unwrap_or_else(|| RosterItem::new(contact.clone())) };
+        self.router.store().rosters().set(&home.jid, &item).await.map_err(self.router.internal("store a roster item"))?;
+        home.with(|account| account.roster.insert(contact, item.clone()));
+        self.router.push_roster_item(home, &item);
+        drop(turn);
+        Ok(Reply::Empty)
+    }
+
+    /// §2.5.2: ends the subscriptions first, so that the contact learns of it, then removes the item.
+    async fn remove(&self, iq: &Iq, contact: &BareJid) -> Result<Reply, StanzaError> {
+        let home = &iq.session()?.home;
+        let known = home.with(|account| account.roster.get(contact).cloned());
+        let known = known.ok_or_else(|| StanzaError::item_not_found().with_text("there is no such contact"))?;
+        let requested = home.with(|account| account.requests.contains_key(contact));
+        if known.subscription.is_to() || known.ask {
+            presence::change_subscription(&self.router, home, Change::Unsubscribe, contact, None).await?;
+        }
+        if known.subscription.is_from() || requested {
+            presence::change_subscription(&self.router, home, Change::Unsubscribed, contact, None).await?;
+        }
+        let turn = home.turn().await;
+        self.router.store().rosters().remove(&home.jid, contact).await.map_err(self.router.internal("remove a roster item"))?;
+        home.with(|account| account.roster.remove(contact));
+        self.router.push_roster_removal(home, contact);
+        drop(turn);
+        Ok(Reply::Empty)
+    }
+}
+
+/// §2.1.6: the payload of a push that tells of an item.
+pub fn push(item: &RosterItem) -> Bytes {
+    let mut xml = XmlWriter::new();
+    xml.open("query").ns(ns::ROSTER);
+    write_item(&mut xml, item);
+    xml.close();
+    xml.finish()
+}
+
+/// §2.5.1: the payload of a push that tells of a removal.
+pub fn push_removal(contact: &BareJid) -> Bytes {
+    let mut xml = XmlWriter::new();
+    xml.open("query").ns(ns::ROSTER);
+    xml.open("item").attr("jid", contact.as_str()).attr("subscription", "remove").close();
+    xml.close();
+    xml.finish()
+}
+
+/// §2.1.2.
+fn write_item(xml: &mut XmlWriter, item: &RosterItem) {
+    xml.open("item").attr("jid", item.jid.as_str());
+    if item.approved {
+        xml.attr("approved", "true");
+    }
+    if item.ask {
+        xml.attr("ask", "subscribe");
+    }
+    xml.attr_opt("name", item.name.as_deref());
+    xml.attr("subscription", item.subscription.name());
+    for group in &item.groups {
+        xml.open("group").text(group).close();
+    }
+    xml.close();
+}
+
+/// §2.1.2.4 and §2.3.3.
+fn handle(item: Node<'_>) -> Result<Option<String>, StanzaError> {
+    match item.attr("name") {
+        Some(name) if name.len() > NAME_BYTES_MAX => Err(StanzaError::not_acceptable().with_text("the name is too long")),
+        name => Ok(name.filter(|name| !name.is_empty()).map(str::to_owned)),
+    }
+}
+
+/// §2.1.2.6 and §2.3.3.
+fn groups(item: Node<'_>) -> Result<Vec<String>, StanzaError> {
+    let mut groups = BTreeSet::new();
+    for group in item.children_named(ns::ROSTER, "group") {
+        let name = group.text().into_owned();
+        if name.is_empty() || name.len() > NAME_BYTES_MAX {
+            return Err(StanzaError::not_acceptable().with_text("a group's name is empty or too long"));
+        }
+        if !groups.insert(name) {
+            return Err(StanzaError::bad_request("a group is named twice"));
+        }
+        if groups.len() > GROUPS_MAX {
+            return Err(StanzaError::not_acceptable().with_text("too many groups"));
+        }
+    }
+    Ok(groups.into_iter().collect())
+}

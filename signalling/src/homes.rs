@@ -1,0 +1,159 @@
+//! The homes of accounts: each bare JID has one, which alone holds the account's state in memory.
+//!
+//! Homes with sessions stay; the others are kept while there is room, least recently used first out.
+
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use tokio::sync::OnceCell;
+
+use crate::account::Account;
+use crate::jid::BareJid;
+use crate::store::{Store, StoreError};
+
+const SHARDS: usize = 64;
+
+/// One account's state and the turn-taking of those who change what is stored of it.
+#[derive(Debug)]
+pub struct Home {
+    /// The account's bare JID.
+    pub jid: BareJid,
+    account: OnceCell<Mutex<Account>>,
+    turn: tokio::sync::Mutex<()>,
+}
+
+impl Home {
+    /// Reads or changes the account in memory, for one pure call.
+    pub fn with<T>(&self, call: impl FnOnce(&mut Account) -> T) -> T {
+        let account = self.account.get().expect("a home is handed out only once its account is loaded");
+        call(&mut account.lock().expect("no code panics while it holds an account"))
+    }
+
+    /// Waits until no other change to the stored data of this account is under way. Changes store first, then alter memory.
+    pub async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.turn.lock().await
+    }
+}
+
+/// All homes of this node.
+pub struct Homes {
+    shards: Box<[Mutex<Shard>]>,
+    hasher: RandomState,
+    store: Store,
+    /// How many accounts one shard keeps before it lets idle ones go.
+    idle_max: usize,
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    homes: HashMap<BareJid, Entry>,
+    clock: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    home: Arc<Home>,
+    used: u64,
+}
+
+impl Homes {
+    /// No homes yet; about `accounts_cached` accounts without sessions are kept in memory.
+    pub fn new(store: Store, accounts_cached: usize) -> Self {
+        let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
+        Self { shards, hasher: RandomState::new(), store, idle_max: accounts_cached.div_ceil(SHARDS).max(1) }
+    }
+
+    /// The home of an account, loaded if need be; `None` if there is no such account.
+    ///
+    /// # Errors
+    /// What the database says when the account cannot be loaded.
+    pub async fn get(&self, jid: &BareJid) -> Result<Option<Arc<Home>>, StoreError> {
+        let home = self.entry(jid);
+        if home.account.initialized() {
+            return Ok(Some(home));
+        }
+        let loaded = home
+            .account
+            .get_or_try_init(|| async {
+                match Account::load(&self.store, jid).await {
+                    Ok(Some(account)) => Ok(Mutex::new(account)),
+                    Ok(None) => Err(None),
+                    Err(error) => Err(Some(error)),
+                }
+            })
+            .await
+            .map(|_| ());
+        match loaded {
+            Ok(()) => Ok(Some(home)),
+            Err(reason) => {
+                drop(home);
+                self.forget_unloaded(jid);
+                reason.map_or(Ok(None), Err)
+            }
+        }
+    }
+
+    /// The home of an account if it is in memory.
+    pub fn peek(&self, jid: &BareJid) -> Option<Arc<Home>> {
+        let shard = self.shard(jid);
+        shard.homes.get(jid).map(|entry| &entry.home).filter(|home| home.account.initialized()).cloned()
+    }
+
+    /// Drops the state of an account that was deleted.
+    pub fn forget(&self, jid: &BareJid) {
+        self.shard(jid).homes.remove(jid);
+    }
+
+    fn entry(&self, jid: &BareJid) -> Arc<Home> {
+        let mut shard = self.shard(jid);
+        shard.clock += 1;
+        let used = shard.clock;
+        if let Some(entry) = shard.homes.get_mut(jid) {
+            entry.used = used;
+            return entry.home.clone();
+        }
+        if shard.homes.len() >= self.idle_max {
+            shard.let_go_of_idle(self.idle_max / 2);
+        }
+        let home = Arc::new(Home { jid: jid.clone(), account: OnceCell::new(), turn: tokio::sync::Mutex::new(()) });
+        shard.homes.insert(jid.clone(), Entry { home: home.clone(), used });
+        home
+    }
+
+    fn forget_unloaded(&self, jid: &BareJid) {
+        let mut shard = self.shard(jid);
+        if shard.homes.get(jid).is_some_and(|entry| Arc::strong_count(&entry.home) == 1 && !entry.home.account.initialized()) {
+            shard.homes.remove(jid);
+        }
+    }
+
+    fn shard(&self, jid: &BareJid) -> MutexGuard<'_, Shard> {
+        let index = self.hasher.hash_one(jid) as usize % SHARDS;
+        self.shards[index].lock().expect("no code panics while it holds a shard")
+    }
+}
+
+impl Shard {
+    /// Nobody can take a new reference while the shard is locked, so a home that only the shard knows may go.
+    fn let_go_of_idle(&mut self, keep: usize) {
+        let mut idle: Vec<(u64, BareJid)> = self
+            .homes
+            .iter()
+            .filter(|(_, entry)| Arc::strong_count(&entry.home) == 1 && entry.home.is_idle())
+            .map(|(jid, entry)| (entry.used, jid.clone()))
+            .collect();
+        idle.sort_unstable_by_key(|(used, _)| *used);
+        let surplus = idle.len().saturating_sub(keep);
+        for (_, jid) in idle.into_iter().take(surplus.max(1)) {
+            self.homes.remove(&jid);
+        }
+    }
+}
+
+impl Home {
+    fn is_idle(&self) -> bool {
+        !self.account.initialized() || self.with(|account| account.sessions.is_empty())
+    }
+}

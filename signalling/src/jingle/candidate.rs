@@ -1,0 +1,288 @@
+//! Transports and their candidates: ICE-UDP (XEP-0176 §5.3), ICE (XEP-0371 §5.3) and raw UDP (XEP-0177 §4.2), which share one form.
+//!
+//! Other transports are kept by namespace alone: nothing in them concerns a relay.
+
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+
+use crate::ns;
+use crate::xml::Node;
+
+/// Candidates read from one `<transport/>`; what follows is left out and counted in [`Transport::candidates_left_out`].
+/// Chromium with six networks and three TURN transports writes some 60 for a content that is not bundled.
+pub const CANDIDATES_MAX: usize = 256;
+
+words! {
+    /// Where a candidate's address comes from: RFC 8445 §5.1.1.
+    pub enum CandidateType {
+        /// An address of the client's own.
+        Host = "host",
+        /// Server reflexive: as a STUN server saw the client.
+        ServerReflexive = "srflx",
+        /// Peer reflexive: as the peer saw the client.
+        PeerReflexive = "prflx",
+        /// A relayed transport address of a TURN server.
+        Relay = "relay",
+    }
+}
+
+/// How a content travels: XEP-0166 §4.1, "transport method".
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transport {
+    /// Which method.
+    pub method: Method,
+    /// User fragment of ICE.
+    pub ufrag: Option<Box<str>>,
+    /// Password of ICE.
+    pub pwd: Option<Box<str>>,
+    /// In the order of the element.
+    pub candidates: Vec<Candidate>,
+    /// How many more there were.
+    pub candidates_left_out: usize,
+    /// End of candidates: XEP-0371 §7; stanza.js writes it in the namespace of ICE-UDP.
+    pub gathering_complete: bool,
+}
+
+/// A transport method by its namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Method {
+    /// XEP-0176.
+    IceUdp,
+    /// XEP-0371.
+    Ice,
+    /// XEP-0177.
+    RawUdp,
+    /// Any other namespace, at most [`super::content::NAME_BYTES_MAX`] bytes of it.
+    Other(Box<str>),
+}
+
+impl Method {
+    fn of(namespace: &str) -> Self {
+        match namespace {
+            ns::JINGLE_ICE_UDP => Self::IceUdp,
+            ns::JINGLE_ICE => Self::Ice,
+            ns::JINGLE_RAW_UDP => Self::RawUdp,
+            other => Self::Other(super::cut(other, super::content::NAME_BYTES_MAX).into()),
+        }
+    }
+
+    /// A short name: the XEP's, or the end of the namespace.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::IceUdp => "ice-udp",
+            Self::Ice => "ice",
+            Self::RawUdp => "raw-udp",
+            Self::Other(namespace) => namespace.strip_prefix("urn:xmpp:jingle:transports:").unwrap_or(namespace),
+        }
+    }
+
+    /// Whether candidates are transport addresses that a relay may own.
+    #[must_use]
+    pub fn has_candidates(&self) -> bool {
+        !matches!(self, Self::Other(_))
+    }
+}
+
+/// One candidate. Raw UDP has only component, generation, id, address and perhaps the type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// 1 for RTP, 2 for RTCP (XEP-0167 §3).
+    pub component: u8,
+    /// Base and server it comes from: RFC 8445 §5.1.1.3.
+    pub foundation: Option<Box<str>>,
+    /// Grows with each restart of ICE: XEP-0176 §5.9.
+    pub generation: u8,
+    /// Unique within the session.
+    pub id: Option<Box<str>>,
+    /// An IP address in most cases; Chromium without camera permission writes a name under `.local`.
+    pub ip: Box<str>,
+    /// Port of `ip`.
+    pub port: u16,
+    /// RFC 8445 §5.1.2. Wide, because XEP-0176 itself shows values beyond 32 bits.
+    pub priority: Option<u64>,
+    /// `udp`, or `tcp` with XEP-0371.
+    pub protocol: Box<str>,
+    /// Absent only in raw UDP.
+    pub kind: Option<CandidateType>,
+    /// The related address: the base of a reflexive, the mapped address of a relayed candidate.
+    pub related: Option<(Box<str>, u16)>,
+    /// RFC 6544 §4.5: `active`, `passive` or `so`.
+    pub tcp_type: Option<Box<str>>,
+}
+
+impl Candidate {
+    /// The transport address, if `ip` is one; an IPv4 address in an IPv6 spelling comes out as IPv4.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.ip.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip.to_canonical(), self.port))
+    }
+
+    /// XEP-0176 §5.3. `None`: without address, port or type there is no candidate; everything else may be missing, as it is in what clients
+    /// write. One pass over the attributes: a call has dozens of candidates.
+    fn read(node: Node<'_>, method: &Method) -> Option<Self> {
+        fn number<N: FromStr>(text: &str) -> Option<N> {
+            text.trim().parse().ok()
+        }
+        let text = |text: &str| Some(Box::<str>::from(super::cut(text, super::content::NAME_BYTES_MAX)));
+        let (mut component, mut generation, mut port, mut priority, mut related_port) = (None, None, None, None, None);
+        let (mut foundation, mut id, mut ip, mut protocol, mut related, mut tcp_type) = (None, None, None, None, None, None);
+        let mut kind = None;
+        for (namespace, name, value) in node.attrs() {
+            match name {
+                _ if !namespace.is_empty() => {}
+                "component" => component = number(value),
+                "foundation" => foundation = text(value),
+                "generation" => generation = number(value),
+                "id" => id = text(value),
+                "ip" => ip = text(value),
+                "port" => port = number(value),
+                "priority" => priority = number(value),
+                "protocol" => protocol = text(value),
+                "type" => kind = CandidateType::parse(value),
+                "rel-addr" => related = text(value),
+                // Monal writes `rel_port`.
+                "rel-port" | "rel_port" => related_port = number(value),
+                "tcptype" => tcp_type = text(value),
+                _ => {}
+            }
+        }
+        if kind.is_none() && *method != Method::RawUdp {
+            return None;
+        }
+        Some(Self {
+            component: component.unwrap_or(1),
+            foundation,
+            generation: generation.unwrap_or(0),
+            id,
+            ip: ip?,
+            port: port?,
+            priority,
+            protocol: protocol.unwrap_or_else(|| "udp".into()),
+            kind,
+            related: related.zip(related_port),
+            tcp_type,
+        })
+    }
+}
+
+impl Transport {
+    /// Reads a `<transport/>`; unknown children and candidates that are none are passed over.
+    pub(super) fn read(node: Node<'_>) -> Self {
+        let method = Method::of(node.ns());
+        let mut transport = Self {
+            ufrag: node.attr("ufrag").map(|text| super::cut(text, super::content::NAME_BYTES_MAX).into()),
+            pwd: node.attr("pwd").map(|text| super::cut(text, super::content::NAME_BYTES_MAX).into()),
+            candidates: Vec::new(),
+            candidates_left_out: 0,
+            gathering_complete: false,
+            method,
+        };
+        if !transport.method.has_candidates() {
+            return transport;
+        }
+        for child in node.children() {
+            match child.name() {
+                "candidate" if transport.candidates.len() >= CANDIDATES_MAX => transport.candidates_left_out += 1,
+                "candidate" => transport.candidates.extend(Candidate::read(child, &transport.method)),
+                "gathering-complete" => transport.gathering_complete = true,
+                _ => {}
+            }
+        }
+        transport
+    }
+
+    /// Addresses that may be relayed ones: candidates of type `relay`, and any of raw UDP, which need not tell (XEP-0177 §4.2).
+    pub fn relayed(&self) -> impl Iterator<Item = SocketAddr> {
+        let raw = self.method == Method::RawUdp;
+        self.candidates
+            .iter()
+            .filter(move |candidate| candidate.kind == Some(CandidateType::Relay) || raw && candidate.kind.is_none())
+            .filter_map(Candidate::address)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jingle::testing;
+
+    fn transport(namespace: &str, children: &str) -> Transport {
+        let content = format!(
+            "<content creator='initiator' name='a'><transport xmlns='{namespace}' ufrag='8hhy' pwd='asd88fgpdd777uzjYhagZg'>{children}</transport></content>"
+        );
+        let jingle = testing::jingle("transport-info", &content).unwrap();
+        jingle.contents[0].transport.clone().unwrap()
+    }
+
+    #[test]
+    fn xep_0176_s5_2_example_1() {
+        let transport = transport(
+            ns::JINGLE_ICE_UDP,
+            "<candidate component='1' foundation='1' generation='0' id='el0747fg11' ip='10.0.1.1' network='1' port='8998' priority='2130706431' protocol='udp' type='host'/>
+             <candidate component='1' foundation='2' generation='0' id='y3s2b30v3r' ip='192.0.2.3' network='1' port='45664' priority='1694498815' protocol='udp'
+                 rel-addr='10.0.1.1' rel-port='8998' type='srflx'/>",
+        );
+        assert_eq!(transport.method, Method::IceUdp);
+        assert_eq!((transport.ufrag.as_deref(), transport.pwd.as_deref()), (Some("8hhy"), Some("asd88fgpdd777uzjYhagZg")));
+        let [host, reflexive] = &transport.candidates[..] else { panic!("{transport:?}") };
+        assert_eq!((host.kind, host.address()), (Some(CandidateType::Host), Some("10.0.1.1:8998".parse().unwrap())));
+        assert_eq!((host.component, host.generation, host.priority, &*host.protocol), (1, 0, Some(2_130_706_431), "udp"));
+        assert_eq!((reflexive.kind, &reflexive.related), (Some(CandidateType::ServerReflexive), &Some(("10.0.1.1".into(), 8998))));
+        assert_eq!(transport.relayed().count(), 0);
+    }
+
+    #[test]
+    fn relayed_addresses_are_those_of_type_relay_and_untyped_raw_udp() {
+        let table: &[(&str, &str, &[&str])] = &[
+            (ns::JINGLE_ICE_UDP, "<candidate ip='203.0.113.7' port='50000' type='relay'/>", &["203.0.113.7:50000"]),
+            (
+                ns::JINGLE_ICE,
+                "<candidate ip='203.0.113.7' port='50000' type='relay' protocol='tcp' tcptype='passive'/>",
+                &["203.0.113.7:50000"],
+            ),
+            (ns::JINGLE_ICE_UDP, "<candidate ip='2001:db8::7' port='50000' type='relay'/>", &["[2001:db8::7]:50000"]),
+            (ns::JINGLE_ICE_UDP, "<candidate ip='::ffff:203.0.113.7' port='50000' type='relay'/>", &["203.0.113.7:50000"]),
+            (ns::JINGLE_ICE_UDP, "<candidate ip='203.0.113.7' port='50000' type='host'/>", &[]),
+            // The related address of a relayed candidate is the client's, not the relay's.
+            (
+                ns::JINGLE_ICE_UDP,
+                "<candidate ip='203.0.113.7' port='50000' type='relay' rel-addr='192.0.2.1' rel-port='4'/>",
+                &["203.0.113.7:50000"],
+            ),
+            (ns::JINGLE_ICE_UDP, "<remote-candidate component='1' ip='10.0.1.2' port='9001'/>", &[]),
+            // XEP-0177 §4.2, examples 1 and 3: no type.
+            (
+                ns::JINGLE_RAW_UDP,
+                "<candidate component='1' generation='0' id='a9j3mnbtu1' ip='10.1.1.104' port='13540'/>",
+                &["10.1.1.104:13540"],
+            ),
+            (ns::JINGLE_RAW_UDP, "<candidate component='1' generation='0' id='a' ip='10.1.1.104' port='1' type='host'/>", &[]),
+            // No address, no port, no type, no such type: no candidate.
+            (ns::JINGLE_ICE_UDP, "<candidate ip='0d0-4.local' port='50000' type='relay'/>", &[]),
+            (ns::JINGLE_ICE_UDP, "<candidate ip='203.0.113.7' type='relay'/><candidate ip='203.0.113.7' port='65536' type='relay'/>", &[]),
+            (ns::JINGLE_ICE_UDP, "<candidate port='50000' type='relay'/><candidate ip='203.0.113.7' port='5'/>", &[]),
+            (ns::JINGLE_S5B, "<candidate cid='h' host='192.0.2.1' jid='a@a/a' port='5086' priority='8257636' type='direct'/>", &[]),
+        ];
+        for (namespace, children, expected) in table {
+            let found: Vec<String> = transport(namespace, children).relayed().map(|address| address.to_string()).collect();
+            assert_eq!(found, *expected, "{children}");
+        }
+    }
+
+    #[test]
+    fn what_clients_leave_out_has_a_default() {
+        // stanza.js writes no generation; gathering-complete stands in the namespace of ICE-UDP.
+        let transport =
+            transport(ns::JINGLE_ICE_UDP, "<candidate ip='192.0.2.3' port='1' type='host'/><gathering-complete/><trickle xmlns='x'/>");
+        assert!(transport.gathering_complete);
+        let candidate = &transport.candidates[0];
+        assert_eq!((candidate.component, candidate.generation, &*candidate.protocol, candidate.priority), (1, 0, "udp", None));
+    }
+
+    #[test]
+    fn a_huge_list_is_read_up_to_its_bound() {
+        let transport = transport(ns::JINGLE_ICE_UDP, &"<candidate ip='192.0.2.3' port='1' type='host'/>".repeat(CANDIDATES_MAX + 5));
+        assert_eq!((transport.candidates.len(), transport.candidates_left_out), (CANDIDATES_MAX, 5));
+    }
+}

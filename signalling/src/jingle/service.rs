@@ -1,0 +1,313 @@
+//! The shell around the table of calls: a lock, the relay, the metrics, the clock.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use prometheus::Registry;
+
+use super::calls::{Call, CallId, Calls, Effect, Effects, Limits};
+use super::metrics::CallMetrics;
+use crate::jid::{BareJid, Jid};
+use crate::stanza::Stanza;
+
+/// How often [`CallsService::run`] looks for calls that have waited too long; all limits are far longer.
+const TICK: Duration = Duration::from_secs(1);
+
+/// What calls ask of the relay. Both are called with the table locked, so that they come in the order of the calls, and must return at once and
+/// not call back.
+pub trait Allocations: Send + Sync {
+    /// Links an allocation to a call, if this relayed address is one of the account's. Says whether it is.
+    fn link(&self, account: &BareJid, relayed: SocketAddr, call: CallId) -> bool;
+    /// The call is over: what served it alone may be freed.
+    fn end_call(&self, call: CallId);
+}
+
+impl Allocations for campanile_relay::Relay {
+    fn link(&self, account: &BareJid, relayed: SocketAddr, call: CallId) -> bool {
+        Self::link(self, account.as_str(), relayed, call)
+    }
+
+    fn end_call(&self, call: CallId) {
+        Self::end_call(self, call);
+    }
+}
+
+/// The calls of this server. Shared by the stages of the pipeline, the sessions' end and the operator's commands.
+pub struct CallsService {
+    calls: Mutex<Calls>,
+    metrics: CallMetrics,
+    allocations: Box<dyn Allocations>,
+}
+
+impl CallsService {
+    /// An empty table that tells `allocations` what its calls need.
+    ///
+    /// # Errors
+    /// The metrics are registered already.
+    pub fn new(limits: Limits, registry: &Registry, allocations: Box<dyn Allocations>) -> prometheus::Result<Self> {
+        Ok(Self { calls: Mutex::new(Calls::new(limits)), metrics: CallMetrics::register(registry)?, allocations })
+    }
+
+    /// [`Calls::observe`]: each routed stanza once, and errors that the server sends in the place of an address.
+    pub fn observe(&self, stanza: &Stanza, sender: Option<&BareJid>, now: Instant) {
+        if Calls::concerns(stanza) {
+            self.with(now, |calls| calls.observe(stanza, sender, now));
+        }
+    }
+
+    /// [`Calls::handle_gone`]: the stream of this address ended and will not be resumed.
+    pub fn handle_gone(&self, address: &Jid, now: Instant) {
+        self.with(now, |calls| calls.handle_gone(address, now));
+    }
+
+    /// Ends what has waited too long, every second, as long as the future is polled.
+    pub async fn run(&self) {
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let now = ticks.tick().await.into_std();
+            self.handle_timeout(now);
+        }
+    }
+
+    /// [`Calls::handle_timeout`], if there is anything to do.
+    pub fn handle_timeout(&self, now: Instant) {
+        let due = self.lock().poll_timeout().is_some_and(|at| at <= now);
+        if due {
+            self.with(now, |calls| calls.handle_timeout(now));
+        }
+    }
+
+    /// How many calls have a session now: what a drain waits for.
+    #[must_use]
+    pub fn in_session(&self) -> usize {
+        self.lock().in_session()
+    }
+
+    /// Copies of the live calls, the oldest first.
+    #[must_use]
+    pub fn live(&self) -> Vec<Call> {
+        let mut live: Vec<Call> = self.lock().live().cloned().collect();
+        live.sort_unstable_by_key(|call| call.id);
+        live
+    }
+
+    /// Copies of the past calls, the last to end first, `max` of them.
+    #[must_use]
+    pub fn past(&self, max: usize) -> Vec<Call> {
+        self.lock().past().take(max).cloned().collect()
+    }
+
+    /// A call by its number, live or past.
+    #[must_use]
+    pub fn get(&self, id: CallId) -> Option<Call> {
+        let calls = self.lock();
+        calls.get(id).or_else(|| calls.past().find(|call| call.id == id)).cloned()
+    }
+
+    /// One input to the table; its effects are carried out before the lock is given back, so that no link overtakes the end of its call.
+    fn with(&self, now: Instant, input: impl FnOnce(&mut Calls) -> Effects) {
+        let mut calls = self.lock();
+        for effect in input(&mut calls) {
+            self.metrics.count(&effect);
+            match effect {
+                Effect::Link { account, relayed, call } => {
+                    let own = self.allocations.link(&account, relayed, call);
+                    self.metrics.count_link(own);
+                    if own {
+                        calls.handle_linked(call, now);
+                    }
+                }
+                Effect::Ended { call, .. } => {
+                    self.allocations.end_call(call);
+                    if let Some(call) = calls.past().find(|past| past.id == call) {
+                        log_end(call);
+                    }
+                }
+                Effect::Started { .. } | Effect::ProposalDone { .. } | Effect::Accepted { .. } | Effect::Ignored(_) => {}
+            }
+        }
+        self.metrics.show(&calls);
+    }
+
+    /// The table is consistent after each call, or the call has panicked, which no input may bring about: going on beats losing every call.
+    fn lock(&self) -> MutexGuard<'_, Calls> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for CallsService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallsService").field("in_session", &self.in_session()).finish_non_exhaustive()
+    }
+}
+
+/// One line for each call.
+fn log_end(call: &Call) {
+    let Some(end) = &call.end else { return };
+    let seconds = |from: Option<Instant>, to: Option<Instant>| Some(to?.saturating_duration_since(from?).as_secs_f64());
+    let reason = end.reason.as_ref().and_then(|reason| reason.condition).map(|condition| condition.as_str());
+    tracing::info!(
+        call = call.id.0,
+        sid = &*call.sid,
+        initiator = call.initiator.as_str(),
+        responder = call.responder.as_str(),
+        outcome = end.outcome.as_str(),
+        reason,
+        error = end.error,
+        relayed = call.times.linked.is_some(),
+        setup_s = seconds(call.times.initiated, call.times.accepted),
+        active_s = seconds(call.times.accepted, Some(end.at)),
+        "call ended"
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::sync::Arc;
+
+    use prometheus::TextEncoder;
+
+    use super::*;
+    use crate::jingle::testing::stanza;
+
+    /// A relay with one allocation, 203.0.113.7:50000 of romeo@montague.lit.
+    #[derive(Default)]
+    struct Relay {
+        linked: Mutex<HashSet<CallId>>,
+        ended: Mutex<Vec<CallId>>,
+    }
+
+    impl Allocations for Arc<Relay> {
+        fn link(&self, account: &BareJid, relayed: SocketAddr, call: CallId) -> bool {
+            let own = account.as_str() == "romeo@montague.lit" && relayed == "203.0.113.7:50000".parse().unwrap();
+            if own {
+                self.linked.lock().unwrap().insert(call);
+            }
+            own
+        }
+
+        fn end_call(&self, call: CallId) {
+            self.ended.lock().unwrap().push(call);
+        }
+    }
+
+    fn service() -> (CallsService, Arc<Relay>, Registry) {
+        let (relay, registry) = (Arc::new(Relay::default()), Registry::new());
+        let service = CallsService::new(Limits::default(), &registry, Box::new(relay.clone())).unwrap();
+        (service, relay, registry)
+    }
+
+    fn jingle(from: &str, to: &str, sid: &str, action: &str, port: u16) -> Stanza {
+        stanza(&format!(
+            "<iq from='{from}' to='{to}' id='{action}' type='set'><jingle xmlns='urn:xmpp:jingle:1' action='{action}' sid='{sid}'>
+             <content creator='initiator' name='v'><description xmlns='urn:xmpp:jingle:apps:rtp:1' media='audio'/><transport xmlns='urn:xmpp:jingle:transports:ice-udp:1'>
+             <candidate ip='203.0.113.7' port='{port}' type='relay'/></transport></content></jingle></iq>"
+        ))
+    }
+
+    fn say(service: &CallsService, stanza: &Stanza, now: Instant) {
+        service.observe(stanza, stanza.from().map(Jid::to_bare).as_ref(), now);
+    }
+
+    /// The value of a metric as Prometheus would read it.
+    fn value(registry: &Registry, name: &str) -> f64 {
+        let text = TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+        let line =
+            text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).unwrap_or_else(|| panic!("no {name} in {text}"));
+        line.parse().unwrap()
+    }
+
+    const ROMEO: &str = "romeo@montague.lit/orchard";
+    const JULIET: &str = "juliet@capulet.lit/balcony";
+
+    #[test]
+    fn the_metrics_of_a_call_are_true_while_it_lives_and_after() {
+        let (service, relay, registry) = service();
+        let now = Instant::now();
+        for name in [
+            "campanile_calls_active",
+            "campanile_calls_proposed",
+            "campanile_calls_total{outcome=\"missed\"}",
+            "campanile_calls_proposals_total{outcome=\"busy\"}",
+            "campanile_calls_setup_seconds_count",
+            "campanile_calls_duration_seconds_count",
+            "campanile_calls_relayed_candidates_total{relay=\"own\"}",
+            "campanile_calls_stanzas_ignored_total{cause=\"out-of-order\"}",
+        ] {
+            assert_eq!(value(&registry, name), 0.0, "{name} is there before anything happens");
+        }
+        say(&service, &jingle(ROMEO, JULIET, "s", "session-initiate", 50000), now);
+        assert_eq!((value(&registry, "campanile_calls_active"), service.in_session()), (1.0, 1));
+        say(&service, &jingle(JULIET, ROMEO, "s", "session-accept", 50000), now + Duration::from_millis(300));
+        assert_eq!(value(&registry, "campanile_calls_setup_seconds_bucket{le=\"0.5\"}"), 1.0);
+        assert_eq!(value(&registry, "campanile_calls_relayed_candidates_total{relay=\"own\"}"), 1.0);
+        assert_eq!(
+            value(&registry, "campanile_calls_relayed_candidates_total{relay=\"other\"}"),
+            1.0,
+            "Juliet names an address that is not hers"
+        );
+        let call = service.live()[0].clone();
+        assert!(call.times.linked.is_some() && relay.linked.lock().unwrap().contains(&call.id));
+        say(&service, &jingle(JULIET, ROMEO, "unknown", "session-terminate", 50000), now);
+        say(&service, &jingle(JULIET, ROMEO, "s", "session-terminate", 50000), now + Duration::from_secs(3));
+        assert_eq!((value(&registry, "campanile_calls_active"), service.live().len()), (0.0, 0));
+        assert_eq!(value(&registry, "campanile_calls_total{outcome=\"answered\"}"), 1.0);
+        assert_eq!(value(&registry, "campanile_calls_duration_seconds_sum"), 2.7);
+        assert_eq!(value(&registry, "campanile_calls_stanzas_ignored_total{cause=\"unknown-session\"}"), 1.0);
+        assert_eq!(*relay.ended.lock().unwrap(), [call.id]);
+        assert_eq!(service.past(10)[0].id, call.id);
+        assert!(service.get(call.id).is_some_and(|call| call.end.is_some()));
+        assert!(CallsService::new(Limits::default(), &registry, Box::new(relay)).is_err(), "metrics are registered once");
+    }
+
+    #[test]
+    fn time_and_departures_reach_the_relay() {
+        let (service, relay, registry) = service();
+        let now = Instant::now();
+        say(&service, &jingle(ROMEO, JULIET, "1", "session-initiate", 50000), now);
+        say(&service, &jingle(ROMEO, JULIET, "2", "session-initiate", 50000), now);
+        service.handle_timeout(now + Duration::from_secs(179));
+        assert_eq!(service.in_session(), 2);
+        service.handle_timeout(now + Duration::from_secs(180));
+        assert_eq!((value(&registry, "campanile_calls_total{outcome=\"missed\"}"), relay.ended.lock().unwrap().len()), (2.0, 2));
+        say(&service, &jingle(ROMEO, JULIET, "3", "session-initiate", 50000), now);
+        service.handle_gone(&Jid::parse(JULIET).unwrap(), now);
+        assert_eq!(value(&registry, "campanile_calls_total{outcome=\"gone\"}"), 1.0);
+        assert_eq!(relay.ended.lock().unwrap().len(), 3);
+    }
+
+    #[test]
+    fn no_link_outlives_its_call_however_threads_interleave() {
+        let (service, relay, registry) = service();
+        let service = Arc::new(service);
+        let now = Instant::now();
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let service = service.clone();
+                scope.spawn(move || {
+                    let (from, to) = if thread % 2 == 0 { (ROMEO, JULIET) } else { (JULIET, ROMEO) };
+                    for sid in 0..200 {
+                        let sid = (sid / 4).to_string();
+                        for action in ["session-initiate", "transport-info", "session-accept", "session-terminate"] {
+                            say(&service, &jingle(from, to, &sid, action, 50000), now);
+                        }
+                    }
+                });
+            }
+        });
+        service.handle_gone(&Jid::parse(ROMEO).unwrap(), now);
+        assert_eq!((value(&registry, "campanile_calls_active"), service.live().len()), (0.0, 0));
+        let ended = relay.ended.lock().unwrap();
+        assert_eq!(ended.iter().collect::<HashSet<_>>().len(), ended.len(), "each call ends once");
+        assert!(relay.linked.lock().unwrap().iter().all(|call| ended.contains(call)));
+        let total: f64 = super::super::Outcome::ALL
+            .iter()
+            .map(|outcome| value(&registry, &format!("campanile_calls_total{{outcome=\"{}\"}}", outcome.as_str())))
+            .sum();
+        assert_eq!(total, ended.len() as f64);
+    }
+}

@@ -1,0 +1,137 @@
+//! The queue in front of one session: what the router puts in, the connection's task takes out.
+//!
+//! Putting in never waits. The queue is bounded in bytes; what does not fit ends the stream, since a client that does not
+//! read must not hold up those who write to it (RFC 6120 §4.9.3.17, `resource-constraint`).
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+
+use tokio::sync::Notify;
+
+use crate::stanza::Stanza;
+use crate::stream::error::{self, StreamError};
+
+/// What a session's connection is told to do, in order.
+#[derive(Debug)]
+pub enum Outgoing {
+    /// Write this stanza to the client.
+    Stanza(Stanza),
+    /// Send this stream error and end the stream; nothing follows it.
+    Close(StreamError),
+}
+
+/// A bounded queue with one reader.
+#[derive(Debug)]
+pub struct Mailbox {
+    queue: Mutex<Queue>,
+    filled: Notify,
+    bytes_max: usize,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: VecDeque<Outgoing>,
+    bytes: usize,
+    closed: bool,
+}
+
+impl Mailbox {
+    /// An empty mailbox that holds at most `bytes_max` bytes of stanzas.
+    pub fn new(bytes_max: usize) -> Self {
+        Self { queue: Mutex::default(), filled: Notify::new(), bytes_max }
+    }
+
+    /// Queues one item. Returns false when the stream has ended or ends now because the queue is full.
+    pub fn push(&self, item: Outgoing) -> bool {
+        let accepted = self.locked().push(item, self.bytes_max);
+        self.filled.notify_one();
+        accepted
+    }
+
+    /// Moves everything that waits into `into`, in order.
+    pub fn drain(&self, into: &mut Vec<Outgoing>) {
+        let mut queue = self.locked();
+        queue.bytes = 0;
+        into.extend(queue.waiting.drain(..));
+    }
+
+    /// Resolves once something may be waiting. Cancel-safe; for the one reader.
+    pub async fn ready(&self) {
+        loop {
+            if !self.locked().waiting.is_empty() {
+                return;
+            }
+            self.filled.notified().await;
+        }
+    }
+
+    /// Bytes of stanzas waiting now.
+    pub fn bytes(&self) -> usize {
+        self.locked().bytes
+    }
+
+    fn locked(&self) -> std::sync::MutexGuard<'_, Queue> {
+        self.queue.lock().expect("no code panics while it holds the queue")
+    }
+}
+
+impl Queue {
+    fn push(&mut self, item: Outgoing, bytes_max: usize) -> bool {
+        if self.closed {
+            return false;
+        }
+        match item {
+            Outgoing::Stanza(stanza) => {
+                let size = stanza.size_bytes();
+                if self.bytes + size > bytes_max {
+                    self.close(
+                        StreamError::new(error::Condition::ResourceConstraint).with_text("the client does not read what is sent to it"),
+                    );
+                    return false;
+                }
+                self.bytes += size;
+                self.waiting.push_back(Outgoing::Stanza(stanza));
+            }
+            Outgoing::Close(error) => self.close(error),
+        }
+        true
+    }
+
+    /// The error comes after what already waits: the client still gets what it was promised, if it reads.
+    fn close(&mut self, error: StreamError) {
+        self.closed = true;
+        self.waiting.push_back(Outgoing::Close(error));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stanza::Stanza;
+
+    fn message(body: &str) -> Stanza {
+        let xml = format!("<message to='a@localhost'><body>{body}</body></message>");
+        Stanza::parse(xml.into_bytes().into(), &crate::xml::Bindings::client()).expect("well-formed")
+    }
+
+    #[test]
+    fn what_was_pushed_comes_out_in_order() {
+        let mailbox = Mailbox::new(10_000);
+        assert!(mailbox.push(Outgoing::Stanza(message("1"))) && mailbox.push(Outgoing::Stanza(message("2"))));
+        let mut out = Vec::new();
+        mailbox.drain(&mut out);
+        assert_eq!(out.len(), 2);
+        assert_eq!(mailbox.bytes(), 0);
+    }
+
+    #[test]
+    fn a_full_mailbox_ends_the_stream_and_takes_nothing_more() {
+        let mailbox = Mailbox::new(200);
+        assert!(mailbox.push(Outgoing::Stanza(message(&"x".repeat(100)))));
+        assert!(!mailbox.push(Outgoing::Stanza(message(&"x".repeat(100)))));
+        assert!(!mailbox.push(Outgoing::Stanza(message("y"))));
+        let mut out = Vec::new();
+        mailbox.drain(&mut out);
+        assert!(matches!(&out[..], [Outgoing::Stanza(_), Outgoing::Close(_)]));
+    }
+}

@@ -1,0 +1,721 @@
+//! One client connection: a socket, a state machine, and a loop that waits for one of socket, mailbox, timer and answer, makes one
+//! `handle_*` call, and does what the machine says.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::mem::MaybeUninit;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use prometheus::IntCounter;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Sleep, sleep_until, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info};
+
+use super::bucket::Bucket;
+use super::listener::{ListenError, Listeners, Proxies};
+use super::metrics::{Metrics, Transport};
+use super::tls::{self, Certificates, TlsError};
+use super::wire::Wire;
+use crate::auth::{Attempt, Authenticator};
+use crate::mailbox::{Mailbox, Outgoing};
+use crate::random;
+use crate::router::Router;
+use crate::session::SessionRef;
+use crate::stream::c2s::{Answer, C2s, Output, Policy, Question, Report, Security};
+use crate::stream::error::{Condition, StreamError};
+use crate::xml::Frame;
+
+/// Read at once; on the stack, so that a stream that waits holds no buffer.
+const READ_BYTES: usize = 16 * 1024;
+/// While this much waits to be written, nothing is read and nothing is taken from the mailbox.
+const OUTPUT_BYTES_HIGH: usize = 64 * 1024;
+/// What may be read and thrown away while a closed connection waits for the other side's end.
+const LINGER_BYTES_MAX: usize = 1 << 20;
+/// TLS record type of a handshake (RFC 8446 §5.1): the first byte of a ClientHello, and never of XML.
+const TLS_HANDSHAKE: u8 = 0x16;
+
+/// Sizes and times of the shell; what the protocol has a word for is in `c2s::Limits`.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Bytes that wait for one session.
+    pub mailbox_bytes: usize,
+    /// Bytes that a stream may send per second on average; 0: no limit.
+    pub bytes_per_second: u32,
+    /// Bytes that it may send at once before that counts.
+    pub bytes_burst: u32,
+    /// A TLS handshake.
+    pub tls_handshake: Duration,
+    /// How long a client may take nothing of what is written to it.
+    pub write: Duration,
+    /// From our closing tag to the end of the connection.
+    pub close: Duration,
+}
+
+impl Limits {
+    /// What the section says, with fixed times.
+    #[must_use]
+    pub fn new(limits: &campanile_config::Limits) -> Self {
+        Self {
+            mailbox_bytes: limits.mailbox_bytes,
+            bytes_per_second: limits.bytes_per_second,
+            bytes_burst: limits.bytes_burst,
+            ..Self::default()
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            mailbox_bytes: 2 << 20,
+            bytes_per_second: 128 * 1024,
+            bytes_burst: 1 << 20,
+            tls_handshake: Duration::from_secs(15),
+            write: Duration::from_secs(60),
+            close: Duration::from_secs(3),
+        }
+    }
+}
+
+/// What every client connection needs; made once, in `wiring.rs`.
+pub struct Context {
+    router: Router,
+    authenticator: Authenticator,
+    metrics: Metrics,
+    stopping: CancellationToken,
+    starttls: TlsAcceptor,
+    direct_tls: TlsAcceptor,
+    policy: ArcSwap<Policy>,
+    limits: ArcSwap<Limits>,
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context").field("policy", &self.policy()).finish_non_exhaustive()
+    }
+}
+
+impl Context {
+    /// Puts it together. `stopping` is the listeners'.
+    ///
+    /// # Errors
+    /// When the TLS settings are refused.
+    pub fn new(
+        router: Router,
+        authenticator: Authenticator,
+        certificates: &Certificates,
+        metrics: Metrics,
+        stopping: CancellationToken,
+        policy: Policy,
+        limits: Limits,
+    ) -> Result<Self, TlsError> {
+        Ok(Self {
+            router,
+            authenticator,
+            metrics,
+            stopping,
+            starttls: certificates.server_config(&[])?.into(),
+            direct_tls: certificates.server_config(&[tls::ALPN_XMPP_CLIENT])?.into(),
+            policy: ArcSwap::from_pointee(policy),
+            limits: ArcSwap::from_pointee(limits),
+        })
+    }
+
+    /// Other settings for connections from now on (SIGHUP).
+    pub fn set(&self, policy: Policy, limits: Limits) {
+        self.policy.store(Arc::new(policy));
+        self.limits.store(Arc::new(limits));
+    }
+
+    /// The settings in force.
+    pub fn policy(&self) -> Arc<Policy> {
+        self.policy.load_full()
+    }
+
+    /// The counters.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Fires when streams have to end.
+    pub fn stopping(&self) -> &CancellationToken {
+        &self.stopping
+    }
+}
+
+/// A byte stream of any kind.
+pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for T {}
+
+/// Whichever byte stream a connection runs on.
+pub type Io = Box<dyn ByteStream>;
+
+/// How a TCP listener treats the first bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// A stream header, or a TLS handshake, told apart by the first byte.
+    StartTls,
+    /// A TLS handshake (XEP-0368).
+    DirectTls,
+}
+
+/// Accepts client connections on an address; port 0 picks one. Returns the real address.
+///
+/// # Errors
+/// The address cannot be bound.
+pub fn listen(listeners: &Listeners, context: &Arc<Context>, address: SocketAddr, mode: Mode) -> Result<SocketAddr, ListenError> {
+    let (service, refuse): (_, fn(&TcpStream)) = match mode {
+        Mode::StartTls => ("c2s", refuse_in_clear),
+        Mode::DirectTls => ("c2s_tls", |_| {}),
+    };
+    let context = context.clone();
+    listeners.serve(service, address, Proxies::default(), refuse, move |stream, peer, place| {
+        let context = context.clone();
+        async move {
+            serve_tcp(context, stream, peer, mode).await;
+            drop(place);
+        }
+    })
+}
+
+/// RFC 6120 §4.9.3.17, as far as it can be said without waiting.
+fn refuse_in_clear(stream: &TcpStream) {
+    const TEXT: &[u8] = b"<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' \
+        version='1.0' xml:lang='en'><stream:error><resource-constraint xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>\
+        </stream:stream>";
+    // The connection is closed next; whether the client hears why is a courtesy.
+    let _ = stream.try_write(TEXT);
+}
+
+/// Serves one TCP connection of a client from its first byte to its end.
+pub async fn serve_tcp(context: Arc<Context>, stream: TcpStream, peer: SocketAddr, mode: Mode) {
+    let accepted = now();
+    let direct = match mode {
+        Mode::DirectTls => true,
+        Mode::StartTls => match first_byte(&context, &stream).await {
+            Some(byte) => byte == TLS_HANDSHAKE,
+            None => return,
+        },
+    };
+    if !direct {
+        let _open = context.metrics.open(Transport::Tcp);
+        return run(context.clone(), Box::new(stream), peer, Transport::Tcp, accepted).await;
+    }
+    let _open = context.metrics.open(Transport::DirectTls);
+    if let Some(stream) = accept_tls(&context, &context.direct_tls, stream, peer).await {
+        run(context.clone(), stream, peer, Transport::DirectTls, accepted).await;
+    }
+}
+
+/// Waits for the first byte without taking it. `None`: it did not come.
+async fn first_byte(context: &Context, stream: &TcpStream) -> Option<u8> {
+    let mut byte = [0];
+    let within = context.policy.load().limits.negotiation;
+    tokio::select! {
+        () = context.stopping.cancelled() => None,
+        peeked = timeout(within, stream.peek(&mut byte)) => match peeked {
+            Ok(Ok(1..)) => Some(byte[0]),
+            Ok(Ok(0) | Err(_)) => None,
+            Err(_) => {
+                context.metrics.timeout("negotiation");
+                None
+            }
+        },
+    }
+}
+
+async fn accept_tls<S>(context: &Context, acceptor: &TlsAcceptor, stream: S, peer: SocketAddr) -> Option<Io>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let within = context.limits.load().tls_handshake;
+    let result = match timeout(within, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => return Some(Box::new(stream)),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "took too long".to_owned(),
+    };
+    context.metrics.tls_failure();
+    debug!(%peer, error = result, "TLS handshake failed");
+    None
+}
+
+/// Runs the stream on a connection whose transport is ready: TCP in clear, direct TLS, or a WebSocket after its handshake.
+/// The time for negotiation runs from `accepted`.
+pub async fn run(context: Arc<Context>, io: Io, peer: SocketAddr, transport: Transport, accepted: Instant) {
+    let security = match transport {
+        Transport::DirectTls | Transport::WebSocketTls => Security::Tls,
+        Transport::WebSocketTrusted => Security::Trusted,
+        Transport::Tcp | Transport::WebSocket | Transport::Http => Security::Clear,
+    };
+    Connection::new(context, io, peer, transport, security, accepted).run().await;
+}
+
+/// What the loop woke up for.
+enum Event {
+    /// Bytes were read.
+    Read(usize),
+    /// All output is written.
+    Written,
+    /// The client closed the connection, or it broke.
+    Gone(io::Result<()>),
+    Answer(Reply),
+    Mail,
+    Timer,
+    Stop,
+}
+
+/// An answer, and what the shell keeps of it.
+struct Reply {
+    answer: Answer,
+    /// Made by a successful binding.
+    session: Option<SessionRef>,
+    /// Stands for the log-in until it has succeeded or failed.
+    attempt: Option<Attempt>,
+}
+
+struct Connection {
+    context: Arc<Context>,
+    limits: Arc<Limits>,
+    io: Io,
+    peer: SocketAddr,
+    transport: Transport,
+    machine: C2s,
+    wire: Wire,
+    mailbox: Arc<Mailbox>,
+    session: Option<Bound>,
+    /// The log-in under way; dropped, it counts as failed.
+    attempt: Option<Attempt>,
+    /// The answer that is being found.
+    pending: Option<Pin<Box<dyn Future<Output = Reply> + Send>>>,
+    writer: Writer,
+    bucket: Bucket,
+    /// The client is over its rate: nothing is read before.
+    read_after: Option<Instant>,
+    stop_seen: bool,
+    timer: Pin<Box<Sleep>>,
+    mail: Vec<Outgoing>,
+}
+
+/// How far the output has been written.
+#[derive(Debug)]
+struct Writer {
+    written: usize,
+    /// Written, but perhaps still in TLS' buffer.
+    unflushed: bool,
+    /// When the client last took something, or the output began to wait; `None` while there is none.
+    waits_since: Option<Instant>,
+    bytes: IntCounter,
+}
+
+/// A bound session. Dropping it unbinds it even if the task is cut off or panics.
+struct Bound {
+    router: Router,
+    session: Option<SessionRef>,
+}
+
+impl Bound {
+    async fn unbind(mut self) {
+        if let Some(session) = self.session.take() {
+            self.router.unbind(&session).await;
+        }
+    }
+}
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        if let (Some(session), Ok(runtime)) = (self.session.take(), tokio::runtime::Handle::try_current()) {
+            let router = self.router.clone();
+            // Nobody can wait for it: the connection's own task is ending.
+            runtime.spawn(async move { router.unbind(&session).await });
+        }
+    }
+}
+
+impl Connection {
+    fn new(context: Arc<Context>, io: Io, peer: SocketAddr, transport: Transport, security: Security, accepted: Instant) -> Self {
+        let now = now();
+        let policy = context.policy();
+        let limits = context.limits.load_full();
+        let wire = match transport {
+            Transport::Tcp | Transport::DirectTls => Wire::xml(policy.limits.preauth),
+            _ => Wire::websocket(policy.limits.preauth),
+        };
+        Self {
+            machine: C2s::new(policy, wire.framing(), security, random::bytes, accepted),
+            mailbox: Arc::new(Mailbox::new(limits.mailbox_bytes)),
+            bucket: Bucket::new(limits.bytes_per_second, limits.bytes_burst, now),
+            writer: Writer { written: 0, unflushed: false, waits_since: None, bytes: context.metrics.bytes_out.clone() },
+            timer: Box::pin(sleep_until(now.into())),
+            session: None,
+            attempt: None,
+            pending: None,
+            read_after: None,
+            stop_seen: false,
+            mail: Vec::new(),
+            context,
+            limits,
+            io,
+            peer,
+            transport,
+            wire,
+        }
+    }
+
+    async fn run(mut self) {
+        debug!(peer = %self.peer, transport = self.transport.as_str(), "connected");
+        loop {
+            match self.settle().await {
+                Flow::On => {}
+                Flow::End(reason) => return self.finish(reason).await,
+                Flow::Broken(error) => return self.gone(Err(error)).await,
+            }
+            match self.wait().await {
+                Event::Read(bytes) => {
+                    let now = now();
+                    self.context.metrics.bytes_in.inc_by(bytes as u64);
+                    self.read_after = self.bucket.take(bytes, now);
+                    if self.read_after.is_some() {
+                        self.context.metrics.paused.inc();
+                    }
+                    self.machine.handle_received(bytes, now);
+                }
+                Event::Written => {}
+                Event::Gone(result) => return self.gone(result).await,
+                Event::Answer(Reply { answer, session, attempt }) => {
+                    self.pending = None;
+                    self.attempt = attempt;
+                    if let Some(session) = session {
+                        self.session = Some(Bound { router: self.context.router.clone(), session: Some(session) });
+                    }
+                    self.machine.handle_answer(answer);
+                }
+                Event::Mail => self.take_mail(),
+                Event::Timer => {
+                    let now = now();
+                    if self.read_after.is_some_and(|at| at <= now) {
+                        self.read_after = None;
+                    }
+                    if self.writer.waits_since.is_some_and(|since| now >= since + self.limits.write) {
+                        self.context.metrics.timeout("write");
+                        return self.gone(Err(io::ErrorKind::TimedOut.into())).await;
+                    }
+                    self.machine.handle_timeout(now);
+                }
+                Event::Stop => {
+                    self.stop_seen = true;
+                    self.take_mail();
+                    self.machine.handle_error(Condition::SystemShutdown.into());
+                }
+            }
+        }
+    }
+
+    /// Does what the machine says and feeds it what has been read, until it needs something from outside.
+    async fn settle(&mut self) -> Flow {
+        loop {
+            while let Some(output) = self.machine.poll_output() {
+                match output {
+                    Output::Send(bytes) => self.wire.send(&bytes),
+                    Output::Deliver(stanza) => {
+                        self.context.metrics.stanzas_in.inc();
+                        if let Some(session) = self.session.as_ref().and_then(|bound| bound.session.as_ref()) {
+                            self.context.router.handle(session, stanza).await;
+                        }
+                    }
+                    Output::Ask(question) => self.pending = Some(Box::pin(self.answer(question))),
+                    Output::Restart(limits) => self.wire.restart(limits),
+                    Output::StartTls => {
+                        if let Err(error) = self.start_tls().await {
+                            return Flow::Broken(error);
+                        }
+                    }
+                    Output::Keepalive => self.wire.keepalive(),
+                    Output::Report(report) => self.report(&report),
+                    Output::Close(reason) => return Flow::End(reason),
+                }
+            }
+            if !self.machine.wants_input() || !self.has_room() {
+                return Flow::On;
+            }
+            match self.wire.next_frame() {
+                Ok(Some(frame)) => {
+                    if let Frame::Close = frame {
+                        // What the client was promised before it closed (§4.4) goes out before our closing tag.
+                        self.take_mail();
+                    }
+                    self.machine.handle_frame(frame);
+                }
+                Ok(None) => return Flow::On,
+                Err(error) => self.machine.handle_error(error),
+            }
+        }
+    }
+
+    async fn wait(&mut self) -> Event {
+        let has_room = self.has_room();
+        if self.writer.waits_since.is_none() && !self.wire.output().is_empty() {
+            self.writer.waits_since = Some(now());
+        }
+        let may_read = has_room && self.machine.wants_input() && self.read_after.is_none();
+        let takes_mail = has_room && self.session.is_some() && !self.machine.is_closed();
+        self.arm_timer();
+        let Self { io, wire, writer, mailbox, pending, timer, context, stop_seen, .. } = self;
+        tokio::select! {
+            event = std::future::poll_fn(|cx| poll_io(io, wire, writer, may_read, cx)) => event,
+            () = mailbox.ready(), if takes_mail => Event::Mail,
+            reply = async { pending.as_mut().expect("the branch is off without a question").await }, if pending.is_some() => Event::Answer(reply),
+            () = timer => Event::Timer,
+            () = context.stopping.cancelled(), if !*stop_seen => Event::Stop,
+        }
+    }
+
+    /// The earliest time at which something must happen. Armed again only when that is earlier than before: a timer that fires too early
+    /// finds nothing to do and is armed for the rest, which is cheaper than moving it with every stanza.
+    fn arm_timer(&mut self) {
+        let times = [self.machine.poll_timeout(), self.read_after, self.writer.waits_since.map(|since| since + self.limits.write)];
+        // A machine that is not closed always has a next time; the hour only keeps a fired timer from firing again.
+        let next = times.into_iter().flatten().min().unwrap_or_else(|| now() + Duration::from_secs(3600));
+        if self.timer.is_elapsed() || next < self.timer.deadline().into_std() {
+            self.timer.as_mut().reset(next.into());
+        }
+    }
+
+    /// Whether little enough waits to be written to take in more.
+    fn has_room(&mut self) -> bool {
+        self.wire.output().len() - self.writer.written <= OUTPUT_BYTES_HIGH
+    }
+
+    /// Everything in the mailbox becomes output, to be written with one call.
+    fn take_mail(&mut self) {
+        if self.machine.is_closed() {
+            return;
+        }
+        self.mailbox.drain(&mut self.mail);
+        for item in self.mail.drain(..) {
+            match item {
+                Outgoing::Stanza(stanza) => {
+                    self.context.metrics.stanzas_out.inc();
+                    self.wire.send_stanza(&stanza);
+                }
+                Outgoing::Close(error) => self.machine.handle_error(error),
+            }
+        }
+        if self.mail.capacity() > 16 {
+            self.mail = Vec::new();
+        }
+    }
+
+    /// Finds the answer to a question of the machine.
+    fn answer(&self, question: Question) -> impl Future<Output = Reply> + Send + use<> {
+        let context = self.context.clone();
+        let mailbox = self.mailbox.clone();
+        let source = self.peer.ip();
+        async move {
+            match question {
+                Question::Sasl(question) => {
+                    let (answer, attempt) = context.authenticator.answer(question, source).await;
+                    Reply { answer: Answer::Sasl(answer), session: None, attempt }
+                }
+                Question::Bind { account, resource } => match context.router.bind(&account, resource.as_deref(), mailbox).await {
+                    Ok(session) => Reply { answer: Answer::Bound(session.jid.clone()), session: Some(session), attempt: None },
+                    Err(error) => Reply { answer: Answer::NotBound(error), session: None, attempt: None },
+                },
+            }
+        }
+    }
+
+    fn report(&mut self, report: &Report) {
+        match report {
+            Report::SaslFailure(condition) => {
+                self.attempt = None;
+                self.context.metrics.sasl_failure(condition);
+                debug!(peer = %self.peer, condition, "log-in failed");
+            }
+            Report::LoggedIn { account, mechanism } => {
+                if let Some(attempt) = self.attempt.take() {
+                    attempt.succeeded();
+                }
+                self.context.metrics.login(mechanism);
+                info!(jid = %account, peer = %self.peer, transport = self.transport.as_str(), mechanism, "logged in");
+            }
+        }
+    }
+
+    /// RFC 6120 §5.4.3: `<proceed/>` goes out, then the connection speaks TLS.
+    async fn start_tls(&mut self) -> io::Result<()> {
+        if self.wire.pending() > 0 {
+            // What came in clear text behind <starttls/> must never be taken for something said under TLS (§5.3.4, §13.8.1).
+            self.context.metrics.tls_failure();
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "data behind <starttls/>"));
+        }
+        self.flush().await?;
+        let io = std::mem::replace(&mut self.io, Box::new(tokio::io::empty()));
+        match accept_tls(&self.context, &self.context.starttls, io, self.peer).await {
+            Some(io) => {
+                self.io = io;
+                self.machine.handle_tls_established();
+                Ok(())
+            }
+            None => Err(io::Error::new(io::ErrorKind::InvalidData, "TLS handshake failed")),
+        }
+    }
+
+    /// Writes all output, as long as the client takes it.
+    async fn flush(&mut self) -> io::Result<()> {
+        let within = self.limits.write;
+        let Self { io, wire, writer, .. } = self;
+        while writer.written < wire.output().len() || writer.unflushed {
+            let step = std::future::poll_fn(|cx| match poll_write(io, wire, writer, cx) {
+                Poll::Ready(result) => Poll::Ready(result),
+                Poll::Pending => Poll::Pending,
+            });
+            timeout(within, step).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        }
+        Ok(())
+    }
+
+    /// The client has gone without closing its stream, or could not be written to.
+    async fn gone(mut self, result: io::Result<()>) {
+        debug!(peer = %self.peer, jid = self.machine.jid().map(|jid| jid.as_str()), error = ?result.as_ref().err(), "disconnected");
+        if let Some(bound) = self.session.take() {
+            bound.unbind().await;
+        }
+        if result.is_ok() {
+            // It may have closed its side only; whether it hears the rest is a courtesy.
+            let _ = timeout(self.limits.close, self.flush()).await;
+        }
+    }
+
+    /// RFC 6120 §4.4: our side is closed; writes what is left, and gives the client a moment to close its side.
+    async fn finish(mut self, reason: Option<StreamError>) {
+        match &reason {
+            Some(error) => {
+                self.context.metrics.stream_error(error.condition.name());
+                debug!(peer = %self.peer, %error, "stream error");
+                if error.condition == Condition::ConnectionTimeout {
+                    self.context.metrics.timeout(if self.session.is_some() { "silence" } else { "negotiation" });
+                }
+            }
+            None => debug!(peer = %self.peer, "stream closed"),
+        }
+        self.wire.close();
+        let bound = self.session.take();
+        let within = self.limits.close;
+        let end = async {
+            match timeout(within, self.say_goodbye()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => debug!(peer = %self.peer, %error, "connection lost while closing"),
+                Err(_) => debug!(peer = %self.peer, "the client did not close the connection, cutting it off"),
+            }
+        };
+        // Contacts need not wait for a client that takes its time.
+        match bound {
+            Some(bound) => {
+                tokio::join!(end, bound.unbind());
+            }
+            None => end.await,
+        }
+    }
+
+    async fn say_goodbye(&mut self) -> io::Result<()> {
+        self.flush().await?;
+        self.io.shutdown().await?;
+        // Closing a socket with unread data resets it, and the client would lose what was written last.
+        let mut left = LINGER_BYTES_MAX;
+        loop {
+            let read = std::future::poll_fn(|cx| poll_read(&mut self.io, |bytes| bytes.len(), cx)).await?;
+            if read == 0 || read > left {
+                return Ok(());
+            }
+            left -= read;
+        }
+    }
+}
+
+/// The time as tokio sees it, so that tests can let it pass.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+enum Flow {
+    On,
+    /// Our side of the stream is closed.
+    End(Option<StreamError>),
+    /// The connection cannot be used any more.
+    Broken(io::Error),
+}
+
+/// Writes what can be written, then reads if it may.
+fn poll_io(io: &mut Io, wire: &mut Wire, writer: &mut Writer, may_read: bool, cx: &mut TaskContext<'_>) -> Poll<Event> {
+    let mut all_written = false;
+    if !wire.output().is_empty() || writer.unflushed {
+        match poll_write(io, wire, writer, cx) {
+            Poll::Ready(Ok(())) => all_written = true,
+            Poll::Ready(Err(error)) => return Poll::Ready(Event::Gone(Err(error))),
+            Poll::Pending => {}
+        }
+    }
+    if may_read {
+        match poll_read(
+            io,
+            |bytes| {
+                wire.push(bytes);
+                bytes.len()
+            },
+            cx,
+        ) {
+            Poll::Ready(Ok(0)) => return Poll::Ready(Event::Gone(Ok(()))),
+            Poll::Ready(Ok(bytes)) => return Poll::Ready(Event::Read(bytes)),
+            Poll::Ready(Err(error)) => return Poll::Ready(Event::Gone(Err(error))),
+            Poll::Pending => {}
+        }
+    }
+    if all_written { Poll::Ready(Event::Written) } else { Poll::Pending }
+}
+
+/// Ready when all output is written and flushed.
+fn poll_write(io: &mut Io, wire: &mut Wire, writer: &mut Writer, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
+    while writer.written < wire.output().len() {
+        match Pin::new(&mut *io).poll_write(cx, &wire.output()[writer.written..]) {
+            Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            Poll::Ready(Ok(count)) => {
+                writer.written += count;
+                writer.unflushed = true;
+                writer.bytes.inc_by(count as u64);
+                writer.waits_since = writer.waits_since.map(|_| now());
+            }
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            Poll::Pending => return Poll::Pending,
+        }
+    }
+    if writer.written > 0 {
+        writer.written = 0;
+        wire.clear_output();
+    }
+    if writer.unflushed {
+        std::task::ready!(Pin::new(&mut *io).poll_flush(cx))?;
+        writer.unflushed = false;
+    }
+    writer.waits_since = None;
+    Poll::Ready(Ok(()))
+}
+
+/// Reads once, into a buffer on the stack, and hands over what came. Ready with 0 at the end.
+fn poll_read(io: &mut Io, take: impl FnOnce(&[u8]) -> usize, cx: &mut TaskContext<'_>) -> Poll<io::Result<usize>> {
+    let mut chunk = [const { MaybeUninit::uninit() }; READ_BYTES];
+    let mut buffer = ReadBuf::uninit(&mut chunk);
+    std::task::ready!(Pin::new(io).poll_read(cx, &mut buffer))?;
+    Poll::Ready(Ok(take(buffer.filled())))
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

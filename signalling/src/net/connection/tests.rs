@@ -1,0 +1,397 @@
+//! The shell over real tasks: an in-memory pipe where the transport does not matter, loopback sockets where it does.
+
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
+use tokio::io::{AsyncReadExt as _, DuplexStream};
+use tokio_rustls::TlsConnector;
+
+use super::*;
+use crate::iq::IqTable;
+use crate::jid::BareJid;
+use crate::jingle::{self, Allocations, CallId, CallsService};
+use crate::net::sources::Sources;
+use crate::router;
+use crate::store::Store;
+use crate::stream::c2s;
+use crate::xml;
+
+const HEADER: &str = "<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' \
+    to='localhost' version='1.0'>";
+const STARTTLS: &str = "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>";
+/// `\0romeo\0secret`
+pub(crate) const PLAIN: &str = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AHJvbWVvAHNlY3JldA==</auth>";
+pub(crate) const BIND: &str = "<iq xmlns='jabber:client' id='b' type='set'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>\
+    <resource>orchard</resource></bind></iq>";
+
+/// A server with the account `romeo`, password `secret`, in a folder of its own.
+pub(crate) struct Server {
+    pub(crate) context: Arc<Context>,
+    pub(crate) listeners: Listeners,
+    pub(crate) certificates: Certificates,
+    registry: prometheus::Registry,
+    folder: PathBuf,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.folder).expect("the folder is ours");
+    }
+}
+
+pub(crate) fn policy() -> Policy {
+    let xml = |bytes_max| xml::Limits { bytes_max, depth_max: 20 };
+    Policy {
+        domains: vec!["localhost".into()],
+        require_tls: true,
+        features: Vec::new(),
+        limits: c2s::Limits {
+            preauth: xml(2000),
+            authenticated: xml(300_000),
+            bytes_preauth: 20_000,
+            negotiation: Duration::from_secs(30),
+            auth_attempts: 3,
+            keepalive: Duration::from_secs(300),
+        },
+    }
+}
+
+impl Server {
+    pub(crate) async fn start() -> Self {
+        Self::with(policy(), Limits::default()).await
+    }
+
+    pub(crate) async fn with(policy: Policy, limits: Limits) -> Self {
+        static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("campanile-net-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let store = Store::open(&format!("sqlite:{}", folder.join("test.db").display()), &folder).await.unwrap();
+        let authenticator = Authenticator::new(&store, 2).unwrap();
+        authenticator.create_account(&BareJid::parse("romeo@localhost").unwrap(), "secret").await.unwrap();
+        let certificates =
+            Certificates::load(tls::Settings { default: None, hosts: Vec::new(), names: Vec::new(), data_dir: folder.clone() }).unwrap();
+        let registry = prometheus::Registry::new();
+        let metrics = Metrics::new(&registry).unwrap();
+        let listeners = Listeners::new(Sources::new(0, 0), metrics.clone());
+        let stopping = listeners.stopping().clone();
+        let context = Context::new(router(&store), authenticator, &certificates, metrics, stopping, policy, limits).unwrap();
+        Self { context: Arc::new(context), listeners, certificates, registry, folder }
+    }
+
+    /// A connection over a pipe of this size, on a transport that is believed to be TLS.
+    pub(crate) fn connect(&self, transport: Transport, pipe: usize) -> Client<DuplexStream> {
+        let (near, far) = tokio::io::duplex(pipe);
+        self.listeners.spawn(run(self.context.clone(), Box::new(far), "192.0.2.1:1".parse().unwrap(), transport, now()));
+        Client { io: near, received: String::new() }
+    }
+
+    async fn logged_in(&self, pipe: usize) -> Client<DuplexStream> {
+        let mut client = self.connect(Transport::DirectTls, pipe);
+        client.log_in().await;
+        client
+    }
+
+    fn connector(&self, alpn: &[u8]) -> TlsConnector {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(self.folder.join("generated-cert.pem")).unwrap()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let mut config = config.with_root_certificates(roots).with_no_client_auth();
+        config.alpn_protocols = vec![alpn.to_vec()];
+        Arc::new(config).into()
+    }
+
+    /// A TLS client that trusts this server's certificate.
+    pub(crate) async fn tls<S: ByteStream>(&self, io: S, alpn: &[u8]) -> Client<tokio_rustls::client::TlsStream<S>> {
+        Client { io: self.connector(alpn).connect("localhost".try_into().unwrap(), io).await.unwrap(), received: String::new() }
+    }
+
+    pub(crate) fn metrics(&self) -> String {
+        prometheus::TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap()
+    }
+
+    fn bound_to(&self, mode: Mode) -> SocketAddr {
+        listen(&self.listeners, &self.context, (Ipv4Addr::LOCALHOST, 0).into(), mode).unwrap()
+    }
+}
+
+/// The client's end.
+pub(crate) struct Client<S> {
+    pub(crate) io: S,
+    received: String,
+}
+
+impl<S: ByteStream> Client<S> {
+    pub(crate) async fn send(&mut self, text: &str) {
+        self.io.write_all(text.as_bytes()).await.unwrap();
+    }
+
+    /// Reads until this text has come, and returns everything up to its end.
+    pub(crate) async fn expect(&mut self, text: &str) -> String {
+        let mut chunk = [0; 4096];
+        loop {
+            if let Some(at) = self.received.find(text) {
+                let rest = self.received.split_off(at + text.len());
+                return std::mem::replace(&mut self.received, rest);
+            }
+            let count = self.io.read(&mut chunk).await.unwrap();
+            assert!(count > 0, "the connection ended; instead of {text}: {}", self.received);
+            self.received.push_str(std::str::from_utf8(&chunk[..count]).unwrap());
+        }
+    }
+
+    /// Everything until the server has closed the connection.
+    pub(crate) async fn rest(&mut self) -> String {
+        let mut bytes = Vec::new();
+        // A reset after the last byte is an end, too.
+        let _ = self.io.read_to_end(&mut bytes).await;
+        std::mem::take(&mut self.received) + std::str::from_utf8(&bytes).unwrap()
+    }
+
+    pub(crate) async fn log_in(&mut self) {
+        self.send(HEADER).await;
+        self.expect("</stream:features>").await;
+        self.send(PLAIN).await;
+        self.expect("<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>").await;
+        self.send(HEADER).await;
+        self.expect("</stream:features>").await;
+        self.send(BIND).await;
+        self.expect("<jid>romeo@localhost/orchard</jid></bind></iq>").await;
+    }
+}
+
+fn message(body: &str) -> String {
+    format!("<message to='romeo@localhost/orchard'><body>{body}</body></message>")
+}
+
+#[tokio::test]
+async fn log_in_stanzas_and_an_orderly_end() {
+    let server = Server::start().await;
+    let mut client = server.logged_in(65_536).await;
+    client.send(&message("1")).await;
+    client.send(&(message("2") + "</stream:stream>")).await;
+    let rest = client.rest().await;
+    assert!(rest.contains("from='romeo@localhost/orchard'"), "{rest}");
+    assert!(rest.find("<body>1</body>").unwrap() < rest.find("<body>2</body>").unwrap());
+    // RFC 6120 §4.4: what was under way comes before the closing tag.
+    assert!(rest.ends_with("</message></stream:stream>"), "{rest}");
+    drop(client);
+    server.listeners.shutdown(Duration::from_secs(5)).await;
+    let metrics = server.metrics();
+    assert!(metrics.contains("campanile_logins_total{mechanism=\"PLAIN\"} 1"), "{metrics}");
+    assert!(metrics.contains("campanile_c2s_stanzas_total{direction=\"in\"} 2"), "{metrics}");
+}
+
+#[tokio::test]
+async fn a_client_that_goes_without_a_word_is_unbound() {
+    let server = Server::start().await;
+    let client = server.logged_in(65_536).await;
+    drop(client);
+    server.listeners.shutdown(Duration::from_secs(5)).await;
+    let mut again = server.connect(Transport::DirectTls, 65_536);
+    again.send(HEADER).await;
+    // The server is stopping: §4.9.3.20.
+    assert!(again.rest().await.contains("<system-shutdown xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>"));
+}
+
+#[tokio::test]
+async fn s4_9_3_20_every_stream_is_told_of_the_shutdown() {
+    let server = Server::start().await;
+    let mut bound = server.logged_in(65_536).await;
+    let mut fresh = server.connect(Transport::DirectTls, 65_536);
+    let mut silent = server.connect(Transport::Tcp, 65_536);
+    fresh.send(HEADER).await;
+    fresh.expect("</stream:features>").await;
+    let listeners = server.listeners.clone();
+    let stop = tokio::spawn(async move { listeners.shutdown(Duration::from_secs(5)).await });
+    for client in [&mut bound, &mut fresh, &mut silent] {
+        let rest = client.rest().await;
+        assert!(
+            rest.ends_with("<stream:error><system-shutdown xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>"),
+            "{rest}"
+        );
+    }
+    drop((bound, fresh, silent));
+    stop.await.unwrap();
+}
+
+#[tokio::test]
+async fn s6_5_10_wrong_passwords() {
+    let server = Server::start().await;
+    let mut client = server.connect(Transport::DirectTls, 65_536);
+    client.send(HEADER).await;
+    client.expect("</stream:features>").await;
+    for _ in 0..2 {
+        client.send(&PLAIN.replace("AHJvbWVvAHNlY3JldA==", "AHJvbWVvAHdyb25n")).await;
+        client.expect("<not-authorized/></failure>").await;
+    }
+    client.send(&PLAIN.replace("AHJvbWVvAHNlY3JldA==", "AGp1bGlldAB3cm9uZw==")).await;
+    assert!(client.rest().await.contains("<policy-violation"));
+    assert!(server.metrics().contains("campanile_sasl_failures_total{condition=\"not-authorized\"} 3"));
+}
+
+#[tokio::test]
+async fn s5_4_starttls_over_a_socket() {
+    let server = Server::start().await;
+    let stream = TcpStream::connect(server.bound_to(Mode::StartTls)).await.unwrap();
+    let mut client = Client { io: stream, received: String::new() };
+    client.send(HEADER).await;
+    client.expect("<required/></starttls></stream:features>").await;
+    client.send(STARTTLS).await;
+    client.expect("<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>").await;
+    let mut client = server.tls(client.io, tls::ALPN_XMPP_CLIENT).await;
+    client.log_in().await;
+    client.send(&message("x")).await;
+    client.expect("<body>x</body>").await;
+    client.send("</stream:stream>").await;
+    assert_eq!(client.rest().await, "</message></stream:stream>");
+    server.listeners.shutdown(Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
+async fn s5_3_4_what_comes_in_clear_behind_starttls_is_never_taken() {
+    let server = Server::start().await;
+    let mut client = server.connect(Transport::Tcp, 65_536);
+    client.send(HEADER).await;
+    client.expect("</stream:features>").await;
+    client.send(&format!("{STARTTLS}{HEADER}{PLAIN}")).await;
+    assert_eq!(client.rest().await, "");
+    assert!(server.metrics().contains("campanile_tls_failures_total 1"));
+}
+
+#[tokio::test]
+async fn xep0368_direct_tls_on_its_port_and_by_the_first_byte() {
+    let server = Server::start().await;
+    for mode in [Mode::DirectTls, Mode::StartTls] {
+        let stream = TcpStream::connect(server.bound_to(mode)).await.unwrap();
+        let mut client = server.tls(stream, tls::ALPN_XMPP_CLIENT).await;
+        assert_eq!(client.io.get_ref().1.alpn_protocol(), Some(tls::ALPN_XMPP_CLIENT));
+        client.log_in().await;
+    }
+    let mut client = Client { io: TcpStream::connect(server.bound_to(Mode::DirectTls)).await.unwrap(), received: String::new() };
+    client.send(HEADER).await;
+    assert!(!client.rest().await.contains("stream:stream"));
+}
+
+#[tokio::test]
+async fn s4_9_3_17_a_full_listener_says_so() {
+    let server = Server::start().await;
+    let listeners = Listeners::new(Sources::new(1, 0), server.context.metrics().clone());
+    let address = listen(&listeners, &server.context, (Ipv4Addr::LOCALHOST, 0).into(), Mode::StartTls).unwrap();
+    let mut first = Client { io: TcpStream::connect(address).await.unwrap(), received: String::new() };
+    first.send(HEADER).await;
+    first.expect("</stream:features>").await;
+    let mut second = Client { io: TcpStream::connect(address).await.unwrap(), received: String::new() };
+    assert!(
+        second.rest().await.ends_with("<resource-constraint xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>")
+    );
+}
+
+#[tokio::test]
+async fn s4_6_a_stream_that_is_never_opened_is_ended() {
+    let mut policy = policy();
+    policy.limits.negotiation = Duration::from_millis(100);
+    let server = Server::with(policy, Limits::default()).await;
+    let start = Instant::now();
+    assert!(server.connect(Transport::Tcp, 65_536).rest().await.contains("<connection-timeout"));
+    assert!(start.elapsed() >= Duration::from_millis(100));
+    assert!(server.metrics().contains("campanile_c2s_timeouts_total{kind=\"negotiation\"} 1"));
+    // Over a socket, where even the first byte is waited for.
+    let stream = TcpStream::connect(server.bound_to(Mode::StartTls)).await.unwrap();
+    assert_eq!(Client { io: stream, received: String::new() }.rest().await, "");
+}
+
+#[tokio::test]
+async fn a_client_over_its_rate_is_read_more_slowly_and_loses_nothing() {
+    let limits = Limits { bytes_per_second: 100_000, bytes_burst: 10_000, ..Limits::default() };
+    let server = Server::with(policy(), limits).await;
+    let client = server.logged_in(1024).await;
+    let start = Instant::now();
+    let (mut reader, mut writer) = tokio::io::split(client.io);
+    let one = message(&"x".repeat(1000));
+    let sender = async {
+        for _ in 0..40 {
+            writer.write_all(one.as_bytes()).await.unwrap();
+        }
+        writer.write_all(b"</stream:stream>").await.unwrap();
+    };
+    let mut received = String::new();
+    let receiver = async { reader.read_to_string(&mut received).await };
+    let (_, result) = tokio::join!(sender, receiver);
+    result.unwrap();
+    assert_eq!(received.matches("<body>").count(), 40);
+    // The debt of the last read, at most the pipe's size, is not waited for.
+    let least = Duration::from_micros((40 * one.len() as u64 - 10_000 - 1024) * 10);
+    assert!(start.elapsed() >= least, "{:?}, not {least:?}", start.elapsed());
+    assert!(!server.metrics().contains("campanile_c2s_paused_total 0"));
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_is_ended() {
+    let limits = Limits { bytes_per_second: 0, write: Duration::from_millis(200), ..Limits::default() };
+    let server = Server::with(policy(), limits).await;
+    let mut client = server.logged_in(4096).await;
+    let mut sent = 0;
+    // Fills the pipe and then the output: the server stops reading, and in the end gives up.
+    while client.io.write_all(message(&"x".repeat(2000)).as_bytes()).await.is_ok() {
+        sent += 1;
+        assert!(sent < 200, "the server reads and reads");
+    }
+    server.listeners.shutdown(Duration::from_secs(5)).await;
+    assert!(server.metrics().contains("campanile_c2s_timeouts_total{kind=\"write\"} 1"));
+}
+
+#[tokio::test]
+async fn s4_6_1_a_silent_stream_gets_white_space() {
+    let mut policy = policy();
+    policy.limits.keepalive = Duration::from_millis(50);
+    let server = Server::with(policy, Limits::default()).await;
+    let mut client = server.logged_in(65_536).await;
+    client.expect("   ").await;
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_close_its_side_is_cut_off() {
+    let limits = Limits { close: Duration::from_millis(100), ..Limits::default() };
+    let server = Server::with(policy(), limits).await;
+    let mut client = server.logged_in(65_536).await;
+    client.send("text").await;
+    client.expect("</stream:stream>").await;
+    let start = Instant::now();
+    while client.io.write_all(b" ").await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    assert!(start.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn s4_9_3_3_the_router_ends_a_stream() {
+    let server = Server::start().await;
+    let mut client = server.logged_in(65_536).await;
+    let mut newer = server.logged_in(65_536).await;
+    let rest = client.rest().await;
+    assert!(rest.contains("<conflict xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>") && rest.ends_with("</stream:stream>"), "{rest}");
+    newer.send(&message("still here")).await;
+    newer.expect("still here").await;
+}
+
+/// A router that brings messages to sessions; requests and calls play no part here.
+fn router(store: &Store) -> Router {
+    struct NoRelay;
+    impl Allocations for NoRelay {
+        fn link(&self, _: &BareJid, _: SocketAddr, _: CallId) -> bool {
+            false
+        }
+        fn end_call(&self, _: CallId) {}
+    }
+    let registry = prometheus::Registry::new();
+    let calls = CallsService::new(jingle::Limits::default(), &registry, Box::new(NoRelay)).unwrap();
+    let limits = router::Limits { sessions_per_account: 4, roster_items: 10, directed_presences: 10, accounts_cached: 10 };
+    let router =
+        Router::new(vec!["localhost".to_owned()], store.clone(), Arc::new(calls), limits, router::Metrics::new(&registry).unwrap());
+    router.serve(IqTable::default());
+    router
+}

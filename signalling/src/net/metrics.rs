@@ -1,0 +1,170 @@
+//! Counters of the network side, as Prometheus handles taken once.
+
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+
+/// How a client is connected; the label `transport`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// TCP with a stream that begins in clear text (and may have become TLS by STARTTLS).
+    Tcp,
+    /// TLS from the first byte (XEP-0368).
+    DirectTls,
+    /// RFC 7395 on a clear HTTP listener.
+    WebSocket,
+    /// The same from this machine or a trusted proxy.
+    WebSocketTrusted,
+    /// RFC 7395 on a TLS listener.
+    WebSocketTls,
+    /// A plain HTTP connection, before or without an upgrade.
+    Http,
+}
+
+impl Transport {
+    /// The label's value.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::DirectTls => "direct_tls",
+            Self::WebSocket => "websocket",
+            Self::WebSocketTrusted => "websocket_trusted",
+            Self::WebSocketTls => "websocket_tls",
+            Self::Http => "http",
+        }
+    }
+}
+
+/// What `net` counts. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    opened: IntCounterVec,
+    open: IntGaugeVec,
+    refused: IntCounterVec,
+    stream_errors: IntCounterVec,
+    sasl_failures: IntCounterVec,
+    logins: IntCounterVec,
+    tls_failures: IntCounter,
+    accept_errors: IntCounter,
+    timeouts: IntCounterVec,
+    pub(super) bytes_in: IntCounter,
+    pub(super) bytes_out: IntCounter,
+    pub(super) stanzas_in: IntCounter,
+    pub(super) stanzas_out: IntCounter,
+    pub(super) paused: IntCounter,
+}
+
+/// A connection that is counted as open until this is dropped.
+#[derive(Debug)]
+pub struct Open(IntGauge);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+impl Metrics {
+    /// Makes the metrics and registers them.
+    ///
+    /// # Errors
+    /// When the registry has metrics of these names already.
+    pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        fn counters(registry: &Registry, name: &str, help: &str, label: &str) -> Result<IntCounterVec, prometheus::Error> {
+            let metric = IntCounterVec::new(Opts::new(name, help), &[label])?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok(metric)
+        }
+        fn counter(registry: &Registry, name: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
+            let metric = IntCounter::new(name, help)?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok(metric)
+        }
+        let open = IntGaugeVec::new(Opts::new("campanile_connections", "Connections that are open now."), &["transport"])?;
+        registry.register(Box::new(open.clone()))?;
+        let bytes = counters(registry, "campanile_c2s_bytes_total", "Bytes on client streams, above TLS and WebSocket.", "direction")?;
+        let stanzas = counters(registry, "campanile_c2s_stanzas_total", "Stanzas on client streams.", "direction")?;
+        Ok(Self {
+            opened: counters(registry, "campanile_connections_total", "Connections accepted since the start.", "transport")?,
+            open,
+            refused: counters(registry, "campanile_connections_refused_total", "Connections refused at a bound.", "bound")?,
+            stream_errors: counters(registry, "campanile_stream_errors_total", "Stream errors sent to clients.", "condition")?,
+            sasl_failures: counters(registry, "campanile_sasl_failures_total", "SASL failures sent to clients.", "condition")?,
+            logins: counters(registry, "campanile_logins_total", "Successful log-ins.", "mechanism")?,
+            tls_failures: counter(registry, "campanile_tls_failures_total", "TLS handshakes that failed or took too long.")?,
+            accept_errors: counter(registry, "campanile_accept_errors_total", "Errors of accept(2), as when file descriptors run out.")?,
+            timeouts: counters(registry, "campanile_c2s_timeouts_total", "Client streams ended by a timeout.", "kind")?,
+            bytes_in: bytes.with_label_values(&["in"]),
+            bytes_out: bytes.with_label_values(&["out"]),
+            stanzas_in: stanzas.with_label_values(&["in"]),
+            stanzas_out: stanzas.with_label_values(&["out"]),
+            paused: counter(registry, "campanile_c2s_paused_total", "Times that a stream was not read from because it exceeded its rate.")?,
+        })
+    }
+
+    /// A connection has been accepted.
+    pub fn open(&self, transport: Transport) -> Open {
+        let label = [transport.as_str()];
+        self.opened.with_label_values(&label).inc();
+        let gauge = self.open.with_label_values(&label);
+        gauge.inc();
+        Open(gauge)
+    }
+
+    /// A connection has been refused at a bound.
+    pub fn refused(&self, full: super::sources::Full) {
+        self.refused.with_label_values(&[full.as_str()]).inc();
+    }
+
+    /// A stream error has been sent; `condition` is the name of RFC 6120 §4.9.3.
+    pub fn stream_error(&self, condition: &str) {
+        self.stream_errors.with_label_values(&[condition]).inc();
+    }
+
+    /// A log-in has failed; `condition` is the name of RFC 6120 §6.5.
+    pub fn sasl_failure(&self, condition: &str) {
+        self.sasl_failures.with_label_values(&[condition]).inc();
+    }
+
+    /// A log-in has succeeded.
+    pub fn login(&self, mechanism: &str) {
+        self.logins.with_label_values(&[mechanism]).inc();
+    }
+
+    /// A TLS handshake has failed.
+    pub fn tls_failure(&self) {
+        self.tls_failures.inc();
+    }
+
+    /// `accept` has failed.
+    pub fn accept_error(&self) {
+        self.accept_errors.inc();
+    }
+
+    /// A stream has been ended by a timeout: `negotiation`, `write` or `silence`.
+    pub fn timeout(&self, kind: &str) {
+        self.timeouts.with_label_values(&[kind]).inc();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_have_the_prefix_and_the_gauge_returns_to_zero() {
+        let registry = Registry::new();
+        let metrics = Metrics::new(&registry).unwrap();
+        let open = metrics.open(Transport::Tcp);
+        let text = || prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+        assert!(text().contains("campanile_connections{transport=\"tcp\"} 1"));
+        drop(open);
+        assert!(text().contains("campanile_connections{transport=\"tcp\"} 0"));
+        assert!(registry.gather().iter().all(|family| family.name().starts_with("campanile_")));
+    }
+
+    #[test]
+    fn the_same_registry_takes_them_once() {
+        let registry = Registry::new();
+        Metrics::new(&registry).unwrap();
+        assert!(Metrics::new(&registry).is_err());
+    }
+}

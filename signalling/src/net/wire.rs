@@ -1,0 +1,147 @@
+//! The two framings of a client stream behind one face: bytes in, frames out, and back. Pure.
+
+use super::websocket::{Broken, Codec, Incoming};
+use crate::stanza::{Framing, Stanza};
+use crate::stream::error::StreamError;
+use crate::xml::{Frame, Framer, Limits};
+
+/// An output buffer that has grown beyond this is given back once it is empty: idle streams hold nothing.
+const KEEP_BYTES: usize = 512;
+
+/// One connection's framing, with the bytes that wait to be written.
+#[derive(Debug)]
+pub enum Wire {
+    /// RFC 6120 over TCP or TLS.
+    Xml {
+        /// What finds the elements.
+        framer: Framer,
+        /// What is to be written.
+        output: Vec<u8>,
+    },
+    /// RFC 7395.
+    WebSocket {
+        /// What finds the messages.
+        codec: Codec,
+        /// A stanza before it becomes a message, so that its length is known.
+        scratch: Vec<u8>,
+    },
+}
+
+impl Wire {
+    /// A stream of RFC 6120.
+    pub fn xml(limits: Limits) -> Self {
+        Self::Xml { framer: Framer::new(limits), output: Vec::new() }
+    }
+
+    /// A stream of RFC 7395, after the WebSocket handshake.
+    pub fn websocket(limits: Limits) -> Self {
+        Self::WebSocket { codec: Codec::new(limits.bytes_max), scratch: Vec::new() }
+    }
+
+    /// How stanzas are written.
+    pub fn framing(&self) -> Framing {
+        match self {
+            Self::Xml { .. } => Framing::Stream,
+            Self::WebSocket { .. } => Framing::Alone,
+        }
+    }
+
+    /// Adds received bytes.
+    pub fn push(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Xml { framer, .. } => framer.push(bytes),
+            Self::WebSocket { codec, .. } => codec.push(bytes),
+        }
+    }
+
+    /// The next frame; `None` when more bytes are needed.
+    ///
+    /// # Errors
+    /// What ends the stream.
+    pub fn next_frame(&mut self) -> Result<Option<Frame>, StreamError> {
+        match self {
+            Self::Xml { framer, .. } => Ok(framer.next()?),
+            Self::WebSocket { codec, .. } => match codec.next_incoming() {
+                Ok(Some(Incoming::Frame(frame))) => Ok(Some(frame)),
+                Ok(Some(Incoming::Closed)) => Ok(Some(Frame::Close)),
+                Ok(None) => Ok(None),
+                Err(Broken { error, .. }) => Err(error),
+            },
+        }
+    }
+
+    /// The stream is opened anew under these limits. Bytes already received belong to the new stream.
+    pub fn restart(&mut self, limits: Limits) {
+        match self {
+            Self::Xml { framer, .. } => {
+                framer.reset();
+                framer.set_limits(limits);
+            }
+            Self::WebSocket { codec, .. } => codec.set_bytes_max(limits.bytes_max),
+        }
+    }
+
+    /// Bytes received that no frame has been made of yet.
+    pub fn pending(&self) -> usize {
+        match self {
+            Self::Xml { framer, .. } => framer.pending(),
+            Self::WebSocket { .. } => 0,
+        }
+    }
+
+    /// Queues a part of the negotiation: a header, an element, a closing tag.
+    pub fn send(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Xml { output, .. } => output.extend_from_slice(bytes),
+            Self::WebSocket { codec, .. } => codec.send(bytes),
+        }
+    }
+
+    /// Queues a stanza.
+    pub fn send_stanza(&mut self, stanza: &Stanza) {
+        match self {
+            Self::Xml { output, .. } => stanza.write(output, Framing::Stream),
+            Self::WebSocket { codec, scratch } => {
+                scratch.clear();
+                stanza.write(scratch, Framing::Alone);
+                codec.send(scratch);
+                if scratch.capacity() > KEEP_BYTES {
+                    *scratch = Vec::new();
+                }
+            }
+        }
+    }
+
+    /// Queues a sign of life: RFC 6120 §4.6.1, RFC 7395 §3.8.
+    pub fn keepalive(&mut self) {
+        match self {
+            Self::Xml { output, .. } => output.push(b' '),
+            Self::WebSocket { codec, .. } => codec.ping(),
+        }
+    }
+
+    /// Queues the end of the connection, where the framing has one of its own.
+    pub fn close(&mut self) {
+        if let Self::WebSocket { codec, .. } = self {
+            codec.close();
+        }
+    }
+
+    /// What waits to be written.
+    pub fn output(&mut self) -> &mut Vec<u8> {
+        match self {
+            Self::Xml { output, .. } => output,
+            Self::WebSocket { codec, .. } => codec.output(),
+        }
+    }
+
+    /// All output has been written.
+    pub fn clear_output(&mut self) {
+        let output = self.output();
+        if output.capacity() > KEEP_BYTES {
+            *output = Vec::new();
+        } else {
+            output.clear();
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! Random identifiers: stream ids, resources, ids of requests the server sends.
+
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+
+/// 16 letters and digits with 80 random bits: hard to guess, as RFC 6120 §4.7.3 asks of a stream id.
+pub fn id() -> String {
+    const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+    let bytes: [u8; 16] = bytes();
+    bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect()
+}
+
+/// `N` random bytes from the operating system.
+pub fn bytes<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    SystemRandom::new().fill(&mut bytes).expect("the operating system has random bytes");
+    bytes
+}

@@ -1,0 +1,372 @@
+//! Where a stanza goes: from the session that sent it through the stages to its addressee's home (RFC 6120 §10, RFC 6121 §8).
+
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use bytes::Bytes;
+use prometheus::{IntGauge, Registry};
+
+use crate::account::{Account, Targets};
+use crate::features::{presence, roster};
+use crate::homes::{Home, Homes};
+use crate::iq::{Iq, IqTable, To};
+use crate::jid::{BareJid, FullJid, Jid};
+use crate::jingle::CallsService;
+use crate::mailbox::{Mailbox, Outgoing};
+use crate::pipeline::{self, Effects, Verdict, Walk};
+use crate::random;
+use crate::session::{Session, SessionId, SessionRef};
+use crate::stanza::error::StanzaError;
+use crate::stanza::{IqType, Kind, MessageType, PresenceType, Stanza};
+use crate::store::{RosterItem, Store, StoreError};
+use crate::stream::error::{self, StreamError};
+
+/// Counts that bound what one account may hold in memory; from `[limits]`.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connected resources of one account.
+    pub sessions_per_account: usize,
+    /// Items in one roster.
+    pub roster_items: usize,
+    /// Addresses that one session's directed presence went to.
+    pub directed_presences: usize,
+    /// Accounts kept in memory without sessions, about.
+    pub accounts_cached: usize,
+}
+
+/// What Prometheus is told of the router.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    sessions: IntGauge,
+}
+
+impl Metrics {
+    /// Makes and registers them.
+    ///
+    /// # Errors
+    /// They are registered already.
+    pub fn new(registry: &Registry) -> prometheus::Result<Self> {
+        let sessions = IntGauge::new("campanile_c2s_sessions", "Client sessions that have bound a resource")?;
+        registry.register(Box::new(sessions.clone()))?;
+        Ok(Self { sessions })
+    }
+}
+
+/// The router of this node; clones are the same router.
+#[derive(Clone)]
+pub struct Router(Arc<Inner>);
+
+struct Inner {
+    domains: Vec<String>,
+    homes: Homes,
+    store: Store,
+    calls: Arc<CallsService>,
+    limits: Limits,
+    metrics: Metrics,
+    table: OnceLock<IqTable>,
+}
+
+impl std::fmt::Debug for Router {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Router").field("domains", &self.0.domains).finish_non_exhaustive()
+    }
+}
+
+impl Router {
+    /// A router for these domains, which must be normalised as [`Jid`] does it. It answers requests once [`Router::serve`] was called.
+    pub fn new(domains: Vec<String>, store: Store, calls: Arc<CallsService>, limits: Limits, metrics: Metrics) -> Self {
+        let homes = Homes::new(store.clone(), limits.accounts_cached);
+        Self(Arc::new(Inner { domains, homes, store, calls, limits, metrics, table: OnceLock::new() }))
+    }
+
+    /// Hands over the table of requests. Features hold the router, so it comes after them.
+    pub fn serve(&self, table: IqTable) {
+        assert!(self.0.table.set(table).is_ok(), "the table of requests is set once, at start");
+    }
+
+    /// The table of requests.
+    pub fn table(&self) -> &IqTable {
+        self.0.table.get().expect("`serve` comes before the first connection")
+    }
+
+    /// The virtual hosts; the first is the default.
+    pub fn domains(&self) -> &[String] {
+        &self.0.domains
+    }
+
+    /// Whether this server is the home of a domain.
+    pub fn is_local(&self, domain: &str) -> bool {
+        self.0.domains.iter().any(|own| own == domain)
+    }
+
+    /// The store that homes read and features change.
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    /// The bounds in force.
+    pub fn limits(&self) -> &Limits {
+        &self.0.limits
+    }
+
+    /// Binds a resource (RFC 6120 §7). A session that already has it is ended with `conflict` (§7.7.2.2): the newcomer is the one
+    /// whose connection certainly works.
+    ///
+    /// # Errors
+    /// `bad-request` for a resource that is none, `resource-constraint` for too many sessions, `not-authorized` for an account that
+    /// was deleted meanwhile, `internal-server-error` when it cannot be loaded.
+    pub async fn bind(&self, account: &BareJid, requested: Option<&str>, mailbox: Arc<Mailbox>) -> Result<SessionRef, StanzaError> {
+        let jid = match requested {
+            Some(resource) => account.with_resource(resource).map_err(|error| StanzaError::bad_request(error.to_string()))?,
+            None => account.with_resource(&random::id()).map_err(|error| StanzaError::bad_request(error.to_string()))?,
+        };
+        let home = self.0.homes.get(account).await.map_err(self.internal("load an account"))?;
+        let home = home.ok_or_else(|| StanzaError::not_authorized().with_text("there is no such account"))?;
+        let session = Session::new(jid.clone(), mailbox);
+        let id = session.id;
+        let mut newcomer = Some(session);
+        while let Some((old, mailbox)) = home.with(|account| place(account, &mut newcomer, &self.0.limits))? {
+            let error = StreamError::new(error::Condition::Conflict).with_text("another connection has bound this resource");
+            mailbox.push(Outgoing::Close(error));
+            self.session_ended(&home, old, &jid).await;
+        }
+        self.0.metrics.sessions.inc();
+        Ok(SessionRef { jid, id, home })
+    }
+
+    /// Ends a session: contacts learn of it, its calls end.
+    pub async fn unbind(&self, session: &SessionRef) {
+        self.session_ended(&session.home, session.id, &session.jid).await;
+    }
+
+    async fn session_ended(&self, home: &Arc<Home>, id: SessionId, jid: &FullJid) {
+        if home.with(|account| account.session(id).is_some()) {
+            self.0.calls.handle_gone(jid, Instant::now());
+            if presence::session_ended(self, home, id).await {
+                self.0.metrics.sessions.dec();
+            }
+        }
+    }
+
+    /// Ends every session of an account with this error: it was deleted or its password changed.
+    /// Returns how many there were.
+    pub async fn kick(&self, account: &BareJid, error: StreamError) -> usize {
+        let Some(home) = self.0.homes.peek(account) else { return 0 };
+        let sessions: Vec<_> = home
+            .with(|account| account.sessions.iter().map(|session| (session.id, session.jid.clone(), session.mailbox.clone())).collect());
+        let count = sessions.len();
+        for (id, jid, mailbox) in sessions {
+            mailbox.push(Outgoing::Close(error.clone()));
+            self.session_ended(&home, id, &jid).await;
+        }
+        count
+    }
+
+    /// Drops what memory holds of an account that was deleted; its sessions have been ended.
+    pub fn forget(&self, account: &BareJid) {
+        self.0.homes.forget(account);
+    }
+
+    /// Takes a stanza from a session's stream; its `from` is stamped. Answers come through the session's mailbox.
+    pub async fn handle(&self, session: &SessionRef, mut stanza: Stanza) {
+        let walked = session.home.with(|account| {
+            // A session that was replaced or ended by the server sends no more, whatever its connection has still read.
+            account.session(session.id)?;
+            let walk = Walk { account, sender: Some(session.id), targets: &Targets::Nobody };
+            Some(pipeline::walk(pipeline::OUTBOUND, &walk, &mut stanza))
+        });
+        let Some((verdict, effects)) = walked else { return };
+        self.perform(effects, &stanza);
+        match verdict {
+            Verdict::Pass => {}
+            Verdict::Drop => return,
+            Verdict::Bounce(error) => return self.bounce(&stanza, error, Some(session)).await,
+        }
+        match stanza.kind() {
+            Kind::Presence(kind) => {
+                if let Err(error) = presence::outbound(self, session, kind, stanza.clone()).await {
+                    self.bounce(&stanza, error, Some(session)).await;
+                }
+            }
+            // RFC 6120 §10.3.1: without `to`, a message is for the own account.
+            Kind::Message(_) if stanza.to().is_none() => {
+                self.route(stanza.with_to(session.jid.to_bare()), Some(session)).await;
+            }
+            Kind::Iq(_) if stanza.to().is_none() => self.answer(To::Account, stanza, Some(session)).await,
+            _ => self.route(stanza, Some(session)).await,
+        }
+    }
+
+    /// Routes stanzas one after the other; for those that a feature makes.
+    pub async fn route_all(&self, stanzas: Vec<Stanza>) {
+        for stanza in stanzas {
+            self.route(stanza, None).await;
+        }
+    }
+
+    /// Brings a stanza with a `to` to its addressee. `origin` is the local session that sent it, which gets errors and answers.
+    pub async fn route(&self, stanza: Stanza, origin: Option<&SessionRef>) {
+        let Some(to) = stanza.to() else {
+            debug_assert!(false, "only addressed stanzas are routed");
+            return;
+        };
+        match (self.is_local(to.domain()), to.local().is_some()) {
+            (false, _) => {
+                self.bounce(&stanza, StanzaError::remote_server_not_found().with_text("this server does not federate yet"), origin).await
+            }
+            (true, false) => self.to_server(stanza, origin).await,
+            (true, true) => self.to_account(stanza, origin).await,
+        }
+    }
+
+    /// RFC 6120 §10.5.2 and §10.5.3: a stanza for one of our domains.
+    async fn to_server(&self, stanza: Stanza, origin: Option<&SessionRef>) {
+        let has_resource = stanza.to().is_some_and(|to| to.resource().is_some());
+        match stanza.kind() {
+            Kind::Iq(IqType::Get | IqType::Set) if !has_resource => self.answer(To::Server, stanza, origin).await,
+            Kind::Presence(_) => {}
+            _ => self.bounce(&stanza, StanzaError::service_unavailable(), origin).await,
+        }
+    }
+
+    /// RFC 6121 §8.5: a stanza for a local account.
+    async fn to_account(&self, mut stanza: Stanza, origin: Option<&SessionRef>) {
+        let Some(to) = stanza.to().map(Jid::to_bare) else { return };
+        let home = match self.home_for(&to, &stanza).await {
+            Ok(Some(home)) => home,
+            Ok(None) => return self.no_such_account(stanza, origin).await,
+            Err(error) => {
+                tracing::error!(account = %to, %error, "cannot load an account");
+                return self.bounce(&stanza, StanzaError::internal_server_error(), origin).await;
+            }
+        };
+        let (verdict, targets, effects) = home.with(|account| {
+            let targets = account.targets(&stanza);
+            let walk = Walk { account, sender: None, targets: &targets };
+            let (verdict, effects) = pipeline::walk(pipeline::INBOUND, &walk, &mut stanza);
+            if let (Verdict::Pass, Targets::Sessions(ids)) = (&verdict, &targets) {
+                deliver(account.sessions.iter().filter(|session| ids.contains(&session.id)), &stanza);
+            }
+            (verdict, targets, effects)
+        });
+        self.perform(effects, &stanza);
+        match (verdict, targets) {
+            (Verdict::Drop, _) | (Verdict::Pass, Targets::Sessions(_) | Targets::Nobody) => {}
+            (Verdict::Bounce(error), _) | (Verdict::Pass, Targets::Bounce(error)) => self.bounce(&stanza, error, origin).await,
+            (Verdict::Pass, Targets::Account) => match stanza.kind() {
+                Kind::Presence(_) => Box::pin(presence::inbound(self, &home, stanza)).await,
+                _ => {
+                    let own = stanza.from().is_some_and(|from| from.to_bare() == to);
+                    self.answer(if own { To::Account } else { To::Contact }, stanza, origin).await;
+                }
+            },
+        }
+    }
+
+    /// Plain presence finds nobody in a home that is not in memory, so it does not load one: a log-in with a thousand contacts is cheap.
+    async fn home_for(&self, account: &BareJid, stanza: &Stanza) -> Result<Option<Arc<Home>>, StoreError> {
+        match stanza.kind() {
+            Kind::Presence(PresenceType::Available | PresenceType::Unavailable) => Ok(self.0.homes.peek(account)),
+            _ => self.0.homes.get(account).await,
+        }
+    }
+
+    /// RFC 6121 §8.5.1. The answer is the one that an account without resources gives.
+    async fn no_such_account(&self, stanza: Stanza, origin: Option<&SessionRef>) {
+        match stanza.kind() {
+            Kind::Iq(_) | Kind::Message(MessageType::Normal | MessageType::Chat | MessageType::Groupchat) => {
+                self.bounce(&stanza, StanzaError::service_unavailable(), origin).await;
+            }
+            Kind::Message(_) | Kind::Presence(_) => {}
+        }
+    }
+
+    /// Looks a request up and sends the answer; results and errors that nobody waits for end here.
+    async fn answer(&self, to: To, stanza: Stanza, origin: Option<&SessionRef>) {
+        if let Kind::Iq(IqType::Get | IqType::Set) = stanza.kind() {
+            let reply = self.table().answer(Iq { stanza, session: origin.cloned(), to }).await;
+            self.reply(reply, origin).await;
+        }
+    }
+
+    /// Returns a stanza as an error, unless it is itself an error or an answer (RFC 6120 §8.3.1).
+    async fn bounce(&self, stanza: &Stanza, error: StanzaError, origin: Option<&SessionRef>) {
+        if let Some(reply) = Stanza::error_reply(stanza, &error) {
+            self.0.calls.observe(&reply, None, Instant::now());
+            self.reply(reply, origin).await;
+        }
+    }
+
+    async fn reply(&self, reply: Stanza, origin: Option<&SessionRef>) {
+        match origin {
+            Some(session) => session.home.with(|account| {
+                if let Some(session) = account.session(session.id) {
+                    session.send(reply);
+                }
+            }),
+            None if reply.to().is_some() => Box::pin(self.route(reply, None)).await,
+            None => {}
+        }
+    }
+
+    fn perform(&self, effects: Effects, stanza: &Stanza) {
+        for (mailbox, copy) in effects.copies {
+            mailbox.push(Outgoing::Stanza(copy));
+        }
+        if let Some(account) = effects.observed_from {
+            self.0.calls.observe(stanza, Some(&account), Instant::now());
+        }
+    }
+
+    /// RFC 6121 §2.1.6: tells every interested resource what became of a roster item.
+    pub fn push_roster_item(&self, home: &Home, item: &RosterItem) {
+        push_roster(home, &roster::push(item));
+    }
+
+    /// RFC 6121 §2.5.1: tells every interested resource that an item is gone.
+    pub fn push_roster_removal(&self, home: &Home, contact: &BareJid) {
+        push_roster(home, &roster::push_removal(contact));
+    }
+
+    /// The home of an account if it is in memory.
+    pub fn home_in_memory(&self, account: &BareJid) -> Option<Arc<Home>> {
+        self.0.homes.peek(account)
+    }
+
+    /// Turns an error of the store into what the client is told, and logs it with what could not be done.
+    pub fn internal(&self, operation: &'static str) -> impl Fn(StoreError) -> StanzaError {
+        move |error| {
+            tracing::error!(%error, "cannot {operation}");
+            StanzaError::internal_server_error()
+        }
+    }
+}
+
+/// Gives the newcomer its place, or names the session that has its resource and must go first.
+fn place(account: &mut Account, newcomer: &mut Option<Session>, limits: &Limits) -> Result<Option<(SessionId, Arc<Mailbox>)>, StanzaError> {
+    let Some(resource) = newcomer.as_ref().map(|session| session.jid.resource_str()) else { return Ok(None) };
+    if let Some(old) = account.resource(resource) {
+        return Ok(Some((old.id, old.mailbox.clone())));
+    }
+    if account.sessions.len() >= limits.sessions_per_account {
+        return Err(StanzaError::resource_constraint().with_text("the account has as many sessions as it may have"));
+    }
+    account.sessions.extend(newcomer.take());
+    Ok(None)
+}
+
+/// Step 9 of a stanza's life: head and shared body go to each mailbox.
+fn deliver<'a>(sessions: impl Iterator<Item = &'a Session>, stanza: &Stanza) {
+    for session in sessions {
+        session.send(stanza.clone());
+    }
+}
+
+fn push_roster(home: &Home, payload: &Bytes) {
+    home.with(|account| {
+        for session in account.sessions.iter().filter(|session| session.interested) {
+            let push = Stanza::iq(IqType::Set, random::id()).with_from(account.jid.clone()).with_to(session.jid.clone());
+            session.send(push.with_content(payload.clone()));
+        }
+    });
+}

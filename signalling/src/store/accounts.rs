@@ -1,0 +1,229 @@
+//! Accounts and what is kept of their passwords: RFC 5802 §3, never the password itself.
+
+use std::num::NonZeroU32;
+use std::time::SystemTime;
+
+use super::database::{Database, Row, Tx};
+use super::{StoreError, from_millis, to_millis};
+use crate::auth::{ScramHash, ScramKeys, ScramSet};
+use crate::jid::BareJid;
+
+/// An account as the administrator sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Its address.
+    pub jid: BareJid,
+    /// When it was made.
+    pub created_at: SystemTime,
+    /// When its password was last set.
+    pub password_changed_at: SystemTime,
+    /// Whether log-ins are refused: RFC 6120 §6.5.2.
+    pub disabled: bool,
+}
+
+/// What a log-in needs to know.
+#[derive(Debug, Clone)]
+pub struct Credentials {
+    /// The keys, one set per hash function.
+    pub keys: ScramSet,
+    /// Whether log-ins are refused.
+    pub disabled: bool,
+}
+
+/// The accounts of all domains.
+#[derive(Clone)]
+pub struct Accounts {
+    database: Database,
+}
+
+impl Accounts {
+    pub(super) fn new(database: Database) -> Self {
+        Self { database }
+    }
+
+    /// Makes an account.
+    ///
+    /// # Errors
+    /// [`StoreError::AccountExists`], or the database's.
+    pub async fn create(&self, account: &BareJid, keys: &ScramSet) -> Result<(), StoreError> {
+        let (account, keys) = (account.clone(), keys.clone());
+        let now = to_millis(SystemTime::now());
+        self.database
+            .write("create an account", move |tx| {
+                Box::pin(async move {
+                    const SQL: &str = "INSERT INTO accounts (jid, domain, created_at, password_changed_at) VALUES ($1, $2, $3, $4)
+                                       ON CONFLICT (jid) DO NOTHING";
+                    let values = [account.as_str().into(), account.domain().into(), now.into(), now.into()];
+                    if tx.execute(SQL, &values).await? == 0 {
+                        return Err(StoreError::AccountExists(account));
+                    }
+                    insert_keys(tx, &account, &keys).await
+                })
+            })
+            .await
+    }
+
+    /// Removes an account and all that belongs to it; whether it was there.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn delete(&self, account: &BareJid) -> Result<bool, StoreError> {
+        let account = account.clone();
+        self.database
+            .write("delete an account", move |tx| {
+                Box::pin(async move { Ok(tx.execute("DELETE FROM accounts WHERE jid = $1", &[account.as_str().into()]).await? > 0) })
+            })
+            .await
+    }
+
+    /// Whether there is such an account.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn exists(&self, account: &BareJid) -> Result<bool, StoreError> {
+        const SQL: &str = "SELECT jid FROM accounts WHERE jid = $1";
+        Ok(self.database.fetch_optional("look up an account", SQL, &[account.as_str().into()]).await?.is_some())
+    }
+
+    /// The account's administrative data.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn get(&self, account: &BareJid) -> Result<Option<Account>, StoreError> {
+        const SQL: &str = "SELECT jid, created_at, password_changed_at, disabled FROM accounts WHERE jid = $1";
+        self.database.fetch_optional("look up an account", SQL, &[account.as_str().into()]).await?.map(|row| read_account(&row)).transpose()
+    }
+
+    /// The account's keys.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn keys(&self, account: &BareJid) -> Result<Option<ScramSet>, StoreError> {
+        Ok(self.credentials(account).await?.map(|credentials| credentials.keys))
+    }
+
+    /// The account's keys and whether it may log in.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn credentials(&self, account: &BareJid) -> Result<Option<Credentials>, StoreError> {
+        const SQL: &str = "SELECT a.disabled, k.hash, k.salt, k.iterations, k.stored_key, k.server_key
+                           FROM accounts a LEFT JOIN account_keys k ON k.account = a.jid WHERE a.jid = $1";
+        let mut found = None;
+        for row in self.database.fetch_all("load an account's keys", SQL, &[account.as_str().into()]).await? {
+            let credentials = found.get_or_insert(Credentials { keys: ScramSet::default(), disabled: row.flag(0)? });
+            // No row of keys: an account that cannot log in by password. A hash this program does not know is left alone.
+            if !row.is_null(1)?
+                && let Some(hash) = ScramHash::from_name(&row.text(1)?)
+            {
+                credentials.keys.set(hash, read_keys(&row)?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Replaces the account's keys.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchAccount`], or the database's.
+    pub async fn set_keys(&self, account: &BareJid, keys: &ScramSet) -> Result<(), StoreError> {
+        let (account, keys) = (account.clone(), keys.clone());
+        let now = to_millis(SystemTime::now());
+        self.database
+            .write("change a password", move |tx| {
+                Box::pin(async move {
+                    const SQL: &str = "UPDATE accounts SET password_changed_at = $2 WHERE jid = $1";
+                    if tx.execute(SQL, &[account.as_str().into(), now.into()]).await? == 0 {
+                        return Err(StoreError::NoSuchAccount(account));
+                    }
+                    tx.execute("DELETE FROM account_keys WHERE account = $1", &[account.as_str().into()]).await?;
+                    insert_keys(tx, &account, &keys).await
+                })
+            })
+            .await
+    }
+
+    /// Refuses or allows the account's log-ins.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchAccount`], or the database's.
+    pub async fn set_disabled(&self, account: &BareJid, disabled: bool) -> Result<(), StoreError> {
+        let account = account.clone();
+        self.database
+            .write("disable an account", move |tx| {
+                Box::pin(async move {
+                    const SQL: &str = "UPDATE accounts SET disabled = $2 WHERE jid = $1";
+                    match tx.execute(SQL, &[account.as_str().into(), disabled.into()]).await? {
+                        0 => Err(StoreError::NoSuchAccount(account)),
+                        _ => Ok(()),
+                    }
+                })
+            })
+            .await
+    }
+
+    /// Up to `count` accounts in the order of their addresses, beginning behind `after`.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn page(&self, after: Option<&BareJid>, count: u32) -> Result<Vec<Account>, StoreError> {
+        const SQL: &str = "SELECT jid, created_at, password_changed_at, disabled FROM accounts WHERE jid > $1 ORDER BY jid LIMIT $2";
+        let after = after.map_or("", |jid| jid.as_str());
+        let rows = self.database.fetch_all("list accounts", SQL, &[after.into(), i64::from(count).into()]).await?;
+        rows.iter().map(read_account).collect()
+    }
+
+    /// All accounts in the order of their addresses: for the command line; [`Self::page`] is bounded.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn list(&self) -> Result<Vec<Account>, StoreError> {
+        const PAGE: u32 = 1000;
+        let mut all = Vec::new();
+        loop {
+            let page = self.page(all.last().map(|account: &Account| &account.jid), PAGE).await?;
+            let last = page.len() < PAGE as usize;
+            all.extend(page);
+            if last {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// How many accounts there are.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn count(&self) -> Result<u64, StoreError> {
+        let row = self.database.fetch_optional("count the accounts", "SELECT COUNT(*) FROM accounts", &[]).await?;
+        Ok(row.map(|row| row.int(0)).transpose()?.and_then(|count| u64::try_from(count).ok()).unwrap_or_default())
+    }
+}
+
+async fn insert_keys(tx: &mut Tx, account: &BareJid, keys: &ScramSet) -> Result<(), StoreError> {
+    const SQL: &str = "INSERT INTO account_keys (account, hash, salt, iterations, stored_key, server_key) VALUES ($1, $2, $3, $4, $5, $6)";
+    for (hash, keys) in keys.iter() {
+        let values = [
+            account.as_str().into(),
+            hash.name().into(),
+            keys.salt().into(),
+            i64::from(keys.iterations().get()).into(),
+            keys.stored_key().into(),
+            keys.server_key().into(),
+        ];
+        tx.execute(SQL, &values).await?;
+    }
+    Ok(())
+}
+
+fn read_account(row: &Row) -> Result<Account, StoreError> {
+    let jid = BareJid::parse(&row.text(0)?).map_err(|cause| StoreError::Corrupt { place: "accounts.jid", cause: cause.to_string() })?;
+    Ok(Account { jid, created_at: from_millis(row.int(1)?), password_changed_at: from_millis(row.int(2)?), disabled: row.flag(3)? })
+}
+
+fn read_keys(row: &Row) -> Result<ScramKeys, StoreError> {
+    let iterations = u32::try_from(row.int(3)?).ok().and_then(NonZeroU32::new);
+    let iterations = iterations
+        .ok_or_else(|| StoreError::Corrupt { place: "account_keys.iterations", cause: "not a positive 32-bit number".to_owned() })?;
+    Ok(ScramKeys::new(row.bytes(2)?, iterations, row.bytes(4)?, row.bytes(5)?))
+}

@@ -1,0 +1,234 @@
+//! One face for two databases: statements with `$1` that both accept, values to bind, rows to read, a transaction.
+//!
+//! Repositories see only [`Database`]: `fetch_all` for one reading statement, `write` for a job of writing statements that is applied whole or
+//! not at all. SQLite's writes go through [`Writer`], PostgreSQL's are a transaction each.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use sqlx::postgres::PgRow;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{PgPool, Postgres, Row as _, Sqlite, SqlitePool, Transaction};
+
+use super::StoreError;
+use super::writer::Writer;
+
+/// How long [`Database::healthy`] waits for an answer.
+const HEALTH_WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// A value bound to `$n`.
+pub(super) enum Value<'a> {
+    Text(Option<&'a str>),
+    Int(i64),
+    Bytes(&'a [u8]),
+}
+
+impl<'a> From<&'a str> for Value<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::Text(Some(text))
+    }
+}
+
+impl<'a> From<Option<&'a str>> for Value<'a> {
+    fn from(text: Option<&'a str>) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<i64> for Value<'_> {
+    fn from(number: i64) -> Self {
+        Self::Int(number)
+    }
+}
+
+impl From<bool> for Value<'_> {
+    fn from(flag: bool) -> Self {
+        Self::Int(i64::from(flag))
+    }
+}
+
+impl<'a> From<&'a [u8]> for Value<'a> {
+    fn from(bytes: &'a [u8]) -> Self {
+        Self::Bytes(bytes)
+    }
+}
+
+/// A row of either database; columns are counted from 0.
+pub(super) enum Row {
+    Sqlite(SqliteRow),
+    Postgres(PgRow),
+}
+
+/// Reads one column as the type wanted.
+macro_rules! column {
+    ($row:expr, $index:expr, $doing:expr) => {
+        match $row {
+            Row::Sqlite(row) => row.try_get($index),
+            Row::Postgres(row) => row.try_get($index),
+        }
+        .map_err(|cause| StoreError::database($doing, cause))
+    };
+}
+
+impl Row {
+    pub(super) fn text(&self, index: usize) -> Result<String, StoreError> {
+        column!(self, index, "read a text")
+    }
+
+    pub(super) fn optional_text(&self, index: usize) -> Result<Option<String>, StoreError> {
+        column!(self, index, "read a text")
+    }
+
+    pub(super) fn int(&self, index: usize) -> Result<i64, StoreError> {
+        column!(self, index, "read a number")
+    }
+
+    pub(super) fn flag(&self, index: usize) -> Result<bool, StoreError> {
+        Ok(self.int(index)? != 0)
+    }
+
+    pub(super) fn bytes(&self, index: usize) -> Result<Vec<u8>, StoreError> {
+        column!(self, index, "read bytes")
+    }
+
+    /// Whether the column is NULL, as those of an outer join without a match are.
+    pub(super) fn is_null(&self, index: usize) -> Result<bool, StoreError> {
+        use sqlx::ValueRef as _;
+        match self {
+            Self::Sqlite(row) => row.try_get_raw(index).map(|value| value.is_null()),
+            Self::Postgres(row) => row.try_get_raw(index).map(|value| value.is_null()),
+        }
+        .map_err(|cause| StoreError::database("read a column", cause))
+    }
+}
+
+/// A statement with its values, for whichever database the match arm is in.
+macro_rules! bound {
+    ($sql:expr, $values:expr) => {{
+        let mut query = sqlx::query($sql);
+        for value in $values {
+            query = match value {
+                Value::Text(text) => query.bind(*text),
+                Value::Int(number) => query.bind(*number),
+                Value::Bytes(bytes) => query.bind(*bytes),
+            };
+        }
+        query
+    }};
+}
+
+/// The transaction that a write job runs in.
+pub(super) struct Tx {
+    pub(super) inner: TxInner,
+    /// What the job is about, for its errors.
+    pub(super) doing: &'static str,
+}
+
+pub(super) enum TxInner {
+    Sqlite(Transaction<'static, Sqlite>),
+    Postgres(Transaction<'static, Postgres>),
+}
+
+impl Tx {
+    /// Runs a statement; how many rows it changed.
+    pub(super) async fn execute(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<u64, StoreError> {
+        match &mut self.inner {
+            TxInner::Sqlite(tx) => bound!(sql, values).execute(&mut **tx).await.map(|done| done.rows_affected()),
+            TxInner::Postgres(tx) => bound!(sql, values).execute(&mut **tx).await.map(|done| done.rows_affected()),
+        }
+        .map_err(|cause| StoreError::database(self.doing, cause))
+    }
+
+    /// Runs a statement that yields at most one row (`RETURNING`, or a look-up before a change).
+    pub(super) async fn fetch_optional(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<Option<Row>, StoreError> {
+        match &mut self.inner {
+            TxInner::Sqlite(tx) => bound!(sql, values).fetch_optional(&mut **tx).await.map(|row| row.map(Row::Sqlite)),
+            TxInner::Postgres(tx) => bound!(sql, values).fetch_optional(&mut **tx).await.map(|row| row.map(Row::Postgres)),
+        }
+        .map_err(|cause| StoreError::database(self.doing, cause))
+    }
+
+    pub(super) async fn commit(self) -> Result<(), StoreError> {
+        match self.inner {
+            TxInner::Sqlite(tx) => tx.commit().await,
+            TxInner::Postgres(tx) => tx.commit().await,
+        }
+        .map_err(|cause| StoreError::database(self.doing, cause))
+    }
+}
+
+/// The database in use. A clone is another handle on the same connections.
+#[derive(Clone)]
+pub(super) enum Database {
+    Sqlite { readers: SqlitePool, writer: Arc<Writer> },
+    Postgres(PgPool),
+}
+
+impl Database {
+    /// Runs one reading statement; it sees one consistent state.
+    pub(super) async fn fetch_all(&self, doing: &'static str, sql: &'static str, values: &[Value<'_>]) -> Result<Vec<Row>, StoreError> {
+        match self {
+            Self::Sqlite { readers, .. } => {
+                bound!(sql, values).fetch_all(readers).await.map(|rows| rows.into_iter().map(Row::Sqlite).collect())
+            }
+            Self::Postgres(pool) => bound!(sql, values).fetch_all(pool).await.map(|rows| rows.into_iter().map(Row::Postgres).collect()),
+        }
+        .map_err(|cause| StoreError::database(doing, cause))
+    }
+
+    /// Like [`Self::fetch_all`] for a statement that yields at most one row.
+    pub(super) async fn fetch_optional(
+        &self,
+        doing: &'static str,
+        sql: &'static str,
+        values: &[Value<'_>],
+    ) -> Result<Option<Row>, StoreError> {
+        Ok(self.fetch_all(doing, sql, values).await?.into_iter().next())
+    }
+
+    /// Applies a job whole or not at all, and returns when it is durable. A caller that is dropped while it waits does not undo the job.
+    pub(super) async fn write<T, F>(&self, doing: &'static str, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
+    {
+        match self {
+            Self::Sqlite { writer, .. } => writer.write(doing, work).await,
+            Self::Postgres(pool) => {
+                let tx = pool.begin().await.map_err(|cause| StoreError::database(doing, cause))?;
+                let mut tx = Tx { inner: TxInner::Postgres(tx), doing };
+                let result = work(&mut tx).await?; // dropped on failure, which rolls back
+                tx.commit().await?;
+                Ok(result)
+            }
+        }
+    }
+
+    pub(super) async fn healthy(&self) -> Result<(), StoreError> {
+        let doing = "answer a health check";
+        let answer = async {
+            match self {
+                Self::Sqlite { readers, writer } => {
+                    sqlx::query("SELECT 1").execute(readers).await.map_err(|cause| StoreError::database(doing, cause))?;
+                    if writer.is_running() { Ok(()) } else { Err(StoreError::Stopped { doing }) }
+                }
+                Self::Postgres(pool) => {
+                    sqlx::query("SELECT 1").execute(pool).await.map(|_| ()).map_err(|cause| StoreError::database(doing, cause))
+                }
+            }
+        };
+        tokio::time::timeout(HEALTH_WAIT_MAX, answer).await.unwrap_or(Err(StoreError::Busy { doing }))
+    }
+
+    pub(super) async fn close(&self) {
+        match self {
+            Self::Sqlite { readers, writer } => {
+                // Readers first: the last connection to close is the one that can fold the WAL into the database file.
+                readers.close().await;
+                writer.close().await;
+            }
+            Self::Postgres(pool) => pool.close().await,
+        }
+    }
+}

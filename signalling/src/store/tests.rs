@@ -1,0 +1,456 @@
+//! The same tests on SQLite and, where `CAMPANILE_TEST_POSTGRES` holds a URL, on PostgreSQL in a schema of their own.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use bytes::Bytes;
+
+use super::*;
+use crate::auth::{Password, ScramHash, ScramKeys, ScramSet};
+use crate::jid::BareJid;
+
+fn jid(text: &str) -> BareJid {
+    BareJid::parse(text).unwrap()
+}
+
+/// Keys without the work of deriving them.
+fn keys(byte: u8) -> ScramSet {
+    let mut set = ScramSet::default();
+    for hash in ScramHash::ALL {
+        let iterations = crate::auth::ITERATIONS;
+        set.set(hash, ScramKeys::new(vec![byte; 16], iterations, vec![byte; hash.digest_bytes()], vec![byte ^ 0xff; hash.digest_bytes()]));
+    }
+    set
+}
+
+fn url(folder: &TemporaryFolder) -> String {
+    format!("sqlite:{}/test.db", folder.path().display())
+}
+
+async fn sqlite(folder: &TemporaryFolder) -> Store {
+    Store::open(&url(folder), folder.path()).await.unwrap()
+}
+
+/// A fresh, empty schema on the PostgreSQL server of the environment.
+async fn postgres(folder: &TemporaryFolder, test: &str) -> Option<Store> {
+    let base = std::env::var("CAMPANILE_TEST_POSTGRES").ok()?;
+    let schema = format!("test_{test}_{}", std::process::id());
+    let mut connection = sqlx::PgConnection::connect(&base).await.unwrap();
+    for statement in [format!("DROP SCHEMA IF EXISTS {schema} CASCADE"), format!("CREATE SCHEMA {schema}")] {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
+    }
+    let separator = if base.contains('?') { '&' } else { '?' };
+    let url = format!("{base}{separator}options=-c%20search_path%3D{schema}");
+    Some(Store::open(&url, folder.path()).await.unwrap())
+}
+
+/// Runs a test on each database there is.
+macro_rules! on_each_database {
+    ($($name:ident => $test:ident;)*) => {
+        mod on_sqlite {
+            $(#[tokio::test]
+            async fn $name() {
+                let folder = super::TemporaryFolder::new();
+                let store = super::sqlite(&folder).await;
+                super::$test(&store).await;
+                store.close().await;
+            })*
+        }
+        mod on_postgres {
+            $(#[tokio::test]
+            async fn $name() {
+                let folder = super::TemporaryFolder::new();
+                let Some(store) = super::postgres(&folder, stringify!($test)).await else {
+                    eprintln!("left out: CAMPANILE_TEST_POSTGRES is not set");
+                    return;
+                };
+                super::$test(&store).await;
+                store.close().await;
+            })*
+        }
+    };
+}
+
+on_each_database! {
+    accounts_are_made_changed_and_deleted => accounts;
+    accounts_are_listed_in_order => listing;
+    rfc6121_s2_roster_items_are_kept_whole => roster;
+    a_roster_change_of_several_steps_is_whole_or_not_at_all => roster_atomic;
+    rfc6121_s3_1_3_requests_are_kept_whole_and_bounded => requests;
+    an_account_takes_its_data_with_it => cascade;
+    many_writers_at_once_lose_nothing => concurrent;
+}
+
+async fn accounts(store: &Store) {
+    let accounts = store.accounts();
+    let romeo = jid("romeo@example.org");
+    assert!(!accounts.exists(&romeo).await.unwrap());
+    assert!(accounts.keys(&romeo).await.unwrap().is_none());
+    assert!(accounts.get(&romeo).await.unwrap().is_none());
+
+    let before = SystemTime::now() - Duration::from_secs(1);
+    accounts.create(&romeo, &keys(1)).await.unwrap();
+    assert!(matches!(accounts.create(&romeo, &keys(2)).await, Err(StoreError::AccountExists(jid)) if jid == romeo));
+    assert!(accounts.exists(&romeo).await.unwrap());
+    assert_eq!(accounts.keys(&romeo).await.unwrap(), Some(keys(1)));
+    let account = accounts.get(&romeo).await.unwrap().unwrap();
+    assert!(account.jid == romeo && !account.disabled && account.created_at > before);
+
+    accounts.set_keys(&romeo, &keys(3)).await.unwrap();
+    assert_eq!(accounts.keys(&romeo).await.unwrap(), Some(keys(3)));
+    let mut fewer = ScramSet::default();
+    fewer.set(ScramHash::Sha256, keys(4).get(ScramHash::Sha256).unwrap().clone());
+    accounts.set_keys(&romeo, &fewer).await.unwrap();
+    assert_eq!(accounts.keys(&romeo).await.unwrap(), Some(fewer));
+    accounts.set_keys(&romeo, &ScramSet::default()).await.unwrap();
+    assert_eq!(accounts.keys(&romeo).await.unwrap(), Some(ScramSet::default()));
+
+    accounts.set_disabled(&romeo, true).await.unwrap();
+    assert!(accounts.credentials(&romeo).await.unwrap().unwrap().disabled);
+    accounts.set_disabled(&romeo, false).await.unwrap();
+    assert!(!accounts.get(&romeo).await.unwrap().unwrap().disabled);
+
+    assert!(accounts.delete(&romeo).await.unwrap());
+    assert!(!accounts.delete(&romeo).await.unwrap());
+    assert!(matches!(accounts.set_keys(&romeo, &keys(1)).await, Err(StoreError::NoSuchAccount(_))));
+    assert!(matches!(accounts.set_disabled(&romeo, true).await, Err(StoreError::NoSuchAccount(_))));
+}
+
+async fn listing(store: &Store) {
+    let accounts = store.accounts();
+    // Bytes order the addresses, on every database alike.
+    let names = ["a-b@example.org", "a@example.org", "ab@example.org", "zoe@example.com", "ärger@example.org"];
+    for name in names.iter().rev() {
+        accounts.create(&jid(name), &keys(1)).await.unwrap();
+    }
+    let listed = |page: Vec<Account>| page.into_iter().map(|account| account.jid.to_string()).collect::<Vec<_>>();
+    assert_eq!(listed(accounts.list().await.unwrap()), names);
+    assert_eq!(listed(accounts.page(None, 2).await.unwrap()), names[..2]);
+    assert_eq!(listed(accounts.page(Some(&jid(names[1])), 2).await.unwrap()), names[2..4]);
+    assert_eq!(accounts.count().await.unwrap(), 5);
+}
+
+async fn roster(store: &Store) {
+    let romeo = jid("romeo@example.org");
+    let rosters = store.rosters();
+    assert_eq!(rosters.load_versioned(&romeo).await.unwrap(), (0, Vec::new()));
+    store.accounts().create(&romeo, &keys(1)).await.unwrap();
+    assert_eq!(rosters.load_versioned(&romeo).await.unwrap(), (0, Vec::new()));
+
+    let mut juliet = RosterItem::new(jid("juliet@example.com"));
+    juliet.name = Some("Ju\"liet' <3 ☾".to_owned());
+    juliet.subscription = Subscription::To;
+    juliet.ask = true;
+    juliet.groups = vec!["Friends".to_owned(), "Ca,pu\"lets".to_owned(), "Ärger".to_owned()];
+    let gateway = RosterItem { approved: true, subscription: Subscription::From, ..RosterItem::new(jid("icq.example.com")) };
+    assert_eq!(rosters.set(&romeo, &juliet).await.unwrap(), 1);
+    assert_eq!(rosters.set(&romeo, &gateway).await.unwrap(), 2);
+    assert_eq!(rosters.load(&romeo).await.unwrap(), [gateway.clone(), juliet.clone()]);
+
+    juliet.name = None;
+    juliet.groups.clear();
+    juliet.ask = false;
+    juliet.subscription = Subscription::Both;
+    assert_eq!(rosters.set(&romeo, &juliet).await.unwrap(), 3);
+    assert_eq!(rosters.load_versioned(&romeo).await.unwrap(), (3, vec![gateway.clone(), juliet]));
+    assert_eq!(rosters.remove(&romeo, &jid("juliet@example.com")).await.unwrap(), 4);
+    assert_eq!(rosters.load(&romeo).await.unwrap(), [gateway]);
+    assert!(matches!(rosters.set(&jid("nobody@example.org"), &RosterItem::new(romeo)).await, Err(StoreError::NoSuchAccount(_))));
+}
+
+async fn roster_atomic(store: &Store) {
+    let romeo = jid("romeo@example.org");
+    let juliet = jid("juliet@example.com");
+    let rosters = store.rosters();
+    store.accounts().create(&romeo, &keys(1)).await.unwrap();
+    rosters.add_request(&romeo, &juliet, Bytes::from_static(b"<presence/>")).await.unwrap();
+    let approved = RosterItem { subscription: Subscription::From, ..RosterItem::new(juliet.clone()) };
+    let changes = vec![RosterChange::Set(approved.clone()), RosterChange::RemoveRequest(juliet.clone())];
+    assert_eq!(rosters.apply(&romeo, changes).await.unwrap(), 1);
+    assert_eq!(rosters.load(&romeo).await.unwrap(), std::slice::from_ref(&approved));
+    assert!(rosters.requests(&romeo).await.unwrap().is_empty());
+
+    // A job that fails in its middle leaves nothing behind, and does not disturb its neighbours.
+    let database = store.database.clone();
+    let failing = database.write("fail", |tx| {
+        Box::pin(async move {
+            tx.execute("DELETE FROM roster_items", &[]).await?;
+            Err::<(), _>(StoreError::Busy { doing: "fail" })
+        })
+    });
+    let beside = rosters.set(&romeo, &approved);
+    let (failed, set) = tokio::join!(failing, beside);
+    assert!(matches!(failed, Err(StoreError::Busy { .. })));
+    assert_eq!(set.unwrap(), 2);
+    assert_eq!(rosters.load(&romeo).await.unwrap(), [approved]);
+}
+
+async fn requests(store: &Store) {
+    let romeo = jid("romeo@example.org");
+    let rosters = store.rosters();
+    store.accounts().create(&romeo, &keys(1)).await.unwrap();
+    let stanza =
+        Bytes::from_static("<presence type='subscribe' from='juliet@example.com'><status>ü \u{1f642}</status></presence>".as_bytes());
+    rosters.add_request(&romeo, &jid("juliet@example.com"), Bytes::from_static(b"<presence/>")).await.unwrap();
+    rosters.add_request(&romeo, &jid("juliet@example.com"), stanza.clone()).await.unwrap();
+    let found = rosters.requests(&romeo).await.unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!((found[0].from.as_str(), &found[0].stanza), ("juliet@example.com", &stanza));
+    assert_eq!(rosters.load_versioned(&romeo).await.unwrap().0, 0, "a request is no roster item");
+    rosters.remove_request(&romeo, &jid("juliet@example.com")).await.unwrap();
+    assert!(rosters.requests(&romeo).await.unwrap().is_empty());
+
+    let flood = (0..REQUESTS_MAX + 5)
+        .map(|number| RosterChange::AddRequest { from: jid(&format!("spam{number}@example.com")), stanza: stanza.clone() })
+        .collect();
+    rosters.apply(&romeo, flood).await.unwrap();
+    assert_eq!(rosters.requests(&romeo).await.unwrap().len(), REQUESTS_MAX as usize);
+    // One that is there may still be replaced.
+    rosters.add_request(&romeo, &jid("spam0@example.com"), Bytes::from_static(b"<presence/>")).await.unwrap();
+    let replaced = rosters.requests(&romeo).await.unwrap().into_iter().find(|request| request.from == "spam0@example.com").unwrap();
+    assert_eq!(&replaced.stanza[..], b"<presence/>");
+}
+
+async fn cascade(store: &Store) {
+    let romeo = jid("romeo@example.org");
+    let (accounts, rosters) = (store.accounts(), store.rosters());
+    accounts.create(&romeo, &keys(1)).await.unwrap();
+    rosters.set(&romeo, &RosterItem::new(jid("juliet@example.com"))).await.unwrap();
+    rosters.add_request(&romeo, &jid("paris@example.com"), Bytes::from_static(b"<presence/>")).await.unwrap();
+    accounts.delete(&romeo).await.unwrap();
+    accounts.create(&romeo, &ScramSet::default()).await.unwrap();
+    assert_eq!(accounts.keys(&romeo).await.unwrap(), Some(ScramSet::default()));
+    assert_eq!(rosters.load_versioned(&romeo).await.unwrap(), (0, Vec::new()));
+    assert!(rosters.requests(&romeo).await.unwrap().is_empty());
+}
+
+async fn concurrent(store: &Store) {
+    let romeo = jid("romeo@example.org");
+    store.accounts().create(&romeo, &keys(1)).await.unwrap();
+    let writers: Vec<_> = (0..200)
+        .map(|number| {
+            let (rosters, romeo) = (store.rosters(), romeo.clone());
+            tokio::spawn(async move { rosters.set(&romeo, &RosterItem::new(jid(&format!("c{number}@example.com")))).await.unwrap() })
+        })
+        .collect();
+    let mut versions = Vec::new();
+    for writer in writers {
+        versions.push(writer.await.unwrap());
+    }
+    versions.sort_unstable();
+    assert_eq!(versions, (1..=200).collect::<Vec<u64>>());
+    assert_eq!(store.rosters().load(&romeo).await.unwrap().len(), 200);
+    store.healthy().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_missing_database_is_made_with_its_folders_for_this_user_only() {
+    let folder = TemporaryFolder::new();
+    let data = folder.path().join("var/data");
+    let path = data.join("campanile.db");
+    let store = Store::open(&format!("sqlite://{}", path.display()), &data).await.unwrap();
+    store.accounts().create(&jid("romeo@example.org"), &keys(1)).await.unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&folder.path().join("var")), 0o700);
+    assert_eq!(mode(&data), 0o700);
+    for file in ["campanile.db", "campanile.db-wal", "campanile.db-shm"] {
+        assert_eq!(mode(&data.join(file)), 0o600, "{file}");
+    }
+    store.close().await;
+    assert!(!data.join("campanile.db-wal").exists(), "an orderly stop leaves one file");
+}
+
+#[tokio::test]
+async fn sqlite_writes_ahead_and_syncs_every_commit() {
+    let folder = TemporaryFolder::new();
+    let store = sqlite(&folder).await;
+    let journal = store.database.fetch_optional("read", "PRAGMA journal_mode", &[]).await.unwrap().unwrap();
+    assert_eq!(journal.text(0).unwrap(), "wal");
+    let written = store.database.write("read", |tx| {
+        Box::pin(async move {
+            let mut settings = Vec::new();
+            for pragma in ["PRAGMA synchronous", "PRAGMA foreign_keys", "PRAGMA busy_timeout"] {
+                settings.push(tx.fetch_optional(pragma, &[]).await?.unwrap().int(0)?);
+            }
+            Ok(settings)
+        })
+    });
+    assert_eq!(written.await.unwrap(), [2, 1, 10_000]);
+    let reader = store.database.fetch_all("write", "DELETE FROM accounts", &[]).await;
+    assert!(reader.is_err(), "readers cannot write");
+    store.close().await;
+}
+
+#[tokio::test]
+async fn data_outlives_the_process() {
+    let folder = TemporaryFolder::new();
+    let store = sqlite(&folder).await;
+    store.accounts().create(&jid("romeo@example.org"), &keys(1)).await.unwrap();
+    drop(store); // without an orderly stop
+    let store = sqlite(&folder).await;
+    assert_eq!(store.accounts().keys(&jid("romeo@example.org")).await.unwrap(), Some(keys(1)));
+    store.close().await;
+}
+
+/// The other process of [`what_was_answered_survives_a_killed_process`]: writes without end and tells each success.
+#[tokio::test]
+async fn child_that_writes_until_it_is_killed() {
+    let Ok(folder) = std::env::var("CAMPANILE_TEST_CHILD") else { return };
+    let store = Store::open(&format!("sqlite:{folder}/test.db"), Path::new(&folder)).await.unwrap();
+    let mut writers = tokio::task::JoinSet::new();
+    for writer in 0..8 {
+        let accounts = store.accounts();
+        writers.spawn(async move {
+            for number in 0..u32::MAX {
+                let name = format!("w{writer}n{number}@example.org");
+                accounts.create(&jid(&name), &keys(1)).await.unwrap();
+                println!("written {name}");
+            }
+        });
+    }
+    while writers.join_next().await.is_some() {}
+}
+
+#[tokio::test]
+async fn what_was_answered_survives_a_killed_process() {
+    use std::io::{BufRead as _, BufReader};
+    use std::process::{Command, Stdio};
+    let folder = TemporaryFolder::new();
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "store::tests::child_that_writes_until_it_is_killed", "--nocapture"])
+        .env("CAMPANILE_TEST_CHILD", folder.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let name = |line: String| Some(line.split_once("written ")?.1.to_owned()).filter(|name| name.ends_with("@example.org"));
+    let mut written: Vec<String> = lines.by_ref().filter_map(name).take(200).collect();
+    // Meanwhile this process uses the same file.
+    let store = sqlite(&folder).await;
+    store.accounts().create(&jid("parent@example.org"), &keys(2)).await.unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    written.extend(lines.filter_map(name)); // what it had told before it died
+    for name in &written {
+        assert_eq!(store.accounts().keys(&jid(name)).await.unwrap(), Some(keys(1)), "{name}");
+    }
+    assert!(written.len() >= 200);
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_processes_use_one_database_at_once() {
+    let folder = TemporaryFolder::new();
+    // Both may be the first to open it.
+    let (one, two) = tokio::join!(sqlite(&folder), sqlite(&folder));
+    let write = |store: Store, name: &'static str| async move {
+        for number in 0..100 {
+            store.accounts().create(&jid(&format!("{name}{number}@example.org")), &keys(1)).await.unwrap();
+        }
+    };
+    let tasks = [tokio::spawn(write(one.clone(), "one")), tokio::spawn(write(two.clone(), "two"))];
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert_eq!(one.accounts().count().await.unwrap(), 200);
+    assert_eq!(two.accounts().list().await.unwrap().len(), 200);
+    one.close().await;
+    two.accounts().create(&jid("late@example.org"), &keys(1)).await.unwrap();
+    two.close().await;
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused_with_a_sentence() {
+    let folder = TemporaryFolder::new();
+    let store = sqlite(&folder).await;
+    let insert = store.database.write("insert", |tx| {
+        Box::pin(async move {
+            let sql =
+                "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (99, 'later', 1, x'00', 0)";
+            tx.execute(sql, &[]).await
+        })
+    });
+    insert.await.unwrap();
+    store.close().await;
+    let Err(error) = Store::open(&url(&folder), folder.path()).await else { panic!("it was opened") };
+    assert!(matches!(error, StoreError::NewerSchema { found: 99, known: 1 }), "{error:?}");
+    assert!(error.to_string().contains("Run the newer program again, or restore a backup"), "{error}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_opened_is_told_in_a_line() {
+    let folder = TemporaryFolder::new();
+    let check = async |url: &str, part: &str| {
+        let Err(error) = Store::open(url, folder.path()).await else { panic!("{url} was opened") };
+        assert!(error.to_string().contains(part) && !error.to_string().contains('\n'), "{error}");
+    };
+    check("mysql://localhost/x", "must begin with `sqlite:` or `postgres://`").await;
+    check("sqlite:", "write the file's path").await;
+    check("sqlite::memory:", "not supported").await;
+    check("sqlite:x.db?mode=memory", "without parameters").await;
+    check("postgres://user:geheim@127.0.0.1:1/x", "cannot open the database on PostgreSQL at 127.0.0.1").await;
+    let path = folder.path().join("text.db");
+    fs::write(&path, "this is no database, it only pretends to be one and is long enough to be looked at".repeat(20)).unwrap();
+    check(&format!("sqlite:{}", path.display()), "text.db").await;
+    check(&format!("sqlite:{}/inside.db", path.display()), "cannot create the folder").await;
+}
+
+#[tokio::test]
+async fn a_panic_in_a_job_ends_that_job_only() {
+    let folder = TemporaryFolder::new();
+    let store = sqlite(&folder).await;
+    let database = store.database.clone();
+    let panicking = database.write("panic", |tx| {
+        Box::pin(async move {
+            tx.execute("INSERT INTO accounts (jid, domain, created_at, password_changed_at) VALUES ('x', 'x', 0, 0)", &[]).await?;
+            if tx.doing == "panic" {
+                panic!("a bug");
+            }
+            Ok(())
+        })
+    });
+    let accounts = store.accounts();
+    let (romeo, set) = (jid("romeo@example.org"), keys(1));
+    let beside = accounts.create(&romeo, &set);
+    let (panicked, created) = tokio::join!(panicking, beside);
+    assert!(matches!(panicked, Err(StoreError::Stopped { .. })));
+    created.unwrap();
+    assert_eq!(accounts.count().await.unwrap(), 1);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_closed_store_says_so_and_has_written_what_was_queued() {
+    let folder = TemporaryFolder::new();
+    let store = sqlite(&folder).await;
+    let queued: Vec<_> = (0..50)
+        .map(|number| {
+            let accounts = store.accounts();
+            tokio::spawn(async move { accounts.create(&jid(&format!("u{number}@example.org")), &keys(1)).await })
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    store.close().await;
+    let mut written = 0;
+    for task in queued {
+        match task.await.unwrap() {
+            Ok(()) => written += 1,
+            Err(error) => assert!(matches!(error, StoreError::Stopped { .. }), "{error:?}"),
+        }
+    }
+    assert!(store.healthy().await.is_err());
+    assert!(matches!(store.accounts().count().await, Err(StoreError::Stopped { .. })));
+    let again = sqlite(&folder).await;
+    assert_eq!(again.accounts().count().await.unwrap(), written);
+    again.close().await;
+}
+
+#[tokio::test]
+async fn real_keys_survive_the_round_trip() {
+    let folder = TemporaryFolder::new();
+    let store = sqlite(&folder).await;
+    let set = ScramSet::derive(&Password::prepare("pencil").unwrap(), &[5; 32]);
+    store.accounts().create(&jid("romeo@example.org"), &set).await.unwrap();
+    assert_eq!(store.accounts().keys(&jid("romeo@example.org")).await.unwrap(), Some(set));
+    store.close().await;
+}

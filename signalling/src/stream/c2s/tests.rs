@@ -1,0 +1,842 @@
+//! The machine driven from the client's side: what goes in as text, what comes out as text.
+
+use super::*;
+use crate::auth::{Password, ScramKeys};
+use crate::net::websocket;
+use crate::xml::Framer;
+
+const HEADER: &str = "<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' \
+    to='example.org' version='1.0'>";
+const OPEN: &str = "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='example.org' version='1.0'/>";
+const STARTTLS: &str = "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>";
+const BIND: &str = "<iq xmlns='jabber:client' id='b' type='set'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>";
+/// `\0romeo\0secret`, whom the harness accepts.
+const PLAIN: &str = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AHJvbWVvAHNlY3JldA==</auth>";
+/// `\0juliet\0secret`, whom it refuses.
+const PLAIN_WRONG: &str = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AGp1bGlldABzZWNyZXQ=</auth>";
+const ID: &str = "BwcHBwcHBwcHBwcHBwcHBwcH";
+
+fn policy() -> Policy {
+    let xml = |bytes_max| xml::Limits { bytes_max, depth_max: 20 };
+    Policy {
+        domains: vec!["example.org".into()],
+        require_tls: true,
+        features: vec!["<c xmlns='http://jabber.org/protocol/caps'/>".into()],
+        limits: Limits {
+            preauth: xml(1000),
+            authenticated: xml(5000),
+            bytes_preauth: 6000,
+            negotiation: Duration::from_secs(30),
+            auth_attempts: 3,
+            keepalive: Duration::from_secs(300),
+        },
+    }
+}
+
+/// The server's side with a shell that answers at once.
+struct Server {
+    machine: C2s,
+    framer: Framer,
+    framing: Framing,
+    start: Instant,
+    /// What was sent since last asked.
+    sent: String,
+    delivered: Vec<Stanza>,
+    reports: Vec<Report>,
+    keepalives: usize,
+    bind: fn(&BareJid, Option<&str>) -> Answer,
+    ended: Option<Option<StreamError>>,
+}
+
+fn bind(account: &BareJid, resource: Option<&str>) -> Answer {
+    Answer::Bound(account.with_resource(resource.unwrap_or("made")).unwrap())
+}
+
+impl Server {
+    fn new(policy: Policy, framing: Framing, security: Security) -> Self {
+        let start = Instant::now();
+        let preauth = policy.limits.preauth;
+        Self {
+            machine: C2s::new(Arc::new(policy), framing, security, || [7; NONCE_BYTES], start),
+            framer: Framer::new(preauth),
+            framing,
+            start,
+            sent: String::new(),
+            delivered: Vec::new(),
+            reports: Vec::new(),
+            keepalives: 0,
+            bind,
+            ended: None,
+        }
+    }
+
+    fn tcp() -> Self {
+        Self::new(policy(), Framing::Stream, Security::Clear)
+    }
+
+    fn tls() -> Self {
+        Self::new(policy(), Framing::Stream, Security::Tls)
+    }
+
+    fn websocket(security: Security) -> Self {
+        Self::new(policy(), Framing::Alone, security)
+    }
+
+    /// Logged in and bound as romeo@example.org/orchard; nothing of it is left in `sent`.
+    fn bound(framing: Framing) -> Self {
+        let mut server = Self::new(policy(), framing, Security::Tls);
+        let open = if framing == Framing::Stream { HEADER } else { OPEN };
+        server.feed(open).feed(PLAIN).feed(open).feed(&BIND.replace("bind'/>", "bind'><resource>orchard</resource></bind>"));
+        assert_eq!(server.machine.jid().unwrap().as_str(), "romeo@example.org/orchard");
+        server.take();
+        server
+    }
+
+    fn feed(&mut self, text: &str) -> &mut Self {
+        self.machine.handle_received(text.len(), self.start);
+        self.drain();
+        match self.framing {
+            Framing::Stream => {
+                self.framer.push(text.as_bytes());
+                while self.machine.wants_input() {
+                    match self.framer.next() {
+                        Ok(Some(frame)) => self.machine.handle_frame(frame),
+                        Ok(None) => break,
+                        Err(error) => self.machine.handle_error(error.into()),
+                    }
+                    self.drain();
+                }
+            }
+            Framing::Alone => {
+                match websocket::frame(text.to_owned().into()) {
+                    Ok(frame) => self.machine.handle_frame(frame),
+                    Err(error) => self.machine.handle_error(error.into()),
+                }
+                self.drain();
+            }
+        }
+        self
+    }
+
+    fn at(&mut self, seconds: u64) -> &mut Self {
+        self.machine.handle_timeout(self.start + Duration::from_secs(seconds));
+        self.drain();
+        self
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.machine.poll_output() {
+            assert!(self.ended.is_none(), "output after the end: {output:?}");
+            match output {
+                Output::Send(bytes) => {
+                    let text = std::str::from_utf8(&bytes).unwrap();
+                    if self.framing == Framing::Alone {
+                        // RFC 7395 §3.3.3: each message is a document of its own.
+                        Element::parse(&bytes, &Bindings::empty()).unwrap_or_else(|error| panic!("{error}: {text}"));
+                    }
+                    self.sent.push_str(text);
+                }
+                Output::StartTls => {
+                    self.framer.clear();
+                    self.machine.handle_tls_established();
+                }
+                Output::Restart(limits) => {
+                    self.framer.reset();
+                    self.framer.set_limits(limits);
+                }
+                Output::Ask(Question::Bind { account, resource }) => {
+                    let answer = (self.bind)(&account, resource.as_deref());
+                    self.machine.handle_answer(answer);
+                }
+                Output::Ask(Question::Sasl(sasl::Question::Password { account, .. })) => {
+                    let accepted = account.local() == Some("romeo");
+                    let refused = sasl::Answer::Refused(SaslFailure::NotAuthorized);
+                    self.machine.handle_answer(Answer::Sasl(if accepted { sasl::Answer::Accepted } else { refused }));
+                }
+                Output::Ask(Question::Sasl(sasl::Question::Keys { hash, .. })) => {
+                    let password = Password::prepare("secret").unwrap();
+                    let keys = ScramKeys::derive(hash, &password, vec![1; 16], 4096.try_into().unwrap());
+                    self.machine.handle_answer(Answer::Sasl(sasl::Answer::Keys { keys, genuine: true, disabled: false }));
+                }
+                Output::Deliver(stanza) => self.delivered.push(stanza),
+                Output::Keepalive => self.keepalives += 1,
+                Output::Report(report) => self.reports.push(report),
+                Output::Close(reason) => self.ended = Some(reason),
+            }
+        }
+    }
+
+    fn take(&mut self) -> String {
+        std::mem::take(&mut self.sent)
+    }
+
+    /// The condition that ended the stream; checks that error and closing tag were sent.
+    fn error(&mut self) -> Condition {
+        let reason = self.ended.clone().unwrap_or_else(|| panic!("the stream goes on: {}", self.sent)).expect("with an error");
+        let (error, close) = match self.framing {
+            Framing::Stream => ("<stream:error>", "</stream:stream>"),
+            Framing::Alone => {
+                ("<stream:error xmlns:stream='http://etherx.jabber.org/streams'>", "<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>")
+            }
+        };
+        let condition = format!("{error}<{} xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>", reason.condition.name());
+        assert!(self.sent.contains(&condition), "{}", self.sent);
+        assert!(self.sent.ends_with(close), "{}", self.sent);
+        assert_eq!(self.sent.matches("<stream:error").count(), 1);
+        reason.condition
+    }
+}
+
+fn header_with(change: &str, to: &str) -> String {
+    HEADER.replace(change, to)
+}
+
+// ---- RFC 6120 §4.2, §4.3, §4.7
+
+#[test]
+fn s4_2_the_response_header_and_features_before_tls() {
+    let mut server = Server::tcp();
+    server.feed(&header_with("to=", "from='Romeo@example.org/x' xml:lang='de' id='mine' to="));
+    assert_eq!(
+        server.take(),
+        format!(
+            "<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' id='{ID}' \
+             from='example.org' to='romeo@example.org' version='1.0' xml:lang='en'>\
+             <stream:features><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'><required/></starttls></stream:features>"
+        )
+    );
+}
+
+#[test]
+fn s4_7_2_no_from_no_to() {
+    let mut server = Server::tcp();
+    server.feed(HEADER);
+    assert!(!server.sent.contains(" to="));
+}
+
+#[test]
+fn s4_7_2_a_missing_to_means_the_only_domain() {
+    let mut server = Server::tcp();
+    server.feed(&header_with("to='example.org'", ""));
+    assert!(server.sent.contains("from='example.org'") && server.sent.contains("<starttls"));
+}
+
+#[test]
+fn s4_9_stream_headers_that_are_refused() {
+    use Condition::*;
+    for (header, condition) in [
+        (header_with("to='example.org'", "to='example.com'"), HostUnknown),
+        (header_with("to='example.org'", "to='a@b@c'"), ImproperAddressing),
+        (header_with("to='example.org'", "to='romeo@example.org'"), ImproperAddressing),
+        (header_with("to='example.org'", "to='example.org/x'"), ImproperAddressing),
+        (header_with("to=", "from='@x' to="), ImproperAddressing),
+        (header_with("etherx.jabber.org", "wrong.example.org"), InvalidNamespace),
+        (header_with("jabber:client", "jabber:server"), InvalidNamespace),
+        (header_with("stream:stream", "stream:features"), BadFormat),
+        (header_with(" version='1.0'>", ">"), UnsupportedVersion),
+        (header_with(" version='1.0'>", " version='0.9'>"), UnsupportedVersion),
+        (header_with(" version='1.0'>", " version='one'>"), UnsupportedVersion),
+        (header_with(" version='1.0'>", " version='+1.0'>"), UnsupportedVersion),
+        (header_with("<?xml version='1.0'?>", "<?xml version='1.0' encoding='UTF-16'?>"), UnsupportedEncoding),
+        (header_with("<?xml version='1.0'?>", "<!DOCTYPE x>"), RestrictedXml),
+        (header_with("<?xml version='1.0'?>", "<!-- -->"), RestrictedXml),
+        (header_with("to=", "to='x' to="), NotWellFormed),
+        (header_with("to=", &format!("x='{}' to=", "y".repeat(1000))), PolicyViolation),
+        ("GET / HTTP/1.1\r\n\r\n".to_owned(), NotWellFormed),
+        ("\u{feff}<stream:stream/>".to_owned(), NotWellFormed),
+    ] {
+        let mut server = Server::tcp();
+        server.feed(&header);
+        assert_eq!(server.error(), condition, "{header}");
+        // §4.9.1.2, §4.9.1.3: our header comes first, whatever was wrong.
+        assert!(server.sent.starts_with("<?xml version='1.0'?><stream:stream "), "{}", server.sent);
+        assert!(server.sent.contains("from='example.org'"), "{}", server.sent);
+        assert_eq!(server.sent.matches("<stream:stream").count(), 1);
+    }
+}
+
+#[test]
+fn s4_7_5_no_version_is_answered_by_none() {
+    let mut server = Server::tcp();
+    server.feed(&header_with(" version='1.0'>", ">"));
+    assert!(!server.sent["<?xml version='1.0'?>".len()..].contains("version='"), "{}", server.sent);
+}
+
+#[test]
+fn s4_7_5_versions_are_compared_as_numbers() {
+    for accepted in ["1.0", "1.1", "01.00", "2.0", "10.0"] {
+        let mut server = Server::tcp();
+        server.feed(&header_with(" version='1.0'>", &format!(" version='{accepted}'>")));
+        assert!(server.ended.is_none(), "{accepted}");
+        assert!(server.sent.contains(" version='1.0' xml:lang"), "{accepted}");
+    }
+}
+
+#[test]
+fn s4_7_2_a_missing_to_with_several_domains() {
+    let mut server =
+        Server::new(Policy { domains: vec!["a.example".into(), "b.example".into()], ..policy() }, Framing::Stream, Security::Tls);
+    server.feed(&header_with("to='example.org'", ""));
+    assert_eq!(server.error(), Condition::ImproperAddressing);
+}
+
+#[test]
+fn s4_7_2_the_domain_is_compared_as_a_jid() {
+    let mut server =
+        Server::new(Policy { domains: vec!["a.example".into(), "b.example".into()], ..policy() }, Framing::Stream, Security::Tls);
+    server.feed(&header_with("to='example.org'", "to='B.Example'"));
+    assert!(server.sent.contains("from='b.example'"));
+}
+
+#[test]
+fn s4_8_2_content_namespace_on_each_element() {
+    let mut server = Server::tls();
+    let header = "<stream xmlns='http://etherx.jabber.org/streams' to='example.org' version='1.0'>";
+    server.feed(header).feed(PLAIN).feed(header).feed(BIND).feed("<message xmlns='jabber:client' id='1'><body>x</body></message>");
+    assert_eq!(server.delivered.len(), 1);
+}
+
+// ---- §4.4, §4.6, §4.9
+
+#[test]
+fn s4_4_the_stream_is_closed_by_the_client() {
+    let mut server = Server::tcp();
+    server.feed(HEADER).take();
+    server.feed("</stream:stream>");
+    assert_eq!(server.take(), "</stream:stream>");
+    assert_eq!(server.ended, Some(None));
+    assert!(server.machine.is_closed() && server.machine.poll_timeout().is_none() && !server.machine.wants_input());
+}
+
+#[test]
+fn s4_4_a_header_that_is_an_empty_element_opens_and_closes() {
+    let mut server = Server::tcp();
+    server.feed(&header_with(" version='1.0'>", " version='1.0'/>"));
+    assert!(server.sent.ends_with("</stream:features></stream:stream>"));
+    assert_eq!(server.ended, Some(None));
+}
+
+#[test]
+fn s4_9_errors_from_outside() {
+    for condition in [Condition::SystemShutdown, Condition::Conflict, Condition::ResourceConstraint, Condition::Reset, Condition::HostGone]
+    {
+        let mut server = Server::bound(Framing::Stream);
+        server.machine.handle_error(condition.into());
+        server.drain();
+        assert_eq!(server.error(), condition);
+        // Nothing follows the end.
+        server.machine.handle_error(Condition::InternalServerError.into());
+        server.feed("<message/>").at(100_000);
+    }
+}
+
+#[test]
+fn s4_9_1_2_an_error_before_the_client_has_spoken() {
+    let mut server = Server::tcp();
+    server.machine.handle_error(Condition::SystemShutdown.into());
+    server.drain();
+    assert_eq!(server.error(), Condition::SystemShutdown);
+    assert!(server.sent.starts_with("<?xml version='1.0'?><stream:stream "));
+}
+
+#[test]
+fn s4_6_a_stream_that_is_not_negotiated_in_time() {
+    for steps in [&[][..], &[HEADER], &[HEADER, STARTTLS], &[HEADER, STARTTLS, HEADER, PLAIN, HEADER]] {
+        let mut server = Server::tcp();
+        for step in steps {
+            server.feed(step);
+        }
+        assert_eq!(server.machine.poll_timeout(), Some(server.start + Duration::from_secs(30)));
+        server.at(29);
+        assert!(server.ended.is_none());
+        server.at(30);
+        assert_eq!(server.error(), Condition::ConnectionTimeout);
+    }
+}
+
+#[test]
+fn s4_6_1_silence_is_answered_by_white_space() {
+    let mut server = Server::bound(Framing::Stream);
+    server.at(299);
+    assert_eq!(server.keepalives, 0);
+    server.at(300).at(301).at(600).at(6000);
+    assert_eq!(server.keepalives, 3);
+    assert!(server.ended.is_none());
+}
+
+#[test]
+fn s4_6_a_websocket_that_does_not_answer_pings() {
+    let mut server = Server::bound(Framing::Alone);
+    server.at(300);
+    assert_eq!(server.keepalives, 1);
+    // A pong came: bytes were read.
+    server.machine.handle_received(6, server.start + Duration::from_secs(301));
+    server.at(601);
+    assert_eq!(server.keepalives, 2);
+    server.at(901);
+    assert_eq!(server.error(), Condition::ConnectionTimeout);
+}
+
+#[test]
+fn s11_1_and_s11_3_broken_xml_after_binding() {
+    use Condition::*;
+    for (xml, condition) in [
+        ("<message><body>x</message></body>", NotWellFormed),
+        ("<message><foo:body/></message>", NotWellFormed),
+        ("<message><!-- x --></message>", RestrictedXml),
+        ("<message><?x y?></message>", RestrictedXml),
+        ("<message>&nbsp;</message>", RestrictedXml),
+        ("text", BadFormat),
+        ("<message xmlns='jabber:server'/>", InvalidNamespace),
+        ("<foo xmlns='urn:x'/>", UnsupportedStanzaType),
+    ] {
+        let mut server = Server::bound(Framing::Stream);
+        server.feed(xml);
+        assert_eq!(server.error(), condition, "{xml}");
+        assert!(server.delivered.is_empty());
+    }
+    let mut server = Server::bound(Framing::Stream);
+    server.feed(&format!("<message><body>{}</body></message>", "x".repeat(5000)));
+    assert_eq!(server.error(), PolicyViolation);
+}
+
+#[test]
+fn s13_12_bytes_before_authentication_are_bounded() {
+    let mut server = Server::tls();
+    server.feed(HEADER);
+    for _ in 0..5 {
+        server.feed(&" ".repeat(1000));
+    }
+    assert!(server.ended.is_none());
+    server.feed(&" ".repeat(1000));
+    assert_eq!(server.error(), Condition::PolicyViolation);
+    let mut server = Server::bound(Framing::Stream);
+    for _ in 0..20 {
+        server.feed(&" ".repeat(1000));
+    }
+    assert!(server.ended.is_none());
+}
+
+#[test]
+fn s13_12_elements_before_authentication_are_small_and_larger_after_it() {
+    let mut server = Server::tls();
+    server.feed(HEADER).feed(&format!("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{}</auth>", "A".repeat(1000)));
+    assert_eq!(server.error(), Condition::PolicyViolation);
+    let mut server = Server::bound(Framing::Stream);
+    server.feed(&format!("<message><body>{}</body></message>", "x".repeat(4000)));
+    assert_eq!(server.delivered.len(), 1);
+}
+
+// ---- §5: STARTTLS
+
+#[test]
+fn s5_4_starttls_then_a_new_stream_with_mechanisms() {
+    let mut server = Server::tcp();
+    server.feed(HEADER).take();
+    server.feed(STARTTLS);
+    assert_eq!(server.take(), "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
+    server.feed(HEADER);
+    assert!(server.sent.ends_with(
+        "<stream:features><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>SCRAM-SHA-256</mechanism>\
+         <mechanism>SCRAM-SHA-1</mechanism><mechanism>PLAIN</mechanism></mechanisms></stream:features>"
+    ));
+}
+
+#[test]
+fn s5_4_2_2_starttls_where_tls_is_in_place() {
+    for mut server in [Server::tls(), Server::websocket(Security::Trusted)] {
+        let open = if server.framing == Framing::Stream { HEADER } else { OPEN };
+        server.feed(open).take();
+        server.feed(STARTTLS);
+        let close =
+            if server.framing == Framing::Stream { "</stream:stream>" } else { "<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>" };
+        assert_eq!(server.take(), format!("<failure xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>{close}"));
+        assert_eq!(server.ended, Some(None));
+    }
+}
+
+#[test]
+fn s5_4_3_nothing_is_said_between_proceed_and_tls() {
+    let mut machine = C2s::new(Arc::new(policy()), Framing::Stream, Security::Clear, || [7; NONCE_BYTES], Instant::now());
+    let mut framer = Framer::new(policy().limits.preauth);
+    framer.push(HEADER.as_bytes());
+    framer.push(STARTTLS.as_bytes());
+    while let Some(frame) = framer.next().unwrap() {
+        machine.handle_frame(frame);
+    }
+    while !matches!(machine.poll_output(), Some(Output::StartTls)) {}
+    assert!(!machine.wants_input());
+    machine.handle_error(Condition::SystemShutdown.into());
+    assert!(matches!(machine.poll_output(), Some(Output::Close(Some(_)))));
+    assert!(machine.poll_output().is_none());
+    // A handshake that ends after the deadline changes nothing.
+    machine.handle_tls_established();
+    assert!(machine.poll_output().is_none());
+}
+
+#[test]
+fn s5_3_1_tls_is_voluntary_only_where_the_operator_says_so() {
+    let mut server = Server::new(Policy { require_tls: false, ..policy() }, Framing::Stream, Security::Clear);
+    server.feed(HEADER);
+    assert!(server.sent.ends_with(
+        "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>\
+         <mechanism>SCRAM-SHA-256</mechanism><mechanism>SCRAM-SHA-1</mechanism></mechanisms></stream:features>"
+    ));
+    server.take();
+    server.feed(PLAIN);
+    assert!(server.take().contains("<encryption-required/>"));
+}
+
+// ---- §6: SASL
+
+fn failure(condition: &str) -> String {
+    format!("<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><{condition}/>")
+}
+
+fn auth(mechanism: &str, data: &str) -> String {
+    format!("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='{mechanism}'>{data}</auth>")
+}
+
+#[test]
+fn s6_4_success_then_a_new_stream_with_bind() {
+    let mut server = Server::tls();
+    server.feed(HEADER).take();
+    server.feed(PLAIN);
+    assert_eq!(server.take(), "<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>");
+    let account = BareJid::parse("romeo@example.org").unwrap();
+    assert_eq!(server.reports, [Report::LoggedIn { account, mechanism: "PLAIN" }]);
+    server.feed(HEADER);
+    assert!(server.sent.ends_with(
+        "<stream:features><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/><session xmlns='urn:ietf:params:xml:ns:xmpp-session'><optional/>\
+         </session><c xmlns='http://jabber.org/protocol/caps'/></stream:features>"
+    ));
+}
+
+#[test]
+fn s6_4_a_client_that_does_not_wait() {
+    let mut server = Server::tls();
+    server.feed(&[HEADER, PLAIN, HEADER, BIND, "<presence/>"].concat());
+    assert_eq!(server.delivered.len(), 1);
+    assert_eq!(server.delivered[0].from().unwrap().as_str(), "romeo@example.org/made");
+}
+
+#[test]
+fn s6_4_3_plain_without_initial_response() {
+    let mut server = Server::tls();
+    server.feed(HEADER).take();
+    server.feed("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'/>");
+    assert_eq!(server.take(), "<challenge xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>");
+    server.feed("<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>AHJvbWVvAHNlY3JldA==</response>");
+    assert_eq!(server.take(), "<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>");
+}
+
+#[test]
+fn s6_5_what_is_answered_with_a_failure() {
+    for (element, condition) in [
+        (PLAIN_WRONG.to_owned(), "not-authorized"),
+        (auth("PLAIN", "=AAA"), "incorrect-encoding"),
+        (auth("PLAIN", "AHJvbWVvAHNlY3JldA"), "incorrect-encoding"),
+        (auth("PLAIN", " AHJvbWVvAHNlY3JldA== "), "incorrect-encoding"),
+        (auth("PLAIN", "="), "malformed-request"),
+        (auth("PLAIN", "cm9tZW8="), "malformed-request"),
+        (auth("PLAIN", "anVsaWV0QGV4YW1wbGUub3JnAHJvbWVvAHNlY3JldA=="), "invalid-authzid"),
+        (auth("DIGEST-MD5", ""), "invalid-mechanism"),
+        (auth("scram-sha-1", ""), "invalid-mechanism"),
+        ("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>".to_owned(), "malformed-request"),
+        ("<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>".to_owned(), "malformed-request"),
+        ("<abort xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>".to_owned(), "aborted"),
+        (auth("SCRAM-SHA-1", "cD10bHMsLG49dSxyPXg="), "malformed-request"),
+    ] {
+        let mut server = Server::tls();
+        server.feed(HEADER).take();
+        server.feed(&element);
+        assert!(server.sent.starts_with(&failure(condition)), "{element}: {}", server.sent);
+        assert_eq!(server.reports, [Report::SaslFailure(condition)]);
+        server.take();
+        // §6.4.5: another attempt is welcome.
+        server.feed(PLAIN);
+        assert!(server.sent.contains("<success"), "{element}");
+    }
+}
+
+#[test]
+fn s6_5_4_no_log_in_without_tls() {
+    for mechanism in ["PLAIN", "SCRAM-SHA-1", "SCRAM-SHA-256"] {
+        let mut server = Server::tcp();
+        server.feed(HEADER).take();
+        server.feed(&auth(mechanism, "AHJvbWVvAHNlY3JldA=="));
+        assert!(server.sent.starts_with(&failure("encryption-required")), "{}", server.sent);
+        assert!(server.reports == [Report::SaslFailure("encryption-required")]);
+    }
+}
+
+#[test]
+fn s6_4_5_retries_are_bounded() {
+    let mut server = Server::tls();
+    server.feed(HEADER).feed(PLAIN_WRONG).feed(PLAIN_WRONG);
+    assert!(server.ended.is_none());
+    server.feed(PLAIN_WRONG);
+    assert_eq!(server.error(), Condition::PolicyViolation);
+    assert_eq!(server.sent.matches("<failure").count(), 3);
+}
+
+#[test]
+fn s6_4_scram_challenge_abort_and_wrong_proof() {
+    let mut server = Server::tls();
+    server.feed(HEADER).take();
+    // n,,n=romeo,r=abc
+    server.feed(&auth("SCRAM-SHA-256", "biwsbj1yb21lbyxyPWFiYw=="));
+    let challenge = server.take();
+    let data = challenge
+        .strip_prefix("<challenge xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>")
+        .and_then(|rest| rest.strip_suffix("</challenge>"))
+        .unwrap_or_else(|| panic!("{challenge}"));
+    let data = String::from_utf8(sasl::decode_response(data).unwrap().to_vec()).unwrap();
+    assert!(data.starts_with("r=abc") && data.contains(",i=4096"), "{data}");
+    server.feed("<abort xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>");
+    assert!(server.take().starts_with(&failure("aborted")));
+    server.feed(&auth("SCRAM-SHA-256", "biwsbj1yb21lbyxyPWFiYw=="));
+    server.take();
+    let nonce = data.split(',').next().unwrap();
+    let proof = format!("c=biws,{nonce},p={}", sasl::encode(&[0; 32]));
+    server.feed(&format!("<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>{}</response>", sasl::encode(proof.as_bytes())));
+    assert!(server.take().starts_with(&failure("not-authorized")));
+    // §6.4.2: a second <auth/> while an exchange is under way.
+    server.feed(&auth("SCRAM-SHA-256", "biwsbj1yb21lbyxyPWFiYw==")).take();
+    server.feed(PLAIN);
+    assert!(server.sent.contains(&failure("malformed-request")), "{}", server.sent);
+}
+
+#[test]
+fn s6_4_6_the_header_under_tls_names_who_logs_in() {
+    let named = |from: &str| header_with("to=", &format!("from='{from}' to="));
+    let mut server = Server::tls();
+    server.feed(&named("juliet@example.org")).feed(PLAIN);
+    assert_eq!(server.error(), Condition::InvalidFrom);
+    assert!(!server.sent.contains("<success"));
+    let mut server = Server::tls();
+    server.feed(&named("romeo@example.org/balcony")).feed(PLAIN);
+    assert!(server.sent.contains("<success"));
+    // What was said in clear does not count (§4.7.1).
+    let mut server = Server::tcp();
+    server.feed(&named("juliet@example.org")).feed(STARTTLS).feed(HEADER).feed(PLAIN);
+    assert!(server.sent.contains("<success"));
+}
+
+#[test]
+fn s6_4_6_the_domain_stays_after_log_in() {
+    let mut server =
+        Server::new(Policy { domains: vec!["example.org".into(), "b.example".into()], ..policy() }, Framing::Stream, Security::Tls);
+    server.feed(HEADER).feed(PLAIN).take();
+    server.feed(&header_with("to='example.org'", "to='b.example'"));
+    assert_eq!(server.error(), Condition::NotAuthorized);
+}
+
+#[test]
+fn s4_9_3_12_stanzas_before_they_are_allowed() {
+    for stanza in ["<message to='juliet@example.org'/>", "<presence/>", "<iq type='get' id='1'><ping xmlns='urn:xmpp:ping'/></iq>"] {
+        for steps in [&[HEADER][..], &[HEADER, STARTTLS, HEADER], &[HEADER, STARTTLS, HEADER, PLAIN, HEADER]] {
+            let mut server = Server::tcp();
+            for step in steps {
+                server.feed(step);
+            }
+            server.feed(stanza);
+            assert_eq!(server.error(), Condition::NotAuthorized, "{stanza}");
+            assert!(server.delivered.is_empty());
+        }
+    }
+}
+
+#[test]
+fn s4_9_3_24_elements_that_are_not_understood() {
+    for element in ["<compress xmlns='http://jabber.org/protocol/compress'/>", "<stream:features/>", "<auth/>"] {
+        let mut server = Server::tls();
+        server.feed(HEADER).feed(element);
+        assert_eq!(server.error(), Condition::UnsupportedStanzaType, "{element}");
+    }
+}
+
+// ---- §7: resource binding
+
+#[test]
+fn s7_6_and_s7_7_resources_made_and_asked_for() {
+    for (resource, jid) in [
+        ("", "romeo@example.org/made"),
+        ("<resource/>", "romeo@example.org/made"),
+        ("<resource>balcony</resource>", "romeo@example.org/balcony"),
+        ("<resource>a&amp;b \u{e9}</resource>", "romeo@example.org/a&amp;b \u{e9}"),
+    ] {
+        let mut server = Server::tls();
+        server.feed(HEADER).feed(PLAIN).feed(HEADER).take();
+        server.feed(&format!("<iq id='b' type='set'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>{resource}</bind></iq>"));
+        assert_eq!(
+            server.take(),
+            format!("<iq id='b' type='result'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><jid>{jid}</jid></bind></iq>"),
+        );
+    }
+}
+
+#[test]
+fn s7_7_2_1_a_resource_that_is_none() {
+    let mut server = Server::tls();
+    server.feed(HEADER).feed(PLAIN).feed(HEADER).take();
+    server.feed(&format!(
+        "<iq id='b' type='set'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>{}</resource></bind></iq>",
+        "x".repeat(1024)
+    ));
+    assert!(server.sent.contains("type='error'") && server.sent.contains("<bad-request"), "{}", server.sent);
+    server.feed(BIND);
+    assert!(server.machine.jid().is_some());
+}
+
+#[test]
+fn s7_6_2_refusals_and_s7_7_3_their_number() {
+    let mut server = Server::tls();
+    server.bind = |_, _| Answer::NotBound(StanzaError::resource_constraint());
+    server.feed(HEADER).feed(PLAIN).feed(HEADER);
+    for _ in 0..5 {
+        server.take();
+        server.feed(BIND);
+        assert!(server.sent.contains("<error type='wait'><resource-constraint"), "{}", server.sent);
+        assert!(server.ended.is_none());
+    }
+    server.feed(BIND);
+    assert_eq!(server.error(), Condition::PolicyViolation);
+}
+
+#[test]
+fn s7_1_one_resource_for_each_stream() {
+    let mut server = Server::bound(Framing::Stream);
+    server.feed(BIND);
+    assert!(server.sent.contains("<not-allowed"), "{}", server.sent);
+    assert!(server.ended.is_none() && server.delivered.is_empty());
+}
+
+#[test]
+fn rfc3921_s3_the_session_request_is_answered() {
+    let mut server = Server::bound(Framing::Stream);
+    for to in ["", "to='example.org'", "to='romeo@example.org'"] {
+        server.feed(&format!("<iq id='s' type='set' {to}><session xmlns='urn:ietf:params:xml:ns:xmpp-session'/></iq>"));
+        assert!(server.sent.contains("type='result'"), "{}", server.sent);
+        server.take();
+    }
+    server.feed("<iq id='s' type='set' to='juliet@example.org/x'><session xmlns='urn:ietf:params:xml:ns:xmpp-session'/></iq>");
+    assert_eq!(server.delivered.len(), 1);
+}
+
+// ---- §8: stanzas
+
+#[test]
+fn s8_1_2_1_from_is_stamped() {
+    let mut server = Server::bound(Framing::Stream);
+    for from in ["", "from='romeo@example.org/orchard'", "from='romeo@example.org'"] {
+        server.feed(&format!("<message {from} to='juliet@example.org'><body>x</body></message>"));
+    }
+    assert_eq!(server.delivered.len(), 3);
+    for stanza in &server.delivered {
+        assert_eq!(stanza.from().unwrap().as_str(), "romeo@example.org/orchard");
+    }
+}
+
+#[test]
+fn s8_1_2_1_another_from_ends_the_stream() {
+    for from in ["juliet@example.org", "romeo@example.org/other", "example.org"] {
+        let mut server = Server::bound(Framing::Stream);
+        server.feed(&format!("<message from='{from}' to='juliet@example.org'/>"));
+        assert_eq!(server.error(), Condition::InvalidFrom);
+        assert!(server.delivered.is_empty());
+    }
+}
+
+#[test]
+fn s8_1_5_the_language_of_the_stream_is_that_of_its_stanzas() {
+    let header = header_with("to=", "xml:lang='de-CH' to=");
+    let mut server = Server::tls();
+    server.feed(&header).feed(PLAIN).feed(&header).feed(BIND).feed("<message/>").feed("<message xml:lang='fr'/>");
+    assert_eq!(server.delivered[0].lang(), Some("de-CH"));
+    assert_eq!(server.delivered[1].lang(), Some("fr"));
+    let header = header_with("to=", "xml:lang='no language' to=");
+    let mut server = Server::tls();
+    server.feed(&header).feed(PLAIN).feed(&header).feed(BIND).feed("<message/>");
+    assert_eq!(server.delivered[0].lang(), None);
+}
+
+#[test]
+fn s8_3_3_stanzas_that_cannot_be_handled_are_answered() {
+    for (stanza, condition) in [
+        ("<message to='a@b@c'/>", "jid-malformed"),
+        ("<iq type='get'><ping xmlns='urn:xmpp:ping'/></iq>", "bad-request"),
+        ("<iq type='get' id='1'/>", "bad-request"),
+        ("<iq type='subscribe' id='1'><x xmlns='y'/></iq>", "bad-request"),
+    ] {
+        let mut server = Server::bound(Framing::Stream);
+        server.feed(stanza);
+        assert!(server.sent.contains(&format!("<{condition} xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>")), "{stanza}: {}", server.sent);
+        assert!(server.ended.is_none() && server.delivered.is_empty());
+    }
+}
+
+// ---- RFC 7395
+
+#[test]
+fn rfc7395_s3_4_open_features_and_log_in() {
+    let mut server = Server::websocket(Security::Tls);
+    server.feed(OPEN);
+    assert_eq!(
+        server.take(),
+        format!(
+            "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' id='{ID}' from='example.org' version='1.0' xml:lang='en'/>\
+             <stream:features xmlns:stream='http://etherx.jabber.org/streams'><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>\
+             <mechanism>SCRAM-SHA-256</mechanism><mechanism>SCRAM-SHA-1</mechanism><mechanism>PLAIN</mechanism></mechanisms></stream:features>"
+        )
+    );
+    server.feed(PLAIN).feed(OPEN).feed(BIND);
+    assert!(server.take().ends_with(
+        "<iq xmlns='jabber:client' id='b' type='result'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><jid>romeo@example.org/made</jid></bind></iq>"
+    ));
+    server.feed("<presence xmlns='jabber:client'/>");
+    assert_eq!(server.delivered.len(), 1);
+    server.feed("<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>");
+    assert_eq!(server.take(), "<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>");
+    assert_eq!(server.ended, Some(None));
+}
+
+#[test]
+fn rfc7395_s3_9_in_clear_only_where_it_is_secure() {
+    let mut server = Server::websocket(Security::Clear);
+    server.feed(OPEN);
+    assert_eq!(server.error(), Condition::PolicyViolation);
+    assert!(!server.sent.contains("starttls"));
+    let mut server = Server::websocket(Security::Trusted);
+    server.feed(OPEN);
+    assert!(server.sent.contains("<mechanism>PLAIN</mechanism>") && !server.sent.contains("starttls"));
+    let mut server = Server::new(Policy { require_tls: false, ..policy() }, Framing::Alone, Security::Clear);
+    server.feed(OPEN);
+    assert!(server.sent.contains("SCRAM-SHA-256") && !server.sent.contains("PLAIN"));
+}
+
+#[test]
+fn rfc7395_s3_3_and_s3_5_errors() {
+    use Condition::*;
+    for (message, condition) in [
+        (OPEN.replace("xmpp-framing", "wrong"), InvalidNamespace),
+        (OPEN.replace("example.org", "example.com"), HostUnknown),
+        (OPEN.replace(" version='1.0'", ""), UnsupportedVersion),
+        (OPEN.replace("/>", ">"), NotWellFormed),
+        ("<message xmlns='jabber:client'/>".to_owned(), BadFormat),
+        (HEADER.to_owned(), NotWellFormed),
+        (" ".to_owned(), BadFormat),
+    ] {
+        let mut server = Server::websocket(Security::Tls);
+        server.feed(&message);
+        assert_eq!(server.error(), condition, "{message}");
+        // §3.5: the open element comes first.
+        assert!(server.sent.starts_with("<open "), "{}", server.sent);
+    }
+    let mut server = Server::bound(Framing::Alone);
+    server.feed(OPEN);
+    assert_eq!(server.error(), UnsupportedStanzaType);
+    let mut server = Server::bound(Framing::Alone);
+    server.feed("<message xmlns='jabber:client'/><message xmlns='jabber:client'/>");
+    assert_eq!(server.error(), NotWellFormed);
+}

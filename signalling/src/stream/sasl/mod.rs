@@ -1,0 +1,316 @@
+//! SASL as XMPP runs it: RFC 6120 §6, RFC 4422. One exchange is a pure state machine; keys and verdicts come as answers, the nonce as an argument.
+//!
+//! Offered: SCRAM-SHA-256 (RFC 7677), SCRAM-SHA-1 (RFC 5802), PLAIN (RFC 4616). Not done: the -PLUS variants (channel binding), EXTERNAL, ANONYMOUS.
+//!
+//! The stream decodes (`decode_initial`, `decode_response`), starts an exchange, and obeys each [`Step`]; `<abort/>` (§6.4.4) just drops the exchange.
+
+mod plain;
+mod scram;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
+
+use crate::auth::{Password, ScramHash, ScramKeys};
+use crate::jid::BareJid;
+
+/// The random bytes that [`nonce`] takes.
+pub const NONCE_BYTES: usize = 18;
+
+/// The mechanisms that the server offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Mechanism {
+    /// RFC 7677.
+    ScramSha256,
+    /// RFC 5802.
+    ScramSha1,
+    /// RFC 4616. Only over TLS.
+    Plain,
+}
+
+impl Mechanism {
+    /// In the order of the server's preference (§6.4.1): strongest first.
+    pub const ALL: [Self; 3] = [Self::ScramSha256, Self::ScramSha1, Self::Plain];
+
+    /// The mechanisms to offer on a stream.
+    pub fn offered(secure: bool) -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(move |mechanism| secure || !mechanism.needs_tls())
+    }
+
+    /// The registered name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ScramSha256 => "SCRAM-SHA-256",
+            Self::ScramSha1 => "SCRAM-SHA-1",
+            Self::Plain => "PLAIN",
+        }
+    }
+
+    /// The mechanism of that name, if it is offered at all.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mechanism| mechanism.name() == name)
+    }
+
+    /// Whether it may be used over TLS only; otherwise the answer is [`SaslFailure::EncryptionRequired`].
+    #[must_use]
+    pub fn needs_tls(self) -> bool {
+        matches!(self, Self::Plain)
+    }
+}
+
+/// The conditions of RFC 6120 §6.5.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SaslFailure {
+    /// §6.5.1: the answer to `<abort/>`.
+    Aborted,
+    /// §6.5.2.
+    AccountDisabled,
+    /// §6.5.3.
+    CredentialsExpired,
+    /// §6.5.4.
+    EncryptionRequired,
+    /// §6.5.5: not base64.
+    IncorrectEncoding,
+    /// §6.5.6.
+    InvalidAuthzid,
+    /// §6.5.7.
+    InvalidMechanism,
+    /// §6.5.8.
+    MalformedRequest,
+    /// §6.5.9.
+    MechanismTooWeak,
+    /// §6.5.10: wrong credentials, or no such account.
+    NotAuthorized,
+    /// §6.5.11.
+    TemporaryAuthFailure,
+}
+
+impl SaslFailure {
+    /// The element's name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Aborted => "aborted",
+            Self::AccountDisabled => "account-disabled",
+            Self::CredentialsExpired => "credentials-expired",
+            Self::EncryptionRequired => "encryption-required",
+            Self::IncorrectEncoding => "incorrect-encoding",
+            Self::InvalidAuthzid => "invalid-authzid",
+            Self::InvalidMechanism => "invalid-mechanism",
+            Self::MalformedRequest => "malformed-request",
+            Self::MechanismTooWeak => "mechanism-too-weak",
+            Self::NotAuthorized => "not-authorized",
+            Self::TemporaryAuthFailure => "temporary-auth-failure",
+        }
+    }
+}
+
+/// What the exchange needs to know; `auth::Authenticator::answer` answers it.
+#[derive(Debug, Clone)]
+pub enum Question {
+    /// The keys of the account, real or invented.
+    Keys {
+        /// Who wants to log in.
+        account: BareJid,
+        /// For which mechanism.
+        hash: ScramHash,
+    },
+    /// Whether this is the account's password.
+    Password {
+        /// Who wants to log in.
+        account: BareJid,
+        /// Prepared; wiped when dropped.
+        password: Password,
+    },
+}
+
+impl Question {
+    /// Who wants to log in.
+    #[must_use]
+    pub fn account(&self) -> &BareJid {
+        match self {
+            Self::Keys { account, .. } | Self::Password { account, .. } => account,
+        }
+    }
+}
+
+/// The answer to a [`Question`].
+#[derive(Debug, Clone)]
+pub enum Answer {
+    /// To [`Question::Keys`].
+    Keys {
+        /// The account's keys, or invented ones.
+        keys: ScramKeys,
+        /// Whether they are the account's: no proof is right for invented ones.
+        genuine: bool,
+        /// Whether the account's log-ins are refused; told only to whom proves to be the owner.
+        disabled: bool,
+    },
+    /// To [`Question::Password`]: it is right.
+    Accepted,
+    /// To either: the exchange ends like this.
+    Refused(SaslFailure),
+}
+
+/// What the stream does next.
+#[derive(Debug)]
+pub enum Step {
+    /// Send `<challenge/>` with [`encode`] of this; an empty one asks for the initial response that was left out.
+    Challenge(Vec<u8>),
+    /// Find the answer and give it to [`Sasl::handle_answer`]. Until then the client has nothing to say.
+    Ask(Question),
+    /// Send `<success/>`, with [`encode_additional`] of the additional data if there is any.
+    Success {
+        /// The localpart of the account, enforced.
+        username: String,
+        /// What the mechanism says with its success.
+        additional: Option<Vec<u8>>,
+    },
+    /// Send `<failure/>`; the exchange is over.
+    Failure(SaslFailure),
+}
+
+/// One exchange.
+#[derive(Debug)]
+pub struct Sasl {
+    domain: String,
+    nonce: String,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// The client's first message is still to come.
+    First(Mechanism),
+    /// PLAIN: the verdict is awaited.
+    PlainVerdict(BareJid),
+    /// SCRAM: the keys are awaited.
+    ScramKeys(scram::First),
+    /// SCRAM: the client's proof is awaited.
+    ScramProof(Box<scram::Challenged>),
+    Over,
+}
+
+impl Sasl {
+    /// Starts an exchange for an account of `domain`. `nonce` is the server's part of SCRAM's nonce, from [`nonce`], new for each exchange.
+    pub fn start(mechanism: Mechanism, initial_response: Option<&[u8]>, domain: &str, nonce: String) -> (Self, Step) {
+        let mut sasl = Self { domain: domain.to_owned(), nonce, state: State::First(mechanism) };
+        let step = match initial_response {
+            Some(message) => sasl.handle_response(message),
+            // RFC 4422 §5, item 2a: these mechanisms are client-first.
+            None => Step::Challenge(Vec::new()),
+        };
+        (sasl, step)
+    }
+
+    /// A decoded `<response/>`.
+    pub fn handle_response(&mut self, message: &[u8]) -> Step {
+        let next = match std::mem::replace(&mut self.state, State::Over) {
+            State::First(Mechanism::Plain) => plain::read(message, &self.domain)
+                .map(|(account, password)| (State::PlainVerdict(account.clone()), Step::Ask(Question::Password { account, password }))),
+            State::First(Mechanism::ScramSha256) => self.scram_first(ScramHash::Sha256, message),
+            State::First(Mechanism::ScramSha1) => self.scram_first(ScramHash::Sha1, message),
+            State::ScramProof(challenged) => {
+                challenged.verify(message).map(|(account, additional)| (State::Over, success(&account, Some(additional))))
+            }
+            // The client speaks out of turn.
+            State::PlainVerdict(_) | State::ScramKeys(_) | State::Over => Err(SaslFailure::MalformedRequest),
+        };
+        self.step(next)
+    }
+
+    /// The answer to the last [`Step::Ask`]. One that comes after the exchange has ended is to be dropped, not given here.
+    pub fn handle_answer(&mut self, answer: Answer) -> Step {
+        let next = match (std::mem::replace(&mut self.state, State::Over), answer) {
+            (_, Answer::Refused(failure)) => Err(failure),
+            (State::PlainVerdict(account), Answer::Accepted) => Ok((State::Over, success(&account, None))),
+            (State::ScramKeys(first), Answer::Keys { keys, genuine, disabled }) => {
+                let (challenged, message) = first.challenge(&self.nonce, keys, genuine, disabled);
+                Ok((State::ScramProof(Box::new(challenged)), Step::Challenge(message)))
+            }
+            (state, answer) => {
+                debug_assert!(false, "{answer:?} is no answer in {state:?}");
+                Err(SaslFailure::TemporaryAuthFailure)
+            }
+        };
+        self.step(next)
+    }
+
+    fn scram_first(&self, hash: ScramHash, message: &[u8]) -> Result<(State, Step), SaslFailure> {
+        let first = scram::First::read(hash, message, &self.domain)?;
+        let question = Question::Keys { account: first.account().clone(), hash };
+        Ok((State::ScramKeys(first), Step::Ask(question)))
+    }
+
+    fn step(&mut self, next: Result<(State, Step), SaslFailure>) -> Step {
+        match next {
+            Ok((state, step)) => {
+                self.state = state;
+                step
+            }
+            Err(failure) => Step::Failure(failure),
+        }
+    }
+}
+
+fn success(account: &BareJid, additional: Option<Vec<u8>>) -> Step {
+    Step::Success { username: account.local().unwrap_or_default().to_owned(), additional }
+}
+
+/// The account that a user name stands for: RFC 6120 §6.3.7, its localpart. A name that is none is no account's.
+fn account(username: &str, domain: &str) -> Result<BareJid, SaslFailure> {
+    BareJid::new(username, domain).map_err(|_| SaslFailure::NotAuthorized)
+}
+
+/// RFC 6120 §6.3.8: the authorization identity is a bare JID; only the own one is allowed.
+fn check_authzid(authzid: &str, account: &BareJid) -> Result<(), SaslFailure> {
+    match BareJid::parse(authzid) {
+        Ok(jid) if jid == *account => Ok(()),
+        _ => Err(SaslFailure::InvalidAuthzid),
+    }
+}
+
+/// The server's part of SCRAM's nonce: 24 printable characters without comma.
+#[must_use]
+pub fn nonce(random: &[u8; NONCE_BYTES]) -> String {
+    STANDARD.encode(random)
+}
+
+/// The text of `<auth/>`: nothing is no initial response, `=` an empty one (§6.4.2).
+///
+/// # Errors
+/// `incorrect-encoding` (§6.5.5): anything but padded base64 of RFC 4648 §4 with its padding bits zero (§6.3.5), white space included.
+pub fn decode_initial(text: &str) -> Result<Option<Zeroizing<Vec<u8>>>, SaslFailure> {
+    match text {
+        "" => Ok(None),
+        text => decode_response(text).map(Some),
+    }
+}
+
+/// The text of `<response/>`; nothing and `=` are both the empty message.
+///
+/// # Errors
+/// As for [`decode_initial`].
+pub fn decode_response(text: &str) -> Result<Zeroizing<Vec<u8>>, SaslFailure> {
+    match text {
+        "" | "=" => Ok(Zeroizing::default()),
+        text => STANDARD.decode(text).map(Zeroizing::new).map_err(|_| SaslFailure::IncorrectEncoding),
+    }
+}
+
+/// The text of `<challenge/>`.
+#[must_use]
+pub fn encode(message: &[u8]) -> String {
+    STANDARD.encode(message)
+}
+
+/// The text of `<success/>` with additional data: `=` when it is empty (§6.4.6).
+#[must_use]
+pub fn encode_additional(message: &[u8]) -> String {
+    if message.is_empty() { "=".to_owned() } else { encode(message) }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,400 @@
+//! What a stanza's sender and its addressees get, with the router, its features and a database, without a network.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use campanile_relay::{Relay, Settings, Transport};
+use campanile_signalling::auth::{Password, ScramSet};
+use campanile_signalling::iq::To;
+use campanile_signalling::jid::BareJid;
+use campanile_signalling::jingle::{Allocations, CallId, CallsService};
+use campanile_signalling::mailbox::{Mailbox, Outgoing};
+use campanile_signalling::router::{Limits, Metrics, Router};
+use campanile_signalling::session::SessionRef;
+use campanile_signalling::stanza::{Framing, Stanza};
+use campanile_signalling::store::Store;
+use campanile_signalling::xml::Bindings;
+use campanile_signalling::{features, jingle};
+
+/// A relay without allocations.
+struct NoRelay;
+
+impl Allocations for NoRelay {
+    fn link(&self, _: &BareJid, _: SocketAddr, _: CallId) -> bool {
+        false
+    }
+    fn end_call(&self, _: CallId) {}
+}
+
+/// A router of `localhost` with its database in a folder of its own.
+struct World {
+    router: Router,
+    store: Store,
+    folder: PathBuf,
+}
+
+/// A client: its session and what it was sent.
+struct Client {
+    router: Router,
+    session: SessionRef,
+    mailbox: Arc<Mailbox>,
+}
+
+impl World {
+    async fn new(name: &str, accounts: &[&str]) -> Self {
+        let folder = std::env::temp_dir().join(format!("campanile-routing-{}-{name}", std::process::id()));
+        let store = Store::open(&format!("sqlite:{}", folder.join("db").display()), &folder).await.expect("a new database");
+        let password = Password::prepare("pw").expect("a password");
+        let keys = ScramSet::derive(&password, &[7; 32]);
+        for account in accounts {
+            let jid = BareJid::new(account, "localhost").expect("a JID");
+            store.accounts().create(&jid, &keys).await.expect("a new account");
+        }
+        let registry = prometheus::Registry::new();
+        let calls = CallsService::new(jingle::Limits::default(), &registry, Box::new(NoRelay)).expect("fresh metrics");
+        let limits = Limits { sessions_per_account: 4, roster_items: 3, directed_presences: 2, accounts_cached: 8 };
+        let router = Router::new(
+            vec!["localhost".to_owned()],
+            store.clone(),
+            Arc::new(calls),
+            limits,
+            Metrics::new(&registry).expect("fresh metrics"),
+        );
+        let relay = Relay::start(Settings { udp: Vec::new(), tcp: Vec::new(), workers: 1, ..Settings::default() })
+            .expect("a relay without listeners");
+        features::register(
+            &router,
+            relay,
+            features::extdisco::services(&[(Transport::Udp, ([127, 0, 0, 1], 3478).into())], &["turn.localhost".to_owned()]),
+        );
+        Self { router, store, folder }
+    }
+
+    async fn client(&self, account: &str, resource: &str) -> Client {
+        let mailbox = Arc::new(Mailbox::new(100_000));
+        let jid = BareJid::new(account, "localhost").expect("a JID");
+        let session = self.router.bind(&jid, Some(resource), mailbox.clone()).await.expect("binds");
+        Client { router: self.router.clone(), session, mailbox }
+    }
+
+    /// A client that has sent initial presence and forgotten what came of it.
+    async fn online(&self, account: &str, resource: &str) -> Client {
+        let client = self.client(account, resource).await;
+        client.send("<presence/>").await;
+        client.received();
+        client
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        // The folder is in the system's temporary directory: what cannot be removed is removed there.
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+impl Client {
+    async fn send(&self, xml: &str) {
+        let stanza = Stanza::parse(xml.to_owned().into(), &Bindings::client()).unwrap_or_else(|error| panic!("{error:?} in {xml}"));
+        self.router.handle(&self.session, stanza.with_from(self.session.jid.clone())).await;
+    }
+
+    /// Everything since the last look, one string for each stanza.
+    fn received(&self) -> Vec<String> {
+        let mut out = Vec::new();
+        self.mailbox.drain(&mut out);
+        out.into_iter()
+            .map(|item| match item {
+                Outgoing::Stanza(stanza) => String::from_utf8(stanza.to_bytes(Framing::Stream).to_vec()).expect("UTF-8"),
+                Outgoing::Close(error) => format!("close: {}", error.condition),
+            })
+            .collect()
+    }
+
+    fn forget(&self) {
+        drop(self.received());
+    }
+
+    #[track_caller]
+    fn expect(&self, parts: &[&[&str]]) {
+        let received = self.received();
+        assert_eq!(received.len(), parts.len(), "{} got {received:#?}", self.session.jid);
+        for (stanza, parts) in received.iter().zip(parts) {
+            for part in *parts {
+                assert!(stanza.contains(part), "{} misses {part} in {stanza}", self.session.jid);
+            }
+        }
+    }
+}
+
+/// Makes two accounts contacts of each other, whose clients are online.
+async fn befriend(a: &Client, b: &Client) {
+    a.send(&format!("<presence type='subscribe' to='{}'/>", b.session.jid.to_bare())).await;
+    b.send(&format!("<presence type='subscribed' to='{}'/>", a.session.jid.to_bare())).await;
+    b.send(&format!("<presence type='subscribe' to='{}'/>", a.session.jid.to_bare())).await;
+    a.send(&format!("<presence type='subscribed' to='{}'/>", b.session.jid.to_bare())).await;
+    a.received();
+    b.received();
+}
+
+#[tokio::test]
+async fn rfc6121_s8_5_2_messages_to_a_bare_jid_reach_every_resource_of_non_negative_priority() {
+    let world = World::new("bare", &["alice", "bob"]).await;
+    let alice = world.online("alice", "a").await;
+    let (phone, laptop, robot) =
+        (world.online("bob", "phone").await, world.online("bob", "laptop").await, world.client("bob", "robot").await);
+    robot.send("<presence><priority>-1</priority></presence>").await;
+    [&phone, &laptop, &robot].into_iter().for_each(Client::forget);
+    alice.send("<message to='bob@localhost' type='chat' id='1'><body>hi</body></message>").await;
+    phone.expect(&[&["to='bob@localhost'", "from='alice@localhost/a'", "<body>hi</body>"]]);
+    laptop.expect(&[&["<body>hi</body>"]]);
+    robot.expect(&[]);
+}
+
+#[tokio::test]
+async fn rfc6121_s8_5_1_and_8_5_2_2_nobody_home_gives_the_same_error_as_no_such_account() {
+    let world = World::new("nobody", &["alice", "bob"]).await;
+    let alice = world.online("alice", "a").await;
+    for to in ["bob@localhost", "nobody@localhost"] {
+        alice.send(&format!("<message to='{to}' type='chat' id='1'><body>hi</body></message>")).await;
+        alice.expect(&[&["type='error'", "<service-unavailable", &format!("from='{to}'")]]);
+        alice.send(&format!("<message to='{to}' type='headline' id='1'><body>hi</body></message>")).await;
+        alice.expect(&[]);
+        alice.send(&format!("<iq to='{to}/x' type='get' id='2'><query xmlns='jabber:iq:version'/></iq>")).await;
+        alice.expect(&[&["type='error'", "<service-unavailable", "id='2'"]]);
+        alice.send(&format!("<iq to='{to}' type='get' id='3'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>")).await;
+        alice.expect(&[&["type='error'", "<service-unavailable", "id='3'"]]);
+    }
+    alice.send("<message to='x@elsewhere.example' id='4'><body>hi</body></message>").await;
+    alice.expect(&[&["<remote-server-not-found"]]);
+}
+
+#[tokio::test]
+async fn rfc6121_s3_two_contacts_subscribe_and_see_each_other_come_and_go() {
+    let world = World::new("subscribe", &["alice", "bob"]).await;
+    let (alice, bob) = (world.online("alice", "a").await, world.online("bob", "b").await);
+    for client in [&alice, &bob] {
+        client.send("<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>").await;
+        client.expect(&[&["type='result'", "<query xmlns='jabber:iq:roster'/>"]]);
+    }
+    alice.send("<presence type='subscribe' to='bob@localhost' id='s'><status>it is me</status></presence>").await;
+    alice.expect(&[&["ask='subscribe'", "subscription='none'"]]);
+    bob.expect(&[&["type='subscribe'", "from='alice@localhost'", "it is me"]]);
+
+    bob.send("<presence type='subscribed' to='alice@localhost'/>").await;
+    bob.expect(&[&["subscription='from'", "jid='alice@localhost'"]]);
+    let received = alice.received();
+    assert!(received.iter().any(|stanza| stanza.contains("type='subscribed'")), "{received:#?}");
+    assert!(received.iter().any(|stanza| stanza.contains("subscription='to'")), "{received:#?}");
+    assert!(received.last().is_some_and(|stanza| stanza.contains("from='bob@localhost/b'")), "bob's presence comes last: {received:#?}");
+
+    world.router.unbind(&bob.session).await;
+    alice.expect(&[&["type='unavailable'", "from='bob@localhost/b'"]]);
+    let bob = world.client("bob", "b2").await;
+    bob.send("<presence><show>away</show></presence>").await;
+    alice.expect(&[&["<show>away</show>", "from='bob@localhost/b2'"]]);
+}
+
+#[tokio::test]
+async fn rfc6121_s3_1_3_a_request_waits_for_the_next_log_in_and_survives_the_home() {
+    let world = World::new("waiting", &["alice", "bob"]).await;
+    let alice = world.online("alice", "a").await;
+    alice.send("<presence type='subscribe' to='bob@localhost'><status>whole</status></presence>").await;
+    let stored = world.store.rosters().requests(&BareJid::new("bob", "localhost").expect("a JID")).await.expect("reads");
+    assert_eq!(stored.len(), 1);
+    let bob = world.client("bob", "b").await;
+    bob.send("<presence/>").await;
+    bob.expect(&[&["from='bob@localhost/b'"], &["type='subscribe'", "from='alice@localhost'", "whole"]]);
+}
+
+#[tokio::test]
+async fn rfc6121_s2_5_removing_a_contact_ends_both_subscriptions() {
+    let world = World::new("remove", &["alice", "bob"]).await;
+    let (alice, bob) = (world.online("alice", "a").await, world.online("bob", "b").await);
+    befriend(&alice, &bob).await;
+    bob.send("<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>").await;
+    bob.expect(&[&["subscription='both'"]]);
+    alice
+        .send("<iq type='set' id='d'><query xmlns='jabber:iq:roster'><item jid='bob@localhost' subscription='remove'/></query></iq>")
+        .await;
+    let told = bob.received().join("");
+    for part in ["type='unsubscribe'", "type='unsubscribed'", "type='unavailable'", "subscription='none'"] {
+        assert!(told.contains(part), "bob misses {part} in {told}");
+    }
+    alice
+        .send("<iq type='set' id='e'><query xmlns='jabber:iq:roster'><item jid='bob@localhost' subscription='remove'/></query></iq>")
+        .await;
+    let answers = alice.received();
+    assert!(answers.last().is_some_and(|stanza| stanza.contains("item-not-found")), "{answers:#?}");
+}
+
+#[tokio::test]
+async fn rfc6121_s2_3_3_bad_roster_sets_get_their_errors_and_a_full_roster_stays_as_it_is() {
+    let world = World::new("roster", &["alice"]).await;
+    let alice = world.online("alice", "a").await;
+    let set = |content: &str| format!("<iq type='set' id='s'><query xmlns='jabber:iq:roster'>{content}</query></iq>");
+    for (content, condition) in [
+        ("", "bad-request"),
+        ("<item jid='a@b'/><item jid='c@d'/>", "bad-request"),
+        ("<item/>", "bad-request"),
+        ("<item jid='@'/>", "jid-malformed"),
+        ("<item jid='a@b'><group/></item>", "not-acceptable"),
+        ("<item jid='a@b'><group>x</group><group>x</group></item>", "bad-request"),
+        ("<item jid='alice@localhost'/>", "not-allowed"),
+    ] {
+        alice.send(&set(content)).await;
+        alice.expect(&[&["type='error'", condition]]);
+    }
+    for name in ["a@b", "c@d", "e@f"] {
+        alice.send(&set(&format!("<item jid='{name}' name='N'><group>G</group></item>"))).await;
+        alice.expect(&[&["type='result'"]]);
+    }
+    alice.send(&set("<item jid='g@h'/>")).await;
+    alice.expect(&[&["resource-constraint"]]);
+    alice.send("<iq type='get' id='r' to='alice@localhost'><query xmlns='jabber:iq:roster'/></iq>").await;
+    alice.expect(&[&["<item jid='a@b' name='N' subscription='none'><group>G</group></item>"]]);
+}
+
+#[tokio::test]
+async fn xep0280_s7_s8_other_devices_get_copies_and_call_messages_silence_them() {
+    let world = World::new("carbons", &["alice", "bob"]).await;
+    let alice = world.online("alice", "a").await;
+    let (phone, laptop) = (world.online("bob", "phone").await, world.client("bob", "laptop").await);
+    laptop.send("<presence><priority>-1</priority></presence>").await;
+    laptop.send("<iq type='set' id='c'><enable xmlns='urn:xmpp:carbons:2'/></iq>").await;
+    [&phone, &laptop].into_iter().for_each(Client::forget);
+
+    alice.send("<message to='bob@localhost' id='p'><propose xmlns='urn:xmpp:jingle-message:0' id='call'/></message>").await;
+    phone.expect(&[&["<propose"]]);
+    laptop.expect(&[&[
+        "<received xmlns='urn:xmpp:carbons:2'><forwarded xmlns='urn:xmpp:forward:0'><message xmlns='jabber:client'",
+        "<propose",
+    ]]);
+
+    phone.send("<message to='bob@localhost' type='chat'><accept xmlns='urn:xmpp:jingle-message:0' id='call'/></message>").await;
+    laptop.expect(&[&["<sent", "<accept"]]);
+    phone.received();
+
+    phone.send("<message to='alice@localhost/a' type='chat'><body>secret</body><private xmlns='urn:xmpp:carbons:2'/></message>").await;
+    laptop.expect(&[]);
+    alice.expect(&[&["secret"]]);
+    phone.send("<iq type='set' id='d' to='alice@localhost'><enable xmlns='urn:xmpp:carbons:2'/></iq>").await;
+    phone.expect(&[&["type='error'"]]);
+}
+
+#[tokio::test]
+async fn rfc6120_s7_7_2_2_the_newer_session_takes_the_resource_over() {
+    let world = World::new("conflict", &["alice", "bob"]).await;
+    let bob = world.online("bob", "b").await;
+    let old = world.online("alice", "a").await;
+    befriend(&old, &bob).await;
+    let new = world.client("alice", "a").await;
+    old.expect(&[&["close: conflict"]]);
+    bob.expect(&[&["type='unavailable'", "alice@localhost/a"]]);
+    bob.send("<message to='alice@localhost/a'><body>x</body></message>").await;
+    new.expect(&[&["<body>x</body>"]]);
+    world.router.unbind(&old.session).await;
+    bob.send("<message to='alice@localhost/a'><body>y</body></message>").await;
+    new.expect(&[&["<body>y</body>"]]);
+    for resource in ["2", "3", "4"] {
+        world.client("alice", resource).await;
+    }
+    let refused = world.router.bind(&new.session.jid.to_bare(), Some("5"), Arc::new(Mailbox::new(1))).await;
+    assert_eq!(refused.expect_err("a fifth session").condition.name(), "resource-constraint");
+}
+
+#[tokio::test]
+async fn rfc6121_s4_6_directed_presence_ends_with_the_session_and_is_bounded() {
+    let world = World::new("directed", &["alice", "bob"]).await;
+    let (alice, bob) = (world.online("alice", "a").await, world.online("bob", "b").await);
+    alice.send("<presence to='bob@localhost/b'/>").await;
+    bob.expect(&[&["from='alice@localhost/a'"]]);
+    alice.send("<presence to='x@elsewhere.example'/>").await;
+    alice.received();
+    alice.send("<presence to='y@elsewhere.example'/>").await;
+    alice.expect(&[&["resource-constraint"]]);
+    world.router.unbind(&alice.session).await;
+    bob.expect(&[&["type='unavailable'", "from='alice@localhost/a'"]]);
+}
+
+#[tokio::test]
+async fn rfc6121_s4_3_2_a_probe_by_a_stranger_learns_nothing() {
+    let world = World::new("probe", &["alice", "bob"]).await;
+    let (alice, bob) = (world.online("alice", "a").await, world.online("bob", "b").await);
+    // Clients do not probe; what they send as one goes nowhere.
+    alice.send("<presence type='probe' to='bob@localhost'/>").await;
+    alice.expect(&[]);
+    let probe =
+        Stanza::parse("<presence type='probe' to='bob@localhost' from='alice@localhost/a'/>".to_owned().into(), &Bindings::client());
+    world.router.route(probe.expect("valid"), None).await;
+    // The answer `unsubscribed` changes nothing for alice, so it is not shown to her either (A.3.4).
+    alice.expect(&[]);
+    bob.expect(&[]);
+}
+
+#[tokio::test]
+async fn xep0030_the_server_shows_what_it_answers_and_an_account_only_to_its_contacts() {
+    let world = World::new("disco", &["alice", "bob"]).await;
+    let (alice, bob) = (world.online("alice", "a").await, world.online("bob", "b").await);
+    let info = |to: &str| format!("<iq type='get' id='i' to='{to}'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>");
+    alice.send(&info("localhost")).await;
+    alice.expect(&[&["from='localhost'", "category='server' type='im'", "urn:xmpp:ping", "urn:xmpp:carbons:2"]]);
+    alice.send(&info("bob@localhost")).await;
+    alice.expect(&[&["service-unavailable"]]);
+    befriend(&alice, &bob).await;
+    alice.send(&info("bob@localhost")).await;
+    alice.expect(&[&["category='account' type='registered'"]]);
+    alice.send("<iq type='get' id='i' to='localhost'><query xmlns='http://jabber.org/protocol/disco#info' node='x'/></iq>").await;
+    alice.expect(&[&["item-not-found"]]);
+    alice.send("<iq type='get' id='p' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>").await;
+    alice.expect(&[&["type='result'", "id='p'", "from='localhost'"]]);
+    alice.send("<iq type='set' id='q'><unknown xmlns='urn:example'/></iq>").await;
+    alice.expect(&[&["service-unavailable", "id='q'"]]);
+}
+
+#[tokio::test]
+async fn xep0215_own_users_get_turn_services_with_full_credentials() {
+    let world = World::new("extdisco", &["alice"]).await;
+    let alice = world.online("alice", "a").await;
+    for namespace in ["urn:xmpp:extdisco:2", "urn:xmpp:extdisco:1"] {
+        alice.send(&format!("<iq type='get' id='i' to='localhost'><services xmlns='{namespace}'/></iq>")).await;
+        alice.expect(&[&["from='localhost'", namespace, "type='turn'", "type='stun'", "transport='udp'", "username='", "expires='"]]);
+    }
+    alice.send("<iq type='get' id='i' to='localhost'><services xmlns='urn:xmpp:extdisco:2' type='stun'/></iq>").await;
+    let answer = alice.received().join("");
+    assert!(answer.contains("type='stun'") && !answer.contains("type='turn'") && !answer.contains("password"), "{answer}");
+    let credentials = |host: &str| {
+        format!(
+            "<iq type='get' id='i' to='localhost'><credentials xmlns='urn:xmpp:extdisco:2'><service host='{host}' type='turn'/></credentials></iq>"
+        )
+    };
+    alice.send(&credentials("turn.localhost")).await;
+    alice.expect(&[&["<credentials", "password='", "restricted='true'"]]);
+    alice.send(&credentials("other.localhost")).await;
+    alice.expect(&[&["item-not-found"]]);
+    let stranger = "<iq type='get' id='i' to='localhost' from='x@elsewhere.example/y'><services xmlns='urn:xmpp:extdisco:2'/></iq>";
+    let stranger = Stanza::parse(stranger.to_owned().into(), &Bindings::client()).expect("valid");
+    world.router.route(stranger, None).await;
+    alice.expect(&[]);
+}
+
+#[tokio::test]
+async fn every_feature_shown_by_service_discovery_stands_in_the_doap_file() {
+    let world = World::new("doap", &[]).await;
+    let doap = include_str!("../../campanile.doap");
+    for to in [To::Server, To::Account, To::Contact] {
+        for feature in world.router.table().features(to) {
+            let specification = match feature {
+                "http://jabber.org/protocol/disco#info" | "http://jabber.org/protocol/disco#items" => "xep-0030.html",
+                "jabber:iq:roster" => "rfc6121",
+                "jabber:iq:version" => "xep-0092.html",
+                "urn:xmpp:carbons:2" => "xep-0280.html",
+                "urn:xmpp:extdisco:1" | "urn:xmpp:extdisco:2" => "xep-0215.html",
+                "urn:xmpp:ping" => "xep-0199.html",
+                unknown => panic!("{unknown} is announced: name its specification here and in campanile.doap"),
+            };
+            assert!(doap.contains(specification), "{feature} is announced, but campanile.doap lacks {specification}");
+        }
+    }
+}

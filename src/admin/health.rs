@@ -1,0 +1,171 @@
+//! `/health`: the process lives. `/ready`: every listener serves and the database answers.
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use tokio::time::timeout;
+
+/// How long the database may take to answer.
+const DATABASE: Duration = Duration::from_secs(3);
+/// How long its answer holds, so that asking often costs little.
+const HOLDS: Duration = Duration::from_secs(1);
+
+/// Asks the database; the error is a sentence.
+pub type Probe = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync>;
+
+/// What has to serve, and whether it does.
+pub struct Readiness {
+    parts: Mutex<Parts>,
+    probe: Probe,
+    /// See [`DATABASE`].
+    patience: Duration,
+    database: tokio::sync::Mutex<Option<(Instant, Result<(), String>)>>,
+}
+
+#[derive(Default)]
+struct Parts {
+    /// Whether each serves yet.
+    serving: BTreeMap<String, bool>,
+    stopping: bool,
+}
+
+/// The body of `/ready`.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Everything serves.
+    pub ready: bool,
+    /// Each part: `serving`, or what is the matter with it.
+    pub parts: BTreeMap<String, String>,
+}
+
+impl Readiness {
+    /// Nothing to wait for but the database, which `probe` asks.
+    #[must_use]
+    pub fn new(probe: Probe) -> Self {
+        Self { parts: Mutex::default(), probe, patience: DATABASE, database: tokio::sync::Mutex::new(None) }
+    }
+
+    /// `part`, a listener such as `c2s [::]:5222`, has to serve before the server is ready.
+    pub fn expect(&self, part: &str) {
+        self.set(part, false);
+    }
+
+    /// `part` serves.
+    pub fn serving(&self, part: &str) {
+        self.set(part, true);
+    }
+
+    /// The server ends: not ready any more, whatever still serves.
+    pub fn stopping(&self) {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner).stopping = true;
+    }
+
+    fn set(&self, part: &str, serving: bool) {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner).serving.insert(part.to_owned(), serving);
+    }
+
+    /// How things stand now.
+    pub async fn report(&self) -> Report {
+        let database = self.database().await;
+        let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ready = database.is_ok() && !parts.stopping;
+        let mut shown = BTreeMap::new();
+        for (name, serving) in &parts.serving {
+            ready &= serving;
+            shown.insert(name.clone(), if *serving { "serving" } else { "starting" }.to_owned());
+        }
+        shown.insert("database".to_owned(), database.map_or_else(|reason| format!("failed: {reason}"), |()| "serving".to_owned()));
+        if parts.stopping {
+            shown.insert("server".to_owned(), "stopping".to_owned());
+        }
+        Report { ready, parts: shown }
+    }
+
+    async fn database(&self) -> Result<(), String> {
+        let mut last = self.database.lock().await;
+        if let Some((at, answer)) = &*last
+            && at.elapsed() < HOLDS
+        {
+            return answer.clone();
+        }
+        let answer = timeout(self.patience, (self.probe)())
+            .await
+            .unwrap_or_else(|_| Err(format!("no answer within {} seconds", self.patience.as_secs_f32())));
+        *last = Some((Instant::now(), answer.clone()));
+        answer
+    }
+}
+
+/// The body of `/health`.
+pub fn alive() -> axum::Json<serde_json::Value> {
+    axum::Json(serde_json::json!({ "alive": true, "version": env!("CARGO_PKG_VERSION") }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    fn answering(answer: Result<(), String>) -> Probe {
+        Box::new(move || {
+            let answer = answer.clone();
+            Box::pin(async move { answer })
+        })
+    }
+
+    #[tokio::test]
+    async fn ready_once_every_part_serves_and_the_database_answers() {
+        let readiness = Readiness::new(answering(Ok(())));
+        readiness.expect("c2s");
+        readiness.expect("turn udp");
+        readiness.serving("c2s");
+        let report = readiness.report().await;
+        assert!(!report.ready);
+        assert_eq!(report.parts["turn udp"], "starting");
+        readiness.serving("turn udp");
+        assert!(readiness.report().await.ready);
+    }
+
+    #[tokio::test]
+    async fn not_ready_while_stopping() {
+        let readiness = Readiness::new(answering(Ok(())));
+        assert!(readiness.report().await.ready);
+        readiness.stopping();
+        let report = readiness.report().await;
+        assert!(!report.ready);
+        assert_eq!(report.parts["server"], "stopping");
+    }
+
+    #[tokio::test]
+    async fn not_ready_without_the_database() {
+        let report = Readiness::new(answering(Err("disk full".to_owned()))).report().await;
+        assert!(!report.ready);
+        assert_eq!(report.parts["database"], "failed: disk full");
+    }
+
+    #[tokio::test]
+    async fn a_database_that_never_answers_is_not_waited_for() {
+        let mut readiness = Readiness::new(Box::new(|| Box::pin(std::future::pending())));
+        readiness.patience = Duration::from_millis(1);
+        let report = readiness.report().await;
+        assert_eq!(report.parts["database"], "failed: no answer within 0.001 seconds");
+    }
+
+    #[tokio::test]
+    async fn asking_often_asks_the_database_once() {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&asked);
+        let readiness = Readiness::new(Box::new(move || {
+            counter.fetch_add(1, Ordering::Relaxed);
+            Box::pin(async { Ok(()) })
+        }));
+        for _ in 0..10 {
+            readiness.report().await;
+        }
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
+    }
+}

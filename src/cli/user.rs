@@ -1,0 +1,307 @@
+//! `campanile user`: accounts, with the server running or not. The database is changed here; a running server is then told, so that the
+//! sessions and TURN credentials of a deleted account, or of an old password, end at once.
+
+use std::fs;
+use std::io::{self, IsTerminal as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context as _, bail};
+use campanile_config::Config;
+use campanile_signalling::auth::Authenticator;
+use campanile_signalling::jid::BareJid;
+use campanile_signalling::store::{Account, Store};
+use clap::{Args, Subcommand};
+use comfy_table::{Table, presets};
+
+use super::{load, print};
+use crate::control::{self, Answer, Request};
+
+/// Arguments of `campanile user`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Make an account
+    Add {
+        /// Its address, NAME@DOMAIN
+        #[arg(value_name = "JID")]
+        account: String,
+        /// Its password; asked for when not given (from standard input when that is no terminal)
+        #[arg(long, value_name = "PW")]
+        password: Option<String>,
+    },
+    /// Set the password of an account; its sessions end
+    Passwd {
+        /// Its address, NAME@DOMAIN
+        #[arg(value_name = "JID")]
+        account: String,
+        /// The new password; asked for when not given (from standard input when that is no terminal)
+        #[arg(long, value_name = "PW")]
+        password: Option<String>,
+    },
+    /// Delete an account with its contacts; its sessions end
+    Delete {
+        /// Its address, NAME@DOMAIN
+        #[arg(value_name = "JID")]
+        account: String,
+    },
+    /// List all accounts: a table on a terminal, else one line each with tabs between address, creation and last change of the password
+    List,
+}
+
+/// Does what the arguments say.
+pub fn run(file: Option<&Path>, arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let config = load(file)?.config;
+    same_user(&config.server.data_dir)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
+    let text = runtime.block_on(act(&config, arguments.action))?;
+    if !text.is_empty() {
+        print(&text)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Files made here by root, say, would be closed to the server.
+pub(super) fn same_user(data_dir: &Path) -> anyhow::Result<()> {
+    let (Ok(folder), Ok(us)) = (fs::metadata(data_dir), fs::metadata("/proc/self")) else { return Ok(()) };
+    if folder.uid() != us.uid() {
+        bail!(
+            "{} belongs to the user with id {}: run this as that user, with `runuser -u USER -- campanile user …` for example",
+            data_dir.display(),
+            folder.uid()
+        );
+    }
+    Ok(())
+}
+
+/// Returns what is to be printed.
+async fn act(config: &Config, action: Action) -> anyhow::Result<String> {
+    let data_dir = &config.server.data_dir;
+    match action {
+        Action::Add { account, password } => {
+            let account = address(config, &account)?;
+            let password = given_or_asked(password, &account)?;
+            with_accounts(config, async |accounts| Ok(accounts.create_account(&account, &password).await?)).await?;
+            Ok(format!("{account} added"))
+        }
+        Action::Passwd { account, password } => {
+            let account = address(config, &account)?;
+            let password = given_or_asked(password, &account)?;
+            with_accounts(config, async |accounts| Ok(accounts.set_password(&account, &password).await?)).await?;
+            let request = Request::PasswordChanged { account: account.to_string() };
+            let told = tell(data_dir, &request).await.with_context(|| format!("the password of {account} is changed, but"))?;
+            Ok(format!("password of {account} changed{told}"))
+        }
+        Action::Delete { account } => {
+            let account = address(config, &account)?;
+            with_accounts(
+                config,
+                async |accounts| {
+                    if accounts.delete_account(&account).await? { Ok(()) } else { bail!("there is no account {account}") }
+                },
+            )
+            .await?;
+            let request = Request::AccountDeleted { account: account.to_string() };
+            let told = tell(data_dir, &request).await.with_context(|| format!("{account} is deleted, but"))?;
+            Ok(format!("{account} deleted{told}"))
+        }
+        Action::List => {
+            let store = open(config).await?;
+            let accounts = store.accounts().list().await;
+            store.close().await;
+            Ok(listing(&accounts?, io::stdout().is_terminal()))
+        }
+    }
+}
+
+/// The account's address; it has to be of this server.
+fn address(config: &Config, text: &str) -> anyhow::Result<BareJid> {
+    let jid = BareJid::parse(text).with_context(|| format!("`{text}` is not an address, write NAME@DOMAIN"))?;
+    if jid.local().is_none() {
+        bail!("`{text}` is not an account's address, write NAME@DOMAIN");
+    }
+    if !config.server.domains.iter().any(|domain| domain == jid.domain()) {
+        bail!("`{}` is not a domain of this server: server.domains has {}", jid.domain(), config.server.domains.join(", "));
+    }
+    Ok(jid)
+}
+
+fn given_or_asked(given: Option<String>, account: &BareJid) -> anyhow::Result<String> {
+    if let Some(password) = given {
+        return Ok(password);
+    }
+    if !io::stdin().is_terminal() {
+        let mut line = String::new();
+        io::stdin().read_line(&mut line).context("the password cannot be read from standard input")?;
+        let password = line.strip_suffix('\n').unwrap_or(&line);
+        let password = password.strip_suffix('\r').unwrap_or(password);
+        if password.is_empty() {
+            bail!("no password: write it to standard input, or give --password");
+        }
+        return Ok(password.to_owned());
+    }
+    let ask = |prompt: String| rpassword::prompt_password(prompt).context("the password cannot be asked for here; give --password");
+    let password = ask(format!("Password for {account}: "))?;
+    if ask("Again: ".to_owned())? != password {
+        bail!("the two passwords differ");
+    }
+    Ok(password)
+}
+
+async fn open(config: &Config) -> anyhow::Result<Store> {
+    Ok(Store::open(&config.storage.url, &config.server.data_dir).await?)
+}
+
+/// Opens the database for one change and closes it, so that the change is complete when this returns.
+pub(super) async fn with_accounts(config: &Config, change: impl AsyncFnOnce(&Authenticator) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    let store = open(config).await?;
+    let result = match Authenticator::new(&store, config.limits.auth_concurrency) {
+        Ok(accounts) => change(&accounts).await,
+        Err(error) => Err(error.into()),
+    };
+    store.close().await;
+    result
+}
+
+/// Tells a running server; what there is to say of it.
+pub(super) async fn tell(data_dir: &Path, request: &Request) -> anyhow::Result<String> {
+    Ok(match control::ask(data_dir, request).await? {
+        Some(Answer::Done { sessions_ended: 1 }) => ", 1 session ended".to_owned(),
+        Some(Answer::Done { sessions_ended: count }) if count > 1 => format!(", {count} sessions ended"),
+        Some(Answer::Done { .. }) | None => String::new(),
+        Some(answer @ (Answer::Status { .. } | Answer::Error { .. })) => bail!("the running server answered something else: {answer:?}"),
+    })
+}
+
+fn listing(accounts: &[Account], on_terminal: bool) -> String {
+    let row = |account: &Account| {
+        let jid = if account.disabled { format!("{} (disabled)", account.jid) } else { account.jid.to_string() };
+        [jid, date(account.created_at), date(account.password_changed_at)]
+    };
+    if !on_terminal {
+        return accounts.iter().map(|account| row(account).join("\t")).collect::<Vec<_>>().join("\n");
+    }
+    if accounts.is_empty() {
+        return "no accounts yet: `campanile user add NAME@DOMAIN` makes one".to_owned();
+    }
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(["account", "made", "password set"]);
+    for account in accounts {
+        table.add_row(row(account));
+    }
+    table.to_string()
+}
+
+/// `2026-11-25T22:09:00Z` (RFC 3339), from the days since 1970 by the civil calendar.
+fn date(time: SystemTime) -> String {
+    let seconds = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    // years that begin in March: the leap day is the last one; eras of 400 years
+    let shifted = days + 719_468;
+    let (era, of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lock::DataDir;
+    use crate::lock::tests::Folder;
+    use tokio_util::sync::CancellationToken;
+
+    fn config(folder: &Folder) -> Config {
+        let mut config = Config::default();
+        config.server.data_dir = folder.path().to_owned();
+        config.storage.url = format!("sqlite:{}/campanile.db", folder.path().display());
+        config
+    }
+
+    fn add(account: &str) -> Action {
+        Action::Add { account: account.to_owned(), password: Some("opensesame".to_owned()) }
+    }
+
+    async fn error(config: &Config, action: Action) -> String {
+        format!("{:#}", act(config, action).await.unwrap_err())
+    }
+
+    #[tokio::test]
+    async fn accounts_are_made_changed_listed_and_deleted() {
+        let folder = Folder::new();
+        let config = config(&folder);
+        assert_eq!(act(&config, Action::List).await.unwrap(), "");
+        assert_eq!(act(&config, add("Alice@localhost")).await.unwrap(), "alice@localhost added");
+        assert!(error(&config, add("alice@localhost")).await.contains("alice@localhost exists already"));
+        let passwd = |account: &str| Action::Passwd { account: account.to_owned(), password: Some("new".to_owned()) };
+        assert_eq!(act(&config, passwd("alice@localhost")).await.unwrap(), "password of alice@localhost changed");
+        assert!(error(&config, passwd("bob@localhost")).await.contains("no account bob@localhost"));
+        let list = act(&config, Action::List).await.unwrap();
+        assert!(list.starts_with("alice@localhost\t20") && list.lines().count() == 1, "{list}");
+        let delete = || Action::Delete { account: "alice@localhost".to_owned() };
+        assert_eq!(act(&config, delete()).await.unwrap(), "alice@localhost deleted");
+        assert!(error(&config, delete()).await.contains("no account alice@localhost"));
+    }
+
+    #[tokio::test]
+    async fn addresses_have_to_be_of_this_server() {
+        let folder = Folder::new();
+        let config = config(&folder);
+        for (account, word) in [
+            ("alice@example.org", "server.domains has localhost"),
+            ("localhost", "NAME@DOMAIN"),
+            ("alice@localhost/phone", "NAME@DOMAIN"),
+            ("a b@localhost", "NAME@DOMAIN"),
+            ("", "NAME@DOMAIN"),
+        ] {
+            let error = error(&config, add(account)).await;
+            assert!(error.contains(word), "{account}: {error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_running_server_is_told() {
+        let folder = Folder::new();
+        let config = config(&folder);
+        act(&config, add("alice@localhost")).await.unwrap();
+        let lock = DataDir::claim(folder.path()).unwrap();
+        let stop = CancellationToken::new();
+        let handler = async |request| match request {
+            Request::PasswordChanged { account } if account == "alice@localhost" => Answer::Done { sessions_ended: 1 },
+            Request::AccountDeleted { .. } => Answer::Error { message: "busy".to_owned() },
+            _ => Answer::Done { sessions_ended: 0 },
+        };
+        let server = tokio::spawn(control::Control::bind(&lock).unwrap().serve(handler, stop.clone()));
+        let passwd = Action::Passwd { account: "alice@localhost".to_owned(), password: Some("new".to_owned()) };
+        assert_eq!(act(&config, passwd).await.unwrap(), "password of alice@localhost changed, 1 session ended");
+        let refused = error(&config, Action::Delete { account: "alice@localhost".to_owned() }).await;
+        assert_eq!(refused, "alice@localhost is deleted, but: the running server refused: busy");
+        stop.cancel();
+        server.await.unwrap();
+    }
+
+    #[test]
+    fn rfc3339_dates() {
+        for (seconds, expected) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (1_709_251_199, "2024-02-29T23:59:59Z"),
+            (1_709_251_200, "2024-03-01T00:00:00Z"),
+            (1_795_644_540, "2026-11-25T22:09:00Z"),
+            (4_102_444_799, "2099-12-31T23:59:59Z"),
+        ] {
+            assert_eq!(date(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)), expected);
+        }
+    }
+}

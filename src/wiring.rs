@@ -1,0 +1,387 @@
+//! Builds every part in order and joins them: the only file that knows all crates.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use campanile_config::{Config, PublicAddress};
+use campanile_relay::{Network, Relay, Transport};
+use campanile_signalling::auth::Authenticator;
+use campanile_signalling::features::{self, extdisco};
+use campanile_signalling::jid::BareJid;
+use campanile_signalling::jingle::{self, CallsService};
+use campanile_signalling::net::connection::{self, Context, Mode};
+use campanile_signalling::net::http::{self, Http};
+use campanile_signalling::net::listener::Listeners;
+use campanile_signalling::net::metrics::Metrics as NetMetrics;
+use campanile_signalling::net::sources::Sources;
+use campanile_signalling::net::tls::{self, Certificates};
+use campanile_signalling::router::{self, Router};
+use campanile_signalling::store::Store;
+use campanile_signalling::stream::c2s;
+use campanile_signalling::stream::error::{Condition, StreamError};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::health::Readiness;
+use crate::admin::metrics::Metrics;
+use crate::admin::numbers;
+use crate::admin::{self, Pages};
+use crate::control::{Answer, Control, Request};
+use crate::lock::DataDir;
+use crate::pages;
+
+/// How often certificate files are looked at.
+const CERTIFICATES_EVERY: Duration = Duration::from_secs(5);
+/// How long streams have to end in, of the ten seconds of an orderly stop.
+const STREAMS_END_WITHIN: Duration = Duration::from_secs(6);
+
+/// The running server.
+pub struct Server {
+    certificates: Certificates,
+    listeners: Listeners,
+    relay: Relay,
+    store: Store,
+    readiness: Arc<Readiness>,
+    addresses: Addresses,
+    services: Vec<extdisco::Service>,
+    /// Ends what belongs to the server itself: control socket, operator's HTTP, watchers.
+    stop: CancellationToken,
+    tasks: JoinSet<()>,
+    _data_dir: DataDir,
+}
+
+/// Where each service listens, by its name in the line `ready`.
+#[derive(Debug, Default)]
+pub struct Addresses {
+    c2s: Vec<SocketAddr>,
+    direct_tls: Vec<SocketAddr>,
+    http: Vec<SocketAddr>,
+    https: Vec<SocketAddr>,
+    admin: Vec<SocketAddr>,
+    turn_udp: Vec<SocketAddr>,
+    turn_tcp: Vec<SocketAddr>,
+    turn_tls: Vec<SocketAddr>,
+}
+
+impl Server {
+    /// Starts everything. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// The first part that cannot start, with the key to look at; nothing is left running then.
+    pub async fn start(config: &Config) -> anyhow::Result<Self> {
+        let data_dir = DataDir::claim(&config.server.data_dir)?;
+        let metrics = Metrics::new()?;
+        let registry = metrics.registry().clone();
+        let store = Store::open(&config.storage.url, data_dir.path()).await.context("storage")?;
+        let certificates = Certificates::load(certificate_settings(config)).context("tls")?;
+
+        let relay = Relay::start(relay_settings(config, &store, &certificates).await?).context("turn")?;
+        metrics.numbers({
+            let relay = relay.clone();
+            move || numbers::relay(&relay.stats())
+        })?;
+        let calls = CallsService::new(call_limits(config), &registry, Box::new(relay.clone()))?;
+        let calls = Arc::new(calls);
+
+        let router = Router::new(
+            config.server.domains.clone(),
+            store.clone(),
+            calls.clone(),
+            router_limits(config),
+            router::Metrics::new(&registry)?,
+        );
+        let turn: Vec<_> = relay.services().iter().map(|service| (service.transport, service.local)).collect();
+        let services = extdisco::services(&turn, &turn_hosts(config));
+        features::register(&router, relay.clone(), services.clone());
+
+        let net_metrics = NetMetrics::new(&registry)?;
+        let sources = Sources::new(config.limits.connections_per_source, config.limits.connections);
+        let listeners = Listeners::new(sources, net_metrics.clone());
+        let authenticator = Authenticator::new(&store, config.limits.auth_concurrency)?;
+        metrics.numbers({
+            let authenticator = authenticator.clone();
+            move || numbers::auth(&authenticator.stats())
+        })?;
+        let context = Arc::new(Context::new(
+            router.clone(),
+            authenticator,
+            &certificates,
+            net_metrics,
+            listeners.stopping().clone(),
+            c2s::Policy::new(config.server.domains.clone(), &config.c2s, &config.limits, features::stream_features()),
+            connection::Limits::new(&config.limits),
+        )?);
+
+        let mut server = Self {
+            certificates: certificates.clone(),
+            listeners: listeners.clone(),
+            readiness: Arc::new(readiness(&store)),
+            relay: relay.clone(),
+            store,
+            addresses: Addresses::default(),
+            services,
+            stop: CancellationToken::new(),
+            tasks: JoinSet::new(),
+            _data_dir: data_dir,
+        };
+        let control = Control::bind(&server._data_dir)?;
+        server.listen(config, &context, &turn)?;
+        server.serve_admin(config, Pages { metrics, readiness: server.readiness.clone() }).await?;
+        let handler = move |request| control_request(router.clone(), relay.clone(), request);
+        server.tasks.spawn(control.serve(handler, server.stop.clone()));
+        server.watch(certificates, calls);
+        Ok(server)
+    }
+
+    /// Opens the listeners of clients. The relay's are open already.
+    fn listen(&mut self, config: &Config, context: &Arc<Context>, turn: &[(Transport, SocketAddr)]) -> anyhow::Result<()> {
+        for (key, addresses, mode, into) in [
+            ("c2s.listen", &config.c2s.listen, Mode::StartTls, &mut self.addresses.c2s),
+            ("c2s.direct_tls", &config.c2s.direct_tls, Mode::DirectTls, &mut self.addresses.direct_tls),
+        ] {
+            for address in addresses {
+                into.push(connection::listen(&self.listeners, context, *address, mode).context(key)?);
+            }
+        }
+        let http = Http::new(
+            context.clone(),
+            self.listeners.clone(),
+            self.certificates.clone(),
+            http::Settings::new(&config.http, default_domain(config)?),
+        );
+        let routes = http.routes().merge(pages::routes());
+        // TLS first: the clear listener's host-meta names its port.
+        for (key, addresses, tls, into) in [
+            ("http.tls_listen", &config.http.tls_listen, true, &mut self.addresses.https),
+            ("http.listen", &config.http.listen, false, &mut self.addresses.http),
+        ] {
+            for address in addresses {
+                into.push(http.listen(*address, tls, routes.clone()).context(key)?);
+            }
+        }
+        for (transport, into) in [
+            (Transport::Udp, &mut self.addresses.turn_udp),
+            (Transport::Tcp, &mut self.addresses.turn_tcp),
+            (Transport::Tls, &mut self.addresses.turn_tls),
+        ] {
+            into.extend(turn.iter().filter(|(of, _)| *of == transport).map(|(_, address)| *address));
+        }
+        for (service, addresses) in self.addresses.each() {
+            for address in addresses {
+                let part = format!("{service} {address}");
+                self.readiness.expect(&part);
+                self.readiness.serving(&part);
+            }
+        }
+        Ok(())
+    }
+
+    async fn serve_admin(&mut self, config: &Config, pages: Pages) -> anyhow::Result<()> {
+        for address in &config.admin.listen {
+            let listener: TcpListener = admin::bind(*address).await.with_context(|| format!("admin.listen: cannot listen on {address}"))?;
+            self.addresses.admin.push(listener.local_addr()?);
+            self.tasks.spawn(admin::serve(listener, pages.clone(), self.stop.clone()));
+        }
+        Ok(())
+    }
+
+    /// Certificate files and calls that wait too long.
+    fn watch(&mut self, certificates: Certificates, calls: Arc<CallsService>) {
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            let mut ticks = tokio::time::interval(CERTIFICATES_EVERY);
+            loop {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    _ = ticks.tick() => {
+                        let certificates = certificates.clone();
+                        if let Err(error) = tokio::task::spawn_blocking(move || certificates.poll()).await {
+                            tracing::error!(%error, "the certificate files could not be looked at");
+                        }
+                    }
+                }
+            }
+        });
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            tokio::select! { () = stop.cancelled() => {}, () = calls.run() => {} }
+        });
+    }
+
+    /// Where the services listen.
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// What clients are told by XEP-0215, in one line.
+    pub fn told(&self) -> String {
+        let told = self.services.iter().map(|service| format!("{}:{}:{}/{}", service.kind, service.host, service.port, service.transport));
+        told.collect::<Vec<_>>().join(" ")
+    }
+
+    /// Takes over what may change while the server runs (`config/src/live.rs`).
+    pub async fn reload(&self, config: &Config) {
+        let (certificates, settings) = (self.certificates.clone(), certificate_settings(config));
+        // Each pair that cannot be used is logged where it is read, and the old one stays.
+        if let Err(error) = tokio::task::spawn_blocking(move || certificates.reload(Some(settings))).await {
+            tracing::error!(%error, "the certificates could not be read again");
+        }
+    }
+
+    /// Ends everything in order: clients are told, the relay closes, the database is written.
+    pub async fn shutdown(mut self) {
+        self.readiness.stopping();
+        self.listeners.shutdown(STREAMS_END_WITHIN).await;
+        self.stop.cancel();
+        self.relay.shutdown().await;
+        while let Some(ended) = self.tasks.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a task of the server ended badly");
+            }
+        }
+        self.store.close().await;
+    }
+}
+
+impl Addresses {
+    fn each(&self) -> [(&'static str, &[SocketAddr]); 8] {
+        [
+            ("c2s", &self.c2s),
+            ("direct_tls", &self.direct_tls),
+            ("http", &self.http),
+            ("https", &self.https),
+            ("admin", &self.admin),
+            ("turn_udp", &self.turn_udp),
+            ("turn_tcp", &self.turn_tcp),
+            ("turn_tls", &self.turn_tls),
+        ]
+    }
+
+    /// The line that says that the server serves; a service that is switched off has no field.
+    pub fn log_ready(&self) {
+        let [c2s, direct_tls, http, https, admin, turn_udp, turn_tcp, turn_tls] = self.each().map(|(_, addresses)| joined(addresses));
+        tracing::info!(c2s, direct_tls, http, https, admin, turn_udp, turn_tcp, turn_tls, "ready");
+    }
+}
+
+fn joined(addresses: &[SocketAddr]) -> Option<String> {
+    let texts: Vec<_> = addresses.iter().map(SocketAddr::to_string).collect();
+    if texts.is_empty() { None } else { Some(texts.join(",")) }
+}
+
+/// What the command line asks of the running server.
+async fn control_request(router: Router, relay: Relay, request: Request) -> Answer {
+    let deleted = matches!(request, Request::AccountDeleted { .. });
+    let (account, text) = match request {
+        Request::Status => return Answer::Status { version: env!("CARGO_PKG_VERSION").to_owned(), pid: std::process::id() },
+        Request::PasswordChanged { account } => (account, "the password was changed"),
+        Request::AccountDeleted { account } => (account, "the account was deleted"),
+    };
+    match BareJid::parse(&account) {
+        Ok(account) => {
+            relay.revoke(account.as_str());
+            let error = StreamError::new(Condition::NotAuthorized).with_text(text);
+            let sessions_ended = router.kick(&account, error).await;
+            if deleted {
+                router.forget(&account);
+            }
+            Answer::Done { sessions_ended }
+        }
+        Err(error) => Answer::Error { message: format!("{account} is no account's address: {error}") },
+    }
+}
+
+fn readiness(store: &Store) -> Readiness {
+    let store = store.clone();
+    Readiness::new(Box::new(move || {
+        let store = store.clone();
+        Box::pin(async move { store.healthy().await.map_err(|error| error.to_string()) })
+    }))
+}
+
+fn certificate_settings(config: &Config) -> tls::Settings {
+    let names = config.server.domains.iter().chain(&config.turn.host).cloned().collect();
+    tls::Settings::new(&config.tls, names, &config.server.data_dir)
+}
+
+async fn relay_settings(config: &Config, store: &Store, certificates: &Certificates) -> anyhow::Result<campanile_relay::Settings> {
+    let secret = store.secrets().get_or_create("turn", 32)?;
+    let key = secret.as_slice().try_into().context("the secret `turn` in data_dir is not 32 bytes long")?;
+    let limits = &config.limits;
+    let network = |network: &campanile_config::Network| Network::new(network.address(), network.prefix());
+    Ok(campanile_relay::Settings {
+        udp: config.turn.udp.clone(),
+        tcp: config.turn.tcp.clone(),
+        tls: config.turn.tls.clone(),
+        tls_config: Some(certificates.server_config(&[])?),
+        realm: default_domain(config)?.to_owned(),
+        public_addresses: public_addresses(config).await?,
+        ports: config.turn.ports.first..=config.turn.ports.last,
+        key,
+        rest_secret: config.turn.secret.as_ref().map(|secret| secret.expose().to_owned()),
+        credentials: Duration::from_secs(config.turn.credentials_s),
+        allow_peers: config.turn.allow_peers.iter().filter_map(network).collect(),
+        deny_peers: config.turn.deny_peers.iter().filter_map(network).collect(),
+        limits: campanile_relay::Limits {
+            allocations: limits.allocations,
+            allocations_per_account: limits.allocations_per_account,
+            permissions: limits.permissions,
+            channels: limits.channels,
+            allocations_per_source: limits.allocations_per_source,
+            connections: limits.connections as usize,
+            connections_per_source: limits.connections_per_source as usize,
+            ..Default::default()
+        },
+        ..Default::default()
+    })
+}
+
+/// The addresses that the relay advertises, one of each family; host names are looked up now.
+async fn public_addresses(config: &Config) -> anyhow::Result<Vec<IpAddr>> {
+    let mut found: Vec<IpAddr> = Vec::new();
+    for address in &config.server.public_address {
+        match address {
+            PublicAddress::Ip(ip) => found.push(*ip),
+            PublicAddress::Name(name) => {
+                let resolved = tokio::net::lookup_host((name.as_str(), 0)).await;
+                let resolved = resolved.with_context(|| format!("server.public_address: {name} cannot be looked up"))?;
+                found.extend(resolved.map(|address| address.ip()));
+            }
+        }
+    }
+    let first = |v4: bool| found.iter().copied().find(|ip| ip.is_ipv4() == v4);
+    Ok(first(true).into_iter().chain(first(false)).collect())
+}
+
+/// What XEP-0215 calls the relay: its name, else the public addresses, else the domain.
+fn turn_hosts(config: &Config) -> Vec<String> {
+    let public = config.server.public_address.iter().map(|address| match address {
+        PublicAddress::Ip(ip) => ip.to_string(),
+        PublicAddress::Name(name) => name.clone(),
+    });
+    match &config.turn.host {
+        Some(host) => vec![host.clone()],
+        None if config.server.public_address.is_empty() => config.server.domains.iter().take(1).cloned().collect(),
+        None => public.collect(),
+    }
+}
+
+fn call_limits(config: &Config) -> jingle::Limits {
+    jingle::Limits { calls_max: config.limits.calls, calls_per_account_max: config.limits.calls_per_account, ..Default::default() }
+}
+
+fn router_limits(config: &Config) -> router::Limits {
+    router::Limits {
+        sessions_per_account: config.limits.sessions_per_account,
+        roster_items: config.limits.roster_items,
+        directed_presences: config.limits.roster_items,
+        accounts_cached: config.limits.connections as usize,
+    }
+}
+
+fn default_domain(config: &Config) -> anyhow::Result<&str> {
+    config.server.domains.first().map(String::as_str).context("server.domains is empty")
+}

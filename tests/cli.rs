@@ -1,0 +1,116 @@
+//! Promise: every verb helps, does what it says, and fails in one clear line.
+
+use std::fs;
+
+use crate::support::folder::Folder;
+use crate::support::server::{PASSWORD, Server, campanile, text};
+use crate::support::wire::Wire;
+
+fn run(folder: &Folder, arguments: &[&str]) -> (bool, String) {
+    let output = campanile(folder.path()).args(arguments).output().unwrap();
+    (output.status.success(), text(&output))
+}
+
+#[test]
+fn every_verb_has_help() {
+    let folder = Folder::new();
+    let (ok, help) = run(&folder, &["--help"]);
+    assert!(ok);
+    for verb in ["serve", "check", "user", "probe"] {
+        assert!(help.contains(verb), "{help}");
+        let (ok, help) = run(&folder, &[verb, "--help"]);
+        assert!(ok && help.contains("--config"), "{verb}: {help}");
+    }
+    let (ok, version) = run(&folder, &["--version"]);
+    assert!(ok && version.contains(env!("CARGO_PKG_VERSION")), "{version}");
+    assert!(!run(&folder, &["sing"]).0);
+}
+
+#[test]
+fn check_names_file_line_and_key_and_changes_nothing() {
+    let folder = Folder::new();
+    for (config, parts) in [
+        ("[c2s]\nlisten = [\"nonsense\"]\n", &["campanile.toml", "2", "c2s.listen"][..]),
+        ("[c2s]\nlisten = [\"[::]:0\"]\nlissten = 1\n", &["campanile.toml", "3", "lissten"]),
+        ("[turn]\nports = [9, 1]\n", &["campanile.toml", "turn.ports"]),
+        ("[server\n", &["campanile.toml", "1"]),
+        ("[muc]\nhost = 5\n", &["muc.host"]),
+    ] {
+        fs::write(folder.path().join("campanile.toml"), config).unwrap();
+        let (ok, said) = run(&folder, &["check"]);
+        assert!(!ok, "{config}: {said}");
+        for part in parts {
+            assert!(said.contains(part), "{config}: {part} is missing in {said}");
+        }
+    }
+    fs::write(folder.path().join("campanile.toml"), "[server]\ndomains = [\"localhost\"]\n").unwrap();
+    let (ok, said) = run(&folder, &["check"]);
+    assert!(ok, "{said}");
+    let files: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(files, ["campanile.toml"]);
+    let (ok, said) = run(&folder, &["check", "--config", "missing.toml"]);
+    assert!(!ok && said.contains("missing.toml"), "{said}");
+    // a service that is not built yet is not switched on silently
+    fs::write(folder.path().join("campanile.toml"), "[sip]\nudp = [\"[::]:5060\"]\n").unwrap();
+    let (ok, said) = run(&folder, &["check"]);
+    assert!(!ok && said.contains("sip"), "{said}");
+}
+
+#[test]
+fn every_documented_default_parses() {
+    let folder = Folder::new();
+    let documented = fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("dist/campanile.toml")).unwrap();
+    fs::write(folder.path().join("campanile.toml"), documented).unwrap();
+    let (ok, said) = run(&folder, &["check"]);
+    assert!(ok, "{said}");
+}
+
+#[test]
+fn accounts_with_the_server_stopped_and_running() {
+    let server = Server::start();
+    let command = |arguments: &[&str]| {
+        let output = server.command(arguments);
+        (output.status.success(), text(&output))
+    };
+    let (ok, said) = command(&["user", "add", "dave@localhost", "--password", PASSWORD]);
+    assert!(ok, "{said}");
+    let mut dave = Wire::online(&server, "dave", "home");
+    let (ok, said) = command(&["user", "add", "dave@localhost", "--password", "other"]);
+    assert!(!ok && said.contains("dave@localhost"), "{said}");
+    for wrong in ["dave", "dave@elsewhere.example", "da ve@localhost", "dave@localhost/home"] {
+        assert!(!command(&["user", "add", wrong, "--password", "x"]).0, "{wrong}");
+    }
+    assert!(command(&["user", "list"]).1.contains("dave@localhost"));
+    // a new password ends the sessions of the old one
+    let (ok, said) = command(&["user", "passwd", "dave@localhost", "--password", "changed"]);
+    assert!(ok, "{said}");
+    let end = dave.until_closed();
+    assert!(end.contains("<stream:error"), "{end}");
+    let mut wire = Wire::secure(&server);
+    wire.scram(crate::support::scram::Hash::Sha256, "dave", "changed").expect("the new password");
+    let mut wire = Wire::secure(&server);
+    wire.scram(crate::support::scram::Hash::Sha256, "dave", PASSWORD).expect_err("the old password");
+    let (ok, said) = command(&["user", "delete", "dave@localhost"]);
+    assert!(ok, "{said}");
+    assert!(!command(&["user", "list"]).1.contains("dave@localhost"));
+    assert!(!command(&["user", "delete", "dave@localhost"]).0);
+    let mut wire = Wire::secure(&server);
+    wire.scram(crate::support::scram::Hash::Sha1, "dave", "changed").expect_err("no account");
+}
+
+#[test]
+fn a_password_is_read_from_standard_input() {
+    use std::io::Write as _;
+    use std::process::Stdio;
+    let folder = Folder::new();
+    let mut child = campanile(folder.path())
+        .args(["user", "add", "alice@localhost"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().expect("piped").write_all(b"from a pipe\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+}

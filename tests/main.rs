@@ -1,0 +1,21 @@
+//! Black-box tests: the real server with real clients, one file per promise to users. What needs clients that are not Rust is left out
+//! (`ignored`) by plain `cargo test`; `tests/run` installs them and leaves nothing out.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+mod bad_input;
+mod browser_call;
+mod call_page;
+mod call_through_relay;
+mod chat;
+mod cli;
+mod login;
+mod operation;
+mod presence_roster;
+mod probe;
+mod turn_tcp;
+mod turn_tls;
+mod turn_udp;
+mod websocket;

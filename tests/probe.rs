@@ -1,0 +1,41 @@
+//! Promise: `campanile probe` places a real call and says which step fails and what to look at.
+
+use crate::support::folder::Folder;
+use crate::support::server::{CONFIG, Server, campanile, text};
+use serde_json::Value;
+
+#[test]
+fn a_call_through_a_server_of_its_own_succeeds() {
+    let folder = Folder::new();
+    let output = campanile(folder.path()).args(["probe", "--self", "--json"]).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON on standard output");
+    let said = report.to_string();
+    for relay in ["udp", "tcp", "tls"] {
+        assert!(said.contains(relay), "{relay} is missing in {said}");
+    }
+}
+
+#[test]
+fn a_call_through_the_running_server_succeeds_and_leaves_no_account() {
+    // another process cannot know ports that the server picked
+    let mut config = CONFIG.to_owned();
+    while config.contains(":0\"") {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        config = config.replacen(":0\"", &format!(":{free}\""), 1);
+    }
+    let server = Server::build(&config, "", &[]);
+    let accounts = text(&server.command(&["user", "list"]));
+    let output = server.command(&["probe"]);
+    assert!(output.status.success(), "{}", text(&output));
+    assert_eq!(text(&server.command(&["user", "list"])), accounts);
+}
+
+#[test]
+fn without_a_server_the_failing_step_is_named() {
+    let folder = Folder::new();
+    let output = campanile(folder.path()).arg("probe").output().unwrap();
+    assert!(!output.status.success());
+    let said = text(&output);
+    assert!(said.lines().count() >= 1 && !said.contains("panicked"), "{said}");
+}

@@ -1,0 +1,100 @@
+//! A WebSocket client of a few lines (RFC 6455), so that frames can also be wrong.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+
+use super::PATIENCE;
+
+/// An open WebSocket with the subprotocol `xmpp`.
+pub struct Ws(TcpStream);
+
+impl Ws {
+    /// Opens it; the error is the answer's head.
+    pub fn connect(address: SocketAddr, path: &str, protocol: &str) -> Result<Self, String> {
+        let mut tcp = TcpStream::connect_timeout(&address, PATIENCE).unwrap();
+        tcp.set_read_timeout(Some(PATIENCE)).unwrap();
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: {protocol}\r\n\r\n"
+        );
+        tcp.write_all(request.as_bytes()).unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            if tcp.read(&mut byte).map_err(|error| error.to_string())? == 0 {
+                break;
+            }
+            head.push(byte[0]);
+        }
+        let head = String::from_utf8_lossy(&head).to_ascii_lowercase();
+        // RFC 6455 §1.3: the accept value of the key in the RFC's example
+        let right = head.starts_with("http/1.1 101") && head.contains("s3pplmbitxaq9kygzzhzrbk+xoo=");
+        if right { Ok(Self(tcp)) } else { Err(head) }
+    }
+
+    pub fn send(&mut self, text: &str) {
+        self.frame(0x81, text.as_bytes());
+    }
+
+    /// One masked frame with this first byte.
+    pub fn frame(&mut self, first: u8, payload: &[u8]) {
+        let mut frame = vec![first];
+        match payload.len() {
+            length @ 0..=125 => frame.push(0x80 | length as u8),
+            length @ 126..=65535 => {
+                frame.push(0x80 | 126);
+                frame.extend((length as u16).to_be_bytes());
+            }
+            length => {
+                frame.push(0x80 | 127);
+                frame.extend((length as u64).to_be_bytes());
+            }
+        }
+        let mask = [0x37, 0xfa, 0x21, 0x3d];
+        frame.extend(mask);
+        frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+        // a server that has closed already has something to say, which is read next
+        let _ = self.0.write_all(&frame);
+    }
+
+    /// The next text frame, with every `"` turned into `'`; `None` when the server closed.
+    pub fn next(&mut self) -> Option<String> {
+        let mut whole = Vec::new();
+        loop {
+            let mut head = [0; 2];
+            self.0.read_exact(&mut head).ok()?;
+            let mut length = u64::from(head[1] & 0x7f);
+            if length >= 126 {
+                let mut more = [0; 8];
+                let size = if length == 126 { 2 } else { 8 };
+                self.0.read_exact(&mut more[8 - size..]).ok()?;
+                length = u64::from_be_bytes(more);
+            }
+            let mut payload = vec![0; usize::try_from(length).unwrap()];
+            self.0.read_exact(&mut payload).ok()?;
+            match head[0] & 0x0f {
+                8 => return None,
+                9 => self.frame(0x8a, &payload),
+                0 | 1 => {
+                    whole.extend(payload);
+                    if head[0] & 0x80 != 0 {
+                        return Some(String::from_utf8(whole).unwrap().replace('"', "'"));
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The next text frame that holds all these texts.
+    pub fn expect(&mut self, parts: &[&str]) -> String {
+        let mut seen = Vec::new();
+        while let Some(text) = self.next() {
+            if parts.iter().all(|part| text.contains(part)) {
+                return text;
+            }
+            seen.push(text);
+        }
+        panic!("the server closed before {parts:?} came; it sent {seen:?}");
+    }
+}
