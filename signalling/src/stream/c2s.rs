@@ -436,7 +436,7 @@ impl C2s {
     /// Something came where a stream header must come.
     fn before_header(&mut self, bytes: &Bytes) {
         // Only a WebSocket message can be an element here: over TCP the first start tag is the header.
-        let error = match Element::parse(bytes, &Bindings::empty()) {
+        let error = match Element::parse_within(bytes, &Bindings::empty(), self.limits().depth_max) {
             Err(error) => error.into(),
             Ok(_) => StreamError::new(Condition::BadFormat).with_text("the first message must be <open/>"),
         };
@@ -517,7 +517,7 @@ impl C2s {
 
     /// §5 and §6: before the log-in. `exchange` is the SASL exchange whose challenge is out.
     fn negotiate(&mut self, bytes: &Bytes, exchange: Option<(Mechanism, Sasl)>) {
-        let element = match Element::parse(bytes, &self.bindings) {
+        let element = match Element::parse_within(bytes, &self.bindings, self.limits().depth_max) {
             Ok(element) => element,
             Err(error) => return self.fail(error.into()),
         };
@@ -649,7 +649,7 @@ impl C2s {
     // ---- §7: resource binding
 
     fn handle_bind(&mut self, bytes: Bytes) {
-        let stanza = match Stanza::parse(bytes, &self.bindings) {
+        let stanza = match Stanza::parse_within(bytes, &self.bindings, self.limits().depth_max) {
             Ok(stanza) => stanza,
             Err(error) => return self.handle_parse_error(error),
         };
@@ -696,7 +696,7 @@ impl C2s {
     // ---- §8: stanzas
 
     fn handle_stanza(&mut self, bytes: Bytes, jid: &FullJid) {
-        let mut stanza = match Stanza::parse(bytes, &self.bindings) {
+        let mut stanza = match Stanza::parse_within(bytes, &self.bindings, self.limits().depth_max) {
             Ok(stanza) => stanza,
             Err(error) => return self.handle_parse_error(error),
         };

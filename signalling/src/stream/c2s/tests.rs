@@ -108,7 +108,7 @@ impl Server {
                 }
             }
             Framing::Alone => {
-                match websocket::frame(text.to_owned().into()) {
+                match websocket::frame(text.to_owned().into(), self.machine.limits().depth_max) {
                     Ok(frame) => self.machine.handle_frame(frame),
                     Err(error) => self.machine.handle_error(error.into()),
                 }
@@ -839,4 +839,17 @@ fn rfc7395_s3_3_and_s3_5_errors() {
     let mut server = Server::bound(Framing::Alone);
     server.feed("<message xmlns='jabber:client'/><message xmlns='jabber:client'/>");
     assert_eq!(server.error(), NotWellFormed);
+}
+
+#[test]
+fn s13_12_depth_is_bounded_over_either_framing() {
+    let nested = |depth: usize| format!("<message xmlns='jabber:client'>{}{}</message>", "<a>".repeat(depth - 1), "</a>".repeat(depth - 1));
+    for framing in [Framing::Stream, Framing::Alone] {
+        let mut server = Server::bound(framing);
+        server.feed(&nested(20));
+        assert_eq!(server.delivered.len(), 1, "{framing:?}");
+        server.feed(&nested(21));
+        assert_eq!(server.delivered.len(), 1, "{framing:?}");
+        assert!(server.take().contains("<policy-violation"), "{framing:?}");
+    }
 }
