@@ -54,8 +54,6 @@ pub struct Limits {
 
 /// All that a stream may send before it is authenticated, in elements of the largest size: header, STARTTLS, header, and some log-ins.
 const PREAUTH_ELEMENTS: usize = 8;
-/// Shorter than the five minutes after which middleboxes forget a TCP connection that is used (RFC 5382, REQ-5, names two hours; few wait).
-const KEEPALIVE: Duration = Duration::from_secs(280);
 
 impl Policy {
     /// What the sections say. `features` are offered beside resource binding, each a whole element.
@@ -72,7 +70,7 @@ impl Policy {
                 bytes_preauth: limits.stanza_bytes_preauth.saturating_mul(PREAUTH_ELEMENTS),
                 negotiation: Duration::from_secs(limits.handshake_s),
                 auth_attempts: limits.auth_attempts,
-                keepalive: KEEPALIVE,
+                keepalive: Duration::from_secs(limits.keepalive_s),
             },
         }
     }

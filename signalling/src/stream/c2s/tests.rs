@@ -191,6 +191,26 @@ fn header_with(change: &str, to: &str) -> String {
     HEADER.replace(change, to)
 }
 
+#[test]
+fn every_limit_of_a_stream_is_the_operators() {
+    let limits = campanile_config::Limits {
+        stanza_bytes_preauth: 3000,
+        stanza_bytes: 4000,
+        stanza_depth: 5,
+        handshake_s: 6,
+        auth_attempts: 7,
+        keepalive_s: 8,
+        ..Default::default()
+    };
+    let policy = Policy::new(vec!["example.org".into()], &campanile_config::C2s::default(), &limits, Vec::new());
+    assert_eq!(policy.limits.preauth, xml::Limits { bytes_max: 3000, depth_max: 5 });
+    assert_eq!(policy.limits.authenticated, xml::Limits { bytes_max: 4000, depth_max: 5 });
+    assert_eq!(policy.limits.bytes_preauth, 24_000);
+    assert_eq!(policy.limits.negotiation, Duration::from_secs(6));
+    assert_eq!(policy.limits.auth_attempts, 7);
+    assert_eq!(policy.limits.keepalive, Duration::from_secs(8));
+}
+
 // ---- RFC 6120 §4.2, §4.3, §4.7
 
 #[test]
