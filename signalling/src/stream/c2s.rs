@@ -1,6 +1,6 @@
 //! RFC 6120 §4–7 for one client connection, from the server's side, over TCP and over WebSocket (RFC 7395). No I/O, no clock.
 //!
-//! Not done: channel binding, SASL2 and Bind 2, stream management; see `docs/deviations.md`.
+//! Not done: channel binding (`docs/deviations.md` quotes the MUST); SASL2, Bind 2 and stream management, which no RFC demands.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
