@@ -105,7 +105,9 @@ fn welcome(account: &Account, session: &SessionRef, outgoing: &mut Vec<Stanza>) 
             break;
         }
         match Stanza::parse(request.clone(), &Bindings::empty()) {
-            Ok(request) => drop(own.send(request)),
+            Ok(request) => {
+                own.send(request);
+            }
             Err(error) => tracing::error!(account = %account.jid, ?error, "a stored subscription request cannot be read"),
         }
     }
@@ -217,7 +219,9 @@ pub async fn inbound(router: &Router, home: &Arc<Home>, stanza: Stanza) {
     home.with(|account| {
         if step.deliver {
             let wanted = |session: &&Session| if change == Change::Subscribe { session.is_available() } else { session.interested };
-            account.sessions.iter().filter(wanted).for_each(|session| drop(session.send(stanza.clone())));
+            for session in account.sessions.iter().filter(wanted) {
+                session.send(stanza.clone());
+            }
         }
     });
     item.iter().for_each(|item| router.push_roster_item(home, item));

@@ -269,6 +269,8 @@ enum Event {
     Gone(io::Result<()>),
     Answer(Reply),
     Mail,
+    /// The mailbox takes nothing more.
+    MailboxClosed,
     Timer,
     Stop,
 }
@@ -402,6 +404,7 @@ impl Connection {
                     self.machine.handle_answer(answer);
                 }
                 Event::Mail => self.take_mail(),
+                Event::MailboxClosed => self.take_last_mail(),
                 Event::Timer => {
                     let now = now();
                     if self.read_after.is_some_and(|at| at <= now) {
@@ -469,12 +472,15 @@ impl Connection {
             self.writer.waits_since = Some(now());
         }
         let may_read = has_room && self.machine.wants_input() && self.read_after.is_none();
-        let takes_mail = has_room && self.session.is_some() && !self.machine.is_closed();
+        let bound = self.session.is_some() && !self.machine.is_closed();
+        let takes_mail = has_room && bound;
         self.arm_timer();
         let Self { io, wire, writer, mailbox, pending, timer, context, stop_seen, .. } = self;
         tokio::select! {
             event = std::future::poll_fn(|cx| poll_io(io, wire, writer, may_read, cx)) => event,
             () = mailbox.ready(), if takes_mail => Event::Mail,
+            // However much waits to be written: to others, the session seems to be there until this is noticed.
+            () = mailbox.closed(), if bound => Event::MailboxClosed,
             reply = async { pending.as_mut().expect("the branch is off without a question").await }, if pending.is_some() => Event::Answer(reply),
             () = timer => Event::Timer,
             () = context.stopping.cancelled(), if !*stop_seen => Event::Stop,
@@ -515,6 +521,16 @@ impl Connection {
         if self.mail.capacity() > 16 {
             self.mail = Vec::new();
         }
+    }
+
+    /// The stream ends. A client that reads still gets all that it was promised; for one that does not, only the error is left to say, and
+    /// [`Connection::finish`] bounds the time for that.
+    fn take_last_mail(&mut self) {
+        if !self.has_room() {
+            let stanzas = self.mailbox.give_up();
+            debug!(peer = %self.peer, jid = self.machine.jid().map(|jid| jid.as_str()), stanzas, "not delivered: the client does not read");
+        }
+        self.take_mail();
     }
 
     /// Finds the answer to a question of the machine.

@@ -27,7 +27,7 @@ use head::Text;
 use crate::jid::Jid;
 use crate::ns;
 use crate::xml::Bindings;
-use crate::xml::validate::walk_content;
+use crate::xml::validate::{DEPTH_MAX, walk_content};
 
 /// Longest `id` of a stanza in bytes: identifiers are kept in tables (requests under way, calls, archives), so they have a bound, the one of a
 /// part of an address. A longer one is refused with `<policy-violation/>`.
@@ -67,7 +67,15 @@ impl Stanza {
     /// [`ParseError::Stanza`] for a `to` that is no address, unknown types of iq and presence, an iq without `id` or with the wrong number of
     /// payloads, and an over-long `id`.
     pub fn parse(frame: Bytes, bindings: &Bindings) -> Result<Self, ParseError> {
-        parse::parse(&frame, bindings)
+        Self::parse_within(frame, bindings, DEPTH_MAX)
+    }
+
+    /// The same for a stanza that may be nested at most `depth_max` deep, itself being 1: what comes from a stream.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    pub fn parse_within(frame: Bytes, bindings: &Bindings, depth_max: usize) -> Result<Self, ParseError> {
+        parse::parse(&frame, bindings, depth_max)
     }
 
     /// A stanza of this kind with nothing in it.

@@ -111,8 +111,8 @@ impl<'a> Collector<'a> {
     }
 }
 
-/// See [`Stanza::parse`].
-pub(crate) fn parse(frame: &Bytes, bindings: &Bindings) -> Result<Stanza, ParseError> {
+/// See [`Stanza::parse_within`].
+pub(crate) fn parse(frame: &Bytes, bindings: &Bindings, depth_max: usize) -> Result<Stanza, ParseError> {
     let mut collector = Collector {
         name: "",
         prefixed: false,
@@ -127,7 +127,7 @@ pub(crate) fn parse(frame: &Bytes, bindings: &Bindings) -> Result<Stanza, ParseE
         body: 0..0,
         indexer: Indexer::new(frame, ""),
     };
-    let outer_used = walk(frame, bindings, &mut collector)?;
+    let outer_used = walk(frame, bindings, depth_max, &mut collector)?;
     check_namespace(&collector, bindings)?;
     let (kind, kind_error) = kind(collector.name, collector.type_.map(|type_| type_.value))?;
 

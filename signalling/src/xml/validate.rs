@@ -20,7 +20,7 @@ use crate::ns;
 pub const ATTRIBUTES_MAX: usize = 64;
 /// Most namespace declarations in force at once, those of the stream header not counted.
 pub const DECLARATIONS_MAX: usize = 64;
-/// Deepest nesting, whatever the framer allows.
+/// Deepest nesting, whatever a stream's limits allow; the bound of what comes from no stream.
 pub const DEPTH_MAX: usize = 512;
 
 /// Checks that `bytes` is one well-formed element inside an element with these bindings.
@@ -28,9 +28,17 @@ pub const DEPTH_MAX: usize = 512;
 /// # Errors
 /// The rule that is broken first.
 pub fn validate(bytes: &[u8], bindings: &Bindings) -> Result<(), XmlError> {
+    validate_within(bytes, bindings, DEPTH_MAX)
+}
+
+/// The same for an element that may be nested at most `depth_max` deep, itself being 1.
+///
+/// # Errors
+/// As [`validate`].
+pub fn validate_within(bytes: &[u8], bindings: &Bindings, depth_max: usize) -> Result<(), XmlError> {
     struct Ignore;
     impl Sink<'_> for Ignore {}
-    walk(bytes, bindings, &mut Ignore).map(|_| ())
+    walk(bytes, bindings, depth_max, &mut Ignore).map(|_| ())
 }
 
 /// Who is told of the elements on the way. Positions are byte offsets into the text.
@@ -180,15 +188,15 @@ struct Open<'a> {
 }
 
 /// Walks over one element and nothing else. Gives, as bits, the positions of the surrounding prefixes that it uses.
-pub(crate) fn walk<'a, S: Sink<'a>>(bytes: &'a [u8], bindings: &'a Bindings, sink: &mut S) -> Result<u64, XmlError> {
-    let mut walker = Walker::new(bytes, bindings)?;
+pub(crate) fn walk<'a, S: Sink<'a>>(bytes: &'a [u8], bindings: &'a Bindings, depth_max: usize, sink: &mut S) -> Result<u64, XmlError> {
+    let mut walker = Walker::new(bytes, bindings, depth_max)?;
     walker.run(sink)?;
     Ok(walker.scope.outer_used)
 }
 
 /// Walks over the content of an element: child elements and text, or nothing. Child elements have depth 1.
 pub(crate) fn walk_content<'a, S: Sink<'a>>(bytes: &'a [u8], bindings: &'a Bindings, sink: &mut S) -> Result<(), XmlError> {
-    let mut walker = Walker::new(bytes, bindings)?;
+    let mut walker = Walker::new(bytes, bindings, DEPTH_MAX)?;
     // An element around it that no end tag can match.
     walker.open.push(Open { name: "/", declared: 0 });
     while walker.at < bytes.len() {
@@ -202,7 +210,7 @@ pub(crate) fn walk_content<'a, S: Sink<'a>>(bytes: &'a [u8], bindings: &'a Bindi
 
 /// Reads the one start tag at the beginning, as a stream header's is read: checked like any other, and left open. Gives the offset behind it.
 pub(crate) fn walk_start_tag<'a, S: Sink<'a>>(bytes: &'a [u8], bindings: &'a Bindings, sink: &mut S) -> Result<usize, XmlError> {
-    let mut walker = Walker::new(bytes, bindings)?;
+    let mut walker = Walker::new(bytes, bindings, DEPTH_MAX)?;
     if bytes.first() != Some(&b'<') {
         return Err(XmlError::NotWellFormed("an element must begin with `<`"));
     }
@@ -237,17 +245,18 @@ struct Walker<'a> {
     at: usize,
     /// There are tabs, line feeds or carriage returns somewhere.
     line_ends: bool,
+    depth_max: usize,
     scope: Scope<'a>,
     open: SmallVec<[Open<'a>; 12]>,
 }
 
 impl<'a> Walker<'a> {
     /// At the start of `bytes`, whose characters are checked here as a whole.
-    fn new(bytes: &'a [u8], bindings: &'a Bindings) -> Result<Self, XmlError> {
+    fn new(bytes: &'a [u8], bindings: &'a Bindings, depth_max: usize) -> Result<Self, XmlError> {
         let text = str::from_utf8(bytes).map_err(|_| XmlError::UnsupportedEncoding("not UTF-8"))?;
         let line_ends = check_chars(bytes)?;
         let scope = Scope { bindings, declared: SmallVec::new(), outer_used: 0 };
-        Ok(Self { text, bytes, at: 0, line_ends, scope, open: SmallVec::new() })
+        Ok(Self { text, bytes, at: 0, line_ends, depth_max: depth_max.min(DEPTH_MAX), scope, open: SmallVec::new() })
     }
 
     fn run<S: Sink<'a>>(&mut self, sink: &mut S) -> Result<(), XmlError> {
@@ -400,8 +409,8 @@ impl<'a> Walker<'a> {
             self.check_prefixes(name, local_start, &attributes)?;
         }
         let depth = self.open.len();
-        if depth >= DEPTH_MAX {
-            return Err(XmlError::TooDeep(DEPTH_MAX));
+        if depth >= self.depth_max {
+            return Err(XmlError::TooDeep(self.depth_max));
         }
         sink.start(depth, &StartTag { name, local_start, attributes: &attributes, start, end: self.at, scope: &self.scope })?;
         if empty {
@@ -721,6 +730,10 @@ mod tests {
         let nested = |depth: usize, tag: &str| format!("{}{}", format!("<a{tag}>").repeat(depth), "</a>".repeat(depth));
         assert_eq!(validate(nested(DEPTH_MAX, "")), Ok(()));
         assert_eq!(validate(nested(DEPTH_MAX + 1, "")), Err(XmlError::TooDeep(DEPTH_MAX)));
+        let within = |depth, max| validate_within(nested(depth, "").as_bytes(), &Bindings::empty(), max);
+        assert_eq!(within(4, 4), Ok(()));
+        assert_eq!(within(5, 4), Err(XmlError::TooDeep(4)));
+        assert_eq!(within(DEPTH_MAX + 1, usize::MAX), Err(XmlError::TooDeep(DEPTH_MAX)));
         assert_eq!(validate(nested(DECLARATIONS_MAX, " xmlns:p='u'")), Ok(()));
         let expected = Err(XmlError::TooMany(DECLARATIONS_MAX, "namespace declarations"));
         assert_eq!(validate(nested(DECLARATIONS_MAX + 1, " xmlns:p='u'")), expected);
