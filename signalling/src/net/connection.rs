@@ -302,6 +302,8 @@ struct Connection {
     bucket: Bucket,
     /// The client is over its rate: nothing is read before.
     read_after: Option<Instant>,
+    /// When the connection began.
+    accepted: Instant,
     stop_seen: bool,
     timer: Pin<Box<Sleep>>,
     mail: Vec<Outgoing>,
@@ -368,6 +370,7 @@ impl Connection {
             io,
             peer,
             transport,
+            accepted,
             wire,
         }
     }
@@ -535,13 +538,14 @@ impl Connection {
         let context = self.context.clone();
         let mailbox = self.mailbox.clone();
         let source = self.peer.ip();
+        let accepted = self.accepted;
         async move {
             match question {
                 Question::Sasl(question) => {
                     let (answer, attempt) = context.authenticator.answer(question, source).await;
                     Reply { answer: Answer::Sasl(answer), session: None, attempt }
                 }
-                Question::Bind { account, resource } => match context.router.bind(&account, resource.as_deref(), mailbox).await {
+                Question::Bind { account, resource } => match context.router.bind(&account, resource.as_deref(), mailbox, accepted).await {
                     Ok(session) => Reply { answer: Answer::Bound(session.jid.clone()), session: Some(session), attempt: None },
                     Err(error) => Reply { answer: Answer::NotBound(error), session: None, attempt: None },
                 },

@@ -11,7 +11,7 @@ use super::XmlError;
 use super::bindings::Bindings;
 use super::escape::{push_cdata, unescape_attr, unescape_text};
 use super::name::is_space;
-use super::validate::{DEPTH_MAX, span, validate, validate_within};
+use super::validate::{DEPTH_MAX, validate, validate_within};
 use super::writer::XmlWriter;
 use crate::ns;
 
@@ -71,6 +71,11 @@ impl Name {
             Self::Other(name) => name,
         }
     }
+}
+
+/// A span as indexes.
+fn span(span: &Span) -> std::ops::Range<usize> {
+    span.start as usize..span.end as usize
 }
 
 /// Index of "no namespace".
