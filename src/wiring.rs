@@ -42,6 +42,7 @@ const ADMIN_ENDS_WITHIN: Duration = Duration::from_secs(2);
 /// The running server.
 pub struct Server {
     certificates: Certificates,
+    context: Arc<Context>,
     /// Of clients.
     listeners: Listeners,
     /// Of the operator's HTTP, which outlives them in a stop.
@@ -121,6 +122,7 @@ impl Server {
 
         let mut server = Self {
             certificates: certificates.clone(),
+            context: context.clone(),
             listeners: listeners.clone(),
             admin: Listeners::new(Sources::new(0, admin::CONNECTIONS_MAX), listeners.metrics().clone()),
             readiness: Arc::new(readiness(&store)),
@@ -225,6 +227,7 @@ impl Server {
 
     /// Takes over what may change while the server runs (`config/src/live.rs`).
     pub async fn reload(&self, config: &Config) {
+        self.context.reload(&config.c2s, &config.limits);
         let (certificates, settings) = (self.certificates.clone(), certificate_settings(config));
         // Each pair that cannot be used is logged where it is read, and the old one stays.
         if let Err(error) = tokio::task::spawn_blocking(move || certificates.reload(Some(settings))).await {
