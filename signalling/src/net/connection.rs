@@ -130,10 +130,12 @@ impl Context {
         })
     }
 
-    /// Other settings for connections from now on (SIGHUP).
-    pub fn set(&self, policy: Policy, limits: Limits) {
-        self.policy.store(Arc::new(policy));
-        self.limits.store(Arc::new(limits));
+    /// Takes over what a reload may change (`config/src/live.rs`), for connections from now on. The size of a mailbox is not among it: rosters
+    /// are bounded by it, and it must hold the largest stanza.
+    pub fn reload(&self, c2s: &campanile_config::C2s, limits: &campanile_config::Limits) {
+        self.policy.store(Arc::new(self.policy.load().reloaded(c2s, limits)));
+        let mailbox_bytes = self.limits.load().mailbox_bytes;
+        self.limits.store(Arc::new(Limits { mailbox_bytes, ..Limits::new(limits) }));
     }
 
     /// The settings in force.
@@ -254,7 +256,7 @@ pub async fn run(context: Arc<Context>, io: Io, peer: SocketAddr, transport: Tra
     let security = match transport {
         Transport::DirectTls | Transport::WebSocketTls => Security::Tls,
         Transport::WebSocketTrusted => Security::Trusted,
-        Transport::Tcp | Transport::WebSocket | Transport::Http => Security::Clear,
+        Transport::Tcp | Transport::WebSocket | Transport::Http | Transport::Admin => Security::Clear,
     };
     Connection::new(context, io, peer, transport, security, accepted).run().await;
 }

@@ -361,7 +361,7 @@ mod tests {
     fn deep_open_and_close_are_refused() {
         for name in ["open", "close"] {
             let nested =
-                |depth| format!("<{name} xmlns='{}'>{}{}</{name}>", ns::FRAMING, "<a>".repeat(depth - 1), "</a>".repeat(depth - 1));
+                |depth: usize| format!("<{name} xmlns='{}'>{}{}</{name}>", ns::FRAMING, "<a>".repeat(depth - 1), "</a>".repeat(depth - 1));
             let mut codec = Codec::new(LIMITS);
             codec.push(&text(&nested(4)));
             assert!(codec.next_incoming().is_ok());

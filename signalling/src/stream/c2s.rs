@@ -74,6 +74,22 @@ impl Policy {
             },
         }
     }
+
+    /// What a reload may change (`config/src/live.rs`); hosts, features and sizes stay.
+    #[must_use]
+    pub fn reloaded(&self, c2s: &campanile_config::C2s, limits: &campanile_config::Limits) -> Self {
+        let new = Self::new(Vec::new(), c2s, limits, Vec::new());
+        Self {
+            require_tls: new.require_tls,
+            limits: Limits {
+                negotiation: new.limits.negotiation,
+                auth_attempts: new.limits.auth_attempts,
+                keepalive: new.limits.keepalive,
+                ..self.limits.clone()
+            },
+            ..self.clone()
+        }
+    }
 }
 
 /// A source of random bytes.

@@ -709,8 +709,8 @@ mod tests {
     fn prefixes_of_the_stream_count() {
         let bindings = Bindings::client();
         assert_eq!(validate(b"<stream:features/>", &bindings), Ok(()));
-        assert_eq!(walk(b"<a><stream:b/></a>", &bindings, &mut Ignore), Ok(1));
-        assert_eq!(walk(b"<a xmlns:stream='u'><stream:b/></a>", &bindings, &mut Ignore), Ok(0));
+        assert_eq!(walk(b"<a><stream:b/></a>", &bindings, DEPTH_MAX, &mut Ignore), Ok(1));
+        assert_eq!(walk(b"<a xmlns:stream='u'><stream:b/></a>", &bindings, DEPTH_MAX, &mut Ignore), Ok(0));
         assert_eq!(
             validate(b"<a xmlns:s='http://etherx.jabber.org/streams' s:b='' stream:b=''/>", &bindings),
             Err(XmlError::NotWellFormed("two attributes have the same expanded name"))

@@ -427,6 +427,24 @@ async fn s4_9_3_3_the_router_ends_a_stream() {
     newer.expect("still here").await;
 }
 
+#[tokio::test]
+async fn a_reload_holds_for_streams_from_now_on() {
+    let server = Server::start().await;
+    let mut old = server.logged_in(65_536).await;
+    let limits = campanile_config::Limits { auth_attempts: 1, mailbox_bytes: 1, stanza_bytes: 1, stanza_depth: 1, ..Default::default() };
+    server.context.reload(&campanile_config::C2s { require_tls: false, ..Default::default() }, &limits);
+    let mut new = server.connect(Transport::Tcp, 65_536);
+    new.send(HEADER).await;
+    assert!(new.expect("</stream:features>").await.contains("SCRAM-SHA-256"), "log-in without TLS is allowed now");
+    new.send(PLAIN).await;
+    assert!(new.rest().await.contains("<policy-violation"), "one failed log-in is enough now");
+    old.send(&message("still here")).await;
+    old.expect("still here").await;
+    // Sizes wait for a restart.
+    server.connect(Transport::DirectTls, 65_536).log_in_as("garden").await;
+    assert_eq!(server.context.limits.load().mailbox_bytes, Limits::default().mailbox_bytes);
+}
+
 /// A router that brings messages to sessions; requests and calls play no part here.
 fn router(store: &Store) -> Router {
     struct NoRelay;
