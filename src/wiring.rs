@@ -21,7 +21,6 @@ use campanile_signalling::router::{self, Router};
 use campanile_signalling::store::{Revocations, Store};
 use campanile_signalling::stream::c2s;
 use campanile_signalling::stream::error::{Condition, StreamError};
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -37,17 +36,23 @@ use crate::{names, pages};
 const CERTIFICATES_EVERY: Duration = Duration::from_secs(5);
 /// How long streams have to end in, of the ten seconds of an orderly stop.
 const STREAMS_END_WITHIN: Duration = Duration::from_secs(6);
+/// The same for answers to the operator.
+const ADMIN_ENDS_WITHIN: Duration = Duration::from_secs(2);
 
 /// The running server.
 pub struct Server {
     certificates: Certificates,
+    context: Arc<Context>,
+    /// Of clients.
     listeners: Listeners,
+    /// Of the operator's HTTP, which outlives them in a stop.
+    admin: Listeners,
     relay: Relay,
     store: Store,
     readiness: Arc<Readiness>,
     addresses: Addresses,
     services: Vec<extdisco::Service>,
-    /// Ends what belongs to the server itself: control socket, operator's HTTP, watchers.
+    /// Ends what belongs to the server itself: control socket, watchers.
     stop: CancellationToken,
     tasks: JoinSet<()>,
     _data_dir: DataDir,
@@ -117,7 +122,9 @@ impl Server {
 
         let mut server = Self {
             certificates: certificates.clone(),
+            context: context.clone(),
             listeners: listeners.clone(),
+            admin: Listeners::new(Sources::new(0, admin::CONNECTIONS_MAX), listeners.metrics().clone()),
             readiness: Arc::new(readiness(&store)),
             relay: relay.clone(),
             store,
@@ -129,7 +136,7 @@ impl Server {
         };
         let control = Control::bind(&server._data_dir)?;
         server.listen(config, &context, &turn)?;
-        server.serve_admin(config, Pages { metrics, readiness: server.readiness.clone() }).await?;
+        server.serve_admin(config, &Pages { metrics, readiness: server.readiness.clone() })?;
         let (revocations, life) = (server.store.revocations(), Duration::from_secs(config.turn.credentials_s));
         let handler = move |request| control_request(router.clone(), relay.clone(), revocations.clone(), life, request);
         server.tasks.spawn(control.serve(handler, server.stop.clone()));
@@ -172,19 +179,15 @@ impl Server {
         }
         for (service, addresses) in self.addresses.each() {
             for address in addresses {
-                let part = format!("{service} {address}");
-                self.readiness.expect(&part);
-                self.readiness.serving(&part);
+                self.readiness.serving(&format!("{service} {address}"));
             }
         }
         Ok(())
     }
 
-    async fn serve_admin(&mut self, config: &Config, pages: Pages) -> anyhow::Result<()> {
+    fn serve_admin(&mut self, config: &Config, pages: &Pages) -> anyhow::Result<()> {
         for address in &config.admin.listen {
-            let listener: TcpListener = admin::bind(*address).await.with_context(|| format!("admin.listen: cannot listen on {address}"))?;
-            self.addresses.admin.push(listener.local_addr()?);
-            self.tasks.spawn(admin::serve(listener, pages.clone(), self.stop.clone()));
+            self.addresses.admin.push(admin::listen(&self.admin, *address, pages.clone()).context("admin.listen")?);
         }
         Ok(())
     }
@@ -225,6 +228,7 @@ impl Server {
 
     /// Takes over what may change while the server runs (`config/src/live.rs`).
     pub async fn reload(&self, config: &Config) {
+        self.context.reload(&config.c2s, &config.limits);
         let (certificates, settings) = (self.certificates.clone(), certificate_settings(config));
         // Each pair that cannot be used is logged where it is read, and the old one stays.
         if let Err(error) = tokio::task::spawn_blocking(move || certificates.reload(Some(settings))).await {
@@ -236,6 +240,7 @@ impl Server {
     pub async fn shutdown(mut self) {
         self.readiness.stopping();
         self.listeners.shutdown(STREAMS_END_WITHIN).await;
+        self.admin.shutdown(ADMIN_ENDS_WITHIN).await;
         self.stop.cancel();
         self.relay.shutdown().await;
         while let Some(ended) = self.tasks.join_next().await {
@@ -374,6 +379,7 @@ fn router_limits(config: &Config) -> router::Limits {
     router::Limits {
         sessions_per_account: config.limits.sessions_per_account,
         roster_items: config.limits.roster_items,
+        roster_bytes: config.limits.mailbox_bytes / 4,
         directed_presences: config.limits.roster_items,
         accounts_cached: config.limits.connections as usize,
     }
