@@ -302,7 +302,9 @@ async fn control_request(router: Router, relay: Relay, revocations: Revocations,
         Ok(()) => Answer::Done { sessions_ended },
         Err(error) => {
             tracing::error!(%account, %error, "void TURN credentials may be good again after a restart");
-            Answer::Error { message: format!("its sessions have ended, but its TURN credentials may be good again after a restart: {error}") }
+            Answer::Error {
+                message: format!("its sessions have ended, but its TURN credentials may be good again after a restart: {error}"),
+            }
         }
     }
 }

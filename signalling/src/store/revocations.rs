@@ -48,8 +48,7 @@ impl Revocations {
         let rows = self.database.fetch_all("load revocations", SQL, &[LOADED_MAX.into()]).await?;
         let read = rows.iter().rev().map(|row| {
             let account = BareJid::parse(&row.text(0)?);
-            let account =
-                account.map_err(|cause| StoreError::Corrupt { place: "turn_revocations.account", cause: cause.to_string() })?;
+            let account = account.map_err(|cause| StoreError::Corrupt { place: "turn_revocations.account", cause: cause.to_string() })?;
             Ok((account, from_millis(row.int(1)?)))
         });
         read.collect()
