@@ -11,6 +11,7 @@ use super::XmlError;
 use super::bindings::Bindings;
 use super::escape::{push_cdata, unescape_attr, unescape_text};
 use super::name::is_space;
+use super::namespaces::{Interner, NO_NS, Name};
 use super::validate::{span, validate};
 use super::writer::XmlWriter;
 use crate::ns;
@@ -57,25 +58,6 @@ struct AttributeData {
     resolved: bool,
 }
 
-/// A namespace name, not copied if it is one of `ns`.
-#[derive(Debug, Clone)]
-enum Name {
-    Known(&'static str),
-    Other(Box<str>),
-}
-
-impl Name {
-    fn as_str(&self) -> &str {
-        match self {
-            Self::Known(name) => name,
-            Self::Other(name) => name,
-        }
-    }
-}
-
-/// Index of "no namespace".
-const NO_NS: u32 = 0;
-
 impl Element {
     /// Validates and parses one element inside these bindings; white space around it is ignored.
     ///
@@ -110,11 +92,12 @@ impl Element {
             open: Vec::new(),
             nodes: Vec::with_capacity(16),
             attributes: Vec::with_capacity(16),
-            namespaces: vec![Name::Known("")],
+            namespaces: Interner::new(),
             resolved: String::new(),
         };
         builder.read(text)?;
         let Builder { nodes, attributes, namespaces, resolved, .. } = builder;
+        let namespaces = namespaces.into_names();
         Ok(Self { source, nodes, attributes, namespaces, resolved })
     }
 
@@ -139,7 +122,7 @@ struct Builder<'a> {
     open: Vec<u32>,
     nodes: Vec<NodeData>,
     attributes: Vec<AttributeData>,
-    namespaces: Vec<Name>,
+    namespaces: Interner<'a>,
     resolved: String,
 }
 
@@ -200,7 +183,7 @@ impl<'a> Builder<'a> {
             };
             if let Some(prefix) = declared {
                 let prefix = &text[span(&self.span(prefix))];
-                let index = self.intern(&unescape_attr(&text[span(&value)]));
+                let index = self.namespaces.intern(unescape_attr(&text[span(&value)]));
                 self.scope.push((depth, prefix, index));
                 continue;
             }
@@ -266,7 +249,7 @@ impl<'a> Builder<'a> {
     fn default_ns(&mut self) -> u32 {
         match self.scope.iter().rev().find(|(_, prefix, _)| prefix.is_empty()) {
             Some((.., ns)) => *ns,
-            None => self.intern(self.bindings.default_ns()),
+            None => self.namespaces.intern(Cow::Borrowed(self.bindings.default_ns())),
         }
     }
 
@@ -276,18 +259,10 @@ impl<'a> Builder<'a> {
         }
         let bindings = self.bindings;
         match bindings.prefix(prefix) {
-            _ if prefix == "xml" => Ok(self.intern(ns::XML)),
-            Some(uri) => Ok(self.intern(uri)),
+            _ if prefix == "xml" => Ok(self.namespaces.intern(Cow::Borrowed(ns::XML))),
+            Some(uri) => Ok(self.namespaces.intern(Cow::Borrowed(uri))),
             None => Err(XmlError::NotWellFormed("a prefix is not declared")),
         }
-    }
-
-    fn intern(&mut self, uri: &str) -> u32 {
-        let known = self.namespaces.iter().position(|name| name.as_str() == uri);
-        known.unwrap_or_else(|| {
-            self.namespaces.push(ns::intern(uri).map_or_else(|| Name::Other(Box::from(uri)), Name::Known));
-            self.namespaces.len() - 1
-        }) as u32
     }
 }
 
@@ -487,6 +462,16 @@ mod tests {
         assert_eq!(element.root().attr_ns("urn:s", "b"), Some("1"));
         let children: Vec<_> = element.root().children().map(|child| (child.ns(), child.name())).collect();
         assert_eq!(children, [("urn:s", "c"), ("", "d")]);
+    }
+
+    #[test]
+    fn as_many_namespaces_as_elements() {
+        let xml: String = (0..100).map(|n| format!("<b xmlns='urn:{}' xmlns:p='urn:p{n}' p:c=''/>", n % 50)).collect();
+        let element = parse(&format!("<a>{xml}</a>"));
+        for (n, child) in element.root().children().enumerate() {
+            assert_eq!((child.ns(), child.attr_ns(&format!("urn:p{n}"), "c")), (&*format!("urn:{}", n % 50), Some("")));
+        }
+        assert_eq!(element.namespaces.len(), 2 + 50 + 100);
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod framer;
 pub mod fuzz;
 mod header;
 mod name;
+mod namespaces;
 #[cfg(test)]
 mod oracle;
 pub mod validate;
