@@ -1,5 +1,5 @@
 //! The table of calls: which stanza belongs to which call, what follows from it, how long a call may stay, and what is remembered of past ones.
-//! Pure: stanzas, addresses that vanish and the time go in, [`Effect`]s come out.
+//! Pure: what stanzas say ([`Signal`]), addresses that vanish and the time go in, [`Effect`]s come out.
 //!
 //! A session is known by the address of its initiator, the address of its responder and the sid, so the same sid between others is another
 //! call, and nobody but the two can touch one: `from` was stamped by the server. A proposal (XEP-0353) belongs to two accounts; the session that
@@ -14,14 +14,18 @@ use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
-use super::content::{Action, Content, Jingle, Party, is_sid};
+use super::content::{Action, Content, Jingle, Party};
 use super::ladder::{self, Ladder, Reply};
-use super::propose::{self, CallMessage, Proposal, ProposalState, Verb};
+use super::propose::{CallMessage, Proposal, ProposalState, Verb};
 use super::reason::{Fault, Outcome, Reason};
 use super::session::{Session, State, Step};
 use crate::jid::{BareJid, Jid};
-use crate::ns;
-use crate::stanza::{IqType, Kind as StanzaKind, MessageType, PresenceType, Stanza};
+
+mod signal;
+
+pub use signal::Signal;
+
+use signal::Said;
 
 /// Names a call within one process; never used twice. It is the relay's number for it too.
 pub use campanile_relay::CallId;
@@ -262,6 +266,13 @@ struct Context<'a> {
     now: Instant,
 }
 
+impl Context<'_> {
+    /// Whether the sender tells it to the own account.
+    fn is_to_self(&self) -> bool {
+        self.from.bare_str() == self.to.bare_str()
+    }
+}
+
 impl Calls {
     /// An empty table.
     #[must_use]
@@ -281,44 +292,30 @@ impl Calls {
         }
     }
 
-    /// Whether [`Calls::observe`] could make anything of a stanza: spares the lock for all others.
-    #[must_use]
-    pub fn concerns(stanza: &Stanza) -> bool {
-        match stanza.kind() {
-            StanzaKind::Iq(IqType::Set) => stanza.child(ns::JINGLE, "jingle").is_some(),
-            StanzaKind::Iq(IqType::Result | IqType::Error) => stanza.id().is_some(),
-            StanzaKind::Iq(IqType::Get) => false,
-            StanzaKind::Message(MessageType::Chat | MessageType::Normal | MessageType::Error) => propose::element(stanza).is_some(),
-            StanzaKind::Message(_) => false,
-            StanzaKind::Presence(kind) => kind == PresenceType::Unavailable,
-        }
-    }
-
-    /// Takes note of a stanza that is being routed from one address to another, **once** for each, after blocking has passed it. `sender` is the
-    /// account of this server that sent it, `None` for what comes from elsewhere and for errors that the server itself sends in the place
-    /// of an address: those end a call that reaches nobody, so they must be shown here too.
-    pub fn observe(&mut self, stanza: &Stanza, sender: Option<&BareJid>, now: Instant) -> Effects {
+    /// Takes note of a stanza that is being routed, **once** for each, after blocking has passed it. Errors that the server itself sends in the
+    /// place of an address end a call that reaches nobody, so they must be shown here too.
+    pub fn observe(&mut self, signal: &Signal<'_>, now: Instant) -> Effects {
         let mut effects = Effects::new();
-        let Some(from) = stanza.from() else { return effects };
-        if let StanzaKind::Presence(PresenceType::Unavailable) = stanza.kind() {
-            // An own client that only says so is still there: its calls end with its stream.
-            if sender.is_none() {
+        let Signal { from, to, sender, said } = signal;
+        match said {
+            Said::Unavailable => {
                 self.unavailable(from, now);
+                return effects;
             }
-            return effects;
-        }
-        let Some(to) = stanza.to().filter(|to| *to != from) else { return effects };
-        if self.live.is_empty() && matches!(stanza.kind(), StanzaKind::Iq(IqType::Result | IqType::Error)) {
-            return effects;
-        }
-        let context = Context { from, to, sender, pair: Pair::of(from.to_bare(), to.to_bare()), now };
-        match stanza.kind() {
-            StanzaKind::Iq(IqType::Set) => self.jingle(&context, stanza, &mut effects),
-            StanzaKind::Iq(IqType::Result | IqType::Error) => self.reply(&context, stanza, &mut effects),
-            StanzaKind::Message(MessageType::Chat | MessageType::Normal | MessageType::Error) => {
-                self.message(&context, stanza, &mut effects)
+            Said::Malformed => {
+                effects.push(Effect::Ignored(Ignored::Malformed));
+                return effects;
             }
-            StanzaKind::Message(_) | StanzaKind::Presence(_) | StanzaKind::Iq(IqType::Get) => {}
+            Said::Reply { .. } if self.live.is_empty() => return effects,
+            Said::Reply { .. } | Said::Jingle { .. } | Said::Message(_) | Said::Bounce(..) => {}
+        }
+        let context = Context { from, to, sender: *sender, pair: Pair::of(from.to_bare(), to.to_bare()), now };
+        match said {
+            Said::Jingle { iq, jingle } => self.jingle(&context, jingle, iq, &mut effects),
+            Said::Reply { iq, fault } => self.reply(&context, iq, fault.as_ref(), &mut effects),
+            Said::Message(message) => self.message(&context, message, &mut effects),
+            Said::Bounce(message, fault) => self.bounce(&context, message, fault, &mut effects),
+            Said::Malformed | Said::Unavailable => {}
         }
         effects
     }
@@ -389,41 +386,13 @@ impl Calls {
     }
 
     /// An IQ-set with a `<jingle/>`.
-    fn jingle(&mut self, context: &Context<'_>, stanza: &Stanza, effects: &mut Effects) {
-        let Some(child) = stanza.child(ns::JINGLE, "jingle") else { return };
-        // Action and sid are read in place; a tree is made only of what belongs to a session.
-        let action = child.attr("action").and_then(|action| Action::parse(&action));
-        let sid = child.attr("sid").filter(|sid| is_sid(sid));
-        let (Some(action), Some(sid)) = (action, sid) else {
-            effects.push(Effect::Ignored(Ignored::Malformed));
-            return;
-        };
-        let known = match action {
-            Action::SessionInitiate => None,
-            _ => match self.session_of(context, &sid, action) {
-                Some(found) => Some(found),
-                None => {
-                    effects.push(Effect::Ignored(Ignored::UnknownSession));
-                    return;
-                }
+    fn jingle(&mut self, context: &Context<'_>, jingle: &Jingle, iq: &str, effects: &mut Effects) {
+        match jingle.action {
+            Action::SessionInitiate => self.initiate(context, jingle, iq, effects),
+            action => match self.session_of(context, &jingle.sid, action) {
+                Some((call, party)) => self.action(context, call, party, jingle, iq, effects),
+                None => effects.push(Effect::Ignored(Ignored::UnknownSession)),
             },
-        };
-        let Ok(element) = child.element() else {
-            effects.push(Effect::Ignored(Ignored::Malformed));
-            return;
-        };
-        let jingle = match Jingle::read(element.root()) {
-            Ok(jingle) => jingle,
-            Err(error) => {
-                tracing::debug!(from = %context.from, to = %context.to, %error, "jingle element not understood");
-                effects.push(Effect::Ignored(Ignored::Malformed));
-                return;
-            }
-        };
-        let id = stanza.id().unwrap_or_default();
-        match known {
-            None => self.initiate(context, &jingle, id, effects),
-            Some((call, party)) => self.action(context, call, party, &jingle, id, effects),
         }
     }
 
@@ -482,19 +451,14 @@ impl Calls {
     }
 
     /// An IQ result or error: does it answer a request of a session?
-    fn reply(&mut self, context: &Context<'_>, stanza: &Stanza, effects: &mut Effects) {
-        let Some(iq) = stanza.id() else { return };
+    fn reply(&mut self, context: &Context<'_>, iq: &str, fault: Option<&Fault>, effects: &mut Effects) {
         let Some(ids) = self.by_pair.get(&context.pair).cloned() else { return };
-        let fault = match stanza.kind() {
-            StanzaKind::Iq(IqType::Error) => Some(Fault::of(stanza)),
-            _ => None,
-        };
         for id in ids {
             let Some(call) = self.live.get_mut(&id) else { continue };
             let Some(session) = &mut call.session else { continue };
             let Some(party) = session.sender(context.from, context.to) else { continue };
-            let Some((rung, step)) = session.handle_reply(party, iq, fault.as_ref()) else { continue };
-            let error = fault.as_ref().map(Fault::name);
+            let Some((rung, step)) = session.handle_reply(party, iq, fault) else { continue };
+            let error = fault.map(Fault::name);
             if let Some(rung) = call.ladder.get_mut(rung) {
                 rung.reply = Some(Reply { at: context.now, error });
             }
@@ -504,25 +468,10 @@ impl Calls {
     }
 
     /// A message with an element of XEP-0353.
-    fn message(&mut self, context: &Context<'_>, stanza: &Stanza, effects: &mut Effects) {
-        let Some(child) = propose::element(stanza) else { return };
-        let Some(message) = child.element().ok().and_then(|element| CallMessage::read(element.root())) else {
-            effects.push(Effect::Ignored(Ignored::Malformed));
-            return;
-        };
-        let to_self = context.from.bare_str() == context.to.bare_str();
-        let found = self
-            .find(&context.pair, &message.id, |_| true)
-            .or_else(|| to_self.then(|| self.proposed_to(context.from, &message.id)).flatten());
-        if stanza.kind() == StanzaKind::Message(MessageType::Error) {
-            if let Some(id) = found {
-                self.bounce(context, id, &message, &Fault::of(stanza), effects);
-            }
-            return;
-        }
-        match found {
-            Some(id) => self.call_message(context, id, to_self, &message, effects),
-            None if message.verb == Verb::Propose => self.propose(context, &message, effects),
+    fn message(&mut self, context: &Context<'_>, message: &CallMessage, effects: &mut Effects) {
+        match self.call_of(context, message) {
+            Some(id) => self.call_message(context, id, message, effects),
+            None if message.verb == Verb::Propose => self.propose(context, message, effects),
             // Most often the finish of a session that was terminated a moment before: nothing to count.
             None => {}
         }
@@ -543,13 +492,13 @@ impl Calls {
     }
 
     /// XEP-0353 §3.2 to §3.7: a message about a known call.
-    fn call_message(&mut self, context: &Context<'_>, id: CallId, to_self: bool, message: &CallMessage, effects: &mut Effects) {
+    fn call_message(&mut self, context: &Context<'_>, id: CallId, message: &CallMessage, effects: &mut Effects) {
         let Some(call) = self.live.get_mut(&id) else { return };
         let party = call.party(context.from);
         let rung = call.ladder.push(context.now, party, message.verb.as_str(), &ladder::describe_message(message, context.from));
         let step = match (&mut call.session, &mut call.proposal) {
             (Some(session), _) => in_session(session, party, context.from, message),
-            (None, Some(proposal)) => proposal.handle(party, context.from, to_self, message),
+            (None, Some(proposal)) => proposal.handle(party, context.from, context.is_to_self(), message),
             (None, None) => Step::OutOfOrder,
         };
         call.heard(context.from, context.now);
@@ -557,7 +506,8 @@ impl Calls {
     }
 
     /// A message came back: a proposal that nobody got is over. One that rings somewhere is not.
-    fn bounce(&mut self, context: &Context<'_>, id: CallId, message: &CallMessage, fault: &Fault, effects: &mut Effects) {
+    fn bounce(&mut self, context: &Context<'_>, message: &CallMessage, fault: &Fault, effects: &mut Effects) {
+        let Some(id) = self.call_of(context, message) else { return };
         let Some(call) = self.live.get_mut(&id) else { return };
         if call.session.is_some() || message.verb != Verb::Propose || call.party(context.from) != Party::Responder {
             return;
@@ -757,6 +707,12 @@ impl Calls {
     fn find(&self, pair: &Pair, sid: &str, holds: impl Fn(&Call) -> bool) -> Option<CallId> {
         let ids = self.by_pair.get(pair)?;
         ids.iter().copied().find(|id| self.live.get(id).is_some_and(|call| *call.sid == *sid && holds(call)))
+    }
+
+    /// The call that a message is about.
+    fn call_of(&self, context: &Context<'_>, message: &CallMessage) -> Option<CallId> {
+        self.find(&context.pair, &message.id, |_| true)
+            .or_else(|| context.is_to_self().then(|| self.proposed_to(context.from, &message.id)).flatten())
     }
 
     /// The session to which a stanza other than session-initiate belongs. The same sid may be used in both directions (XEP-0166 §7.2.16): then a

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use prometheus::Registry;
 
-use super::calls::{Call, CallId, Calls, Effect, Effects, Limits};
+use super::calls::{Call, CallId, Calls, Effect, Effects, Limits, Signal};
 use super::metrics::CallMetrics;
 use crate::jid::{BareJid, Jid};
 use crate::stanza::Stanza;
@@ -50,10 +50,12 @@ impl CallsService {
         Ok(Self { calls: Mutex::new(Calls::new(limits)), metrics: CallMetrics::register(registry)?, allocations })
     }
 
-    /// [`Calls::observe`]: each routed stanza once, and errors that the server sends in the place of an address.
+    /// [`Calls::observe`]: each routed stanza once, and errors that the server sends in the place of an address. `sender` as for
+    /// [`Signal::read`].
     pub fn observe(&self, stanza: &Stanza, sender: Option<&BareJid>, now: Instant) {
-        if Calls::concerns(stanza) {
-            self.with(now, |calls| calls.observe(stanza, sender, now));
+        // Read first: the lock is everyone's.
+        if let Some(signal) = Signal::read(stanza, sender) {
+            self.with(now, |calls| calls.observe(&signal, now));
         }
     }
 

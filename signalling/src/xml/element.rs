@@ -63,6 +63,12 @@ fn span(span: &Span) -> std::ops::Range<usize> {
     span.start as usize..span.end as usize
 }
 
+#[cfg(test)]
+thread_local! {
+    /// How many trees this thread has built: tests see by it where a stanza is read.
+    pub(crate) static BUILT: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
 impl Element {
     /// Validates and parses one element inside these bindings; white space around it is ignored.
     ///
@@ -96,6 +102,8 @@ impl Element {
 
     /// Builds the tree of an element that is known to be valid inside these bindings.
     pub(crate) fn build(source: Bytes, bindings: &Bindings) -> Result<Self, XmlError> {
+        #[cfg(test)]
+        BUILT.set(BUILT.get() + 1);
         let text = str::from_utf8(&source).map_err(|_| XmlError::UnsupportedEncoding("not UTF-8"))?;
         u32::try_from(text.len()).map_err(|_| XmlError::TooBig(u32::MAX as usize))?;
         let mut builder = Builder {
