@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::jingle::candidate::Method;
+use crate::jingle::content::Party;
 use crate::jingle::reason::Condition;
+use crate::jingle::session::{Session, State};
 use crate::jingle::testing::stanza;
 use crate::xml::element::BUILT;
 
