@@ -13,6 +13,7 @@ mod name;
 mod namespaces;
 #[cfg(test)]
 mod oracle;
+mod scope;
 pub mod validate;
 pub mod writer;
 
