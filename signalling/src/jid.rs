@@ -148,12 +148,6 @@ impl Jid {
         usize::from(self.bare_end) == self.text.len()
     }
 
-    /// Whether the address is a domain alone, without localpart and resourcepart.
-    #[must_use]
-    pub fn is_domain(&self) -> bool {
-        self.domain_start == 0 && self.is_bare()
-    }
-
     /// The address without its resourcepart.
     #[must_use]
     pub fn to_bare(&self) -> BareJid {
@@ -161,16 +155,6 @@ impl Jid {
             return BareJid(self.clone());
         }
         BareJid(Self { text: Arc::from(self.bare_str()), domain_start: self.domain_start, bare_end: self.bare_end })
-    }
-
-    /// The domainpart alone as an address.
-    #[must_use]
-    pub fn to_domain(&self) -> BareJid {
-        if self.is_domain() {
-            return BareJid(self.clone());
-        }
-        let domain = self.domain();
-        BareJid(Self { text: Arc::from(domain), domain_start: 0, bare_end: to_u16(domain.len()) })
     }
 
     /// The same bare address with this resourcepart in place of its own.
@@ -277,14 +261,6 @@ impl BareJid {
     /// The part that breaks a rule.
     pub fn new(local: &str, domain: &str) -> Result<Self, JidError> {
         Ok(Self(Jid::join(Some(&enforce_local(local)?), &enforce_domain(domain)?, None)))
-    }
-
-    /// The address of a domain alone.
-    ///
-    /// # Errors
-    /// `domain` breaks RFC 7622 §3.2.
-    pub fn from_domain(domain: &str) -> Result<Self, JidError> {
-        Ok(Self(Jid::join(None, &enforce_domain(domain)?, None)))
     }
 }
 
@@ -472,7 +448,6 @@ mod tests {
             assert_eq!((jid.local(), jid.domain(), jid.resource()), (local, domain, resource), "{text:?}");
             assert_eq!(jid.is_bare(), resource.is_none());
             assert_eq!(jid.to_bare().as_str(), jid.bare_str());
-            assert_eq!(jid.to_domain().as_str(), domain);
         }
     }
 
@@ -563,7 +538,6 @@ mod tests {
         assert_eq!(full.with_resource("d").unwrap().as_str(), "a@b/d");
         assert_eq!(full.to_bare(), bare);
         assert_eq!(full.resource_str(), "c");
-        assert!(BareJid::from_domain("b").unwrap().is_domain());
     }
 
     #[test]

@@ -157,20 +157,9 @@ impl Calls {
         self.proposed
     }
 
-    /// The live calls, in no order.
-    pub fn live(&self) -> impl Iterator<Item = &Call> {
-        self.live.values()
-    }
-
     /// The past calls, the last to end first.
     pub fn past(&self) -> impl Iterator<Item = &Call> {
         self.past.iter().rev()
-    }
-
-    /// A live call.
-    #[must_use]
-    pub fn get(&self, call: CallId) -> Option<&Call> {
-        self.live.get(&call)
     }
 }
 

@@ -12,7 +12,7 @@ use super::bindings::Bindings;
 use super::escape::{push_cdata, unescape_attr, unescape_text};
 use super::name::is_space;
 use super::namespaces::{Interner, NO_NS, Name};
-use super::validate::{DEPTH_MAX, validate, validate_within};
+use super::validate::{DEPTH_MAX, validate_within};
 use super::writer::XmlWriter;
 use crate::ns;
 
@@ -89,15 +89,6 @@ impl Element {
         let bytes = bytes.get(start..bytes.len().saturating_sub(end)).unwrap_or_default();
         validate_within(bytes, bindings, depth_max)?;
         Self::build(Bytes::copy_from_slice(bytes), bindings)
-    }
-
-    /// Validates and parses one element without copying it.
-    ///
-    /// # Errors
-    /// As [`validate`](super::validate()).
-    pub fn parse_bytes(bytes: Bytes, bindings: &Bindings) -> Result<Self, XmlError> {
-        validate(&bytes, bindings)?;
-        Self::build(bytes, bindings)
     }
 
     /// Builds the tree of an element that is known to be valid inside these bindings.

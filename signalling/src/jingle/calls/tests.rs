@@ -102,6 +102,16 @@ impl World {
 }
 
 impl Calls {
+    /// The live calls, in no order.
+    pub(in crate::jingle) fn live(&self) -> impl Iterator<Item = &Call> {
+        self.live.values()
+    }
+
+    /// A live call.
+    fn get(&self, call: CallId) -> Option<&Call> {
+        self.live.get(&call)
+    }
+
     /// Every index says the same.
     pub(super) fn check(&self) {
         let mut pairs = 0;
