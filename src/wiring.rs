@@ -21,7 +21,6 @@ use campanile_signalling::router::{self, Router};
 use campanile_signalling::store::Store;
 use campanile_signalling::stream::c2s;
 use campanile_signalling::stream::error::{Condition, StreamError};
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -31,23 +30,29 @@ use crate::admin::numbers;
 use crate::admin::{self, Pages};
 use crate::control::{Answer, Control, Request};
 use crate::lock::DataDir;
-use crate::pages;
+use crate::{names, pages};
 
 /// How often certificate files are looked at.
 const CERTIFICATES_EVERY: Duration = Duration::from_secs(5);
 /// How long streams have to end in, of the ten seconds of an orderly stop.
 const STREAMS_END_WITHIN: Duration = Duration::from_secs(6);
+/// The same for answers to the operator.
+const ADMIN_ENDS_WITHIN: Duration = Duration::from_secs(2);
 
 /// The running server.
 pub struct Server {
     certificates: Certificates,
+    context: Arc<Context>,
+    /// Of clients.
     listeners: Listeners,
+    /// Of the operator's HTTP, which outlives them in a stop.
+    admin: Listeners,
     relay: Relay,
     store: Store,
     readiness: Arc<Readiness>,
     addresses: Addresses,
     services: Vec<extdisco::Service>,
-    /// Ends what belongs to the server itself: control socket, operator's HTTP, watchers.
+    /// Ends what belongs to the server itself: control socket, watchers.
     stop: CancellationToken,
     tasks: JoinSet<()>,
     _data_dir: DataDir,
@@ -94,7 +99,7 @@ impl Server {
             router::Metrics::new(&registry)?,
         );
         let turn: Vec<_> = relay.services().iter().map(|service| (service.transport, service.local)).collect();
-        let services = extdisco::services(&turn, &turn_hosts(config));
+        let services = extdisco::services(&turn, &names::turn_hosts(config));
         features::register(&router, relay.clone(), services.clone());
 
         let net_metrics = NetMetrics::new(&registry)?;
@@ -117,7 +122,9 @@ impl Server {
 
         let mut server = Self {
             certificates: certificates.clone(),
+            context: context.clone(),
             listeners: listeners.clone(),
+            admin: Listeners::new(Sources::new(0, admin::CONNECTIONS_MAX), listeners.metrics().clone()),
             readiness: Arc::new(readiness(&store)),
             relay: relay.clone(),
             store,
@@ -129,7 +136,7 @@ impl Server {
         };
         let control = Control::bind(&server._data_dir)?;
         server.listen(config, &context, &turn)?;
-        server.serve_admin(config, Pages { metrics, readiness: server.readiness.clone() }).await?;
+        server.serve_admin(config, &Pages { metrics, readiness: server.readiness.clone() })?;
         let handler = move |request| control_request(router.clone(), relay.clone(), request);
         server.tasks.spawn(control.serve(handler, server.stop.clone()));
         server.watch(certificates, calls);
@@ -171,19 +178,15 @@ impl Server {
         }
         for (service, addresses) in self.addresses.each() {
             for address in addresses {
-                let part = format!("{service} {address}");
-                self.readiness.expect(&part);
-                self.readiness.serving(&part);
+                self.readiness.serving(&format!("{service} {address}"));
             }
         }
         Ok(())
     }
 
-    async fn serve_admin(&mut self, config: &Config, pages: Pages) -> anyhow::Result<()> {
+    fn serve_admin(&mut self, config: &Config, pages: &Pages) -> anyhow::Result<()> {
         for address in &config.admin.listen {
-            let listener: TcpListener = admin::bind(*address).await.with_context(|| format!("admin.listen: cannot listen on {address}"))?;
-            self.addresses.admin.push(listener.local_addr()?);
-            self.tasks.spawn(admin::serve(listener, pages.clone(), self.stop.clone()));
+            self.addresses.admin.push(admin::listen(&self.admin, *address, pages.clone()).context("admin.listen")?);
         }
         Ok(())
     }
@@ -224,6 +227,7 @@ impl Server {
 
     /// Takes over what may change while the server runs (`config/src/live.rs`).
     pub async fn reload(&self, config: &Config) {
+        self.context.reload(&config.c2s, &config.limits);
         let (certificates, settings) = (self.certificates.clone(), certificate_settings(config));
         // Each pair that cannot be used is logged where it is read, and the old one stays.
         if let Err(error) = tokio::task::spawn_blocking(move || certificates.reload(Some(settings))).await {
@@ -235,6 +239,7 @@ impl Server {
     pub async fn shutdown(mut self) {
         self.readiness.stopping();
         self.listeners.shutdown(STREAMS_END_WITHIN).await;
+        self.admin.shutdown(ADMIN_ENDS_WITHIN).await;
         self.stop.cancel();
         self.relay.shutdown().await;
         while let Some(ended) = self.tasks.join_next().await {
@@ -303,8 +308,7 @@ fn readiness(store: &Store) -> Readiness {
 }
 
 fn certificate_settings(config: &Config) -> tls::Settings {
-    let names = config.server.domains.iter().chain(&config.turn.host).cloned().collect();
-    tls::Settings::new(&config.tls, names, &config.server.data_dir)
+    tls::Settings::new(&config.tls, names::of_self_made_certificate(config), &config.server.data_dir)
 }
 
 async fn relay_settings(config: &Config, store: &Store, certificates: &Certificates) -> anyhow::Result<campanile_relay::Settings> {
@@ -356,19 +360,6 @@ async fn public_addresses(config: &Config) -> anyhow::Result<Vec<IpAddr>> {
     Ok(first(true).into_iter().chain(first(false)).collect())
 }
 
-/// What XEP-0215 calls the relay: its name, else the public addresses, else the domain.
-fn turn_hosts(config: &Config) -> Vec<String> {
-    let public = config.server.public_address.iter().map(|address| match address {
-        PublicAddress::Ip(ip) => ip.to_string(),
-        PublicAddress::Name(name) => name.clone(),
-    });
-    match &config.turn.host {
-        Some(host) => vec![host.clone()],
-        None if config.server.public_address.is_empty() => config.server.domains.iter().take(1).cloned().collect(),
-        None => public.collect(),
-    }
-}
-
 fn call_limits(config: &Config) -> jingle::Limits {
     jingle::Limits { calls_max: config.limits.calls, calls_per_account_max: config.limits.calls_per_account, ..Default::default() }
 }
@@ -377,6 +368,7 @@ fn router_limits(config: &Config) -> router::Limits {
     router::Limits {
         sessions_per_account: config.limits.sessions_per_account,
         roster_items: config.limits.roster_items,
+        roster_bytes: config.limits.mailbox_bytes / 4,
         directed_presences: config.limits.roster_items,
         accounts_cached: config.limits.connections as usize,
     }

@@ -4,6 +4,9 @@ use std::fs;
 use std::net::TcpStream;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use crate::support::folder::Folder;
 use crate::support::server::{CONFIG, Server, campanile, text, variables};
 use crate::support::wire::Wire;
@@ -69,6 +72,22 @@ fn a_renewed_certificate_is_taken_up() {
     server.signal("HUP");
     server.logs("cert.pem");
     assert_eq!(shown(), turn);
+}
+
+/// SIGHUP and a changed file: new streams are held to it, old ones stay, and the log names what has to wait.
+#[test]
+fn a_changed_limit_is_taken_up() {
+    let server = Server::start();
+    let mut alice = Wire::online(&server, "alice", "home");
+    fs::write(server.folder().join("campanile.toml"), format!("{CONFIG}\n[limits]\nauth_attempts = 1\nroster_items = 5\n")).unwrap();
+    server.signal("HUP");
+    let said = server.logged("configuration reloaded");
+    assert_eq!(said["changed"], "limits.auth_attempts");
+    assert_eq!(said["after_restart"], "limits.roster_items");
+    let mut wire = Wire::secure(&server);
+    wire.auth("PLAIN", &STANDARD.encode("\0alice\0wrong")).expect_err("the password is wrong");
+    wire.expect_stream_error("policy-violation");
+    assert!(alice.iq("p", "type='get' to='localhost'", "<ping xmlns='urn:xmpp:ping'/>").contains("type='result'"));
 }
 
 #[test]

@@ -5,7 +5,17 @@ use std::collections::BTreeSet;
 use crate::Config;
 
 /// Keys, or whole sections, whose readers follow a reload. A key is added here by the change that makes its reader follow.
-pub const LIVE: &[&str] = &["server.log", "tls"];
+/// Sizes are not among them: they bound each other, and what is stored. Nor are the numbers of connections, which the relay reads too.
+pub const LIVE: &[&str] = &[
+    "server.log",
+    "tls",
+    "c2s.require_tls",
+    "limits.auth_attempts",
+    "limits.bytes_burst",
+    "limits.bytes_per_second",
+    "limits.handshake_s",
+    "limits.keepalive_s",
+];
 
 /// The difference between the running configuration and a new one, as keys such as `c2s.listen`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,6 +45,18 @@ pub fn changes(running: &Config, new: &Config) -> Changes {
     changes
 }
 
+/// Takes over the live keys of `new`: what waits for a restart still differs from what runs, and is named again at the next reload.
+pub fn adopt(running: &mut Config, new: Config) {
+    running.server.log = new.server.log;
+    running.tls = new.tls;
+    running.c2s.require_tls = new.c2s.require_tls;
+    running.limits.auth_attempts = new.limits.auth_attempts;
+    running.limits.bytes_burst = new.limits.bytes_burst;
+    running.limits.bytes_per_second = new.limits.bytes_per_second;
+    running.limits.handshake_s = new.limits.handshake_s;
+    running.limits.keepalive_s = new.limits.keepalive_s;
+}
+
 fn is_live(path: &str) -> bool {
     LIVE.iter().any(|live| path.strip_prefix(live).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
 }
@@ -62,6 +84,24 @@ mod tests {
             restart: vec!["server.data_dir".to_owned(), "turn.host".to_owned()],
         };
         assert_eq!(changes(&running, &new), expected);
+    }
+
+    #[test]
+    fn what_is_adopted_is_what_is_live() {
+        let mut running = Config::default();
+        let mut new = running.clone();
+        new.server.log = "debug".to_owned();
+        new.tls.certificate = Some("c".into());
+        new.c2s.require_tls = !new.c2s.require_tls;
+        let limits = &mut new.limits;
+        (limits.auth_attempts, limits.bytes_burst, limits.bytes_per_second) = (1, 2, 3);
+        (limits.handshake_s, limits.keepalive_s) = (4, 5);
+        (limits.connections, limits.stanza_bytes) = (6, 7);
+        let before = changes(&running, &new);
+        assert_eq!(before.live.len(), LIVE.len(), "one of each: {:?}", before.live);
+        adopt(&mut running, new.clone());
+        let restart = vec!["limits.connections".to_owned(), "limits.stanza_bytes".to_owned()];
+        assert_eq!(changes(&running, &new), Changes { live: Vec::new(), restart });
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `/health`: the process lives. `/ready`: every listener serves and the database answers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ const HOLDS: Duration = Duration::from_secs(1);
 /// Asks the database; the error is a sentence.
 pub type Probe = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync>;
 
-/// What has to serve, and whether it does.
+/// What serves.
 pub struct Readiness {
     parts: Mutex<Parts>,
     probe: Probe,
@@ -27,8 +27,7 @@ pub struct Readiness {
 
 #[derive(Default)]
 struct Parts {
-    /// Whether each serves yet.
-    serving: BTreeMap<String, bool>,
+    serving: BTreeSet<String>,
     stopping: bool,
 }
 
@@ -48,14 +47,10 @@ impl Readiness {
         Self { parts: Mutex::default(), probe, patience: DATABASE, database: tokio::sync::Mutex::new(None) }
     }
 
-    /// `part`, a listener such as `c2s [::]:5222`, has to serve before the server is ready.
-    pub fn expect(&self, part: &str) {
-        self.set(part, false);
-    }
-
-    /// `part` serves.
+    /// `part`, a listener such as `c2s [::]:5222`, serves: it is bound, and the system accepts for it. The operator's HTTP is the last to be
+    /// bound, so whoever can ask sees all parts.
     pub fn serving(&self, part: &str) {
-        self.set(part, true);
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner).serving.insert(part.to_owned());
     }
 
     /// The server ends: not ready any more, whatever still serves.
@@ -63,20 +58,12 @@ impl Readiness {
         self.parts.lock().unwrap_or_else(PoisonError::into_inner).stopping = true;
     }
 
-    fn set(&self, part: &str, serving: bool) {
-        self.parts.lock().unwrap_or_else(PoisonError::into_inner).serving.insert(part.to_owned(), serving);
-    }
-
     /// How things stand now.
     pub async fn report(&self) -> Report {
         let database = self.database().await;
         let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut ready = database.is_ok() && !parts.stopping;
-        let mut shown = BTreeMap::new();
-        for (name, serving) in &parts.serving {
-            ready &= serving;
-            shown.insert(name.clone(), if *serving { "serving" } else { "starting" }.to_owned());
-        }
+        let ready = database.is_ok() && !parts.stopping;
+        let mut shown: BTreeMap<_, _> = parts.serving.iter().map(|part| (part.clone(), "serving".to_owned())).collect();
         shown.insert("database".to_owned(), database.map_or_else(|reason| format!("failed: {reason}"), |()| "serving".to_owned()));
         if parts.stopping {
             shown.insert("server".to_owned(), "stopping".to_owned());
@@ -118,16 +105,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn ready_once_every_part_serves_and_the_database_answers() {
+    async fn what_serves_is_shown_beside_the_database() {
         let readiness = Readiness::new(answering(Ok(())));
-        readiness.expect("c2s");
-        readiness.expect("turn udp");
         readiness.serving("c2s");
         let report = readiness.report().await;
-        assert!(!report.ready);
-        assert_eq!(report.parts["turn udp"], "starting");
-        readiness.serving("turn udp");
-        assert!(readiness.report().await.ready);
+        assert!(report.ready);
+        assert_eq!(report.parts.keys().collect::<Vec<_>>(), ["c2s", "database"]);
     }
 
     #[tokio::test]

@@ -65,9 +65,7 @@ async fn reload(running: &mut Config, file: Option<&Path>, server: &Server, logg
             }
             server.reload(&new.config).await;
             info!(changed = changes.live.join(" "), after_restart = changes.restart.join(" "), "configuration reloaded");
-            // What waits for a restart still differs from what runs, and is named again at the next reload.
-            running.server.log = new.config.server.log;
-            running.tls = new.config.tls;
+            live::adopt(running, new.config);
         }
         Err(problems) => {
             problems.0.iter().for_each(|problem| error!("{problem}"));

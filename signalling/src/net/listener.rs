@@ -42,9 +42,7 @@ pub struct ListenError {
 #[derive(Debug, Clone)]
 pub struct Listeners {
     tasks: TaskTracker,
-    /// Cancelled: nothing new is accepted.
-    accepting: CancellationToken,
-    /// Cancelled: streams end with `<system-shutdown/>`.
+    /// Cancelled: nothing new is accepted, and streams end with `<system-shutdown/>`.
     stopping: CancellationToken,
     /// Cancelled: tasks end where they are.
     aborting: CancellationToken,
@@ -55,14 +53,7 @@ pub struct Listeners {
 impl Listeners {
     /// No listener yet; the bounds of `sources` hold for all that follow.
     pub fn new(sources: Sources, metrics: Metrics) -> Self {
-        Self {
-            tasks: TaskTracker::new(),
-            accepting: CancellationToken::new(),
-            stopping: CancellationToken::new(),
-            aborting: CancellationToken::new(),
-            sources,
-            metrics,
-        }
+        Self { tasks: TaskTracker::new(), stopping: CancellationToken::new(), aborting: CancellationToken::new(), sources, metrics }
     }
 
     /// Accepts on `address` and runs `connection` for each; port 0 picks one. Returns the real address.
@@ -90,7 +81,7 @@ impl Listeners {
         let this = self.clone();
         self.tasks.spawn(async move {
             tokio::select! {
-                () = this.accepting.cancelled() => {}
+                () = this.stopping.cancelled() => {}
                 () = this.accept(service, listener, proxies, refuse, connection) => {}
             }
         });
@@ -157,14 +148,13 @@ impl Listeners {
         &self.stopping
     }
 
-    /// Stops accepting; what is connected stays (`campanile drain`).
-    pub fn drain(&self) {
-        self.accepting.cancel();
+    /// The counters.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// Stops: no new connection, `<system-shutdown/>` on every stream, and the end of what is left after `within`.
     pub async fn shutdown(&self, within: Duration) {
-        self.accepting.cancel();
         self.stopping.cancel();
         self.tasks.close();
         if tokio::time::timeout(within, self.tasks.wait()).await.is_err() {

@@ -17,6 +17,8 @@ pub enum Transport {
     WebSocketTls,
     /// A plain HTTP connection, before or without an upgrade.
     Http,
+    /// The operator's HTTP.
+    Admin,
 }
 
 impl Transport {
@@ -29,6 +31,7 @@ impl Transport {
             Self::WebSocketTrusted => "websocket_trusted",
             Self::WebSocketTls => "websocket_tls",
             Self::Http => "http",
+            Self::Admin => "admin",
         }
     }
 }

@@ -85,12 +85,6 @@ impl Sources {
         self.place(None)
     }
 
-    /// Sets other bounds (SIGHUP); connections that exist stay.
-    pub fn set_bounds(&self, per_source_max: u32, total_max: u32) {
-        let mut table = self.table();
-        (table.per_source_max, table.total_max) = (per_source_max, total_max);
-    }
-
     /// Connections now.
     pub fn total(&self) -> u32 {
         self.table().total
