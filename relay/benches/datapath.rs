@@ -13,14 +13,15 @@ use campanile_ice::stun::turn::{Channel, channel_header};
 use campanile_ice::stun::{AttributeType, Class, Message, Method, TransactionId, Writer};
 use campanile_relay::datapath::batch::{Batch, HEAD_ROOM, Poller, SLOTS};
 use campanile_relay::endpoint::Endpoint;
-use campanile_relay::{Credentials, Relay, Settings};
+use campanile_relay::{Credentials, Limits, Relay, Settings};
 
 /// Packets on their way at once.
 const WINDOW: usize = 512;
 const CHANNEL: u16 = 0x4000;
 
 fn main() {
-    let packets = if std::env::args().any(|argument| argument == "--test") { 2_000 } else { 400_000 };
+    let packets = if std::env::args().any(|argument| argument == "--test") { 2_000 } else { 200_000 };
+    memory(packets / 200);
     println!("{:<44} {:>8} {:>12} {:>8}", "", "bytes", "ns/packet", "lost");
     for bytes in [172, 1_200] {
         let floor = floor(bytes, packets);
@@ -49,6 +50,48 @@ enum Case {
 
 fn print(what: &str, bytes: usize, (ns, lost): (f64, usize)) {
     println!("{what:<44} {bytes:>8} {ns:>12.0} {lost:>8}");
+}
+
+/// What the process grows by for each idle allocation with one channel, and what an allocation costs from the first request on.
+fn memory(allocations: usize) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let relay = relay();
+    let server = relay.services()[0].local;
+    let credentials = relay.issue("juliet", SystemTime::now());
+    let thread = thread_of("relay-0");
+    let resident = || -> u64 {
+        let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+        statm.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 4_096
+    };
+    let mut clients = Vec::with_capacity(allocations);
+    let (before, began) = (resident(), cpu_ns(&thread));
+    for _ in 0..allocations {
+        let client = Client::new(server, &credentials);
+        client.bind(SocketAddr::from(([127, 0, 0, 1], 9)));
+        clients.push(client);
+    }
+    let (grown, took) = (resident().saturating_sub(before), cpu_ns(&thread) - began);
+    let each = |total: f64| total / allocations as f64;
+    println!("one idle allocation of {allocations}: {:.0} bytes, the client's part included", each(grown as f64));
+    println!("challenge, allocate, bind: {:.1} us of CPU", each(took) / 1_000.0);
+    runtime.block_on(relay.shutdown());
+}
+
+fn relay() -> Relay {
+    Relay::start(Settings {
+        udp: vec!["127.0.0.1:0".parse().unwrap()],
+        tcp: Vec::new(),
+        allow_peers: vec!["127.0.0.0/8".parse().unwrap()],
+        limits: Limits {
+            allocations_per_account: usize::MAX,
+            allocations_per_source: usize::MAX,
+            answers_burst: u32::MAX,
+            ..Limits::default()
+        },
+        workers: 1,
+        ..Settings::default()
+    })
+    .unwrap()
 }
 
 /// The bare forwarder.
@@ -81,14 +124,7 @@ fn floor(bytes: usize, packets: usize) -> (f64, usize) {
 
 fn relayed(case: Case, bytes: usize, packets: usize) -> (f64, usize) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let relay = Relay::start(Settings {
-        udp: vec!["127.0.0.1:0".parse().unwrap()],
-        tcp: Vec::new(),
-        allow_peers: vec!["127.0.0.0/8".parse().unwrap()],
-        workers: 1,
-        ..Settings::default()
-    })
-    .unwrap();
+    let relay = relay();
     let server = relay.services()[0].local;
     let client = Client::new(server, &relay.issue("juliet", SystemTime::now()));
     let (peer, data) = (socket(), vec![1; bytes]);

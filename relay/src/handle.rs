@@ -13,7 +13,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::datapath::batch::interface_addresses;
+use crate::datapath::batch::{interface_addresses, raise_descriptor_limit};
 use crate::datapath::socket::{listen_tcp, listen_udp};
 use crate::datapath::worker::{Control, Worker, WorkerHandle};
 use crate::quality::report::CallQuality;
@@ -123,6 +123,14 @@ impl Relay {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             count => count,
         };
+
+        match raise_descriptor_limit() {
+            Ok(limit) if limit < 2 * settings.limits.allocations as u64 => {
+                tracing::warn!(limit, allocations = settings.limits.allocations, "too few descriptors for so many allocations");
+            }
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "the bound on descriptors cannot be raised"),
+        }
 
         let mut services = Vec::new();
         let mut sockets: Vec<_> = (0..count).map(|_| Vec::new()).collect();

@@ -133,15 +133,13 @@ pub fn parse_channel_data(bytes: &[u8]) -> Option<(Channel, std::ops::Range<usiz
 pub const DATA_INDICATION_HEADER_BYTES_MAX: usize = HEADER_BYTES + ATTRIBUTE_HEADER_BYTES + 20 + ATTRIBUTE_HEADER_BYTES;
 
 /// All of a Data indication that stands before the data (RFC 8656 §11.3); the data is to be followed by
-/// [`padding`]`(data_bytes)` zero bytes. Returns the bytes used.
-///
-/// `data_bytes` is a UDP payload, at most 65,507 bytes: with the header it still fits the length field.
+/// [`padding`]`(data_bytes)` zero bytes. Returns the bytes used; none if that would be more than a message can hold.
 pub fn data_indication_header(
     header: &mut [u8; DATA_INDICATION_HEADER_BYTES_MAX],
     transaction: TransactionId,
     peer: SocketAddr,
     data_bytes: usize,
-) -> usize {
+) -> Option<usize> {
     header[0..2].copy_from_slice(&message_type(Class::Indication, Method::DATA).to_be_bytes());
     header[4..8].copy_from_slice(&MAGIC_COOKIE.to_be_bytes());
     header[8..HEADER_BYTES].copy_from_slice(&transaction.0);
@@ -154,9 +152,9 @@ pub fn data_indication_header(
     header[data_at..data_at + 2].copy_from_slice(&AttributeType::DATA.0.to_be_bytes());
     header[data_at + 2..data_at + 4].copy_from_slice(&(data_bytes as u16).to_be_bytes());
     let end = data_at + ATTRIBUTE_HEADER_BYTES;
-    let message_bytes = end - HEADER_BYTES + data_bytes + padding(data_bytes);
-    header[2..4].copy_from_slice(&(message_bytes as u16).to_be_bytes());
-    end
+    let message_bytes = u16::try_from(end - HEADER_BYTES + data_bytes + padding(data_bytes)).ok()?;
+    header[2..4].copy_from_slice(&message_bytes.to_be_bytes());
+    Some(end)
 }
 
 /// Bytes that fill `length` up to a multiple of four.

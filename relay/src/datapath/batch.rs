@@ -57,6 +57,8 @@ pub struct Packet {
 
 struct Outgoing {
     socket: RawFd,
+    /// Its place in the queue: packets of one socket keep their order.
+    place: usize,
     to: Endpoint,
     from: Option<Ip>,
     bytes: Source,
@@ -167,12 +169,17 @@ impl Batch {
 
     /// Queues bytes of a slot. The socket must stay open until the next `flush`.
     pub fn queue_slot(&mut self, socket: BorrowedFd<'_>, slot: usize, range: Range<usize>, to: Endpoint, from: Option<Ip>) {
-        self.outgoing.push(Outgoing { socket: socket.as_raw_fd(), to, from, bytes: Source::Slot(slot, range) });
+        self.queue(socket, to, from, Source::Slot(slot, range));
     }
 
     /// Queues bytes that lie elsewhere. The socket must stay open until the next `flush`.
     pub fn queue_shared(&mut self, socket: BorrowedFd<'_>, bytes: Bytes, to: Endpoint, from: Option<Ip>) {
-        self.outgoing.push(Outgoing { socket: socket.as_raw_fd(), to, from, bytes: Source::Shared(bytes) });
+        self.queue(socket, to, from, Source::Shared(bytes));
+    }
+
+    fn queue(&mut self, socket: BorrowedFd<'_>, to: Endpoint, from: Option<Ip>, bytes: Source) {
+        let place = self.outgoing.len();
+        self.outgoing.push(Outgoing { socket: socket.as_raw_fd(), place, to, from, bytes });
     }
 
     /// Whether the queue must be flushed before more is queued.
@@ -183,8 +190,10 @@ impl Batch {
     /// Sends what is queued, socket by socket, and frees all slots. Returns how many datagrams the kernel did not take.
     pub fn flush(&mut self) -> usize {
         let mut failed = 0;
-        // A stable sort: packets of one socket keep their order.
-        self.outgoing.sort_by_key(|outgoing| outgoing.socket);
+        // In place: a stable sort would allocate.
+        if !self.outgoing.is_sorted_by_key(|outgoing| outgoing.socket) {
+            self.outgoing.sort_unstable_by_key(|outgoing| (outgoing.socket, outgoing.place));
+        }
         for chunk in 0..self.outgoing.len().div_ceil(OUTGOING_MAX) {
             let range = chunk * OUTGOING_MAX..self.outgoing.len().min((chunk + 1) * OUTGOING_MAX);
             failed += self.send(range);
@@ -505,6 +514,23 @@ pub fn interface_addresses() -> io::Result<Vec<IpAddr>> {
     Ok(addresses)
 }
 
+/// Raises this process's bound on open descriptors to what it may be: each allocation has a socket. Returns the bound.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn raise_descriptor_limit() -> io::Result<u64> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the structure lives during both calls.
+    unsafe {
+        check(libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit))?;
+        if limit.rlim_cur < limit.rlim_max {
+            limit.rlim_cur = limit.rlim_max;
+            check(libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit))?;
+        }
+    }
+    Ok(limit.rlim_cur)
+}
+
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
@@ -599,6 +625,12 @@ mod tests {
         sender.send_to(&[], SocketAddr::from(to)).unwrap();
         assert_eq!(poller.wait(Duration::from_secs(1)).unwrap(), 1);
         assert_eq!(poller.token(0), 1);
+    }
+
+    #[test]
+    fn the_descriptor_limit_is_raised_once() {
+        let raised = raise_descriptor_limit().unwrap();
+        assert_eq!(raise_descriptor_limit().unwrap(), raised);
     }
 
     #[test]

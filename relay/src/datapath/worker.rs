@@ -270,7 +270,9 @@ impl Worker {
                 self.indications += 1;
                 let mut header = [0; DATA_INDICATION_HEADER_BYTES_MAX];
                 let transaction = transaction_of_indication(self.index, self.indications);
-                let length = data_indication_header(&mut header, transaction, peer.into(), payload_bytes);
+                let Some(length) = data_indication_header(&mut header, transaction, peer.into(), payload_bytes) else {
+                    return self.server.stats_mut().count_drop(DropReason::TooBig);
+                };
                 bytes[HEAD_ROOM - length..HEAD_ROOM].copy_from_slice(&header[..length]);
                 (HEAD_ROOM - length, HEAD_ROOM + payload_bytes + padding(payload_bytes))
             }
@@ -336,12 +338,12 @@ impl Worker {
     fn read_frames(&mut self, id: u64, mut bytes: Bytes, batch: &mut Batch, now: Now) {
         let Some(client) = self.streams.get(&id).map(|stream| stream.client) else { return };
         while let Frame::Whole(length) = stream_frame(&bytes) {
+            if batch.is_full() {
+                self.flush(batch);
+            }
             let frame = bytes.split_to(length);
             let route = self.demultiplex(client, &frame, now);
             if let Some(route) = route {
-                if batch.is_full() {
-                    self.flush(batch);
-                }
                 self.server.observe(route.allocation, Direction::ToPeer, &frame[route.payload.clone()], now.at);
                 if let Some(relayed) = self.sockets.get(route.socket.0 as usize) {
                     batch.queue_shared(relayed.socket.as_fd(), frame.slice(route.payload), route.to, None);
@@ -391,10 +393,8 @@ impl Worker {
 
     fn send(&mut self, client: Client, message: Vec<u8>, batch: &mut Batch) {
         match client.via {
+            // Not the place to flush: the caller may be at work on received slots. Each of them causes one message at most.
             Via::Udp(number) => {
-                if batch.is_full() {
-                    self.flush(batch);
-                }
                 let listener = &self.listeners[usize::from(number)];
                 let from = listener.is_any.then_some(client.local.ip);
                 batch.queue_shared(listener.socket.as_fd(), message.into(), client.remote, from);

@@ -267,8 +267,8 @@ impl Hosts {
     pub fn bind_ip(&self, local: IpAddr, family: Family, is_advertised: bool) -> Option<IpAddr> {
         let of_family = |ip: &IpAddr| ip.is_ipv4() == (family == Family::V4);
         let is_routed = |ip: &IpAddr| match ip {
-            IpAddr::V4(ip) => !ip.is_loopback() && !ip.is_link_local(),
-            IpAddr::V6(ip) => !ip.is_loopback() && !ip.is_unicast_link_local(),
+            IpAddr::V4(ip) => !(ip.is_loopback() || ip.is_link_local() || ip.is_multicast() || ip.is_unspecified()),
+            IpAddr::V6(ip) => !(ip.is_loopback() || ip.is_unicast_link_local() || ip.is_multicast() || ip.is_unspecified()),
         };
         if of_family(&local) && (is_routed(&local) || local.is_loopback() && !is_advertised) {
             return Some(local);
@@ -352,6 +352,7 @@ mod tests {
         check("10.0.0.5", Family::V6, false, Some("fd00::5"));
         check("fe80::1", Family::V6, false, Some("fd00::5"));
         check("fe80::1", Family::V4, false, Some("10.0.0.5"));
+        check("ff02::1", Family::V6, false, Some("fd00::5"));
         let only_v6 = Hosts::new(["127.0.0.1", "::1", "fd00::5"].map(ip));
         assert_eq!(only_v6.bind_ip(ip("fd00::5"), Family::V4, false), None);
         assert_eq!(only_v6.bind_ip(ip("127.0.0.1"), Family::V4, true), Some(ip("127.0.0.1")));

@@ -417,3 +417,32 @@ async fn garbage_on_every_transport_is_survived() {
     tcp(&relay, "juliet").await.allocate().await.unwrap();
     relay.shutdown().await;
 }
+
+#[tokio::test]
+async fn many_allocations_come_and_go_without_a_trace() {
+    let relay = start(settings());
+    let descriptors = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+    let credentials = relay.issue("juliet", SystemTime::now());
+    let before = descriptors();
+    for round in 0..500 {
+        let mut client = if round % 2 == 0 {
+            Client::udp(address(&relay, Transport::Udp), &credentials).await
+        } else {
+            Client::tcp(address(&relay, Transport::Tcp), &credentials).await
+        };
+        client.allocate().await.unwrap();
+        client.bind(0x4000, "8.8.8.8:9".parse().unwrap()).await.unwrap();
+        // Half of the TCP clients just go.
+        if round % 4 != 1 {
+            client.refresh(0).await.unwrap();
+        }
+    }
+    until(&relay, "all are gone", |stats| {
+        (stats.allocations.udp, stats.allocations.tcp, stats.connections.tcp, stats.ports.0) == (0, 0, 0, 0)
+            && (stats.allocations_made.udp, stats.allocations_made.tcp) == (250, 250)
+    })
+    .await;
+    // Other tests of this process have sockets, too: they are few beside 500.
+    assert!(descriptors() < before + 200, "{before} descriptors became {}", descriptors());
+    relay.shutdown().await;
+}
