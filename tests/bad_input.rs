@@ -1,7 +1,14 @@
 //! Promise: whatever is sent, the answer is the specified error, nothing of it reaches others, and the server serves the next client.
 
+use std::collections::BTreeMap;
+
+use crate::support::http;
 use crate::support::server::Server;
 use crate::support::wire::{HEADER, Wire};
+use crate::support::ws::Ws;
+
+/// First byte of a WebSocket frame that is one text message (RFC 6455 §5.2).
+const TEXT: u8 = 0x81;
 
 /// What is no XML, or XML that XMPP does not allow (RFC 6120 §11), with the conditions that may answer it.
 const BROKEN: &[(&str, &[u8], &[&str])] = &[
@@ -32,10 +39,35 @@ const BROKEN: &[(&str, &[u8], &[&str])] = &[
     ("text between stanzas", b"hello", &["bad-format", "not-well-formed"]),
 ];
 
-fn assert_error(what: &str, said: &str, conditions: &[&str]) {
-    let right = conditions.iter().any(|condition| said.contains(&format!("<{condition} xmlns='urn:ietf:params:xml:ns:xmpp-streams'")));
-    assert!(right, "{what}: wanted {conditions:?}, got {said}");
-    assert!(said.trim_end().ends_with("</stream:stream>"), "{what}: the stream was not closed: {said}");
+/// How often each condition was sent.
+#[derive(Default)]
+struct Seen(BTreeMap<&'static str, u32>);
+
+impl Seen {
+    /// One stream ended with one of these conditions, and was closed.
+    fn error(&mut self, what: &str, said: &str, conditions: &[&'static str]) {
+        let named = |condition: &str| said.contains(&format!("<{condition} xmlns='urn:ietf:params:xml:ns:xmpp-streams'"));
+        let Some(found) = conditions.iter().find(|condition| named(condition)) else {
+            panic!("{what}: wanted {conditions:?}, got {said}");
+        };
+        let closed = said.trim_end().ends_with("</stream:stream>") || said.contains("<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'");
+        assert!(closed, "{what}: the stream was not closed: {said}");
+        *self.0.entry(found).or_default() += 1;
+    }
+
+    /// The operator sees as many in `campanile_stream_errors_total`, by condition, and no others.
+    fn are_counted(&self, server: &Server) {
+        let text = http::get(server.address("admin"), "/metrics").body;
+        let count = |labels: &str| http::metric(&text, "campanile_stream_errors_total", labels);
+        for (condition, times) in &self.0 {
+            assert_eq!(count(&format!("condition=\"{condition}\"")), f64::from(*times), "{condition}");
+        }
+        assert_eq!(count(""), f64::from(self.0.values().sum::<u32>()));
+    }
+}
+
+fn assert_error(what: &str, said: &str, conditions: &[&'static str]) {
+    Seen::default().error(what, said, conditions);
 }
 
 fn serves(server: &Server) {
@@ -46,11 +78,16 @@ fn serves(server: &Server) {
 #[test]
 fn s11_broken_xml_before_authentication() {
     let server = Server::start();
+    let mut seen = Seen::default();
     for (what, bytes, conditions) in BROKEN {
         let mut wire = Wire::open(&server);
         wire.send_bytes(bytes);
-        assert_error(what, &wire.until_closed(), conditions);
+        seen.error(what, &wire.until_closed(), conditions);
+        let mut ws = Ws::open(&server);
+        ws.frame(TEXT, bytes);
+        seen.error(&format!("{what} over WebSocket"), &ws.until_closed(), conditions);
     }
+    seen.are_counted(&server);
     serves(&server);
 }
 
@@ -58,6 +95,7 @@ fn s11_broken_xml_before_authentication() {
 fn s11_broken_xml_inside_a_message_never_reaches_the_other() {
     let server = Server::start();
     let mut bob = Wire::online(&server, "bob", "home");
+    let mut seen = Seen::default();
     for (what, bytes, conditions) in BROKEN {
         let mut alice = Wire::bound(&server, "alice", "home");
         alice.send("<message to='bob@localhost/home' type='chat'><body>broken ");
@@ -71,9 +109,29 @@ fn s11_broken_xml_inside_a_message_never_reaches_the_other() {
         } else {
             alice.send("</body></message>");
         }
-        assert_error(what, &alice.until_closed(), conditions);
+        seen.error(what, &alice.until_closed(), conditions);
         bob.saw_nothing_of("broken");
     }
+    seen.are_counted(&server);
+    serves(&server);
+}
+
+/// The same in one message of RFC 7395, which stands alone.
+#[test]
+fn s11_broken_xml_inside_a_message_over_websocket_never_reaches_the_other() {
+    let server = Server::start();
+    let mut bob = Wire::online(&server, "bob", "home");
+    let mut seen = Seen::default();
+    for (what, bytes, conditions) in BROKEN.iter().filter(|(_, bytes, _)| *bytes != b"hello") {
+        let mut alice = Ws::bound(&server, "alice", "web");
+        let mut message = b"<message xmlns='jabber:client' to='bob@localhost/home' type='chat'><body>broken ".to_vec();
+        message.extend_from_slice(bytes);
+        message.extend_from_slice(b"</body></message>");
+        alice.frame(TEXT, &message);
+        seen.error(what, &alice.until_closed(), conditions);
+        bob.saw_nothing_of("broken");
+    }
+    seen.are_counted(&server);
     serves(&server);
 }
 
@@ -123,6 +181,60 @@ fn s13_12_elements_without_end() {
     let attributes: String = (0..5000).map(|number| format!(" a{number}='1'")).collect();
     alice.send(&format!("<message{attributes}/>"));
     assert_error("attributes", &alice.until_closed(), &["policy-violation"]);
+    serves(&server);
+}
+
+/// The same bounds hold over WebSocket: what a client may not send over TCP, nobody gets from one who comes this way.
+#[test]
+fn s13_12_elements_without_end_over_websocket() {
+    let server = Server::with("limits.stanza_bytes = 65536");
+    let mut bob = Wire::online(&server, "bob", "home");
+    let mut seen = Seen::default();
+    let mut ws = Ws::open(&server);
+    ws.send(&format!("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{}</auth>", "A".repeat(64 * 1024)));
+    seen.error("before authentication", &ws.until_closed(), &["policy-violation"]);
+
+    let message = |inside: &str| format!("<message xmlns='jabber:client' to='bob@localhost/home' type='chat'>{inside}</message>");
+    let body = |size: usize| message(&format!("<body>{}</body>", "x".repeat(size)));
+    let nested = |depth: usize| message(&format!("{}{}", "<a>".repeat(depth - 1), "</a>".repeat(depth - 1)));
+    let attributes: String = (0..5000).map(|number| format!(" a{number}='1'")).collect();
+    let mut alice = Ws::bound(&server, "alice", "web");
+    alice.send(&body(60_000));
+    bob.stanza("message", &["xxx"]);
+    alice.send(&nested(64));
+    bob.stanza("message", &["<a></a>"]);
+    for (what, sent) in [
+        ("size", body(100_000)),
+        ("depth", nested(65)),
+        ("more depth", nested(500)),
+        ("attributes", format!("<message xmlns='jabber:client' to='bob@localhost/home'{attributes}/>")),
+    ] {
+        let mut alice = Ws::bound(&server, "alice", "web");
+        alice.send(&sent);
+        seen.error(what, &alice.until_closed(), &["policy-violation"]);
+        bob.saw_nothing_of("<message");
+    }
+    drop(alice);
+    serves(&server);
+}
+
+/// RFC 7395 §3.3 and RFC 6120 §4.9.3: elements that are no stanzas, and stanzas in another namespace.
+#[test]
+fn s4_9_3_what_is_no_stanza_over_websocket() {
+    let server = Server::start();
+    let mut seen = Seen::default();
+    for (element, conditions) in [
+        ("<pizza xmlns='jabber:client'/>", &["unsupported-stanza-type"][..]),
+        ("<message/>", &["invalid-namespace", "unsupported-stanza-type"]),
+        ("<message xmlns='jabber:server'/>", &["invalid-namespace", "unsupported-stanza-type"]),
+        ("<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='localhost' version='1.0'/>", &["unsupported-stanza-type"]),
+        ("<message xmlns='jabber:client'/><message xmlns='jabber:client'/>", &["not-well-formed", "bad-format"]),
+    ] {
+        let mut alice = Ws::bound(&server, "alice", "web");
+        alice.send(element);
+        seen.error(element, &alice.until_closed(), conditions);
+    }
+    seen.are_counted(&server);
     serves(&server);
 }
 

@@ -2,11 +2,9 @@
 
 use crate::support::http;
 use crate::support::server::{PASSWORD, Server};
-use crate::support::ws::Ws;
+use crate::support::ws::{OPEN, Ws};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-
-const OPEN: &str = "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='localhost' version='1.0'/>";
 
 fn connect(server: &Server) -> Ws {
     Ws::connect(server.address("http"), "/xmpp-websocket", "xmpp").expect("RFC 7395 §3.1")
@@ -68,10 +66,7 @@ fn what_is_not_rfc_7395_is_refused() {
         for (first, payload) in frames {
             ws.frame(first, &payload);
         }
-        let mut said = String::new();
-        while let Some(text) = ws.next() {
-            said += &text;
-        }
+        let said = ws.until_closed();
         assert!(said.contains(condition), "{what}: wanted {condition}, got {said}");
     }
     s3_open(&server);

@@ -3,7 +3,14 @@
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::PATIENCE;
+use super::server::{PASSWORD, Server};
+
+/// What opens a stream to `localhost` (RFC 7395 §3.4).
+pub const OPEN: &str = "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='localhost' version='1.0'/>";
 
 /// An open WebSocket with the subprotocol `xmpp`.
 pub struct Ws(TcpStream);
@@ -30,6 +37,30 @@ impl Ws {
         // RFC 6455 §1.3: the accept value of the key in the RFC's example
         let right = head.starts_with("http/1.1 101") && head.contains("s3pplmbitxaq9kygzzhzrbk+xoo=");
         if right { Ok(Self(tcp)) } else { Err(head) }
+    }
+
+    /// A stream, up to its features.
+    pub fn open(server: &Server) -> Self {
+        let mut ws = Self::connect(server.address("http"), "/xmpp-websocket", "xmpp").expect("RFC 7395 §3.1");
+        ws.send(OPEN);
+        ws.expect(&["<open "]);
+        ws.expect(&["features"]);
+        ws
+    }
+
+    /// `user` of `localhost`, logged in and bound to this resource, without presence.
+    pub fn bound(server: &Server, user: &str, resource: &str) -> Self {
+        let mut ws = Self::open(server);
+        let plain = STANDARD.encode(format!("\0{user}\0{PASSWORD}"));
+        ws.send(&format!("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{plain}</auth>"));
+        ws.expect(&["<success"]);
+        ws.send(OPEN);
+        ws.expect(&["urn:ietf:params:xml:ns:xmpp-bind"]);
+        ws.send(&format!(
+            "<iq xmlns='jabber:client' type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>{resource}</resource></bind></iq>"
+        ));
+        ws.expect(&["<jid>"]);
+        ws
     }
 
     pub fn send(&mut self, text: &str) {
@@ -84,6 +115,11 @@ impl Ws {
                 _ => {}
             }
         }
+    }
+
+    /// Everything until the server closes.
+    pub fn until_closed(&mut self) -> String {
+        std::iter::from_fn(|| self.next()).collect()
     }
 
     /// The next text frame that holds all these texts.

@@ -1,158 +1,47 @@
 //! One client connection: a socket, a state machine, and a loop that waits for one of socket, mailbox, timer and answer, makes one
 //! `handle_*` call, and does what the machine says.
 
-use std::fmt;
+mod context;
+#[cfg(test)]
+pub(crate) mod tests;
+mod writer;
+
 use std::future::Future;
 use std::io;
-use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context as TaskContext, Poll};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
-use prometheus::IntCounter;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
-use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use super::bucket::Bucket;
 use super::listener::{ListenError, Listeners, Proxies};
-use super::metrics::{Metrics, Transport};
-use super::tls::{self, Certificates, TlsError};
+use super::metrics::Transport;
 use super::wire::Wire;
-use crate::auth::{Attempt, Authenticator};
+use crate::auth::Attempt;
 use crate::mailbox::{Mailbox, Outgoing};
 use crate::random;
 use crate::router::Router;
 use crate::session::SessionRef;
-use crate::stream::c2s::{Answer, C2s, Output, Policy, Question, Report, Security};
+use crate::stream::c2s::{Answer, C2s, Output, Question, Report, Security};
 use crate::stream::error::{Condition, StreamError};
 use crate::xml::Frame;
 
-/// Read at once; on the stack, so that a stream that waits holds no buffer.
-const READ_BYTES: usize = 16 * 1024;
+pub use context::{Context, Limits};
+use writer::{Writer, poll_io, poll_read, poll_write};
+
 /// While this much waits to be written, nothing is read and nothing is taken from the mailbox.
 const OUTPUT_BYTES_HIGH: usize = 64 * 1024;
 /// What may be read and thrown away while a closed connection waits for the other side's end.
 const LINGER_BYTES_MAX: usize = 1 << 20;
 /// TLS record type of a handshake (RFC 8446 §5.1): the first byte of a ClientHello, and never of XML.
 const TLS_HANDSHAKE: u8 = 0x16;
-
-/// Sizes and times of the shell; what the protocol has a word for is in `c2s::Limits`.
-#[derive(Debug, Clone)]
-pub struct Limits {
-    /// Bytes that wait for one session.
-    pub mailbox_bytes: usize,
-    /// Bytes that a stream may send per second on average; 0: no limit.
-    pub bytes_per_second: u32,
-    /// Bytes that it may send at once before that counts.
-    pub bytes_burst: u32,
-    /// A TLS handshake.
-    pub tls_handshake: Duration,
-    /// How long a client may take nothing of what is written to it.
-    pub write: Duration,
-    /// From our closing tag to the end of the connection.
-    pub close: Duration,
-}
-
-impl Limits {
-    /// What the section says, with fixed times.
-    #[must_use]
-    pub fn new(limits: &campanile_config::Limits) -> Self {
-        Self {
-            mailbox_bytes: limits.mailbox_bytes,
-            bytes_per_second: limits.bytes_per_second,
-            bytes_burst: limits.bytes_burst,
-            ..Self::default()
-        }
-    }
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            mailbox_bytes: 2 << 20,
-            bytes_per_second: 128 * 1024,
-            bytes_burst: 1 << 20,
-            tls_handshake: Duration::from_secs(15),
-            write: Duration::from_secs(60),
-            close: Duration::from_secs(3),
-        }
-    }
-}
-
-/// What every client connection needs; made once, in `wiring.rs`.
-pub struct Context {
-    router: Router,
-    authenticator: Authenticator,
-    metrics: Metrics,
-    stopping: CancellationToken,
-    starttls: TlsAcceptor,
-    direct_tls: TlsAcceptor,
-    policy: ArcSwap<Policy>,
-    limits: ArcSwap<Limits>,
-}
-
-impl fmt::Debug for Context {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Context").field("policy", &self.policy()).finish_non_exhaustive()
-    }
-}
-
-impl Context {
-    /// Puts it together. `stopping` is the listeners'.
-    ///
-    /// # Errors
-    /// When the TLS settings are refused.
-    pub fn new(
-        router: Router,
-        authenticator: Authenticator,
-        certificates: &Certificates,
-        metrics: Metrics,
-        stopping: CancellationToken,
-        policy: Policy,
-        limits: Limits,
-    ) -> Result<Self, TlsError> {
-        Ok(Self {
-            router,
-            authenticator,
-            metrics,
-            stopping,
-            starttls: certificates.server_config(&[])?.into(),
-            direct_tls: certificates.server_config(&[tls::ALPN_XMPP_CLIENT])?.into(),
-            policy: ArcSwap::from_pointee(policy),
-            limits: ArcSwap::from_pointee(limits),
-        })
-    }
-
-    /// Takes over what a reload may change (`config/src/live.rs`), for connections from now on. The size of a mailbox is not among it: rosters
-    /// are bounded by it, and it must hold the largest stanza.
-    pub fn reload(&self, c2s: &campanile_config::C2s, limits: &campanile_config::Limits) {
-        self.policy.store(Arc::new(self.policy.load().reloaded(c2s, limits)));
-        let mailbox_bytes = self.limits.load().mailbox_bytes;
-        self.limits.store(Arc::new(Limits { mailbox_bytes, ..Limits::new(limits) }));
-    }
-
-    /// The settings in force.
-    pub fn policy(&self) -> Arc<Policy> {
-        self.policy.load_full()
-    }
-
-    /// The counters.
-    pub fn metrics(&self) -> &Metrics {
-        &self.metrics
-    }
-
-    /// Fires when streams have to end.
-    pub fn stopping(&self) -> &CancellationToken {
-        &self.stopping
-    }
-}
 
 /// A byte stream of any kind.
 pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -309,17 +198,6 @@ struct Connection {
     stop_seen: bool,
     timer: Pin<Box<Sleep>>,
     mail: Vec<Outgoing>,
-}
-
-/// How far the output has been written.
-#[derive(Debug)]
-struct Writer {
-    written: usize,
-    /// Written, but perhaps still in TLS' buffer.
-    unflushed: bool,
-    /// When the client last took something, or the output began to wait; `None` while there is none.
-    waits_since: Option<Instant>,
-    bytes: IntCounter,
 }
 
 /// A bound session. Dropping it unbinds it even if the task is cut off or panics.
@@ -675,69 +553,3 @@ enum Flow {
     /// The connection cannot be used any more.
     Broken(io::Error),
 }
-
-/// Writes what can be written, then reads if it may.
-fn poll_io(io: &mut Io, wire: &mut Wire, writer: &mut Writer, may_read: bool, cx: &mut TaskContext<'_>) -> Poll<Event> {
-    let mut all_written = false;
-    if !wire.output().is_empty() || writer.unflushed {
-        match poll_write(io, wire, writer, cx) {
-            Poll::Ready(Ok(())) => all_written = true,
-            Poll::Ready(Err(error)) => return Poll::Ready(Event::Gone(Err(error))),
-            Poll::Pending => {}
-        }
-    }
-    if may_read {
-        match poll_read(
-            io,
-            |bytes| {
-                wire.push(bytes);
-                bytes.len()
-            },
-            cx,
-        ) {
-            Poll::Ready(Ok(0)) => return Poll::Ready(Event::Gone(Ok(()))),
-            Poll::Ready(Ok(bytes)) => return Poll::Ready(Event::Read(bytes)),
-            Poll::Ready(Err(error)) => return Poll::Ready(Event::Gone(Err(error))),
-            Poll::Pending => {}
-        }
-    }
-    if all_written { Poll::Ready(Event::Written) } else { Poll::Pending }
-}
-
-/// Ready when all output is written and flushed.
-fn poll_write(io: &mut Io, wire: &mut Wire, writer: &mut Writer, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
-    while writer.written < wire.output().len() {
-        match Pin::new(&mut *io).poll_write(cx, &wire.output()[writer.written..]) {
-            Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-            Poll::Ready(Ok(count)) => {
-                writer.written += count;
-                writer.unflushed = true;
-                writer.bytes.inc_by(count as u64);
-                writer.waits_since = writer.waits_since.map(|_| now());
-            }
-            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-            Poll::Pending => return Poll::Pending,
-        }
-    }
-    if writer.written > 0 {
-        writer.written = 0;
-        wire.clear_output();
-    }
-    if writer.unflushed {
-        std::task::ready!(Pin::new(&mut *io).poll_flush(cx))?;
-        writer.unflushed = false;
-    }
-    writer.waits_since = None;
-    Poll::Ready(Ok(()))
-}
-
-/// Reads once, into a buffer on the stack, and hands over what came. Ready with 0 at the end.
-fn poll_read(io: &mut Io, take: impl FnOnce(&[u8]) -> usize, cx: &mut TaskContext<'_>) -> Poll<io::Result<usize>> {
-    let mut chunk = [const { MaybeUninit::uninit() }; READ_BYTES];
-    let mut buffer = ReadBuf::uninit(&mut chunk);
-    std::task::ready!(Pin::new(io).poll_read(cx, &mut buffer))?;
-    Poll::Ready(Ok(take(buffer.filled())))
-}
-
-#[cfg(test)]
-pub(crate) mod tests;

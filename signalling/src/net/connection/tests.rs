@@ -9,13 +9,16 @@ use tokio::io::{AsyncReadExt as _, DuplexStream};
 use tokio_rustls::TlsConnector;
 
 use super::*;
+use crate::auth::Authenticator;
 use crate::iq::IqTable;
 use crate::jid::BareJid;
 use crate::jingle::{self, CallsService};
+use crate::net::metrics::Metrics;
 use crate::net::sources::Sources;
+use crate::net::tls::{self, Certificates};
 use crate::router;
 use crate::store::Store;
-use crate::stream::c2s;
+use crate::stream::c2s::{self, Policy};
 use crate::xml;
 
 const HEADER: &str = "<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' \

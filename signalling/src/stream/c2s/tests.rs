@@ -1,9 +1,12 @@
 //! The machine driven from the client's side: what goes in as text, what comes out as text.
 
+use std::time::Duration;
+
 use super::*;
 use crate::auth::{Password, ScramKeys};
 use crate::net::websocket;
-use crate::xml::Framer;
+use crate::stream::sasl::SaslFailure;
+use crate::xml::{Element, Framer};
 
 const HEADER: &str = "<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' \
     to='example.org' version='1.0'>";

@@ -1,0 +1,77 @@
+//! What the operator lays down for client streams.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::xml;
+
+/// What holds for every client stream; shared by all.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// The virtual hosts, normalised as in JIDs; the first is the default.
+    pub domains: Vec<String>,
+    /// No log-in without TLS.
+    pub require_tls: bool,
+    /// Features offered beside resource binding, each a whole element.
+    pub features: Vec<Bytes>,
+    /// Sizes, counts and times.
+    pub limits: Limits,
+}
+
+/// Bounds of one stream.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// One top-level element before authentication.
+    pub preauth: xml::Limits,
+    /// One stanza after it; RFC 6120 §13.12 asks for at least 10000 bytes.
+    pub authenticated: xml::Limits,
+    /// All that is received before authentication.
+    pub bytes_preauth: usize,
+    /// From connecting to a bound resource.
+    pub negotiation: Duration,
+    /// Failed log-ins; §6.4.5 asks for 2 to 5 retries.
+    pub auth_attempts: u32,
+    /// Silence of the client after which something is sent, so that a dead connection is found (§4.6).
+    pub keepalive: Duration,
+}
+
+/// All that a stream may send before it is authenticated, in elements of the largest size: header, STARTTLS, header, and some log-ins.
+const PREAUTH_ELEMENTS: usize = 8;
+
+impl Policy {
+    /// What the sections say. `features` are offered beside resource binding, each a whole element.
+    #[must_use]
+    pub fn new(domains: Vec<String>, c2s: &campanile_config::C2s, limits: &campanile_config::Limits, features: Vec<Bytes>) -> Self {
+        let xml = |bytes_max| xml::Limits { bytes_max, depth_max: limits.stanza_depth };
+        Self {
+            domains,
+            require_tls: c2s.require_tls,
+            features,
+            limits: Limits {
+                preauth: xml(limits.stanza_bytes_preauth),
+                authenticated: xml(limits.stanza_bytes),
+                bytes_preauth: limits.stanza_bytes_preauth.saturating_mul(PREAUTH_ELEMENTS),
+                negotiation: Duration::from_secs(limits.handshake_s),
+                auth_attempts: limits.auth_attempts,
+                keepalive: Duration::from_secs(limits.keepalive_s),
+            },
+        }
+    }
+
+    /// What a reload may change (`config/src/live.rs`); hosts, features and sizes stay.
+    #[must_use]
+    pub fn reloaded(&self, c2s: &campanile_config::C2s, limits: &campanile_config::Limits) -> Self {
+        let new = Self::new(Vec::new(), c2s, limits, Vec::new());
+        Self {
+            require_tls: new.require_tls,
+            limits: Limits {
+                negotiation: new.limits.negotiation,
+                auth_attempts: new.limits.auth_attempts,
+                keepalive: new.limits.keepalive,
+                ..self.limits.clone()
+            },
+            ..self.clone()
+        }
+    }
+}
