@@ -3,8 +3,7 @@
 //! Accepted is exactly one element: UTF-8 of allowed characters, tags that match, the five predefined entities, character references and CDATA
 //! sections. Refused as restricted: comments, processing instructions, document type declarations, other entities. Refused as bad format, since
 //! parsers of others stumble over them and nobody writes them: a lone carriage return in an attribute value, a character reference of more than
-//! eight digits. The pass tells a [`Sink`] of
-//! each start and end, so that a stanza's head and its index of children are read on the way.
+//! eight digits. The pass tells a [`Sink`] of each start and end, so that a stanza's head and its index of children are read on the way.
 
 use std::borrow::Cow;
 
