@@ -239,6 +239,7 @@ fn rest(collector: &mut Collector<'_>, bindings: &Bindings, outer_used: u64) -> 
 mod tests {
     use super::super::{Condition as StanzaCondition, Framing};
     use super::*;
+    use crate::stanza::Child;
 
     fn parse(xml: &str) -> Result<Stanza, ParseError> {
         Stanza::parse(Bytes::copy_from_slice(xml.as_bytes()), &Bindings::client())

@@ -389,6 +389,11 @@ impl<'e> Node<'e> {
 
     /// Writes the element with all its namespaces declared, so that it means the same wherever the surrounding default namespace is `default`.
     pub fn write(&self, out: &mut XmlWriter, default: &str) {
+        self.write_inside(out, default, &mut Vec::new());
+    }
+
+    /// `prefixes`: the namespaces of `ns0`, `ns1` and so on, which only attributes need.
+    fn write_inside(&self, out: &mut XmlWriter, default: &str, prefixes: &mut Vec<&'e str>) {
         let default = if self.ns() == ns::XML {
             // That namespace is never the default one.
             out.open(&format!("xml:{}", self.name()));
@@ -400,26 +405,30 @@ impl<'e> Node<'e> {
             }
             self.ns()
         };
-        let mut declared = 0;
+        let around = prefixes.len();
         for (ns, name, value) in self.attrs() {
             match ns {
                 "" => out.attr(name, value),
                 ns::XML => out.attr(&format!("xml:{name}"), value),
                 _ => {
-                    let prefix = format!("ns{declared}");
-                    declared += 1;
-                    out.attr(&format!("xmlns:{prefix}"), ns).attr(&format!("{prefix}:{name}"), value)
+                    let number = prefixes.iter().position(|known| *known == ns).unwrap_or_else(|| {
+                        out.attr(&format!("xmlns:ns{}", prefixes.len()), ns);
+                        prefixes.push(ns);
+                        prefixes.len() - 1
+                    });
+                    out.attr(&format!("ns{number}:{name}"), value)
                 }
             };
         }
         for node in self.content() {
             match node.data().kind {
-                Kind::Element(_) => node.write(out, default),
+                Kind::Element(_) => node.write_inside(out, default, prefixes),
                 Kind::Text | Kind::Cdata => {
                     out.text(&node.own_text());
                 }
             }
         }
+        prefixes.truncate(around);
         out.close();
     }
 

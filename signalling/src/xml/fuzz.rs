@@ -130,11 +130,12 @@ mod tests {
 
         #[test]
         fn mutations_of_the_corpus_hold_the_promises(
-            first in prop::sample::select(corpus()),
-            second in prop::sample::select(corpus()),
+            (first, second) in any::<(prop::sample::Index, prop::sample::Index)>(),
             splice in any::<(prop::sample::Index, prop::sample::Index)>(),
             edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..3u8), 0..6),
         ) {
+            let corpus = corpus();
+            let (first, second) = (first.get(&corpus), second.get(&corpus));
             let mut data = first[..splice.0.index(first.len() + 1)].to_vec();
             data.extend_from_slice(&second[splice.1.index(second.len() + 1)..]);
             for (index, byte, what) in edits {

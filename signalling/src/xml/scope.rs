@@ -9,8 +9,8 @@ use super::bindings::Bindings;
 use super::validate::Attribute;
 use crate::ns;
 
-/// Most namespace declarations in force at once, those of the stream header not counted.
-pub const DECLARATIONS_MAX: usize = 64;
+/// Most declarations of prefixes in force at once, those of the stream header counted. What is written again (`Node::write`) stays within it.
+pub const PREFIXES_MAX: usize = 64;
 
 /// Where a namespace name was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,8 +79,10 @@ impl<'a> Scope<'a> {
         if uri.is_empty() && !prefix.is_empty() {
             return Err(XmlError::NotWellFormed("a prefix cannot be undeclared"));
         }
-        if self.declared.len() == DECLARATIONS_MAX {
-            return Err(XmlError::TooMany(DECLARATIONS_MAX, "namespace declarations"));
+        // Default namespaces are bounded by the depth.
+        let prefixes = || self.declared.iter().filter(|declared| !declared.prefix.is_empty()).count();
+        if !prefix.is_empty() && self.bindings.prefixes().count() + prefixes() >= PREFIXES_MAX {
+            return Err(XmlError::TooMany(PREFIXES_MAX, "declarations of prefixes"));
         }
         self.declared.push(Declared { prefix, uri });
         Ok(())

@@ -1,9 +1,10 @@
-//! One strict pass over a framed element: XML 1.0 (fifth edition) and Namespaces in XML 1.0 as far as RFC 6120 §11.1 lets XMPP use them.
+//! One strict pass over a framed element: XML 1.0 and Namespaces in XML 1.0 as far as RFC 6120 §11.1 lets XMPP use them.
 //!
 //! Accepted is exactly one element: UTF-8 of allowed characters, tags that match, the five predefined entities, character references and CDATA
 //! sections. Refused as restricted: comments, processing instructions, document type declarations, other entities. Refused as bad format, since
 //! parsers of others stumble over them and nobody writes them: a lone carriage return in an attribute value, a character reference of more than
-//! eight digits. The pass tells a [`Sink`] of each start and end, so that a stanza's head and its index of children are read on the way.
+//! eight digits, a name of characters that only the fifth edition allows. The pass tells a [`Sink`] of
+//! each start and end, so that a stanza's head and its index of children are read on the way.
 
 use std::borrow::Cow;
 
@@ -11,16 +12,18 @@ use smallvec::SmallVec;
 
 use super::bindings::Bindings;
 use super::escape::{REFERENCE_DIGITS_MAX, resolve, unescape_attr};
-use super::name::{CLASS, NAME, START, continues_name, is_space, starts_name};
-pub use super::scope::DECLARATIONS_MAX;
+use super::name::{CLASS, NAME, START, continues_name, continues_name_since_fifth, is_space, starts_name, starts_name_since_fifth};
 pub(crate) use super::scope::Origin;
+pub use super::scope::PREFIXES_MAX;
 use super::scope::Scope;
 use super::{XmlError, name};
 
-/// Most attributes of one element, namespace declarations included.
+/// Most attributes of one element, namespace declarations not counted.
 pub const ATTRIBUTES_MAX: usize = 64;
-/// Deepest nesting, whatever a stream's limits allow; the bound of what comes from no stream.
-pub const DEPTH_MAX: usize = 512;
+/// Deepest nesting, whatever a stream's limits allow; parsers of others end at some 250, the stream counted.
+pub const DEPTH_MAX: usize = 128;
+
+const MALFORMED_NAME: XmlError = XmlError::NotWellFormed("a malformed name");
 
 /// Checks that `bytes` is one well-formed element inside an element with these bindings.
 ///
@@ -313,6 +316,7 @@ impl<'a> Walker<'a> {
         let mut attributes: SmallVec<[Attribute<'a>; 10]> = SmallVec::new();
         let mut prefixed = local_start > 0;
         let mut marks = 0;
+        let mut others = 0;
         let empty = loop {
             let spaced = self.skip_space();
             match self.bytes.get(self.at) {
@@ -335,12 +339,13 @@ impl<'a> Walker<'a> {
                         return Err(XmlError::NotWellFormed("an attribute appears twice"));
                     }
                     marks |= mark;
-                    if attributes.len() == ATTRIBUTES_MAX {
-                        return Err(XmlError::TooMany(ATTRIBUTES_MAX, "attributes"));
-                    }
                     match attribute.declares() {
                         Some(prefix) => self.scope.declare(prefix, attribute.unescaped())?,
-                        None => prefixed |= attribute.local_start > 0,
+                        None if others == ATTRIBUTES_MAX => return Err(XmlError::TooMany(ATTRIBUTES_MAX, "attributes")),
+                        None => {
+                            others += 1;
+                            prefixed |= attribute.local_start > 0;
+                        }
                     }
                     attributes.push(attribute);
                 }
@@ -425,30 +430,30 @@ impl<'a> Walker<'a> {
 
     #[inline]
     fn ncname(&mut self) -> Result<(), XmlError> {
-        const MALFORMED: XmlError = XmlError::NotWellFormed("a malformed name");
         match self.bytes.get(self.at) {
             Some(byte) if CLASS[*byte as usize] & START != 0 => self.at += 1,
-            Some(0x80..) => self.name_char(starts_name).then_some(()).ok_or(MALFORMED)?,
-            _ => return Err(MALFORMED),
+            Some(0x80..) => self.name_char(starts_name, starts_name_since_fifth)?,
+            _ => return Err(MALFORMED_NAME),
         }
         loop {
             let rest = &self.bytes[self.at..];
             self.at += rest.iter().position(|byte| CLASS[*byte as usize] & NAME == 0).unwrap_or(rest.len());
             match self.bytes.get(self.at) {
-                Some(0x80..) => self.name_char(continues_name).then_some(()).ok_or(MALFORMED)?,
+                Some(0x80..) => self.name_char(continues_name, continues_name_since_fifth)?,
                 _ => return Ok(()),
             }
         }
     }
 
-    /// One character beyond ASCII, if it is of the class.
-    fn name_char(&mut self, class: fn(char) -> bool) -> bool {
+    /// One character beyond ASCII, of this class; `fifth` is the class of the fifth edition.
+    fn name_char(&mut self, class: fn(char) -> bool, fifth: fn(char) -> bool) -> Result<(), XmlError> {
         match self.text[self.at..].chars().next() {
             Some(c) if class(c) => {
                 self.at += c.len_utf8();
-                true
+                Ok(())
             }
-            _ => false,
+            Some(c) if fifth(c) => Err(XmlError::BadFormat("a name of characters that only the fifth edition of XML 1.0 allows")),
+            _ => Err(MALFORMED_NAME),
         }
     }
 
@@ -582,6 +587,8 @@ mod tests {
             (b"<a xmlns='http://www.w3.org/2000/xmlns/'/>", Condition::NotWellFormed),
             (b"<a b='c\rd'/>", Condition::BadFormat),
             (b"<a>&#000000065;</a>", Condition::BadFormat),
+            ("<a😀/>".as_bytes(), Condition::BadFormat),
+            ("<\u{37f}/>".as_bytes(), Condition::BadFormat),
         ] {
             assert_eq!(validate(document, &Bindings::empty()).map_err(|error| error.condition()), Err(expected), "{document:?}");
         }
@@ -637,10 +644,11 @@ mod tests {
         assert_eq!(within(4, 4), Ok(()));
         assert_eq!(within(5, 4), Err(XmlError::TooDeep(4)));
         assert_eq!(within(DEPTH_MAX + 1, usize::MAX), Err(XmlError::TooDeep(DEPTH_MAX)));
-        assert_eq!(validate(nested(DECLARATIONS_MAX, " xmlns:p='u'")), Ok(()));
-        let expected = Err(XmlError::TooMany(DECLARATIONS_MAX, "namespace declarations"));
-        assert_eq!(validate(nested(DECLARATIONS_MAX + 1, " xmlns:p='u'")), expected);
+        assert_eq!(validate(nested(PREFIXES_MAX, " xmlns:p='u'")), Ok(()));
+        let expected = Err(XmlError::TooMany(PREFIXES_MAX, "declarations of prefixes"));
+        assert_eq!(validate(nested(PREFIXES_MAX + 1, " xmlns:p='u'")), expected);
         // Those of elements that have ended do not count.
-        assert_eq!(validate(format!("<a>{}</a>", "<b xmlns:p='u'/>".repeat(2 * DECLARATIONS_MAX))), Ok(()));
+        assert_eq!(validate(format!("<a>{}</a>", "<b xmlns:p='u'/>".repeat(2 * PREFIXES_MAX))), Ok(()));
+        assert_eq!(validate(nested(DEPTH_MAX, " xmlns='u'")), Ok(()));
     }
 }
