@@ -289,7 +289,7 @@ mod tests {
     #[test]
     fn built_stanzas_are_read_like_received_ones() {
         let mut content = XmlWriter::new();
-        content.leaf("body", "a < b").open("x").ns("urn:x").attr("y", "'").close();
+        content.open("body").text("a < b").close().open("x").ns("urn:x").attr("y", "'").close();
         let built = Stanza::message(MessageType::Chat)
             .with_from(Jid::parse("a@b/'").unwrap())
             .with_to(Jid::parse("c@d").unwrap())

@@ -408,7 +408,7 @@ mod tests {
             let again = Stanza::parse(written, &Bindings::new(ns::CLIENT, [])).unwrap();
             for (child, other) in stanza.children().zip(again.children()) {
                 assert_eq!((child.ns(), child.name()), (other.ns(), other.name()), "{xml}");
-                let written = |child: super::super::Child<'_>| child.element().map(|element| element.root().to_bytes());
+                let written = |child: Child<'_>| child.element().map(|element| element.root().to_bytes());
                 assert_eq!(written(child), written(other), "{xml}");
             }
         }

@@ -102,11 +102,6 @@ impl XmlWriter {
         self
     }
 
-    /// `<name>text</name>` without a namespace of its own.
-    pub fn leaf(&mut self, name: &str, text: &str) -> &mut Self {
-        self.open(name).text(text).close()
-    }
-
     /// Ends all open elements and gives the bytes.
     #[must_use]
     pub fn finish(self) -> Bytes {
@@ -145,7 +140,7 @@ mod tests {
     fn elements_nest_and_empty_ones_are_short() {
         let mut out = XmlWriter::new();
         out.open("a").attr("b", "'<").attr_opt("c", None).attr_opt("d", Some("")).open("e").close();
-        out.text("x > y").open("f").raw(b"").close().leaf("g", "").raw(b"<h/>").close().open("i");
+        out.text("x > y").open("f").raw(b"").close().open("g").text("").close().raw(b"<h/>").close().open("i");
         assert_eq!(out.finish(), "<a b='&apos;&lt;' d=''><e/>x &gt; y<f/><g></g><h/></a><i/>");
     }
 
