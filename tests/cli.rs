@@ -80,7 +80,8 @@ fn every_documented_key_is_read_or_said_not_to_be() {
                 let is_part = |c: char| c.is_alphanumeric() || c == '_';
                 let (before, after) = (&source[..at], &source[at + key.len()..]);
                 let line = before.rsplit('\n').next().unwrap_or_default();
-                !before.ends_with(is_part) && !after.starts_with(is_part) && !line.trim_start().starts_with("//") && !line.contains('"')
+                let in_string = line.matches('"').count() % 2 == 1;
+                !before.ends_with(is_part) && !after.starts_with(is_part) && !line.trim_start().starts_with("//") && !in_string
             })
         })
     };

@@ -145,7 +145,7 @@ pub async fn run(context: Arc<Context>, io: Io, peer: SocketAddr, transport: Tra
     let security = match transport {
         Transport::DirectTls | Transport::WebSocketTls => Security::Tls,
         Transport::WebSocketTrusted => Security::Trusted,
-        Transport::Tcp | Transport::WebSocket | Transport::Http | Transport::Admin => Security::Clear,
+        Transport::Tcp | Transport::WebSocket | Transport::Http => Security::Clear,
     };
     Connection::new(context, io, peer, transport, security, accepted).run().await;
 }

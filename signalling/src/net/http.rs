@@ -152,7 +152,7 @@ impl Http {
             true => ("https", Some(inner.certificates.server_config(&[ALPN_HTTP_1_1])?.into())),
             false => ("http", None),
         };
-        let local = serve(&inner.listeners, service, Transport::Http, address, acceptor, inner.settings.proxies.clone(), router)?;
+        let local = serve(&inner.listeners, service, Some(Transport::Http), address, acceptor, inner.settings.proxies.clone(), router)?;
         if tls {
             inner.tls_ports.write().unwrap_or_else(PoisonError::into_inner).push(local.port());
         }
@@ -192,14 +192,15 @@ pub enum HttpError {
 }
 
 /// Serves a router on an address: heads of bounded size that come in time, requests that end in time, an orderly stop.
-/// Each request carries a [`Via`]. `service` is what errors call it, `transport` how its connections are counted.
+/// Each request carries a [`Via`]. `service` is what errors call it, `transport` how its connections are counted;
+/// the operator's are not.
 ///
 /// # Errors
 /// The address cannot be bound.
 pub fn serve(
     listeners: &Listeners,
     service: &'static str,
-    transport: Transport,
+    transport: Option<Transport>,
     address: SocketAddr,
     tls: Option<TlsAcceptor>,
     proxies: Proxies,
@@ -217,7 +218,7 @@ pub fn serve(
             let (router, tls, proxies, metrics, stopping) =
                 (router.clone(), tls.clone(), trusted.clone(), metrics.clone(), stopping.clone());
             async move {
-                let _open = metrics.open(transport);
+                let _open = transport.map(|transport| metrics.open(transport));
                 let port = stream.local_addr().map_or(0, |local| local.port());
                 let via = Via { peer, port, tls: tls.is_some(), proxies, place: Arc::new(Mutex::new(Some(place))) };
                 let Some(io) = secure(stream, tls, peer, &metrics).await else { return };

@@ -17,8 +17,6 @@ pub enum Transport {
     WebSocketTls,
     /// A plain HTTP connection, before or without an upgrade.
     Http,
-    /// The operator's HTTP.
-    Admin,
 }
 
 impl Transport {
@@ -31,7 +29,6 @@ impl Transport {
             Self::WebSocketTrusted => "websocket_trusted",
             Self::WebSocketTls => "websocket_tls",
             Self::Http => "http",
-            Self::Admin => "admin",
         }
     }
 }
@@ -81,12 +78,12 @@ impl Metrics {
             registry.register(Box::new(metric.clone()))?;
             Ok(metric)
         }
-        let open = IntGaugeVec::new(Opts::new("campanile_connections", "Connections that are open now."), &["transport"])?;
+        let open = IntGaugeVec::new(Opts::new("campanile_connections", "Client connections that are open now."), &["transport"])?;
         registry.register(Box::new(open.clone()))?;
         let bytes = counters(registry, "campanile_c2s_bytes_total", "Bytes on client streams, above TLS and WebSocket.", "direction")?;
         let stanzas = counters(registry, "campanile_c2s_stanzas_total", "Stanzas on client streams.", "direction")?;
         Ok(Self {
-            opened: counters(registry, "campanile_connections_total", "Connections accepted since the start.", "transport")?,
+            opened: counters(registry, "campanile_connections_total", "Client connections accepted since the start.", "transport")?,
             open,
             refused: counters(registry, "campanile_connections_refused_total", "Connections refused at a bound.", "bound")?,
             stream_errors: counters(registry, "campanile_stream_errors_total", "Stream errors sent to clients.", "condition")?,
