@@ -41,7 +41,8 @@ mod tests {
     fn the_self_made_certificate_holds_every_name_that_clients_are_told() {
         let mut config = Config::default();
         config.server.domains = vec!["example.org".to_owned(), "example.net".to_owned()];
-        config.server.public_address = vec![PublicAddress::Ip([203, 0, 113, 7].into()), PublicAddress::Name("relay.example.org".to_owned())];
+        config.server.public_address =
+            vec![PublicAddress::Ip([203, 0, 113, 7].into()), PublicAddress::Name("relay.example.org".to_owned())];
         config.http.public_url = Some("https://chat.example.org:5443/chat".to_owned());
         let held = of_self_made_certificate(&config);
         assert_eq!(held, ["example.org", "example.net", "203.0.113.7", "relay.example.org", "chat.example.org"]);

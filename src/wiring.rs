@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use campanile_config::{Config, PublicAddress};
@@ -18,7 +18,7 @@ use campanile_signalling::net::metrics::Metrics as NetMetrics;
 use campanile_signalling::net::sources::Sources;
 use campanile_signalling::net::tls::{self, Certificates};
 use campanile_signalling::router::{self, Router};
-use campanile_signalling::store::Store;
+use campanile_signalling::store::{Revocations, Store};
 use campanile_signalling::stream::c2s;
 use campanile_signalling::stream::error::{Condition, StreamError};
 use tokio::task::JoinSet;
@@ -137,7 +137,8 @@ impl Server {
         let control = Control::bind(&server._data_dir)?;
         server.listen(config, &context, &turn)?;
         server.serve_admin(config, &Pages { metrics, readiness: server.readiness.clone() })?;
-        let handler = move |request| control_request(router.clone(), relay.clone(), request);
+        let (revocations, life) = (server.store.revocations(), Duration::from_secs(config.turn.credentials_s));
+        let handler = move |request| control_request(router.clone(), relay.clone(), revocations.clone(), life, request);
         server.tasks.spawn(control.serve(handler, server.stop.clone()));
         server.watch(certificates, calls);
         Ok(server)
@@ -277,25 +278,34 @@ fn joined(addresses: &[SocketAddr]) -> Option<String> {
     if texts.is_empty() { None } else { Some(texts.join(",")) }
 }
 
-/// What the command line asks of the running server.
-async fn control_request(router: Router, relay: Relay, request: Request) -> Answer {
+/// What the command line asks of the running server. `life` is that of TURN credentials.
+async fn control_request(router: Router, relay: Relay, revocations: Revocations, life: Duration, request: Request) -> Answer {
     let deleted = matches!(request, Request::AccountDeleted { .. });
     let (account, text) = match request {
         Request::Status => return Answer::Status { version: env!("CARGO_PKG_VERSION").to_owned(), pid: std::process::id() },
         Request::PasswordChanged { account } => (account, "the password was changed"),
         Request::AccountDeleted { account } => (account, "the account was deleted"),
     };
-    match BareJid::parse(&account) {
-        Ok(account) => {
-            relay.revoke(account.as_str());
-            let error = StreamError::new(Condition::NotAuthorized).with_text(text);
-            let sessions_ended = router.kick(&account, error).await;
-            if deleted {
-                router.forget(&account);
+    let account = match BareJid::parse(&account) {
+        Ok(account) => account,
+        Err(error) => return Answer::Error { message: format!("{account} is no account's address: {error}") },
+    };
+    // Sessions first: one that lives could fetch new credentials after the old ones were made void. For the same reason the time that was
+    // stored with the change is too early.
+    let error = StreamError::new(Condition::NotAuthorized).with_text(text);
+    let sessions_ended = router.kick(&account, error).await;
+    if deleted {
+        router.forget(&account);
+    }
+    relay.revoke(account.as_str());
+    match revocations.add(&account, SystemTime::now(), life).await {
+        Ok(()) => Answer::Done { sessions_ended },
+        Err(error) => {
+            tracing::error!(%account, %error, "void TURN credentials may be good again after a restart");
+            Answer::Error {
+                message: format!("its sessions have ended, but its TURN credentials may be good again after a restart: {error}"),
             }
-            Answer::Done { sessions_ended }
         }
-        Err(error) => Answer::Error { message: format!("{account} is no account's address: {error}") },
     }
 }
 
@@ -315,6 +325,8 @@ async fn relay_settings(config: &Config, store: &Store, certificates: &Certifica
     let secret = store.secrets().get_or_create("turn", 32)?;
     let key = secret.as_slice().try_into().context("the secret `turn` in data_dir is not 32 bytes long")?;
     let limits = &config.limits;
+    let life = Duration::from_secs(config.turn.credentials_s);
+    let revoked = store.revocations().load(SystemTime::now(), life).await?;
     let network = |network: &campanile_config::Network| Network::new(network.address(), network.prefix());
     Ok(campanile_relay::Settings {
         udp: config.turn.udp.clone(),
@@ -326,7 +338,8 @@ async fn relay_settings(config: &Config, store: &Store, certificates: &Certifica
         ports: config.turn.ports.first..=config.turn.ports.last,
         key,
         rest_secret: config.turn.secret.as_ref().map(|secret| secret.expose().to_owned()),
-        credentials: Duration::from_secs(config.turn.credentials_s),
+        credentials: life,
+        revoked: revoked.into_iter().map(|(account, at)| (account.to_string(), at)).collect(),
         allow_peers: config.turn.allow_peers.iter().filter_map(network).collect(),
         deny_peers: config.turn.deny_peers.iter().filter_map(network).collect(),
         limits: campanile_relay::Limits {
@@ -376,4 +389,44 @@ fn router_limits(config: &Config) -> router::Limits {
 
 fn default_domain(config: &Config) -> anyhow::Result<&str> {
     config.server.domains.first().map(String::as_str).context("server.domains is empty")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control;
+    use crate::lock::tests::Folder;
+
+    const DAY: Duration = Duration::from_secs(86_400);
+
+    fn config(folder: &Folder) -> Config {
+        let local = || vec![SocketAddr::from(([127, 0, 0, 1], 0))];
+        let mut config = Config::default();
+        config.server.data_dir = folder.path().to_owned();
+        config.storage.url = format!("sqlite:{}/campanile.db", folder.path().display());
+        (config.c2s.listen, config.c2s.direct_tls) = (local(), local());
+        (config.http.listen, config.http.tls_listen, config.admin.listen) = (local(), local(), local());
+        (config.turn.udp, config.turn.tcp, config.turn.tls) = (local(), local(), local());
+        config
+    }
+
+    #[tokio::test]
+    async fn revocations_are_kept_and_loaded_at_the_start() {
+        let folder = Folder::new();
+        let config = config(&folder);
+        let alice = BareJid::parse("alice@localhost").unwrap();
+        let server = Server::start(&config).await.unwrap();
+        let before = SystemTime::now();
+        let request = Request::PasswordChanged { account: alice.to_string() };
+        assert_eq!(control::ask(folder.path(), &request).await.unwrap(), Some(Answer::Done { sessions_ended: 0 }));
+        server.shutdown().await;
+
+        let store = Store::open(&config.storage.url, folder.path()).await.unwrap();
+        let kept = store.revocations().load(SystemTime::now(), DAY).await.unwrap();
+        assert!(kept.len() == 1 && kept[0].0 == alice && kept[0].1 + Duration::from_millis(1) > before, "{kept:?}");
+        let certificates = Certificates::load(certificate_settings(&config)).unwrap();
+        let settings = relay_settings(&config, &store, &certificates).await.unwrap();
+        assert_eq!(settings.revoked, [(alice.to_string(), kept[0].1)]);
+        store.close().await;
+    }
 }

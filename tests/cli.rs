@@ -65,6 +65,59 @@ fn every_documented_default_parses() {
     assert!(ok, "{said}");
 }
 
+/// A key has a reader, or the example file says that it has none yet. A reader names the key behind its section (`config.turn.ports`,
+/// `limits.calls`) in a file that is no test.
+#[test]
+fn every_documented_key_is_read_or_said_not_to_be() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut sources = Vec::new();
+    for folder in ["src", "signalling/src", "relay/src"] {
+        read_sources(&root.join(folder), &mut sources);
+    }
+    let is_read = |key: &str| {
+        sources.iter().any(|source| {
+            source.match_indices(key).any(|(at, _)| {
+                let is_part = |c: char| c.is_alphanumeric() || c == '_';
+                let (before, after) = (&source[..at], &source[at + key.len()..]);
+                let line = before.rsplit('\n').next().unwrap_or_default();
+                let in_string = line.matches('"').count() % 2 == 1;
+                !before.ends_with(is_part) && !after.starts_with(is_part) && !line.trim_start().starts_with("//") && !in_string
+            })
+        })
+    };
+    let (mut section, mut note, mut in_keys) = ("", String::new(), false);
+    let documented = fs::read_to_string(root.join("dist/campanile.toml")).unwrap();
+    for line in documented.lines() {
+        if let Some(name) = line.strip_prefix('[') {
+            (section, note) = (name.trim_end_matches(']'), String::new());
+        } else if let Some(comment) = line.strip_prefix("# ") {
+            // what stands above a group of keys is said of all of them
+            if std::mem::take(&mut in_keys) {
+                note.clear();
+            }
+            note.push_str(comment);
+        } else if let Some(key) = line.strip_prefix('#').map(|key| key.split([' ', '.']).next().unwrap_or_default()) {
+            in_keys = true;
+            let path = format!("{section}.{key}");
+            let is_said = note.contains("Not built yet") || note.contains("Not read yet");
+            assert!(is_said || is_read(&path), "nobody reads {path}, and dist/campanile.toml does not say so");
+        }
+    }
+}
+
+/// The Rust sources of a folder, each up to its tests.
+fn read_sources(folder: &std::path::Path, into: &mut Vec<String>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            read_sources(&path, into);
+        } else if path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("tests.rs") {
+            let text = fs::read_to_string(&path).unwrap();
+            into.push(text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().to_owned());
+        }
+    }
+}
+
 #[test]
 fn accounts_with_the_server_stopped_and_running() {
     let server = Server::start();

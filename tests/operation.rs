@@ -103,13 +103,13 @@ fn metrics_health_and_ready_tell_the_truth() {
     for line in answer.body.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
         assert!(line.starts_with("campanile_"), "{line}");
     }
-    assert!(http::metric(&answer.body, "campanile_connections", "").abs() < f64::EPSILON);
+    assert!(http::metric(&answer.body, "campanile_connections", "direct_tls").abs() < f64::EPSILON);
     let alice = Wire::online(&server, "alice", "home");
     let mut bob = Wire::online(&server, "bob", "home");
-    assert!((http::metric(&metrics().body, "campanile_connections", "") - 2.0).abs() < f64::EPSILON);
+    assert!((http::metric(&metrics().body, "campanile_connections", "direct_tls") - 2.0).abs() < f64::EPSILON);
     drop(alice);
     let end = std::time::Instant::now() + crate::support::PATIENCE;
-    while (http::metric(&metrics().body, "campanile_connections", "") - 1.0).abs() > f64::EPSILON {
+    while (http::metric(&metrics().body, "campanile_connections", "direct_tls") - 1.0).abs() > f64::EPSILON {
         assert!(std::time::Instant::now() < end, "the session of a lost connection is still counted");
     }
     bob.iq("p", "type='get' to='localhost'", "<ping xmlns='urn:xmpp:ping'/>");

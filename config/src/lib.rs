@@ -65,7 +65,7 @@ pub struct Config {
     pub cluster: Cluster,
     /// Message archive (XEP-0313). Not built yet.
     pub archive: Archive,
-    /// Messages for accounts that are not online.
+    /// Messages for accounts that are not online. Not built yet.
     pub offline: Offline,
     /// Sizes, rates and counts.
     pub limits: Limits,
@@ -87,7 +87,7 @@ pub struct Server {
     pub log: String,
     /// Form of the log lines.
     pub log_format: LogFormat,
-    /// Bare JIDs of administrators.
+    /// Bare JIDs of administrators. Not read yet.
     #[serde(deserialize_with = "value::bare_jids")]
     pub admins: Vec<String>,
     /// TLS for XMPP, HTTPS and TURN on one port. Not built yet.
@@ -340,7 +340,7 @@ pub struct Turn {
     pub deny_peers: Vec<Network>,
     /// Life of issued credentials, seconds.
     pub credentials_s: u64,
-    /// Credentials for SASL ANONYMOUS sessions too.
+    /// Credentials for SASL ANONYMOUS sessions too. Not read yet.
     pub anonymous: bool,
 }
 
@@ -429,7 +429,7 @@ pub enum ArchiveDefault {
     Never,
 }
 
-/// `[offline]`: messages for accounts that are not online.
+/// `[offline]`: messages for accounts that are not online. Not built yet.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Offline {

@@ -118,6 +118,9 @@ impl Relay {
             Hosts::new(addresses),
         ));
         let auth = Auth::new(settings.realm.clone(), &settings.key, settings.rest_secret.as_deref(), settings.credentials);
+        for (account, at) in &settings.revoked {
+            auth.revoke(account, *at);
+        }
         let auth = Arc::new(auth);
         let count = match settings.workers {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -221,7 +224,8 @@ impl Relay {
         self.inner.registry.quality(call)
     }
 
-    /// Voids the credentials issued to an account until now, and frees its allocations.
+    /// Voids the credentials issued to an account until now, and frees its allocations. Remembered only while the relay runs: see
+    /// `Settings::revoked`.
     pub fn revoke(&self, account: &str) {
         self.inner.auth.revoke(account, SystemTime::now());
         let account: Arc<str> = account_name(account).into();

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio_rustls::rustls;
 
@@ -31,6 +31,8 @@ pub struct Settings {
     pub rest_secret: Option<String>,
     /// Life of issued credentials.
     pub credentials: Duration,
+    /// Accounts and the times until which what was issued to them is void, oldest first: what `Relay::revoke` was told before a restart.
+    pub revoked: Vec<(String, SystemTime)>,
     /// Peer networks opened beyond the safe defaults.
     pub allow_peers: Vec<Network>,
     /// Peer networks closed beyond them; wins over `allow_peers`.
@@ -56,6 +58,7 @@ impl Default for Settings {
             key: [0; 32],
             rest_secret: None,
             credentials: Duration::from_secs(86_400),
+            revoked: Vec::new(),
             allow_peers: Vec::new(),
             deny_peers: Vec::new(),
             limits: Limits::default(),

@@ -79,7 +79,7 @@ fn framing(c: &mut Criterion) {
                 out.len()
             });
         });
-        group.bench_function("tree", |b| b.iter(|| Element::parse_bytes(black_box(&frame).clone(), &bindings)));
+        group.bench_function("tree", |b| b.iter(|| Element::parse(black_box(&frame), &bindings)));
         group.bench_function("quick-xml events", |b| b.iter(|| quick_xml(black_box(xml), false)));
         group.bench_function("quick-xml events and attributes", |b| b.iter(|| quick_xml(black_box(xml), true)));
         group.finish();

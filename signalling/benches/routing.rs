@@ -5,14 +5,13 @@
 #![allow(missing_docs)]
 
 use std::hint::black_box;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 use campanile_signalling::auth::{Password, ScramSet};
 use campanile_signalling::jid::BareJid;
-use campanile_signalling::jingle::{self, Allocations, CallId, CallsService};
+use campanile_signalling::jingle::{self, CallsService};
 use campanile_signalling::mailbox::{Mailbox, Outgoing};
 use campanile_signalling::router::{Limits, Metrics, Router};
 use campanile_signalling::session::SessionRef;
@@ -21,15 +20,6 @@ use campanile_signalling::store::Store;
 use campanile_signalling::xml::Bindings;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use tokio::runtime::Runtime;
-
-struct NoRelay;
-
-impl Allocations for NoRelay {
-    fn link(&self, _: &BareJid, _: SocketAddr, _: CallId) -> bool {
-        false
-    }
-    fn end_call(&self, _: CallId) {}
-}
 
 /// alice with one session, bob with `devices`, all available.
 struct World {
@@ -48,7 +38,7 @@ impl World {
             store.accounts().create(account, &keys).await.expect("a new account");
         }
         let registry = prometheus::Registry::new();
-        let calls = CallsService::new(jingle::Limits::default(), &registry, Box::new(NoRelay)).expect("fresh metrics");
+        let calls = CallsService::new(jingle::Limits::default(), &registry, Box::new(())).expect("fresh metrics");
         let limits =
             Limits { sessions_per_account: 100, roster_items: 10, roster_bytes: 10_000, directed_presences: 10, accounts_cached: 100 };
         let router =

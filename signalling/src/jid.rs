@@ -4,23 +4,19 @@
 //! (mapping included), labels kept as U-labels. ASCII, the usual case, takes none of these paths. Addresses are stored enforced, so equality,
 //! order and hash are those of the text.
 
+mod enforce;
+
 use std::borrow::{Borrow, Cow};
 use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::Deref;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use precis_profiles::precis_core::profile::PrecisFastInvocation;
-use precis_profiles::{OpaqueString, UsernameCaseMapped};
+pub use enforce::PART_BYTES_MAX;
 
-/// Longest localpart, domainpart or resourcepart in bytes: RFC 7622 §3.2, §3.3, §3.4.
-pub const PART_BYTES_MAX: usize = 1023;
-
-/// Longer texts are refused without a closer look: enforcing shortens a character to a third at most (full-width forms to ASCII).
-const RAW_BYTES_MAX: usize = 4 * PART_BYTES_MAX;
+use enforce::{enforce_domain, enforce_local, enforce_resource};
 
 /// Why a text is no address: RFC 7622.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -152,12 +148,6 @@ impl Jid {
         usize::from(self.bare_end) == self.text.len()
     }
 
-    /// Whether the address is a domain alone, without localpart and resourcepart.
-    #[must_use]
-    pub fn is_domain(&self) -> bool {
-        self.domain_start == 0 && self.is_bare()
-    }
-
     /// The address without its resourcepart.
     #[must_use]
     pub fn to_bare(&self) -> BareJid {
@@ -165,16 +155,6 @@ impl Jid {
             return BareJid(self.clone());
         }
         BareJid(Self { text: Arc::from(self.bare_str()), domain_start: self.domain_start, bare_end: self.bare_end })
-    }
-
-    /// The domainpart alone as an address.
-    #[must_use]
-    pub fn to_domain(&self) -> BareJid {
-        if self.is_domain() {
-            return BareJid(self.clone());
-        }
-        let domain = self.domain();
-        BareJid(Self { text: Arc::from(domain), domain_start: 0, bare_end: to_u16(domain.len()) })
     }
 
     /// The same bare address with this resourcepart in place of its own.
@@ -195,161 +175,6 @@ impl Jid {
 /// Offsets fit: three parts of at most 1023 bytes and two separators.
 fn to_u16(offset: usize) -> u16 {
     u16::try_from(offset).expect("an enforced address has at most 3071 bytes")
-}
-
-/// RFC 7622 §3.3.
-fn enforce_local(local: &str) -> Result<Cow<'_, str>, JidError> {
-    /// §3.3.1: what IdentifierClass allows and XMPP does not.
-    fn excluded(byte: u8) -> bool {
-        matches!(byte, b'"' | b'&' | b'\'' | b'/' | b':' | b'<' | b'>' | b'@')
-    }
-    if local.is_empty() {
-        return Err(JidError::LocalEmpty);
-    }
-    let (mut ascii, mut lower, mut allowed) = (true, true, true);
-    for byte in local.bytes() {
-        ascii &= byte < 0x80;
-        lower &= !byte.is_ascii_uppercase();
-        allowed &= byte > 0x20 && byte != 0x7f && !excluded(byte);
-    }
-    if local.len() > RAW_BYTES_MAX {
-        return Err(JidError::LocalTooLong);
-    }
-    let enforced = if !ascii {
-        UsernameCaseMapped::enforce(local).map_err(|_| JidError::LocalInvalid)?
-    } else if !allowed {
-        return Err(JidError::LocalInvalid);
-    } else if lower {
-        Cow::Borrowed(local)
-    } else {
-        Cow::Owned(local.to_ascii_lowercase())
-    };
-    // Width mapping turns full-width forms into ASCII, so the excluded characters are looked for in the result.
-    if !ascii && enforced.bytes().any(excluded) {
-        return Err(JidError::LocalInvalid);
-    }
-    if enforced.len() > PART_BYTES_MAX {
-        return Err(JidError::LocalTooLong);
-    }
-    Ok(enforced)
-}
-
-/// RFC 7622 §3.4.
-fn enforce_resource(resource: &str) -> Result<Cow<'_, str>, JidError> {
-    if resource.is_empty() {
-        return Err(JidError::ResourceEmpty);
-    }
-    let (mut ascii, mut allowed) = (true, true);
-    for byte in resource.bytes() {
-        ascii &= byte < 0x80;
-        allowed &= (0x20..0x7f).contains(&byte);
-    }
-    if resource.len() > RAW_BYTES_MAX {
-        return Err(JidError::ResourceTooLong);
-    }
-    let enforced = if !ascii {
-        OpaqueString::enforce(resource).map_err(|_| JidError::ResourceInvalid)?
-    } else if allowed {
-        Cow::Borrowed(resource)
-    } else {
-        return Err(JidError::ResourceInvalid);
-    };
-    if enforced.starts_with(' ') {
-        return Err(JidError::ResourceInvalid);
-    }
-    if enforced.len() > PART_BYTES_MAX {
-        return Err(JidError::ResourceTooLong);
-    }
-    Ok(enforced)
-}
-
-/// RFC 7622 §3.2: an IPv6 address in brackets, an IPv4 address, or a domain name of NR-LDH labels and U-labels; a final dot is cut off.
-fn enforce_domain(domain: &str) -> Result<Cow<'_, str>, JidError> {
-    let domain = domain.strip_suffix('.').unwrap_or(domain);
-    if domain.is_empty() {
-        return Err(JidError::DomainEmpty);
-    }
-    if domain.len() > PART_BYTES_MAX {
-        return Err(JidError::DomainTooLong);
-    }
-    if let Some(literal) = domain.strip_prefix('[') {
-        let address = literal.strip_suffix(']').and_then(|address| address.parse::<Ipv6Addr>().ok()).ok_or(JidError::DomainInvalid)?;
-        let text = format!("[{address}]");
-        return Ok(if text == domain { Cow::Borrowed(domain) } else { Cow::Owned(text) });
-    }
-    match ascii_domain(domain)? {
-        AsciiDomain::Plain => Ok(Cow::Borrowed(domain)),
-        AsciiDomain::Upper => Ok(Cow::Owned(domain.to_ascii_lowercase())),
-        AsciiDomain::Idna => international_domain(domain).map(Cow::Owned),
-    }
-}
-
-/// What the fast path found.
-enum AsciiDomain {
-    /// Lower-case NR-LDH labels or an IPv4 address.
-    Plain,
-    /// The same with upper-case letters.
-    Upper,
-    /// Not ASCII, or with an A-label: work for `idna`.
-    Idna,
-}
-
-/// One pass over an ASCII domain: labels of letters, digits and inner hyphens, 63 bytes at most (RFC 5890 §2.3.1).
-fn ascii_domain(domain: &str) -> Result<AsciiDomain, JidError> {
-    let bytes = domain.as_bytes();
-    let (mut ascii, mut upper, mut letters) = (true, false, true);
-    let mut label = 0;
-    for (at, byte) in bytes.iter().enumerate() {
-        match byte {
-            b'a'..=b'z' | b'0'..=b'9' => {}
-            b'A'..=b'Z' => upper = true,
-            // Not at either end of a label.
-            b'-' => letters &= at > label && !matches!(bytes.get(at + 1), None | Some(b'.')),
-            b'.' => {
-                letters &= (1..=63).contains(&(at - label));
-                label = at + 1;
-            }
-            0x80.. => ascii = false,
-            _ => letters = false,
-        }
-    }
-    if !ascii {
-        return Ok(AsciiDomain::Idna);
-    }
-    if !letters || !(1..=63).contains(&(bytes.len() - label)) {
-        return Err(JidError::DomainInvalid);
-    }
-    let idna = bytes.split(|byte| *byte == b'.').any(|label| label.len() >= 4 && label[..4].eq_ignore_ascii_case(b"xn--"));
-    // A last label of digits only is an IPv4 address or nothing (RFC 3986 §3.2.2, RFC 1123 §2.1).
-    let last = &bytes[label..];
-    if last.iter().all(u8::is_ascii_digit) && label > 0 && domain.parse::<Ipv4Addr>().is_err() {
-        return Err(JidError::DomainInvalid);
-    }
-    Ok(if idna {
-        AsciiDomain::Idna
-    } else if upper {
-        AsciiDomain::Upper
-    } else {
-        AsciiDomain::Plain
-    })
-}
-
-/// RFC 7622 §3.2.1: mapped, normalised, A-labels turned into U-labels; each label must have an A-label of at most 63 bytes.
-fn international_domain(domain: &str) -> Result<String, JidError> {
-    use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
-    let uts46 = Uts46::new();
-    let (unicode, valid) = uts46.to_unicode(domain.as_bytes(), AsciiDenyList::STD3, Hyphens::CheckFirstLast);
-    valid.map_err(|_| JidError::DomainInvalid)?;
-    let unicode = unicode.strip_suffix('.').unwrap_or(&unicode);
-    let ascii = uts46
-        .to_ascii(unicode.as_bytes(), AsciiDenyList::STD3, Hyphens::CheckFirstLast, DnsLength::Ignore)
-        .map_err(|_| JidError::DomainInvalid)?;
-    // Mapping may have made anything of the text, such as empty labels or an IPv4 address: the ASCII form must pass the plain rules.
-    ascii_domain(&ascii)?;
-    if unicode.len() > PART_BYTES_MAX {
-        return Err(JidError::DomainTooLong);
-    }
-    Ok(unicode.to_owned())
 }
 
 impl PartialEq for Jid {
@@ -436,14 +261,6 @@ impl BareJid {
     /// The part that breaks a rule.
     pub fn new(local: &str, domain: &str) -> Result<Self, JidError> {
         Ok(Self(Jid::join(Some(&enforce_local(local)?), &enforce_domain(domain)?, None)))
-    }
-
-    /// The address of a domain alone.
-    ///
-    /// # Errors
-    /// `domain` breaks RFC 7622 §3.2.
-    pub fn from_domain(domain: &str) -> Result<Self, JidError> {
-        Ok(Self(Jid::join(None, &enforce_domain(domain)?, None)))
     }
 }
 
@@ -569,6 +386,8 @@ wrapper!(FullJid);
 
 #[cfg(test)]
 mod tests {
+    use precis_profiles::UsernameCaseMapped;
+    use precis_profiles::precis_core::profile::PrecisFastInvocation;
     use proptest::prelude::*;
 
     use super::*;
@@ -629,7 +448,6 @@ mod tests {
             assert_eq!((jid.local(), jid.domain(), jid.resource()), (local, domain, resource), "{text:?}");
             assert_eq!(jid.is_bare(), resource.is_none());
             assert_eq!(jid.to_bare().as_str(), jid.bare_str());
-            assert_eq!(jid.to_domain().as_str(), domain);
         }
     }
 
@@ -720,7 +538,6 @@ mod tests {
         assert_eq!(full.with_resource("d").unwrap().as_str(), "a@b/d");
         assert_eq!(full.to_bare(), bare);
         assert_eq!(full.resource_str(), "c");
-        assert!(BareJid::from_domain("b").unwrap().is_domain());
     }
 
     #[test]

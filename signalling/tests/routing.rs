@@ -1,6 +1,5 @@
 //! What a stanza's sender and its addressees get, with the router, its features and a database, without a network.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,7 +8,7 @@ use campanile_relay::{Relay, Settings, Transport};
 use campanile_signalling::auth::{Password, ScramSet};
 use campanile_signalling::iq::To;
 use campanile_signalling::jid::BareJid;
-use campanile_signalling::jingle::{Allocations, CallId, CallsService};
+use campanile_signalling::jingle::CallsService;
 use campanile_signalling::mailbox::{Mailbox, Outgoing};
 use campanile_signalling::router::{Limits, Metrics, Router};
 use campanile_signalling::session::SessionRef;
@@ -18,16 +17,6 @@ use campanile_signalling::store::Store;
 use campanile_signalling::stream::error::{Condition, StreamError};
 use campanile_signalling::xml::Bindings;
 use campanile_signalling::{features, jingle};
-
-/// A relay without allocations.
-struct NoRelay;
-
-impl Allocations for NoRelay {
-    fn link(&self, _: &BareJid, _: SocketAddr, _: CallId) -> bool {
-        false
-    }
-    fn end_call(&self, _: CallId) {}
-}
 
 /// A router of `localhost` with its database in a folder of its own.
 struct World {
@@ -55,7 +44,7 @@ impl World {
             store.accounts().create(&jid, &keys).await.expect("a new account");
         }
         let registry = prometheus::Registry::new();
-        let calls = Arc::new(CallsService::new(jingle::Limits::default(), &registry, Box::new(NoRelay)).expect("fresh metrics"));
+        let calls = Arc::new(CallsService::new(jingle::Limits::default(), &registry, Box::new(())).expect("fresh metrics"));
         let limits = Limits { sessions_per_account: 4, roster_items: 3, roster_bytes: 10_000, directed_presences: 2, accounts_cached: 8 };
         let router = Router::new(
             vec!["localhost".to_owned()],

@@ -331,7 +331,10 @@ mod tests {
             config.http.public_url = Some(url.to_owned());
             let problems = found(&config);
             assert_eq!(problems.len(), expected, "{url}: {problems:?}");
-            assert!(problems.iter().all(|(_, _, message)| message.contains("`chat.example.org`, the host of http.public_url")), "{problems:?}");
+            assert!(
+                problems.iter().all(|(_, _, message)| message.contains("`chat.example.org`, the host of http.public_url")),
+                "{problems:?}"
+            );
         }
     }
 

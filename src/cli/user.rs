@@ -1,5 +1,6 @@
-//! `campanile user`: accounts, with the server running or not. The database is changed here; a running server is then told, so that the
-//! sessions and TURN credentials of a deleted account, or of an old password, end at once.
+//! `campanile user`: accounts, with the server running or not. The database is changed here, and with an account that is deleted or has a new
+//! password its TURN credentials become void, also for a server that starts later; a running server is then told, and ends its
+//! sessions and allocations at once.
 
 use std::fs;
 use std::io::{self, IsTerminal as _};

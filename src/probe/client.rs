@@ -278,7 +278,9 @@ async fn negotiate(login: &Login, address: SocketAddr, socket: TcpStream, trust:
     let tls = timeout(CONNECT, connector.connect(name, socket))
         .await
         .map_err(|_| anyhow!("no TLS handshake within {} s", CONNECT.as_secs()))?
-        .map_err(|error| anyhow!(trust::explain(&error, &login.domain)))?;
+        .map_err(|error| {
+            anyhow!(trust::explain(&error, &login.domain, "set tls.certificate, or tls.hosts for this domain, to one that does"))
+        })?;
     let version = match tls.get_ref().1.protocol_version() {
         Some(rustls::ProtocolVersion::TLSv1_3) => "TLS 1.3",
         Some(rustls::ProtocolVersion::TLSv1_2) => "TLS 1.2",

@@ -134,7 +134,7 @@ impl Bridge {
                 Err(error) => failures.push(format!("{server}: {error:#}")),
             }
         }
-        bail!("no TURN server answers over {} at {}:{} ({})", service.transport, service.host, service.port, failures.join("; "))
+        bail!("TURN over {} at {}:{} cannot be used ({})", service.transport, service.host, service.port, failures.join("; "))
     }
 
     async fn start(server: SocketAddr, upstream: Upstream, round_trip: Duration) -> anyhow::Result<Bridge> {
@@ -204,7 +204,7 @@ async fn connect(service: &TurnService, server: SocketAddr, trust: &Arc<Trust>) 
             let stream = timeout(CONNECT, connector.connect(name, stream))
                 .await
                 .map_err(|_| anyhow!("no TLS handshake within {} s", CONNECT.as_secs()))?
-                .map_err(|error| anyhow!(trust::explain(&error, &service.host)))?;
+                .map_err(|error| anyhow!(trust::explain(&error, &service.host, "set turn.host to a name that it has")))?;
             Upstream::Stream(Box::new(stream))
         }
     };

@@ -126,8 +126,8 @@ fn certificates(file: &Path) -> Vec<CertificateDer<'static>> {
     CertificateDer::pem_file_iter(file).map(|all| all.flatten().collect()).unwrap_or_default()
 }
 
-/// What a failed TLS handshake means, and what to look at.
-pub fn explain(error: &std::io::Error, host: &str) -> String {
+/// What a failed TLS handshake means, and what to look at; `remedy` is for a certificate without the name.
+pub fn explain(error: &std::io::Error, host: &str, remedy: &str) -> String {
     let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) else {
         return format!("the TLS handshake broke off ({error}): is this port a TLS listener?");
     };
@@ -138,7 +138,7 @@ pub fn explain(error: &std::io::Error, host: &str) -> String {
                 .into()
         }
         Error::InvalidCertificate(CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }) => {
-            format!("its certificate does not name {host}, so clients refuse it: use a certificate with that name, or give clients a name that it has")
+            format!("its certificate does not name {host}, so clients refuse it: {remedy}")
         }
         Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => "its certificate has expired: renew it".into(),
         Error::InvalidCertificate(CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. }) => {

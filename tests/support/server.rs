@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read};
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
@@ -122,6 +123,7 @@ impl Server {
         fs::write(folder.path().join("campanile.toml"), config).unwrap();
         fs::write(folder.path().join("cert.pem"), &tls::leaf().certificate).unwrap();
         fs::write(folder.path().join("key.pem"), &tls::leaf().key).unwrap();
+        fs::set_permissions(folder.path().join("key.pem"), fs::Permissions::from_mode(0o600)).unwrap();
         for account in accounts {
             let added = campanile(folder.path()).args(["user", "add", account, "--password", PASSWORD]).output().unwrap();
             assert!(added.status.success(), "user add {account}: {}", text(&added));

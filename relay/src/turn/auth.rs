@@ -119,8 +119,11 @@ impl Auth {
     /// See [`BadName`].
     pub fn owner(&self, username: &str, now: SystemTime) -> Result<Owner, BadName> {
         let expires_s = expiry(username).ok_or(BadName::Unknown)?;
+        let mut life_ends_s = u64::MAX;
         let owner = match self.open(username) {
             Some((issued_ms, account)) => {
+                // A life that was made shorter since: revocations are remembered for as long as the one of today.
+                life_ends_s = issued_ms / 1000 + self.life.as_secs();
                 let revoked = self.revoked.lock().unwrap_or_else(PoisonError::into_inner).get(account.as_str()).copied();
                 if revoked.is_some_and(|revoked_ms| issued_ms <= revoked_ms) {
                     return Err(BadName::Revoked);
@@ -134,10 +137,10 @@ impl Auth {
                 Owner { account: format!("rest:{user}").into(), password }
             }
         };
-        if expires_s <= unix_ms(now) / 1000 { Err(BadName::Expired) } else { Ok(owner) }
+        if expires_s.min(life_ends_s) <= unix_ms(now) / 1000 { Err(BadName::Expired) } else { Ok(owner) }
     }
 
-    /// Makes void all names issued to the account until now. Kept in memory until they have expired.
+    /// Makes void all names issued to the account until `now`. Kept in memory until they have expired.
     pub fn revoke(&self, account: &str, now: SystemTime) {
         let now_ms = unix_ms(now);
         let oldest_ms = now_ms.saturating_sub(self.life.as_millis() as u64);
@@ -148,7 +151,8 @@ impl Auth {
         {
             revoked.remove(&oldest);
         }
-        revoked.insert(account_name(account).into(), now_ms);
+        let until = revoked.entry(account_name(account).into()).or_default();
+        *until = now_ms.max(*until);
     }
 
     /// A nonce for this source. Differs for each port, but is good on all ports of the address, so that a client's second
@@ -295,6 +299,23 @@ mod tests {
         check(&auth, &before, at(1_003), Err(BadName::Revoked));
         check(&auth, &after, at(1_003), Ok("juliet@example.org"));
         check(&auth, &other, at(1_003), Ok("romeo@example.org"));
+    }
+
+    #[test]
+    fn a_revocation_told_again_after_a_restart_takes_nothing_back() {
+        let auth = auth(None);
+        let between = auth.issue("juliet@example.org", at(1_500), [1; 12]).username;
+        auth.revoke("juliet@example.org", at(2_000));
+        auth.revoke("juliet@example.org", at(1_000));
+        check(&auth, &between, at(2_001), Err(BadName::Revoked));
+    }
+
+    #[test]
+    fn a_shorter_life_counts_for_names_issued_before() {
+        let username = auth(None).issue("juliet@example.org", at(1_000), [1; 12]).username;
+        let shorter = Auth::new("example.org".into(), &[7; 32], None, Duration::from_secs(60));
+        check(&shorter, &username, at(1_059), Ok("juliet@example.org"));
+        check(&shorter, &username, at(1_060), Err(BadName::Expired));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use aws_lc_rs::hmac;
 use campanile_ice::stun::integrity::{Integrity, Key, PasswordAlgorithm};
@@ -687,7 +687,7 @@ impl Server {
             return Err(ErrorCode::INSUFFICIENT_CAPACITY.into());
         }
         for (ip, reach) in granted {
-            self.permit(index, ip, reach, now);
+            self.permit(index, ip, reach, now, PERMISSION);
         }
         self.reschedule(index);
         let writer = Writer::new(Class::Success, Method::CREATE_PERMISSION, request.message.transaction());
@@ -724,7 +724,8 @@ impl Server {
             Some(before) => *before = binding,
             None => channels.push(binding),
         }
-        self.permit(index, peer.ip(), reach, now);
+        // As long as the channel, see docs/deviations.md: clients that only bind channels refresh them just before their ten minutes end.
+        self.permit(index, peer.ip(), reach, now, CHANNEL);
         self.reschedule(index);
         let writer = Writer::new(Class::Success, Method::CHANNEL_BIND, request.message.transaction());
         self.succeed(request.client, writer, &request.key);
@@ -752,15 +753,22 @@ impl Server {
         if is_relayed || is_there { Ok(Reach::Relays) } else { Err(ErrorCode::FORBIDDEN.into()) }
     }
 
-    /// Installs or refreshes a permission, and what of the channels to the address depends on it.
-    fn permit(&mut self, index: u32, ip: IpAddr, reach: Reach, now: Instant) {
+    /// Installs a permission or makes it longer, and what of the channels to the address depends on it.
+    fn permit(&mut self, index: u32, ip: IpAddr, reach: Reach, now: Instant, lasts: Duration) {
         let allocation = &mut self.allocations[index as usize];
         let Some(relay) = allocation.relays[relay_index(ip_family(ip))] else { return };
-        let expires = now + PERMISSION;
-        match allocation.permissions.iter_mut().find(|permission| permission.ip == ip) {
-            Some(permission) => (permission.expires, permission.reach) = (expires, reach),
-            None => allocation.permissions.push(Permission { ip, reach, expires }),
-        }
+        let expires = match allocation.permissions.iter_mut().find(|permission| permission.ip == ip) {
+            Some(permission) => {
+                permission.reach = reach;
+                permission.expires = permission.expires.max(now + lasts);
+                permission.expires
+            }
+            None => {
+                let expires = now + lasts;
+                allocation.permissions.push(Permission { ip, reach, expires });
+                expires
+            }
+        };
         let client = allocation.client;
         self.flows.set_permit(relay.socket, ip.into(), Permit { expires, allocation: index, client, reach });
         for binding in allocation.channels.iter_mut().filter(|binding| binding.peer.ip() == ip && binding.expires > now) {

@@ -379,6 +379,10 @@ async fn credentials_are_good_after_a_restart_with_the_same_key() {
     assert_eq!(Client::udp(address(&third, Transport::Udp), &credentials).await.allocate().await, Err(401));
     second.shutdown().await;
     third.shutdown().await;
+    let revoked = vec![("juliet".to_owned(), SystemTime::now())];
+    let fourth = start(Settings { revoked, ..settings() });
+    assert_eq!(Client::udp(address(&fourth, Transport::Udp), &credentials).await.allocate().await, Err(401));
+    fourth.shutdown().await;
 }
 
 #[tokio::test]

@@ -43,7 +43,7 @@ pub mod reason;
 pub mod service;
 pub mod session;
 
-pub use calls::{Call, CallId, Calls, Effect, Effects, Kind, Limits};
+pub use calls::{Call, CallId, Calls, Effect, Effects, Kind, Limits, Signal};
 pub use content::{Action, Jingle, Party};
 pub use propose::is_call_message;
 pub use reason::Outcome;
@@ -54,7 +54,7 @@ use crate::stanza::Stanza;
 
 /// Stage of `pipeline::OUTBOUND`: the table of calls sees what a local account sends, once the other stages have let it pass.
 pub fn outbound(walk: &Walk<'_>, stanza: &mut Stanza, effects: &mut pipeline::Effects) -> Verdict {
-    if Calls::concerns(stanza) {
+    if Signal::is_in(stanza) {
         effects.observed_from = Some(walk.account.jid.clone());
     }
     Verdict::Pass

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use prometheus::Registry;
 
-use super::calls::{Call, CallId, Calls, Effect, Effects, Limits};
+use super::calls::{Call, CallId, Calls, Effect, Effects, Limits, Signal};
 use super::metrics::CallMetrics;
 use crate::jid::{BareJid, Jid};
 use crate::stanza::Stanza;
@@ -34,6 +34,15 @@ impl Allocations for campanile_relay::Relay {
     }
 }
 
+/// No relay: no address is anybody's allocation.
+impl Allocations for () {
+    fn link(&self, _: &BareJid, _: SocketAddr, _: CallId) -> bool {
+        false
+    }
+
+    fn end_call(&self, _: CallId) {}
+}
+
 /// The calls of this server. Shared by the stages of the pipeline, the sessions' end and the operator's commands.
 pub struct CallsService {
     calls: Mutex<Calls>,
@@ -50,10 +59,12 @@ impl CallsService {
         Ok(Self { calls: Mutex::new(Calls::new(limits)), metrics: CallMetrics::register(registry)?, allocations })
     }
 
-    /// [`Calls::observe`]: each routed stanza once, and errors that the server sends in the place of an address.
+    /// [`Calls::observe`]: each routed stanza once, and errors that the server sends in the place of an address. `sender` as for
+    /// [`Signal::read`].
     pub fn observe(&self, stanza: &Stanza, sender: Option<&BareJid>, now: Instant) {
-        if Calls::concerns(stanza) {
-            self.with(now, |calls| calls.observe(stanza, sender, now));
+        // Read first: the lock is everyone's.
+        if let Some(signal) = Signal::read(stanza, sender) {
+            self.with(now, |calls| calls.observe(&signal, now));
         }
     }
 
@@ -84,27 +95,6 @@ impl CallsService {
     #[must_use]
     pub fn in_session(&self) -> usize {
         self.lock().in_session()
-    }
-
-    /// Copies of the live calls, the oldest first.
-    #[must_use]
-    pub fn live(&self) -> Vec<Call> {
-        let mut live: Vec<Call> = self.lock().live().cloned().collect();
-        live.sort_unstable_by_key(|call| call.id);
-        live
-    }
-
-    /// Copies of the past calls, the last to end first, `max` of them.
-    #[must_use]
-    pub fn past(&self, max: usize) -> Vec<Call> {
-        self.lock().past().take(max).cloned().collect()
-    }
-
-    /// A call by its number, live or past.
-    #[must_use]
-    pub fn get(&self, id: CallId) -> Option<Call> {
-        let calls = self.lock();
-        calls.get(id).or_else(|| calls.past().find(|call| call.id == id)).cloned()
     }
 
     /// One input to the table; its effects are carried out before the lock is given back, so that no link overtakes the end of its call.
@@ -144,7 +134,7 @@ impl fmt::Debug for CallsService {
     }
 }
 
-/// One line for each call.
+/// One line for each call; at `debug`, one more for each stanza of it that is kept.
 fn log_end(call: &Call) {
     let Some(end) = &call.end else { return };
     let seconds = |from: Option<Instant>, to: Option<Instant>| Some(to?.saturating_duration_since(from?).as_secs_f64());
@@ -162,6 +152,20 @@ fn log_end(call: &Call) {
         active_s = seconds(call.times.accepted, Some(end.at)),
         "call ended"
     );
+    for rung in call.ladder.rungs() {
+        tracing::debug!(
+            call = call.id.0,
+            number = rung.number,
+            after_s = seconds(Some(call.times.started), Some(rung.at)),
+            from = rung.from.as_str(),
+            what = rung.what,
+            detail = &*rung.detail,
+            out_of_order = rung.out_of_order,
+            answered_s = seconds(Some(rung.at), rung.reply.as_ref().map(|reply| reply.at)),
+            error = rung.reply.as_ref().and_then(|reply| reply.error),
+            "said in the call"
+        );
+    }
 }
 
 #[cfg(test)]
@@ -250,17 +254,16 @@ mod tests {
             1.0,
             "Juliet names an address that is not hers"
         );
-        let call = service.live()[0].clone();
+        let call = service.lock().live().next().unwrap().clone();
         assert!(call.times.linked.is_some() && relay.linked.lock().unwrap().contains(&call.id));
         say(&service, &jingle(JULIET, ROMEO, "unknown", "session-terminate", 50000), now);
         say(&service, &jingle(JULIET, ROMEO, "s", "session-terminate", 50000), now + Duration::from_secs(3));
-        assert_eq!((value(&registry, "campanile_calls_active"), service.live().len()), (0.0, 0));
+        assert_eq!((value(&registry, "campanile_calls_active"), service.lock().live().count()), (0.0, 0));
         assert_eq!(value(&registry, "campanile_calls_total{outcome=\"answered\"}"), 1.0);
         assert_eq!(value(&registry, "campanile_calls_duration_seconds_sum"), 2.7);
         assert_eq!(value(&registry, "campanile_calls_stanzas_ignored_total{cause=\"unknown-session\"}"), 1.0);
         assert_eq!(*relay.ended.lock().unwrap(), [call.id]);
-        assert_eq!(service.past(10)[0].id, call.id);
-        assert!(service.get(call.id).is_some_and(|call| call.end.is_some()));
+        assert!(service.lock().past().next().is_some_and(|past| past.id == call.id && past.end.is_some()));
         assert!(CallsService::new(Limits::default(), &registry, Box::new(relay)).is_err(), "metrics are registered once");
     }
 
@@ -300,7 +303,7 @@ mod tests {
             }
         });
         service.handle_gone(&Jid::parse(ROMEO).unwrap(), now);
-        assert_eq!((value(&registry, "campanile_calls_active"), service.live().len()), (0.0, 0));
+        assert_eq!((value(&registry, "campanile_calls_active"), service.lock().live().count()), (0.0, 0));
         let ended = relay.ended.lock().unwrap();
         assert_eq!(ended.iter().collect::<HashSet<_>>().len(), ended.len(), "each call ends once");
         assert!(relay.linked.lock().unwrap().iter().all(|call| ended.contains(call)));

@@ -56,27 +56,6 @@ impl Part {
     fn range(self) -> Range<usize> {
         self.start as usize..self.end as usize
     }
-
-    fn moved(self, by: u32) -> Self {
-        Self { start: self.start + by, end: self.end + by }
-    }
-}
-
-impl ChildIndex {
-    /// Where the child stands in the body.
-    pub(crate) fn range(&self) -> Range<usize> {
-        self.whole.range()
-    }
-
-    /// The same in a body in which `bytes` stand before it.
-    pub(crate) fn moved(self, bytes: usize) -> Self {
-        let by = bytes as u32;
-        let ns = match self.ns {
-            ChildNs::Body(part) => ChildNs::Body(part.moved(by)),
-            ns => ns,
-        };
-        Self { ns, name: self.name.moved(by), whole: self.whole.moved(by), content: self.content.moved(by) }
-    }
 }
 
 /// Collects the index during the validating pass.
@@ -87,15 +66,13 @@ pub(crate) struct Indexer<'a> {
     /// The namespace that counts as the content namespace.
     pub(crate) content_ns: &'static str,
     pub(crate) children: SmallVec<[ChildIndex; 8]>,
-    /// How many namespaces the head has already for `ChildNs::Other`.
-    pub(crate) namespaces_before: usize,
-    /// Those to be added to it.
+    /// What `ChildNs::Other` counts, for the head.
     pub(crate) namespaces: Vec<Arc<str>>,
 }
 
 impl<'a> Indexer<'a> {
     pub(crate) fn new(text: &'a [u8], content_ns: &'static str) -> Self {
-        Self { text, body: 0, content_ns, children: SmallVec::new(), namespaces_before: 0, namespaces: Vec::new() }
+        Self { text, body: 0, content_ns, children: SmallVec::new(), namespaces: Vec::new() }
     }
 
     /// Where a part of the text stands in the body.
@@ -120,7 +97,7 @@ impl<'a> Indexer<'a> {
                 self.namespaces.push(Arc::from(uri));
                 self.namespaces.len() - 1
             });
-            ChildNs::Other((self.namespaces_before + known) as u32)
+            ChildNs::Other(known as u32)
         };
         let (start, end) = (tag.start - self.body, tag.end - self.body);
         self.children.push(ChildIndex { ns, name: self.part(tag.local()), whole: Part::new(start..end), content: Part::new(end..end) });
@@ -194,18 +171,10 @@ impl<'s> Child<'s> {
             }
     }
 
-    /// The child as received. Prefixes and a default namespace declared outside are not part of it; see [`to_standalone`](Self::to_standalone).
+    /// The child as received. Prefixes and a default namespace declared outside are not part of it.
     #[must_use]
     pub fn bytes(&self) -> Bytes {
-        self.stanza.body.slice(self.index.range())
-    }
-
-    /// The child with all its namespaces declared: good to be stored, or put into another stanza.
-    ///
-    /// # Errors
-    /// Never in practice: the child has been validated.
-    pub fn to_standalone(&self) -> Result<Bytes, XmlError> {
-        Ok(self.element()?.root().to_bytes())
+        self.stanza.body.slice(self.index.whole.range())
     }
 
     /// The value of an attribute without prefix (or with the prefix as written, as in `xml:lang`), read from the start tag in place.
@@ -320,7 +289,7 @@ mod tests {
     fn standalone_children_declare_their_namespaces() {
         let stanza =
             stanza("<message xmlns:p='urn:p'><p:x p:a='1' b='&lt;' xml:lang='en'><y xmlns='urn:y'/><body>&amp;</body></p:x></message>");
-        let standalone = stanza.child("urn:p", "x").unwrap().to_standalone().unwrap();
+        let standalone = stanza.child("urn:p", "x").unwrap().element().unwrap().root().to_bytes();
         assert_eq!(
             standalone,
             "<x xmlns='urn:p' xmlns:ns0='urn:p' ns0:a='1' b='&lt;' xml:lang='en'><y xmlns='urn:y'/><body xmlns='jabber:client'>&amp;</body></x>"

@@ -173,20 +173,6 @@ impl StanzaError {
         self
     }
 
-    /// The same error with another type than the usual.
-    #[must_use]
-    pub fn with_type(mut self, type_: ErrorType) -> Self {
-        self.type_ = type_;
-        self
-    }
-
-    /// The same error with an application-specific condition, one whole element.
-    #[must_use]
-    pub fn with_extra(mut self, element: impl Into<Bytes>) -> Self {
-        self.extra = Some(element.into());
-        self
-    }
-
     /// Writes `<error/>`. It stays in the content namespace of the stanza around it.
     pub fn write(&self, out: &mut XmlWriter) {
         out.open("error").attr("type", self.type_.name());

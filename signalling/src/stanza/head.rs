@@ -121,18 +121,6 @@ impl Kind {
         }
     }
 
-    /// Whether the type is `error`: such a stanza never gets an error back (RFC 6120 §8.3.1, rule 8).
-    #[must_use]
-    pub fn is_error(self) -> bool {
-        matches!(self, Self::Message(MessageType::Error) | Self::Presence(PresenceType::Error) | Self::Iq(IqType::Error))
-    }
-
-    /// Whether it is an `<iq/>` that must be answered.
-    #[must_use]
-    pub fn is_request(self) -> bool {
-        matches!(self, Self::Iq(IqType::Get | IqType::Set))
-    }
-
     /// The same kind with the type `error`.
     #[must_use]
     pub fn to_error(self) -> Self {

@@ -239,6 +239,7 @@ fn rest(collector: &mut Collector<'_>, bindings: &Bindings, outer_used: u64) -> 
 mod tests {
     use super::super::{Condition as StanzaCondition, Framing};
     use super::*;
+    use crate::stanza::Child;
 
     fn parse(xml: &str) -> Result<Stanza, ParseError> {
         Stanza::parse(Bytes::copy_from_slice(xml.as_bytes()), &Bindings::client())
@@ -300,7 +301,6 @@ mod tests {
             ("<iq type='result' id='1'><q xmlns='u'/></iq>", Kind::Iq(IqType::Result)),
             ("<iq type='error' id='1'><q xmlns='u'/><error type='cancel'/></iq>", Kind::Iq(IqType::Error)),
         ] {
-            assert!(Stanza::matches(xml.as_bytes()), "{xml}");
             assert_eq!(parse(xml).map(|stanza| stanza.kind()), Ok(expected), "{xml}");
         }
     }
@@ -408,7 +408,8 @@ mod tests {
             let again = Stanza::parse(written, &Bindings::new(ns::CLIENT, [])).unwrap();
             for (child, other) in stanza.children().zip(again.children()) {
                 assert_eq!((child.ns(), child.name()), (other.ns(), other.name()), "{xml}");
-                assert_eq!(child.to_standalone(), other.to_standalone(), "{xml}");
+                let written = |child: Child<'_>| child.element().map(|element| element.root().to_bytes());
+                assert_eq!(written(child), written(other), "{xml}");
             }
         }
     }
@@ -420,21 +421,5 @@ mod tests {
         assert_eq!(stanza.to_bytes(Framing::Stream), xml);
         assert_eq!(stanza.children().map(|child| child.name()).collect::<Vec<_>>(), ["body", "x"]);
         assert_eq!(stanza.child(ns::CLIENT, "body").unwrap().text(), "</body><b>");
-    }
-
-    #[test]
-    fn first_bytes_tell_stanzas_from_other_elements() {
-        for (xml, expected) in [
-            ("<message>", true),
-            ("<iq\n", true),
-            ("<presence/>", true),
-            ("<c:iq ", true),
-            ("<r xmlns='urn:xmpp:sm:3'/>", false),
-            ("<messages/>", false),
-            ("<message:a/>", false),
-            ("", false),
-        ] {
-            assert_eq!(Stanza::matches(xml.as_bytes()), expected, "{xml}");
-        }
     }
 }

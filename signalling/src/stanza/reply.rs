@@ -118,7 +118,10 @@ mod tests {
         for condition in Condition::ALL {
             for error in [
                 StanzaError::from(*condition),
-                StanzaError::from(*condition).with_text("a < b & c").with_extra("<too-many xmlns='urn:x' by='2'/>"),
+                StanzaError {
+                    extra: Some(Bytes::from_static(b"<too-many xmlns='urn:x' by='2'/>")),
+                    ..StanzaError::from(*condition).with_text("a < b & c")
+                },
             ] {
                 let reply = Stanza::error_reply(&request, &error).unwrap();
                 assert_eq!(StanzaError::of(&reply), Some(error));

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::time::SystemTime;
 
 use super::database::{Database, Row, Tx};
-use super::{StoreError, from_millis, to_millis};
+use super::{StoreError, from_millis, revocations, to_millis};
 use crate::auth::{ScramHash, ScramKeys, ScramSet};
 use crate::jid::BareJid;
 
@@ -63,15 +63,22 @@ impl Accounts {
             .await
     }
 
-    /// Removes an account and all that belongs to it; whether it was there.
+    /// Removes an account and all that belongs to it, and voids its TURN credentials; whether it was there.
     ///
     /// # Errors
     /// The database's.
     pub async fn delete(&self, account: &BareJid) -> Result<bool, StoreError> {
         let account = account.clone();
+        let now = to_millis(SystemTime::now());
         self.database
             .write("delete an account", move |tx| {
-                Box::pin(async move { Ok(tx.execute("DELETE FROM accounts WHERE jid = $1", &[account.as_str().into()]).await? > 0) })
+                Box::pin(async move {
+                    let deleted = tx.execute("DELETE FROM accounts WHERE jid = $1", &[account.as_str().into()]).await? > 0;
+                    if deleted {
+                        revocations::insert(tx, &account, now).await?;
+                    }
+                    Ok(deleted)
+                })
             })
             .await
     }
@@ -122,7 +129,7 @@ impl Accounts {
         Ok(found)
     }
 
-    /// Replaces the account's keys.
+    /// Replaces the account's keys, and voids its TURN credentials.
     ///
     /// # Errors
     /// [`StoreError::NoSuchAccount`], or the database's.
@@ -136,6 +143,7 @@ impl Accounts {
                     if tx.execute(SQL, &[account.as_str().into(), now.into()]).await? == 0 {
                         return Err(StoreError::NoSuchAccount(account));
                     }
+                    revocations::insert(tx, &account, now).await?;
                     tx.execute("DELETE FROM account_keys WHERE account = $1", &[account.as_str().into()]).await?;
                     insert_keys(tx, &account, &keys).await
                 })

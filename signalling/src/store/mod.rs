@@ -8,6 +8,7 @@ mod accounts;
 mod database;
 mod error;
 mod folder;
+mod revocations;
 mod rosters;
 mod schema;
 mod secrets;
@@ -28,6 +29,7 @@ use sqlx::{Connection as _, PgConnection};
 
 pub use accounts::{Account, Accounts, Credentials};
 pub use error::StoreError;
+pub use revocations::Revocations;
 pub use rosters::{REQUESTS_MAX, RosterChange, RosterItem, Rosters, Subscription, SubscriptionRequest};
 pub use secrets::Secrets;
 
@@ -80,6 +82,12 @@ impl Store {
     #[must_use]
     pub fn rosters(&self) -> Rosters {
         Rosters::new(self.database.clone())
+    }
+
+    /// TURN credentials that are void.
+    #[must_use]
+    pub fn revocations(&self) -> Revocations {
+        Revocations::new(self.database.clone())
     }
 
     /// The server's own secrets, in `data_dir/secret.key`.

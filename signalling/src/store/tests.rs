@@ -78,6 +78,7 @@ on_each_database! {
     a_roster_change_of_several_steps_is_whole_or_not_at_all => roster_atomic;
     rfc6121_s3_1_3_requests_are_kept_whole_and_bounded => requests;
     an_account_takes_its_data_with_it => cascade;
+    turn_credentials_of_changed_accounts_are_void_until_they_expire => revocations;
     many_writers_at_once_lose_nothing => concurrent;
 }
 
@@ -114,6 +115,39 @@ async fn accounts(store: &Store) {
     assert!(!accounts.delete(&romeo).await.unwrap());
     assert!(matches!(accounts.set_keys(&romeo, &keys(1)).await, Err(StoreError::NoSuchAccount(_))));
     assert!(matches!(accounts.set_disabled(&romeo, true).await, Err(StoreError::NoSuchAccount(_))));
+}
+
+async fn revocations(store: &Store) {
+    const LIFE: Duration = Duration::from_secs(3_600);
+    let (accounts, revocations) = (store.accounts(), store.revocations());
+    let (romeo, juliet, nurse) = (jid("romeo@example.org"), jid("juliet@example.com"), jid("nurse@example.com"));
+    let start = from_millis(to_millis(SystemTime::now()));
+    for account in [&romeo, &juliet] {
+        accounts.create(account, &keys(1)).await.unwrap();
+    }
+    assert_eq!(revocations.load(start, LIFE).await.unwrap(), []);
+
+    accounts.set_keys(&romeo, &keys(2)).await.unwrap();
+    assert!(accounts.delete(&juliet).await.unwrap());
+    assert!(accounts.set_keys(&nurse, &keys(1)).await.is_err());
+    assert!(!accounts.delete(&nurse).await.unwrap());
+    let mut found = revocations.load(SystemTime::now(), LIFE).await.unwrap();
+    found.sort();
+    assert_eq!(found.iter().map(|(account, _)| account).collect::<Vec<_>>(), [&juliet, &romeo]);
+    assert!(found.iter().all(|(_, at)| *at >= start));
+
+    // The later time counts, and the order is that of time.
+    let (earlier, later) = (start - Duration::from_secs(60), start + Duration::from_secs(60));
+    revocations.add(&romeo, later, LIFE).await.unwrap();
+    revocations.add(&romeo, earlier, LIFE).await.unwrap();
+    revocations.add(&nurse, earlier, LIFE).await.unwrap();
+    let found = revocations.load(start, LIFE).await.unwrap();
+    assert_eq!(found.iter().map(|(account, _)| account).collect::<Vec<_>>(), [&nurse, &juliet, &romeo]);
+    assert_eq!((found[0].1, found[2].1), (earlier, later));
+
+    assert_eq!(revocations.load(later + LIFE, LIFE).await.unwrap(), [(romeo.clone(), later)]);
+    revocations.add(&nurse, later + LIFE + Duration::from_secs(1), LIFE).await.unwrap();
+    assert_eq!(revocations.load(start, LIFE).await.unwrap().len(), 1, "what has expired went with the next change");
 }
 
 async fn listing(store: &Store) {
@@ -373,7 +407,7 @@ async fn a_newer_schema_is_refused_with_a_sentence() {
     insert.await.unwrap();
     store.close().await;
     let Err(error) = Store::open(&url(&folder), folder.path()).await else { panic!("it was opened") };
-    assert!(matches!(error, StoreError::NewerSchema { found: 99, known: 1 }), "{error:?}");
+    assert!(matches!(error, StoreError::NewerSchema { found: 99, known: 2.. }), "{error:?}");
     assert!(error.to_string().contains("Run the newer program again, or restore a backup"), "{error}");
 }
 

@@ -36,7 +36,7 @@ impl Features<'_> {
         if !self.mechanisms.is_empty() {
             out.open("mechanisms").ns(ns::SASL);
             for mechanism in self.mechanisms {
-                out.leaf("mechanism", mechanism.name());
+                out.open("mechanism").text(mechanism.name()).close();
             }
             out.close();
         }

@@ -11,7 +11,8 @@ use super::XmlError;
 use super::bindings::Bindings;
 use super::escape::{push_cdata, unescape_attr, unescape_text};
 use super::name::is_space;
-use super::validate::{DEPTH_MAX, validate, validate_within};
+use super::namespaces::{Interner, NO_NS, Name};
+use super::validate::{DEPTH_MAX, validate_within};
 use super::writer::XmlWriter;
 use crate::ns;
 
@@ -57,29 +58,16 @@ struct AttributeData {
     resolved: bool,
 }
 
-/// A namespace name, not copied if it is one of `ns`.
-#[derive(Debug, Clone)]
-enum Name {
-    Known(&'static str),
-    Other(Box<str>),
-}
-
-impl Name {
-    fn as_str(&self) -> &str {
-        match self {
-            Self::Known(name) => name,
-            Self::Other(name) => name,
-        }
-    }
-}
-
 /// A span as indexes.
 fn span(span: &Span) -> std::ops::Range<usize> {
     span.start as usize..span.end as usize
 }
 
-/// Index of "no namespace".
-const NO_NS: u32 = 0;
+#[cfg(test)]
+thread_local! {
+    /// How many trees this thread has built: tests see by it where a stanza is read.
+    pub(crate) static BUILT: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
 
 impl Element {
     /// Validates and parses one element inside these bindings; white space around it is ignored.
@@ -103,17 +91,10 @@ impl Element {
         Self::build(Bytes::copy_from_slice(bytes), bindings)
     }
 
-    /// Validates and parses one element without copying it.
-    ///
-    /// # Errors
-    /// As [`validate`](super::validate()).
-    pub fn parse_bytes(bytes: Bytes, bindings: &Bindings) -> Result<Self, XmlError> {
-        validate(&bytes, bindings)?;
-        Self::build(bytes, bindings)
-    }
-
     /// Builds the tree of an element that is known to be valid inside these bindings.
     pub(crate) fn build(source: Bytes, bindings: &Bindings) -> Result<Self, XmlError> {
+        #[cfg(test)]
+        BUILT.set(BUILT.get() + 1);
         let text = str::from_utf8(&source).map_err(|_| XmlError::UnsupportedEncoding("not UTF-8"))?;
         u32::try_from(text.len()).map_err(|_| XmlError::TooBig(u32::MAX as usize))?;
         let mut builder = Builder {
@@ -123,11 +104,12 @@ impl Element {
             open: Vec::new(),
             nodes: Vec::with_capacity(16),
             attributes: Vec::with_capacity(16),
-            namespaces: vec![Name::Known("")],
+            namespaces: Interner::new(),
             resolved: String::new(),
         };
         builder.read(text)?;
         let Builder { nodes, attributes, namespaces, resolved, .. } = builder;
+        let namespaces = namespaces.into_names();
         Ok(Self { source, nodes, attributes, namespaces, resolved })
     }
 
@@ -152,7 +134,7 @@ struct Builder<'a> {
     open: Vec<u32>,
     nodes: Vec<NodeData>,
     attributes: Vec<AttributeData>,
-    namespaces: Vec<Name>,
+    namespaces: Interner<'a>,
     resolved: String,
 }
 
@@ -213,7 +195,7 @@ impl<'a> Builder<'a> {
             };
             if let Some(prefix) = declared {
                 let prefix = &text[span(&self.span(prefix))];
-                let index = self.intern(&unescape_attr(&text[span(&value)]));
+                let index = self.namespaces.intern(unescape_attr(&text[span(&value)]));
                 self.scope.push((depth, prefix, index));
                 continue;
             }
@@ -279,7 +261,7 @@ impl<'a> Builder<'a> {
     fn default_ns(&mut self) -> u32 {
         match self.scope.iter().rev().find(|(_, prefix, _)| prefix.is_empty()) {
             Some((.., ns)) => *ns,
-            None => self.intern(self.bindings.default_ns()),
+            None => self.namespaces.intern(Cow::Borrowed(self.bindings.default_ns())),
         }
     }
 
@@ -289,18 +271,10 @@ impl<'a> Builder<'a> {
         }
         let bindings = self.bindings;
         match bindings.prefix(prefix) {
-            _ if prefix == "xml" => Ok(self.intern(ns::XML)),
-            Some(uri) => Ok(self.intern(uri)),
+            _ if prefix == "xml" => Ok(self.namespaces.intern(Cow::Borrowed(ns::XML))),
+            Some(uri) => Ok(self.namespaces.intern(Cow::Borrowed(uri))),
             None => Err(XmlError::NotWellFormed("a prefix is not declared")),
         }
-    }
-
-    fn intern(&mut self, uri: &str) -> u32 {
-        let known = self.namespaces.iter().position(|name| name.as_str() == uri);
-        known.unwrap_or_else(|| {
-            self.namespaces.push(ns::intern(uri).map_or_else(|| Name::Other(Box::from(uri)), Name::Known));
-            self.namespaces.len() - 1
-        }) as u32
     }
 }
 
@@ -415,6 +389,11 @@ impl<'e> Node<'e> {
 
     /// Writes the element with all its namespaces declared, so that it means the same wherever the surrounding default namespace is `default`.
     pub fn write(&self, out: &mut XmlWriter, default: &str) {
+        self.write_inside(out, default, &mut Vec::new());
+    }
+
+    /// `prefixes`: the namespaces of `ns0`, `ns1` and so on, which only attributes need.
+    fn write_inside(&self, out: &mut XmlWriter, default: &str, prefixes: &mut Vec<&'e str>) {
         let default = if self.ns() == ns::XML {
             // That namespace is never the default one.
             out.open(&format!("xml:{}", self.name()));
@@ -426,26 +405,30 @@ impl<'e> Node<'e> {
             }
             self.ns()
         };
-        let mut declared = 0;
+        let around = prefixes.len();
         for (ns, name, value) in self.attrs() {
             match ns {
                 "" => out.attr(name, value),
                 ns::XML => out.attr(&format!("xml:{name}"), value),
                 _ => {
-                    let prefix = format!("ns{declared}");
-                    declared += 1;
-                    out.attr(&format!("xmlns:{prefix}"), ns).attr(&format!("{prefix}:{name}"), value)
+                    let number = prefixes.iter().position(|known| *known == ns).unwrap_or_else(|| {
+                        out.attr(&format!("xmlns:ns{}", prefixes.len()), ns);
+                        prefixes.push(ns);
+                        prefixes.len() - 1
+                    });
+                    out.attr(&format!("ns{number}:{name}"), value)
                 }
             };
         }
         for node in self.content() {
             match node.data().kind {
-                Kind::Element(_) => node.write(out, default),
+                Kind::Element(_) => node.write_inside(out, default, prefixes),
                 Kind::Text | Kind::Cdata => {
                     out.text(&node.own_text());
                 }
             }
         }
+        prefixes.truncate(around);
         out.close();
     }
 
@@ -500,6 +483,16 @@ mod tests {
         assert_eq!(element.root().attr_ns("urn:s", "b"), Some("1"));
         let children: Vec<_> = element.root().children().map(|child| (child.ns(), child.name())).collect();
         assert_eq!(children, [("urn:s", "c"), ("", "d")]);
+    }
+
+    #[test]
+    fn as_many_namespaces_as_elements() {
+        let xml: String = (0..100).map(|n| format!("<b xmlns='urn:{}' xmlns:p='urn:p{n}' p:c=''/>", n % 50)).collect();
+        let element = parse(&format!("<a>{xml}</a>"));
+        for (n, child) in element.root().children().enumerate() {
+            assert_eq!((child.ns(), child.attr_ns(&format!("urn:p{n}"), "c")), (&*format!("urn:{}", n % 50), Some("")));
+        }
+        assert_eq!(element.namespaces.len(), 2 + 50 + 100);
     }
 
     #[test]

@@ -123,11 +123,6 @@ impl Framer {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// The buffer to read into, behind what it holds. Only ever append to it.
-    pub fn buffer(&mut self) -> &mut BytesMut {
-        &mut self.buffer
-    }
-
     /// The next frame, or `None` when more bytes are needed. Call until `None` after each push.
     ///
     /// # Errors

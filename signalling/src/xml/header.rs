@@ -7,8 +7,8 @@ use super::{XmlError, name};
 use crate::ns;
 use crate::stream::error::{Condition, StreamError};
 
-/// Most prefixes a stream header may declare.
-pub const PREFIXES_MAX: usize = 64;
+/// Most prefixes a stream header may declare; they count against those that an element may declare.
+pub const PREFIXES_MAX: usize = 32;
 
 /// A received stream header, its values with references resolved and otherwise unchecked.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,8 +10,10 @@ pub mod framer;
 pub mod fuzz;
 mod header;
 mod name;
+mod namespaces;
 #[cfg(test)]
 mod oracle;
+mod scope;
 pub mod validate;
 pub mod writer;
 

@@ -1,9 +1,9 @@
-//! One strict pass over a framed element: XML 1.0 (fifth edition) and Namespaces in XML 1.0 as far as RFC 6120 §11.1 lets XMPP use them.
+//! One strict pass over a framed element: XML 1.0 and Namespaces in XML 1.0 as far as RFC 6120 §11.1 lets XMPP use them.
 //!
 //! Accepted is exactly one element: UTF-8 of allowed characters, tags that match, the five predefined entities, character references and CDATA
 //! sections. Refused as restricted: comments, processing instructions, document type declarations, other entities. Refused as bad format, since
 //! parsers of others stumble over them and nobody writes them: a lone carriage return in an attribute value, a character reference of more than
-//! eight digits. The pass tells a [`Sink`] of
+//! eight digits, a name of characters that only the fifth edition allows. The pass tells a [`Sink`] of
 //! each start and end, so that a stanza's head and its index of children are read on the way.
 
 use std::borrow::Cow;
@@ -12,16 +12,18 @@ use smallvec::SmallVec;
 
 use super::bindings::Bindings;
 use super::escape::{REFERENCE_DIGITS_MAX, resolve, unescape_attr};
-use super::name::{CLASS, NAME, START, continues_name, is_space, starts_name};
+use super::name::{CLASS, NAME, START, continues_name, continues_name_since_fifth, is_space, starts_name, starts_name_since_fifth};
+pub(crate) use super::scope::Origin;
+pub use super::scope::PREFIXES_MAX;
+use super::scope::Scope;
 use super::{XmlError, name};
-use crate::ns;
 
-/// Most attributes of one element, namespace declarations included.
+/// Most attributes of one element, namespace declarations not counted.
 pub const ATTRIBUTES_MAX: usize = 64;
-/// Most namespace declarations in force at once, those of the stream header not counted.
-pub const DECLARATIONS_MAX: usize = 64;
-/// Deepest nesting, whatever a stream's limits allow; the bound of what comes from no stream.
-pub const DEPTH_MAX: usize = 512;
+/// Deepest nesting, whatever a stream's limits allow; parsers of others end at some 250, the stream counted.
+pub const DEPTH_MAX: usize = 128;
+
+const MALFORMED_NAME: XmlError = XmlError::NotWellFormed("a malformed name");
 
 /// Checks that `bytes` is one well-formed element inside an element with these bindings.
 ///
@@ -121,62 +123,7 @@ impl<'a> StartTag<'_, 'a> {
 
     /// The namespaces declared inside the walked text, outermost first: prefix (empty for the default) and value.
     pub(crate) fn declared(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.scope.declared.iter().map(|declared| (declared.prefix, &*declared.uri))
-    }
-}
-
-/// Where a namespace name was found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Origin {
-    /// A declaration inside the text.
-    Inside,
-    /// The surrounding binding of the default or of the prefix at this position.
-    Around(Option<usize>),
-    /// Nowhere: no namespace, or the fixed one of `xml`.
-    Fixed,
-}
-
-/// A declaration inside the text.
-struct Declared<'a> {
-    prefix: &'a str,
-    /// References resolved.
-    uri: Cow<'a, str>,
-}
-
-struct Scope<'a> {
-    bindings: &'a Bindings,
-    declared: SmallVec<[Declared<'a>; 6]>,
-    outer_used: u64,
-}
-
-impl Scope<'_> {
-    /// The default namespace, empty for none.
-    fn default(&self) -> (&str, Origin) {
-        match self.declared.iter().rev().find(|declared| declared.prefix.is_empty()) {
-            Some(declared) => (&declared.uri, Origin::Inside),
-            None => (self.bindings.default_ns(), Origin::Around(None)),
-        }
-    }
-
-    /// The namespace of a prefix.
-    fn find(&self, prefix: &str) -> Option<(&str, Origin)> {
-        if let Some(declared) = self.declared.iter().rev().find(|declared| declared.prefix == prefix) {
-            return Some((&declared.uri, Origin::Inside));
-        }
-        if prefix == "xml" {
-            return Some((ns::XML, Origin::Fixed));
-        }
-        let position = self.bindings.position(prefix)?;
-        Some((self.bindings.uri(position), Origin::Around(Some(position))))
-    }
-
-    /// Looks a prefix up where it is used, and notes the use of a surrounding declaration.
-    fn require(&mut self, prefix: &str) -> Result<(), XmlError> {
-        let (_, origin) = self.find(prefix).ok_or(XmlError::NotWellFormed("a prefix is not declared"))?;
-        if let Origin::Around(Some(position)) = origin {
-            self.outer_used |= 1u64.checked_shl(position as u32).unwrap_or(0);
-        }
-        Ok(())
+        self.scope.declared()
     }
 }
 
@@ -191,7 +138,7 @@ struct Open<'a> {
 pub(crate) fn walk<'a, S: Sink<'a>>(bytes: &'a [u8], bindings: &'a Bindings, depth_max: usize, sink: &mut S) -> Result<u64, XmlError> {
     let mut walker = Walker::new(bytes, bindings, depth_max)?;
     walker.run(sink)?;
-    Ok(walker.scope.outer_used)
+    Ok(walker.scope.outer_used())
 }
 
 /// Walks over the content of an element: child elements and text, or nothing. Child elements have depth 1.
@@ -255,8 +202,7 @@ impl<'a> Walker<'a> {
     fn new(bytes: &'a [u8], bindings: &'a Bindings, depth_max: usize) -> Result<Self, XmlError> {
         let text = str::from_utf8(bytes).map_err(|_| XmlError::UnsupportedEncoding("not UTF-8"))?;
         let line_ends = check_chars(bytes)?;
-        let scope = Scope { bindings, declared: SmallVec::new(), outer_used: 0 };
-        Ok(Self { text, bytes, at: 0, line_ends, depth_max: depth_max.min(DEPTH_MAX), scope, open: SmallVec::new() })
+        Ok(Self { text, bytes, at: 0, line_ends, depth_max: depth_max.min(DEPTH_MAX), scope: Scope::new(bindings), open: SmallVec::new() })
     }
 
     fn run<S: Sink<'a>>(&mut self, sink: &mut S) -> Result<(), XmlError> {
@@ -356,7 +302,7 @@ impl<'a> Walker<'a> {
             return Err(XmlError::NotWellFormed("an end tag does not match its start tag"));
         }
         self.at += 1;
-        self.scope.declared.truncate(open.declared);
+        self.scope.truncate(open.declared);
         sink.end(self.open.len(), start, self.at);
         Ok(())
     }
@@ -366,10 +312,11 @@ impl<'a> Walker<'a> {
         let start = self.at;
         self.at += 1;
         let (name, local_start) = self.qualified_name()?;
-        let around = self.scope.declared.len();
+        let around = self.scope.len();
         let mut attributes: SmallVec<[Attribute<'a>; 10]> = SmallVec::new();
         let mut prefixed = local_start > 0;
         let mut marks = 0;
+        let mut others = 0;
         let empty = loop {
             let spaced = self.skip_space();
             match self.bytes.get(self.at) {
@@ -392,12 +339,13 @@ impl<'a> Walker<'a> {
                         return Err(XmlError::NotWellFormed("an attribute appears twice"));
                     }
                     marks |= mark;
-                    if attributes.len() == ATTRIBUTES_MAX {
-                        return Err(XmlError::TooMany(ATTRIBUTES_MAX, "attributes"));
-                    }
                     match attribute.declares() {
-                        Some(prefix) => self.declare(prefix, attribute.unescaped())?,
-                        None => prefixed |= attribute.local_start > 0,
+                        Some(prefix) => self.scope.declare(prefix, attribute.unescaped())?,
+                        None if others == ATTRIBUTES_MAX => return Err(XmlError::TooMany(ATTRIBUTES_MAX, "attributes")),
+                        None => {
+                            others += 1;
+                            prefixed |= attribute.local_start > 0;
+                        }
                     }
                     attributes.push(attribute);
                 }
@@ -406,7 +354,8 @@ impl<'a> Walker<'a> {
             }
         };
         if prefixed {
-            self.check_prefixes(name, local_start, &attributes)?;
+            let prefix = local_start.checked_sub(1).map(|colon| &name[..colon]);
+            self.scope.check(prefix, &attributes)?;
         }
         let depth = self.open.len();
         if depth >= self.depth_max {
@@ -414,52 +363,11 @@ impl<'a> Walker<'a> {
         }
         sink.start(depth, &StartTag { name, local_start, attributes: &attributes, start, end: self.at, scope: &self.scope })?;
         if empty {
-            self.scope.declared.truncate(around);
+            self.scope.truncate(around);
             sink.end(depth, self.at, self.at);
         } else {
             self.open.push(Open { name, declared: around });
         }
-        Ok(())
-    }
-
-    /// Namespaces in XML 1.0 §4 to §6.3: prefixes are declared, and no two attributes have the same expanded name.
-    fn check_prefixes(&mut self, name: &str, local_start: usize, attributes: &[Attribute<'a>]) -> Result<(), XmlError> {
-        if local_start > 0 {
-            self.scope.require(&name[..local_start - 1])?;
-        }
-        for (index, attribute) in attributes.iter().enumerate() {
-            let Some(prefix) = attribute.prefix().filter(|prefix| *prefix != "xmlns") else { continue };
-            self.scope.require(prefix)?;
-            // Same local part, another prefix: the namespaces must differ.
-            let uri = |attribute: &Attribute<'a>| attribute.prefix().and_then(|prefix| self.scope.find(prefix)).map(|(uri, _)| uri);
-            let same =
-                |other: &&Attribute<'a>| other.local_start > 0 && other.prefix() != Some("xmlns") && other.local() == attribute.local();
-            if attributes[..index].iter().filter(same).any(|other| uri(other) == uri(attribute)) {
-                return Err(XmlError::NotWellFormed("two attributes have the same expanded name"));
-            }
-        }
-        Ok(())
-    }
-
-    /// Namespaces in XML 1.0 §2.2, §3 and the constraints of its §5.
-    fn declare(&mut self, prefix: &'a str, uri: Cow<'a, str>) -> Result<(), XmlError> {
-        let reserved = |fixed: &str| uri == fixed;
-        if prefix == "xmlns" {
-            return Err(XmlError::NotWellFormed("the prefix `xmlns` must not be declared"));
-        }
-        if (prefix == "xml") != reserved(ns::XML) {
-            return Err(XmlError::NotWellFormed("the prefix `xml` and its namespace belong to each other"));
-        }
-        if reserved(ns::XMLNS) {
-            return Err(XmlError::NotWellFormed("the namespace of `xmlns` must not be declared"));
-        }
-        if uri.is_empty() && !prefix.is_empty() {
-            return Err(XmlError::NotWellFormed("a prefix cannot be undeclared"));
-        }
-        if self.scope.declared.len() == DECLARATIONS_MAX {
-            return Err(XmlError::TooMany(DECLARATIONS_MAX, "namespace declarations"));
-        }
-        self.scope.declared.push(Declared { prefix, uri });
         Ok(())
     }
 
@@ -522,30 +430,30 @@ impl<'a> Walker<'a> {
 
     #[inline]
     fn ncname(&mut self) -> Result<(), XmlError> {
-        const MALFORMED: XmlError = XmlError::NotWellFormed("a malformed name");
         match self.bytes.get(self.at) {
             Some(byte) if CLASS[*byte as usize] & START != 0 => self.at += 1,
-            Some(0x80..) => self.name_char(starts_name).then_some(()).ok_or(MALFORMED)?,
-            _ => return Err(MALFORMED),
+            Some(0x80..) => self.name_char(starts_name, starts_name_since_fifth)?,
+            _ => return Err(MALFORMED_NAME),
         }
         loop {
             let rest = &self.bytes[self.at..];
             self.at += rest.iter().position(|byte| CLASS[*byte as usize] & NAME == 0).unwrap_or(rest.len());
             match self.bytes.get(self.at) {
-                Some(0x80..) => self.name_char(continues_name).then_some(()).ok_or(MALFORMED)?,
+                Some(0x80..) => self.name_char(continues_name, continues_name_since_fifth)?,
                 _ => return Ok(()),
             }
         }
     }
 
-    /// One character beyond ASCII, if it is of the class.
-    fn name_char(&mut self, class: fn(char) -> bool) -> bool {
+    /// One character beyond ASCII, of this class; `fifth` is the class of the fifth edition.
+    fn name_char(&mut self, class: fn(char) -> bool, fifth: fn(char) -> bool) -> Result<(), XmlError> {
         match self.text[self.at..].chars().next() {
             Some(c) if class(c) => {
                 self.at += c.len_utf8();
-                true
+                Ok(())
             }
-            _ => false,
+            Some(c) if fifth(c) => Err(XmlError::BadFormat("a name of characters that only the fifth edition of XML 1.0 allows")),
+            _ => Err(MALFORMED_NAME),
         }
     }
 
@@ -679,6 +587,8 @@ mod tests {
             (b"<a xmlns='http://www.w3.org/2000/xmlns/'/>", Condition::NotWellFormed),
             (b"<a b='c\rd'/>", Condition::BadFormat),
             (b"<a>&#000000065;</a>", Condition::BadFormat),
+            ("<a😀/>".as_bytes(), Condition::BadFormat),
+            ("<\u{37f}/>".as_bytes(), Condition::BadFormat),
         ] {
             assert_eq!(validate(document, &Bindings::empty()).map_err(|error| error.condition()), Err(expected), "{document:?}");
         }
@@ -734,10 +644,11 @@ mod tests {
         assert_eq!(within(4, 4), Ok(()));
         assert_eq!(within(5, 4), Err(XmlError::TooDeep(4)));
         assert_eq!(within(DEPTH_MAX + 1, usize::MAX), Err(XmlError::TooDeep(DEPTH_MAX)));
-        assert_eq!(validate(nested(DECLARATIONS_MAX, " xmlns:p='u'")), Ok(()));
-        let expected = Err(XmlError::TooMany(DECLARATIONS_MAX, "namespace declarations"));
-        assert_eq!(validate(nested(DECLARATIONS_MAX + 1, " xmlns:p='u'")), expected);
+        assert_eq!(validate(nested(PREFIXES_MAX, " xmlns:p='u'")), Ok(()));
+        let expected = Err(XmlError::TooMany(PREFIXES_MAX, "declarations of prefixes"));
+        assert_eq!(validate(nested(PREFIXES_MAX + 1, " xmlns:p='u'")), expected);
         // Those of elements that have ended do not count.
-        assert_eq!(validate(format!("<a>{}</a>", "<b xmlns:p='u'/>".repeat(2 * DECLARATIONS_MAX))), Ok(()));
+        assert_eq!(validate(format!("<a>{}</a>", "<b xmlns:p='u'/>".repeat(2 * PREFIXES_MAX))), Ok(()));
+        assert_eq!(validate(nested(DEPTH_MAX, " xmlns='u'")), Ok(()));
     }
 }

@@ -34,12 +34,6 @@ impl XmlWriter {
         Self { out: Vec::with_capacity(size_bytes), ..Self::default() }
     }
 
-    /// A writer that goes on behind what `out` holds; `into_inner` gives it back.
-    #[must_use]
-    pub fn append_to(out: Vec<u8>) -> Self {
-        Self { out, ..Self::default() }
-    }
-
     /// `<name`.
     pub fn open(&mut self, name: &str) -> &mut Self {
         self.end_tag();
@@ -108,23 +102,6 @@ impl XmlWriter {
         self
     }
 
-    /// `<name>text</name>` without a namespace of its own.
-    pub fn leaf(&mut self, name: &str, text: &str) -> &mut Self {
-        self.open(name).text(text).close()
-    }
-
-    /// How many bytes are written so far.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.out.len()
-    }
-
-    /// Whether nothing is written yet.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.out.is_empty()
-    }
-
     /// Ends all open elements and gives the bytes.
     #[must_use]
     pub fn finish(self) -> Bytes {
@@ -163,14 +140,14 @@ mod tests {
     fn elements_nest_and_empty_ones_are_short() {
         let mut out = XmlWriter::new();
         out.open("a").attr("b", "'<").attr_opt("c", None).attr_opt("d", Some("")).open("e").close();
-        out.text("x > y").open("f").raw(b"").close().leaf("g", "").raw(b"<h/>").close().open("i");
+        out.text("x > y").open("f").raw(b"").close().open("g").text("").close().raw(b"<h/>").close().open("i");
         assert_eq!(out.finish(), "<a b='&apos;&lt;' d=''><e/>x &gt; y<f/><g></g><h/></a><i/>");
     }
 
     #[test]
     fn a_stream_header_stays_open() {
-        let mut out = XmlWriter::append_to(b"<?xml version='1.0'?>".to_vec());
+        let mut out = XmlWriter::new();
         out.open("stream:stream").ns("jabber:client").leave_open().open("a").close();
-        assert_eq!(out.into_inner(), b"<?xml version='1.0'?><stream:stream xmlns='jabber:client'><a/>");
+        assert_eq!(out.into_inner(), b"<stream:stream xmlns='jabber:client'><a/>");
     }
 }

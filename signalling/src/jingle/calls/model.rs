@@ -132,7 +132,7 @@ proptest! {
                 Input::Stanza(xml) => {
                     let stanza = stanza(&xml);
                     let sender = stanza.from().map(Jid::to_bare).filter(|from| from.domain() == "here");
-                    calls.observe(&stanza, sender.as_ref(), now)
+                    Signal::read(&stanza, sender.as_ref()).map(|signal| calls.observe(&signal, now)).unwrap_or_default()
                 }
                 Input::Gone(address) => calls.handle_gone(&Jid::parse(address).unwrap(), now),
                 Input::Linked(call) => {

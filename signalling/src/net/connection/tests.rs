@@ -12,7 +12,7 @@ use super::*;
 use crate::auth::Authenticator;
 use crate::iq::IqTable;
 use crate::jid::BareJid;
-use crate::jingle::{self, Allocations, CallId, CallsService};
+use crate::jingle::{self, CallsService};
 use crate::net::metrics::Metrics;
 use crate::net::sources::Sources;
 use crate::net::tls::{self, Certificates};
@@ -450,15 +450,8 @@ async fn a_reload_holds_for_streams_from_now_on() {
 
 /// A router that brings messages to sessions; requests and calls play no part here.
 fn router(store: &Store) -> Router {
-    struct NoRelay;
-    impl Allocations for NoRelay {
-        fn link(&self, _: &BareJid, _: SocketAddr, _: CallId) -> bool {
-            false
-        }
-        fn end_call(&self, _: CallId) {}
-    }
     let registry = prometheus::Registry::new();
-    let calls = CallsService::new(jingle::Limits::default(), &registry, Box::new(NoRelay)).unwrap();
+    let calls = CallsService::new(jingle::Limits::default(), &registry, Box::new(())).unwrap();
     let limits =
         router::Limits { sessions_per_account: 4, roster_items: 10, roster_bytes: 10_000, directed_presences: 10, accounts_cached: 10 };
     let router =

@@ -44,7 +44,7 @@ impl C2s {
     /// §7.6.1, §7.7.1.
     pub(super) fn bound(&mut self, jid: FullJid, request: &Stanza) {
         let mut payload = XmlWriter::new();
-        payload.open("bind").ns(ns::BIND).leaf("jid", jid.as_str()).close();
+        payload.open("bind").ns(ns::BIND).open("jid").text(jid.as_str()).close().close();
         self.state = State::Bound(jid);
         self.keepalive_at = self.heard + self.policy.limits.keepalive;
         self.send_stanza(&Stanza::iq_result(request, payload.finish()));

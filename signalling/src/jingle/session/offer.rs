@@ -1,0 +1,76 @@
+//! What one party of a session has offered of itself: how many candidates, and which relayed addresses.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use crate::jingle::candidate::CandidateType;
+use crate::jingle::content::Jingle;
+
+/// Addresses per party that are remembered, so as not to be reported twice; the oldest is forgotten.
+pub const ADDRESSES_MAX: usize = 64;
+
+/// What one party has offered of itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Offer {
+    /// Candidates by type.
+    pub candidates: CandidateCounts,
+    /// How often ICE was started again (XEP-0176 §5.9).
+    pub ice_restarts: u8,
+    pub(super) relayed: VecDeque<SocketAddr>,
+}
+
+/// How many candidates of each type were offered.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CandidateCounts {
+    /// Own addresses.
+    pub host: u16,
+    /// Reflexive addresses of both kinds.
+    pub reflexive: u16,
+    /// Relayed addresses.
+    pub relay: u16,
+    /// Raw UDP without a type.
+    pub untyped: u16,
+}
+
+impl CandidateCounts {
+    /// Counts one.
+    pub fn add(&mut self, kind: Option<CandidateType>) {
+        let count = match kind {
+            Some(CandidateType::Host) => &mut self.host,
+            Some(CandidateType::ServerReflexive | CandidateType::PeerReflexive) => &mut self.reflexive,
+            Some(CandidateType::Relay) => &mut self.relay,
+            None => &mut self.untyped,
+        };
+        *count = count.saturating_add(1);
+    }
+}
+
+impl Offer {
+    /// Counts the candidates of a stanza and gives the relayed addresses that are new.
+    pub(super) fn take(&mut self, jingle: &Jingle) -> Vec<SocketAddr> {
+        let mut new = Vec::new();
+        let transports = jingle.contents.iter().filter_map(|content| content.transport.as_ref());
+        for transport in transports {
+            for candidate in &transport.candidates {
+                self.candidates.add(candidate.kind);
+                // §5.9 of XEP-0176: a greater generation is a restart.
+                self.ice_restarts = self.ice_restarts.max(candidate.generation);
+            }
+            for address in transport.relayed() {
+                if !self.relayed.contains(&address) {
+                    if self.relayed.len() == ADDRESSES_MAX {
+                        self.relayed.pop_front();
+                    }
+                    self.relayed.push_back(address);
+                    new.push(address);
+                }
+            }
+        }
+        new
+    }
+
+    /// The session is over: nobody asks for its addresses any more.
+    pub(super) fn forget_addresses(&mut self) {
+        self.relayed = VecDeque::new();
+    }
+}
