@@ -91,6 +91,8 @@ const OPEN_V6: &[Network] = &[v6(0x2000, 0, 0, 0, 3), v6(0x64, 0xFF9B, 0, 0, 96)
 /// What of it is no host of the Internet. All outside of `OPEN_V6` is closed: unspecified, loopback, mapped and compatible IPv4,
 /// local-use NAT64 (64:ff9b:1::/48), unique local with metadata at fd00:ec2::254, link-local, site-local, multicast, segment routing.
 const CLOSED_V6: &[Network] = &[
+    v6(0x2001, 0, 0, 0, 32),           // Teredo (RFC 8656 §21.4: a relay takes no tunnel's address)
+    v6(0x2002, 0, 0, 0, 16),           // 6to4 (likewise)
     v6(0x2001, 0x0001, 0, 0, 32),      // anycast services
     v6(0x2001, 0x0002, 0, 0, 48),      // benchmarking (RFC 5180)
     v6(0x2001, 0x0003, 0, 0, 32),      // AMT
@@ -146,7 +148,7 @@ mod tests {
         for ip in ["8.8.8.8", "1.1.1.1", "100.63.255.255", "100.128.0.1", "172.15.0.1", "172.32.0.1", "198.20.0.1", "223.255.255.255"] {
             check(&PeerRules::default(), ip, true);
         }
-        for ip in ["2600::2", "2a00:1450::1", "2001:4860:4860::8888", "64:ff9b::8.8.8.8", "2002:808:808::1", "2001:200::1"] {
+        for ip in ["2600::2", "2a00:1450::1", "2001:4860:4860::8888", "64:ff9b::8.8.8.8", "2001:200::1"] {
             check(&PeerRules::default(), ip, true);
         }
     }
@@ -193,6 +195,8 @@ mod tests {
             "ff02::1",
             "ff0e::1",
             "2001:db8::1",
+            "2002:808:808::1",
+            "2001:0:808:808::f7f7:f7f7",
             "3fff::1",
             "3fff:fff::1",
             "100::1",
