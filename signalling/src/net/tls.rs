@@ -76,12 +76,12 @@ impl Settings {
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file could not be read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}: {error}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        error: io::Error,
     },
     /// A file is too large to be what it should be.
     #[error("{} is larger than {PEM_BYTES_MAX} bytes, so it is no certificate or key", path.display())]
@@ -123,12 +123,12 @@ pub enum TlsError {
     #[error("cannot generate a certificate: {0}")]
     Generate(#[from] rcgen::Error),
     /// A self-made certificate could not be stored.
-    #[error("cannot write {}: {source}", path.display())]
+    #[error("cannot write {}: {error}", path.display())]
     Write {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        error: io::Error,
     },
     /// The provider of cryptography refused the protocol versions.
     #[error("TLS settings refused: {0}")]
@@ -380,7 +380,7 @@ fn stamp(path: &Path) -> Stamp {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
-    let fail = |source| TlsError::Read { path: path.to_owned(), source };
+    let fail = |error| TlsError::Read { path: path.to_owned(), error };
     if fs::metadata(path).map_err(fail)?.len() > PEM_BYTES_MAX {
         return Err(TlsError::TooLarge { path: path.to_owned() });
     }
@@ -523,7 +523,7 @@ fn generated(settings: &Settings) -> Result<Pair, TlsError> {
 
 /// Writes beside the target and renames, so that a reader never sees half a file.
 fn write_new(path: &Path, contents: &[u8], mode: u32) -> Result<(), TlsError> {
-    let fail = |source| TlsError::Write { path: path.to_owned(), source };
+    let fail = |error| TlsError::Write { path: path.to_owned(), error };
     if let Some(folder) = path.parent() {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(fail)?;
     }
