@@ -5,6 +5,7 @@ mod cli;
 mod control;
 mod lock;
 mod logging;
+mod names;
 mod pages;
 mod probe;
 mod systemd;

@@ -31,7 +31,7 @@ use crate::admin::numbers;
 use crate::admin::{self, Pages};
 use crate::control::{Answer, Control, Request};
 use crate::lock::DataDir;
-use crate::pages;
+use crate::{names, pages};
 
 /// How often certificate files are looked at.
 const CERTIFICATES_EVERY: Duration = Duration::from_secs(5);
@@ -94,7 +94,7 @@ impl Server {
             router::Metrics::new(&registry)?,
         );
         let turn: Vec<_> = relay.services().iter().map(|service| (service.transport, service.local)).collect();
-        let services = extdisco::services(&turn, &turn_hosts(config));
+        let services = extdisco::services(&turn, &names::turn_hosts(config));
         features::register(&router, relay.clone(), services.clone());
 
         let net_metrics = NetMetrics::new(&registry)?;
@@ -303,8 +303,7 @@ fn readiness(store: &Store) -> Readiness {
 }
 
 fn certificate_settings(config: &Config) -> tls::Settings {
-    let names = config.server.domains.iter().chain(&config.turn.host).cloned().collect();
-    tls::Settings::new(&config.tls, names, &config.server.data_dir)
+    tls::Settings::new(&config.tls, names::of_self_made_certificate(config), &config.server.data_dir)
 }
 
 async fn relay_settings(config: &Config, store: &Store, certificates: &Certificates) -> anyhow::Result<campanile_relay::Settings> {
@@ -356,19 +355,6 @@ async fn public_addresses(config: &Config) -> anyhow::Result<Vec<IpAddr>> {
     Ok(first(true).into_iter().chain(first(false)).collect())
 }
 
-/// What XEP-0215 calls the relay: its name, else the public addresses, else the domain.
-fn turn_hosts(config: &Config) -> Vec<String> {
-    let public = config.server.public_address.iter().map(|address| match address {
-        PublicAddress::Ip(ip) => ip.to_string(),
-        PublicAddress::Name(name) => name.clone(),
-    });
-    match &config.turn.host {
-        Some(host) => vec![host.clone()],
-        None if config.server.public_address.is_empty() => config.server.domains.iter().take(1).cloned().collect(),
-        None => public.collect(),
-    }
-}
-
 fn call_limits(config: &Config) -> jingle::Limits {
     jingle::Limits { calls_max: config.limits.calls, calls_per_account_max: config.limits.calls_per_account, ..Default::default() }
 }
@@ -377,6 +363,7 @@ fn router_limits(config: &Config) -> router::Limits {
     router::Limits {
         sessions_per_account: config.limits.sessions_per_account,
         roster_items: config.limits.roster_items,
+        roster_bytes: config.limits.mailbox_bytes / 4,
         directed_presences: config.limits.roster_items,
         accounts_cached: config.limits.connections as usize,
     }

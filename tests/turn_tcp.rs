@@ -7,7 +7,7 @@ use crate::support::PATIENCE;
 use crate::support::server::Server;
 use crate::support::turn;
 use crate::support::wire::Wire;
-use crate::turn_udp::between_allocations;
+use crate::turn_udp::lost_between_allocations;
 
 #[test]
 #[ignore = "turnutils_uclient: run tests/run"]
@@ -15,8 +15,9 @@ fn turnutils_uclient_loses_nothing() {
     let server = Server::start();
     let mut alice = Wire::bound(&server, "alice", "home");
     let service = turn::relay(&mut alice, "turn", "tcp");
-    between_allocations(&service, &["-t"]);
-    between_allocations(&service, &["-t", "-s"]);
+    for flags in [&["-t"][..], &["-t", "-s"]] {
+        assert_eq!(lost_between_allocations(&service, flags), 0.0, "{flags:?}");
+    }
 }
 
 /// RFC 8489 §6.2.2: requests back to back and in pieces; a stream that is no STUN ends.

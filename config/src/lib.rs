@@ -268,62 +268,47 @@ pub struct Components {
     pub secrets: BTreeMap<String, Secret>,
 }
 
-/// `[muc]`: group chat (XEP-0045). Not built yet.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Muc {
-    /// Domain of the service; `{domain}` stands for each of `server.domains`.
-    pub host: HostTemplate,
+/// A section of a service that has a domain of its own, by default a subdomain of each virtual host, and perhaps listeners, by default none.
+macro_rules! service {
+    ($(#[$doc:meta])* $name:ident below $label:literal $({ $($(#[$key_doc:meta])* $key:ident: $type:ty,)* })?) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        pub struct $name {
+            /// Domain of the service; `{domain}` stands for each of `server.domains`.
+            pub host: HostTemplate,
+            $($($(#[$key_doc])* pub $key: $type,)*)?
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { host: HostTemplate::below($label), $($($key: Default::default(),)*)? }
+            }
+        }
+    };
 }
 
-impl Default for Muc {
-    fn default() -> Self {
-        Self { host: HostTemplate::below("conference") }
-    }
+service! {
+    /// `[muc]`: group chat (XEP-0045). Not built yet.
+    Muc below "conference"
 }
 
-/// `[pubsub]`: publish-subscribe (XEP-0060). Not built yet.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Pubsub {
-    /// Domain of the service; `{domain}` stands for each of `server.domains`.
-    pub host: HostTemplate,
+service! {
+    /// `[pubsub]`: publish-subscribe (XEP-0060). Not built yet.
+    Pubsub below "pubsub"
 }
 
-impl Default for Pubsub {
-    fn default() -> Self {
-        Self { host: HostTemplate::below("pubsub") }
-    }
+service! {
+    /// `[upload]`: file upload (XEP-0363). Not built yet.
+    Upload below "upload"
 }
 
-/// `[upload]`: file upload (XEP-0363). Not built yet.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Upload {
-    /// Domain of the service; `{domain}` stands for each of `server.domains`.
-    pub host: HostTemplate,
-}
-
-impl Default for Upload {
-    fn default() -> Self {
-        Self { host: HostTemplate::below("upload") }
-    }
-}
-
-/// `[proxy]`: SOCKS5 bytestreams (XEP-0065). Not built yet.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Proxy {
-    /// Domain of the service; `{domain}` stands for each of `server.domains`.
-    pub host: HostTemplate,
-    /// Where clients connect.
-    #[serde(deserialize_with = "value::list")]
-    pub listen: Vec<SocketAddr>,
-}
-
-impl Default for Proxy {
-    fn default() -> Self {
-        Self { host: HostTemplate::below("proxy"), listen: Vec::new() }
+service! {
+    /// `[proxy]`: SOCKS5 bytestreams (XEP-0065). Not built yet.
+    Proxy below "proxy" {
+        /// Where clients connect.
+        #[serde(deserialize_with = "value::list")]
+        listen: Vec<SocketAddr>,
     }
 }
 

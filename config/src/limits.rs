@@ -22,7 +22,8 @@ pub struct Limits {
     pub connections_per_source: u32,
     /// Time from connecting to a bound resource.
     pub handshake_s: u64,
-    /// Silence of a client after which something is sent to it, so that a dead connection is found (RFC 6120 §4.6).
+    /// Silence of a client after which something is sent to it, so that a dead connection is found (RFC 6120 §4.6). The
+    /// default is shorter than the five minutes after which many middleboxes forget a TCP connection.
     pub keepalive_s: u64,
     /// Bytes queued for one session; beyond them its stream ends.
     pub mailbox_bytes: usize,
@@ -63,7 +64,7 @@ impl Default for Limits {
             connections: 10_000,
             connections_per_source: 256,
             handshake_s: 30,
-            keepalive_s: 300,
+            keepalive_s: 280,
             mailbox_bytes: 2_097_152,
             auth_attempts: 5,
             auth_concurrency: 4,

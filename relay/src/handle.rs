@@ -33,22 +33,22 @@ const INBOX_MESSAGES: usize = 1_024;
 #[derive(Debug, thiserror::Error)]
 pub enum RelayError {
     /// An address cannot be listened on.
-    #[error("cannot listen for TURN over {transport} on {address}: {source}")]
+    #[error("cannot listen for TURN over {transport} on {address}: {cause}")]
     Listen {
         /// UDP, TCP or TLS.
         transport: Transport,
         /// The address as configured.
         address: SocketAddr,
         /// What the kernel says.
-        source: io::Error,
+        cause: io::Error,
     },
     /// Something else that the kernel refuses.
-    #[error("cannot {what}: {source}")]
+    #[error("cannot {what}: {cause}")]
     System {
         /// What was tried.
         what: &'static str,
         /// What the kernel says.
-        source: io::Error,
+        cause: io::Error,
     },
     /// TLS addresses without a certificate.
     #[error("TURN over TLS is to listen on {0}, but has no certificate")]
@@ -110,7 +110,7 @@ impl Relay {
     /// # Errors
     /// See [`RelayError`]; nothing is left running then.
     pub fn start(settings: Settings) -> Result<Self, RelayError> {
-        let addresses = interface_addresses().map_err(|source| RelayError::System { what: "read the addresses of this host", source })?;
+        let addresses = interface_addresses().map_err(|cause| RelayError::System { what: "read the addresses of this host", cause })?;
         let registry = Arc::new(Registry::new(
             Ports::new(settings.ports.clone(), &settings.public_addresses),
             PeerRules::new(settings.allow_peers.clone(), settings.deny_peers.clone()),
@@ -154,7 +154,7 @@ impl Relay {
             SystemRandom::new().fill(&mut seed).map_err(|_| RelayError::Random)?;
             let server = Server::new(index as u16, auth.clone(), registry.clone(), settings.call_grace, seed, Instant::now());
             let (worker, handle) = Worker::new(index as u16, server, registry.clone(), sockets, INBOX_MESSAGES)
-                .map_err(|source| RelayError::System { what: "set up a relay worker", source })?;
+                .map_err(|cause| RelayError::System { what: "set up a relay worker", cause })?;
             workers.push(worker);
             handles.push(handle);
         }
@@ -171,7 +171,7 @@ impl Relay {
             let thread = std::thread::Builder::new()
                 .name(format!("relay-{index}"))
                 .spawn(move || run(worker))
-                .map_err(|source| RelayError::System { what: "start a relay worker", source })?;
+                .map_err(|cause| RelayError::System { what: "start a relay worker", cause })?;
             inner.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
         }
         let acceptor = Acceptor::new(inner.workers.clone(), settings.limits, inner.stop.clone(), inner.tasks.clone());
@@ -278,7 +278,7 @@ impl Drop for Inner {
 }
 
 fn listen_error(transport: Transport, address: SocketAddr) -> impl Fn(io::Error) -> RelayError {
-    move |source| RelayError::Listen { transport, address, source }
+    move |cause| RelayError::Listen { transport, address, cause }
 }
 
 /// A worker's thread. Half a relay would fail in ways that nobody can see, so a worker that cannot go on ends the process.

@@ -7,6 +7,7 @@
 use std::hint::black_box;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use campanile_signalling::auth::{Password, ScramSet};
@@ -48,14 +49,15 @@ impl World {
         }
         let registry = prometheus::Registry::new();
         let calls = CallsService::new(jingle::Limits::default(), &registry, Box::new(NoRelay)).expect("fresh metrics");
-        let limits = Limits { sessions_per_account: 100, roster_items: 10, directed_presences: 10, accounts_cached: 100 };
+        let limits =
+            Limits { sessions_per_account: 100, roster_items: 10, roster_bytes: 10_000, directed_presences: 10, accounts_cached: 100 };
         let router =
             Router::new(vec!["localhost".to_owned()], store, Arc::new(calls), limits, Metrics::new(&registry).expect("fresh metrics"));
-        let alice = router.bind(&alice, Some("a"), Arc::new(Mailbox::new(1 << 20))).await.expect("binds");
+        let alice = router.bind(&alice, Some("a"), Arc::new(Mailbox::new(1 << 20)), Instant::now()).await.expect("binds");
         let mut world = Self { router, alice, devices: Vec::new() };
         for index in 0..devices {
             let mailbox = Arc::new(Mailbox::new(1 << 20));
-            let session = world.router.bind(&bob, Some(&index.to_string()), mailbox.clone()).await.expect("binds");
+            let session = world.router.bind(&bob, Some(&index.to_string()), mailbox.clone(), Instant::now()).await.expect("binds");
             world.router.handle(&session, parse("<presence/>").with_from(session.jid.clone())).await;
             world.devices.push(mailbox);
         }

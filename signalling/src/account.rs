@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use crate::jid::{BareJid, Jid};
+use crate::router::Limits;
 use crate::session::{Session, SessionId};
 use crate::stanza::error::StanzaError;
 use crate::stanza::{IqType, Kind, MessageType, PresenceType, Stanza};
@@ -77,6 +78,13 @@ impl Account {
         self.roster.get(&contact.to_bare()).is_some_and(|item| item.subscription.is_from())
     }
 
+    /// Whether the roster may take this item, new or in the place of an older one.
+    pub fn roster_has_room(&self, item: &RosterItem, limits: &Limits) -> bool {
+        let others = self.roster.values().filter(|known| known.jid != item.jid);
+        let (count, bytes) = others.fold((0, 0), |(count, bytes), other| (count + 1, bytes + wire_bytes(other)));
+        count < limits.roster_items && bytes + wire_bytes(item) <= limits.roster_bytes
+    }
+
     /// RFC 6121 §8.5.2 and §8.5.3: who gets a stanza addressed to this account. Subscription stanzas and probes are `Account`'s.
     pub fn targets(&self, stanza: &Stanza) -> Targets {
         let resource = stanza.to().and_then(|to| to.resource());
@@ -130,6 +138,14 @@ impl Account {
             Kind::Iq(_) => Targets::Nobody,
         }
     }
+}
+
+/// About what an item takes in the roster that is sent: its texts and the markup around them.
+fn wire_bytes(item: &RosterItem) -> usize {
+    const ITEM: usize = 80;
+    const GROUP: usize = 15;
+    let groups: usize = item.groups.iter().map(|group| group.len() + GROUP).sum();
+    ITEM + item.jid.as_str().len() + item.name.as_deref().map_or(0, str::len) + groups
 }
 
 fn asks_the_server(kind: PresenceType) -> bool {

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::OnceCell;
 
@@ -22,13 +22,21 @@ pub struct Home {
     pub jid: BareJid,
     account: OnceCell<Mutex<Account>>,
     turn: tokio::sync::Mutex<()>,
+    presence_turn: tokio::sync::Mutex<()>,
 }
 
 impl Home {
     /// Reads or changes the account in memory, for one pure call.
     pub fn with<T>(&self, call: impl FnOnce(&mut Account) -> T) -> T {
         let account = self.account.get().expect("a home is handed out only once its account is loaded");
-        call(&mut account.lock().expect("no code panics while it holds an account"))
+        // A panic ends one connection: the account goes on with what the call left, which is a plain value.
+        call(&mut account.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Waits until no other broadcast of this account's presence is under way, so that everyone sees them in one order. Whoever holds it
+    /// sends presence only, which never waits for another turn of this home.
+    pub async fn presence_turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.presence_turn.lock().await
     }
 
     /// Waits until no other change to the stored data of this account is under way. Changes store first, then alter memory.
@@ -117,7 +125,8 @@ impl Homes {
         if shard.homes.len() >= self.idle_max {
             shard.let_go_of_idle(self.idle_max / 2);
         }
-        let home = Arc::new(Home { jid: jid.clone(), account: OnceCell::new(), turn: tokio::sync::Mutex::new(()) });
+        let home =
+            Arc::new(Home { jid: jid.clone(), account: OnceCell::new(), turn: Default::default(), presence_turn: Default::default() });
         shard.homes.insert(jid.clone(), Entry { home: home.clone(), used });
         home
     }
@@ -131,7 +140,7 @@ impl Homes {
 
     fn shard(&self, jid: &BareJid) -> MutexGuard<'_, Shard> {
         let index = self.hasher.hash_one(jid) as usize % SHARDS;
-        self.shards[index].lock().expect("no code panics while it holds a shard")
+        self.shards[index].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

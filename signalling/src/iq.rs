@@ -72,6 +72,8 @@ pub enum Reply {
     Empty,
     /// `type='result'` with this payload.
     Payload(Bytes),
+    /// The handler has queued the answer itself, since its place among other stanzas matters.
+    Sent,
 }
 
 type Answer = Pin<Box<dyn Future<Output = Result<Reply, StanzaError>> + Send>>;
@@ -150,17 +152,18 @@ impl IqTable {
         self.identities.iter().filter(move |(addressee, _)| *addressee == to).map(|(_, identity)| *identity)
     }
 
-    /// Answers a request of type `get` or `set`: the reply stanza, addressed to the sender.
-    pub async fn answer(&self, iq: Iq) -> Stanza {
+    /// Answers a request of type `get` or `set`: the reply stanza, addressed to the sender; `None` if it is sent already.
+    pub async fn answer(&self, iq: Iq) -> Option<Stanza> {
         let request = iq.stanza.clone();
         let outcome = match self.find(&iq) {
             Some(handler) => handler(iq).await,
             None => Err(StanzaError::service_unavailable()),
         };
         match outcome {
-            Ok(Reply::Empty) => Stanza::iq_result(&request, Bytes::new()),
-            Ok(Reply::Payload(payload)) => Stanza::iq_result(&request, payload),
-            Err(error) => Stanza::error_reply(&request, &error).expect("only requests are answered, and they are no errors"),
+            Ok(Reply::Empty) => Some(Stanza::iq_result(&request, Bytes::new())),
+            Ok(Reply::Payload(payload)) => Some(Stanza::iq_result(&request, payload)),
+            Ok(Reply::Sent) => None,
+            Err(error) => Stanza::error_reply(&request, &error),
         }
     }
 

@@ -297,21 +297,32 @@ enum AsciiDomain {
 /// One pass over an ASCII domain: labels of letters, digits and inner hyphens, 63 bytes at most (RFC 5890 §2.3.1).
 fn ascii_domain(domain: &str) -> Result<AsciiDomain, JidError> {
     let bytes = domain.as_bytes();
-    if !bytes.is_ascii() {
+    let (mut ascii, mut upper, mut letters) = (true, false, true);
+    let mut label = 0;
+    for (at, byte) in bytes.iter().enumerate() {
+        match byte {
+            b'a'..=b'z' | b'0'..=b'9' => {}
+            b'A'..=b'Z' => upper = true,
+            // Not at either end of a label.
+            b'-' => letters &= at > label && !matches!(bytes.get(at + 1), None | Some(b'.')),
+            b'.' => {
+                letters &= (1..=63).contains(&(at - label));
+                label = at + 1;
+            }
+            0x80.. => ascii = false,
+            _ => letters = false,
+        }
+    }
+    if !ascii {
         return Ok(AsciiDomain::Idna);
     }
-    let (mut upper, mut idna) = (false, false);
-    for label in bytes.split(|byte| *byte == b'.') {
-        let inner = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-';
-        if label.is_empty() || label.len() > 63 || !label.iter().all(inner) || label[0] == b'-' || label[label.len() - 1] == b'-' {
-            return Err(JidError::DomainInvalid);
-        }
-        upper |= label.iter().any(u8::is_ascii_uppercase);
-        idna |= label.len() >= 4 && label[..4].eq_ignore_ascii_case(b"xn--");
+    if !letters || !(1..=63).contains(&(bytes.len() - label)) {
+        return Err(JidError::DomainInvalid);
     }
+    let idna = bytes.split(|byte| *byte == b'.').any(|label| label.len() >= 4 && label[..4].eq_ignore_ascii_case(b"xn--"));
     // A last label of digits only is an IPv4 address or nothing (RFC 3986 §3.2.2, RFC 1123 §2.1).
-    let last = bytes.rsplit(|byte| *byte == b'.').next().unwrap_or_default();
-    if last.iter().all(u8::is_ascii_digit) && bytes.contains(&b'.') && domain.parse::<Ipv4Addr>().is_err() {
+    let last = &bytes[label..];
+    if last.iter().all(u8::is_ascii_digit) && label > 0 && domain.parse::<Ipv4Addr>().is_err() {
         return Err(JidError::DomainInvalid);
     }
     Ok(if idna {

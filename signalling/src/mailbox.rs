@@ -1,10 +1,11 @@
 //! The queue in front of one session: what the router puts in, the connection's task takes out.
 //!
 //! Putting in never waits. The queue is bounded in bytes; what does not fit ends the stream, since a client that does not
-//! read must not hold up those who write to it (RFC 6120 §4.9.3.17, `resource-constraint`).
+//! read must not hold up those who write to it (RFC 6120 §4.9.3.17, `resource-constraint`). The reader learns of that end at once, however
+//! little it can write, since until then the session is taken for one that can be reached.
 
 use std::collections::VecDeque;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
@@ -25,6 +26,7 @@ pub enum Outgoing {
 pub struct Mailbox {
     queue: Mutex<Queue>,
     filled: Notify,
+    closed: Notify,
     bytes_max: usize,
 }
 
@@ -38,13 +40,19 @@ struct Queue {
 impl Mailbox {
     /// An empty mailbox that holds at most `bytes_max` bytes of stanzas.
     pub fn new(bytes_max: usize) -> Self {
-        Self { queue: Mutex::default(), filled: Notify::new(), bytes_max }
+        Self { queue: Mutex::default(), filled: Notify::new(), closed: Notify::new(), bytes_max }
     }
 
     /// Queues one item. Returns false when the stream has ended or ends now because the queue is full.
     pub fn push(&self, item: Outgoing) -> bool {
-        let accepted = self.locked().push(item, self.bytes_max);
+        let (accepted, closed) = {
+            let mut queue = self.locked();
+            (queue.push(item, self.bytes_max), queue.closed)
+        };
         self.filled.notify_one();
+        if closed {
+            self.closed.notify_one();
+        }
         accepted
     }
 
@@ -53,6 +61,15 @@ impl Mailbox {
         let mut queue = self.locked();
         queue.bytes = 0;
         into.extend(queue.waiting.drain(..));
+    }
+
+    /// Throws away the stanzas that wait, for a client that takes none; the order to close stays. Returns how many they were.
+    pub fn give_up(&self) -> usize {
+        let mut queue = self.locked();
+        let before = queue.waiting.len();
+        queue.waiting.retain(|item| matches!(item, Outgoing::Close(_)));
+        queue.bytes = 0;
+        before - queue.waiting.len()
     }
 
     /// Resolves once something may be waiting. Cancel-safe; for the one reader.
@@ -65,13 +82,21 @@ impl Mailbox {
         }
     }
 
+    /// Resolves once nothing more is taken: the queue overflowed, or was told to close. Cancel-safe; for the one reader.
+    pub async fn closed(&self) {
+        while !self.locked().closed {
+            self.closed.notified().await;
+        }
+    }
+
     /// Bytes of stanzas waiting now.
     pub fn bytes(&self) -> usize {
         self.locked().bytes
     }
 
     fn locked(&self) -> std::sync::MutexGuard<'_, Queue> {
-        self.queue.lock().expect("no code panics while it holds the queue")
+        // Every change of the queue is complete before anything can panic, so a poisoned one is still right.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -133,5 +158,23 @@ mod tests {
         let mut out = Vec::new();
         mailbox.drain(&mut out);
         assert!(matches!(&out[..], [Outgoing::Stanza(_), Outgoing::Close(_)]));
+    }
+
+    #[tokio::test]
+    async fn the_end_is_told_apart_from_mail() {
+        let mailbox = Mailbox::new(200);
+        assert!(mailbox.push(Outgoing::Stanza(message("1"))));
+        mailbox.ready().await;
+        let closed = mailbox.closed();
+        tokio::pin!(closed);
+        assert!(futures_util::poll!(&mut closed).is_pending());
+        assert!(!mailbox.push(Outgoing::Stanza(message(&"x".repeat(200)))));
+        closed.await;
+        mailbox.closed().await;
+        assert_eq!(mailbox.give_up(), 1);
+        assert_eq!(mailbox.bytes(), 0);
+        let mut out = Vec::new();
+        mailbox.drain(&mut out);
+        assert!(matches!(&out[..], [Outgoing::Close(_)]));
     }
 }

@@ -1,7 +1,8 @@
 //! Where a stanza goes: from the session that sent it through the stages to its addressee's home (RFC 6120 §10, RFC 6121 §8).
 
-use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use prometheus::{IntGauge, Registry};
@@ -21,6 +22,9 @@ use crate::stanza::{IqType, Kind, MessageType, PresenceType, Stanza};
 use crate::store::{RosterItem, Store, StoreError};
 use crate::stream::error::{self, StreamError};
 
+/// Far longer than a stream may take from its beginning to a bound resource.
+const KICK_REMEMBERED: Duration = Duration::from_secs(3600);
+
 /// Counts that bound what one account may hold in memory; from `[limits]`.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -28,6 +32,8 @@ pub struct Limits {
     pub sessions_per_account: usize,
     /// Items in one roster.
     pub roster_items: usize,
+    /// Bytes of one roster as it is sent; well below what a mailbox holds.
+    pub roster_bytes: usize,
     /// Addresses that one session's directed presence went to.
     pub directed_presences: usize,
     /// Accounts kept in memory without sessions, about.
@@ -64,6 +70,8 @@ struct Inner {
     limits: Limits,
     metrics: Metrics,
     table: OnceLock<IqTable>,
+    /// When the sessions of an account were last ended by the server, for as long as a stream may take to bind.
+    kicked: Mutex<HashMap<BareJid, Instant>>,
 }
 
 impl std::fmt::Debug for Router {
@@ -76,7 +84,7 @@ impl Router {
     /// A router for these domains, which must be normalised as [`Jid`] does it. It answers requests once [`Router::serve`] was called.
     pub fn new(domains: Vec<String>, store: Store, calls: Arc<CallsService>, limits: Limits, metrics: Metrics) -> Self {
         let homes = Homes::new(store.clone(), limits.accounts_cached);
-        Self(Arc::new(Inner { domains, homes, store, calls, limits, metrics, table: OnceLock::new() }))
+        Self(Arc::new(Inner { domains, homes, store, calls, limits, metrics, table: OnceLock::new(), kicked: Mutex::default() }))
     }
 
     /// Hands over the table of requests. Features hold the router, so it comes after them.
@@ -114,8 +122,15 @@ impl Router {
     ///
     /// # Errors
     /// `bad-request` for a resource that is none, `resource-constraint` for too many sessions, `not-authorized` for an account that
-    /// was deleted meanwhile, `internal-server-error` when it cannot be loaded.
-    pub async fn bind(&self, account: &BareJid, requested: Option<&str>, mailbox: Arc<Mailbox>) -> Result<SessionRef, StanzaError> {
+    /// was deleted meanwhile or whose sessions were ended after `since`, when the stream began, `internal-server-error` when it cannot be
+    /// loaded.
+    pub async fn bind(
+        &self,
+        account: &BareJid,
+        requested: Option<&str>,
+        mailbox: Arc<Mailbox>,
+        since: Instant,
+    ) -> Result<SessionRef, StanzaError> {
         let jid = match requested {
             Some(resource) => account.with_resource(resource).map_err(|error| StanzaError::bad_request(error.to_string()))?,
             None => account.with_resource(&random::id()).map_err(|error| StanzaError::bad_request(error.to_string()))?,
@@ -131,6 +146,11 @@ impl Router {
             self.session_ended(&home, old, &jid).await;
         }
         self.0.metrics.sessions.inc();
+        // After the session has its place: a kick that comes now finds it there, one that came before is found here.
+        if self.kicked().get(account).is_some_and(|at| *at >= since) {
+            self.session_ended(&home, id, &jid).await;
+            return Err(StanzaError::not_authorized().with_text("the credentials have changed, log in again"));
+        }
         Ok(SessionRef { jid, id, home })
     }
 
@@ -151,6 +171,12 @@ impl Router {
     /// Ends every session of an account with this error: it was deleted or its password changed.
     /// Returns how many there were.
     pub async fn kick(&self, account: &BareJid, error: StreamError) -> usize {
+        {
+            let now = Instant::now();
+            let mut kicked = self.kicked();
+            kicked.retain(|_, at| now.saturating_duration_since(*at) < KICK_REMEMBERED);
+            kicked.insert(account.clone(), now);
+        }
         let Some(home) = self.0.homes.peek(account) else { return 0 };
         let sessions: Vec<_> = home
             .with(|account| account.sessions.iter().map(|session| (session.id, session.jid.clone(), session.mailbox.clone())).collect());
@@ -167,6 +193,10 @@ impl Router {
         self.0.homes.forget(account);
     }
 
+    fn kicked(&self) -> MutexGuard<'_, HashMap<BareJid, Instant>> {
+        self.0.kicked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Takes a stanza from a session's stream; its `from` is stamped. Answers come through the session's mailbox.
     pub async fn handle(&self, session: &SessionRef, mut stanza: Stanza) {
         let walked = session.home.with(|account| {
@@ -176,9 +206,8 @@ impl Router {
             Some(pipeline::walk(pipeline::OUTBOUND, &walk, &mut stanza))
         });
         let Some((verdict, effects)) = walked else { return };
-        self.perform(effects, &stanza);
         match verdict {
-            Verdict::Pass => {}
+            Verdict::Pass => self.perform(effects, &stanza),
             Verdict::Drop => return,
             Verdict::Bounce(error) => return self.bounce(&stanza, error, Some(session)).await,
         }
@@ -241,32 +270,47 @@ impl Router {
             }
         };
         let (verdict, targets, effects) = home.with(|account| {
-            let targets = account.targets(&stanza);
+            let mut targets = account.targets(&stanza);
             let walk = Walk { account, sender: None, targets: &targets };
             let (verdict, effects) = pipeline::walk(pipeline::INBOUND, &walk, &mut stanza);
-            if let (Verdict::Pass, Targets::Sessions(ids)) = (&verdict, &targets) {
-                deliver(account.sessions.iter().filter(|session| ids.contains(&session.id)), &stanza);
+            if let (Verdict::Pass, Targets::Sessions(chosen)) = (&verdict, &mut targets)
+                && !deliver(account, chosen, &stanza)
+            {
+                // Their streams have ended or end now: the sender is told as if they were gone already.
+                targets = Targets::Bounce(StanzaError::service_unavailable());
             }
             (verdict, targets, effects)
         });
-        self.perform(effects, &stanza);
         match (verdict, targets) {
-            (Verdict::Drop, _) | (Verdict::Pass, Targets::Sessions(_) | Targets::Nobody) => {}
-            (Verdict::Bounce(error), _) | (Verdict::Pass, Targets::Bounce(error)) => self.bounce(&stanza, error, origin).await,
-            (Verdict::Pass, Targets::Account) => match stanza.kind() {
-                Kind::Presence(_) => Box::pin(presence::inbound(self, &home, stanza)).await,
+            (Verdict::Drop, _) => {}
+            (Verdict::Bounce(error), _) => self.bounce(&stanza, error, origin).await,
+            (Verdict::Pass, targets) => {
+                self.perform(effects, &stanza);
+                self.finish(&home, stanza, targets, origin).await;
+            }
+        }
+    }
+
+    /// What is left to do for a stanza that passed all stages of its addressee.
+    async fn finish(&self, home: &Arc<Home>, stanza: Stanza, targets: Targets, origin: Option<&SessionRef>) {
+        match targets {
+            Targets::Sessions(_) | Targets::Nobody => {}
+            Targets::Bounce(error) => self.bounce(&stanza, error, origin).await,
+            Targets::Account => match stanza.kind() {
+                Kind::Presence(_) => Box::pin(presence::inbound(self, home, stanza)).await,
                 _ => {
-                    let own = stanza.from().is_some_and(|from| from.to_bare() == to);
+                    let own = stanza.from().is_some_and(|from| from.to_bare() == home.jid);
                     self.answer(if own { To::Account } else { To::Contact }, stanza, origin).await;
                 }
             },
         }
     }
 
-    /// Plain presence finds nobody in a home that is not in memory, so it does not load one: a log-in with a thousand contacts is cheap.
+    /// Plain presence and probes find nobody in a home that is not in memory, so they do not load one: a log-in with a thousand contacts
+    /// is cheap.
     async fn home_for(&self, account: &BareJid, stanza: &Stanza) -> Result<Option<Arc<Home>>, StoreError> {
         match stanza.kind() {
-            Kind::Presence(PresenceType::Available | PresenceType::Unavailable) => Ok(self.0.homes.peek(account)),
+            Kind::Presence(PresenceType::Available | PresenceType::Unavailable | PresenceType::Probe) => Ok(self.0.homes.peek(account)),
             _ => self.0.homes.get(account).await,
         }
     }
@@ -284,7 +328,10 @@ impl Router {
     /// Looks a request up and sends the answer; results and errors that nobody waits for end here.
     async fn answer(&self, to: To, stanza: Stanza, origin: Option<&SessionRef>) {
         if let Kind::Iq(IqType::Get | IqType::Set) = stanza.kind() {
-            let reply = self.table().answer(Iq { stanza, session: origin.cloned(), to }).await;
+            let Some(reply) = self.table().answer(Iq { stanza, session: origin.cloned(), to }).await else { return };
+            if reply.kind() == Kind::Iq(IqType::Error) {
+                self.0.calls.observe(&reply, None, Instant::now());
+            }
             self.reply(reply, origin).await;
         }
     }
@@ -355,11 +402,12 @@ fn place(account: &mut Account, newcomer: &mut Option<Session>, limits: &Limits)
     Ok(None)
 }
 
-/// Step 9 of a stanza's life: head and shared body go to each mailbox.
-fn deliver<'a>(sessions: impl Iterator<Item = &'a Session>, stanza: &Stanza) {
-    for session in sessions {
-        session.send(stanza.clone());
-    }
+/// Step 9 of a stanza's life: head and shared body go to each mailbox. False if there were some and none took it. Presence may get lost
+/// with the stream that should have carried it.
+fn deliver(account: &Account, chosen: &[SessionId], stanza: &Stanza) -> bool {
+    let sessions = account.sessions.iter().filter(|session| chosen.contains(&session.id));
+    let taken = sessions.filter(|session| session.send(stanza.clone())).count();
+    taken > 0 || chosen.is_empty() || matches!(stanza.kind(), Kind::Presence(_))
 }
 
 fn push_roster(home: &Home, payload: &Bytes) {

@@ -78,8 +78,8 @@ impl Session {
         self.is_available() && self.priority >= 0
     }
 
-    /// Queues a stanza for its client. A mailbox that is full ends the stream by itself.
-    pub fn send(&self, stanza: Stanza) {
-        self.mailbox.push(Outgoing::Stanza(stanza));
+    /// Queues a stanza for its client. False when the stream has ended, or ends now since its mailbox is full.
+    pub fn send(&self, stanza: Stanza) -> bool {
+        self.mailbox.push(Outgoing::Stanza(stanza))
     }
 }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use campanile_relay::{Relay, Settings, Transport};
 use campanile_signalling::auth::{Password, ScramSet};
@@ -14,6 +15,7 @@ use campanile_signalling::router::{Limits, Metrics, Router};
 use campanile_signalling::session::SessionRef;
 use campanile_signalling::stanza::{Framing, Stanza};
 use campanile_signalling::store::Store;
+use campanile_signalling::stream::error::{Condition, StreamError};
 use campanile_signalling::xml::Bindings;
 use campanile_signalling::{features, jingle};
 
@@ -31,6 +33,7 @@ impl Allocations for NoRelay {
 struct World {
     router: Router,
     store: Store,
+    calls: Arc<CallsService>,
     folder: PathBuf,
 }
 
@@ -52,12 +55,12 @@ impl World {
             store.accounts().create(&jid, &keys).await.expect("a new account");
         }
         let registry = prometheus::Registry::new();
-        let calls = CallsService::new(jingle::Limits::default(), &registry, Box::new(NoRelay)).expect("fresh metrics");
-        let limits = Limits { sessions_per_account: 4, roster_items: 3, directed_presences: 2, accounts_cached: 8 };
+        let calls = Arc::new(CallsService::new(jingle::Limits::default(), &registry, Box::new(NoRelay)).expect("fresh metrics"));
+        let limits = Limits { sessions_per_account: 4, roster_items: 3, roster_bytes: 10_000, directed_presences: 2, accounts_cached: 8 };
         let router = Router::new(
             vec!["localhost".to_owned()],
             store.clone(),
-            Arc::new(calls),
+            calls.clone(),
             limits,
             Metrics::new(&registry).expect("fresh metrics"),
         );
@@ -68,13 +71,13 @@ impl World {
             relay,
             features::extdisco::services(&[(Transport::Udp, ([127, 0, 0, 1], 3478).into())], &["turn.localhost".to_owned()]),
         );
-        Self { router, store, folder }
+        Self { router, store, calls, folder }
     }
 
     async fn client(&self, account: &str, resource: &str) -> Client {
         let mailbox = Arc::new(Mailbox::new(100_000));
         let jid = BareJid::new(account, "localhost").expect("a JID");
-        let session = self.router.bind(&jid, Some(resource), mailbox.clone()).await.expect("binds");
+        let session = self.router.bind(&jid, Some(resource), mailbox.clone(), Instant::now()).await.expect("binds");
         Client { router: self.router.clone(), session, mailbox }
     }
 
@@ -300,8 +303,93 @@ async fn rfc6120_s7_7_2_2_the_newer_session_takes_the_resource_over() {
     for resource in ["2", "3", "4"] {
         world.client("alice", resource).await;
     }
-    let refused = world.router.bind(&new.session.jid.to_bare(), Some("5"), Arc::new(Mailbox::new(1))).await;
+    let refused = world.router.bind(&new.session.jid.to_bare(), Some("5"), Arc::new(Mailbox::new(1)), Instant::now()).await;
     assert_eq!(refused.expect_err("a fifth session").condition.name(), "resource-constraint");
+}
+
+#[tokio::test]
+async fn a_stream_older_than_a_kick_cannot_bind() {
+    let world = World::new("kick", &["alice"]).await;
+    let alice = world.online("alice", "a").await;
+    let (jid, before) = (alice.session.jid.to_bare(), Instant::now());
+    let kicked = world.router.kick(&jid, StreamError::new(Condition::NotAuthorized)).await;
+    assert_eq!(kicked, 1);
+    alice.expect(&[&["close: not-authorized"]]);
+    alice.send("<message to='alice@localhost' type='chat'><body>still here?</body></message>").await;
+    alice.expect(&[]);
+    let bind = |since| world.router.bind(&jid, Some("b"), Arc::new(Mailbox::new(1000)), since);
+    assert_eq!(bind(before).await.expect_err("began before the kick").condition.name(), "not-authorized");
+    assert!(bind(Instant::now()).await.is_ok());
+}
+
+#[tokio::test]
+async fn large_subscription_requests_do_not_fill_the_mailbox_of_who_logs_in() {
+    let names: Vec<String> = (0..12).map(|index| format!("u{index}")).collect();
+    let accounts: Vec<&str> = names.iter().map(String::as_str).chain(["bob"]).collect();
+    let world = World::new("requests", &accounts).await;
+    for name in &names {
+        let asking = world.client(name, "x").await;
+        asking.send(&format!("<presence type='subscribe' to='bob@localhost'><status>{}</status></presence>", "x".repeat(20_000))).await;
+    }
+    let bob = world.client("bob", "b").await;
+    bob.send("<presence/>").await;
+    let received = bob.received();
+    assert_eq!(received.iter().filter(|stanza| stanza.contains("type='subscribe'")).count(), 12, "{received:#?}");
+}
+
+#[tokio::test]
+async fn rfc6121_s3_1_6_the_answer_comes_before_the_roster_push() {
+    let world = World::new("order", &["alice", "bob"]).await;
+    let (alice, bob) = (world.online("alice", "a").await, world.online("bob", "b").await);
+    alice.send("<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>").await;
+    alice.send("<presence type='subscribe' to='bob@localhost'/>").await;
+    alice.forget();
+    bob.send("<presence type='subscribed' to='alice@localhost'/>").await;
+    alice.expect(&[&["type='subscribed'"], &["jabber:iq:roster", "subscription='to'"], &["from='bob@localhost/b'"]]);
+    alice.send("<presence type='subscribe' to='x@elsewhere.example'/>").await;
+    alice.expect(&[&["type='error'", "remote-server-not-found"]]);
+}
+
+#[tokio::test]
+async fn a_message_that_no_stream_can_take_comes_back() {
+    let world = World::new("full", &["alice", "bob"]).await;
+    let (alice, bob) = (world.online("alice", "a").await, world.online("bob", "b").await);
+    let message = format!("<message to='bob@localhost/b' type='chat' id='m'><body>{}</body></message>", "x".repeat(60_000));
+    alice.send(&message).await;
+    alice.expect(&[]);
+    alice.send(&message).await;
+    alice.expect(&[&["type='error'", "service-unavailable"]]);
+    let received = bob.received();
+    assert!(
+        matches!(&received[..], [first, last] if first.contains("<body>") && last == "close: resource-constraint"),
+        "{}",
+        received.len()
+    );
+}
+
+#[tokio::test]
+async fn a_call_to_the_server_or_a_bare_address_is_over_with_its_error() {
+    let world = World::new("refused", &["alice", "bob"]).await;
+    let alice = world.online("alice", "a").await;
+    for to in ["localhost", "bob@localhost", "bob@localhost/nowhere"] {
+        alice.send(&format!("<iq to='{to}' type='set' id='j'><jingle xmlns='urn:xmpp:jingle:1' action='session-initiate' sid='s' initiator='alice@localhost/a'><content creator='initiator' name='a'><description xmlns='urn:xmpp:jingle:apps:rtp:1' media='audio'/><transport xmlns='urn:xmpp:jingle:transports:ice-udp:1'/></content></jingle></iq>")).await;
+        alice.expect(&[&["type='error'", "service-unavailable"]]);
+        assert_eq!(world.calls.in_session(), 0, "after a call to {to}");
+    }
+}
+
+#[tokio::test]
+async fn xep0280_s7_no_session_gets_a_message_and_its_copy() {
+    let world = World::new("self", &["alice"]).await;
+    let (phone, laptop, silent) =
+        (world.online("alice", "phone").await, world.online("alice", "laptop").await, world.client("alice", "silent").await);
+    for client in [&laptop, &silent] {
+        client.send("<iq type='set' id='c'><enable xmlns='urn:xmpp:carbons:2'/></iq>").await;
+    }
+    [&phone, &laptop, &silent].into_iter().for_each(Client::forget);
+    phone.send("<message to='alice@localhost' type='chat'><accept xmlns='urn:xmpp:jingle-message:0' id='call'/></message>").await;
+    laptop.expect(&[&["<message from='alice@localhost/phone' to='alice@localhost'"]]);
+    silent.expect(&[&["<sent", "<accept"]]);
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use campanile_config::{Config, Loaded, Origin, Origins, Problem, PublicAddress, 
 use campanile_signalling::net::tls::{Certificates, Leaf, Pair, Settings};
 
 use super::{line_on_stderr, load, print};
-use crate::logging;
+use crate::{logging, names};
 
 /// A certificate that ends earlier than this is worth a warning: whatever renews it should have done so.
 const ENDS_SOON: Duration = Duration::from_secs(14 * 86_400);
@@ -135,7 +135,7 @@ fn certificates(config: &Config, now: SystemTime, findings: &mut Findings<'_>) {
         }
     }
     if complete {
-        names(config, default.as_ref(), &hosts, findings);
+        held_names(config, default.as_ref(), &hosts, findings);
     }
 }
 
@@ -186,18 +186,18 @@ fn needed(config: &Config) -> Vec<(String, &'static str)> {
             }
         }
     }
-    if let Some(authority) = config.http.public_url.as_ref().and_then(|url| url.strip_prefix("https://")) {
-        let host = authority.split('/').next().unwrap_or_default();
-        let host = host.rsplit_once(':').filter(|(_, port)| !port.contains(']')).map_or(host, |(host, _)| host);
-        // behind a reverse proxy the certificate is the proxy's, unless TLS goes through to us under this name
-        if config.tls.hosts.contains_key(host) {
+    if let Some((host, port)) = names::public_https(config) {
+        // On another port a reverse proxy listens, with a certificate of its own, unless TLS goes through to us under this name.
+        let is_ours = config.http.tls_listen.iter().any(|listener| listener.port() == port);
+        if is_ours || config.tls.hosts.contains_key(host) {
             names.push((host.to_owned(), "the host of http.public_url"));
         }
     }
     names
 }
 
-fn names(config: &Config, default: Option<&Shown>, hosts: &[(String, Shown)], findings: &mut Findings<'_>) {
+/// Whether the certificate that a client gets for each needed name holds it.
+fn held_names(config: &Config, default: Option<&Shown>, hosts: &[(String, Shown)], findings: &mut Findings<'_>) {
     for (name, why) in needed(config) {
         let of_host = hosts.iter().find(|(host, _)| *host == name).map(|(_, shown)| shown);
         let covering = || hosts.iter().map(|(_, shown)| shown).find(|shown| shown.leaf.covers(&name));
@@ -315,6 +315,24 @@ mod tests {
         assert_eq!(problems.len(), 1, "{problems:?}");
         assert_eq!(problems[0].1, "tls.hosts.\"turn.example.net\"");
         assert!(problems[0].2.contains("it holds wrong.example.net"), "{problems:?}");
+    }
+
+    #[test]
+    fn the_host_of_the_public_url_is_needed_where_the_port_is_ours() {
+        let folder = Folder::new();
+        let pair = make(&folder, "a", &["example.org"], -1, 60);
+        for (url, expected) in [
+            ("https://chat.example.org:5443", 1),
+            ("https://example.org:5443/chat", 0),
+            ("https://chat.example.org", 0), // a reverse proxy's
+            ("http://chat.example.org:5443", 0),
+        ] {
+            let mut config = with_default(&folder, pair.clone());
+            config.http.public_url = Some(url.to_owned());
+            let problems = found(&config);
+            assert_eq!(problems.len(), expected, "{url}: {problems:?}");
+            assert!(problems.iter().all(|(_, _, message)| message.contains("`chat.example.org`, the host of http.public_url")), "{problems:?}");
+        }
     }
 
     #[test]

@@ -60,12 +60,13 @@ fn load(file: Option<&std::path::Path>) -> Result<Loaded, Problems> {
 fn complain(kind: &str, error: &anyhow::Error) {
     match error.downcast_ref::<Problems>() {
         Some(problems) => problems.0.iter().for_each(|problem| line_on_stderr(&format!("{kind}: {problem}"))),
-        None => line_on_stderr(&format!("{kind}: {}", one_line(&format!("{error:#}")))),
+        None => line_on_stderr(&format!("{kind}: {}", sentence(error))),
     }
 }
 
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+/// The error with its causes, on one line. An error whose text holds its cause must not have it as `source` too: it would stand here twice.
+fn sentence(error: &anyhow::Error) -> String {
+    format!("{error:#}").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn line_on_stderr(line: &str) {
@@ -84,7 +85,23 @@ fn print(text: &str) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use anyhow::Context as _;
+    use campanile_relay::{Relay, Settings};
+    use campanile_signalling::store::Store;
     use clap::CommandFactory as _;
+
+    #[tokio::test]
+    async fn a_cause_is_said_once() {
+        let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let settings = Settings { udp: vec![taken.local_addr().unwrap()], tcp: Vec::new(), ..Settings::default() };
+        let relay = Relay::start(settings).context("turn").unwrap_err();
+        let store = Store::open("sqlite:/dev/null/campanile.db", std::path::Path::new("/dev/null/data")).await.map(|_| ());
+        for (error, cause) in [(relay, "Address already in use"), (store.context("storage").unwrap_err(), "Not a directory")] {
+            let said = sentence(&error);
+            assert_eq!(said.matches(cause).count(), 1, "{said}");
+            assert!(!said.contains('\n'));
+        }
+    }
 
     #[test]
     fn the_command_line_is_consistent() {

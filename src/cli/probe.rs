@@ -138,20 +138,29 @@ async fn create(config: &Config, domain: &str, accounts: &[Account; 2]) -> anyho
     Ok(())
 }
 
-/// Deletes those that are there. Nothing is left behind but on a crash, and then under a name that says what it was.
+/// Deletes those that are there, the second also when the first cannot be. Nothing is left behind but on a crash, and then under a name
+/// that says what it was.
 async fn delete(config: &Config, domain: &str, accounts: &[Account; 2]) -> anyhow::Result<()> {
+    let mut errors = Vec::new();
     for account in accounts {
-        let jid = BareJid::new(&account.username, domain)?;
-        let remove = async |authenticator: &Authenticator| {
-            // One that was never made is as good as deleted.
-            authenticator.delete_account(&jid).await?;
-            Ok(())
-        };
-        with_accounts(config, remove)
-            .await
-            .with_context(|| format!("the throw-away account {jid} is left behind, `campanile user delete {jid}` removes it"))?;
-        tell(&config.server.data_dir, &Request::AccountDeleted { account: jid.to_string() }).await?;
+        if let Err(error) = delete_one(config, &BareJid::new(&account.username, domain)?).await {
+            errors.push(format!("{error:#}"));
+        }
     }
+    if errors.is_empty() { Ok(()) } else { bail!("{}", errors.join("; ")) }
+}
+
+async fn delete_one(config: &Config, jid: &BareJid) -> anyhow::Result<()> {
+    let remove = async |authenticator: &Authenticator| {
+        // One that was never made is as good as deleted.
+        authenticator.delete_account(jid).await?;
+        Ok(())
+    };
+    with_accounts(config, remove)
+        .await
+        .with_context(|| format!("the throw-away account {jid} is left behind, `campanile user delete {jid}` removes it"))?;
+    let told = tell(&config.server.data_dir, &Request::AccountDeleted { account: jid.to_string() }).await;
+    told.with_context(|| format!("the throw-away account {jid} is deleted, but"))?;
     Ok(())
 }
 
@@ -203,6 +212,34 @@ fn reachable(key: &str, listeners: &[SocketAddr]) -> anyhow::Result<Vec<SocketAd
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::{Answer, Control};
+    use crate::lock::DataDir;
+    use crate::lock::tests::Folder;
+    use campanile_signalling::store::Store;
+    use tokio_util::sync::CancellationToken;
+
+    #[tokio::test]
+    async fn an_account_that_cannot_be_deleted_properly_keeps_no_other() {
+        let folder = Folder::new();
+        let mut config = Config::default();
+        config.server.data_dir = folder.path().to_owned();
+        config.storage.url = format!("sqlite:{}/campanile.db", folder.path().display());
+        let accounts = new_accounts().unwrap();
+        create(&config, "localhost", &accounts).await.unwrap();
+        let lock = DataDir::claim(folder.path()).unwrap();
+        let stop = CancellationToken::new();
+        let refuse = async |_| Answer::Error { message: "busy".to_owned() };
+        let server = tokio::spawn(Control::bind(&lock).unwrap().serve(refuse, stop.clone()));
+        let error = format!("{:#}", delete(&config, "localhost", &accounts).await.unwrap_err());
+        for account in &accounts {
+            assert!(error.contains(&account.username), "{error}");
+        }
+        let store = Store::open(&config.storage.url, folder.path()).await.unwrap();
+        assert_eq!(store.accounts().count().await.unwrap(), 0);
+        store.close().await;
+        stop.cancel();
+        server.await.unwrap();
+    }
 
     #[test]
     fn listeners_on_all_addresses_are_reached_over_loopback() {

@@ -6,13 +6,13 @@ use std::io::{self, IsTerminal as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, bail};
 use campanile_config::Config;
 use campanile_signalling::auth::Authenticator;
 use campanile_signalling::jid::BareJid;
 use campanile_signalling::store::{Account, Store};
+use campanile_signalling::time::xep0082;
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
 
@@ -183,7 +183,7 @@ pub(super) async fn tell(data_dir: &Path, request: &Request) -> anyhow::Result<S
 fn listing(accounts: &[Account], on_terminal: bool) -> String {
     let row = |account: &Account| {
         let jid = if account.disabled { format!("{} (disabled)", account.jid) } else { account.jid.to_string() };
-        [jid, date(account.created_at), date(account.password_changed_at)]
+        [jid, xep0082(account.created_at), xep0082(account.password_changed_at)]
     };
     if !on_terminal {
         return accounts.iter().map(|account| row(account).join("\t")).collect::<Vec<_>>().join("\n");
@@ -197,22 +197,6 @@ fn listing(accounts: &[Account], on_terminal: bool) -> String {
         table.add_row(row(account));
     }
     table.to_string()
-}
-
-/// `2026-11-25T22:09:00Z` (RFC 3339), from the days since 1970 by the civil calendar.
-fn date(time: SystemTime) -> String {
-    let seconds = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
-    let (days, second) = (seconds / 86_400, seconds % 86_400);
-    // years that begin in March: the leap day is the last one; eras of 400 years
-    let shifted = days + 719_468;
-    let (era, of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60)
 }
 
 #[cfg(test)]
@@ -254,6 +238,14 @@ mod tests {
         assert!(error(&config, delete()).await.contains("no account alice@localhost"));
     }
 
+    #[test]
+    fn a_pipe_gets_one_line_for_each_account() {
+        let at = |seconds| std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+        let (created_at, password_changed_at) = (at(951_782_400), at(1_795_644_540));
+        let account = Account { jid: BareJid::parse("alice@localhost").unwrap(), created_at, password_changed_at, disabled: true };
+        assert_eq!(listing(&[account], false), "alice@localhost (disabled)\t2000-02-29T00:00:00Z\t2026-11-25T22:09:00Z");
+    }
+
     #[tokio::test]
     async fn addresses_have_to_be_of_this_server() {
         let folder = Folder::new();
@@ -289,19 +281,5 @@ mod tests {
         assert_eq!(refused, "alice@localhost is deleted, but: the running server refused: busy");
         stop.cancel();
         server.await.unwrap();
-    }
-
-    #[test]
-    fn rfc3339_dates() {
-        for (seconds, expected) in [
-            (0, "1970-01-01T00:00:00Z"),
-            (951_782_400, "2000-02-29T00:00:00Z"),
-            (1_709_251_199, "2024-02-29T23:59:59Z"),
-            (1_709_251_200, "2024-03-01T00:00:00Z"),
-            (1_795_644_540, "2026-11-25T22:09:00Z"),
-            (4_102_444_799, "2099-12-31T23:59:59Z"),
-        ] {
-            assert_eq!(date(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)), expected);
-        }
     }
 }

@@ -482,3 +482,81 @@ pub fn random_name(length: usize) -> anyhow::Result<String> {
     aws_lc_rs::rand::fill(&mut bytes).map_err(|_| anyhow!("the system gives no randomness"))?;
     Ok(bytes.into_iter().map(|byte| char::from(LETTERS[usize::from(byte % 32)])).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::duplex;
+
+    use super::*;
+
+    const HEADER: &str =
+        "<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' id='a' version='1.0'>";
+    const SCRAM: &str = "<stream:features><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>SCRAM-SHA-1</mechanism></mechanisms></stream:features>";
+
+    fn login() -> Login {
+        let (domain, username, password) = ("localhost".to_owned(), "one".to_owned(), "secret".to_owned());
+        Login { addresses: vec![], start: Start::Direct, domain, username, password }
+    }
+
+    /// A log-in with a server that sends just this.
+    async fn with_server(says: &str) -> anyhow::Result<String> {
+        let (here, mut there) = duplex(65_536);
+        there.write_all(says.as_bytes()).await?;
+        let mut stream = Stream::new(here);
+        let features = stream.open("localhost").await?;
+        authenticate(&mut stream, &login(), &features).await?;
+        bind(&mut stream, &login()).await
+    }
+
+    #[tokio::test]
+    async fn what_a_server_refuses_is_told_in_its_words() {
+        let plain = SCRAM.replace("SCRAM-SHA-1", "PLAIN");
+        let refusal = "<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><temporary-auth-failure/><text>Later &lt;</text></failure>";
+        let stream_error = "<stream:error><policy-violation xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>\
+                            <text xmlns='urn:ietf:params:xml:ns:xmpp-streams'>Enough</text></stream:error>";
+        for (says, words) in [
+            (format!("{HEADER}{plain}"), "offers no SCRAM, only [\"PLAIN\"]"),
+            (format!("{HEADER}{SCRAM}{refusal}"), "temporary-auth-failure (Later <)"),
+            (format!("{HEADER}{stream_error}"), "policy-violation: Enough"),
+            (format!("{HEADER}{SCRAM}{stream_error}"), "policy-violation: Enough"),
+            (format!("{HEADER}</stream:stream>"), "closed the stream"),
+            (format!("{HEADER}<message/>"), "<message/> where stream features were due"),
+            (format!("{HEADER}{SCRAM}<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>"), "<success/> where <challenge/> was due"),
+            (format!("{HEADER}{SCRAM}<challenge xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>*</challenge>"), "not base64"),
+            (format!("{HEADER}<!-- -->"), "cannot be read"),
+            ("HTTP/1.1 400 Bad Request\r\n\r\n".to_owned(), "cannot be read"),
+        ] {
+            let error = format!("{:#}", with_server(&says).await.expect_err(&says));
+            assert!(error.contains(words), "{words} in {error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn iqs_are_answered_and_jingle_is_handed_on() {
+        let (here, there) = duplex(65_536);
+        let (_commands, receiver) = mpsc::channel(1);
+        let (sender, mut inbound) = mpsc::channel(8);
+        let mut server = Stream::new(there);
+        server.bindings = Bindings::new(ns::CLIENT, []);
+        let mut client = Stream::new(here);
+        client.bindings = Bindings::new(ns::CLIENT, []);
+        client.framer.push(HEADER.as_bytes());
+        assert!(matches!(client.framer.next(), Ok(Some(Frame::Open(_)))));
+        server.framer.push(HEADER.as_bytes());
+        assert!(matches!(server.framer.next(), Ok(Some(Frame::Open(_)))));
+        let task = tokio::spawn(run(client, receiver, sender));
+        for (iq, type_) in [
+            ("<iq type='get' id='1' from='localhost'><ping xmlns='urn:xmpp:ping'/></iq>", "result"),
+            ("<iq type='get' id='2' from='localhost'><query xmlns='jabber:iq:version'/></iq>", "error"),
+            ("<iq type='set' id='3' from='a@b/c'><jingle xmlns='urn:xmpp:jingle:1' sid='x' action='session-info'/></iq>", "result"),
+        ] {
+            server.send(iq.as_bytes()).await.expect("sent");
+            let answer = server.element().await.expect("an answer");
+            assert_eq!(answer.root().attr("type"), Some(type_), "{iq}");
+            assert!(["1", "2", "3"].contains(&answer.root().attr("id").unwrap_or_default()));
+        }
+        let jingle = inbound.recv().await.expect("handed on");
+        assert_eq!(jingle.root().attr("from"), Some("a@b/c"));
+        task.abort();
+    }
+}

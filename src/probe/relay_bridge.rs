@@ -355,3 +355,55 @@ fn deliverable(upstream: &Upstream, buffer: &mut BytesMut) -> std::io::Result<Ve
     }
     Ok(messages)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rfc8656_s12_5_a_stream_is_cut_into_messages_wherever_it_is_read() {
+        let request = stun_lens::binding_request([3; 12]);
+        let channel_data = [0x40, 0x01, 0x00, 0x05, 1, 2, 3, 4, 5];
+        let stream = [&request[..], &channel_data, &[0; 3], &request].concat();
+        for cut in 0..stream.len() {
+            let mut buffer = BytesMut::new();
+            let mut messages = Vec::new();
+            for part in [&stream[..cut], &stream[cut..]] {
+                buffer.extend_from_slice(part);
+                while let Some(message) = split_message(&mut buffer).expect("valid") {
+                    messages.push(message.to_vec());
+                }
+            }
+            assert_eq!(messages, [request.to_vec(), channel_data.to_vec(), request.to_vec()], "cut at {cut}");
+            assert!(buffer.is_empty());
+        }
+        assert!(split_message(&mut BytesMut::from(&b"\x16\x03\x01\x02"[..])).is_err());
+    }
+
+    #[test]
+    fn challenges_are_no_refusals() {
+        let error = |transaction: u8, code: u8| {
+            let mut wire = vec![0x01, 0x13, 0, 8, 0x21, 0x12, 0xa4, 0x42];
+            wire.extend_from_slice(&[transaction; 12]);
+            wire.extend_from_slice(&[0, 9, 0, 4, 0, 0, 4, code]);
+            wire
+        };
+        let mut plain = stun_lens::binding_request([1; 12]).to_vec();
+        plain[1] = 0x03;
+        let mut signed = plain.clone();
+        signed[8..20].copy_from_slice(&[2; 12]);
+        signed[3] = 4;
+        signed.extend_from_slice(&[0, 8, 0, 0]);
+
+        let mut watch = Watch::default();
+        watch.sent(&plain);
+        watch.received(&error(1, 1), Instant::now());
+        assert_eq!(watch.observed.refusals, [], "the 401 that asks for credentials");
+        watch.sent(&signed);
+        watch.received(&error(2, 38), Instant::now());
+        assert_eq!(watch.observed.refusals, [], "the 438 that brings a new nonce");
+        watch.received(&error(2, 1), Instant::now());
+        assert_eq!(watch.observed.refusals, [Refusal { method: Method::Allocate, code: 401, reason: String::new() }]);
+        assert_eq!(watch.observed.messages, (2, 3));
+    }
+}

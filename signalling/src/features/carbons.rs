@@ -42,6 +42,7 @@ async fn switch(iq: Iq, on: bool) -> Result<Reply, StanzaError> {
 /// Stage of `pipeline::OUTBOUND`, §8: copies of what a session sends go to its siblings.
 pub fn outbound(walk: &Walk<'_>, stanza: &mut Stanza, effects: &mut Effects) -> Verdict {
     if let Kind::Message(kind) = stanza.kind()
+        && !is_to_self(walk.account, stanza)
         && has_carbon_siblings(walk.account, walk.sender)
         && is_eligible(kind, stanza)
     {
@@ -50,21 +51,28 @@ pub fn outbound(walk: &Walk<'_>, stanza: &mut Stanza, effects: &mut Effects) -> 
     Verdict::Pass
 }
 
-/// Stage of `pipeline::INBOUND`, §7: copies go to the sessions that RFC 6121 §8.5 did not choose.
+/// Stage of `pipeline::INBOUND`, §7: copies go to the sessions that RFC 6121 §8.5 did not choose. What an account sends to itself has its
+/// `sent` copies here, so that no session gets both the message and a copy.
 pub fn inbound(walk: &Walk<'_>, stanza: &mut Stanza, effects: &mut Effects) -> Verdict {
     let Targets::Sessions(chosen) = walk.targets else { return Verdict::Pass };
     let Kind::Message(kind) = stanza.kind() else { return Verdict::Pass };
-    let missed = |session: &Session| !chosen.contains(&session.id);
-    let from_self = stanza.from().is_some_and(|from| from.to_bare() == walk.account.jid);
-    // What an account sends itself was already copied to every other session on its way out.
-    if !from_self
+    let missed = |session: &Session| !chosen.contains(&session.id) && stanza.from() != Some(&*session.jid);
+    let direction = if is_from_self(walk.account, stanza) { "sent" } else { "received" };
+    if walk.account.sessions.iter().any(|session| session.carbons && missed(session))
         && !is_private_message_of_a_room(stanza)
-        && walk.account.sessions.iter().any(|session| session.carbons && missed(session))
         && is_eligible(kind, stanza)
     {
-        copy(walk.account, "received", kind, stanza, effects, missed);
+        copy(walk.account, direction, kind, stanza, effects, missed);
     }
     Verdict::Pass
+}
+
+fn is_to_self(account: &Account, stanza: &Stanza) -> bool {
+    stanza.to().is_none_or(|to| to.bare_str() == account.jid.as_str())
+}
+
+fn is_from_self(account: &Account, stanza: &Stanza) -> bool {
+    stanza.from().is_some_and(|from| from.bare_str() == account.jid.as_str())
 }
 
 fn has_carbon_siblings(account: &Account, sender: Option<SessionId>) -> bool {
@@ -94,7 +102,7 @@ fn wrap(direction: &'static str, stanza: &Stanza) -> Bytes {
     xml.finish()
 }
 
-/// §6.1 and §9. Call messages (XEP-0353) are copied whatever their type, so that one device's answer silences the others.
+/// §6.1 and §9. Call messages (XEP-0353) of type `normal` are copied without a body too, so that one device's answer silences the others.
 fn is_eligible(kind: MessageType, stanza: &Stanza) -> bool {
     if stanza.child(ns::CARBONS, "private").is_some() || stanza.child(ns::HINTS, "no-copy").is_some() || is_copy(stanza) {
         return false;

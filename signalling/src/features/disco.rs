@@ -53,7 +53,7 @@ impl Disco {
         Ok(Reply::Payload(xml.finish()))
     }
 
-    /// The server has no items yet; an account shows its available resources to those who see its presence (§4.2 of XEP-0030, RFC 6121 §8.5).
+    /// §4: there are none until services and nodes have some.
     async fn items(self: Arc<Self>, iq: Iq) -> Result<Reply, StanzaError> {
         self.may_see(&iq)?;
         no_node(&iq)?;

@@ -2,17 +2,24 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::account::Account;
 use crate::features::subscription::{self, Change, State};
 use crate::homes::Home;
 use crate::jid::{BareJid, Jid};
 use crate::ns;
 use crate::router::Router;
-use crate::session::{SessionId, SessionRef};
+use crate::session::{Session, SessionId, SessionRef};
 use crate::stanza::error::StanzaError;
 use crate::stanza::{Framing, Kind, PresenceType, Stanza};
-use crate::store::{RosterChange, RosterItem, Subscription};
+use crate::store::{REQUESTS_MAX, RosterChange, RosterItem, Subscription};
 use crate::xml::Bindings;
+
+/// A waiting request is kept whole up to this size, beyond it without what it says.
+const REQUEST_BYTES_MAX: usize = 4096;
+/// Waiting requests shown at one log-in; the others are shown at a later one, when these have been answered.
+const WELCOME_BYTES_MAX: usize = 256 * 1024;
 
 /// §4 and §3: presence that a local session sends.
 ///
@@ -23,6 +30,7 @@ pub async fn outbound(router: &Router, session: &SessionRef, kind: PresenceType,
     match (kind, to) {
         (PresenceType::Available, None) => available(router, session, stanza).await,
         (PresenceType::Unavailable, None) => {
+            let _turn = session.home.presence_turn().await;
             let goodbye = session.home.with(|account| become_unavailable(account, session.id, stanza));
             router.route_all(goodbye).await;
             Ok(())
@@ -35,15 +43,20 @@ pub async fn outbound(router: &Router, session: &SessionRef, kind: PresenceType,
         // §4.3: probes are the servers' business.
         (PresenceType::Error | PresenceType::Probe, _) => Ok(()),
         (_, None) => Err(StanzaError::bad_request("a subscription stanza needs a `to`")),
-        (_, Some(to)) => {
-            let change = Change::of(kind).expect("the other types are handled above");
-            change_subscription(router, &session.home, change, &to.to_bare(), Some(stanza)).await
+        // §3.1.2: the user is told, and nothing is asked that nobody can answer.
+        (PresenceType::Subscribe, Some(to)) if !router.is_local(to.domain()) => {
+            Err(StanzaError::remote_server_not_found().with_text("this server does not federate yet"))
         }
+        (_, Some(to)) => match Change::of(kind) {
+            Some(change) => change_subscription(router, &session.home, change, &to.to_bare(), Some(stanza)).await,
+            None => Ok(()),
+        },
     }
 }
 
 /// §4.5: takes the session out of its account and sends the presence that it owes. Says whether it was still there.
 pub async fn session_ended(router: &Router, home: &Arc<Home>, id: SessionId) -> bool {
+    let _turn = home.presence_turn().await;
     let (found, goodbye) = home.with(|account| {
         let jid = account.session(id).map(|session| session.jid.clone());
         let found = jid.is_some();
@@ -61,6 +74,7 @@ pub async fn session_ended(router: &Router, home: &Arc<Home>, id: SessionId) -> 
 /// §4.2 (initial) and §4.4 (subsequent presence).
 async fn available(router: &Router, session: &SessionRef, stanza: Stanza) -> Result<(), StanzaError> {
     let priority = priority(&stanza)?;
+    let _turn = session.home.presence_turn().await;
     let outgoing = session.home.with(|account| {
         let Some(own) = account.session(session.id) else { return Vec::new() };
         let initial = !own.is_available();
@@ -84,9 +98,16 @@ fn welcome(account: &Account, session: &SessionRef, outgoing: &mut Vec<Stanza>) 
             own.send(presence.clone().with_to(session.jid.clone()));
         }
     }
+    let mut bytes = 0;
     for request in account.requests.values() {
+        bytes += request.len();
+        if bytes > WELCOME_BYTES_MAX {
+            break;
+        }
         match Stanza::parse(request.clone(), &Bindings::empty()) {
-            Ok(request) => own.send(request),
+            Ok(request) => {
+                own.send(request);
+            }
             Err(error) => tracing::error!(account = %account.jid, ?error, "a stored subscription request cannot be read"),
         }
     }
@@ -139,8 +160,8 @@ async fn directed(router: &Router, session: &SessionRef, kind: PresenceType, to:
     Ok(())
 }
 
-/// §3, from the sender's side: moves the state, tells the roster, and routes what the table says. Called by `roster.rs` through the
-/// router too, when an item is removed (§2.5.2).
+/// §3, from the sender's side: moves the state, tells the roster, and routes what the table says. The removal of a roster item (§2.5.2)
+/// ends its subscriptions this way too.
 ///
 /// # Errors
 /// `resource-constraint` for a full roster, `internal-server-error` when the change cannot be stored.
@@ -157,7 +178,8 @@ pub async fn change_subscription(
     let turn = home.turn().await;
     let before = home.with(|account| state_towards(account, contact));
     let step = subscription::outbound(before, change);
-    save(router, home, contact, before, step.next, None).await?;
+    let item = save(router, home, contact, before, step.next, None).await?;
+    item.iter().for_each(|item| router.push_roster_item(home, item));
     drop(turn);
     if !step.route {
         return Ok(());
@@ -188,16 +210,24 @@ pub async fn inbound(router: &Router, home: &Arc<Home>, stanza: Stanza) {
     let turn = home.turn().await;
     let before = home.with(|account| state_towards(account, &contact));
     let step = subscription::inbound(before, change);
-    if let Err(error) = save(router, home, &contact, before, step.next, Some(&stanza)).await {
-        tracing::warn!(account = %home.jid, %contact, ?change, ?error, "a subscription stanza was dropped: it could not be stored");
-        return;
-    }
+    let item = match save(router, home, &contact, before, step.next, Some(&stanza)).await {
+        Ok(item) => item,
+        // Whoever asks too many people, or one person too often, is not worth a line of the log.
+        Err(error) => return tracing::debug!(account = %home.jid, %contact, ?change, ?error, "a subscription stanza was dropped"),
+    };
+    // §3.1.6, §3.2.3, §3.3.3: the stanza comes before the roster push.
+    home.with(|account| {
+        if step.deliver {
+            let wanted = |session: &&Session| if change == Change::Subscribe { session.is_available() } else { session.interested };
+            for session in account.sessions.iter().filter(wanted) {
+                session.send(stanza.clone());
+            }
+        }
+    });
+    item.iter().for_each(|item| router.push_roster_item(home, item));
     drop(turn);
     let mut outgoing = Vec::new();
     home.with(|account| {
-        if step.deliver {
-            account.available().for_each(|session| session.send(stanza.clone()));
-        }
         if let Some(reply) = step.reply {
             outgoing.push(Stanza::presence(reply.kind()).with_from(home.jid.clone()).with_to(contact.clone()));
         }
@@ -226,9 +256,7 @@ fn presences_for(account: &Account, contact: &BareJid) -> Vec<Stanza> {
 }
 
 fn unavailable_for(account: &Account, contact: &BareJid) -> Vec<Stanza> {
-    let gone = |session: &crate::session::Session| {
-        Stanza::presence(PresenceType::Unavailable).with_from(session.jid.clone()).with_to(contact.clone())
-    };
+    let gone = |session: &Session| Stanza::presence(PresenceType::Unavailable).with_from(session.jid.clone()).with_to(contact.clone());
     account.available().map(gone).collect()
 }
 
@@ -240,7 +268,8 @@ fn state_towards(account: &Account, contact: &BareJid) -> State {
     }
 }
 
-/// Stores what changed between two states, then changes memory and pushes the roster item (§2.1.6). The caller holds the account's turn.
+/// Stores what changed between two states, then changes memory. The caller holds the account's turn, and pushes the item returned, if
+/// there is one (§2.1.6).
 async fn save(
     router: &Router,
     home: &Arc<Home>,
@@ -248,10 +277,13 @@ async fn save(
     before: State,
     after: State,
     request: Option<&Stanza>,
-) -> Result<(), StanzaError> {
+) -> Result<Option<RosterItem>, StanzaError> {
     let mut changes = Vec::new();
-    let request = request.filter(|_| after.pending_in).map(|stanza| stanza.to_bytes(Framing::Alone));
-    if before.pending_in != after.pending_in {
+    let request = request.filter(|_| after.pending_in && !before.pending_in).map(kept);
+    if after.pending_in != before.pending_in {
+        if request.is_some() && home.with(|account| account.requests.len() >= REQUESTS_MAX as usize) {
+            return Err(StanzaError::resource_constraint().with_text("too many requests wait for an answer"));
+        }
         changes.push(match &request {
             Some(stanza) => RosterChange::AddRequest { from: contact.clone(), stanza: stanza.clone() },
             None => RosterChange::RemoveRequest(contact.clone()),
@@ -261,7 +293,7 @@ async fn save(
     let item = if visible(before) == visible(after) { None } else { Some(changed_item(router, home, contact, visible(after))?) };
     changes.extend(item.clone().map(RosterChange::Set));
     if changes.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     router.store().rosters().apply(&home.jid, changes).await.map_err(router.internal("store a subscription"))?;
     home.with(|account| {
@@ -274,20 +306,24 @@ async fn save(
             account.roster.insert(contact.clone(), item);
         }
     });
-    if let Some(item) = item {
-        router.push_roster_item(home, &item);
-    }
-    Ok(())
+    Ok(item)
+}
+
+/// §3.1.3, rule 4: the request as it is kept until it is answered.
+fn kept(request: &Stanza) -> Bytes {
+    let whole = request.to_bytes(Framing::Alone);
+    if whole.len() <= REQUEST_BYTES_MAX { whole } else { request.clone().with_content(Bytes::new()).to_bytes(Framing::Alone) }
 }
 
 fn changed_item(router: &Router, home: &Home, contact: &BareJid, seen: (Subscription, bool, bool)) -> Result<RosterItem, StanzaError> {
-    let (known, full) = home.with(|account| (account.roster.get(contact).cloned(), account.roster.len() >= router.limits().roster_items));
-    if known.is_none() && full {
-        return Err(StanzaError::resource_constraint().with_text("the roster is full"));
-    }
-    let mut item = known.unwrap_or_else(|| RosterItem::new(contact.clone()));
-    (item.subscription, item.ask, item.approved) = seen;
-    Ok(item)
+    home.with(|account| {
+        let mut item = account.roster.get(contact).cloned().unwrap_or_else(|| RosterItem::new(contact.clone()));
+        (item.subscription, item.ask, item.approved) = seen;
+        match account.roster_has_room(&item, router.limits()) {
+            true => Ok(item),
+            false => Err(StanzaError::resource_constraint().with_text("the roster is full")),
+        }
+    })
 }
 
 /// §4.7.2.3.

@@ -10,6 +10,7 @@ use crate::iq::{Iq, IqTable, Reply, To};
 use crate::jid::BareJid;
 use crate::ns;
 use crate::router::Router;
+use crate::stanza::Stanza;
 use crate::stanza::error::StanzaError;
 use crate::store::RosterItem;
 use crate::xml::{Node, XmlWriter};
@@ -17,7 +18,7 @@ use crate::xml::{Node, XmlWriter};
 /// Longest handle and group name, in bytes; the RFC leaves it to the server (§2.3.3).
 const NAME_BYTES_MAX: usize = 1023;
 /// Groups of one item.
-const GROUPS_MAX: usize = 64;
+const GROUPS_MAX: usize = 32;
 
 /// Answers roster requests.
 #[derive(Debug)]
@@ -38,17 +39,18 @@ impl Roster {
     /// §2.2.
     async fn get(self: Arc<Self>, iq: Iq) -> Result<Reply, StanzaError> {
         let session = iq.session()?;
-        let payload = session.home.with(|account| {
-            if let Some(session) = account.session(session.id) {
-                session.interested = true;
-            }
+        session.home.with(|account| {
             let mut xml = XmlWriter::new();
             xml.open("query").ns(ns::ROSTER);
             account.roster.values().for_each(|item| write_item(&mut xml, item));
             xml.close();
-            xml.finish()
+            if let Some(session) = account.session(session.id) {
+                session.interested = true;
+                // Here and not later: pushes that follow tell what has changed since.
+                session.send(Stanza::iq_result(&iq.stanza, xml.finish()));
+            }
         });
-        Ok(Reply::Payload(payload))
+        Ok(Reply::Sent)
     }
 
     /// §2.3, §2.4, §2.5.
@@ -70,11 +72,11 @@ impl Roster {
         }
         let turn = home.turn().await;
         let known = home.with(|account| account.roster.get(&contact).cloned());
-        if known.is_none() && home.with(|account| account.roster.len()) >= self.router.limits().roster_items {
-            return Err(StanzaError::resource_constraint().with_text("the roster is full"));
-        }
         // §2.1.2.5: what the client says of the subscription is ignored.
         let item = RosterItem { name, groups, ..known.unwrap_or_else(|| RosterItem::new(contact.clone())) };
+        if !home.with(|account| account.roster_has_room(&item, self.router.limits())) {
+            return Err(StanzaError::resource_constraint().with_text("the roster is full"));
+        }
         self.router.store().rosters().set(&home.jid, &item).await.map_err(self.router.internal("store a roster item"))?;
         home.with(|account| account.roster.insert(contact, item.clone()));
         self.router.push_roster_item(home, &item);

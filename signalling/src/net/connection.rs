@@ -269,6 +269,8 @@ enum Event {
     Gone(io::Result<()>),
     Answer(Reply),
     Mail,
+    /// The mailbox takes nothing more.
+    MailboxClosed,
     Timer,
     Stop,
 }
@@ -300,6 +302,8 @@ struct Connection {
     bucket: Bucket,
     /// The client is over its rate: nothing is read before.
     read_after: Option<Instant>,
+    /// When the connection began.
+    accepted: Instant,
     stop_seen: bool,
     timer: Pin<Box<Sleep>>,
     mail: Vec<Outgoing>,
@@ -366,6 +370,7 @@ impl Connection {
             io,
             peer,
             transport,
+            accepted,
             wire,
         }
     }
@@ -399,6 +404,7 @@ impl Connection {
                     self.machine.handle_answer(answer);
                 }
                 Event::Mail => self.take_mail(),
+                Event::MailboxClosed => self.take_last_mail(),
                 Event::Timer => {
                     let now = now();
                     if self.read_after.is_some_and(|at| at <= now) {
@@ -467,12 +473,15 @@ impl Connection {
             self.writer.waits_since = Some(now());
         }
         let may_read = has_room && self.machine.wants_input() && self.read_after.is_none();
-        let takes_mail = has_room && self.session.is_some() && !self.machine.is_closed();
+        let bound = self.session.is_some() && !self.machine.is_closed();
+        let takes_mail = has_room && bound;
         self.arm_timer();
         let Self { io, wire, writer, mailbox, pending, timer, context, stop_seen, .. } = self;
         tokio::select! {
             event = std::future::poll_fn(|cx| poll_io(io, wire, writer, may_read, cx)) => event,
             () = mailbox.ready(), if takes_mail => Event::Mail,
+            // However much waits to be written: to others, the session seems to be there until this is noticed.
+            () = mailbox.closed(), if bound => Event::MailboxClosed,
             reply = async { pending.as_mut().expect("the branch is off without a question").await }, if pending.is_some() => Event::Answer(reply),
             () = timer => Event::Timer,
             () = context.stopping.cancelled(), if !*stop_seen => Event::Stop,
@@ -515,18 +524,29 @@ impl Connection {
         }
     }
 
+    /// The stream ends. A client that reads still gets all that it was promised; for one that does not, only the error is left to say, and
+    /// [`Connection::finish`] bounds the time for that.
+    fn take_last_mail(&mut self) {
+        if !self.has_room() {
+            let stanzas = self.mailbox.give_up();
+            debug!(peer = %self.peer, jid = self.machine.jid().map(|jid| jid.as_str()), stanzas, "not delivered: the client does not read");
+        }
+        self.take_mail();
+    }
+
     /// Finds the answer to a question of the machine.
     fn answer(&self, question: Question) -> impl Future<Output = Reply> + Send + use<> {
         let context = self.context.clone();
         let mailbox = self.mailbox.clone();
         let source = self.peer.ip();
+        let accepted = self.accepted;
         async move {
             match question {
                 Question::Sasl(question) => {
                     let (answer, attempt) = context.authenticator.answer(question, source).await;
                     Reply { answer: Answer::Sasl(answer), session: None, attempt }
                 }
-                Question::Bind { account, resource } => match context.router.bind(&account, resource.as_deref(), mailbox).await {
+                Question::Bind { account, resource } => match context.router.bind(&account, resource.as_deref(), mailbox, accepted).await {
                     Ok(session) => Reply { answer: Answer::Bound(session.jid.clone()), session: Some(session), attempt: None },
                     Err(error) => Reply { answer: Answer::NotBound(error), session: None, attempt: None },
                 },

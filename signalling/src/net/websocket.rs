@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, Role, WebSoc
 
 use crate::ns;
 use crate::stream::error::{Condition, StreamError};
-use crate::xml::{Bindings, Element, Frame, StreamHeader, XmlError};
+use crate::xml::{Bindings, Element, Frame, Limits, StreamHeader, XmlError};
 
 /// The subprotocol's name: RFC 7395 §5.1.
 pub const SUBPROTOCOL: &str = "xmpp";
@@ -45,6 +45,7 @@ pub struct Broken {
 pub struct Codec {
     context: WebSocketContext,
     pipe: Pipe,
+    depth_max: usize,
     /// The code to close with when the stream has been closed.
     code: CloseCode,
 }
@@ -82,19 +83,21 @@ impl Write for Pipe {
 }
 
 impl Codec {
-    /// A WebSocket whose handshake is done; messages may have `bytes_max` bytes.
-    pub fn new(bytes_max: usize) -> Self {
+    /// A WebSocket whose handshake is done.
+    pub fn new(limits: Limits) -> Self {
         let config = WebSocketConfig::default().read_buffer_size(READ_BYTES).write_buffer_size(0);
-        let mut codec = Self { context: WebSocketContext::new(Role::Server, Some(config)), pipe: Pipe::default(), code: CloseCode::Normal };
-        codec.set_bytes_max(bytes_max);
+        let context = WebSocketContext::new(Role::Server, Some(config));
+        let mut codec = Self { context, pipe: Pipe::default(), depth_max: limits.depth_max, code: CloseCode::Normal };
+        codec.set_limits(limits);
         codec
     }
 
-    /// Another limit from the next frame on.
-    pub fn set_bytes_max(&mut self, bytes_max: usize) {
+    /// Other limits from the next message on.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.depth_max = limits.depth_max;
         self.context.set_config(|config| {
-            config.max_message_size = Some(bytes_max);
-            config.max_frame_size = Some(bytes_max);
+            config.max_message_size = Some(limits.bytes_max);
+            config.max_frame_size = Some(limits.bytes_max);
         });
     }
 
@@ -123,7 +126,7 @@ impl Codec {
                 Message::Text(text) => {
                     let text = Bytes::from(text);
                     let text = if text.len() <= COPY_BYTES_MAX { Bytes::copy_from_slice(&text) } else { text };
-                    return match frame(text) {
+                    return match frame(text, self.depth_max) {
                         Ok(frame) => Ok(Some(Incoming::Frame(frame))),
                         // The message was fine for WebSocket; what is wrong with it is XMPP's business.
                         Err(error) => Err(Broken { error: error.into(), code: CloseCode::Normal.into() }),
@@ -196,17 +199,18 @@ impl Codec {
     }
 }
 
-/// One message as a frame of the stream: §3.3. What `<open/>` and `<close/>` say is for the state machine to judge.
-pub(crate) fn frame(text: Bytes) -> Result<Frame, XmlError> {
+/// One message as a frame of the stream: §3.3. What `<open/>` and `<close/>` say is for the state machine to judge;
+/// it validates the elements too, with the same limits.
+pub(crate) fn frame(text: Bytes, depth_max: usize) -> Result<Frame, XmlError> {
     if text.first() != Some(&b'<') {
         return Err(XmlError::BadFormat("a message must begin with '<'")); // §3.3.3
     }
     let text = without_declaration(text);
     let text = text.slice(..text.trim_ascii_end().len());
     match local_name(&text) {
-        b"open" => Ok(Frame::Open(header(&text)?)),
+        b"open" => Ok(Frame::Open(header(&text, depth_max)?)),
         b"close" => {
-            let element = Element::parse(&text, &Bindings::empty())?;
+            let element = Element::parse_within(&text, &Bindings::empty(), depth_max)?;
             Ok(if element.root().ns() == ns::FRAMING { Frame::Close } else { Frame::Element(text) })
         }
         _ => Ok(Frame::Element(text)),
@@ -237,8 +241,8 @@ fn local_name(text: &[u8]) -> &[u8] {
 }
 
 /// §3.3.1: the attributes of `<open/>` are those of a stream header.
-fn header(text: &[u8]) -> Result<StreamHeader, XmlError> {
-    let element = Element::parse(text, &Bindings::empty())?;
+fn header(text: &[u8], depth_max: usize) -> Result<StreamHeader, XmlError> {
+    let element = Element::parse_within(text, &Bindings::empty(), depth_max)?;
     let root = element.root();
     let value = |name| root.attr(name).map(str::to_owned);
     Ok(StreamHeader {
@@ -257,6 +261,7 @@ fn header(text: &[u8]) -> Result<StreamHeader, XmlError> {
 mod tests {
     use super::*;
 
+    const LIMITS: Limits = Limits { bytes_max: 1000, depth_max: 4 };
     const OPEN: &str = "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='example.org' version='1.0' xml:lang='de'/>";
 
     /// What a client sends as one message.
@@ -287,7 +292,7 @@ mod tests {
     }
 
     fn broken(bytes: &[u8]) -> (Condition, u16) {
-        let mut codec = Codec::new(100);
+        let mut codec = Codec::new(Limits { bytes_max: 100, ..LIMITS });
         codec.push(bytes);
         let broken = codec.next_incoming().unwrap_err();
         (broken.error.condition, broken.code)
@@ -295,7 +300,7 @@ mod tests {
 
     #[test]
     fn s3_3_1_open_becomes_a_stream_header() {
-        let mut codec = Codec::new(1000);
+        let mut codec = Codec::new(LIMITS);
         codec.push(&text(OPEN));
         let Ok(Some(Incoming::Frame(Frame::Open(header)))) = codec.next_incoming() else { panic!() };
         assert_eq!(header.ns, ns::FRAMING);
@@ -315,7 +320,7 @@ mod tests {
             ("<openly xmlns='jabber:client'/>".to_owned(), "<openly xmlns='jabber:client'/>"),
             ("<close xmlns='jabber:client'/>".to_owned(), "<close xmlns='jabber:client'/>"),
         ] {
-            let mut codec = Codec::new(1000);
+            let mut codec = Codec::new(LIMITS);
             codec.push(&text(&sent));
             assert_eq!(element(&mut codec), received);
         }
@@ -326,7 +331,7 @@ mod tests {
         for close in
             ["<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>", "<f:close xmlns:f=\"urn:ietf:params:xml:ns:xmpp-framing\"></f:close>"]
         {
-            let mut codec = Codec::new(1000);
+            let mut codec = Codec::new(LIMITS);
             codec.push(&text(close));
             assert_eq!(codec.next_incoming().unwrap(), Some(Incoming::Frame(Frame::Close)), "{close}");
         }
@@ -353,6 +358,19 @@ mod tests {
     }
 
     #[test]
+    fn deep_open_and_close_are_refused() {
+        for name in ["open", "close"] {
+            let nested =
+                |depth| format!("<{name} xmlns='{}'>{}{}</{name}>", ns::FRAMING, "<a>".repeat(depth - 1), "</a>".repeat(depth - 1));
+            let mut codec = Codec::new(LIMITS);
+            codec.push(&text(&nested(4)));
+            assert!(codec.next_incoming().is_ok());
+            codec.push(&text(&nested(5)));
+            assert_eq!(codec.next_incoming().unwrap_err().error.condition, Condition::PolicyViolation);
+        }
+    }
+
+    #[test]
     fn rfc6455_s8_1_text_must_be_utf8() {
         assert_eq!(broken(&raw(0x81, b"<a>\xff</a>")), (Condition::UnsupportedEncoding, 1007));
     }
@@ -373,7 +391,7 @@ mod tests {
 
     #[test]
     fn rfc6455_s5_4_fragments_with_a_ping_between_them() {
-        let mut codec = Codec::new(1000);
+        let mut codec = Codec::new(LIMITS);
         for byte in [raw(0x01, b"<a>"), raw(0x89, b"life"), raw(0x00, b"b"), raw(0x80, b"</a>")].concat() {
             codec.push(&[byte]);
             if let Some(frame) = codec.next_incoming().unwrap() {
@@ -389,7 +407,7 @@ mod tests {
     fn what_is_sent_reads_back_whatever_its_length() {
         for len in [0, 1, 125, 126, 127, 65_535, 65_536, 200_000] {
             let text = "x".repeat(len);
-            let mut codec = Codec::new(1000);
+            let mut codec = Codec::new(LIMITS);
             codec.send(text.as_bytes());
             codec.ping();
             let mut client = WebSocketContext::new(Role::Client, None);
@@ -401,7 +419,7 @@ mod tests {
 
     #[test]
     fn s3_6_the_close_frame_comes_last_and_once() {
-        let mut codec = Codec::new(1000);
+        let mut codec = Codec::new(LIMITS);
         codec.close();
         codec.close();
         codec.send(b"<late/>");
@@ -411,7 +429,7 @@ mod tests {
 
     #[test]
     fn s3_6_a_close_frame_without_close_ends_the_stream_and_is_answered() {
-        let mut codec = Codec::new(1000);
+        let mut codec = Codec::new(LIMITS);
         codec.push(&raw(0x88, &[0x03, 0xE9]));
         assert_eq!(codec.next_incoming().unwrap(), Some(Incoming::Closed));
         assert_eq!(codec.output().as_slice(), [0x88, 2, 0x03, 0xE9]);
@@ -431,7 +449,7 @@ mod tests {
         ) {
             let mut bytes: Vec<u8> = frames.iter().flat_map(|(first, payload)| raw(*first, payload)).collect();
             bytes.extend_from_slice(&noise);
-            let mut codec = Codec::new(100);
+            let mut codec = Codec::new(Limits { bytes_max: 100, ..LIMITS });
             'all: for chunk in bytes.chunks(piece) {
                 codec.push(chunk);
                 loop {

@@ -35,7 +35,7 @@ impl Wire {
 
     /// A stream of RFC 7395, after the WebSocket handshake.
     pub fn websocket(limits: Limits) -> Self {
-        Self::WebSocket { codec: Codec::new(limits.bytes_max), scratch: Vec::new() }
+        Self::WebSocket { codec: Codec::new(limits), scratch: Vec::new() }
     }
 
     /// How stanzas are written.
@@ -77,7 +77,7 @@ impl Wire {
                 framer.reset();
                 framer.set_limits(limits);
             }
-            Self::WebSocket { codec, .. } => codec.set_bytes_max(limits.bytes_max),
+            Self::WebSocket { codec, .. } => codec.set_limits(limits),
         }
     }
 

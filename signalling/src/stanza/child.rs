@@ -5,11 +5,12 @@ use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use super::Stanza;
 use crate::ns;
 use crate::xml::escape::{unescape_attr, unescape_text};
-use crate::xml::validate::{Origin, Sink, StartTag, span};
+use crate::xml::validate::{Origin, Sink, StartTag};
 use crate::xml::{Bindings, Element, XmlError};
 
 /// Most children of one stanza.
@@ -19,63 +20,88 @@ pub const CHILDREN_MAX: usize = 1000;
 pub(crate) static CONTENT: LazyLock<Bindings> = LazyLock::new(|| Bindings::new(ns::CLIENT, []));
 
 /// Where a child stands in the body, and its expanded name.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct ChildIndex {
     ns: ChildNs,
     /// The local name.
-    name: Range<u32>,
+    name: Part,
     /// From `<` to behind the last `>`.
-    range: Range<u32>,
+    whole: Part,
     /// From behind the start tag to before the end tag.
-    content: Range<u32>,
+    content: Part,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 enum ChildNs {
     /// The stanza's own, called `jabber:client` here whatever the stream calls it.
     Content,
     /// As written in the child's start tag.
-    Body(Range<u32>),
-    /// From a declaration outside the child, or written with references.
-    Other(Arc<str>),
+    Body(Part),
+    /// From a declaration outside the child, or written with references: one of the head's `Rest::namespaces`.
+    Other(u32),
+}
+
+/// A part of the body, from one offset to another.
+#[derive(Debug, Clone, Copy)]
+struct Part {
+    start: u32,
+    end: u32,
+}
+
+impl Part {
+    fn new(range: Range<usize>) -> Self {
+        Self { start: range.start as u32, end: range.end as u32 }
+    }
+
+    fn range(self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+
+    fn moved(self, by: u32) -> Self {
+        Self { start: self.start + by, end: self.end + by }
+    }
 }
 
 impl ChildIndex {
     /// Where the child stands in the body.
     pub(crate) fn range(&self) -> Range<usize> {
-        span(&self.range)
+        self.whole.range()
     }
 
     /// The same in a body in which `bytes` stand before it.
-    pub(crate) fn moved(mut self, bytes: usize) -> Self {
+    pub(crate) fn moved(self, bytes: usize) -> Self {
         let by = bytes as u32;
-        let moved = |range: &Range<u32>| range.start + by..range.end + by;
-        if let ChildNs::Body(range) = &mut self.ns {
-            *range = moved(range);
-        }
-        Self { name: moved(&self.name), range: moved(&self.range), content: moved(&self.content), ns: self.ns }
+        let ns = match self.ns {
+            ChildNs::Body(part) => ChildNs::Body(part.moved(by)),
+            ns => ns,
+        };
+        Self { ns, name: self.name.moved(by), whole: self.whole.moved(by), content: self.content.moved(by) }
     }
 }
 
-/// Collects the index during the validating pass. `base` is the text's first byte, `body` the offset of the body in it.
+/// Collects the index during the validating pass.
 pub(crate) struct Indexer<'a> {
     text: &'a [u8],
     /// Where the body begins in the text.
     pub(crate) body: usize,
     /// The namespace that counts as the content namespace.
     pub(crate) content_ns: &'static str,
-    pub(crate) children: smallvec::SmallVec<[ChildIndex; 4]>,
+    pub(crate) children: SmallVec<[ChildIndex; 8]>,
+    /// How many namespaces the head has already for `ChildNs::Other`.
+    pub(crate) namespaces_before: usize,
+    /// Those to be added to it.
+    pub(crate) namespaces: Vec<Arc<str>>,
 }
 
 impl<'a> Indexer<'a> {
     pub(crate) fn new(text: &'a [u8], content_ns: &'static str) -> Self {
-        Self { text, body: 0, content_ns, children: smallvec::SmallVec::new() }
+        Self { text, body: 0, content_ns, children: SmallVec::new(), namespaces_before: 0, namespaces: Vec::new() }
     }
 
     /// Where a part of the text stands in the body.
-    fn span(&self, part: &str) -> Range<u32> {
+    fn part(&self, part: &str) -> Part {
         let start = part.as_ptr() as usize - self.text.as_ptr() as usize - self.body;
-        start as u32..(start + part.len()) as u32
+        Part::new(start..start + part.len())
     }
 
     pub(crate) fn child_start(&mut self, tag: &StartTag<'_, 'a>) -> Result<(), XmlError> {
@@ -83,24 +109,28 @@ impl<'a> Indexer<'a> {
             return Err(XmlError::TooMany(CHILDREN_MAX, "children of a stanza"));
         }
         let (uri, origin) = tag.ns();
-        let own = || tag.attributes.iter().find(|attribute| attribute.name == "xmlns" && attribute.value == uri);
-        let ns = match origin {
-            _ if uri == self.content_ns => ChildNs::Content,
-            Origin::Inside if tag.local_start == 0 => match own() {
-                Some(attribute) => ChildNs::Body(self.span(attribute.value)),
-                None => ChildNs::Other(Arc::from(uri)),
-            },
-            _ => ChildNs::Other(Arc::from(uri)),
+        // Only the tag's own declaration is part of the child.
+        let own = || tag.attributes.iter().find(|attribute| attribute.name == "xmlns" && attribute.plain);
+        let ns = if uri == self.content_ns {
+            ChildNs::Content
+        } else if let (Origin::Inside, 0, Some(own)) = (origin, tag.local_start, own()) {
+            ChildNs::Body(self.part(own.value))
+        } else {
+            let known = self.namespaces.iter().position(|known| **known == *uri).unwrap_or_else(|| {
+                self.namespaces.push(Arc::from(uri));
+                self.namespaces.len() - 1
+            });
+            ChildNs::Other((self.namespaces_before + known) as u32)
         };
-        let (start, end) = ((tag.start - self.body) as u32, (tag.end - self.body) as u32);
-        self.children.push(ChildIndex { ns, name: self.span(tag.local()), range: start..end, content: end..end });
+        let (start, end) = (tag.start - self.body, tag.end - self.body);
+        self.children.push(ChildIndex { ns, name: self.part(tag.local()), whole: Part::new(start..end), content: Part::new(end..end) });
         Ok(())
     }
 
     pub(crate) fn child_end(&mut self, end_tag_start: usize, position: usize) {
         let body = self.body;
         if let Some(child) = self.children.last_mut() {
-            child.range.end = (position - body) as u32;
+            child.whole.end = (position - body) as u32;
             child.content.end = (end_tag_start - body) as u32;
         }
     }
@@ -127,43 +157,47 @@ pub struct Child<'s> {
 }
 
 impl<'s> Child<'s> {
-    fn str(&self, range: &Range<u32>) -> &'s str {
-        // The body is validated, and ranges come from a `&str` of it.
-        str::from_utf8(&self.stanza.body[span(range)]).unwrap_or_default()
+    fn str(&self, part: Part) -> &'s str {
+        // The body is validated, and parts come from a `&str` of it.
+        str::from_utf8(&self.stanza.body[part.range()]).unwrap_or_default()
     }
 
     /// The namespace; that of the stanza itself is `jabber:client`, whatever kind of stream it came from.
     #[must_use]
     pub fn ns(&self) -> &'s str {
-        match &self.index.ns {
+        match self.index.ns {
             ChildNs::Content => ns::CLIENT,
-            ChildNs::Body(range) => self.str(range),
-            ChildNs::Other(uri) => uri,
+            ChildNs::Body(part) => self.str(part),
+            ChildNs::Other(number) => self.other_ns(number),
         }
+    }
+
+    fn other_ns(&self, number: u32) -> &'s str {
+        self.stanza.head.rest.as_ref().and_then(|rest| rest.namespaces.get(number as usize)).map_or("", |uri| uri)
     }
 
     /// The local name.
     #[must_use]
     pub fn name(&self) -> &'s str {
-        self.str(&self.index.name)
+        self.str(self.index.name)
     }
 
     /// Whether it has this namespace and name.
     #[must_use]
     pub fn is(&self, ns: &str, name: &str) -> bool {
         let body = &self.stanza.body;
-        body[span(&self.index.name)] == *name.as_bytes()
-            && match &self.index.ns {
+        body[self.index.name.range()] == *name.as_bytes()
+            && match self.index.ns {
                 ChildNs::Content => ns == ns::CLIENT,
-                ChildNs::Body(range) => body[span(range)] == *ns.as_bytes(),
-                ChildNs::Other(uri) => **uri == *ns,
+                ChildNs::Body(part) => body[part.range()] == *ns.as_bytes(),
+                ChildNs::Other(number) => self.other_ns(number) == ns,
             }
     }
 
     /// The child as received. Prefixes and a default namespace declared outside are not part of it; see [`to_standalone`](Self::to_standalone).
     #[must_use]
     pub fn bytes(&self) -> Bytes {
-        self.stanza.body.slice(span(&self.index.range))
+        self.stanza.body.slice(self.index.range())
     }
 
     /// The child with all its namespaces declared: good to be stored, or put into another stanza.
@@ -177,14 +211,14 @@ impl<'s> Child<'s> {
     /// The value of an attribute without prefix (or with the prefix as written, as in `xml:lang`), read from the start tag in place.
     #[must_use]
     pub fn attr(&self, name: &str) -> Option<Cow<'s, str>> {
-        let tag = self.str(&(self.index.range.start..self.index.content.start));
+        let tag = self.str(Part { start: self.index.whole.start, end: self.index.content.start });
         find_attribute(tag, name).map(unescape_attr)
     }
 
     /// The child's own text, that of elements in it left out.
     #[must_use]
     pub fn text(&self) -> Cow<'s, str> {
-        let content = self.str(&self.index.content);
+        let content = self.str(self.index.content);
         if !content.contains('<') {
             return unescape_text(content);
         }
@@ -203,7 +237,7 @@ impl<'s> Child<'s> {
 
 impl std::fmt::Debug for Child<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.str(&self.index.range))
+        f.write_str(self.str(self.index.whole))
     }
 }
 

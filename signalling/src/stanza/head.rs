@@ -1,9 +1,11 @@
 //! The start tag of a stanza, typed: RFC 6120 §8.1 and §8.2, RFC 6121 §4.7.1 and §5.2.2.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::{BufMut, Bytes};
 
+use super::child::CONTENT;
 use crate::jid::Jid;
 use crate::xml::{Bindings, escape};
 
@@ -193,6 +195,14 @@ pub(crate) struct Rest {
     pub(crate) attributes: Box<str>,
     /// The namespaces in force for the children.
     pub(crate) bindings: Bindings,
+    /// Namespaces of children that do not stand in the child's start tag as they are.
+    pub(crate) namespaces: Vec<Arc<str>>,
+}
+
+impl Default for Rest {
+    fn default() -> Self {
+        Self { attributes: Box::from(""), bindings: CONTENT.clone(), namespaces: Vec::new() }
+    }
 }
 
 /// The head of a stanza.

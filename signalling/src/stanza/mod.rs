@@ -13,6 +13,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use smallvec::SmallVec;
 
 pub use child::{CHILDREN_MAX, Child};
 pub use error::{Condition, ErrorType, StanzaError};
@@ -25,8 +26,8 @@ use head::Text;
 
 use crate::jid::Jid;
 use crate::ns;
-use crate::xml::validate::walk_content;
-use crate::xml::{Bindings, XmlError};
+use crate::xml::Bindings;
+use crate::xml::validate::{DEPTH_MAX, walk_content};
 
 /// Longest `id` of a stanza in bytes: identifiers are kept in tables (requests under way, calls, archives), so they have a bound, the one of a
 /// part of an address. A longer one is refused with `<policy-violation/>`.
@@ -66,7 +67,15 @@ impl Stanza {
     /// [`ParseError::Stanza`] for a `to` that is no address, unknown types of iq and presence, an iq without `id` or with the wrong number of
     /// payloads, and an over-long `id`.
     pub fn parse(frame: Bytes, bindings: &Bindings) -> Result<Self, ParseError> {
-        parse::parse(&frame, bindings)
+        Self::parse_within(frame, bindings, DEPTH_MAX)
+    }
+
+    /// The same for a stanza that may be nested at most `depth_max` deep, itself being 1: what comes from a stream.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    pub fn parse_within(frame: Bytes, bindings: &Bindings, depth_max: usize) -> Result<Self, ParseError> {
+        parse::parse(&frame, bindings, depth_max)
     }
 
     /// A stanza of this kind with nothing in it.
@@ -229,12 +238,12 @@ impl Stanza {
     /// Adds one element, or several, at the end; as for [`with_content`](Self::with_content), of our own making.
     pub fn append_child(&mut self, element: impl Into<Bytes>) {
         let element = element.into();
-        let Some(added) = index_content(&element, &CONTENT) else { return };
+        let Some(added) = self.index(&element, &CONTENT.clone()) else { return };
         let mut body = BytesMut::with_capacity(self.body.len() + element.len());
         body.put_slice(&self.body);
         body.put_slice(&element);
         let at = self.body.len();
-        self.children = self.children.iter().cloned().chain(added.into_iter().map(|child| child.moved(at))).collect();
+        self.children = self.children.iter().copied().chain(added.into_iter().map(|child| child.moved(at))).collect();
         self.body = body.freeze();
     }
 
@@ -258,11 +267,26 @@ impl Stanza {
     }
 
     fn set_content(&mut self, content: Bytes) {
-        let bindings = self.head.rest.as_ref().map_or(&*CONTENT, |rest| &rest.bindings);
-        if let Some(children) = index_content(&content, bindings) {
-            self.children = children.into();
+        let bindings = self.head.rest.as_ref().map_or(&*CONTENT, |rest| &rest.bindings).clone();
+        if let Some(children) = self.index(&content, &bindings) {
+            self.children = children.as_slice().into();
             self.body = content;
         }
+    }
+
+    /// The children of content of our own making; `None`, with a line in the log, if it is broken.
+    fn index(&mut self, content: &Bytes, bindings: &Bindings) -> Option<SmallVec<[ChildIndex; 8]>> {
+        let mut indexer = Indexer::new(content, ns::CLIENT);
+        indexer.namespaces_before = self.head.rest.as_ref().map_or(0, |rest| rest.namespaces.len());
+        if let Err(error) = walk_content(content, bindings, &mut indexer) {
+            debug_assert!(false, "content of our own making: {error}");
+            tracing::error!(%error, "content of our own making is not well-formed and was left out");
+            return None;
+        }
+        if !indexer.namespaces.is_empty() {
+            self.head.rest.get_or_insert_default().namespaces.append(&mut indexer.namespaces);
+        }
+        Some(indexer.children)
     }
 
     /// Appends the stanza as XML.
@@ -289,20 +313,6 @@ impl Stanza {
         let mut out = BytesMut::with_capacity(self.size_bytes() + 64);
         self.write(&mut out, framing);
         out.freeze()
-    }
-}
-
-/// The children of content of our own making; `None`, with a line in the log, if it is broken.
-fn index_content(content: &Bytes, bindings: &Bindings) -> Option<Vec<ChildIndex>> {
-    let mut indexer = Indexer::new(content, ns::CLIENT);
-    let indexed: Result<(), XmlError> = walk_content(content, bindings, &mut indexer);
-    match indexed {
-        Ok(()) => Some(indexer.children.into_vec()),
-        Err(error) => {
-            debug_assert!(false, "content of our own making: {error}");
-            tracing::error!(%error, "content of our own making is not well-formed and was left out");
-            None
-        }
     }
 }
 

@@ -9,8 +9,7 @@ use super::{ID_BYTES_MAX, Stanza};
 use crate::jid::Jid;
 use crate::ns;
 use crate::stream::error::{Condition, StreamError};
-use crate::xml::escape::unescape_attr;
-use crate::xml::validate::{Sink, StartTag, walk};
+use crate::xml::validate::{Attribute, Sink, StartTag, walk};
 use crate::xml::{Bindings, XmlError};
 
 /// Why an element is no stanza that can be handled.
@@ -40,11 +39,11 @@ struct Collector<'a> {
     name: &'a str,
     prefixed: bool,
     ns: String,
-    to: Option<&'a str>,
-    from: Option<&'a str>,
-    id: Option<&'a str>,
-    type_: Option<&'a str>,
-    lang: Option<&'a str>,
+    to: Option<Attribute<'a>>,
+    from: Option<Attribute<'a>>,
+    id: Option<Attribute<'a>>,
+    type_: Option<Attribute<'a>>,
+    lang: Option<Attribute<'a>>,
     /// Other attributes and prefix declarations, as they are written.
     others: String,
     /// Prefixes declared by the head.
@@ -87,11 +86,11 @@ impl<'a> Collector<'a> {
         self.indexer.body = tag.end;
         for attribute in tag.attributes {
             match attribute.name {
-                "to" => self.to = Some(attribute.value),
-                "from" => self.from = Some(attribute.value),
-                "id" => self.id = Some(attribute.value),
-                "type" => self.type_ = Some(attribute.value),
-                "xml:lang" => self.lang = Some(attribute.value),
+                "to" => self.to = Some(*attribute),
+                "from" => self.from = Some(*attribute),
+                "id" => self.id = Some(*attribute),
+                "type" => self.type_ = Some(*attribute),
+                "xml:lang" => self.lang = Some(*attribute),
                 // Written anew, as the outgoing stream needs it.
                 "xmlns" | "xmlns:xml" => {}
                 _ => {
@@ -104,7 +103,7 @@ impl<'a> Collector<'a> {
                     self.others.push_str(attribute.value);
                     self.others.push(quote);
                     if let Some(prefix) = attribute.declares() {
-                        self.prefixes.push((prefix.to_owned(), unescape_attr(attribute.value).into_owned()));
+                        self.prefixes.push((prefix.to_owned(), attribute.unescaped().into_owned()));
                     }
                 }
             }
@@ -112,8 +111,8 @@ impl<'a> Collector<'a> {
     }
 }
 
-/// See [`Stanza::parse`].
-pub(crate) fn parse(frame: &Bytes, bindings: &Bindings) -> Result<Stanza, ParseError> {
+/// See [`Stanza::parse_within`].
+pub(crate) fn parse(frame: &Bytes, bindings: &Bindings, depth_max: usize) -> Result<Stanza, ParseError> {
     let mut collector = Collector {
         name: "",
         prefixed: false,
@@ -128,15 +127,15 @@ pub(crate) fn parse(frame: &Bytes, bindings: &Bindings) -> Result<Stanza, ParseE
         body: 0..0,
         indexer: Indexer::new(frame, ""),
     };
-    let outer_used = walk(frame, bindings, &mut collector)?;
+    let outer_used = walk(frame, bindings, depth_max, &mut collector)?;
     check_namespace(&collector, bindings)?;
-    let (kind, kind_error) = kind(collector.name, collector.type_)?;
+    let (kind, kind_error) = kind(collector.name, collector.type_.map(|type_| type_.value))?;
 
-    let text = |raw: &'_ str| match unescape_attr(raw) {
+    let text = |attribute: Attribute<'_>| match attribute.unescaped() {
         std::borrow::Cow::Borrowed(part) => Text::shared(frame.slice_ref(part.as_bytes())),
         std::borrow::Cow::Owned(resolved) => Text::from(resolved),
     };
-    let address = |raw: &str| Jid::parse(&unescape_attr(raw));
+    let address = |attribute: Attribute<'_>| Jid::parse(&attribute.unescaped());
     let mut head = Head::new(kind);
     head.id = collector.id.map(text);
     head.lang = collector.lang.map(text);
@@ -149,7 +148,7 @@ pub(crate) fn parse(frame: &Bytes, bindings: &Bindings) -> Result<Stanza, ParseE
         Ok(to) => head.to = to,
         Err(error) => return Err(ParseError::Stanza(StanzaError::jid_malformed().with_text(error.to_string()), Box::new(head))),
     }
-    let stanza = Stanza { head, body: frame.slice(collector.body), children: collector.indexer.children.into_vec().into() };
+    let stanza = Stanza { head, body: frame.slice(collector.body), children: collector.indexer.children.as_slice().into() };
     match kind_error.or_else(|| check(&stanza)) {
         Some(error) => Err(ParseError::Stanza(error, Box::new(stanza.head))),
         None => Ok(stanza),
@@ -214,7 +213,8 @@ fn check(stanza: &Stanza) -> Option<StanzaError> {
 
 /// Attributes that are not common ones, declarations of the head, and those of the stream that the stanza uses.
 fn rest(collector: &mut Collector<'_>, bindings: &Bindings, outer_used: u64) -> Option<Box<Rest>> {
-    if collector.others.is_empty() && outer_used == 0 {
+    let namespaces = std::mem::take(&mut collector.indexer.namespaces);
+    if collector.others.is_empty() && outer_used == 0 && namespaces.is_empty() {
         return None;
     }
     let mut attributes = std::mem::take(&mut collector.others);
@@ -232,7 +232,7 @@ fn rest(collector: &mut Collector<'_>, bindings: &Bindings, outer_used: u64) -> 
         }
     }
     let bindings = Bindings::new(ns::CLIENT, prefixes.iter().map(|(prefix, uri)| (prefix.as_str(), uri.as_str())));
-    Some(Box::new(Rest { attributes: attributes.into(), bindings }))
+    Some(Box::new(Rest { attributes: attributes.into(), bindings, namespaces }))
 }
 
 #[cfg(test)]

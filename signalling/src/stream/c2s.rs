@@ -1,6 +1,6 @@
 //! RFC 6120 §4–7 for one client connection, from the server's side, over TCP and over WebSocket (RFC 7395). No I/O, no clock.
 //!
-//! Not done: channel binding, SASL2 and Bind 2, stream management; see `docs/deviations.md`.
+//! Not done: channel binding (`docs/deviations.md` quotes the MUST); SASL2, Bind 2 and stream management, which no RFC demands.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -54,8 +54,6 @@ pub struct Limits {
 
 /// All that a stream may send before it is authenticated, in elements of the largest size: header, STARTTLS, header, and some log-ins.
 const PREAUTH_ELEMENTS: usize = 8;
-/// Shorter than the five minutes after which middleboxes forget a TCP connection that is used (RFC 5382, REQ-5, names two hours; few wait).
-const KEEPALIVE: Duration = Duration::from_secs(280);
 
 impl Policy {
     /// What the sections say. `features` are offered beside resource binding, each a whole element.
@@ -72,7 +70,7 @@ impl Policy {
                 bytes_preauth: limits.stanza_bytes_preauth.saturating_mul(PREAUTH_ELEMENTS),
                 negotiation: Duration::from_secs(limits.handshake_s),
                 auth_attempts: limits.auth_attempts,
-                keepalive: KEEPALIVE,
+                keepalive: Duration::from_secs(limits.keepalive_s),
             },
         }
     }
@@ -436,7 +434,7 @@ impl C2s {
     /// Something came where a stream header must come.
     fn before_header(&mut self, bytes: &Bytes) {
         // Only a WebSocket message can be an element here: over TCP the first start tag is the header.
-        let error = match Element::parse(bytes, &Bindings::empty()) {
+        let error = match Element::parse_within(bytes, &Bindings::empty(), self.limits().depth_max) {
             Err(error) => error.into(),
             Ok(_) => StreamError::new(Condition::BadFormat).with_text("the first message must be <open/>"),
         };
@@ -517,7 +515,7 @@ impl C2s {
 
     /// §5 and §6: before the log-in. `exchange` is the SASL exchange whose challenge is out.
     fn negotiate(&mut self, bytes: &Bytes, exchange: Option<(Mechanism, Sasl)>) {
-        let element = match Element::parse(bytes, &self.bindings) {
+        let element = match Element::parse_within(bytes, &self.bindings, self.limits().depth_max) {
             Ok(element) => element,
             Err(error) => return self.fail(error.into()),
         };
@@ -649,7 +647,7 @@ impl C2s {
     // ---- §7: resource binding
 
     fn handle_bind(&mut self, bytes: Bytes) {
-        let stanza = match Stanza::parse(bytes, &self.bindings) {
+        let stanza = match Stanza::parse_within(bytes, &self.bindings, self.limits().depth_max) {
             Ok(stanza) => stanza,
             Err(error) => return self.handle_parse_error(error),
         };
@@ -696,7 +694,7 @@ impl C2s {
     // ---- §8: stanzas
 
     fn handle_stanza(&mut self, bytes: Bytes, jid: &FullJid) {
-        let mut stanza = match Stanza::parse(bytes, &self.bindings) {
+        let mut stanza = match Stanza::parse_within(bytes, &self.bindings, self.limits().depth_max) {
             Ok(stanza) => stanza,
             Err(error) => return self.handle_parse_error(error),
         };

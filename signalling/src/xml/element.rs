@@ -11,7 +11,7 @@ use super::XmlError;
 use super::bindings::Bindings;
 use super::escape::{push_cdata, unescape_attr, unescape_text};
 use super::name::is_space;
-use super::validate::{span, validate};
+use super::validate::{DEPTH_MAX, validate, validate_within};
 use super::writer::XmlWriter;
 use crate::ns;
 
@@ -73,6 +73,11 @@ impl Name {
     }
 }
 
+/// A span as indexes.
+fn span(span: &Span) -> std::ops::Range<usize> {
+    span.start as usize..span.end as usize
+}
+
 /// Index of "no namespace".
 const NO_NS: u32 = 0;
 
@@ -82,11 +87,19 @@ impl Element {
     /// # Errors
     /// As [`validate`](super::validate()).
     pub fn parse(bytes: &[u8], bindings: &Bindings) -> Result<Self, XmlError> {
+        Self::parse_within(bytes, bindings, DEPTH_MAX)
+    }
+
+    /// The same for an element that may be nested at most `depth_max` deep, itself being 1: what comes from a stream.
+    ///
+    /// # Errors
+    /// As [`validate`](super::validate()).
+    pub fn parse_within(bytes: &[u8], bindings: &Bindings, depth_max: usize) -> Result<Self, XmlError> {
         let start = bytes.iter().take_while(|byte| is_space(**byte)).count();
         let end = bytes.iter().rev().take_while(|byte| is_space(**byte)).count();
         // All white space is counted twice, hence the saturation.
         let bytes = bytes.get(start..bytes.len().saturating_sub(end)).unwrap_or_default();
-        validate(bytes, bindings)?;
+        validate_within(bytes, bindings, depth_max)?;
         Self::build(Bytes::copy_from_slice(bytes), bindings)
     }
 

@@ -47,8 +47,10 @@ enum State {
     Text,
     /// At `<`, of what is not known yet.
     Markup,
-    /// In a start tag, perhaps inside a value with this quote.
-    StartTag { quote: u8 },
+    /// In the start tag that begins at this offset.
+    StartTag { start: usize },
+    /// In a start tag that mixes quotes, perhaps inside a value with this one.
+    MixedTag { quote: u8 },
     /// In an end tag, `</` being read.
     EndTag,
     /// In a CDATA section, its opening being read.
@@ -156,7 +158,8 @@ impl Framer {
                 State::Between => self.between()?,
                 State::Text => self.text(),
                 State::Markup => self.markup()?,
-                State::StartTag { quote } => self.start_tag(quote)?,
+                State::StartTag { start } => self.start_tag(start)?,
+                State::MixedTag { quote } => self.mixed_tag(quote)?,
                 State::EndTag => self.end_tag()?,
                 State::Cdata => self.cdata(),
                 State::ClosedAtOnce => {
@@ -194,7 +197,7 @@ impl Framer {
             [b'<', 0, ..] | [0, ..] | [0xFE | 0xFF, ..] => Err(XmlError::UnsupportedEncoding("UTF-16 or UTF-32")),
             [b'<', b'!' | b'/', ..] => Err(XmlError::NotWellFormed("a stream header is missing")),
             [b'<', ..] => {
-                self.state = State::StartTag { quote: 0 };
+                self.state = State::StartTag { start: 0 };
                 self.at = 1;
                 Ok(Step::Go)
             }
@@ -265,30 +268,50 @@ impl Framer {
             Some(b'!') if rest.starts_with(CDATA) => return Err(XmlError::BadFormat("text between top-level elements")),
             Some(b'!') => return Err(restricted_declaration(rest)),
             Some(_) => {
-                self.state = State::StartTag { quote: 0 };
+                self.state = State::StartTag { start: self.at };
                 self.at += 1;
             }
         }
         Ok(Step::Go)
     }
 
-    fn start_tag(&mut self, mut quote: u8) -> Result<Step, XmlError> {
+    /// The first `>` ends the tag unless it stands in a value. With one kind of quote in the tag, it does exactly when their number is odd.
+    fn start_tag(&mut self, start: usize) -> Result<Step, XmlError> {
+        let Some(end) = self.find(b'>') else { return Ok(Step::Wait) };
+        let tag = &self.buffer[start..end];
+        let count = |quote| memchr::memchr_iter(quote, tag).count();
+        let (apostrophes, quotes) = (count(b'\''), count(b'"'));
+        if (apostrophes == 0 || quotes == 0) && (apostrophes + quotes) % 2 == 0 {
+            self.at = end;
+            return self.start_tag_end();
+        }
+        self.at = start + 1;
+        self.state = State::MixedTag { quote: 0 };
+        Ok(Step::Go)
+    }
+
+    /// The same, value by value.
+    fn mixed_tag(&mut self, mut quote: u8) -> Result<Step, XmlError> {
         loop {
             let rest = &self.buffer[self.at..];
             let found = if quote == 0 { memchr::memchr3(b'>', b'"', b'\'', rest) } else { memchr::memchr(quote, rest) };
             let Some(found) = found else {
                 self.at = self.buffer.len();
-                self.state = State::StartTag { quote };
+                self.state = State::MixedTag { quote };
                 return Ok(Step::Wait);
             };
             let byte = rest[found];
             self.at += found + 1;
             match byte {
-                b'>' if quote == 0 => break,
+                b'>' if quote == 0 => return self.start_tag_end(),
                 _ if quote == 0 => quote = byte,
                 _ => quote = 0,
             }
         }
+    }
+
+    /// Behind the `>` of a start tag.
+    fn start_tag_end(&mut self) -> Result<Step, XmlError> {
         let empty = self.buffer[self.at - 2] == b'/';
         if self.name.is_empty() {
             return self.stream_header(empty);

@@ -118,8 +118,14 @@ mod tests {
         }
     }
 
+    /// More cases than usual; `PROPTEST_CASES` asks for more still.
+    fn config() -> ProptestConfig {
+        let default = ProptestConfig::default();
+        ProptestConfig { cases: default.cases.max(1_000), failure_persistence: None, ..default }
+    }
+
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(config())]
 
         #[test]
         fn mutations_of_the_corpus_hold_the_promises(

@@ -1,7 +1,6 @@
 //! The stream header: RFC 6120 §4.7, with the XML declaration before it (§11.5).
 
 use super::bindings::Bindings;
-use super::escape::unescape_attr;
 use super::name::is_space;
 use super::validate::{self, Sink, StartTag};
 use super::{XmlError, name};
@@ -61,8 +60,7 @@ pub(crate) fn parse(tag: &[u8]) -> Result<(StreamHeader, String), XmlError> {
     }
     impl<'a> Sink<'a> for Reader {
         fn start(&mut self, _: usize, tag: &StartTag<'_, 'a>) -> Result<(), XmlError> {
-            let value =
-                |name: &str| tag.attributes.iter().find(|attribute| attribute.name == name).map(|a| unescape_attr(a.value).into_owned());
+            let value = |name: &str| tag.attributes.iter().find(|attribute| attribute.name == name).map(|a| a.unescaped().into_owned());
             let prefixes = || tag.declared().filter(|(prefix, _)| !prefix.is_empty());
             if prefixes().count() > PREFIXES_MAX {
                 return Err(XmlError::TooMany(PREFIXES_MAX, "namespace declarations"));

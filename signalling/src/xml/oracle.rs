@@ -286,8 +286,14 @@ fn mutated() -> impl Strategy<Value = Document> {
     })
 }
 
+/// More cases than usual; `PROPTEST_CASES` asks for more still.
+fn config() -> ProptestConfig {
+    let default = ProptestConfig::default();
+    ProptestConfig { cases: default.cases.max(2_000), failure_persistence: None, ..default }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn accepts_what_rxml_accepts_of_strung_pieces(document in pieces()) {

@@ -7,7 +7,6 @@
 //! each start and end, so that a stanza's head and its index of children are read on the way.
 
 use std::borrow::Cow;
-use std::ops::Range;
 
 use smallvec::SmallVec;
 
@@ -21,7 +20,7 @@ use crate::ns;
 pub const ATTRIBUTES_MAX: usize = 64;
 /// Most namespace declarations in force at once, those of the stream header not counted.
 pub const DECLARATIONS_MAX: usize = 64;
-/// Deepest nesting, whatever the framer allows.
+/// Deepest nesting, whatever a stream's limits allow; the bound of what comes from no stream.
 pub const DEPTH_MAX: usize = 512;
 
 /// Checks that `bytes` is one well-formed element inside an element with these bindings.
@@ -29,9 +28,17 @@ pub const DEPTH_MAX: usize = 512;
 /// # Errors
 /// The rule that is broken first.
 pub fn validate(bytes: &[u8], bindings: &Bindings) -> Result<(), XmlError> {
+    validate_within(bytes, bindings, DEPTH_MAX)
+}
+
+/// The same for an element that may be nested at most `depth_max` deep, itself being 1.
+///
+/// # Errors
+/// As [`validate`].
+pub fn validate_within(bytes: &[u8], bindings: &Bindings, depth_max: usize) -> Result<(), XmlError> {
     struct Ignore;
     impl Sink<'_> for Ignore {}
-    walk(bytes, bindings, &mut Ignore).map(|_| ())
+    walk(bytes, bindings, depth_max, &mut Ignore).map(|_| ())
 }
 
 /// Who is told of the elements on the way. Positions are byte offsets into the text.
@@ -54,6 +61,8 @@ pub(crate) struct Attribute<'a> {
     pub(crate) local_start: usize,
     /// The value between its quotes, as received.
     pub(crate) value: &'a str,
+    /// The value stands for itself: no references and no white space but spaces.
+    pub(crate) plain: bool,
 }
 
 impl<'a> Attribute<'a> {
@@ -64,6 +73,11 @@ impl<'a> Attribute<'a> {
 
     pub(crate) fn local(&self) -> &'a str {
         &self.name[self.local_start..]
+    }
+
+    /// The value that it stands for.
+    pub(crate) fn unescaped(&self) -> Cow<'a, str> {
+        if self.plain { Cow::Borrowed(self.value) } else { unescape_attr(self.value) }
     }
 
     /// Whether it declares a namespace: the prefix declared, empty for the default.
@@ -174,15 +188,15 @@ struct Open<'a> {
 }
 
 /// Walks over one element and nothing else. Gives, as bits, the positions of the surrounding prefixes that it uses.
-pub(crate) fn walk<'a, S: Sink<'a>>(bytes: &'a [u8], bindings: &'a Bindings, sink: &mut S) -> Result<u64, XmlError> {
-    let mut walker = Walker::new(bytes, bindings)?;
+pub(crate) fn walk<'a, S: Sink<'a>>(bytes: &'a [u8], bindings: &'a Bindings, depth_max: usize, sink: &mut S) -> Result<u64, XmlError> {
+    let mut walker = Walker::new(bytes, bindings, depth_max)?;
     walker.run(sink)?;
     Ok(walker.scope.outer_used)
 }
 
 /// Walks over the content of an element: child elements and text, or nothing. Child elements have depth 1.
 pub(crate) fn walk_content<'a, S: Sink<'a>>(bytes: &'a [u8], bindings: &'a Bindings, sink: &mut S) -> Result<(), XmlError> {
-    let mut walker = Walker::new(bytes, bindings)?;
+    let mut walker = Walker::new(bytes, bindings, DEPTH_MAX)?;
     // An element around it that no end tag can match.
     walker.open.push(Open { name: "/", declared: 0 });
     while walker.at < bytes.len() {
@@ -196,7 +210,7 @@ pub(crate) fn walk_content<'a, S: Sink<'a>>(bytes: &'a [u8], bindings: &'a Bindi
 
 /// Reads the one start tag at the beginning, as a stream header's is read: checked like any other, and left open. Gives the offset behind it.
 pub(crate) fn walk_start_tag<'a, S: Sink<'a>>(bytes: &'a [u8], bindings: &'a Bindings, sink: &mut S) -> Result<usize, XmlError> {
-    let mut walker = Walker::new(bytes, bindings)?;
+    let mut walker = Walker::new(bytes, bindings, DEPTH_MAX)?;
     if bytes.first() != Some(&b'<') {
         return Err(XmlError::NotWellFormed("an element must begin with `<`"));
     }
@@ -205,13 +219,13 @@ pub(crate) fn walk_start_tag<'a, S: Sink<'a>>(bytes: &'a [u8], bindings: &'a Bin
 }
 
 /// XML 1.0 §2.2: no control characters but tab, line feed and carriage return, no U+FFFE, no U+FFFF. UTF-8 has no surrogates already.
-/// Tells whether there is a carriage return.
+/// Tells whether there are any of these three.
 fn check_chars(bytes: &[u8]) -> Result<bool, XmlError> {
     const FORBIDDEN: XmlError = XmlError::NotWellFormed("a character that XML does not allow");
     // Without branches, so that it is done for many bytes at once.
-    let (mut control, mut carriage_return) = (false, false);
+    let (mut control, mut line_end) = (false, false);
     for byte in bytes {
-        carriage_return |= *byte == b'\r';
+        line_end |= *byte < 0x20;
         control |= *byte < 0x20 && !matches!(*byte, b'\t' | b'\n' | b'\r');
     }
     if control {
@@ -222,26 +236,27 @@ fn check_chars(bytes: &[u8]) -> Result<bool, XmlError> {
             return Err(FORBIDDEN);
         }
     }
-    Ok(carriage_return)
+    Ok(line_end)
 }
 
 struct Walker<'a> {
     text: &'a str,
     bytes: &'a [u8],
     at: usize,
-    /// There is one somewhere.
-    carriage_return: bool,
+    /// There are tabs, line feeds or carriage returns somewhere.
+    line_ends: bool,
+    depth_max: usize,
     scope: Scope<'a>,
     open: SmallVec<[Open<'a>; 12]>,
 }
 
 impl<'a> Walker<'a> {
     /// At the start of `bytes`, whose characters are checked here as a whole.
-    fn new(bytes: &'a [u8], bindings: &'a Bindings) -> Result<Self, XmlError> {
+    fn new(bytes: &'a [u8], bindings: &'a Bindings, depth_max: usize) -> Result<Self, XmlError> {
         let text = str::from_utf8(bytes).map_err(|_| XmlError::UnsupportedEncoding("not UTF-8"))?;
-        let carriage_return = check_chars(bytes)?;
+        let line_ends = check_chars(bytes)?;
         let scope = Scope { bindings, declared: SmallVec::new(), outer_used: 0 };
-        Ok(Self { text, bytes, at: 0, carriage_return, scope, open: SmallVec::new() })
+        Ok(Self { text, bytes, at: 0, line_ends, depth_max: depth_max.min(DEPTH_MAX), scope, open: SmallVec::new() })
     }
 
     fn run<S: Sink<'a>>(&mut self, sink: &mut S) -> Result<(), XmlError> {
@@ -354,6 +369,7 @@ impl<'a> Walker<'a> {
         let around = self.scope.declared.len();
         let mut attributes: SmallVec<[Attribute<'a>; 10]> = SmallVec::new();
         let mut prefixed = local_start > 0;
+        let mut marks = 0;
         let empty = loop {
             let spaced = self.skip_space();
             match self.bytes.get(self.at) {
@@ -370,14 +386,17 @@ impl<'a> Walker<'a> {
                 }
                 Some(_) if spaced => {
                     let attribute = self.attribute()?;
-                    if attributes.iter().any(|other| other.name == attribute.name) {
+                    // Names of another length or with another first byte are told apart without a look at the others.
+                    let mark = 1u64 << (attribute.name.as_bytes()[0].wrapping_mul(5).wrapping_add(attribute.name.len() as u8) & 63);
+                    if marks & mark != 0 && attributes.iter().any(|other| other.name == attribute.name) {
                         return Err(XmlError::NotWellFormed("an attribute appears twice"));
                     }
+                    marks |= mark;
                     if attributes.len() == ATTRIBUTES_MAX {
                         return Err(XmlError::TooMany(ATTRIBUTES_MAX, "attributes"));
                     }
                     match attribute.declares() {
-                        Some(prefix) => self.declare(prefix, attribute.value)?,
+                        Some(prefix) => self.declare(prefix, attribute.unescaped())?,
                         None => prefixed |= attribute.local_start > 0,
                     }
                     attributes.push(attribute);
@@ -390,8 +409,8 @@ impl<'a> Walker<'a> {
             self.check_prefixes(name, local_start, &attributes)?;
         }
         let depth = self.open.len();
-        if depth >= DEPTH_MAX {
-            return Err(XmlError::TooDeep(DEPTH_MAX));
+        if depth >= self.depth_max {
+            return Err(XmlError::TooDeep(self.depth_max));
         }
         sink.start(depth, &StartTag { name, local_start, attributes: &attributes, start, end: self.at, scope: &self.scope })?;
         if empty {
@@ -423,8 +442,7 @@ impl<'a> Walker<'a> {
     }
 
     /// Namespaces in XML 1.0 §2.2, §3 and the constraints of its §5.
-    fn declare(&mut self, prefix: &'a str, raw: &'a str) -> Result<(), XmlError> {
-        let uri = unescape_attr(raw);
+    fn declare(&mut self, prefix: &'a str, uri: Cow<'a, str>) -> Result<(), XmlError> {
         let reserved = |fixed: &str| uri == fixed;
         if prefix == "xmlns" {
             return Err(XmlError::NotWellFormed("the prefix `xmlns` must not be declared"));
@@ -460,6 +478,7 @@ impl<'a> Walker<'a> {
         };
         self.at += 1;
         let value = self.at;
+        let mut plain = true;
         loop {
             let rest = &self.bytes[self.at..];
             let Some(found) = memchr::memchr3(quote, b'<', b'&', rest) else {
@@ -468,19 +487,24 @@ impl<'a> Walker<'a> {
             self.at += found;
             match rest[found] {
                 b'<' => return Err(XmlError::NotWellFormed("`<` in an attribute value")),
-                b'&' => self.reference()?,
+                b'&' => {
+                    plain = false;
+                    self.reference()?;
+                }
                 _ => break,
             }
         }
         let value = &self.text[value..self.at];
-        if self.carriage_return && value.bytes().zip(value.bytes().skip(1).chain([0])).any(|pair| pair.0 == b'\r' && pair.1 != b'\n') {
-            return Err(XmlError::BadFormat("a lone carriage return in an attribute value"));
-        }
         self.at += 1;
-        Ok(Attribute { name, local_start, value })
+        if self.line_ends && value.bytes().any(|byte| byte < 0x20) {
+            plain = false;
+            check_carriage_returns(value)?;
+        }
+        Ok(Attribute { name, local_start, value, plain })
     }
 
     /// A QName: Namespaces in XML 1.0 §4. Gives the name and where its local part begins.
+    #[inline]
     fn qualified_name(&mut self) -> Result<(&'a str, usize), XmlError> {
         let start = self.at;
         self.ncname()?;
@@ -496,6 +520,7 @@ impl<'a> Walker<'a> {
         Ok((&self.text[start..self.at], local_start))
     }
 
+    #[inline]
     fn ncname(&mut self) -> Result<(), XmlError> {
         const MALFORMED: XmlError = XmlError::NotWellFormed("a malformed name");
         match self.bytes.get(self.at) {
@@ -504,8 +529,9 @@ impl<'a> Walker<'a> {
             _ => return Err(MALFORMED),
         }
         loop {
+            let rest = &self.bytes[self.at..];
+            self.at += rest.iter().position(|byte| CLASS[*byte as usize] & NAME == 0).unwrap_or(rest.len());
             match self.bytes.get(self.at) {
-                Some(byte) if CLASS[*byte as usize] & NAME != 0 => self.at += 1,
                 Some(0x80..) => self.name_char(continues_name).then_some(()).ok_or(MALFORMED)?,
                 _ => return Ok(()),
             }
@@ -524,12 +550,22 @@ impl<'a> Walker<'a> {
     }
 
     /// Whether there was any.
+    #[inline]
     fn skip_space(&mut self) -> bool {
         let start = self.at;
         while self.bytes.get(self.at).is_some_and(|byte| is_space(*byte)) {
             self.at += 1;
         }
         self.at > start
+    }
+}
+
+/// See the top of this file.
+fn check_carriage_returns(value: &str) -> Result<(), XmlError> {
+    let lone = |at: usize| value.as_bytes().get(at + 1) != Some(&b'\n');
+    match memchr::memchr_iter(b'\r', value.as_bytes()).any(lone) {
+        true => Err(XmlError::BadFormat("a lone carriage return in an attribute value")),
+        false => Ok(()),
     }
 }
 
@@ -554,11 +590,6 @@ pub(crate) fn restricted_declaration(rest: &[u8]) -> XmlError {
     } else {
         XmlError::NotWellFormed("`<!` begins neither a CDATA section nor a declaration")
     }
-}
-
-/// A byte range as indexes.
-pub(crate) fn span(range: &Range<u32>) -> Range<usize> {
-    range.start as usize..range.end as usize
 }
 
 #[cfg(test)]
@@ -699,6 +730,10 @@ mod tests {
         let nested = |depth: usize, tag: &str| format!("{}{}", format!("<a{tag}>").repeat(depth), "</a>".repeat(depth));
         assert_eq!(validate(nested(DEPTH_MAX, "")), Ok(()));
         assert_eq!(validate(nested(DEPTH_MAX + 1, "")), Err(XmlError::TooDeep(DEPTH_MAX)));
+        let within = |depth, max| validate_within(nested(depth, "").as_bytes(), &Bindings::empty(), max);
+        assert_eq!(within(4, 4), Ok(()));
+        assert_eq!(within(5, 4), Err(XmlError::TooDeep(4)));
+        assert_eq!(within(DEPTH_MAX + 1, usize::MAX), Err(XmlError::TooDeep(DEPTH_MAX)));
         assert_eq!(validate(nested(DECLARATIONS_MAX, " xmlns:p='u'")), Ok(()));
         let expected = Err(XmlError::TooMany(DECLARATIONS_MAX, "namespace declarations"));
         assert_eq!(validate(nested(DECLARATIONS_MAX + 1, " xmlns:p='u'")), expected);

@@ -152,14 +152,18 @@ impl<S: ByteStream> Client<S> {
     }
 
     pub(crate) async fn log_in(&mut self) {
+        self.log_in_as("orchard").await;
+    }
+
+    async fn log_in_as(&mut self, resource: &str) {
         self.send(HEADER).await;
         self.expect("</stream:features>").await;
         self.send(PLAIN).await;
         self.expect("<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>").await;
         self.send(HEADER).await;
         self.expect("</stream:features>").await;
-        self.send(BIND).await;
-        self.expect("<jid>romeo@localhost/orchard</jid></bind></iq>").await;
+        self.send(&BIND.replace("orchard", resource)).await;
+        self.expect(&format!("<jid>romeo@localhost/{resource}</jid></bind></iq>")).await;
     }
 }
 
@@ -344,6 +348,51 @@ async fn a_client_that_does_not_read_is_ended() {
     assert!(server.metrics().contains("campanile_c2s_timeouts_total{kind=\"write\"} 1"));
 }
 
+/// Limits under which only an overflown or closed mailbox can end a client that does not read.
+fn patient() -> Limits {
+    let an_hour = Duration::from_secs(3600);
+    Limits { bytes_per_second: 0, mailbox_bytes: 10_000, write: an_hour, close: Duration::from_millis(100), ..Limits::default() }
+}
+
+#[tokio::test]
+async fn a_mailbox_that_overflows_ends_the_session_at_once_and_the_next_message_is_an_error() {
+    let server = Server::with(policy(), patient()).await;
+    let _deaf = server.logged_in(4096).await;
+    let mut sender = server.connect(Transport::DirectTls, 65_536);
+    sender.log_in_as("garden").await;
+    let test = async {
+        // Output, pipe and mailbox of the deaf client hold less than 100 kB.
+        for _ in 0..50 {
+            sender.send(&message(&"x".repeat(2000))).await;
+        }
+        let error = loop {
+            sender.send(&message("anybody there?")).await;
+            if let Ok(error) = timeout(Duration::from_millis(20), sender.expect("</error></message>")).await {
+                break error;
+            }
+        };
+        assert!(error.contains("<service-unavailable"), "{error}");
+    };
+    timeout(Duration::from_secs(10), test).await.expect("the session is gone");
+    assert!(server.metrics().contains("campanile_stream_errors_total{condition=\"resource-constraint\"} 1"));
+}
+
+#[tokio::test]
+async fn s4_9_3_3_a_client_that_does_not_read_is_ended_by_a_conflict_too() {
+    let server = Server::with(policy(), patient()).await;
+    let mut deaf = server.logged_in(4096).await;
+    // Fills pipe and output until the server reads no more.
+    let fill = async { while deaf.io.write_all(message(&"x".repeat(2000)).as_bytes()).await.is_ok() {} };
+    let full = timeout(Duration::from_millis(500), fill).await;
+    assert!(full.is_err(), "the server closed");
+    let mut newer = server.logged_in(65_536).await;
+    let ended = async { while deaf.io.write_all(b" ").await.is_ok() {} };
+    timeout(Duration::from_secs(10), ended).await.expect("the older connection ends");
+    assert!(server.metrics().contains("campanile_stream_errors_total{condition=\"conflict\"} 1"));
+    newer.send(&message("still here")).await;
+    newer.expect("still here").await;
+}
+
 #[tokio::test]
 async fn s4_6_1_a_silent_stream_gets_white_space() {
     let mut policy = policy();
@@ -389,7 +438,8 @@ fn router(store: &Store) -> Router {
     }
     let registry = prometheus::Registry::new();
     let calls = CallsService::new(jingle::Limits::default(), &registry, Box::new(NoRelay)).unwrap();
-    let limits = router::Limits { sessions_per_account: 4, roster_items: 10, directed_presences: 10, accounts_cached: 10 };
+    let limits =
+        router::Limits { sessions_per_account: 4, roster_items: 10, roster_bytes: 10_000, directed_presences: 10, accounts_cached: 10 };
     let router =
         Router::new(vec!["localhost".to_owned()], store.clone(), Arc::new(calls), limits, router::Metrics::new(&registry).unwrap());
     router.serve(IqTable::default());

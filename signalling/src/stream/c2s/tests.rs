@@ -108,7 +108,7 @@ impl Server {
                 }
             }
             Framing::Alone => {
-                match websocket::frame(text.to_owned().into()) {
+                match websocket::frame(text.to_owned().into(), self.machine.limits().depth_max) {
                     Ok(frame) => self.machine.handle_frame(frame),
                     Err(error) => self.machine.handle_error(error.into()),
                 }
@@ -189,6 +189,26 @@ impl Server {
 
 fn header_with(change: &str, to: &str) -> String {
     HEADER.replace(change, to)
+}
+
+#[test]
+fn every_limit_of_a_stream_is_the_operators() {
+    let limits = campanile_config::Limits {
+        stanza_bytes_preauth: 3000,
+        stanza_bytes: 4000,
+        stanza_depth: 5,
+        handshake_s: 6,
+        auth_attempts: 7,
+        keepalive_s: 8,
+        ..Default::default()
+    };
+    let policy = Policy::new(vec!["example.org".into()], &campanile_config::C2s::default(), &limits, Vec::new());
+    assert_eq!(policy.limits.preauth, xml::Limits { bytes_max: 3000, depth_max: 5 });
+    assert_eq!(policy.limits.authenticated, xml::Limits { bytes_max: 4000, depth_max: 5 });
+    assert_eq!(policy.limits.bytes_preauth, 24_000);
+    assert_eq!(policy.limits.negotiation, Duration::from_secs(6));
+    assert_eq!(policy.limits.auth_attempts, 7);
+    assert_eq!(policy.limits.keepalive, Duration::from_secs(8));
 }
 
 // ---- RFC 6120 §4.2, §4.3, §4.7
@@ -839,6 +859,19 @@ fn rfc7395_s3_3_and_s3_5_errors() {
     let mut server = Server::bound(Framing::Alone);
     server.feed("<message xmlns='jabber:client'/><message xmlns='jabber:client'/>");
     assert_eq!(server.error(), NotWellFormed);
+}
+
+#[test]
+fn s13_12_depth_is_bounded_over_either_framing() {
+    let nested = |depth: usize| format!("<message xmlns='jabber:client'>{}{}</message>", "<a>".repeat(depth - 1), "</a>".repeat(depth - 1));
+    for framing in [Framing::Stream, Framing::Alone] {
+        let mut server = Server::bound(framing);
+        server.feed(&nested(20));
+        assert_eq!(server.delivered.len(), 1, "{framing:?}");
+        server.feed(&nested(21));
+        assert_eq!(server.delivered.len(), 1, "{framing:?}");
+        assert!(server.take().contains("<policy-violation"), "{framing:?}");
+    }
 }
 
 // ---- Any order
