@@ -260,8 +260,8 @@ impl Connection {
         loop {
             match self.settle().await {
                 Flow::On => {}
-                Flow::End(reason) => return self.finish(reason).await,
-                Flow::Broken(error) => return self.gone(Err(error)).await,
+                Flow::End(reason) => return Box::pin(self.finish(reason)).await,
+                Flow::Broken(error) => return Box::pin(self.gone(Err(error))).await,
             }
             match self.wait().await {
                 Event::Read(bytes) => {
@@ -274,7 +274,7 @@ impl Connection {
                     self.machine.handle_received(bytes, now);
                 }
                 Event::Written => {}
-                Event::Gone(result) => return self.gone(result).await,
+                Event::Gone(result) => return Box::pin(self.gone(result)).await,
                 Event::Answer(Reply { answer, session, attempt }) => {
                     self.pending = None;
                     self.attempt = attempt;
@@ -292,7 +292,7 @@ impl Connection {
                     }
                     if self.writer.waits_since.is_some_and(|since| now >= since + self.limits.write) {
                         self.context.metrics.timeout("write");
-                        return self.gone(Err(io::ErrorKind::TimedOut.into())).await;
+                        return Box::pin(self.gone(Err(io::ErrorKind::TimedOut.into()))).await;
                     }
                     self.machine.handle_timeout(now);
                 }
@@ -314,13 +314,14 @@ impl Connection {
                     Output::Deliver(stanza) => {
                         self.context.metrics.stanzas_in.inc();
                         if let Some(session) = self.session.as_ref().and_then(|bound| bound.session.as_ref()) {
-                            self.context.router.handle(session, stanza).await;
+                            // On the heap while it lasts: inside, its kilobytes would be held by every connection that waits.
+                            Box::pin(self.context.router.handle(session, stanza)).await;
                         }
                     }
                     Output::Ask(question) => self.pending = Some(Box::pin(self.answer(question))),
                     Output::Restart(limits) => self.wire.restart(limits),
                     Output::StartTls => {
-                        if let Err(error) = self.start_tls().await {
+                        if let Err(error) = Box::pin(self.start_tls()).await {
                             return Flow::Broken(error);
                         }
                     }

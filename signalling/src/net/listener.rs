@@ -28,14 +28,14 @@ const USER_TIMEOUT: Duration = Duration::from_secs(180);
 
 /// A listener could not be opened.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address} ({service}): {source}")]
+#[error("cannot listen on {address} ({service}): {error}")]
 pub struct ListenError {
     /// What was to be served.
     pub service: &'static str,
     /// Where.
     pub address: SocketAddr,
     /// What the system said.
-    pub source: io::Error,
+    pub error: io::Error,
 }
 
 /// Owns every accept loop and every connection's task.
@@ -73,7 +73,7 @@ impl Listeners {
         F: Future<Output = ()> + Send + 'static,
         C: Fn(TcpStream, SocketAddr, Place) -> F + Send + Sync + 'static,
     {
-        let (listener, local) = bind(address).map_err(|source| ListenError { service, address, source })?;
+        let (listener, local) = bind(address).map_err(|error| ListenError { service, address, error })?;
         if local.ip() != address.ip() {
             warn!(service, asked = %address, listening = %local, "no IPv6 on this machine, listening on IPv4 only");
         }

@@ -71,12 +71,12 @@ impl Settings {
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file could not be read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}: {error}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        error: io::Error,
     },
     /// A file is too large to be what it should be.
     #[error("{} is larger than {PEM_BYTES_MAX} bytes, so it is no certificate or key", path.display())]
@@ -115,18 +115,18 @@ pub enum TlsError {
         key: PathBuf,
     },
     /// A self-made certificate could not be generated.
-    #[error("cannot generate a certificate: {0}")]
+    #[error("cannot generate a certificate")]
     Generate(#[from] rcgen::Error),
     /// A self-made certificate could not be stored.
-    #[error("cannot write {}: {source}", path.display())]
+    #[error("cannot write {}: {error}", path.display())]
     Write {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        error: io::Error,
     },
     /// The provider of cryptography refused the protocol versions.
-    #[error("TLS settings refused: {0}")]
+    #[error("TLS settings refused")]
     Config(#[from] rustls::Error),
 }
 

@@ -438,4 +438,30 @@ mod tests {
         assert_eq!(codec.output().len(), 4);
         assert_eq!(codec.next_incoming().unwrap(), Some(Incoming::Closed));
     }
+
+    proptest::proptest! {
+        /// Whatever comes in, in whatever pieces: frames, an error, or nothing, and no panic.
+        #[test]
+        fn any_bytes_do_no_harm(
+            frames in proptest::collection::vec((proptest::prelude::any::<u8>(), proptest::collection::vec(0x20u8..0x7F, 0..40)), 1..8),
+            noise in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..40),
+            piece in 1usize..50,
+        ) {
+            let mut bytes: Vec<u8> = frames.iter().flat_map(|(first, payload)| raw(*first, payload)).collect();
+            bytes.extend_from_slice(&noise);
+            let mut codec = Codec::new(Limits { bytes_max: 100, ..LIMITS });
+            'all: for chunk in bytes.chunks(piece) {
+                codec.push(chunk);
+                loop {
+                    match codec.next_incoming() {
+                        Ok(Some(Incoming::Frame(_))) => {}
+                        Ok(None) => break,
+                        Ok(Some(Incoming::Closed)) | Err(_) => break 'all,
+                    }
+                }
+            }
+            codec.send(b"<close/>");
+            codec.close();
+        }
+    }
 }

@@ -459,3 +459,12 @@ fn router(store: &Store) -> Router {
     router.serve(IqTable::default());
     router
 }
+
+#[tokio::test]
+async fn a_connection_that_waits_is_small() {
+    let server = Server::start().await;
+    let (_near, far) = tokio::io::duplex(16);
+    let task = run(server.context.clone(), Box::new(far), "192.0.2.1:1".parse().unwrap(), Transport::Tcp, now());
+    let size = size_of_val(&task);
+    assert!(size < 4096, "{size} bytes for each connection: box what is seldom awaited");
+}

@@ -282,3 +282,50 @@ async fn bad_requests_are_answered() {
         assert!(response.starts_with("HTTP/1.") && response[9..].starts_with(status), "{head:.60}: {response}");
     }
 }
+
+#[tokio::test]
+async fn a_head_that_comes_too_slowly_and_an_idle_connection_are_ended() {
+    let server = Server::start().await;
+    let address = listen(&http(&server, &[]), false);
+    for beginning in ["", "GET / HTTP/1.1\r\nHost: x\r\n", "GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n"] {
+        let start = std::time::Instant::now();
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(beginning.as_bytes()).await.unwrap();
+        let mut response = Vec::new();
+        stream.read_to_end(&mut response).await.unwrap();
+        assert!(start.elapsed() >= HEAD_TIME, "{beginning}: {:?}", start.elapsed());
+    }
+    // One byte at a time does not help.
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let start = std::time::Instant::now();
+    let mut byte = [0];
+    for sent in b"GET / HTTP/1.1\r\nx: ".iter().chain(std::iter::repeat(&b'y')) {
+        if stream.write_all(&[*sent]).await.is_err() || start.elapsed() > HEAD_TIME * 20 {
+            break;
+        }
+        // Waits for an answer that does not come, or for the end.
+        if timeout(Duration::from_millis(20), stream.read(&mut byte)).await.is_ok_and(|read| read.is_ok_and(|count| count == 0)) {
+            break;
+        }
+    }
+    assert!(start.elapsed() < HEAD_TIME * 20, "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn a_websocket_through_a_proxy_is_counted_by_its_client() {
+    let server = Server::start().await;
+    let listeners = Listeners::new(crate::net::sources::Sources::new(1, 0), server.context.metrics().clone());
+    let settings = Settings { public_url: None, default_host: "localhost".into(), proxies: Proxies::new(&["127.0.0.1".parse().unwrap()]) };
+    let http = Http::new(server.context.clone(), listeners, server.certificates.clone(), settings);
+    let address = listen(&http, false);
+    let connect = async |client: &'static str| {
+        let mut request = format!("ws://localhost{WEBSOCKET_PATH}").into_client_request().unwrap();
+        request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static("xmpp"));
+        request.headers_mut().insert("x-forwarded-for", HeaderValue::from_static(client));
+        tokio_tungstenite::client_async(request, TcpStream::connect(address).await.unwrap()).await
+    };
+    let _first = connect("192.0.2.1").await.unwrap();
+    let refused = connect("192.0.2.1").await.unwrap_err().to_string();
+    assert!(refused.contains("429"), "{refused}");
+    connect("192.0.2.2").await.unwrap();
+}

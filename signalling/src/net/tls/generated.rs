@@ -77,7 +77,7 @@ pub(super) fn ends_soon(leaf: &Leaf) -> bool {
 
 /// Writes beside the target and renames, so that a reader never sees half a file.
 fn write_new(path: &Path, contents: &[u8], mode: u32) -> Result<(), TlsError> {
-    let fail = |source| TlsError::Write { path: path.to_owned(), source };
+    let fail = |error| TlsError::Write { path: path.to_owned(), error };
     if let Some(folder) = path.parent() {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(fail)?;
     }

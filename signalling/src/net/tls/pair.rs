@@ -62,7 +62,7 @@ pub(super) struct Entry {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
-    let fail = |source| TlsError::Read { path: path.to_owned(), source };
+    let fail = |error| TlsError::Read { path: path.to_owned(), error };
     if fs::metadata(path).map_err(fail)?.len() > PEM_BYTES_MAX {
         return Err(TlsError::TooLarge { path: path.to_owned() });
     }

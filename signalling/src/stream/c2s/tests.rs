@@ -876,3 +876,67 @@ fn s13_12_depth_is_bounded_over_either_framing() {
         assert!(server.take().contains("<policy-violation"), "{framing:?}");
     }
 }
+
+// ---- Any order
+
+/// Things that clients say, in and out of place.
+const WORDS: &[&str] = &[
+    HEADER,
+    OPEN,
+    STARTTLS,
+    PLAIN,
+    PLAIN_WRONG,
+    BIND,
+    "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'/>",
+    "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='SCRAM-SHA-1'>biwsbj1yb21lbyxyPWFiYw==</auth>",
+    "<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>AHJvbWVvAHNlY3JldA==</response>",
+    "<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>",
+    "<abort xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>",
+    "<iq xmlns='jabber:client' id='s' type='set'><session xmlns='urn:ietf:params:xml:ns:xmpp-session'/></iq>",
+    "<message xmlns='jabber:client' to='juliet@example.org'><body>x</body></message>",
+    "<message xmlns='jabber:client' from='juliet@example.org'/>",
+    "<presence xmlns='jabber:client'/>",
+    "<iq xmlns='jabber:client' type='get'/>",
+    "<a xmlns='b'><c/></a>",
+    "<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>",
+    "</stream:stream>",
+    " ",
+    "<",
+    "<!-- x -->",
+];
+
+proptest::proptest! {
+    /// No order of words gets a stanza through before binding, or under another name, or makes the machine speak after its end.
+    #[test]
+    fn any_order_of_words_keeps_the_rules(
+        words in proptest::collection::vec(0..WORDS.len(), 0..20),
+        started in 0usize..6,
+        alone in proptest::prelude::any::<bool>(),
+        security in 0u8..3,
+        require_tls in proptest::prelude::any::<bool>(),
+    ) {
+        let security = [Security::Clear, Security::Trusted, Security::Tls][usize::from(security)];
+        let framing = if alone { Framing::Alone } else { Framing::Stream };
+        let mut server = Server::new(Policy { require_tls, ..policy() }, framing, security);
+        // A good beginning of some length, so that the later states are seen too.
+        let open = if alone { OPEN } else { HEADER };
+        let beginning = if alone || security != Security::Clear { vec![open, PLAIN, open, BIND] } else { vec![open, STARTTLS, open, PLAIN, open, BIND] };
+        for word in beginning.into_iter().take(started).chain(words.into_iter().map(|word| WORDS[word])) {
+            if server.ended.is_some() {
+                break;
+            }
+            let bound = server.machine.jid().is_some();
+            let delivered = server.delivered.len();
+            server.feed(word);
+            assert!(bound || server.delivered.len() == delivered, "{word} was delivered too early");
+        }
+        for stanza in &server.delivered {
+            assert_eq!(stanza.from().map(|from| from.as_str()), Some("romeo@example.org/made"));
+        }
+        if security == Security::Clear && require_tls && alone {
+            assert!(!server.sent.contains("<success"));
+        }
+        server.at(100_000);
+        assert!(server.ended.is_some() || server.machine.jid().is_some());
+    }
+}
