@@ -156,7 +156,7 @@ mod tests {
     async fn a_port_that_cannot_be_had_is_an_error_that_says_why() {
         let taken = std::net::TcpListener::bind("[::]:0").or_else(|_| std::net::TcpListener::bind("0.0.0.0:0")).unwrap();
         let error = listen(&listeners(), taken.local_addr().unwrap(), pages()).unwrap_err();
-        assert_eq!(error.source.kind(), std::io::ErrorKind::AddrInUse);
+        assert_eq!(error.error.kind(), std::io::ErrorKind::AddrInUse);
         assert!(error.to_string().contains("(admin)"), "{error}");
     }
 }
