@@ -5,11 +5,11 @@ import { Calls, FEATURES } from './jingle.js';
 
 const $ = id => document.getElementById(id);
 /** Makes an element: `make('li', { className: 'mine' }, 'text', child)`. */
-const make = (tag, properties = {}, ...children) => {
+function make(tag, properties, ...children) {
   const element = Object.assign(document.createElement(tag), properties);
   element.append(...children);
   return element;
-};
+}
 const show = (id, on) => { $(id).hidden = !on; };
 const onSubmit = (id, action) => { $(id).onsubmit = event => { event.preventDefault(); action(); }; };
 
@@ -60,14 +60,13 @@ $('log-out').onclick = () => {
 
 function state(jid) {
   const contact = roster.contacts.get(jid), [best] = roster.online(jid);
-  return best?.words ?? (contact?.ask ? 'asked, no answer yet' : roster.sees(jid) ? 'offline' : 'does not share presence');
+  return best?.words ?? (roster.sees(jid) ? 'offline' : contact?.ask ? 'asked, no answer yet' : 'does not share presence');
 }
 
 function showPeople() {
   const online = jid => roster.online(jid).length > 0;
   const all = [...new Set([...roster.contacts.keys(), ...talks.keys()])];
   all.sort((a, b) => online(b) - online(a) || name(a).localeCompare(name(b)));
-  const focused = document.activeElement.dataset.jid;
   $('contacts').replaceChildren(...all.map(jid => {
     const button = make('button', { onclick: () => choose(jid), ariaCurrent: jid === peer },
       make('span', { className: `dot ${online(jid) ? 'online' : ''}` }), make('span', { className: 'name' }, name(jid)),
@@ -75,25 +74,20 @@ function showPeople() {
     button.dataset.jid = jid;
     return make('li', {}, button);
   }));
-  if (focused) $('contacts').querySelector(`[data-jid="${CSS.escape(focused)}"]`)?.focus();
-  $('requests').replaceChildren(...[...roster.requests].map(jid => make('li', {}, `${jid} wants to be your contact.`,
-    make('div', { className: 'row' }, make('button', { className: 'main', onclick: () => roster.answer(jid, true) }, 'Accept'),
-      make('button', { onclick: () => roster.answer(jid, false) }, 'Decline')))));
+  $('requests').replaceChildren(...[...roster.requests].map(jid => make('li', { className: 'row' }, `${jid} wants to be your contact.`,
+    make('button', { className: 'main', onclick: () => roster.answer(jid, true) }, 'Accept'),
+    make('button', { onclick: () => roster.answer(jid, false) }, 'Decline'))));
   show('nobody', !all.length);
   if (peer) $('peer-state').textContent = state(peer);
 }
 
-onSubmit('add', async () => {
+onSubmit('add', () => {
   const jid = $('add-jid').value.trim().toLowerCase();
   $('problem').textContent = '';
-  try {
-    if (!/^[^@/\s]+@[^@/\s]+$/.test(jid)) throw new Error('an address looks like name@example.org');
-    await roster.add(jid);
+  roster.add(jid).then(() => {
     $('add-jid').value = '';
     choose(jid);
-  } catch (error) {
-    $('problem').textContent = `${jid} was not added: ${error.message}.`;
-  }
+  }, error => { $('problem').textContent = `${jid} was not added (${error.message}).`; });
 });
 
 function choose(jid) {
@@ -144,9 +138,9 @@ for (const kind of ['audio', 'video']) {
   $(`call-${kind}`).onclick = () => calls.place(peer, kind === 'video');
   $(`answer-${kind}`).onclick = () => calls.current?.accept(kind === 'video');
   $(`off-${kind}`).onclick = ({ target }) => {
-    const off = target.ariaPressed !== 'true';
-    target.ariaPressed = off;
-    calls.current?.enable(kind, !off);
+    const tracks = shown.local?.getTracks().filter(t => t.kind === kind) ?? [];
+    tracks.forEach(track => { track.enabled = !track.enabled; });
+    target.ariaPressed = tracks.some(track => !track.enabled);
   };
 }
 $('hang-up').onclick = $('decline').onclick = $('ring').oncancel = () => calls.current?.end();

@@ -1,5 +1,5 @@
 // Calls: proposed by messages (XEP-0353), negotiated by Jingle (XEP-0166, XEP-0167), carried by WebRTC. One at a time.
-import { attributes, bare, kid, kids, Problem, StanzaError, x } from './xmpp.js';
+import { attributes, bare, kid, kids, StanzaError, x } from './xmpp.js';
 import * as sdp from './sdp.js';
 import { describePath, iceServers, openMedia } from './media.js';
 
@@ -16,13 +16,10 @@ const WORDS = {
   success: 'The call has ended.', cancel: 'The call was cancelled.', busy: '%s is busy.', decline: '%s declined.', gone: '%s has gone.',
   timeout: '%s does not answer.', expired: 'The call goes on elsewhere.', 'media-error': 'The microphone or camera of %s failed.',
   'connectivity-error': 'No path for the media to %s was found.', 'failed-transport': 'No path for the media to %s was found.',
-  'unsupported-applications': '%s cannot take this kind of call.', 'unsupported-transports': '%s cannot take this kind of call.',
-  'failed-application': 'The two programs have no way of sending media in common.',
-  'security-error': 'The keys of %s do not fit: the call is not safe.',
+  'failed-application': 'The two programs cannot make a call together.', 'unsupported-applications': '%s cannot take this kind of call.',
 };
-const OFFLINE = '%s is not online.', MISSED = 'You missed a call of %s.';
-const ELSEWHERE = { accept: 'You took the call on another device.', proceed: 'You took the call on another device.',
-  reject: 'You declined on another device.' };
+const OFFLINE = '%s is not online.', MISSED = 'You missed a call of %s.', FAILED = 'No path for the media to %s was found (ICE failed).';
+const ELSEWHERE = { accept: 'You took the call elsewhere.', proceed: 'You took the call elsewhere.', reject: 'You declined elsewhere.' };
 
 const reasonIn = element => kids(kid(element, 'reason', JINGLE) ?? element, '*', JINGLE).find(e => WORDS[e.localName])?.localName;
 const mediaIn = (element, name, ns) => kids(element, name, ns).map(e => (kid(e, 'description', RTP) ?? e).getAttribute('media'));
@@ -30,7 +27,7 @@ const mediaIn = (element, name, ns) => kids(element, name, ns).map(e => (kid(e, 
 /** `state`: calling → ringing, or incoming; then connecting → active → ended; `text` says it in words. */
 class Call {
   state = 'calling'; text = ''; notice = ''; remote = new MediaStream(); local;
-  #calls; #pc; #timer; #troubles = new Set(); #relays = [];
+  #calls; #pc; #timer; #troubles = new Set();
   #started = Promise.withResolvers(); #described = Promise.withResolvers();
 
   /** `proposed`: by a message; `offer`: the `<jingle/>` that came; `session`: both sides know a Jingle session. */
@@ -49,7 +46,8 @@ class Call {
     this.#timeout(60, 'timeout');
     if (!online.length || features.some(f => f.includes(PROPOSE))) {
       this.proposed = true;
-      return this.#message('propose', this.peer, ['audio', this.video && 'video'].map(media => media && x('description', { xmlns: RTP, media })));
+      const media = this.video ? ['audio', 'video'] : ['audio'];
+      return this.#message('propose', this.peer, media.map(m => x('description', { xmlns: RTP, media: m })));
     }
     this.full = online.find((_, i) => features[i].includes(RTP))?.full;
     if (this.full) this.#do(this.#initiate());
@@ -78,22 +76,19 @@ class Call {
   /** Ends the call from our side, by the person's wish or because of what `text` says. */
   end(reason = { incoming: 'decline', active: 'success' }[this.state] ?? 'cancel', text = WORDS[reason], more) {
     if (this.state === 'ended') return;
-    const why = [x('reason', { xmlns: JINGLE }, x(reason)), more];
+    const why = [x('reason', { xmlns: JINGLE }, x(reason)), more], words = text === FAILED ? [FAILED, ...this.#troubles].join(' ') : text;
     if (this.session) this.#request('session-terminate', why[0]);
     if (this.proposed && this.session) this.#message('finish', this.full, why);
     else if (this.proposed) this.#message(this.outgoing ? 'retract' : 'reject', this.outgoing ? this.peer : this.full, why);
-    this.#close(text);
+    this.#close(words);
   }
 
-  /** Mutes the microphone (`audio`) or switches the camera off (`video`). */
-  enable(kind, on) {
-    this.local?.getTracks().filter(t => t.kind === kind).forEach(t => { t.enabled = on; });
-  }
-
-  /** A message of XEP-0353 from the peer; 'error' stands for one of ours that came back. */
-  handleMessage(action, from, element) {
+  /** A message of XEP-0353 from the peer, or from another device of ours; 'error' stands for one of ours that came back. */
+  handleMessage(action, from, element, own) {
     const reason = reasonIn(element);
-    if (action === 'ringing' && this.state === 'calling') this.#set('ringing', 'Ringing at %s …');
+    if (own) {
+      if (this.state === 'incoming' && ELSEWHERE[action]) this.#close(ELSEWHERE[action]);
+    } else if (action === 'ringing' && this.state === 'calling') this.#set('ringing', 'Ringing at %s …');
     else if (action === 'proceed' && this.outgoing && !this.full) {
       this.full = from;
       this.#set('connecting', 'Connecting …');
@@ -102,11 +97,6 @@ class Call {
     else if (action === 'retract' && !this.session) this.#close(MISSED);
     else if (action === 'finish' && from === this.full) this.#close(WORDS[reason ?? 'success']);
     else if (action === 'error' && !this.session) this.#close(OFFLINE);
-  }
-
-  /** What another device of ours did with the call. */
-  handleOwn(action) {
-    if (this.state === 'incoming' && ELSEWHERE[action]) this.#close(ELSEWHERE[action]);
   }
 
   /** A request of XEP-0166 of this session; what it throws is the answer. */
@@ -120,25 +110,20 @@ class Call {
     } else if (action === 'session-accept') {
       expect(this.session && this.#pc?.signalingState === 'have-local-offer');
       this.#set('connecting', 'Connecting …');
-      this.#timeout(30, 'connectivity-error', this.#noPath);
-      this.#do(this.#describe('answer', jingle, 'responder', sdp.mediaOf(this.#pc.localDescription.sdp)));
+      this.#timeout(30, 'connectivity-error', FAILED);
+      const answer = sdp.toSdp(jingle, 'responder', sdp.mediaOf(this.#pc.localDescription.sdp));
+      this.#do(this.#pc.setRemoteDescription({ type: 'answer', sdp: answer }).then(this.#described.resolve));
     } else if (action === 'transport-info') {
       // One that the browser cannot use (a content it refused, a name it cannot look up) costs nothing but itself.
       sdp.candidatesFromJingle(jingle).forEach(candidate => this.#described.promise.then(() => this.#pc.addIceCandidate(candidate))
         .catch(error => console.warn(error.message)));
-    } else if (action === 'session-info') {
-      const info = jingle.firstElementChild;
-      if (info && info.namespaceURI !== INFO) {
-        throw new StanzaError('modify', 'feature-not-implemented', x('unsupported-info', { xmlns: ERRORS }));
-      }
-      if (info?.localName === 'ringing') this.handleMessage('ringing', this.full, jingle);
-    } else if (/^(content-add|transport-replace)$/.test(action)) throw new StanzaError('cancel', 'feature-not-implemented');
+    } else if (action === 'session-info' && kid(jingle, 'ringing', INFO)) this.handleMessage('ringing', this.full, jingle);
+    else if (/^(content-add|transport-replace)$/.test(action)) throw new StanzaError('cancel', 'feature-not-implemented');
   }
 
   /** What fails in a step ends the call. */
   #do(step) {
     step.catch(error => {
-      if (error instanceof Problem) return this.end('connectivity-error', error.message);
       if (this.state !== 'ended') console.error(error);
       this.end('failed-application', `What %s sent cannot be used: ${error.message}.`);
     });
@@ -148,70 +133,51 @@ class Call {
     await this.#connect();
     this.local.getTracks().forEach(track => this.#pc.addTrack(track, this.local));
     if (this.video && !this.local.getVideoTracks().length) this.#pc.addTransceiver('video', { direction: 'recvonly' });
-    if (this.proposed) this.#timeout(30, 'connectivity-error', this.#noPath);
     await this.#start('session-initiate', 'initiator');
   }
 
   async #answer() {
     await this.#connect();
-    await this.#describe('offer', this.offer, 'initiator');
+    await this.#pc.setRemoteDescription({ type: 'offer', sdp: sdp.toSdp(this.offer, 'initiator') });
+    this.#described.resolve();
     const media = mediaIn(this.offer, 'content');
     this.local.getTracks().filter(t => media.includes(t.kind)).forEach(track => this.#pc.addTrack(track, this.local));
-    this.#timeout(30, 'connectivity-error', this.#noPath);
     await this.#start('session-accept', 'responder');
   }
 
   async #start(action, role) {
     await this.#pc.setLocalDescription();
     this.#request(action, sdp.toJingle(this.#pc.localDescription.sdp, role), { [role]: this.#calls.connection.jid }, ({ condition }) => {
-      const gone = ['service-unavailable', 'item-not-found', 'recipient-unavailable'].includes(condition);
-      this.#close(gone ? OFFLINE : `The call was refused (${condition}).`);
+      this.#close(/unavailable|not-found/.test(condition) ? OFFLINE : `The call was refused (${condition}).`);
     });
     this.session = true;
+    if (this.state === 'connecting') this.#timeout(30, 'connectivity-error', FAILED);
     this.#started.resolve();
-  }
-
-  async #describe(type, jingle, role, offered) {
-    await this.#pc.setRemoteDescription({ type, sdp: sdp.toSdp(jingle, role, offered) });
-    this.#described.resolve();
   }
 
   async #connect() {
     const { connection, relayOnly } = this.#calls, servers = await iceServers(connection);
-    this.#relays = servers.filter(s => s.username);
-    if (!this.#relays.length) {
-      if (relayOnly) throw new Problem('The server offers no relay, and this page was told to use nothing else.');
-      this.notice = 'The server offers no relay: the call works only where the two sides reach each other directly.';
-    }
-    const pc = this.#pc = new RTCPeerConnection({ iceServers: servers, iceTransportPolicy: relayOnly ? 'relay' : 'all' });
+    if (!servers.some(s => s.username)) this.#troubles.add(this.notice = 'The server offers no relay: only a direct path can work.');
+    const pc = new RTCPeerConnection({ iceServers: servers, iceTransportPolicy: relayOnly ? 'relay' : 'all' });
+    this.#pc = pc;
     pc.ontrack = ({ track }) => { this.remote.addTrack(track); this.#set(); };
     pc.onicecandidate = ({ candidate }) => {
-      if (candidate?.candidate) this.#started.promise.then(() => this.#send(candidate));
-      else if (!candidate && !/a=candidate/.test(pc.localDescription.sdp)) this.end('connectivity-error', this.#noPath);
+      const content = candidate?.candidate && sdp.candidateToJingle(candidate, pc.localDescription.sdp);
+      if (content) this.#started.promise.then(() => this.#request('transport-info', content));
+      else if (!candidate && !/a=candidate/.test(pc.localDescription.sdp)) this.end('connectivity-error', FAILED);
     };
     pc.onicecandidateerror = ({ url, errorCode, errorText }) => {
-      if (/^turns?:/.test(url)) this.#troubles.add(`${url}: ${errorText.replace(/[.\s]+$/, '') || `error ${errorCode}`}`);
+      if (/^turns?:/.test(url)) this.#troubles.add(`Relay trouble: ${url}: ${errorText.replace(/\.$/, '') || errorCode}.`);
     };
     pc.onconnectionstatechange = async () => {
       if (pc.connectionState === 'connected') {
         clearTimeout(this.#timer);
         this.#set('active', 'In a call with %s');
-        const path = await describePath(pc);
-        if (this.state === 'active') this.#set('active', `In a call with %s, ${path}`);
+        this.#set(this.state, `${this.text}, ${await describePath(pc)}`);
       } else if (pc.connectionState === 'disconnected') this.#set(this.state, 'The connection is interrupted …');
-      else if (pc.iceConnectionState === 'failed') this.end('connectivity-error', this.#noPath);
+      else if (pc.iceConnectionState === 'failed') this.end('connectivity-error', FAILED);
       else if (pc.connectionState === 'failed') this.end('security-error', 'The encryption of the media could not be agreed on.');
     };
-  }
-
-  get #noPath() {
-    const why = this.#relays.length ? [...this.#troubles].map(trouble => `Relay trouble: ${trouble}.`) : ['The server offers no relay.'];
-    return ['No path for the media to %s was found (ICE failed).', ...why].join(' ');
-  }
-
-  #send(candidate) {
-    const content = sdp.candidateToJingle(candidate, this.#pc.localDescription.sdp);
-    if (content) this.#request('transport-info', content);
   }
 
   async #openMedia() {
@@ -277,7 +243,8 @@ export class Calls {
     const own = bare(this.connection.jid), call = this.current;
     const carbon = ['sent', 'received'].map(side => kid(stanza, side, CARBONS)).find(Boolean);
     // XEP-0280 §11: only our own server says what our other devices did.
-    const message = carbon && stanza.getAttribute('from') === own ? kid(kid(carbon, 'forwarded', FORWARD), 'message', 'jabber:client') : stanza;
+    const trusted = carbon && stanza.getAttribute('from') === own;
+    const message = trusted ? kid(kid(carbon, 'forwarded', FORWARD), 'message', 'jabber:client') : stanza;
     const [from, type, id] = attributes(message, 'from', 'type', 'id');
     const element = kids(message, '*', PROPOSE)[0], sid = element?.getAttribute('id'), peer = bare(from ?? own);
     if (type === 'error') {
@@ -285,9 +252,8 @@ export class Calls {
     } else if (element?.localName === 'propose') {
       const video = mediaIn(element, 'description', RTP).includes('video');
       if (peer !== own) this.#proposed(new Call(this, { peer, full: from, sid, video, proposed: true }));
-    } else if (element && call?.sid === sid) {
-      if (peer === call.peer) call.handleMessage(element.localName, from, element);
-      else if (peer === own && from !== this.connection.jid) call.handleOwn(element.localName);
+    } else if (element && call?.sid === sid && from !== this.connection.jid && [own, call.peer].includes(peer)) {
+      call.handleMessage(element.localName, from, element, peer === own);
     }
   }
 

@@ -2,7 +2,7 @@
 import { attributes, kid, kids, Problem, x } from './xmpp.js';
 
 const EXTDISCO = 'urn:xmpp:extdisco:2';
-const WHY = { NotAllowedError: 'the browser was not allowed to use it', NotFoundError: 'there is none', NotReadableError: 'another program uses it' };
+const WHY = { NotAllowedError: 'the browser was not allowed to', NotFoundError: 'there is none', NotReadableError: 'another program has it' };
 
 /** Opens microphone and, when wanted, camera; `notice` says why there is no picture. */
 export async function openMedia(video) {
@@ -33,8 +33,8 @@ export async function iceServers(connection) {
 
 /** In words, how the media of a connection travels. */
 export async function describePath(pc) {
-  const stats = await pc.getStats(), transport = [...stats.values()].find(s => s.selectedCandidatePairId);
-  const pair = stats.get(transport?.selectedCandidatePairId), [local, remote] = [pair?.localCandidateId, pair?.remoteCandidateId].map(id => stats.get(id));
+  const stats = await pc.getStats(), pair = stats.get([...stats.values()].find(s => s.selectedCandidatePairId)?.selectedCandidatePairId);
+  const [local, remote] = [pair?.localCandidateId, pair?.remoteCandidateId].map(id => stats.get(id));
   if (local?.candidateType === 'relay') return `through the relay over ${local.relayProtocol.toUpperCase()}`;
   return remote?.candidateType === 'relay' ? 'through the other side’s relay' : 'directly';
 }

@@ -23,7 +23,7 @@ export async function scram(mechanism, username, password, exchange) {
   const first = `n=${saslprep(username).replaceAll('=', '=3D').replaceAll(',', '=2C')},r=${nonce}`;
 
   const challenge = await say(`n,,${first}`), { m, r, s, i } = fields(challenge);
-  if (m || !s || !r?.startsWith(nonce) || !(i >= 4096 && i <= 5_000_000)) throw new Problem('The server’s SCRAM challenge makes no sense.');
+  if (m || !s || !r?.startsWith(nonce) || !(i >= 4096 && i <= 5_000_000)) throw new Problem('The server’s challenge makes no sense.');
   const secret = await crypto.subtle.importKey('raw', bytes(saslprep(password)), 'PBKDF2', false, ['deriveBits']);
   const salted = await crypto.subtle.deriveBits({ name: 'PBKDF2', hash, salt: fromBase64(s), iterations: Number(i) }, secret, size);
   const key = await hmac(salted, 'Client Key'), last = `c=biws,r=${r}`, both = `${first},${challenge},${last}`;

@@ -1,8 +1,7 @@
 // An XMPP client stream over WebSocket (RFC 6120, RFC 7395): log in, bind, requests and their answers.
 import { MECHANISMS, scram } from './sasl.js';
 
-const FRAMING = 'urn:ietf:params:xml:ns:xmpp-framing', STREAMS = 'http://etherx.jabber.org/streams', SASL = 'urn:ietf:params:xml:ns:xmpp-sasl';
-const STANZAS = 'urn:ietf:params:xml:ns:xmpp-stanzas', BIND = 'urn:ietf:params:xml:ns:xmpp-bind';
+const [FRAMING, SASL, BIND, STANZAS, STREAMS] = ['framing', 'sasl', 'bind', 'stanzas', 'streams'].map(s => 'urn:ietf:params:xml:ns:xmpp-' + s);
 const STREAM_ERRORS = {
   conflict: 'You logged in from another place with the same name.', 'system-shutdown': 'The server is shutting down.',
   'host-unknown': 'The server does not serve the domain %s.', 'policy-violation': 'The server finds this goes against its rules.',
@@ -21,9 +20,9 @@ const escape = text => String(text).replace(NOT_XML, '').replace(/[&<>"']/g, c =
 
 /** An element to send: `x('iq', { type: 'get' }, x('ping', { xmlns }))`. Undefined attributes, false and null children are left out. */
 export function x(name, attributes = {}, ...children) {
-  const list = Object.entries(attributes).filter(([, v]) => v !== undefined && v !== null).map(([k, v]) => ` ${k}="${escape(v)}"`).join('');
-  const inner = children.flat(3).filter(c => c !== undefined && c !== null && c !== false).map(c => c.xml ?? escape(c)).join('');
-  return { xml: inner ? `<${name}${list}>${inner}</${name}>` : `<${name}${list}/>` };
+  const list = Object.entries(attributes).map(([k, v]) => (v ?? false) !== false && ` ${k}="${escape(v)}"`);
+  const inner = children.flat(3).map(c => c?.xml ?? ((c ?? false) !== false && escape(c)));
+  return { xml: [`<${name}`, ...list, '>', ...inner, `</${name}>`].filter(Boolean).join('') };
 }
 
 /** The child elements with this name (`*`: any) and namespace (default: the parent's). */
@@ -44,16 +43,13 @@ export class Connection extends EventTarget {
   static async open(url, jid, password) {
     const [, local, domain] = /^([^@/]+)@([^@/]+)$/.exec(jid) ?? [];
     if (!local) throw new Problem('An address looks like name@example.org.');
-    if (!crypto.subtle) throw new Problem('Browsers allow log-in and calls only on https:// pages and on http://localhost: open this page there.');
+    if (!crypto.subtle) throw new Problem('Browsers allow calls only on https:// pages and on http://localhost: open this page there.');
     const connection = Object.assign(new Connection(), { jid, domain });
     const late = setTimeout(() => connection.close('The server does not answer.'), 20_000);
-    try {
-      await connection.#logIn(url, local, password);
-    } catch (problem) {
+    await connection.#logIn(url, local, password).catch(problem => {
       connection.close();
       throw problem;
-    }
-    clearTimeout(late);
+    }).finally(() => clearTimeout(late));
     return connection;
   }
 
@@ -62,23 +58,19 @@ export class Connection extends EventTarget {
     this.#handlers.set(`${ns} ${name}`, answer);
   }
 
-  send(element) {
-    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(element.xml.replace(/^<(message|presence|iq)/, '$& xmlns="jabber:client"'));
+  send({ xml }) {
+    const frame = xml.replace(/^<(message|presence|iq)/, '$& xmlns="jabber:client"');
+    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(frame);
   }
 
   /** Sends a request and gives the answer's stanza; rejects with a `StanzaError`. */
-  async iq(type, to, payload) {
+  iq(type, to, payload) {
     const id = crypto.randomUUID();
-    const late = setTimeout(() => this.#requests.get(id).reject(new StanzaError('wait', 'remote-server-timeout')), 20_000);
-    try {
-      return await new Promise((resolve, reject) => {
-        this.#requests.set(id, { to, resolve, reject });
-        this.send(x('iq', { type, to, id }, payload));
-      });
-    } finally {
-      clearTimeout(late);
-      this.#requests.delete(id);
-    }
+    return new Promise((resolve, reject) => {
+      this.#requests.set(id, { to, resolve, reject });
+      setTimeout(reject, 20_000, new StanzaError('wait', 'remote-server-timeout'));
+      this.send(x('iq', { type, to, id }, payload));
+    }).finally(() => this.#requests.delete(id));
   }
 
   close(words = 'The connection was closed.') {
@@ -101,7 +93,7 @@ export class Connection extends EventTarget {
     await this.#next();
     const offered = [...(await this.#restart()).getElementsByTagNameNS(SASL, 'mechanism')].map(m => m.textContent.trim());
     const mechanism = [...MECHANISMS.keys()].find(m => offered.includes(m));
-    if (!mechanism) throw new Problem(`The server offers no way to log in that this page knows (${offered.join(', ') || 'is it encrypted?'}).`);
+    if (!mechanism) throw new Problem(`The server offers no log-in that this page knows (${offered.join(', ') || 'is it encrypted?'}).`);
     let step = ['auth', { xmlns: SASL, mechanism }];
     await scram(mechanism, local, password, async message => {
       this.send(x(...step, message));
@@ -137,11 +129,11 @@ export class Connection extends EventTarget {
 
   #receive(frame) {
     if (frame.getElementsByTagName('parsererror').length) return this.close('The server sent broken XML.');
-    if (frame.namespaceURI === STREAMS && frame.localName === 'error') {
-      const name = condition(frame, 'urn:ietf:params:xml:ns:xmpp-streams');
+    if (frame.localName === 'error') {
+      const name = condition(frame, STREAMS);
       return this.close(STREAM_ERRORS[name] ?? `The server closed the connection (${name}).`);
     }
-    if (frame.namespaceURI === FRAMING && frame.localName === 'close') return this.close('The server closed the connection.');
+    if (frame.localName === 'close') return this.close('The server closed the connection.');
     const waiting = this.#waiting;
     this.#waiting = undefined;
     if (waiting) waiting.resolve(frame);
@@ -157,14 +149,14 @@ export class Connection extends EventTarget {
       else request.reject(new StanzaError(error?.getAttribute('type'), error ? condition(error, STANZAS) : 'undefined-condition'));
       return;
     }
+    const answer = this.#handlers.get(`${payload?.namespaceURI} ${payload?.localName}`);
     try {
-      const handler = payload && this.#handlers.get(`${payload.namespaceURI} ${payload.localName}`);
-      if (!handler) throw new StanzaError('cancel', 'service-unavailable');
-      this.send(x('iq', { type: 'result', to: from, id }, await handler(payload, from, type)));
+      if (!answer) throw new StanzaError('cancel', 'service-unavailable');
+      this.send(x('iq', { type: 'result', to: from, id }, await answer(payload, from, type)));
     } catch (thrown) {
       if (!(thrown instanceof StanzaError)) console.error(thrown);
-      const answer = thrown instanceof StanzaError ? thrown : new StanzaError('cancel', 'internal-server-error');
-      this.send(x('iq', { type: 'error', to: from, id }, x('error', { type: answer.type }, x(answer.condition, { xmlns: STANZAS }), answer.extra)));
+      const { type: kind = 'cancel', condition: name = 'internal-server-error', extra } = thrown;
+      this.send(x('iq', { type: 'error', to: from, id }, x('error', { type: kind }, x(name, { xmlns: STANZAS }), extra)));
     }
   }
 }
