@@ -12,7 +12,6 @@ function make(tag, properties, ...children) {
 }
 const show = (id, on) => { $(id).hidden = !on; };
 const onSubmit = (id, action) => { $(id).onsubmit = event => { event.preventDefault(); action(); }; };
-
 const url = new URL('xmpp-websocket', location.origin.replace(/^http/, 'ws') + location.pathname).href;
 const talks = new Map();            // bare JID → { lines, unread }
 let connection, roster, calls, peer, shown;
@@ -22,17 +21,16 @@ const name = jid => roster.contacts.get(jid)?.name || jid;
 
 // Logging in, and out.
 
-$('jid').value = localStorage.getItem('jid') ?? '';
-$($('jid').value ? 'password' : 'jid').focus();
-
 onSubmit('login', async () => {
-  const [jid, button] = [$('jid').value.trim().toLowerCase(), $('login').querySelector('button')];
   $('login-problem').textContent = '';
-  button.disabled = true;
+  $('log-in').disabled = true;
   try {
-    connection = await Connection.open(url, jid, $('password').value);
+    connection = await Connection.open(url, $('jid').value.trim().toLowerCase(), $('password').value);
     connection.addEventListener('closed', ({ detail }) => {
-      calls.current?.end('gone');
+      calls?.current?.end('gone');
+      $('password').value = '';
+      talks.clear();
+      choose(undefined);
       $('login-problem').textContent = detail.message;
       document.body.dataset.view = 'login';
     });
@@ -40,28 +38,20 @@ onSubmit('login', async () => {
     roster = new Roster(connection, FEATURES, showPeople);
     calls = new Calls(connection, roster, showCall, location.search === '?relay');
     await roster.start();
-    localStorage.setItem('jid', jid);
     $('me').textContent = bare(connection.jid);
     document.body.dataset.view = 'app';
     $('add-jid').focus();
   } catch (problem) {
     $('login-problem').textContent = problem.message;
   }
-  button.disabled = false;
+  $('log-in').disabled = false;
 });
 
-$('log-out').onclick = () => {
-  calls.current?.end();
-  connection.close();
-  location.reload();
-};
+$('log-out').onclick = () => { calls.current?.end(); connection.close(''); };
 
 // Contacts.
 
-function state(jid) {
-  const contact = roster.contacts.get(jid), [best] = roster.online(jid);
-  return best?.words ?? (roster.sees(jid) ? 'offline' : contact?.ask ? 'asked, no answer yet' : 'does not share presence');
-}
+const state = jid => roster.online(jid)[0]?.words ?? (roster.sees(jid) ? 'offline' : 'does not share presence');
 
 function showPeople() {
   const online = jid => roster.online(jid).length > 0;
@@ -162,10 +152,9 @@ function showCall(call) {
   $('call-notice').textContent = notice;
   for (const kind of ['audio', 'video']) $(`call-${kind}`).disabled = !ended;
   Object.assign($('call').dataset, { state, sid: call.sid });
-  for (const [id, stream] of Object.entries({ remote, local })) {
-    const wanted = live && stream ? stream : null, video = $(id);
-    if (video.srcObject !== wanted) video.srcObject = wanted;
-    video.classList.toggle('picture', Boolean(wanted?.getVideoTracks().length));
+  for (const [id, stream] of [['remote', live ? remote : null], ['local', (live && local) || null]]) {
+    if ($(id).srcObject !== stream) $(id).srcObject = stream;
+    show(id, stream?.getVideoTracks().length);
   }
   show('off-video', local?.getVideoTracks().length);
 }

@@ -76,11 +76,10 @@ class Call {
   /** Ends the call from our side, by the person's wish or because of what `text` says. */
   end(reason = { incoming: 'decline', active: 'success' }[this.state] ?? 'cancel', text = WORDS[reason], more) {
     if (this.state === 'ended') return;
-    const why = [x('reason', { xmlns: JINGLE }, x(reason)), more], words = text === FAILED ? [FAILED, ...this.#troubles].join(' ') : text;
+    const why = [x('reason', { xmlns: JINGLE }, x(reason)), more], action = this.session ? 'finish' : this.outgoing ? 'retract' : 'reject';
     if (this.session) this.#request('session-terminate', why[0]);
-    if (this.proposed && this.session) this.#message('finish', this.full, why);
-    else if (this.proposed) this.#message(this.outgoing ? 'retract' : 'reject', this.outgoing ? this.peer : this.full, why);
-    this.#close(words);
+    if (this.proposed) this.#message(action, action === 'retract' ? this.peer : this.full, why);
+    this.#close(text === FAILED ? [FAILED, ...this.#troubles].join(' ') : text);
   }
 
   /** A message of XEP-0353 from the peer, or from another device of ours; 'error' stands for one of ours that came back. */
@@ -111,8 +110,7 @@ class Call {
       expect(this.session && this.#pc?.signalingState === 'have-local-offer');
       this.#set('connecting', 'Connecting …');
       this.#timeout(30, 'connectivity-error', FAILED);
-      const answer = sdp.toSdp(jingle, 'responder', sdp.mediaOf(this.#pc.localDescription.sdp));
-      this.#do(this.#pc.setRemoteDescription({ type: 'answer', sdp: answer }).then(this.#described.resolve));
+      this.#do(this.#describe('answer', jingle, 'responder', sdp.mediaOf(this.#pc.localDescription.sdp)));
     } else if (action === 'transport-info') {
       // One that the browser cannot use (a content it refused, a name it cannot look up) costs nothing but itself.
       sdp.candidatesFromJingle(jingle).forEach(candidate => this.#described.promise.then(() => this.#pc.addIceCandidate(candidate))
@@ -138,11 +136,15 @@ class Call {
 
   async #answer() {
     await this.#connect();
-    await this.#pc.setRemoteDescription({ type: 'offer', sdp: sdp.toSdp(this.offer, 'initiator') });
-    this.#described.resolve();
+    await this.#describe('offer', this.offer, 'initiator');
     const media = mediaIn(this.offer, 'content');
     this.local.getTracks().filter(t => media.includes(t.kind)).forEach(track => this.#pc.addTrack(track, this.local));
     await this.#start('session-accept', 'responder');
+  }
+
+  async #describe(type, jingle, role, offered) {
+    await this.#pc.setRemoteDescription({ type, sdp: sdp.toSdp(jingle, role, offered) });
+    this.#described.resolve();
   }
 
   async #start(action, role) {
@@ -157,6 +159,7 @@ class Call {
 
   async #connect() {
     const { connection, relayOnly } = this.#calls, servers = await iceServers(connection);
+    if (this.state === 'ended') throw new Error('the call has ended');
     if (!servers.some(s => s.username)) this.#troubles.add(this.notice = 'The server offers no relay: only a direct path can work.');
     const pc = new RTCPeerConnection({ iceServers: servers, iceTransportPolicy: relayOnly ? 'relay' : 'all' });
     this.#pc = pc;

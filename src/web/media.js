@@ -2,7 +2,7 @@
 import { attributes, kid, kids, Problem, x } from './xmpp.js';
 
 const EXTDISCO = 'urn:xmpp:extdisco:2';
-const WHY = { NotAllowedError: 'the browser was not allowed to', NotFoundError: 'there is none', NotReadableError: 'another program has it' };
+const WHY = { NotAllowedError: 'the browser was not allowed to', NotFoundError: 'there is none', NotReadableError: 'it is in use' };
 
 /** Opens microphone and, when wanted, camera; `notice` says why there is no picture. */
 export async function openMedia(video) {

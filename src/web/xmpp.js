@@ -1,7 +1,7 @@
 // An XMPP client stream over WebSocket (RFC 6120, RFC 7395): log in, bind, requests and their answers.
 import { MECHANISMS, scram } from './sasl.js';
 
-const [FRAMING, SASL, BIND, STANZAS, STREAMS] = ['framing', 'sasl', 'bind', 'stanzas', 'streams'].map(s => 'urn:ietf:params:xml:ns:xmpp-' + s);
+const IETF = 'urn:ietf:params:xml:ns:xmpp-', [FRAMING, SASL, BIND, STANZAS] = ['framing', 'sasl', 'bind', 'stanzas'].map(n => IETF + n);
 const STREAM_ERRORS = {
   conflict: 'You logged in from another place with the same name.', 'system-shutdown': 'The server is shutting down.',
   'host-unknown': 'The server does not serve the domain %s.', 'policy-violation': 'The server finds this goes against its rules.',
@@ -130,7 +130,7 @@ export class Connection extends EventTarget {
   #receive(frame) {
     if (frame.getElementsByTagName('parsererror').length) return this.close('The server sent broken XML.');
     if (frame.localName === 'error') {
-      const name = condition(frame, STREAMS);
+      const name = condition(frame, `${IETF}streams`);
       return this.close(STREAM_ERRORS[name] ?? `The server closed the connection (${name}).`);
     }
     if (frame.localName === 'close') return this.close('The server closed the connection.');
