@@ -28,7 +28,6 @@ onSubmit('login', async () => {
     connection = await Connection.open(url, $('jid').value.trim().toLowerCase(), $('password').value);
     connection.addEventListener('closed', ({ detail }) => {
       calls?.current?.end('gone');
-      $('password').value = '';
       talks.clear();
       choose(undefined);
       $('login-problem').textContent = detail.message;
@@ -38,10 +37,12 @@ onSubmit('login', async () => {
     roster = new Roster(connection, FEATURES, showPeople);
     calls = new Calls(connection, roster, showCall, location.search === '?relay');
     await roster.start();
+    $('password').value = '';
     $('me').textContent = bare(connection.jid);
     document.body.dataset.view = 'app';
     $('add-jid').focus();
   } catch (problem) {
+    connection?.close();
     $('login-problem').textContent = problem.message;
   }
   $('log-in').disabled = false;
@@ -128,9 +129,8 @@ for (const kind of ['audio', 'video']) {
   $(`call-${kind}`).onclick = () => calls.place(peer, kind === 'video');
   $(`answer-${kind}`).onclick = () => calls.current?.accept(kind === 'video');
   $(`off-${kind}`).onclick = ({ target }) => {
-    const tracks = shown.local?.getTracks().filter(t => t.kind === kind) ?? [];
-    tracks.forEach(track => { track.enabled = !track.enabled; });
-    target.ariaPressed = tracks.some(track => !track.enabled);
+    const [track] = shown.local?.getTracks().filter(t => t.kind === kind) ?? [];
+    if (track) target.ariaPressed = !(track.enabled = !track.enabled);
   };
 }
 $('hang-up').onclick = $('decline').onclick = $('ring').oncancel = () => calls.current?.end();

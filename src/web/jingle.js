@@ -6,7 +6,6 @@ import { describePath, iceServers, openMedia } from './media.js';
 const { JINGLE, RTP } = sdp;
 const PROPOSE = 'urn:xmpp:jingle-message:0', ERRORS = 'urn:xmpp:jingle:errors:1', INFO = 'urn:xmpp:jingle:apps:rtp:info:1';
 const CARBONS = 'urn:xmpp:carbons:2', FORWARD = 'urn:xmpp:forward:0';
-
 /** What we tell others that we can do. */
 export const FEATURES = [JINGLE, RTP, `${RTP}:audio`, `${RTP}:video`, PROPOSE,
   sdp.ICE, sdp.DTLS, sdp.GROUP, sdp.FEEDBACK, sdp.HDREXT, sdp.SOURCES];
@@ -120,12 +119,7 @@ class Call {
   }
 
   /** What fails in a step ends the call. */
-  #do(step) {
-    step.catch(error => {
-      if (this.state !== 'ended') console.error(error);
-      this.end('failed-application', `What %s sent cannot be used: ${error.message}.`);
-    });
-  }
+  #do = step => step.catch(error => this.end('failed-application', `What %s sent cannot be used: ${error.message}.`));
 
   async #initiate() {
     await this.#connect();
@@ -194,28 +188,21 @@ class Call {
     return this.state !== 'ended';
   }
 
-  #request(action, payload, who, failed = () => {}) {
-    const jingle = x('jingle', { xmlns: JINGLE, action, sid: this.sid, ...who }, payload);
-    this.#calls.connection.iq('set', this.full, jingle).catch(failed);
-  }
-
-  #message(action, to, payload) {
-    this.#calls.connection.send(x('message', { to, type: 'chat', id: action === 'propose' ? this.sid : crypto.randomUUID() },
+  #request = (action, payload, who, failed = () => {}) => this.#calls.connection.iq('set', this.full,
+    x('jingle', { xmlns: JINGLE, action, sid: this.sid, ...who }, payload)).catch(failed);
+  #message = (action, to, payload) => this.#calls.connection.send(
+    x('message', { to, type: 'chat', id: action === 'propose' ? this.sid : crypto.randomUUID() },
       x(action, { xmlns: PROPOSE, id: this.sid }, payload), x('store', { xmlns: 'urn:xmpp:hints' })));
-  }
-
   #timeout(seconds, reason, text) {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.end(reason, text), 1000 * seconds);
   }
-
   #close(text) {
     clearTimeout(this.#timer);
     this.#pc?.close();
     this.local?.getTracks().forEach(track => track.stop());
     this.#set('ended', text);
   }
-
   #set(state = this.state, text = this.text) {
     Object.assign(this, { state, text: text.replace('%s', this.peer) });
     this.#calls.changed(this);
@@ -244,10 +231,9 @@ export class Calls {
 
   #message(stanza) {
     const own = bare(this.connection.jid), call = this.current;
-    const carbon = ['sent', 'received'].map(side => kid(stanza, side, CARBONS)).find(Boolean);
     // XEP-0280 §11: only our own server says what our other devices did.
-    const trusted = carbon && stanza.getAttribute('from') === own;
-    const message = trusted ? kid(kid(carbon, 'forwarded', FORWARD), 'message', 'jabber:client') : stanza;
+    const carbon = stanza.getAttribute('from') === own && kids(stanza, '*', CARBONS)[0];
+    const message = carbon ? kid(kid(carbon, 'forwarded', FORWARD), 'message', 'jabber:client') : stanza;
     const [from, type, id] = attributes(message, 'from', 'type', 'id');
     const element = kids(message, '*', PROPOSE)[0], sid = element?.getAttribute('id'), peer = bare(from ?? own);
     if (type === 'error') {

@@ -29,10 +29,8 @@ export class Roster {
     this.#connection.send(x('presence', {}, x('c', { xmlns: CAPS, hash: 'sha-1', node: 'urn:campanile:call-page', ver })));
   }
 
-  async add(jid) {
-    await this.#connection.iq('set', undefined, x('query', { xmlns: ROSTER }, x('item', { jid })));
-    this.#tell(jid, 'subscribe');
-  }
+  add = jid => this.#connection.iq('set', undefined, x('query', { xmlns: ROSTER }, x('item', { jid })))
+    .then(() => this.#tell(jid, 'subscribe'));
 
   /** Answers who asked to see us, and asks back. */
   answer(jid, welcome) {
@@ -52,10 +50,7 @@ export class Roster {
   features = full => this.#connection.iq('get', full, x('query', { xmlns: DISCO }))
     .then(answer => [...answer.getElementsByTagNameNS(DISCO, 'feature')].map(f => f.getAttribute('var')), () => []);
 
-  #contact(jid) {
-    if (!this.contacts.has(jid)) this.contacts.set(jid, { resources: new Map() });
-    return this.contacts.get(jid);
-  }
+  #contact = jid => this.contacts.get(jid) ?? this.contacts.set(jid, { resources: new Map() }).get(jid);
 
   #take(query) {
     for (const item of query ? kids(query, 'item') : []) {
@@ -81,7 +76,5 @@ export class Roster {
     this.#changed();
   }
 
-  #tell(to, type) {
-    this.#connection.send(x('presence', { to, type }));
-  }
+  #tell = (to, type) => this.#connection.send(x('presence', { to, type }));
 }

@@ -46,17 +46,14 @@ export class Connection extends EventTarget {
     if (!crypto.subtle) throw new Problem('Browsers allow calls only on https:// pages and on http://localhost: open this page there.');
     const connection = Object.assign(new Connection(), { jid, domain });
     const late = setTimeout(() => connection.close('The server does not answer.'), 20_000);
-    await connection.#logIn(url, local, password).catch(problem => {
+    return connection.#logIn(url, local, password).catch(problem => {
       connection.close();
       throw problem;
     }).finally(() => clearTimeout(late));
-    return connection;
   }
 
   /** Registers the answer to requests: `answer(payload, from, type)` returns a payload or nothing, or throws a `StanzaError`. */
-  onRequest(ns, name, answer) {
-    this.#handlers.set(`${ns} ${name}`, answer);
-  }
+  onRequest = (ns, name, answer) => this.#handlers.set(`${ns} ${name}`, answer);
 
   send({ xml }) {
     const frame = xml.replace(/^<(message|presence|iq)/, '$& xmlns="jabber:client"');
@@ -112,6 +109,7 @@ export class Connection extends EventTarget {
     this.#pinger = setInterval(() => this.iq('get', this.domain, x('ping', { xmlns: 'urn:xmpp:ping' })).catch(error => {
       if (error.condition === 'remote-server-timeout') this.close('The server no longer answers.');
     }), 60_000);
+    return this;
   }
 
   /** Opens the stream, anew after authentication, and gives its features. */
@@ -142,12 +140,10 @@ export class Connection extends EventTarget {
   }
 
   async #iq(iq, type, id, from) {
-    const request = this.#requests.get(id), error = kid(iq, 'error'), payload = iq.firstElementChild;
+    const request = this.#requests.get(id), error = kid(iq, 'error') ?? iq, payload = iq.firstElementChild;
     if (type === 'result' || type === 'error') {
       if (!request || (from && from !== request.to && (request.to || bare(from) !== bare(this.jid)))) return;
-      if (type === 'result') request.resolve(iq);
-      else request.reject(new StanzaError(error?.getAttribute('type'), error ? condition(error, STANZAS) : 'undefined-condition'));
-      return;
+      return type === 'result' ? request.resolve(iq) : request.reject(new StanzaError('cancel', condition(error, STANZAS)));
     }
     const answer = this.#handlers.get(`${payload?.namespaceURI} ${payload?.localName}`);
     try {
