@@ -20,7 +20,6 @@ const talk = jid => talks.get(jid) ?? talks.set(jid, { lines: [], unread: 0 }).g
 const name = jid => roster.contacts.get(jid)?.name || jid;
 
 // Logging in, and out.
-
 onSubmit('login', async () => {
   $('login-problem').textContent = '';
   $('log-in').disabled = true;
@@ -51,7 +50,6 @@ onSubmit('login', async () => {
 $('log-out').onclick = () => { calls.current?.end(); connection.close(''); };
 
 // Contacts.
-
 const state = jid => roster.online(jid)[0]?.words ?? (roster.sees(jid) ? 'offline' : 'does not share presence');
 
 function showPeople() {
@@ -75,10 +73,8 @@ function showPeople() {
 onSubmit('add', () => {
   const jid = $('add-jid').value.trim().toLowerCase();
   $('problem').textContent = '';
-  roster.add(jid).then(() => {
-    $('add-jid').value = '';
-    choose(jid);
-  }, error => { $('problem').textContent = `${jid} was not added (${error.message}).`; });
+  $('add').reset();
+  roster.add(jid).then(() => choose(jid), error => { $('problem').textContent = `${jid} was not added (${error.message}).`; });
 });
 
 function choose(jid) {
@@ -96,7 +92,6 @@ function choose(jid) {
 $('back').onclick = () => choose(undefined);
 
 // Lines of text.
-
 function receive(stanza, from, type, id) {
   const text = kid(stanza, 'body')?.textContent, jid = bare(from ?? '');
   if (type === 'error') talks.get(jid)?.lines.filter(line => line.id === id).forEach(line => { line.failed = true; });
@@ -110,9 +105,9 @@ function receive(stanza, from, type, id) {
 
 onSubmit('write', () => {
   const text = $('text').value, id = crypto.randomUUID();
+  $('write').reset();
   connection.send(x('message', { to: peer, type: 'chat', id }, x('body', {}, text)));
   talk(peer).lines.push({ text, id, mine: true, at: new Date() });
-  $('text').value = '';
   showLines();
 });
 
@@ -124,7 +119,6 @@ function showLines() {
 }
 
 // Calls.
-
 for (const kind of ['audio', 'video']) {
   $(`call-${kind}`).onclick = () => calls.place(peer, kind === 'video');
   $(`answer-${kind}`).onclick = () => calls.current?.accept(kind === 'video');
@@ -150,7 +144,7 @@ function showCall(call) {
   show('call-ended', ended);
   $('call-ended').textContent = $('call-text').textContent = text;
   $('call-notice').textContent = notice;
-  for (const kind of ['audio', 'video']) $(`call-${kind}`).disabled = !ended;
+  $('call-audio').disabled = $('call-video').disabled = !ended;
   Object.assign($('call').dataset, { state, sid: call.sid });
   for (const [id, stream] of [['remote', live ? remote : null], ['local', (live && local) || null]]) {
     if ($(id).srcObject !== stream) $(id).srcObject = stream;

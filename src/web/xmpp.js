@@ -2,10 +2,7 @@
 import { MECHANISMS, scram } from './sasl.js';
 
 const IETF = 'urn:ietf:params:xml:ns:xmpp-', [FRAMING, SASL, BIND, STANZAS] = ['framing', 'sasl', 'bind', 'stanzas'].map(n => IETF + n);
-const STREAM_ERRORS = {
-  conflict: 'You logged in from another place with the same name.', 'system-shutdown': 'The server is shutting down.',
-  'host-unknown': 'The server does not serve the domain %s.', 'policy-violation': 'The server finds this goes against its rules.',
-};
+const STREAM_ERRORS = { 'host-unknown': 'The server does not serve the domain %s.', 'system-shutdown': 'The server is shutting down.' };
 
 /** Something to tell the person in words. */
 export class Problem extends Error {}

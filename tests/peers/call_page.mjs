@@ -58,6 +58,10 @@ const scenarios = {
     await page.go(site);
     await logIn(page, alice);
     say('me', { says: await words(page, '#me', alice[0]) });
+    await page.click('#log-out');
+    await page.until('the log-in is shown', () => document.body.dataset.view === 'login');
+    await logIn(page, bob);
+    say('another', { says: await words(page, '#me', bob[0]) });
   },
 
   /** Contacts, lines of text, a call with pictures through the relay, mute, camera off, hang up. */
