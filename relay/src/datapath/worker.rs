@@ -412,8 +412,7 @@ impl Worker {
     fn open(&mut self, wanted: Wanted, now: Now) -> io::Result<Opened> {
         let (socket, bound, token) = match wanted {
             Wanted::Reserved(token) => {
-                let (socket, bound) =
-                    self.registry.redeem(token, now.at).ok_or_else(|| io::Error::other("no such reservation, or no longer"))?;
+                let (socket, bound) = self.registry.redeem(token).ok_or_else(|| io::Error::other("the reservation has just ended"))?;
                 (socket, bound, None)
             }
             Wanted::Fresh(ip, kind) => {
@@ -425,18 +424,24 @@ impl Worker {
                 result?
             }
         };
-        if !self.registry.ports.publish(bound) {
+        let result = self.watch(socket, bound);
+        if result.is_err() {
             self.registry.ports.release(Family::of(bound), bound.port());
+            token.into_iter().for_each(|token| self.registry.cancel(token));
+        }
+        Ok(Opened { socket: result?, bound, token })
+    }
+
+    /// Makes a bound relayed socket live.
+    fn watch(&mut self, socket: UdpSocket, bound: SocketAddr) -> io::Result<SocketId> {
+        if !self.registry.ports.publish(bound) {
             return Err(io::Error::other("too many different local addresses"));
         }
         let entry = self.sockets.vacant_entry();
         let id = SocketId(entry.key() as u32);
-        if let Err(error) = self.poller.add(socket.as_fd(), u64::from(id.0)) {
-            self.registry.ports.release(Family::of(bound), bound.port());
-            return Err(error);
-        }
+        self.poller.add(socket.as_fd(), u64::from(id.0))?;
         entry.insert(Relayed { socket });
-        Ok(Opened { socket: id, bound, token })
+        Ok(id)
     }
 
     fn bind(

@@ -76,11 +76,22 @@ struct Call {
     ended: Option<Instant>,
 }
 
-/// A socket that is held for the second half of a pair (RFC 8656 §7.2).
+/// A socket that is held for the second half of a pair (RFC 8656 §7.2). It counts as an allocation of its holder.
 struct Reservation {
     socket: UdpSocket,
     bound: SocketAddr,
     expires: Instant,
+    owner: Owner,
+}
+
+/// Who answers for a reservation's place in the quotas.
+enum Owner {
+    /// Whoever opens the pair.
+    Opening,
+    /// The account and source that reserved it.
+    Holder(Arc<str>, Ip),
+    /// The allocation that is being made of it.
+    Claimed,
 }
 
 impl Registry {
@@ -99,27 +110,27 @@ impl Registry {
         *self.hosts.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(hosts);
     }
 
-    /// Counts a new allocation against all quotas.
+    /// Counts a new allocation against all quotas, as `places` of them: two if a port is to be reserved along with it.
     ///
     /// # Errors
     /// One is used up; nothing was counted.
-    pub fn admit(&self, account: &Arc<str>, source: Ip) -> Result<(), Full> {
+    pub fn admit(&self, account: &Arc<str>, source: Ip, places: usize) -> Result<(), Full> {
         let mut state = self.state();
-        if state.admitted >= self.limits.allocations {
+        if state.admitted + places > self.limits.allocations {
             return Err(Full::Server);
         }
-        if state.accounts.get(account).is_some_and(|count| *count >= self.limits.allocations_per_account)
-            || state.sources.get(&source).is_some_and(|count| *count >= self.limits.allocations_per_source)
+        if count(&state.accounts, account) + places > self.limits.allocations_per_account
+            || count(&state.sources, &source) + places > self.limits.allocations_per_source
         {
             return Err(Full::Quota);
         }
-        state.admitted += 1;
-        *state.accounts.entry(account.clone()).or_default() += 1;
-        *state.sources.entry(source).or_default() += 1;
+        state.admitted += places;
+        *state.accounts.entry(account.clone()).or_default() += places;
+        *state.sources.entry(source).or_default() += places;
         Ok(())
     }
 
-    /// Takes back what `admit` counted.
+    /// Takes back one place that `admit` counted.
     pub fn withdraw(&self, account: &Arc<str>, source: Ip) {
         let mut state = self.state();
         state.admitted -= 1;
@@ -195,18 +206,68 @@ impl Registry {
         Some(CallQuality { relays: call.quality.iter().map(|(_, quality)| quality.clone()).collect() })
     }
 
-    /// Holds a bound socket for the allocation that will show `token`.
+    /// Holds a bound socket for the allocation that will show `token`; `hold` says for whom.
     pub fn reserve(&self, token: [u8; 8], socket: UdpSocket, bound: SocketAddr, now: Instant) {
-        self.reservations().insert(token, Reservation { socket, bound, expires: now + RESERVATION });
+        self.reservations().insert(token, Reservation { socket, bound, expires: now + RESERVATION, owner: Owner::Opening });
     }
 
-    /// Takes a reserved socket.
-    pub fn redeem(&self, token: [u8; 8], now: Instant) -> Option<(UdpSocket, SocketAddr)> {
+    /// Hands a place that `admit` counted for this account and source over to a reservation.
+    pub fn hold(&self, token: [u8; 8], account: &Arc<str>, source: Ip) {
+        match self.reservations().get_mut(&token) {
+            Some(reservation) => reservation.owner = Owner::Holder(account.clone(), source),
+            None => self.withdraw(account, source),
+        }
+    }
+
+    /// Hands the place of a reservation over to the allocation that will redeem it. False if there is no such reservation of the
+    /// account, or no longer.
+    ///
+    /// # Errors
+    /// It came from another source, and the quota of this one is used up; nothing has changed.
+    pub fn claim(&self, token: [u8; 8], account: &str, source: Ip, now: Instant) -> Result<bool, Full> {
         let mut reservations = self.reservations();
-        if reservations.get(&token)?.expires <= now {
+        let Some(reservation) = reservations.get_mut(&token).filter(|reservation| reservation.expires > now) else { return Ok(false) };
+        let Owner::Holder(holder, from) = &reservation.owner else { return Ok(false) };
+        if holder.as_ref() != account {
+            return Ok(false);
+        }
+        if *from != source {
+            let mut state = self.state();
+            if count(&state.sources, &source) >= self.limits.allocations_per_source {
+                return Err(Full::Quota);
+            }
+            release(&mut state.sources, from);
+            *state.sources.entry(source).or_default() += 1;
+        }
+        reservation.owner = Owner::Claimed;
+        Ok(true)
+    }
+
+    /// Takes a reserved socket that was claimed.
+    pub fn redeem(&self, token: [u8; 8]) -> Option<(UdpSocket, SocketAddr)> {
+        let mut reservations = self.reservations();
+        if !matches!(reservations.get(&token)?.owner, Owner::Claimed) {
             return None;
         }
         reservations.remove(&token).map(|reservation| (reservation.socket, reservation.bound))
+    }
+
+    /// Drops a reservation that nobody has claimed: the allocation that made it has ended, or was never made.
+    pub fn cancel(&self, token: [u8; 8]) {
+        let mut reservations = self.reservations();
+        if reservations.get(&token).is_some_and(|reservation| !matches!(reservation.owner, Owner::Claimed))
+            && let Some(reservation) = reservations.remove(&token)
+        {
+            self.drop_reservation(&reservation);
+        }
+    }
+
+    /// Gives back port and place of a reservation that is over.
+    fn drop_reservation(&self, reservation: &Reservation) {
+        self.ports.release(Family::of(reservation.bound), reservation.bound.port());
+        if let Owner::Holder(account, source) = &reservation.owner {
+            self.withdraw(account, *source);
+        }
     }
 
     /// Forgets what is over: reservations not redeemed, calls ended long ago. Called once a second.
@@ -214,7 +275,7 @@ impl Registry {
         self.reservations().retain(|_, reservation| {
             let keep = reservation.expires > now;
             if !keep {
-                self.ports.release(Family::of(reservation.bound), reservation.bound.port());
+                self.drop_reservation(reservation);
             }
             keep
         });
@@ -228,6 +289,10 @@ impl Registry {
     fn reservations(&self) -> MutexGuard<'_, HashMap<[u8; 8], Reservation>> {
         self.reservations.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn count<K: std::hash::Hash + Eq>(counts: &HashMap<K, usize>, key: &K) -> usize {
+    counts.get(key).copied().unwrap_or(0)
 }
 
 /// Counts one less, and forgets what has none.
@@ -305,16 +370,77 @@ mod tests {
         let registry = registry(Limits { allocations: 4, allocations_per_account: 2, allocations_per_source: 3, ..Limits::default() });
         let (juliet, romeo): (Arc<str>, Arc<str>) = ("juliet".into(), "romeo".into());
         let (here, there) = (ip("192.0.2.1").into(), ip("192.0.2.2").into());
-        assert_eq!(registry.admit(&juliet, here), Ok(()));
-        assert_eq!(registry.admit(&juliet, there), Ok(()));
-        assert_eq!(registry.admit(&juliet, there), Err(Full::Quota));
-        assert_eq!(registry.admit(&romeo, here), Ok(()));
-        assert_eq!(registry.admit(&romeo, here), Ok(()));
-        assert_eq!(registry.admit(&"nurse".into(), there), Err(Full::Server));
+        assert_eq!(registry.admit(&juliet, here, 1), Ok(()));
+        assert_eq!(registry.admit(&juliet, there, 1), Ok(()));
+        assert_eq!(registry.admit(&juliet, there, 1), Err(Full::Quota));
+        assert_eq!(registry.admit(&romeo, here, 1), Ok(()));
+        assert_eq!(registry.admit(&romeo, here, 1), Ok(()));
+        assert_eq!(registry.admit(&"nurse".into(), there, 1), Err(Full::Server));
         registry.withdraw(&romeo, here);
-        assert_eq!(registry.admit(&juliet, there), Err(Full::Quota));
+        assert_eq!(registry.admit(&juliet, there, 1), Err(Full::Quota));
         registry.withdraw(&juliet, here);
-        assert_eq!(registry.admit(&juliet, there), Ok(()));
+        assert_eq!(registry.admit(&juliet, there, 1), Ok(()));
+    }
+
+    #[test]
+    fn s7_2_a_reservation_is_a_place_in_the_quotas() {
+        let registry = registry(Limits { allocations_per_account: 2, allocations_per_source: 2, ..Limits::default() });
+        let (juliet, romeo): (Arc<str>, Arc<str>) = ("juliet".into(), "romeo".into());
+        let (here, there) = (ip("192.0.2.1").into(), ip("192.0.2.2").into());
+        let now = Instant::now();
+        let token = [1; 8];
+        let reserve = || {
+            assert_eq!(registry.admit(&juliet, here, 2), Ok(()));
+            let pair = registry.ports.take(Family::V4, super::super::ports::PortKind::EvenPair, || 0).unwrap();
+            registry.reserve(token, UdpSocket::bind("127.0.0.1:0").unwrap(), SocketAddr::new(ip("192.0.2.9"), pair + 1), now);
+            registry.hold(token, &juliet, here);
+            pair
+        };
+        let is_idle = || registry.ports.usage().0 == 0 && registry.state().admitted == 0 && registry.state().accounts.is_empty();
+        let end = |pair, source| {
+            registry.ports.release(Family::V4, pair);
+            registry.withdraw(&juliet, source);
+        };
+
+        // Over at its expiry.
+        let pair = reserve();
+        assert_eq!(registry.admit(&juliet, there, 1), Err(Full::Quota));
+        assert_eq!(registry.admit(&romeo, here, 1), Err(Full::Quota));
+        registry.sweep(now + RESERVATION - Duration::from_secs(1));
+        assert_eq!(registry.admit(&juliet, there, 1), Err(Full::Quota));
+        assert_eq!(registry.claim(token, "juliet", here, now + RESERVATION), Ok(false));
+        registry.sweep(now + RESERVATION);
+        assert_eq!(registry.admit(&juliet, here, 1), Ok(()));
+        registry.withdraw(&juliet, here);
+        end(pair, here);
+        assert!(is_idle());
+
+        // Over with its allocation.
+        let pair = reserve();
+        registry.cancel(token);
+        registry.cancel(token);
+        end(pair, here);
+        assert!(is_idle());
+
+        // Handed over, to another source too where that has a place.
+        let pair = reserve();
+        assert!(registry.redeem(token).is_none(), "not claimed");
+        assert_eq!(registry.claim(token, "romeo", here, now), Ok(false));
+        assert_eq!(registry.admit(&romeo, there, 2), Ok(()));
+        assert_eq!(registry.claim(token, "juliet", there, now), Err(Full::Quota));
+        registry.withdraw(&romeo, there);
+        registry.withdraw(&romeo, there);
+        assert_eq!(registry.claim(token, "juliet", there, now), Ok(true));
+        assert_eq!(registry.claim(token, "juliet", there, now), Ok(false));
+        registry.cancel(token);
+        assert!(registry.redeem(token).is_some());
+        assert!(registry.redeem(token).is_none());
+        assert_eq!(registry.admit(&juliet, there, 1), Err(Full::Quota), "still two places");
+        assert_eq!(registry.admit(&romeo, here, 1), Ok(()));
+        registry.withdraw(&romeo, here);
+        end(pair, here);
+        end(pair + 1, there);
+        assert!(is_idle() && registry.state().sources.is_empty());
     }
 
     #[test]
