@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, PoisonError, mpsc as std_mpsc};
 use std::time::{Duration, Instant, SystemTime};
@@ -154,6 +154,9 @@ impl Worker {
             published,
             indications: 0,
         };
+        if index == 0 {
+            worker.look_for_addresses();
+        }
         Ok((worker, handle))
     }
 
@@ -444,13 +447,7 @@ impl Worker {
         Ok(id)
     }
 
-    fn bind(
-        &mut self,
-        ip: std::net::IpAddr,
-        kind: PortKind,
-        busy: &mut Vec<u16>,
-        now: Now,
-    ) -> io::Result<(UdpSocket, SocketAddr, Option<[u8; 8]>)> {
+    fn bind(&mut self, ip: IpAddr, kind: PortKind, busy: &mut Vec<u16>, now: Now) -> io::Result<(UdpSocket, SocketAddr, Option<[u8; 8]>)> {
         let family = if ip.is_ipv4() { Family::V4 } else { Family::V6 };
         for _ in 0..BIND_TRIES {
             let server = &mut self.server;
@@ -510,10 +507,25 @@ impl Worker {
 
     fn look_for_addresses(&self) {
         match interface_addresses() {
-            Ok(addresses) => self.registry.set_hosts(Hosts::new(addresses)),
+            Ok(addresses) => self.registry.set_hosts(Hosts::new(addresses).with_outward(outward_addresses())),
             Err(error) => tracing::warn!(%error, "the addresses of this host cannot be read"),
         }
     }
+}
+
+/// The addresses that the kernel sends to the Internet from, at most one per family. Connecting a UDP socket asks for the route and
+/// sends nothing; which address of the Internet it is asked for matters little: these are a root server's.
+fn outward_addresses() -> impl Iterator<Item = IpAddr> {
+    let routes: [(IpAddr, IpAddr); 2] = [
+        (Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::new(198, 41, 0, 4).into()),
+        (Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::new(0x2001, 0x503, 0xBA3E, 0, 0, 0, 2, 0x30).into()),
+    ];
+    routes.into_iter().filter_map(|(any, there)| {
+        // No route, or a family that the kernel does not have: then there is no such address.
+        let socket = UdpSocket::bind(SocketAddr::new(any, 0)).ok()?;
+        socket.connect(SocketAddr::new(there, 53)).ok()?;
+        socket.local_addr().ok().map(|local| local.ip())
+    })
 }
 
 /// Indications need no answer, so their transactions need only differ (RFC 8489 §5): a counter, spread over the 96 bits.

@@ -309,6 +309,8 @@ fn release<K: std::hash::Hash + Eq>(counts: &mut HashMap<K, usize>, key: &K) {
 #[derive(Clone, Debug, Default)]
 pub struct Hosts {
     addresses: Vec<IpAddr>,
+    /// Where packets to the Internet leave from, IPv4 and IPv6.
+    outward: [Option<IpAddr>; 2],
 }
 
 impl Hosts {
@@ -317,7 +319,17 @@ impl Hosts {
         let mut addresses: Vec<IpAddr> = addresses.into_iter().map(|ip| ip.to_canonical()).collect();
         addresses.sort_unstable();
         addresses.dedup();
-        Self { addresses }
+        Self { addresses, outward: [None; 2] }
+    }
+
+    /// Tells from which addresses the kernel sends to the Internet. What is no routed address of this host does not count.
+    pub fn with_outward(mut self, addresses: impl IntoIterator<Item = IpAddr>) -> Self {
+        for ip in addresses.into_iter().map(|ip| ip.to_canonical()) {
+            if is_routed(ip) && self.contains(ip) {
+                self.outward[usize::from(ip.is_ipv6())] = Some(ip);
+            }
+        }
+        self
     }
 
     /// Whether an address is one of this host.
@@ -325,27 +337,46 @@ impl Hosts {
         self.addresses.binary_search(&ip.to_canonical()).is_ok()
     }
 
-    /// The address to bind a relayed socket of `family` to, for a client that came to `local`.
+    /// The address to bind a relayed socket of `family` to, for a client that came to `local`; `advertised` is what clients and peers
+    /// are told. None if the host has no fitting address.
     ///
-    /// That same address, if it is of the family; a loopback address only as long as nothing else is advertised for it. Otherwise a
-    /// loopback address for a client on loopback, a routed one for others. None if the host has no fitting address.
-    pub fn bind_ip(&self, local: IpAddr, family: Family, is_advertised: bool) -> Option<IpAddr> {
-        let of_family = |ip: &IpAddr| ip.is_ipv4() == (family == Family::V4);
-        let is_routed = |ip: &IpAddr| match ip {
-            IpAddr::V4(ip) => !(ip.is_loopback() || ip.is_link_local() || ip.is_multicast() || ip.is_unspecified()),
-            IpAddr::V6(ip) => !(ip.is_loopback() || ip.is_unicast_link_local() || ip.is_multicast() || ip.is_unspecified()),
-        };
-        if of_family(&local) && (is_routed(&local) || local.is_loopback() && !is_advertised) {
-            return Some(local);
+    /// The first there is of: the advertised address itself; where nothing is advertised, the address the client came to, or a loopback
+    /// address for a client on loopback; the address that the kernel sends to the Internet from (behind a NAT that is where its mapping
+    /// leads); the address the client came to; a public address; a private one; a loopback address, for a client on loopback alone.
+    pub fn bind_ip(&self, local: IpAddr, family: Family, advertised: Option<IpAddr>) -> Option<IpAddr> {
+        let is_fitting = |ip: &IpAddr| ip.is_ipv4() == (family == Family::V4);
+        let addresses = || self.addresses.iter().copied().filter(is_fitting);
+        if let Some(ip) = advertised.filter(|ip| is_fitting(ip) && self.contains(*ip)) {
+            return Some(ip);
         }
-        let mut addresses = self.addresses.iter().copied().filter(of_family);
-        let loopback = addresses.clone().find(IpAddr::is_loopback);
-        let routed = addresses.find(is_routed);
-        match (local.is_loopback(), is_advertised) {
-            (true, false) => loopback.or(routed),
-            (true, true) => routed.or(loopback),
-            (false, _) => routed,
-        }
+        let came_to = Some(local).filter(is_fitting);
+        let loopback = || came_to.filter(IpAddr::is_loopback).or_else(|| addresses().find(IpAddr::is_loopback));
+        let loopback = || if local.is_loopback() { loopback() } else { None };
+        let came_to = came_to.filter(|ip| is_routed(*ip));
+        let nearest = || if advertised.is_none() { came_to.or_else(loopback) } else { None };
+        let routed = |is_wanted: fn(IpAddr) -> bool| addresses().find(|ip| is_routed(*ip) && is_wanted(*ip));
+        nearest()
+            .or(self.outward[usize::from(family == Family::V6)])
+            .or(came_to)
+            .or_else(|| routed(|ip| !is_private(ip)))
+            .or_else(|| routed(is_private))
+            .or_else(loopback)
+    }
+}
+
+/// Whether packets from other hosts can have this destination.
+fn is_routed(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => !(ip.is_loopback() || ip.is_link_local() || ip.is_multicast() || ip.is_unspecified()),
+        IpAddr::V6(ip) => !(ip.is_loopback() || ip.is_unicast_link_local() || ip.is_multicast() || ip.is_unspecified()),
+    }
+}
+
+/// RFC 1918, RFC 6598 and RFC 4193: networks of a site, a carrier, a container bridge.
+fn is_private(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_private() || (ip.octets()[0] == 100 && ip.octets()[1] & 0xC0 == 64),
+        IpAddr::V6(ip) => ip.is_unique_local(),
     }
 }
 
@@ -464,23 +495,77 @@ mod tests {
         assert_eq!(registry.link("juliet", relayed, CallId(2)), None);
     }
 
+    fn check_bind(hosts: &Hosts, cases: &[(&str, Family, Option<&str>, Option<&str>)]) {
+        for &(local, family, advertised, expected) in cases {
+            assert_eq!(hosts.bind_ip(ip(local), family, advertised.map(ip)), expected.map(ip), "{local} {family:?} {advertised:?}");
+        }
+    }
+
     #[test]
     fn relayed_sockets_are_bound_where_the_client_came() {
         let hosts = Hosts::new(["127.0.0.1", "::1", "fe80::1", "10.0.0.5", "fd00::5"].map(ip));
-        let check = |local: &str, family, advertised, expected: Option<&str>| {
-            assert_eq!(hosts.bind_ip(ip(local), family, advertised), expected.map(ip), "{local} {family:?} {advertised}");
-        };
-        check("10.0.0.5", Family::V4, false, Some("10.0.0.5"));
-        check("10.0.0.5", Family::V4, true, Some("10.0.0.5"));
-        check("127.0.0.1", Family::V4, false, Some("127.0.0.1"));
-        check("127.0.0.1", Family::V4, true, Some("10.0.0.5"));
-        check("::1", Family::V4, false, Some("127.0.0.1"));
-        check("10.0.0.5", Family::V6, false, Some("fd00::5"));
-        check("fe80::1", Family::V6, false, Some("fd00::5"));
-        check("fe80::1", Family::V4, false, Some("10.0.0.5"));
-        check("ff02::1", Family::V6, false, Some("fd00::5"));
+        let nat = Some("203.0.113.77");
+        check_bind(
+            &hosts,
+            &[
+                ("10.0.0.5", Family::V4, None, Some("10.0.0.5")),
+                ("10.0.0.5", Family::V4, nat, Some("10.0.0.5")),
+                ("127.0.0.1", Family::V4, None, Some("127.0.0.1")),
+                ("127.0.0.2", Family::V4, None, Some("127.0.0.2")),
+                ("127.0.0.1", Family::V4, nat, Some("10.0.0.5")),
+                ("::1", Family::V4, None, Some("127.0.0.1")),
+                ("10.0.0.5", Family::V6, None, Some("fd00::5")),
+                ("fe80::1", Family::V6, None, Some("fd00::5")),
+                ("fe80::1", Family::V4, None, Some("10.0.0.5")),
+                ("ff02::1", Family::V6, None, Some("fd00::5")),
+            ],
+        );
         let only_v6 = Hosts::new(["127.0.0.1", "::1", "fd00::5"].map(ip));
-        assert_eq!(only_v6.bind_ip(ip("fd00::5"), Family::V4, false), None);
-        assert_eq!(only_v6.bind_ip(ip("127.0.0.1"), Family::V4, true), Some(ip("127.0.0.1")));
+        check_bind(&only_v6, &[("fd00::5", Family::V4, None, None), ("127.0.0.1", Family::V4, nat, Some("127.0.0.1"))]);
+    }
+
+    #[test]
+    fn of_several_addresses_the_one_that_the_internet_reaches_is_bound() {
+        const BRIDGE: &str = "172.17.0.1";
+        const PUBLIC: &str = "203.0.113.9";
+        const VPN: &str = "10.8.0.1";
+        let addresses = ["127.0.0.1", VPN, BRIDGE, PUBLIC, "::1", "fd00::5", "2001:db8::9"].map(ip);
+        let (here, nat) = (Some(PUBLIC), Some("203.0.113.77"));
+        let hosts = Hosts::new(addresses);
+        check_bind(
+            &hosts,
+            &[
+                // By the other family: the public one, though it is the highest.
+                ("2001:db8::9", Family::V4, None, here),
+                ("2001:db8::9", Family::V4, here, here),
+                ("2001:db8::9", Family::V4, nat, here),
+                (PUBLIC, Family::V6, None, Some("2001:db8::9")),
+                // What is advertised is bound, wherever the client came.
+                (BRIDGE, Family::V4, here, here),
+                ("127.0.0.1", Family::V4, here, here),
+                ("::1", Family::V4, here, here),
+                // Else where the client came.
+                (VPN, Family::V4, None, Some(VPN)),
+                (PUBLIC, Family::V4, None, here),
+                ("127.0.0.1", Family::V4, None, Some("127.0.0.1")),
+            ],
+        );
+        // Behind a NAT all addresses are private; the kernel's route tells which one it leads to.
+        let hosts = Hosts::new(["127.0.0.1", VPN, BRIDGE, "192.168.1.5", "::1"].map(ip)).with_outward([ip("192.168.1.5"), ip("::1")]);
+        let lan = Some("192.168.1.5");
+        check_bind(
+            &hosts,
+            &[
+                ("2001:db8::9", Family::V4, None, lan),
+                ("2001:db8::9", Family::V4, nat, lan),
+                ("127.0.0.1", Family::V4, nat, lan),
+                (BRIDGE, Family::V4, nat, lan),
+                (BRIDGE, Family::V4, None, Some(BRIDGE)),
+                (VPN, Family::V6, None, None),
+            ],
+        );
+        // An address that is not ours is never bound, and loopback only for clients on loopback.
+        let strange = Hosts::new([ip("127.0.0.1")]).with_outward([ip("198.51.100.1")]);
+        check_bind(&strange, &[("2001:db8::9", Family::V4, nat, None), ("::1", Family::V4, nat, Some("127.0.0.1"))]);
     }
 }

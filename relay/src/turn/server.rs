@@ -546,8 +546,7 @@ impl Server {
     }
 
     fn bind_ip(&self, client: Client, family: Family) -> Option<IpAddr> {
-        let is_advertised = self.registry.ports.advertised_ip(family).is_some();
-        self.registry.hosts().bind_ip(client.local.ip.into(), family, is_advertised)
+        self.registry.hosts().bind_ip(client.local.ip.into(), family, self.registry.ports.advertised_ip(family))
     }
 
     fn open_next(&mut self, opening: u32, now: Now) {
