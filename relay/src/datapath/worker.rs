@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, PoisonError, mpsc as std_mpsc};
 use std::time::{Duration, Instant, SystemTime};
@@ -154,6 +154,9 @@ impl Worker {
             published,
             indications: 0,
         };
+        if index == 0 {
+            worker.look_for_addresses();
+        }
         Ok((worker, handle))
     }
 
@@ -412,8 +415,7 @@ impl Worker {
     fn open(&mut self, wanted: Wanted, now: Now) -> io::Result<Opened> {
         let (socket, bound, token) = match wanted {
             Wanted::Reserved(token) => {
-                let (socket, bound) =
-                    self.registry.redeem(token, now.at).ok_or_else(|| io::Error::other("no such reservation, or no longer"))?;
+                let (socket, bound) = self.registry.redeem(token).ok_or_else(|| io::Error::other("the reservation has just ended"))?;
                 (socket, bound, None)
             }
             Wanted::Fresh(ip, kind) => {
@@ -425,27 +427,27 @@ impl Worker {
                 result?
             }
         };
-        if !self.registry.ports.publish(bound) {
+        let result = self.watch(socket, bound);
+        if result.is_err() {
             self.registry.ports.release(Family::of(bound), bound.port());
+            token.into_iter().for_each(|token| self.registry.cancel(token));
+        }
+        Ok(Opened { socket: result?, bound, token })
+    }
+
+    /// Makes a bound relayed socket live.
+    fn watch(&mut self, socket: UdpSocket, bound: SocketAddr) -> io::Result<SocketId> {
+        if !self.registry.ports.publish(bound) {
             return Err(io::Error::other("too many different local addresses"));
         }
         let entry = self.sockets.vacant_entry();
         let id = SocketId(entry.key() as u32);
-        if let Err(error) = self.poller.add(socket.as_fd(), u64::from(id.0)) {
-            self.registry.ports.release(Family::of(bound), bound.port());
-            return Err(error);
-        }
+        self.poller.add(socket.as_fd(), u64::from(id.0))?;
         entry.insert(Relayed { socket });
-        Ok(Opened { socket: id, bound, token })
+        Ok(id)
     }
 
-    fn bind(
-        &mut self,
-        ip: std::net::IpAddr,
-        kind: PortKind,
-        busy: &mut Vec<u16>,
-        now: Now,
-    ) -> io::Result<(UdpSocket, SocketAddr, Option<[u8; 8]>)> {
+    fn bind(&mut self, ip: IpAddr, kind: PortKind, busy: &mut Vec<u16>, now: Now) -> io::Result<(UdpSocket, SocketAddr, Option<[u8; 8]>)> {
         let family = if ip.is_ipv4() { Family::V4 } else { Family::V6 };
         for _ in 0..BIND_TRIES {
             let server = &mut self.server;
@@ -505,10 +507,25 @@ impl Worker {
 
     fn look_for_addresses(&self) {
         match interface_addresses() {
-            Ok(addresses) => self.registry.set_hosts(Hosts::new(addresses)),
+            Ok(addresses) => self.registry.set_hosts(Hosts::new(addresses).with_outward(outward_addresses())),
             Err(error) => tracing::warn!(%error, "the addresses of this host cannot be read"),
         }
     }
+}
+
+/// The addresses that the kernel sends to the Internet from, at most one per family. Connecting a UDP socket asks for the route and
+/// sends nothing; which address of the Internet it is asked for matters little: these are a root server's.
+fn outward_addresses() -> impl Iterator<Item = IpAddr> {
+    let routes: [(IpAddr, IpAddr); 2] = [
+        (Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::new(198, 41, 0, 4).into()),
+        (Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::new(0x2001, 0x503, 0xBA3E, 0, 0, 0, 2, 0x30).into()),
+    ];
+    routes.into_iter().filter_map(|(any, there)| {
+        // No route, or a family that the kernel does not have: then there is no such address.
+        let socket = UdpSocket::bind(SocketAddr::new(any, 0)).ok()?;
+        socket.connect(SocketAddr::new(there, 53)).ok()?;
+        socket.local_addr().ok().map(|local| local.ip())
+    })
 }
 
 /// Indications need no answer, so their transactions need only differ (RFC 8489 §5): a counter, spread over the 96 bits.

@@ -139,6 +139,8 @@ struct Opening {
     key: Key,
     account: Arc<str>,
     source: Ip,
+    /// Places in the quotas that were counted for it.
+    places: usize,
     lifetime: std::time::Duration,
     /// Still to be opened, last one first.
     wanted: Vec<Wanted>,
@@ -515,10 +517,17 @@ impl Server {
         }
         // 11.
         let source = source_of(request.client.remote.ip.into());
-        self.registry.admit(&request.account, source).map_err(|full| match full {
-            Full::Quota => ErrorCode::QUOTA_REACHED,
-            Full::Server => ErrorCode::INSUFFICIENT_CAPACITY,
-        })?;
+        let admitted = match token {
+            // The reservation's place is handed over.
+            Some(token) => self.registry.claim(token, &request.account, source, now.at),
+            // A port that is reserved counts as much as one that is used.
+            None => self.registry.admit(&request.account, source, places(kind)).map(|()| true),
+        };
+        match admitted {
+            Ok(true) => {}
+            Err(Full::Quota) => return Err(ErrorCode::QUOTA_REACHED.into()),
+            Ok(false) | Err(Full::Server) => return Err(ErrorCode::INSUFFICIENT_CAPACITY.into()),
+        }
         let opening = self.openings.insert(Opening {
             client: request.client,
             transaction: message.transaction(),
@@ -526,6 +535,7 @@ impl Server {
             key: request.key,
             account: request.account,
             source,
+            places: places(kind),
             lifetime: lifetime(requested_lifetime),
             wanted,
             opened: Vec::new(),
@@ -536,8 +546,7 @@ impl Server {
     }
 
     fn bind_ip(&self, client: Client, family: Family) -> Option<IpAddr> {
-        let is_advertised = self.registry.ports.advertised_ip(family).is_some();
-        self.registry.hosts().bind_ip(client.local.ip.into(), family, is_advertised)
+        self.registry.hosts().bind_ip(client.local.ip.into(), family, self.registry.ports.advertised_ip(family))
     }
 
     fn open_next(&mut self, opening: u32, now: Now) {
@@ -564,12 +573,18 @@ impl Server {
     fn finish_allocate(&mut self, opening: u32, now: Now) {
         let opening = self.openings.remove(opening as usize);
         if opening.opened.is_empty() {
-            self.registry.withdraw(&opening.account, opening.source);
+            for _ in 0..opening.places {
+                self.registry.withdraw(&opening.account, opening.source);
+            }
             let code = opening.missing.map_or(ErrorCode::INSUFFICIENT_CAPACITY, |(_, code)| code);
             let mut writer = Writer::new(Class::Error, Method::ALLOCATE, opening.transaction);
             writer.error(code);
             self.stats.count_error(code.0);
             return self.send(opening.client, writer, Some(&opening.key));
+        }
+        let token = opening.opened.iter().find_map(|opened| opened.token);
+        if let Some(token) = token {
+            self.registry.hold(token, &opening.account, opening.source);
         }
         self.serial += 1;
         let expires = now.at + opening.lifetime;
@@ -588,7 +603,7 @@ impl Server {
             transaction: opening.transaction,
             source: opening.source,
             relays,
-            token: opening.opened.iter().find_map(|opened| opened.token),
+            token,
             missing: opening.missing,
             permissions: Vec::new(),
             channels: Vec::new(),
@@ -902,6 +917,9 @@ impl Server {
         }
         let allocation = self.allocations.remove(index as usize);
         self.timers.remove(&(allocation.scheduled, Timer::Allocation { index, serial: allocation.serial }));
+        if let Some(token) = allocation.token {
+            self.registry.cancel(token);
+        }
         self.registry.withdraw(&allocation.account, allocation.source);
         self.by_client.remove(&allocation.client);
         self.linked.remove(&index);
@@ -1073,6 +1091,14 @@ impl Server {
     /// Whether nothing is held for any client.
     pub fn is_idle(&self) -> bool {
         self.allocations.is_empty() && self.openings.is_empty() && self.flows.is_empty() && self.by_client.is_empty()
+    }
+}
+
+/// What an allocation of this kind counts for in the quotas, the port that is reserved along with it included.
+fn places(kind: PortKind) -> usize {
+    match kind {
+        PortKind::Any | PortKind::Even => 1,
+        PortKind::EvenPair => 2,
     }
 }
 
