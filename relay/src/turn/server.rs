@@ -583,8 +583,9 @@ impl Server {
             return self.send(opening.client, writer, Some(&opening.key));
         }
         let token = opening.opened.iter().find_map(|opened| opened.token);
-        if let Some(token) = token {
-            self.registry.hold(token, &opening.account, opening.source);
+        match token {
+            Some(token) => self.registry.hold(token, &opening.account, opening.source),
+            None => (1..opening.places).for_each(|_| self.registry.withdraw(&opening.account, opening.source)),
         }
         self.serial += 1;
         let expires = now.at + opening.lifetime;
