@@ -1,201 +1,171 @@
 // The call page: what is on the screen, and what its buttons do.
-import { bare, Connection, kid, Problem, x } from './xmpp.js';
+import { attributes, bare, Connection, kid, x } from './xmpp.js';
 import { Roster } from './roster.js';
 import { Calls, FEATURES } from './jingle.js';
 
 const $ = id => document.getElementById(id);
 /** Makes an element: `make('li', { className: 'mine' }, 'text', child)`. */
-const make = (tag, properties = {}, ...children) => { const e = Object.assign(document.createElement(tag), properties); e.append(...children); return e; };
+function make(tag, properties, ...children) {
+  const element = Object.assign(document.createElement(tag), properties);
+  element.append(...children);
+  return element;
+}
 const show = (id, on) => { $(id).hidden = !on; };
+const onSubmit = (id, action) => { $(id).onsubmit = event => { event.preventDefault(); action(); }; };
 
-const query = new URLSearchParams(location.search);
-const url = new URL('xmpp-websocket', location.href.replace(/^http/, 'ws')).href.split('?')[0];
+const url = new URL('xmpp-websocket', location.origin.replace(/^http/, 'ws') + location.pathname).href;
 const talks = new Map();            // bare JID → { lines, unread }
-const calls = new Calls(showCall, query.has('relay'));
-let connection, roster, peer, shown, credentials;
+let connection, roster, calls, peer, shown;
 
-const talk = jid => { if (!talks.has(jid)) talks.set(jid, { lines: [], unread: 0 }); return talks.get(jid); };
-const name = jid => roster?.contacts.get(jid)?.name || jid;
+const talk = jid => talks.get(jid) ?? talks.set(jid, { lines: [], unread: 0 }).get(jid);
+const name = jid => roster.contacts.get(jid)?.name || jid;
 
-// Logging in, and again when the connection is lost.
+// Logging in, and out.
 
-$('jid').value = query.get('jid') ?? localStorage.getItem('jid') ?? '';
-$(($('jid').value && 'password') || 'jid').focus();
+$('jid').value = localStorage.getItem('jid') ?? '';
+$($('jid').value ? 'password' : 'jid').focus();
 
-$('login').onsubmit = async event => {
-  event.preventDefault();
-  const button = event.submitter ?? $('login').querySelector('button');
+onSubmit('login', async () => {
+  const [jid, button] = [$('jid').value.trim().toLowerCase(), $('login').querySelector('button')];
   $('login-problem').textContent = '';
   button.disabled = true;
   try {
-    credentials = [$('jid').value.trim().toLowerCase(), $('password').value];
-    await connect();
-    localStorage.setItem('jid', credentials[0]);
-    $('password').value = '';
+    connection = await Connection.open(url, jid, $('password').value);
+    connection.addEventListener('closed', ({ detail }) => {
+      calls.current?.end('gone');
+      $('login-problem').textContent = detail.message;
+      document.body.dataset.view = 'login';
+    });
+    connection.addEventListener('message', ({ detail }) => receive(detail, ...attributes(detail, 'from', 'type', 'id')));
+    roster = new Roster(connection, FEATURES, showPeople);
+    calls = new Calls(connection, roster, showCall, location.search === '?relay');
+    await roster.start();
+    localStorage.setItem('jid', jid);
+    $('me').textContent = bare(connection.jid);
     document.body.dataset.view = 'app';
     $('add-jid').focus();
   } catch (problem) {
     $('login-problem').textContent = problem.message;
   }
   button.disabled = false;
-};
-
-async function connect(resource = `page-${crypto.randomUUID().slice(0, 8)}`) {
-  connection = await Connection.open(url, ...credentials, resource);
-  connection.addEventListener('closed', event => lost(event.detail, connection.jid.split('/')[1]));
-  connection.addEventListener('message', event => receive(event.detail));
-  roster = new Roster(connection, FEATURES, showPeople);
-  calls.attach(connection, roster);
-  await roster.start();
-  $('me').textContent = bare(connection.jid);
-  $('connection').textContent = '';
-}
-
-async function lost(problem, resource) {
-  for (let wait = 1; credentials; wait = Math.min(2 * wait, 30)) {
-    $('connection').textContent = `${problem.message} Trying again in ${wait} s …`;
-    await new Promise(resolve => setTimeout(resolve, 1000 * wait));
-    if (!credentials) return;
-    if (problem.code === 'conflict') resource = undefined;
-    try { return await connect(resource); } catch (error) { problem = error instanceof Problem ? error : new Problem('protocol', error.message); }
-  }
-}
+});
 
 $('log-out').onclick = () => {
   calls.current?.end();
-  credentials = undefined;
   connection.close();
   location.reload();
 };
 
 // Contacts.
 
-const LOOKS = { away: 'away', xa: 'away for long', dnd: 'does not want to be disturbed', chat: 'wants to chat' };
-
 function state(jid) {
-  const contact = roster.contacts.get(jid), best = [...contact?.resources.values() ?? []].sort((a, b) => b.priority - a.priority)[0];
-  if (best) return best.status || LOOKS[best.show] || 'online';
-  if (contact?.ask) return 'asked, no answer yet';
-  return ['to', 'both'].includes(contact?.subscription) ? 'offline' : 'does not share presence';
+  const contact = roster.contacts.get(jid), [best] = roster.online(jid);
+  return best?.words ?? (roster.sees(jid) ? 'offline' : contact?.ask ? 'asked, no answer yet' : 'does not share presence');
 }
 
 function showPeople() {
-  const online = jid => Boolean(roster.contacts.get(jid)?.resources.size);
-  const all = [...new Set([...roster.contacts.keys(), ...talks.keys()])].sort((a, b) => online(b) - online(a) || name(a).localeCompare(name(b)));
-  const focused = document.activeElement?.closest('#contacts button')?.dataset.jid;
+  const online = jid => roster.online(jid).length > 0;
+  const all = [...new Set([...roster.contacts.keys(), ...talks.keys()])];
+  all.sort((a, b) => online(b) - online(a) || name(a).localeCompare(name(b)));
   $('contacts').replaceChildren(...all.map(jid => {
-    const button = make('button', { onclick: () => choose(jid) }, make('span', { className: `dot ${online(jid) ? 'online' : ''}` }),
-      make('span', { className: 'name' }, name(jid)), make('span', { className: 'quiet' }, state(jid)));
-    if (talks.get(jid)?.unread) button.children[1].after(make('span', { className: 'unread', ariaLabel: 'unread' }, talks.get(jid).unread));
+    const button = make('button', { onclick: () => choose(jid), ariaCurrent: jid === peer },
+      make('span', { className: `dot ${online(jid) ? 'online' : ''}` }), make('span', { className: 'name' }, name(jid)),
+      make('span', { className: 'unread' }, talks.get(jid)?.unread || ''), make('span', { className: 'quiet' }, state(jid)));
     button.dataset.jid = jid;
-    button.ariaCurrent = jid === peer;
     return make('li', {}, button);
   }));
-  if (focused) $('contacts').querySelector(`[data-jid="${CSS.escape(focused)}"]`)?.focus();
-  $('requests').replaceChildren(...[...roster.requests].map(jid => make('li', {}, make('span', {}, `${jid} wants to be your contact.`),
-    make('div', { className: 'row' }, make('button', { className: 'main', onclick: () => roster.accept(jid) }, 'Accept'), make('button', { onclick: () => roster.decline(jid) }, 'Decline')))));
+  $('requests').replaceChildren(...[...roster.requests].map(jid => make('li', { className: 'row' }, `${jid} wants to be your contact.`,
+    make('button', { className: 'main', onclick: () => roster.answer(jid, true) }, 'Accept'),
+    make('button', { onclick: () => roster.answer(jid, false) }, 'Decline'))));
   show('nobody', !all.length);
   if (peer) $('peer-state').textContent = state(peer);
 }
 
-$('add').onsubmit = async event => {
-  event.preventDefault();
+onSubmit('add', () => {
   const jid = $('add-jid').value.trim().toLowerCase();
-  $('connection').textContent = '';
-  try {
-    if (!/^[^@/\s]+@[^@/\s]+$/.test(jid)) throw new Error('an address looks like name@example.org');
-    await roster.add(jid);
+  $('problem').textContent = '';
+  roster.add(jid).then(() => {
     $('add-jid').value = '';
     choose(jid);
-  } catch (error) {
-    $('connection').textContent = `${jid} was not added: ${error.message}.`;
-  }
-};
+  }, error => { $('problem').textContent = `${jid} was not added (${error.message}).`; });
+});
 
 function choose(jid) {
   peer = jid;
   document.body.toggleAttribute('data-talking', Boolean(jid));
-  for (const id of ['talk-head', 'messages', 'write']) show(id, jid);
-  for (const id of ['hint', 'call-ended']) show(id, id === 'hint' && !jid);
-  if (!jid) return showPeople();
-  talk(jid).unread = 0;
-  $('peer').textContent = name(jid);
+  show('call-ended', false);
+  if (jid) {
+    talk(jid).unread = 0;
+    $('peer').textContent = name(jid);
+    showLines();
+    $('text').focus();
+  }
   showPeople();
-  showLines();
-  $('text').focus();
 }
 $('back').onclick = () => choose(undefined);
 
 // Lines of text.
 
-function receive(stanza) {
-  const [from, type, id] = ['from', 'type', 'id'].map(a => stanza.getAttribute(a));
-  const text = kid(stanza, 'body')?.textContent, lines = talk(bare(from ?? '')).lines;
-  if (type === 'error') lines.filter(line => line.id === id).forEach(line => { line.failed = true; });
-  else if (text !== undefined && type !== 'groupchat') {
-    lines.push({ text, at: new Date() });
-    if (bare(from) !== peer) talk(bare(from)).unread += 1;
-  } else if (!lines.length) talks.delete(bare(from ?? ''));
+function receive(stanza, from, type, id) {
+  const text = kid(stanza, 'body')?.textContent, jid = bare(from ?? '');
+  if (type === 'error') talks.get(jid)?.lines.filter(line => line.id === id).forEach(line => { line.failed = true; });
+  else if (text && type !== 'groupchat') {
+    talk(jid).lines.push({ text, at: new Date() });
+    if (jid !== peer) talk(jid).unread += 1;
+  }
   showPeople();
   showLines();
 }
 
-$('write').onsubmit = event => {
-  event.preventDefault();
+onSubmit('write', () => {
   const text = $('text').value, id = crypto.randomUUID();
   connection.send(x('message', { to: peer, type: 'chat', id }, x('body', {}, text)));
   talk(peer).lines.push({ text, id, mine: true, at: new Date() });
   $('text').value = '';
   showLines();
-};
+});
 
 function showLines() {
-  $('messages').replaceChildren(...(peer ? talk(peer).lines : []).map(({ text, mine, failed, at }) => make('li', { className: `${mine ? 'mine' : ''} ${failed ? 'failed' : ''}` },
-    text, make('time', {}, failed ? 'could not be delivered' : at.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' })))));
+  $('messages').replaceChildren(...(peer ? talk(peer).lines : []).map(({ text, mine, failed, at }) =>
+    make('li', { className: `${mine ? 'mine' : ''} ${failed ? 'failed' : ''}` }, text, make('time', {},
+      failed ? 'could not be delivered' : at.toLocaleTimeString([], { timeStyle: 'short' })))));
   $('messages').scrollTop = $('messages').scrollHeight;
 }
 
 // Calls.
 
 for (const kind of ['audio', 'video']) {
-  $(`call-${kind}`).onclick = () => { if (!calls.current) calls.place(peer, kind === 'video'); };
+  $(`call-${kind}`).onclick = () => calls.place(peer, kind === 'video');
   $(`answer-${kind}`).onclick = () => calls.current?.accept(kind === 'video');
-}
-$('hang-up').onclick = $('decline').onclick = () => calls.current?.end();
-$('ring').oncancel = () => calls.current?.end();
-for (const [id, kind] of [['mute', 'audio'], ['camera', 'video']]) {
-  $(id).onclick = () => {
-    const off = $(id).ariaPressed !== 'true';
-    $(id).ariaPressed = off;
-    calls.current?.enable(kind, !off);
+  $(`off-${kind}`).onclick = ({ target }) => {
+    const tracks = shown.local?.getTracks().filter(t => t.kind === kind) ?? [];
+    tracks.forEach(track => { track.enabled = !track.enabled; });
+    target.ariaPressed = tracks.some(track => !track.enabled);
   };
 }
+$('hang-up').onclick = $('decline').onclick = $('ring').oncancel = () => calls.current?.end();
+addEventListener('pagehide', () => calls?.current?.end('gone'));
 
-/** `call.state` changed, or its words or streams. */
+/** Something about the call changed: its state, its words or its streams. */
 function showCall(call) {
-  if (call.state === 'ended' && shown !== call) return;
-  if (shown !== call) $('mute').ariaPressed = $('camera').ariaPressed = false;
+  const { state, text, notice, local, remote } = call, ended = state === 'ended', ringing = state === 'incoming', live = !ringing && !ended;
+  if (shown !== call) $('off-audio').ariaPressed = $('off-video').ariaPressed = false;
   shown = call;
-  const { state, text, notice, local, remote } = call, ringing = state === 'incoming', live = !ringing && state !== 'ended';
-  if (ringing && !$('ring').open) $('ring').showModal();
-  if (!ringing) $('ring').close();
+  if (ringing) $('ring').showModal();
+  else $('ring').close();
   $('ring-text').textContent = text + (call.video ? ' (video)' : '');
   show('answer-video', call.video);
-  if ((state === 'connecting' && peer !== call.peer) || (state === 'ended' && !peer)) choose(call.peer);
+  if ((state === 'connecting' && peer !== call.peer) || (ended && !peer)) choose(call.peer);
   show('call', live);
-  show('call-ended', state === 'ended');
-  $('call-ended').textContent = text;
-  for (const kind of ['audio', 'video']) $(`call-${kind}`).disabled = state !== 'ended';
-  Object.assign($('call').dataset, { state, sid: call.sid });
-  $('call').classList.toggle('picture', live && remote.getVideoTracks().length > 0);
-  $('call').classList.toggle('camera', live && Boolean(local?.getVideoTracks().length));
-  show('camera', local?.getVideoTracks().length);
-  for (const [id, stream] of [['remote', remote], ['local', local]]) if ($(id).srcObject !== (live ? stream ?? null : null)) $(id).srcObject = live ? stream ?? null : null;
-  $('face').textContent = call.peer[0];
-  $('call-text').textContent = text;
+  show('call-ended', ended);
+  $('call-ended').textContent = $('call-text').textContent = text;
   $('call-notice').textContent = notice;
-  $('call-path').textContent = '';
+  for (const kind of ['audio', 'video']) $(`call-${kind}`).disabled = !ended;
+  Object.assign($('call').dataset, { state, sid: call.sid });
+  for (const [id, stream] of Object.entries({ remote, local })) {
+    const wanted = live && stream ? stream : null, video = $(id);
+    if (video.srcObject !== wanted) video.srcObject = wanted;
+    video.classList.toggle('picture', Boolean(wanted?.getVideoTracks().length));
+  }
+  show('off-video', local?.getVideoTracks().length);
 }
-
-setInterval(async () => { if (calls.current) $('call-path').textContent = await calls.current.path(); }, 1000);
-addEventListener('pagehide', () => calls.current?.end('gone'));

@@ -1,5 +1,5 @@
 // Calls: proposed by messages (XEP-0353), negotiated by Jingle (XEP-0166, XEP-0167), carried by WebRTC. One at a time.
-import { bare, kid, kids, Problem, StanzaError, x } from './xmpp.js';
+import { attributes, bare, kid, kids, StanzaError, x } from './xmpp.js';
 import * as sdp from './sdp.js';
 import { describePath, iceServers, openMedia } from './media.js';
 
@@ -8,45 +8,58 @@ const PROPOSE = 'urn:xmpp:jingle-message:0', ERRORS = 'urn:xmpp:jingle:errors:1'
 const CARBONS = 'urn:xmpp:carbons:2', FORWARD = 'urn:xmpp:forward:0';
 
 /** What we tell others that we can do. */
-export const FEATURES = [JINGLE, RTP, `${RTP}:audio`, `${RTP}:video`, sdp.ICE, sdp.DTLS, sdp.GROUP, sdp.FEEDBACK, sdp.HDREXT, sdp.SOURCES, PROPOSE];
+export const FEATURES = [JINGLE, RTP, `${RTP}:audio`, `${RTP}:video`, PROPOSE,
+  sdp.ICE, sdp.DTLS, sdp.GROUP, sdp.FEEDBACK, sdp.HDREXT, sdp.SOURCES];
 
-const WORDS = { success: 'The call has ended.', cancel: 'The call was cancelled.', busy: '%s is busy.', decline: '%s declined.', timeout: '%s does not answer.',
-  gone: '%s has gone.', expired: 'The call moved to another device.', 'connectivity-error': 'No path for the media to %s was found.',
-  'failed-transport': 'No path for the media to %s was found.', 'failed-application': 'The two programs have no way of sending media in common.',
-  'unsupported-applications': '%s cannot take this kind of call.', 'unsupported-transports': '%s cannot take this kind of call.',
-  'media-error': 'The microphone or camera of %s failed.', 'security-error': 'The keys of %s do not fit: the call is not safe.' };
-const OFFLINE = '%s is not online.';
+/** Why a call ended, by the reasons of XEP-0166 §7.4; %s is the peer. */
+const WORDS = {
+  success: 'The call has ended.', cancel: 'The call was cancelled.', busy: '%s is busy.', decline: '%s declined.', gone: '%s has gone.',
+  timeout: '%s does not answer.', expired: 'The call goes on elsewhere.', 'media-error': 'The microphone or camera of %s failed.',
+  'connectivity-error': 'No path for the media to %s was found.', 'failed-transport': 'No path for the media to %s was found.',
+  'failed-application': 'The two programs cannot make a call together.', 'unsupported-applications': '%s cannot take this kind of call.',
+};
+const OFFLINE = '%s is not online.', MISSED = 'You missed a call of %s.', FAILED = 'No path for the media to %s was found (ICE failed).';
+const ELSEWHERE = { accept: 'You took the call elsewhere.', proceed: 'You took the call elsewhere.', reject: 'You declined elsewhere.' };
 
-const reasonIn = element => { const reason = element && (kid(element, 'reason') ?? kid(element, 'reason', JINGLE)); return reason && kids(reason, '*')[0]?.localName; };
-const outOfOrder = () => new StanzaError('wait', 'unexpected-request', x('out-of-order', { xmlns: ERRORS }));
+const reasonIn = element => kids(kid(element, 'reason', JINGLE) ?? element, '*', JINGLE).find(e => WORDS[e.localName])?.localName;
+const mediaIn = (element, name, ns) => kids(element, name, ns).map(e => (kid(e, 'description', RTP) ?? e).getAttribute('media'));
 
 /** `state`: calling → ringing, or incoming; then connecting → active → ended; `text` says it in words. */
-export class Call {
+class Call {
   state = 'calling'; text = ''; notice = ''; remote = new MediaStream(); local;
-  #calls; #pc; #full; #offer; #session = false; #candidates = []; #unsent = []; #timer; #troubles = new Set(); #relays = 0; #work = Promise.resolve();
+  #calls; #pc; #timer; #troubles = new Set();
+  #started = Promise.withResolvers(); #described = Promise.withResolvers();
 
-  constructor(calls, { peer, full, sid, outgoing, video, proposed }) {
-    Object.assign(this, { peer, sid, outgoing, video, proposed });
+  /** `proposed`: by a message; `offer`: the `<jingle/>` that came; `session`: both sides know a Jingle session. */
+  constructor(calls, { peer, full, sid, outgoing, video, proposed, offer }) {
+    Object.assign(this, { peer, full, sid, outgoing, video, proposed, offer, session: Boolean(offer) });
     this.#calls = calls;
-    this.#full = full;
   }
 
-  isWith = full => full === this.#full;
-
-  /** Calls the peer: proposes where its clients know that, else picks one that takes calls. */
+  /** Calls the peer: proposes where its clients know that, else offers a session to one that takes calls. */
   async place() {
-    if (!await this.#openMedia()) return;
-    const target = await this.#calls.target(this.peer);
-    if (this.state === 'ended') return;
-    if (target === undefined) return this.end('cancel', 'The program of %s cannot take calls.', false);
     this.#set('calling', 'Calling %s …');
-    this.#timeout(60, 'timeout', '%s does not answer.');
-    if (target) {
-      this.#full = target;
-      return this.#do(() => this.#initiate());
+    if (!await this.#openMedia()) return;
+    const online = this.#calls.roster.online(this.peer);
+    const features = await Promise.all(online.map(({ full }) => this.#calls.roster.features(full)));
+    if (this.state === 'ended') return;
+    this.#timeout(60, 'timeout');
+    if (!online.length || features.some(f => f.includes(PROPOSE))) {
+      this.proposed = true;
+      const media = this.video ? ['audio', 'video'] : ['audio'];
+      return this.#message('propose', this.peer, media.map(m => x('description', { xmlns: RTP, media: m })));
     }
-    this.proposed = true;
-    this.#propose('propose', this.peer, ['audio', ...this.video ? ['video'] : []].map(media => x('description', { xmlns: RTP, media })));
+    this.full = online.find((_, i) => features[i].includes(RTP))?.full;
+    if (this.full) this.#do(this.#initiate());
+    else this.end('cancel', 'The program of %s cannot take calls.');
+  }
+
+  /** A call came in: by a proposal, or by an offer right away. */
+  ring() {
+    if (this.offer) this.#request('session-info', x('ringing', { xmlns: INFO }));
+    else this.#message('ringing', this.full);
+    this.#timeout(90, 'timeout', MISSED);
+    this.#set('incoming', '%s is calling …');
   }
 
   /** Takes an incoming call. */
@@ -56,284 +69,213 @@ export class Call {
     this.#set('connecting', 'Connecting …');
     if (!await this.#openMedia()) return;
     this.#timeout(30, 'timeout', '%s does not go on with the call.');
-    if (this.#offer) return this.#do(() => this.#answer());
-    this.#propose('proceed', this.#full);
+    if (this.offer) this.#do(this.#answer());
+    else this.#message('proceed', this.full);
   }
 
-  /** Ends the call from our side with a reason of XEP-0166 §7.4, by the person's wish or because of what `text` says. */
-  end(reason = { incoming: 'decline', active: 'success' }[this.state] ?? 'cancel', text = 'The call has ended.', tell = true) {
+  /** Ends the call from our side, by the person's wish or because of what `text` says. */
+  end(reason = { incoming: 'decline', active: 'success' }[this.state] ?? 'cancel', text = WORDS[reason], more) {
     if (this.state === 'ended') return;
-    const wasSession = this.#session || this.#offer, why = x('reason', { xmlns: JINGLE }, x(reason));
-    if (tell && wasSession) this.#request('session-terminate', why).catch(() => {});
-    else if (tell && this.proposed) this.#propose(this.outgoing ? 'retract' : 'reject', this.outgoing ? this.peer : this.#full, why);
-    if (this.proposed && this.#session) this.#propose('finish', this.#full, why);
+    const why = [x('reason', { xmlns: JINGLE }, x(reason)), more], words = text === FAILED ? [FAILED, ...this.#troubles].join(' ') : text;
+    if (this.session) this.#request('session-terminate', why[0]);
+    if (this.proposed && this.session) this.#message('finish', this.full, why);
+    else if (this.proposed) this.#message(this.outgoing ? 'retract' : 'reject', this.outgoing ? this.peer : this.full, why);
+    this.#close(words);
+  }
+
+  /** A message of XEP-0353 from the peer, or from another device of ours; 'error' stands for one of ours that came back. */
+  handleMessage(action, from, element, own) {
+    const reason = reasonIn(element);
+    if (own) {
+      if (this.state === 'incoming' && ELSEWHERE[action]) this.#close(ELSEWHERE[action]);
+    } else if (action === 'ringing' && this.state === 'calling') this.#set('ringing', 'Ringing at %s …');
+    else if (action === 'proceed' && this.outgoing && !this.full) {
+      this.full = from;
+      this.#set('connecting', 'Connecting …');
+      this.#do(this.#initiate());
+    } else if (action === 'reject' && this.outgoing) this.#close(WORDS[reason ?? 'decline']);
+    else if (action === 'retract' && !this.session) this.#close(MISSED);
+    else if (action === 'finish' && from === this.full) this.#close(WORDS[reason ?? 'success']);
+    else if (action === 'error' && !this.session) this.#close(OFFLINE);
+  }
+
+  /** A request of XEP-0166 of this session; what it throws is the answer. */
+  handleJingle(action, jingle) {
+    const expect = right => { if (!right) throw new StanzaError('wait', 'unexpected-request', x('out-of-order', { xmlns: ERRORS })); };
+    if (action === 'session-terminate') this.#close(this.state === 'incoming' ? MISSED : WORDS[reasonIn(jingle) ?? 'success']);
+    else if (action === 'session-initiate') {
+      expect(!this.session && this.state === 'connecting' && !this.outgoing);
+      Object.assign(this, { offer: jingle, session: true });
+      this.#do(this.#answer());
+    } else if (action === 'session-accept') {
+      expect(this.session && this.#pc?.signalingState === 'have-local-offer');
+      this.#set('connecting', 'Connecting …');
+      this.#timeout(30, 'connectivity-error', FAILED);
+      const answer = sdp.toSdp(jingle, 'responder', sdp.mediaOf(this.#pc.localDescription.sdp));
+      this.#do(this.#pc.setRemoteDescription({ type: 'answer', sdp: answer }).then(this.#described.resolve));
+    } else if (action === 'transport-info') {
+      // One that the browser cannot use (a content it refused, a name it cannot look up) costs nothing but itself.
+      sdp.candidatesFromJingle(jingle).forEach(candidate => this.#described.promise.then(() => this.#pc.addIceCandidate(candidate))
+        .catch(error => console.warn(error.message)));
+    } else if (action === 'session-info' && kid(jingle, 'ringing', INFO)) this.handleMessage('ringing', this.full, jingle);
+    else if (/^(content-add|transport-replace)$/.test(action)) throw new StanzaError('cancel', 'feature-not-implemented');
+  }
+
+  /** What fails in a step ends the call. */
+  #do(step) {
+    step.catch(error => {
+      if (this.state !== 'ended') console.error(error);
+      this.end('failed-application', `What %s sent cannot be used: ${error.message}.`);
+    });
+  }
+
+  async #initiate() {
+    await this.#connect();
+    this.local.getTracks().forEach(track => this.#pc.addTrack(track, this.local));
+    if (this.video && !this.local.getVideoTracks().length) this.#pc.addTransceiver('video', { direction: 'recvonly' });
+    await this.#start('session-initiate', 'initiator');
+  }
+
+  async #answer() {
+    await this.#connect();
+    await this.#pc.setRemoteDescription({ type: 'offer', sdp: sdp.toSdp(this.offer, 'initiator') });
+    this.#described.resolve();
+    const media = mediaIn(this.offer, 'content');
+    this.local.getTracks().filter(t => media.includes(t.kind)).forEach(track => this.#pc.addTrack(track, this.local));
+    await this.#start('session-accept', 'responder');
+  }
+
+  async #start(action, role) {
+    await this.#pc.setLocalDescription();
+    this.#request(action, sdp.toJingle(this.#pc.localDescription.sdp, role), { [role]: this.#calls.connection.jid }, ({ condition }) => {
+      this.#close(/unavailable|not-found/.test(condition) ? OFFLINE : `The call was refused (${condition}).`);
+    });
+    this.session = true;
+    if (this.state === 'connecting') this.#timeout(30, 'connectivity-error', FAILED);
+    this.#started.resolve();
+  }
+
+  async #connect() {
+    const { connection, relayOnly } = this.#calls, servers = await iceServers(connection);
+    if (!servers.some(s => s.username)) this.#troubles.add(this.notice = 'The server offers no relay: only a direct path can work.');
+    const pc = new RTCPeerConnection({ iceServers: servers, iceTransportPolicy: relayOnly ? 'relay' : 'all' });
+    this.#pc = pc;
+    pc.ontrack = ({ track }) => { this.remote.addTrack(track); this.#set(); };
+    pc.onicecandidate = ({ candidate }) => {
+      const content = candidate?.candidate && sdp.candidateToJingle(candidate, pc.localDescription.sdp);
+      if (content) this.#started.promise.then(() => this.#request('transport-info', content));
+      else if (!candidate && !/a=candidate/.test(pc.localDescription.sdp)) this.end('connectivity-error', FAILED);
+    };
+    pc.onicecandidateerror = ({ url, errorCode, errorText }) => {
+      if (/^turns?:/.test(url)) this.#troubles.add(`Relay trouble: ${url}: ${errorText.replace(/\.$/, '') || errorCode}.`);
+    };
+    pc.onconnectionstatechange = async () => {
+      if (pc.connectionState === 'connected') {
+        clearTimeout(this.#timer);
+        this.#set('active', 'In a call with %s');
+        this.#set(this.state, `${this.text}, ${await describePath(pc)}`);
+      } else if (pc.connectionState === 'disconnected') this.#set(this.state, 'The connection is interrupted …');
+      else if (pc.iceConnectionState === 'failed') this.end('connectivity-error', FAILED);
+      else if (pc.connectionState === 'failed') this.end('security-error', 'The encryption of the media could not be agreed on.');
+    };
+  }
+
+  async #openMedia() {
+    try {
+      const { stream, notice } = await openMedia(this.video);
+      Object.assign(this, { local: stream, notice });
+      if (this.state === 'ended') stream.getTracks().forEach(track => track.stop());
+    } catch (problem) {
+      this.end('media-error', problem.message);
+    }
+    return this.state !== 'ended';
+  }
+
+  #request(action, payload, who, failed = () => {}) {
+    const jingle = x('jingle', { xmlns: JINGLE, action, sid: this.sid, ...who }, payload);
+    this.#calls.connection.iq('set', this.full, jingle).catch(failed);
+  }
+
+  #message(action, to, payload) {
+    this.#calls.connection.send(x('message', { to, type: 'chat', id: action === 'propose' ? this.sid : crypto.randomUUID() },
+      x(action, { xmlns: PROPOSE, id: this.sid }, payload), x('store', { xmlns: 'urn:xmpp:hints' })));
+  }
+
+  #timeout(seconds, reason, text) {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.end(reason, text), 1000 * seconds);
+  }
+
+  #close(text) {
     clearTimeout(this.#timer);
     this.#pc?.close();
     this.local?.getTracks().forEach(track => track.stop());
     this.#set('ended', text);
   }
 
-  /** Turns a proposal down without a word to the person. */
-  refuse(reason, crossed = false, to = this.#full) {
-    this.#propose('reject', to, [x('reason', { xmlns: JINGLE }, x(reason)), crossed && x('tie-break', { xmlns: PROPOSE })]);
-  }
-
-  /** Mutes the microphone (`audio`) or switches the camera off (`video`). */
-  enable(kind, on) {
-    this.local?.getTracks().filter(t => t.kind === kind).forEach(t => { t.enabled = on; });
-    if (kind === 'audio' && this.#session) {
-      this.#request('session-info', x(on ? 'unmute' : 'mute', { xmlns: INFO, creator: this.outgoing ? 'initiator' : 'responder' })).catch(() => {});
-    }
-  }
-
-  path = async () => (this.state === 'active' ? describePath(this.#pc) : '');
-
-  /** A call came in: by a proposal, or by an offer right away. */
-  ring(offer) {
-    this.#offer = offer;
-    if (offer) this.#request('session-info', x('ringing', { xmlns: INFO })).catch(() => {});
-    else this.#propose('ringing', this.#full);
-    this.#set('incoming', '%s is calling …');
-    this.#timeout(90, 'timeout', 'You missed a call of %s.', Boolean(offer));
-  }
-
-  /** A message of XEP-0353 from the peer, or from another device of ours (`own`). */
-  handleMessage(action, from, element, own) {
-    const reason = reasonIn(element);
-    if (own) {
-      if (this.state === 'incoming' && ['accept', 'proceed'].includes(action)) this.end('cancel', 'You took the call on another device.', false);
-      if (this.state === 'incoming' && action === 'reject') this.end('cancel', 'You declined on another device.', false);
-    } else if (action === 'ringing' && this.state === 'calling') this.#set('ringing', 'Ringing at %s …');
-    else if (action === 'proceed' && this.outgoing && !this.#session && this.state !== 'connecting') {
-      this.#full = from;
-      this.#do(() => this.#initiate());
-    } else if (action === 'reject' && this.outgoing) this.end(reason, WORDS[reason ?? 'decline'] ?? WORDS.decline, false);
-    else if (action === 'retract' && !this.#session) this.end(reason, 'You missed a call of %s.', false);
-    else if (action === 'finish' && from === this.#full) this.end(reason, WORDS[reason] ?? WORDS.success, false);
-    else if (action === 'error' && !this.#session) this.end('gone', OFFLINE, false);
-  }
-
-  /** A request of XEP-0166 of this session; what it throws is the answer. */
-  handleJingle(action, jingle) {
-    if (action === 'session-terminate') {
-      const reason = reasonIn(jingle), missed = this.state === 'incoming' && 'You missed a call of %s.';
-      this.end(reason, missed || (WORDS[reason] ?? `The call ended (${reason ?? 'no reason given'}).`), false);
-    } else if (action === 'session-initiate') {
-      if (this.outgoing || this.#offer || this.state !== 'connecting') throw outOfOrder();
-      this.#offer = jingle;
-      this.#do(() => this.#answer());
-    } else if (action === 'session-accept') {
-      if (!this.outgoing || !this.#session || this.#pc.signalingState !== 'have-local-offer') throw outOfOrder();
-      this.#set('connecting', 'Connecting …');
-      this.#timeout(30, 'connectivity-error', this.#noPath);
-      this.#do(() => this.#remote('answer', jingle, 'responder', sdp.mediaOf(this.#pc.localDescription.sdp)));
-    } else if (action === 'transport-info') {
-      const candidates = sdp.candidatesFromJingle(jingle);
-      this.#do(() => (this.#pc?.remoteDescription ? this.#add(candidates) : this.#candidates.push(...candidates)));
-    } else if (action === 'session-info') {
-      const info = jingle.firstElementChild;
-      if (info && info.namespaceURI !== INFO) throw new StanzaError('modify', 'feature-not-implemented', x('unsupported-info', { xmlns: ERRORS }));
-      if (info?.localName === 'ringing' && this.state === 'calling') this.#set('ringing', 'Ringing at %s …');
-    } else if (/^(content-add|transport-replace)$/.test(action)) throw new StanzaError('cancel', 'feature-not-implemented');
-  }
-
-  /** One step after the other; an exception ends the call. */
-  #do(step) {
-    this.#work = this.#work.then(() => (this.state === 'ended' ? undefined : step())).catch(error => {
-      console.error(error);
-      if (error instanceof Problem) this.end('connectivity-error', error.message);
-      else this.end('failed-application', `What %s sent cannot be used: ${error.message}.`);
-    });
-  }
-
-  async #initiate() {
-    this.#set('connecting', 'Connecting …');
-    const pc = await this.#open();
-    this.local.getTracks().forEach(track => pc.addTrack(track, this.local));
-    if (this.video && !this.local.getVideoTracks().length) pc.addTransceiver('video', { direction: 'recvonly' });
-    await pc.setLocalDescription();
-    if (!this.proposed) this.#set('calling', 'Calling %s …');
-    else this.#timeout(30, 'connectivity-error', this.#noPath);
-    this.#start('session-initiate', { initiator: this.#calls.connection.jid }, 'initiator');
-  }
-
-  async #answer() {
-    const pc = await this.#open(), kinds = kids(this.#offer, 'content').map(c => kid(c, 'description', RTP)?.getAttribute('media'));
-    await this.#remote('offer', this.#offer, 'initiator');
-    this.local.getTracks().filter(t => kinds.includes(t.kind)).forEach(track => pc.addTrack(track, this.local));
-    await pc.setLocalDescription();
-    this.#timeout(30, 'connectivity-error', this.#noPath);
-    this.#start('session-accept', { responder: this.#calls.connection.jid }, 'responder');
-  }
-
-  #start(action, who, role) {
-    this.#request(action, sdp.toJingle(this.#pc.localDescription.sdp, role), who).catch(({ condition }) => {
-      const gone = ['service-unavailable', 'item-not-found', 'recipient-unavailable'].includes(condition);
-      this.end('gone', gone ? OFFLINE : `The call was refused (${condition}).`, false);
-    });
-    this.#session = true;
-    this.#unsent.splice(0).forEach(candidate => this.#send(candidate));
-  }
-
-  async #remote(type, jingle, role, offered) {
-    await this.#pc.setRemoteDescription({ type, sdp: sdp.toSdp(jingle, role, offered) });
-    await this.#add(this.#candidates.splice(0));
-  }
-
-  /** A candidate that the browser cannot use (a content it refused, a name it cannot look up) costs nothing but itself. */
-  #add = candidates => Promise.all(candidates.map(c => this.#pc.addIceCandidate(c).catch(error => console.warn(error.message))));
-
-  async #open() {
-    const { servers, relays } = await iceServers(this.#calls.connection);
-    this.#relays = relays;
-    if (!relays && this.#calls.relayOnly) throw new Problem('relay', 'The server offers no relay, and this page was told to use nothing else.');
-    if (!relays) this.notice = 'The server offers no relay: the call works only where the two sides reach each other directly.';
-    const pc = new RTCPeerConnection({ iceServers: servers, iceTransportPolicy: this.#calls.relayOnly ? 'relay' : 'all' });
-    this.#pc = pc;
-    pc.ontrack = ({ track }) => { this.remote.addTrack(track); this.#set(this.state, this.text); };
-    pc.onicecandidate = ({ candidate }) => {
-      if (candidate?.candidate) this.#session ? this.#send(candidate) : this.#unsent.push(candidate);
-      else if (candidate === null && !/a=candidate/.test(pc.localDescription.sdp)) this.end('connectivity-error', this.#noPath);
-    };
-    pc.onicecandidateerror = ({ url, errorCode, errorText }) => { if (/^turns?:/.test(url)) this.#troubles.add(`${url}: ${errorText.replace(/[.\s]+$/, '') || `error ${errorCode}`}`); };
-    pc.onconnectionstatechange = () => {
-      if (pc.connectionState === 'connected') {
-        clearTimeout(this.#timer);
-        this.#set('active', 'In a call with %s');
-      } else if (pc.connectionState === 'disconnected') this.#set(this.state, 'The connection is interrupted …');
-      else if (pc.connectionState === 'failed') {
-        const ice = pc.iceConnectionState === 'failed';
-        this.end(ice ? 'connectivity-error' : 'security-error', ice ? this.#noPath : 'The encryption of the media could not be agreed on.');
-      }
-    };
-    return pc;
-  }
-
-  get #noPath() {
-    const troubles = [...this.#troubles].join('; ');
-    return `No path for the media to %s was found (ICE failed). ${this.#relays ? (troubles && `Relay trouble: ${troubles}.`) : 'The server offers no relay.'}`.trim();
-  }
-
-  #send(candidate) {
-    const content = sdp.candidateToJingle(candidate, this.#pc.localDescription.sdp);
-    if (content) this.#request('transport-info', content).catch(() => {});
-  }
-
-  async #openMedia() {
-    try {
-      const { stream, notice = '' } = await openMedia(this.video);
-      this.local = stream;
-      this.notice = notice;
-      if (this.state !== 'ended') return true;
-      stream.getTracks().forEach(track => track.stop());
-    } catch (problem) {
-      this.end('media-error', problem.message);
-    }
-    return false;
-  }
-
-  #request(action, payload, who = {}) {
-    return this.#calls.connection.iq('set', this.#full, x('jingle', { xmlns: JINGLE, action, sid: this.sid, ...who }, payload));
-  }
-
-  #propose(action, to, payload) {
-    this.#calls.connection.send(x('message', { to, type: 'chat', id: action === 'propose' ? this.sid : crypto.randomUUID() },
-      x(action, { xmlns: PROPOSE, id: this.sid }, payload), x('store', { xmlns: 'urn:xmpp:hints' })));
-  }
-
-  #timeout(seconds, reason, text, tell) {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.end(reason, text, tell), 1000 * seconds);
-  }
-
-  #set(state, text) {
+  #set(state = this.state, text = this.text) {
     Object.assign(this, { state, text: text.replace('%s', this.peer) });
     this.#calls.changed(this);
   }
 }
 
-/** Finds the call that a stanza is about. `changed(call)` is called whenever there is something to show. */
+/** Finds the call that a stanza is about; `current` is the one there is. `changed(call)` is called when there is something to show. */
 export class Calls {
-  constructor(changed, relayOnly) {
-    this.relayOnly = relayOnly;
+  constructor(connection, roster, changed, relayOnly) {
+    Object.assign(this, { connection, roster, relayOnly });
     this.changed = call => {
-      if (call.state === 'ended' && this.current === call) this.current = undefined;
+      if (this.current !== call) return;
+      if (call.state === 'ended') this.current = undefined;
       changed(call);
     };
-  }
-
-  /** Serves a connection, the first or the next one after it was lost. */
-  attach(connection, roster) {
-    Object.assign(this, { connection, roster });
     connection.addEventListener('message', ({ detail }) => this.#message(detail));
     connection.onRequest(JINGLE, 'jingle', (jingle, from, type) => this.#jingle(jingle, from, type));
     connection.iq('set', undefined, x('enable', { xmlns: CARBONS })).catch(() => {});
   }
 
   place(peer, video) {
+    if (this.current) return;
     this.current = new Call(this, { peer, sid: crypto.randomUUID(), outgoing: true, video });
-    this.changed(this.current);
     this.current.place();
-    return this.current;
-  }
-
-  /** Where a call to this contact goes: null to propose it, a full JID to offer it there, undefined: nowhere. */
-  async target(peer) {
-    const online = this.roster.online(peer);
-    const features = await Promise.all(online.map(full => this.roster.features(full)));
-    if (!online.length || features.some(f => f.has(PROPOSE))) return null;
-    return online.find((_, i) => features[i].has(RTP) && features[i].has(sdp.ICE));
   }
 
   #message(stanza) {
-    const own = bare(this.connection.jid);
-    let message = stanza;
+    const own = bare(this.connection.jid), call = this.current;
+    const carbon = ['sent', 'received'].map(side => kid(stanza, side, CARBONS)).find(Boolean);
     // XEP-0280 §11: only our own server says what our other devices did.
-    for (const side of ['sent', 'received']) {
-      const carbon = kid(stanza, side, CARBONS), forwarded = carbon && kid(carbon, 'forwarded', FORWARD);
-      if (forwarded && stanza.getAttribute('from') === own) message = kid(forwarded, 'message', 'jabber:client') ?? stanza;
-    }
-    const [from, to, type] = ['from', 'to', 'type'].map(name => message.getAttribute(name) ?? '');
-    const element = kids(message, '*', PROPOSE)[0], id = element?.getAttribute('id'), call = this.current;
+    const trusted = carbon && stanza.getAttribute('from') === own;
+    const message = trusted ? kid(kid(carbon, 'forwarded', FORWARD), 'message', 'jabber:client') : stanza;
+    const [from, type, id] = attributes(message, 'from', 'type', 'id');
+    const element = kids(message, '*', PROPOSE)[0], sid = element?.getAttribute('id'), peer = bare(from ?? own);
     if (type === 'error') {
-      if (call && message.getAttribute('id') === call.sid && bare(from) === call.peer) call.handleMessage('error', from);
+      if (call?.sid === id && call.peer === peer) call.handleMessage('error', from, message);
     } else if (element?.localName === 'propose') {
-      if (bare(from) !== own) this.#proposed(element, id, from);
-    } else if (element && call?.sid === id) {
-      const mine = bare(from) === own && call.peer !== own;
-      if (mine ? from !== this.connection.jid : bare(from) === call.peer) call.handleMessage(element.localName, from, element, mine && (bare(to) === call.peer || bare(to) === own));
+      const video = mediaIn(element, 'description', RTP).includes('video');
+      if (peer !== own) this.#proposed(new Call(this, { peer, full: from, sid, video, proposed: true }));
+    } else if (element && call?.sid === sid && from !== this.connection.jid && [own, call.peer].includes(peer)) {
+      call.handleMessage(element.localName, from, element, peer === own);
     }
   }
 
-  #proposed(element, sid, full) {
-    const video = kids(element, 'description', RTP).some(d => d.getAttribute('media') === 'video'), ours = this.current;
-    const call = new Call(this, { peer: bare(full), full, sid, outgoing: false, video, proposed: true });
-    const same = ours?.peer === call.peer, crossed = same && ours.outgoing && ['calling', 'ringing'].includes(ours.state);
+  #proposed(call) {
+    const ours = this.current, crossed = ours?.outgoing && ours.peer === call.peer && !ours.full;
     // §4.1: of two proposals that cross, the lower id counts; both want to talk, so nobody need be asked.
-    if (crossed && ours.proposed && sid > ours.sid) return call.refuse('expired', true);
-    if (ours && !same) return call.refuse('busy');
-    if (crossed && ours.proposed) ours.refuse('expired', true, full);
-    ours?.end('expired', 'The call goes on in a new one.', !crossed);      // §4.2: the new one replaces what is left of the old one
+    if (crossed && ours.proposed && call.sid > ours.sid) return call.end('expired', '', x('tie-break', { xmlns: PROPOSE }));
+    if (ours && !crossed) return call.end('busy');
+    ours?.end('expired', '', x('tie-break', { xmlns: PROPOSE }));
     this.current = call;
     call.ring();
     if (crossed) call.accept(ours.video);
   }
 
   #jingle(jingle, from, type) {
-    const [action, sid] = [jingle.getAttribute('action'), jingle.getAttribute('sid')], call = this.current;
+    const [action, sid] = attributes(jingle, 'action', 'sid'), call = this.current;
     if (type !== 'set' || !action || !sid || !from) throw new StanzaError('modify', 'bad-request');
-    const known = call?.sid === sid && call.isWith(from);
-    if (action === 'session-initiate' && !known) {
-      const contents = kids(jingle, 'content').map(c => kid(c, 'description', RTP)?.getAttribute('media'));
-      const next = new Call(this, { peer: bare(from), full: from, sid, outgoing: false, video: contents.includes('video') });
-      if (call || !contents.some(Boolean)) {
-        const answer = x('jingle', { xmlns: JINGLE, action: 'session-terminate', sid }, x('reason', {}, x(call ? 'busy' : 'unsupported-applications')));
-        setTimeout(() => this.connection.iq('set', from, answer).catch(() => {}));
-        return;
-      }
-      this.current = next;
-      setTimeout(() => next.ring(jingle));                                  // after the answer to this request
-    } else if (!known) throw new StanzaError('cancel', 'item-not-found', x('unknown-session', { xmlns: ERRORS }));
-    else call.handleJingle(action, jingle);
+    if (call?.sid === sid && call.full === from) return call.handleJingle(action, jingle);
+    if (action !== 'session-initiate') throw new StanzaError('cancel', 'item-not-found', x('unknown-session', { xmlns: ERRORS }));
+    const media = mediaIn(jingle, 'content'), busy = call ? 'busy' : !media.some(Boolean) && 'unsupported-applications';
+    const next = new Call(this, { peer: bare(from), full: from, sid, video: media.includes('video'), offer: jingle });
+    if (!busy) this.current = next;
+    setTimeout(() => (busy ? next.end(busy) : next.ring()));                // after the answer to this request
   }
 }

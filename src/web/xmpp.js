@@ -1,208 +1,162 @@
 // An XMPP client stream over WebSocket (RFC 6120, RFC 7395): log in, bind, requests and their answers.
-import { MECHANISMS, Scram } from './sasl.js';
+import { MECHANISMS, scram } from './sasl.js';
 
-export const NS = {
-  framing: 'urn:ietf:params:xml:ns:xmpp-framing', streams: 'http://etherx.jabber.org/streams', client: 'jabber:client',
-  sasl: 'urn:ietf:params:xml:ns:xmpp-sasl', bind: 'urn:ietf:params:xml:ns:xmpp-bind',
-  stanzas: 'urn:ietf:params:xml:ns:xmpp-stanzas', ping: 'urn:xmpp:ping',
+const [FRAMING, SASL, BIND, STANZAS, STREAMS] = ['framing', 'sasl', 'bind', 'stanzas', 'streams'].map(s => 'urn:ietf:params:xml:ns:xmpp-' + s);
+const STREAM_ERRORS = {
+  conflict: 'You logged in from another place with the same name.', 'system-shutdown': 'The server is shutting down.',
+  'host-unknown': 'The server does not serve the domain %s.', 'policy-violation': 'The server finds this goes against its rules.',
 };
 
-/** Something to tell the person in words; `code` is for programs. */
-export class Problem extends Error {
-  constructor(code, text) { super(text); this.code = code; }
+/** Something to tell the person in words. */
+export class Problem extends Error {}
+
+/** The error of an answered request; throw one in a handler to answer with it. */
+export class StanzaError extends Error {
+  constructor(type, condition, extra) { super(condition); Object.assign(this, { type, condition, extra }); }
 }
 
 const NOT_XML = /[^\t\n\r\x20-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/gu;
 const escape = text => String(text).replace(NOT_XML, '').replace(/[&<>"']/g, c => `&#${c.charCodeAt(0)};`);
 
-/** An element to send: `x('iq', { type: 'get' }, x('ping', { xmlns: NS.ping }))`. Undefined attributes, false and null children are left out. */
+/** An element to send: `x('iq', { type: 'get' }, x('ping', { xmlns }))`. Undefined attributes, false and null children are left out. */
 export function x(name, attributes = {}, ...children) {
-  const list = Object.entries(attributes).filter(([, v]) => v !== undefined && v !== null).map(([k, v]) => ` ${k}="${escape(v)}"`).join('');
-  const inner = children.flat(3).filter(c => c !== undefined && c !== null && c !== false)
-    .map(c => c.xml ?? escape(c)).join('');
-  return { xml: inner ? `<${name}${list}>${inner}</${name}>` : `<${name}${list}/>` };
+  const list = Object.entries(attributes).map(([k, v]) => (v ?? false) !== false && ` ${k}="${escape(v)}"`);
+  const inner = children.flat(3).map(c => c?.xml ?? ((c ?? false) !== false && escape(c)));
+  return { xml: [`<${name}`, ...list, '>', ...inner, `</${name}>`].filter(Boolean).join('') };
 }
 
 /** The child elements with this name (`*`: any) and namespace (default: the parent's). */
 export const kids = (element, name, ns = element.namespaceURI) =>
   [...element.children].filter(c => (name === '*' || c.localName === name) && c.namespaceURI === ns);
 export const kid = (element, name, ns) => kids(element, name, ns)[0];
+/** The values of these attributes, null where there is none. */
+export const attributes = (element, ...names) => names.map(name => element.getAttribute(name));
 export const bare = jid => jid.split('/')[0];
 /** The defined condition of a stanza error, stream error or SASL failure. */
 const condition = (element, ns) => kids(element, '*', ns).find(c => c.localName !== 'text')?.localName ?? 'undefined-condition';
 
-/** The error of an answered request; throw one in a handler to answer with it. */
-export class StanzaError extends Error {
-  constructor(type, name, extra) { super(name); Object.assign(this, { type, condition: name, extra }); }
-}
-
 /** Events: `message` and `presence` (detail: the stanza), `closed` (detail: a `Problem`). */
 export class Connection extends EventTarget {
-  #socket; #frames = []; #wake; #pending = new Map(); #handlers = new Map(); #number = 0; #ready = false; #problem; #pinger;
+  #socket; #waiting; #problem; #pinger; #requests = new Map(); #handlers = new Map();
 
-  /** Logs in as `jid`; rejects with a `Problem`. */
-  static async open(url, jid, password, resource) {
-    const connection = new Connection();
-    const late = setTimeout(() => connection.#lost(new Problem('unreachable', 'The server does not answer.')), 20_000);
-    try {
-      await connection.#login(url, jid, password, resource);
-      return connection;
-    } catch (error) {
+  /** Logs in; rejects with a `Problem`. */
+  static async open(url, jid, password) {
+    const [, local, domain] = /^([^@/]+)@([^@/]+)$/.exec(jid) ?? [];
+    if (!local) throw new Problem('An address looks like name@example.org.');
+    if (!crypto.subtle) throw new Problem('Browsers allow calls only on https:// pages and on http://localhost: open this page there.');
+    const connection = Object.assign(new Connection(), { jid, domain });
+    const late = setTimeout(() => connection.close('The server does not answer.'), 20_000);
+    await connection.#logIn(url, local, password).catch(problem => {
       connection.close();
-      throw error instanceof Problem ? error : new Problem('protocol', `The log-in failed: ${error.message}.`);
-    } finally {
-      clearTimeout(late);
-    }
+      throw problem;
+    }).finally(() => clearTimeout(late));
+    return connection;
   }
 
-  /** Registers the answer to requests: `answer(payload, from)` returns a payload or nothing, or throws a `StanzaError`. */
+  /** Registers the answer to requests: `answer(payload, from, type)` returns a payload or nothing, or throws a `StanzaError`. */
   onRequest(ns, name, answer) {
     this.#handlers.set(`${ns} ${name}`, answer);
   }
 
-  send(element) {
-    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(element.xml.replace(/^<(message|presence|iq)/, `$& xmlns="${NS.client}"`));
+  send({ xml }) {
+    const frame = xml.replace(/^<(message|presence|iq)/, '$& xmlns="jabber:client"');
+    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(frame);
   }
 
   /** Sends a request and gives the answer's stanza; rejects with a `StanzaError`. */
   iq(type, to, payload) {
-    const id = `c${++this.#number}`;
+    const id = crypto.randomUUID();
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => settle(new StanzaError('wait', 'remote-server-timeout')), 20_000);
-      const settle = answer => {
-        clearTimeout(timer);
-        this.#pending.delete(id);
-        answer instanceof Error ? reject(answer) : resolve(answer);
-      };
-      this.#pending.set(id, { to, settle });
+      this.#requests.set(id, { to, resolve, reject });
+      setTimeout(reject, 20_000, new StanzaError('wait', 'remote-server-timeout'));
       this.send(x('iq', { type, to, id }, payload));
-    });
+    }).finally(() => this.#requests.delete(id));
   }
 
-  close() {
-    this.#problem ??= new Problem('closed', 'The connection was closed.');
+  close(words = 'The connection was closed.') {
+    if (this.#problem) return;
+    this.#problem = new Problem(words.replace('%s', this.domain));
     clearInterval(this.#pinger);
-    if (this.#socket?.readyState === WebSocket.OPEN) this.send(x('close', { xmlns: NS.framing }));
-    this.#socket?.close();
+    this.send(x('close', { xmlns: FRAMING }));
+    this.#socket.close();
+    this.#waiting?.reject(this.#problem);
+    for (const { reject } of this.#requests.values()) reject(new StanzaError('wait', 'recipient-unavailable'));
+    this.dispatchEvent(new CustomEvent('closed', { detail: this.#problem }));
   }
 
-  async #login(url, jid, password, resource) {
-    const [, local, domain] = /^([^@/]+)@([^@/]+)$/.exec(jid) ?? [];
-    if (!local) throw new Problem('jid', 'An address looks like name@example.org.');
-    if (!globalThis.crypto?.subtle) {
-      throw new Problem('insecure', 'Browsers allow log-in and calls only on https:// pages and on http://localhost. Open this page there.');
-    }
-    this.domain = domain;
+  async #logIn(url, local, password) {
     this.#socket = new WebSocket(url, 'xmpp');
-    this.#socket.onmessage = ({ data }) => this.#received(data);
-    this.#socket.onclose = () => this.#lost(new Problem('unreachable', 'The connection to the server was lost.'));
-    await new Promise((resolve, reject) => {
-      this.#socket.onopen = resolve;
-      this.#socket.onerror = () => reject(new Problem('unreachable', `The server cannot be reached at ${url}.`));
-    });
-    const features = await this.#restart();
-    const offered = [...features.getElementsByTagNameNS(NS.sasl, 'mechanism')].map(m => m.textContent.trim());
+    this.#socket.onopen = () => this.#waiting.resolve();
+    this.#socket.onmessage = ({ data }) => this.#receive(new DOMParser().parseFromString(data, 'text/xml').documentElement);
+    this.#socket.onerror = () => this.close(`The server cannot be reached at ${url}.`);
+    this.#socket.onclose = () => this.close('The connection to the server was lost.');
+    await this.#next();
+    const offered = [...(await this.#restart()).getElementsByTagNameNS(SASL, 'mechanism')].map(m => m.textContent.trim());
     const mechanism = [...MECHANISMS.keys()].find(m => offered.includes(m));
-    if (!mechanism) {
-      throw new Problem('mechanism', offered.length ? `The server offers no way to log in that this page knows (${offered.join(', ')}).`
-        : 'The server does not let anyone log in over this connection; is it encrypted?');
-    }
-    await this.#authenticate(mechanism, local, password);
+    if (!mechanism) throw new Problem(`The server offers no log-in that this page knows (${offered.join(', ') || 'is it encrypted?'}).`);
+    let step = ['auth', { xmlns: SASL, mechanism }];
+    await scram(mechanism, local, password, async message => {
+      this.send(x(...step, message));
+      step = ['response', { xmlns: SASL }];
+      const answer = await this.#next(), why = condition(answer, SASL);
+      if (answer.localName !== 'failure') return answer.textContent.trim();
+      if (why === 'not-authorized') throw new Problem('The address or the password is wrong.');
+      throw new Problem(`The server refuses the log-in (${kid(answer, 'text')?.textContent ?? why}).`);
+    });
     await this.#restart();
-    this.send(x('iq', { type: 'set', id: 'bind' }, x('bind', { xmlns: NS.bind }, resource && x('resource', {}, resource))));
-    const bound = await this.#next();
-    this.jid = bound.getElementsByTagNameNS(NS.bind, 'jid')[0]?.textContent;
-    if (!this.jid) throw new Problem('refused', `The server refuses the session (${condition(kid(bound, 'error') ?? bound, NS.stanzas)}).`);
-    this.#ready = true;
-    for (const frame of this.#frames.splice(0)) this.#stanza(frame);
+    const bound = await this.iq('set', undefined, x('bind', { xmlns: BIND })).catch(error => {
+      throw this.#problem ?? new Problem(`The server refuses the session (${error.message}).`);
+    });
+    this.jid = bound.getElementsByTagNameNS(BIND, 'jid')[0].textContent;
     // Browsers cannot send WebSocket pings: a request now and then finds a dead connection (XEP-0199).
-    this.#pinger = setInterval(() => this.iq('get', this.domain, x('ping', { xmlns: NS.ping })).catch(error => {
-      if (error.condition === 'remote-server-timeout') this.#lost(new Problem('unreachable', 'The server no longer answers.'));
+    this.#pinger = setInterval(() => this.iq('get', this.domain, x('ping', { xmlns: 'urn:xmpp:ping' })).catch(error => {
+      if (error.condition === 'remote-server-timeout') this.close('The server no longer answers.');
     }), 60_000);
-  }
-
-  async #authenticate(mechanism, local, password) {
-    const scram = new Scram(mechanism, local, password);
-    this.send(x('auth', { xmlns: NS.sasl, mechanism }, scram.first()));
-    let answer = await this.#next();
-    if (answer.localName === 'challenge') {
-      this.send(x('response', { xmlns: NS.sasl }, await scram.final(answer.textContent.trim())));
-      answer = await this.#next();
-    }
-    if (answer.localName === 'success') {
-      if (scram.proves(answer.textContent.trim())) return;
-      throw new Problem('impostor', 'The server could not prove that it knows this account; do not trust it.');
-    }
-    const failure = answer.localName === 'failure' ? condition(answer, NS.sasl) : 'undefined-condition';
-    if (failure === 'not-authorized') throw new Problem('password', 'The address or the password is wrong.');
-    throw new Problem('refused', `The server refuses the log-in (${kid(answer, 'text')?.textContent ?? failure}).`);
   }
 
   /** Opens the stream, anew after authentication, and gives its features. */
   async #restart() {
-    this.send(x('open', { xmlns: NS.framing, to: this.domain, version: '1.0' }));
-    const answer = await this.#next();
-    if (answer.localName !== 'open') throw new Problem('protocol', 'What answers there does not speak XMPP.');
+    this.send(x('open', { xmlns: FRAMING, to: this.domain, version: '1.0' }));
+    if ((await this.#next()).localName !== 'open') throw new Problem('What answers there does not speak XMPP.');
     return this.#next();
   }
 
-  /** The next frame while logging in. */
+  /** What comes next while logging in, where the server only answers. */
   async #next() {
-    while (!this.#frames.length) {
-      if (this.#problem) throw this.#problem;
-      await new Promise((resolve, reject) => { this.#wake = { resolve, reject }; });
+    if (this.#problem) throw this.#problem;
+    return new Promise((resolve, reject) => { this.#waiting = { resolve, reject }; });
+  }
+
+  #receive(frame) {
+    if (frame.getElementsByTagName('parsererror').length) return this.close('The server sent broken XML.');
+    if (frame.localName === 'error') {
+      const name = condition(frame, STREAMS);
+      return this.close(STREAM_ERRORS[name] ?? `The server closed the connection (${name}).`);
     }
-    return this.#frames.shift();
+    if (frame.localName === 'close') return this.close('The server closed the connection.');
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    if (waiting) waiting.resolve(frame);
+    else if (frame.localName !== 'iq') this.dispatchEvent(new CustomEvent(frame.localName, { detail: frame }));
+    else this.#iq(frame, ...attributes(frame, 'type', 'id', 'from'));
   }
 
-  #received(text) {
-    const frame = new DOMParser().parseFromString(text, 'text/xml').documentElement;
-    if (frame.getElementsByTagName('parsererror').length) return this.#lost(new Problem('protocol', 'The server sent broken XML.'));
-    if (frame.localName === 'error' && frame.namespaceURI === NS.streams) {
-      const name = condition(frame, 'urn:ietf:params:xml:ns:xmpp-streams');
-      const words = { conflict: 'You logged in from another place with the same name.', 'system-shutdown': 'The server is shutting down.',
-        'host-unknown': `The server does not serve the domain ${this.domain}.`, 'policy-violation': 'The server finds this goes against its rules.' };
-      return this.#lost(new Problem(name, words[name] ?? `The server closed the connection (${name}).`));
+  async #iq(iq, type, id, from) {
+    const request = this.#requests.get(id), error = kid(iq, 'error'), payload = iq.firstElementChild;
+    if (type === 'result' || type === 'error') {
+      if (!request || (from && from !== request.to && (request.to || bare(from) !== bare(this.jid)))) return;
+      if (type === 'result') request.resolve(iq);
+      else request.reject(new StanzaError(error?.getAttribute('type'), error ? condition(error, STANZAS) : 'undefined-condition'));
+      return;
     }
-    if (frame.localName === 'close' && frame.namespaceURI === NS.framing) {
-      return this.#lost(new Problem('unreachable', 'The server closed the connection.'));
-    }
-    if (this.#ready) return this.#stanza(frame);
-    this.#frames.push(frame);
-    this.#wake?.resolve();
-  }
-
-  #lost(problem) {
-    if (this.#problem) return;
-    this.#problem = problem;
-    this.close();
-    this.#wake?.reject(problem);
-    for (const { settle } of this.#pending.values()) settle(new StanzaError('wait', 'recipient-unavailable'));
-    this.dispatchEvent(new CustomEvent('closed', { detail: problem }));
-  }
-
-  #stanza(stanza) {
-    if (stanza.localName !== 'iq') return this.dispatchEvent(new CustomEvent(stanza.localName, { detail: stanza }));
-    const [type, id, from] = ['type', 'id', 'from'].map(name => stanza.getAttribute(name));
-    if (type === 'get' || type === 'set') return this.#answer(stanza, id, from);
-    const request = this.#pending.get(id);
-    const asked = request && (request.to ?? bare(this.jid));
-    if (!request || (from ?? asked) !== asked) return;
-    const error = kid(stanza, 'error');
-    request.settle(type === 'result' ? stanza
-      : new StanzaError(error?.getAttribute('type'), error ? condition(error, NS.stanzas) : 'undefined-condition'));
-  }
-
-  async #answer(request, id, from) {
-    const payload = request.firstElementChild;
-    const handler = payload && this.#handlers.get(`${payload.namespaceURI} ${payload.localName}`);
+    const answer = this.#handlers.get(`${payload?.namespaceURI} ${payload?.localName}`);
     try {
-      if (!handler) throw new StanzaError('cancel', 'service-unavailable');
-      this.send(x('iq', { type: 'result', to: from, id }, await handler(payload, from, request.getAttribute('type'))));
-    } catch (error) {
-      if (!(error instanceof StanzaError)) console.error(error);
-      const { type, condition: name, extra } = error instanceof StanzaError ? error : new StanzaError('cancel', 'internal-server-error');
-      this.send(x('iq', { type: 'error', to: from, id }, x('error', { type }, x(name, { xmlns: NS.stanzas }), extra)));
+      if (!answer) throw new StanzaError('cancel', 'service-unavailable');
+      this.send(x('iq', { type: 'result', to: from, id }, await answer(payload, from, type)));
+    } catch (thrown) {
+      if (!(thrown instanceof StanzaError)) console.error(thrown);
+      const { type: kind = 'cancel', condition: name = 'internal-server-error', extra } = thrown;
+      this.send(x('iq', { type: 'error', to: from, id }, x('error', { type: kind }, x(name, { xmlns: STANZAS }), extra)));
     }
   }
 }

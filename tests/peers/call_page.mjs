@@ -81,16 +81,16 @@ const scenarios = {
     for (const page of [a, b]) {
       const heard = await hears(page, true);
       if (!heard.selected.length || !heard.selected.every(([local]) => local?.startsWith('relay'))) throw new Error(`not through the relay: ${JSON.stringify(heard.selected)}`);
-      say('heard', { ...heard, says: await words(page, '#call-path', 'through the relay over') });
+      say('heard', { ...heard, says: await words(page, '#call-text', 'through the relay over') });
     }
     await picture(a, 'call');
     const sound = page => page.run(() => window.heard().then(h => h.energy));
-    await a.click('#mute');
+    await a.click('#off-audio');
     await b.until('nothing more is heard', async () => { const e = (await window.heard()).energy; await new Promise(r => setTimeout(r, 1500)); return (await window.heard()).energy - e < 1e-4; });
     say('muted', { energy: await sound(b) });
-    await a.click('#mute');
+    await a.click('#off-audio');
     await b.until('it is heard again', async before => (await window.heard()).energy > before + 0.01, await sound(b));
-    await a.click('#camera');
+    await a.click('#off-video');
     await b.until('the picture is black', () => {
       const canvas = new OffscreenCanvas(32, 32).getContext('2d');
       canvas.drawImage(document.querySelector('#remote'), 0, 0, 32, 32);
