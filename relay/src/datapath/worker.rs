@@ -251,6 +251,10 @@ impl Worker {
         self.count_batch(slots.len());
         for slot in slots {
             let packet = batch.packet(slot);
+            if packet.is_truncated {
+                self.server.stats_mut().count_drop(DropReason::TooBig);
+                continue;
+            }
             if let Some(delivery) = self.server.handle_peer(id, packet.remote, now.at) {
                 self.server.observe(delivery.allocation, Direction::ToClient, batch.payload(slot), now.at);
                 self.deliver(delivery, slot, packet.payload_bytes, batch);
@@ -535,4 +539,62 @@ fn transaction_of_indication(worker: u16, count: u64) -> TransactionId {
     id[..8].copy_from_slice(&(mixed ^ (mixed >> 32)).to_be_bytes());
     id[8..].copy_from_slice(&(count as u32).to_be_bytes());
     TransactionId(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::{Limits, Settings};
+    use crate::turn::auth::Auth;
+    use crate::turn::peers::PeerRules;
+    use crate::turn::ports::Ports;
+
+    fn worker() -> Worker {
+        let settings = Settings::default();
+        let auth = Arc::new(Auth::new("example.org".into(), &[1; 32], None, settings.credentials));
+        let ports = Ports::new(52_000..=52_999, &[]);
+        let registry = Arc::new(Registry::new(ports, PeerRules::default(), Limits::default(), Hosts::default()));
+        let seed = std::array::from_fn(|index| index as u8 ^ std::process::id() as u8);
+        let server = Server::new(0, auth, registry.clone(), settings.call_grace, seed, Instant::now());
+        Worker::new(0, server, registry, Vec::new(), 4).unwrap().0
+    }
+
+    #[test]
+    fn what_is_too_long_for_a_slot_is_dropped_and_counted_from_peers_too() {
+        let (mut worker, mut batch) = (worker(), Batch::new());
+        let now = Now { at: Instant::now(), time: SystemTime::now() };
+        let relayed = worker.open(Wanted::Fresh(Ipv6Addr::LOCALHOST.into(), PortKind::Any), now).unwrap();
+        let peer = UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).unwrap();
+        // Over IPv6 a datagram may be 20 bytes longer than over IPv4.
+        for (before, bytes) in [65_507, 65_508, 65_527].into_iter().enumerate() {
+            assert_eq!(peer.send_to(&vec![7; bytes], relayed.bound).unwrap(), bytes);
+            let deadline = Instant::now() + Duration::from_secs(5);
+            while worker.server.stats_mut().received == before as u64 && Instant::now() < deadline {
+                worker.receive_from_peers(relayed.socket, &mut batch, now);
+            }
+        }
+        let drops = worker.server.stats_mut().drops;
+        assert_eq!(drops[DropReason::TooBig as usize], 2);
+        assert_eq!(drops[DropReason::PeerNoPermission as usize], 1, "the one that fits is judged like any other");
+    }
+
+    #[test]
+    fn outward_addresses_are_those_of_this_host() {
+        let hosts = Hosts::new(interface_addresses().unwrap());
+        let outward: Vec<IpAddr> = outward_addresses().collect();
+        assert!(outward.len() <= 2 && outward.iter().all(|ip| hosts.contains(*ip)), "{outward:?}");
+    }
+
+    #[test]
+    fn s7_2_a_reserved_socket_is_closed_with_its_reservation() {
+        let mut worker = worker();
+        let now = Now { at: Instant::now(), time: SystemTime::now() };
+        let opened = worker.open(Wanted::Fresh(Ipv6Addr::LOCALHOST.into(), PortKind::EvenPair), now).unwrap();
+        let second = SocketAddr::new(opened.bound.ip(), opened.bound.port() + 1);
+        assert!(UdpSocket::bind(second).is_err());
+        assert_eq!(worker.registry.ports.usage().0, 2);
+        worker.registry.cancel(opened.token.unwrap());
+        assert!(UdpSocket::bind(second).is_ok());
+        assert_eq!(worker.registry.ports.usage().0, 1);
+    }
 }

@@ -20,7 +20,7 @@ use super::allocation::{Allocation, CHANNEL, ChannelBinding, PERMISSION, Permiss
 use super::auth::{Auth, BadName, account_name};
 use super::budget::{AnswerBudget, source_of};
 use super::ports::PortKind;
-use super::registry::{AllocationKey, CallId, Full, Registry};
+use super::registry::{AllocationKey, CallId, Full, Hosts, Registry};
 use crate::datapath::flow::{Client, Flows, Inbound, Outbound, Permit, Reach, SocketId, Via};
 use crate::endpoint::{Endpoint, Ip, Keyed};
 use crate::quality::report::Direction;
@@ -583,8 +583,9 @@ impl Server {
             return self.send(opening.client, writer, Some(&opening.key));
         }
         let token = opening.opened.iter().find_map(|opened| opened.token);
-        if let Some(token) = token {
-            self.registry.hold(token, &opening.account, opening.source);
+        match token {
+            Some(token) => self.registry.hold(token, &opening.account, opening.source),
+            None => (1..opening.places).for_each(|_| self.registry.withdraw(&opening.account, opening.source)),
         }
         self.serial += 1;
         let expires = now.at + opening.lifetime;
@@ -683,18 +684,27 @@ impl Server {
         Ok(())
     }
 
-    /// §10.2: all of the addresses or none.
+    /// §10.2: all of the addresses or none. More of them than there may be permissions are refused before any is judged: one
+    /// datagram has room for thousands.
     fn create_permission(&mut self, index: u32, request: Request<'_>, now: Instant) -> Result<(), Refusal> {
         let peers = request.message.peers()?;
         if peers.is_empty() {
             return Err(ErrorCode::BAD_REQUEST.into());
         }
-        let mut granted = Vec::with_capacity(peers.len().min(self.registry.limits.permissions));
+        // A permission is per address: the ports do not count.
+        let (mut named, mut first_of_each) = (HashSet::new(), Vec::new());
         for peer in peers {
-            let reach = self.judge(index, peer, now)?;
-            if !granted.iter().any(|(ip, _)| *ip == peer.ip()) {
-                granted.push((peer.ip(), reach));
+            if named.insert(peer.ip()) {
+                first_of_each.push(peer);
             }
+            if named.len() > self.registry.limits.permissions {
+                return Err(ErrorCode::INSUFFICIENT_CAPACITY.into());
+            }
+        }
+        let hosts = self.registry.hosts();
+        let mut granted = Vec::with_capacity(first_of_each.len());
+        for peer in first_of_each {
+            granted.push((peer.ip(), self.judge(index, peer, &hosts, now)?));
         }
         let allocation = &self.allocations[index as usize];
         let added = granted.iter().filter(|(ip, _)| allocation.permission(*ip, now).is_none()).count();
@@ -722,7 +732,7 @@ impl Server {
             return Err(ErrorCode::BAD_REQUEST.into());
         }
         let is_new = !live().any(|binding| binding.channel == channel);
-        let reach = self.judge(index, peer, now)?;
+        let reach = self.judge(index, peer, &self.registry.hosts(), now)?;
         if reach == Reach::Relays && is_new && self.registry.ports.resolve(peer.into()).is_none() {
             return Err(ErrorCode::FORBIDDEN.into());
         }
@@ -748,7 +758,7 @@ impl Server {
     }
 
     /// Whether an allocation may reach a peer, and how far: 443, 403.
-    fn judge(&self, index: u32, peer: SocketAddr, now: Instant) -> Result<Reach, Refusal> {
+    fn judge(&self, index: u32, peer: SocketAddr, hosts: &Hosts, now: Instant) -> Result<Reach, Refusal> {
         let allocation = &self.allocations[index as usize];
         if allocation.relay(wire_family(peer)).is_none() {
             return Err(ErrorCode::PEER_ADDRESS_FAMILY_MISMATCH.into());
@@ -757,7 +767,6 @@ impl Server {
         if peer.ip().to_canonical() != peer.ip() {
             return Err(ErrorCode::FORBIDDEN.into());
         }
-        let hosts = self.registry.hosts();
         let is_own = |ip: IpAddr| hosts.contains(ip) || self.registry.ports.advertised_ip(ip_family(ip)) == Some(ip);
         if self.registry.rules.permits(peer.ip(), is_own) {
             return Ok(if is_own(peer.ip()) { Reach::Own } else { Reach::Peer });

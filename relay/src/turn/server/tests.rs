@@ -9,7 +9,6 @@ use super::*;
 use crate::settings::{Limits, Settings};
 use crate::turn::peers::PeerRules;
 use crate::turn::ports::Ports;
-use crate::turn::registry::Hosts;
 
 const ACCOUNT: &str = "juliet@example.org";
 const LOCAL: &str = "192.0.2.1:3478";
@@ -741,6 +740,35 @@ fn s10_2_all_addresses_or_none() {
     assert!(bench.server.flows.is_empty());
     assert_eq!(bench.ask(&client, ask(&["8.8.8.1:1", "8.8.8.1:2", "8.8.8.2:1"])).code(), None);
     assert_eq!(bench.ask(&client, ask(&["8.8.8.1:1", "8.8.8.2:1"])).code(), None);
+}
+
+#[test]
+fn s10_2_too_many_peers_are_refused_before_any_is_judged() {
+    let mut bench = Bench::with(Settings::default(), Limits { permissions: 4, ..Limits::default() });
+    let client = bench.client();
+    bench.allocate(&client);
+    // A forbidden one would be 403 once judged, one of the other family 443.
+    let request = |peers: usize, first: &str| {
+        (1..peers).fold(Ask::new(Method::CREATE_PERMISSION).peer(first), |ask, number| {
+            ask.peer(&format!("8.8.{}.{}:1", number / 250, number % 250))
+        })
+    };
+    for first in ["127.0.0.1:1", "[2600::1]:1", "9.9.9.9:1"] {
+        for peers in [5, 5_000] {
+            assert_eq!(bench.ask(&client, request(peers, first)).code(), Some(508), "{peers} {first}");
+        }
+    }
+    assert_eq!(bench.ask(&client, request(4, "127.0.0.1:1")).code(), Some(403));
+    assert_eq!(bench.ask(&client, request(4, "[2600::1]:1")).code(), Some(443));
+    assert_eq!(bench.send(&client, "8.8.0.1:1"), None);
+    assert_eq!(bench.ask(&client, request(4, "9.9.9.9:1")).code(), None);
+    assert!(bench.send(&client, "8.8.0.3:1").is_some());
+    // Many ports of one address are one permission.
+    let ports = (1..5_000).fold(Ask::new(Method::CREATE_PERMISSION), |ask, port| ask.peer(&format!("9.9.9.9:{port}")));
+    assert_eq!(bench.ask(&client, ports).code(), None);
+    // Full: those that are there may be refreshed, others not.
+    assert_eq!(bench.ask(&client, request(4, "9.9.9.9:1")).code(), None);
+    assert_eq!(bench.permit(&client, "9.9.9.10:1"), Some(508));
 }
 
 #[test]
