@@ -17,7 +17,7 @@ use crate::datapath::batch::{interface_addresses, raise_descriptor_limit};
 use crate::datapath::socket::{listen_tcp, listen_udp};
 use crate::datapath::worker::{Control, Worker, WorkerHandle};
 use crate::quality::report::CallQuality;
-use crate::settings::Settings;
+use crate::settings::{Limits, Settings};
 use crate::stats::Stats;
 use crate::turn::auth::{Auth, Credentials, account_name};
 use crate::turn::peers::PeerRules;
@@ -111,10 +111,21 @@ impl Relay {
     /// See [`RelayError`]; nothing is left running then.
     pub fn start(settings: Settings) -> Result<Self, RelayError> {
         let addresses = interface_addresses().map_err(|cause| RelayError::System { what: "read the addresses of this host", cause })?;
+        let count = match settings.workers {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            count => count,
+        };
+        // Each worker keeps a budget of its own for the sources that the kernel gives to it.
+        let share = |answers: u32| answers.div_ceil(u32::try_from(count).unwrap_or(u32::MAX));
+        let limits = Limits {
+            answers_per_second: share(settings.limits.answers_per_second),
+            answers_burst: share(settings.limits.answers_burst),
+            ..settings.limits.clone()
+        };
         let registry = Arc::new(Registry::new(
             Ports::new(settings.ports.clone(), &settings.public_addresses),
             PeerRules::new(settings.allow_peers.clone(), settings.deny_peers.clone()),
-            settings.limits.clone(),
+            limits,
             Hosts::new(addresses),
         ));
         let auth = Auth::new(settings.realm.clone(), &settings.key, settings.rest_secret.as_deref(), settings.credentials);
@@ -122,11 +133,6 @@ impl Relay {
             auth.revoke(account, *at);
         }
         let auth = Arc::new(auth);
-        let count = match settings.workers {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
-            count => count,
-        };
-
         match raise_descriptor_limit() {
             Ok(limit) if limit < 2 * settings.limits.allocations as u64 => {
                 tracing::warn!(limit, allocations = settings.limits.allocations, "too few descriptors for so many allocations");

@@ -492,7 +492,7 @@ mod tests {
         check(&format!("{label}a"), Err(JidError::DomainInvalid));
         let long = vec![label.as_str(); 16].join(".");
         check(&long[..1022], Ok(&long[..1022]));
-        check(&long[..1023], Err(JidError::DomainInvalid).or(Ok(&long[..1023])));
+        check(&long, Ok(&long));
         check(&vec![label.as_str(); 17].join("."), Err(JidError::DomainTooLong));
     }
 
@@ -509,6 +509,8 @@ mod tests {
         check("ｊｕｌｉｅｔ@example.com", Ok("juliet@example.com"));
         check("a\u{ff20}b@example.com", Err(JidError::LocalInvalid));
         check("a\u{ff0f}b@example.com", Err(JidError::LocalInvalid));
+        // RFC 8264 §7: mapped to lower case, which is a character that the string class does not know.
+        check("\u{13a0}@example.com", Err(JidError::LocalInvalid));
         let longest = "a".repeat(PART_BYTES_MAX);
         assert!(Jid::parse(&format!("{longest}@example.com")).is_ok());
         check(&format!("{longest}a@example.com"), Err(JidError::LocalTooLong));
@@ -547,6 +549,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         /// What has been enforced is not changed by enforcing it again: stored addresses stay equal.
         #[test]
         fn enforcing_is_idempotent(text in "(\\PC{1,8}@)?[\\PC&&[^/@]]{1,8}(/\\PC{1,8})?") {

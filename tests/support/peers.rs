@@ -66,7 +66,10 @@ pub fn browser(server: &Server, name: &str, more: Value) -> Events {
 
 /// coturn's client; gives all that it printed.
 pub fn uclient(arguments: &[&str]) -> String {
-    let output = Command::new("turnutils_uclient").args(arguments).stdin(Stdio::null()).output().expect("coturn's tools are installed");
+    // It waits for ever for answers that do not come.
+    let limit = PROGRAM.as_secs().to_string();
+    let output = Command::new("timeout").args([&*limit, "turnutils_uclient"]).args(arguments).stdin(Stdio::null()).output();
+    let output = output.expect("coturn's tools are installed");
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(!text.is_empty(), "turnutils_uclient {arguments:?} said nothing");
     text

@@ -449,7 +449,8 @@ impl Waker {
         let mut count = 0u64;
         // SAFETY: eight bytes are written to `count`. It can only fail when nobody has called `wake`.
         unsafe { libc::read(self.event.as_raw_fd(), (&raw mut count).cast(), mem::size_of::<u64>()) };
-        self.is_pending.store(false, Ordering::Release);
+        // A read-modify-write, so that it sees what every earlier `wake` published, and a later one writes the event again.
+        self.is_pending.swap(false, Ordering::AcqRel);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, PoisonError, mpsc as std_mpsc};
 use std::time::{Duration, Instant, SystemTime};
@@ -154,6 +154,9 @@ impl Worker {
             published,
             indications: 0,
         };
+        if index == 0 {
+            worker.look_for_addresses();
+        }
         Ok((worker, handle))
     }
 
@@ -248,6 +251,10 @@ impl Worker {
         self.count_batch(slots.len());
         for slot in slots {
             let packet = batch.packet(slot);
+            if packet.is_truncated {
+                self.server.stats_mut().count_drop(DropReason::TooBig);
+                continue;
+            }
             if let Some(delivery) = self.server.handle_peer(id, packet.remote, now.at) {
                 self.server.observe(delivery.allocation, Direction::ToClient, batch.payload(slot), now.at);
                 self.deliver(delivery, slot, packet.payload_bytes, batch);
@@ -412,8 +419,7 @@ impl Worker {
     fn open(&mut self, wanted: Wanted, now: Now) -> io::Result<Opened> {
         let (socket, bound, token) = match wanted {
             Wanted::Reserved(token) => {
-                let (socket, bound) =
-                    self.registry.redeem(token, now.at).ok_or_else(|| io::Error::other("no such reservation, or no longer"))?;
+                let (socket, bound) = self.registry.redeem(token).ok_or_else(|| io::Error::other("the reservation has just ended"))?;
                 (socket, bound, None)
             }
             Wanted::Fresh(ip, kind) => {
@@ -425,27 +431,27 @@ impl Worker {
                 result?
             }
         };
-        if !self.registry.ports.publish(bound) {
+        let result = self.watch(socket, bound);
+        if result.is_err() {
             self.registry.ports.release(Family::of(bound), bound.port());
+            token.into_iter().for_each(|token| self.registry.cancel(token));
+        }
+        Ok(Opened { socket: result?, bound, token })
+    }
+
+    /// Makes a bound relayed socket live.
+    fn watch(&mut self, socket: UdpSocket, bound: SocketAddr) -> io::Result<SocketId> {
+        if !self.registry.ports.publish(bound) {
             return Err(io::Error::other("too many different local addresses"));
         }
         let entry = self.sockets.vacant_entry();
         let id = SocketId(entry.key() as u32);
-        if let Err(error) = self.poller.add(socket.as_fd(), u64::from(id.0)) {
-            self.registry.ports.release(Family::of(bound), bound.port());
-            return Err(error);
-        }
+        self.poller.add(socket.as_fd(), u64::from(id.0))?;
         entry.insert(Relayed { socket });
-        Ok(Opened { socket: id, bound, token })
+        Ok(id)
     }
 
-    fn bind(
-        &mut self,
-        ip: std::net::IpAddr,
-        kind: PortKind,
-        busy: &mut Vec<u16>,
-        now: Now,
-    ) -> io::Result<(UdpSocket, SocketAddr, Option<[u8; 8]>)> {
+    fn bind(&mut self, ip: IpAddr, kind: PortKind, busy: &mut Vec<u16>, now: Now) -> io::Result<(UdpSocket, SocketAddr, Option<[u8; 8]>)> {
         let family = if ip.is_ipv4() { Family::V4 } else { Family::V6 };
         for _ in 0..BIND_TRIES {
             let server = &mut self.server;
@@ -505,10 +511,25 @@ impl Worker {
 
     fn look_for_addresses(&self) {
         match interface_addresses() {
-            Ok(addresses) => self.registry.set_hosts(Hosts::new(addresses)),
+            Ok(addresses) => self.registry.set_hosts(Hosts::new(addresses).with_outward(outward_addresses())),
             Err(error) => tracing::warn!(%error, "the addresses of this host cannot be read"),
         }
     }
+}
+
+/// The addresses that the kernel sends to the Internet from, at most one per family. Connecting a UDP socket asks for the route and
+/// sends nothing; which address of the Internet it is asked for matters little: these are a root server's.
+fn outward_addresses() -> impl Iterator<Item = IpAddr> {
+    let routes: [(IpAddr, IpAddr); 2] = [
+        (Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::new(198, 41, 0, 4).into()),
+        (Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::new(0x2001, 0x503, 0xBA3E, 0, 0, 0, 2, 0x30).into()),
+    ];
+    routes.into_iter().filter_map(|(any, there)| {
+        // No route, or a family that the kernel does not have: then there is no such address.
+        let socket = UdpSocket::bind(SocketAddr::new(any, 0)).ok()?;
+        socket.connect(SocketAddr::new(there, 53)).ok()?;
+        socket.local_addr().ok().map(|local| local.ip())
+    })
 }
 
 /// Indications need no answer, so their transactions need only differ (RFC 8489 §5): a counter, spread over the 96 bits.
@@ -518,4 +539,62 @@ fn transaction_of_indication(worker: u16, count: u64) -> TransactionId {
     id[..8].copy_from_slice(&(mixed ^ (mixed >> 32)).to_be_bytes());
     id[8..].copy_from_slice(&(count as u32).to_be_bytes());
     TransactionId(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::{Limits, Settings};
+    use crate::turn::auth::Auth;
+    use crate::turn::peers::PeerRules;
+    use crate::turn::ports::Ports;
+
+    fn worker() -> Worker {
+        let settings = Settings::default();
+        let auth = Arc::new(Auth::new("example.org".into(), &[1; 32], None, settings.credentials));
+        let ports = Ports::new(52_000..=52_999, &[]);
+        let registry = Arc::new(Registry::new(ports, PeerRules::default(), Limits::default(), Hosts::default()));
+        let seed = std::array::from_fn(|index| index as u8 ^ std::process::id() as u8);
+        let server = Server::new(0, auth, registry.clone(), settings.call_grace, seed, Instant::now());
+        Worker::new(0, server, registry, Vec::new(), 4).unwrap().0
+    }
+
+    #[test]
+    fn what_is_too_long_for_a_slot_is_dropped_and_counted_from_peers_too() {
+        let (mut worker, mut batch) = (worker(), Batch::new());
+        let now = Now { at: Instant::now(), time: SystemTime::now() };
+        let relayed = worker.open(Wanted::Fresh(Ipv6Addr::LOCALHOST.into(), PortKind::Any), now).unwrap();
+        let peer = UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).unwrap();
+        // Over IPv6 a datagram may be 20 bytes longer than over IPv4.
+        for (before, bytes) in [65_507, 65_508, 65_527].into_iter().enumerate() {
+            assert_eq!(peer.send_to(&vec![7; bytes], relayed.bound).unwrap(), bytes);
+            let deadline = Instant::now() + Duration::from_secs(5);
+            while worker.server.stats_mut().received == before as u64 && Instant::now() < deadline {
+                worker.receive_from_peers(relayed.socket, &mut batch, now);
+            }
+        }
+        let drops = worker.server.stats_mut().drops;
+        assert_eq!(drops[DropReason::TooBig as usize], 2);
+        assert_eq!(drops[DropReason::PeerNoPermission as usize], 1, "the one that fits is judged like any other");
+    }
+
+    #[test]
+    fn outward_addresses_are_those_of_this_host() {
+        let hosts = Hosts::new(interface_addresses().unwrap());
+        let outward: Vec<IpAddr> = outward_addresses().collect();
+        assert!(outward.len() <= 2 && outward.iter().all(|ip| hosts.contains(*ip)), "{outward:?}");
+    }
+
+    #[test]
+    fn s7_2_a_reserved_socket_is_closed_with_its_reservation() {
+        let mut worker = worker();
+        let now = Now { at: Instant::now(), time: SystemTime::now() };
+        let opened = worker.open(Wanted::Fresh(Ipv6Addr::LOCALHOST.into(), PortKind::EvenPair), now).unwrap();
+        let second = SocketAddr::new(opened.bound.ip(), opened.bound.port() + 1);
+        assert!(UdpSocket::bind(second).is_err());
+        assert_eq!(worker.registry.ports.usage().0, 2);
+        worker.registry.cancel(opened.token.unwrap());
+        assert!(UdpSocket::bind(second).is_ok());
+        assert_eq!(worker.registry.ports.usage().0, 1);
+    }
 }

@@ -158,7 +158,7 @@ impl Meter {
         }
         if delta < MAX_DROPOUT {
             if sequence < self.max_seq {
-                self.cycles += SEQUENCE_MODULUS;
+                self.cycles = self.cycles.wrapping_add(SEQUENCE_MODULUS);
             }
             self.max_seq = sequence;
         } else if u32::from(delta) <= SEQUENCE_MODULUS - u32::from(MAX_MISORDER) {

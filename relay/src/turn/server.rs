@@ -20,7 +20,7 @@ use super::allocation::{Allocation, CHANNEL, ChannelBinding, PERMISSION, Permiss
 use super::auth::{Auth, BadName, account_name};
 use super::budget::{AnswerBudget, source_of};
 use super::ports::PortKind;
-use super::registry::{AllocationKey, CallId, Full, Registry};
+use super::registry::{AllocationKey, CallId, Full, Hosts, Registry};
 use crate::datapath::flow::{Client, Flows, Inbound, Outbound, Permit, Reach, SocketId, Via};
 use crate::endpoint::{Endpoint, Ip, Keyed};
 use crate::quality::report::Direction;
@@ -139,6 +139,8 @@ struct Opening {
     key: Key,
     account: Arc<str>,
     source: Ip,
+    /// Places in the quotas that were counted for it.
+    places: usize,
     lifetime: std::time::Duration,
     /// Still to be opened, last one first.
     wanted: Vec<Wanted>,
@@ -515,10 +517,17 @@ impl Server {
         }
         // 11.
         let source = source_of(request.client.remote.ip.into());
-        self.registry.admit(&request.account, source).map_err(|full| match full {
-            Full::Quota => ErrorCode::QUOTA_REACHED,
-            Full::Server => ErrorCode::INSUFFICIENT_CAPACITY,
-        })?;
+        let admitted = match token {
+            // The reservation's place is handed over.
+            Some(token) => self.registry.claim(token, &request.account, source, now.at),
+            // A port that is reserved counts as much as one that is used.
+            None => self.registry.admit(&request.account, source, places(kind)).map(|()| true),
+        };
+        match admitted {
+            Ok(true) => {}
+            Err(Full::Quota) => return Err(ErrorCode::QUOTA_REACHED.into()),
+            Ok(false) | Err(Full::Server) => return Err(ErrorCode::INSUFFICIENT_CAPACITY.into()),
+        }
         let opening = self.openings.insert(Opening {
             client: request.client,
             transaction: message.transaction(),
@@ -526,6 +535,7 @@ impl Server {
             key: request.key,
             account: request.account,
             source,
+            places: places(kind),
             lifetime: lifetime(requested_lifetime),
             wanted,
             opened: Vec::new(),
@@ -536,8 +546,7 @@ impl Server {
     }
 
     fn bind_ip(&self, client: Client, family: Family) -> Option<IpAddr> {
-        let is_advertised = self.registry.ports.advertised_ip(family).is_some();
-        self.registry.hosts().bind_ip(client.local.ip.into(), family, is_advertised)
+        self.registry.hosts().bind_ip(client.local.ip.into(), family, self.registry.ports.advertised_ip(family))
     }
 
     fn open_next(&mut self, opening: u32, now: Now) {
@@ -564,12 +573,19 @@ impl Server {
     fn finish_allocate(&mut self, opening: u32, now: Now) {
         let opening = self.openings.remove(opening as usize);
         if opening.opened.is_empty() {
-            self.registry.withdraw(&opening.account, opening.source);
+            for _ in 0..opening.places {
+                self.registry.withdraw(&opening.account, opening.source);
+            }
             let code = opening.missing.map_or(ErrorCode::INSUFFICIENT_CAPACITY, |(_, code)| code);
             let mut writer = Writer::new(Class::Error, Method::ALLOCATE, opening.transaction);
             writer.error(code);
             self.stats.count_error(code.0);
             return self.send(opening.client, writer, Some(&opening.key));
+        }
+        let token = opening.opened.iter().find_map(|opened| opened.token);
+        match token {
+            Some(token) => self.registry.hold(token, &opening.account, opening.source),
+            None => (1..opening.places).for_each(|_| self.registry.withdraw(&opening.account, opening.source)),
         }
         self.serial += 1;
         let expires = now.at + opening.lifetime;
@@ -588,7 +604,7 @@ impl Server {
             transaction: opening.transaction,
             source: opening.source,
             relays,
-            token: opening.opened.iter().find_map(|opened| opened.token),
+            token,
             missing: opening.missing,
             permissions: Vec::new(),
             channels: Vec::new(),
@@ -668,18 +684,27 @@ impl Server {
         Ok(())
     }
 
-    /// §10.2: all of the addresses or none.
+    /// §10.2: all of the addresses or none. More of them than there may be permissions are refused before any is judged: one
+    /// datagram has room for thousands.
     fn create_permission(&mut self, index: u32, request: Request<'_>, now: Instant) -> Result<(), Refusal> {
         let peers = request.message.peers()?;
         if peers.is_empty() {
             return Err(ErrorCode::BAD_REQUEST.into());
         }
-        let mut granted = Vec::with_capacity(peers.len().min(self.registry.limits.permissions));
+        // A permission is per address: the ports do not count.
+        let (mut named, mut first_of_each) = (HashSet::new(), Vec::new());
         for peer in peers {
-            let reach = self.judge(index, peer, now)?;
-            if !granted.iter().any(|(ip, _)| *ip == peer.ip()) {
-                granted.push((peer.ip(), reach));
+            if named.insert(peer.ip()) {
+                first_of_each.push(peer);
             }
+            if named.len() > self.registry.limits.permissions {
+                return Err(ErrorCode::INSUFFICIENT_CAPACITY.into());
+            }
+        }
+        let hosts = self.registry.hosts();
+        let mut granted = Vec::with_capacity(first_of_each.len());
+        for peer in first_of_each {
+            granted.push((peer.ip(), self.judge(index, peer, &hosts, now)?));
         }
         let allocation = &self.allocations[index as usize];
         let added = granted.iter().filter(|(ip, _)| allocation.permission(*ip, now).is_none()).count();
@@ -707,7 +732,7 @@ impl Server {
             return Err(ErrorCode::BAD_REQUEST.into());
         }
         let is_new = !live().any(|binding| binding.channel == channel);
-        let reach = self.judge(index, peer, now)?;
+        let reach = self.judge(index, peer, &self.registry.hosts(), now)?;
         if reach == Reach::Relays && is_new && self.registry.ports.resolve(peer.into()).is_none() {
             return Err(ErrorCode::FORBIDDEN.into());
         }
@@ -733,7 +758,7 @@ impl Server {
     }
 
     /// Whether an allocation may reach a peer, and how far: 443, 403.
-    fn judge(&self, index: u32, peer: SocketAddr, now: Instant) -> Result<Reach, Refusal> {
+    fn judge(&self, index: u32, peer: SocketAddr, hosts: &Hosts, now: Instant) -> Result<Reach, Refusal> {
         let allocation = &self.allocations[index as usize];
         if allocation.relay(wire_family(peer)).is_none() {
             return Err(ErrorCode::PEER_ADDRESS_FAMILY_MISMATCH.into());
@@ -742,7 +767,6 @@ impl Server {
         if peer.ip().to_canonical() != peer.ip() {
             return Err(ErrorCode::FORBIDDEN.into());
         }
-        let hosts = self.registry.hosts();
         let is_own = |ip: IpAddr| hosts.contains(ip) || self.registry.ports.advertised_ip(ip_family(ip)) == Some(ip);
         if self.registry.rules.permits(peer.ip(), is_own) {
             return Ok(if is_own(peer.ip()) { Reach::Own } else { Reach::Peer });
@@ -902,6 +926,9 @@ impl Server {
         }
         let allocation = self.allocations.remove(index as usize);
         self.timers.remove(&(allocation.scheduled, Timer::Allocation { index, serial: allocation.serial }));
+        if let Some(token) = allocation.token {
+            self.registry.cancel(token);
+        }
         self.registry.withdraw(&allocation.account, allocation.source);
         self.by_client.remove(&allocation.client);
         self.linked.remove(&index);
@@ -1073,6 +1100,14 @@ impl Server {
     /// Whether nothing is held for any client.
     pub fn is_idle(&self) -> bool {
         self.allocations.is_empty() && self.openings.is_empty() && self.flows.is_empty() && self.by_client.is_empty()
+    }
+}
+
+/// What an allocation of this kind counts for in the quotas, the port that is reserved along with it included.
+fn places(kind: PortKind) -> usize {
+    match kind {
+        PortKind::Any | PortKind::Even => 1,
+        PortKind::EvenPair => 2,
     }
 }
 

@@ -3,6 +3,7 @@
 //! Towards the worker a full inbox makes the connection wait, and so its sender, by TCP's own means. Towards the client media is dropped
 //! when the client does not read: nothing grows, and no other client waits.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -34,23 +35,30 @@ const WRITE_BYTES: usize = 32_768;
 /// How long a client may take for the TLS handshake, and to take what is written.
 const PATIENCE: Duration = Duration::from_secs(15);
 
+/// Answers that wait for a client that has had no media yet: whoever does not read them gets no more.
+const ANSWERS_BYTES_MAX: usize = 16 * 1024;
+
 /// What the worker has for one client.
 pub struct Outbox {
     sender: mpsc::Sender<Bytes>,
     queued: Arc<AtomicUsize>,
     bytes_max: usize,
+    /// Media has been asked for, so the client has an allocation.
+    carries_media: Cell<bool>,
 }
 
 impl Outbox {
     /// Whether `bytes` of media may be queued. Answers to requests may use twice the room.
     pub fn has_room(&self, bytes: usize) -> bool {
+        self.carries_media.set(true);
         self.queued.load(Ordering::Relaxed) + bytes <= self.bytes_max
     }
 
     /// Queues whole frames; false when they were dropped, because the client does not read or is gone.
     pub fn send(&self, frames: Bytes) -> bool {
         let bytes = frames.len();
-        if self.queued.load(Ordering::Relaxed) + bytes > 2 * self.bytes_max {
+        let bytes_max = if self.carries_media.get() { 2 * self.bytes_max } else { ANSWERS_BYTES_MAX.min(2 * self.bytes_max) };
+        if self.queued.load(Ordering::Relaxed) + bytes > bytes_max {
             return false;
         }
         self.queued.fetch_add(bytes, Ordering::Relaxed);
@@ -153,7 +161,7 @@ impl Acceptor {
     async fn relay(&self, client: Client, id: u64, reader: impl AsyncRead + Unpin, writer: impl AsyncWrite + Unpin) -> io::Result<()> {
         let (sender, receiver) = mpsc::channel(OUTBOX_CHUNKS);
         let queued = Arc::new(AtomicUsize::new(0));
-        let outbox = Outbox { sender, queued: queued.clone(), bytes_max: self.limits.queue_bytes };
+        let outbox = Outbox { sender, queued: queued.clone(), bytes_max: self.limits.queue_bytes, carries_media: Cell::new(false) };
         let worker = &self.workers[id as usize % self.workers.len()];
         hand_over(worker, Inbox::Connected(client, outbox)).await?;
         // The worker must learn of the end even when `stop` drops this future.
@@ -253,7 +261,7 @@ async fn write(
         tokio::time::timeout(PATIENCE, written).await.map_err(|_| io::ErrorKind::TimedOut)??;
         queued.fetch_sub(length, Ordering::Relaxed);
     }
-    writer.shutdown().await
+    tokio::time::timeout(PATIENCE, writer.shutdown()).await.map_err(|_| io::ErrorKind::TimedOut)?
 }
 
 /// See `Acceptor::place`.
@@ -297,10 +305,18 @@ mod tests {
     }
 
     #[test]
+    fn before_any_media_an_outbox_holds_few_answers() {
+        let (sender, _receiver) = mpsc::channel(OUTBOX_CHUNKS);
+        let outbox = Outbox { sender, queued: Arc::default(), bytes_max: 262_144, carries_media: Cell::new(false) };
+        assert!(outbox.send(vec![0; ANSWERS_BYTES_MAX].into()) && !outbox.send(vec![0; 1].into()));
+        assert!(outbox.has_room(1) && outbox.send(vec![0; 1].into()));
+    }
+
+    #[test]
     fn an_outbox_holds_media_up_to_its_bound_and_answers_up_to_twice() {
         let (sender, mut receiver) = mpsc::channel(OUTBOX_CHUNKS);
         let queued = Arc::new(AtomicUsize::new(0));
-        let outbox = Outbox { sender, queued: queued.clone(), bytes_max: 100 };
+        let outbox = Outbox { sender, queued: queued.clone(), bytes_max: 100, carries_media: Cell::new(false) };
         assert!(outbox.has_room(100) && !outbox.has_room(101));
         assert!(outbox.send(vec![0; 90].into()));
         assert!(!outbox.has_room(11));

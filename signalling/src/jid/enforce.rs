@@ -1,9 +1,10 @@
 //! The rules for each part of an address: RFC 7622 §3.2 to §3.4. ASCII, the usual case, is decided in one look at the bytes.
+//! What the rules would change once more is refused (RFC 8264 §7), so that an enforced address is read back as it is.
 
 use std::borrow::Cow;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use precis_profiles::precis_core::profile::PrecisFastInvocation;
+use precis_profiles::precis_core::profile::{PrecisFastInvocation, stabilize};
 use precis_profiles::{OpaqueString, UsernameCaseMapped};
 
 use super::JidError;
@@ -33,7 +34,7 @@ pub(super) fn enforce_local(local: &str) -> Result<Cow<'_, str>, JidError> {
         return Err(JidError::LocalTooLong);
     }
     let enforced = if !ascii {
-        UsernameCaseMapped::enforce(local).map_err(|_| JidError::LocalInvalid)?
+        stabilize(local, |text| UsernameCaseMapped::enforce(text)).map_err(|_| JidError::LocalInvalid)?
     } else if !allowed {
         return Err(JidError::LocalInvalid);
     } else if lower {
@@ -65,7 +66,7 @@ pub(super) fn enforce_resource(resource: &str) -> Result<Cow<'_, str>, JidError>
         return Err(JidError::ResourceTooLong);
     }
     let enforced = if !ascii {
-        OpaqueString::enforce(resource).map_err(|_| JidError::ResourceInvalid)?
+        stabilize(resource, |text| OpaqueString::enforce(text)).map_err(|_| JidError::ResourceInvalid)?
     } else if allowed {
         Cow::Borrowed(resource)
     } else {
@@ -97,7 +98,14 @@ pub(super) fn enforce_domain(domain: &str) -> Result<Cow<'_, str>, JidError> {
     match ascii_domain(domain)? {
         AsciiDomain::Plain => Ok(Cow::Borrowed(domain)),
         AsciiDomain::Upper => Ok(Cow::Owned(domain.to_ascii_lowercase())),
-        AsciiDomain::Idna => international_domain(domain).map(Cow::Owned),
+        AsciiDomain::Idna => {
+            let enforced = international_domain(domain)?;
+            match ascii_domain(&enforced)? {
+                AsciiDomain::Plain => Ok(Cow::Owned(enforced)),
+                AsciiDomain::Idna if international_domain(&enforced)? == enforced => Ok(Cow::Owned(enforced)),
+                AsciiDomain::Idna | AsciiDomain::Upper => Err(JidError::DomainInvalid),
+            }
+        }
     }
 }
 

@@ -9,7 +9,6 @@ use super::*;
 use crate::settings::{Limits, Settings};
 use crate::turn::peers::PeerRules;
 use crate::turn::ports::Ports;
-use crate::turn::registry::Hosts;
 
 const ACCOUNT: &str = "juliet@example.org";
 const LOCAL: &str = "192.0.2.1:3478";
@@ -21,7 +20,6 @@ struct Bench {
     registry: Arc<Registry>,
     now: Now,
     next_socket: u32,
-    reserved: Map<[u8; 8], SocketAddr>,
     closed: Vec<SocketId>,
     disconnected: Vec<u64>,
     sent: Vec<(Client, Vec<u8>)>,
@@ -52,17 +50,7 @@ impl Bench {
         ));
         let server = Server::new(3, auth.clone(), registry.clone(), settings.call_grace, [9; 32], start);
         let now = Now { at: start, time: SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000) };
-        Self {
-            server,
-            auth,
-            registry,
-            now,
-            next_socket: 0,
-            reserved: Map::new(),
-            closed: Vec::new(),
-            disconnected: Vec::new(),
-            sent: Vec::new(),
-        }
+        Self { server, auth, registry, now, next_socket: 0, closed: Vec::new(), disconnected: Vec::new(), sent: Vec::new() }
     }
 
     fn pass(&mut self, seconds: u64) {
@@ -70,6 +58,7 @@ impl Bench {
         self.now.time += Duration::from_secs(seconds);
         self.server.handle_timeout(self.now.at);
         self.work();
+        self.registry.sweep(self.now.at);
     }
 
     /// Plays the shell until the server wants nothing more.
@@ -89,13 +78,14 @@ impl Bench {
 
     fn open(&mut self, wanted: Wanted) -> Option<Opened> {
         let (bound, token) = match wanted {
-            Wanted::Reserved(token) => (self.reserved.remove(&token)?, None),
+            Wanted::Reserved(token) => (self.registry.redeem(token)?.1, None),
             Wanted::Fresh(ip, kind) => {
                 let family = if ip.is_ipv4() { Family::V4 } else { Family::V6 };
                 let port = self.registry.ports.take(family, kind, || self.server.random())?;
                 let token = (kind == PortKind::EvenPair).then(|| self.server.random().to_be_bytes());
                 if let Some(token) = token {
-                    self.reserved.insert(token, SocketAddr::new(ip, port + 1));
+                    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+                    self.registry.reserve(token, socket, SocketAddr::new(ip, port + 1), self.now.at);
                 }
                 (SocketAddr::new(ip, port), token)
             }
@@ -548,6 +538,58 @@ fn s7_2_even_ports_and_reservations() {
 }
 
 #[test]
+fn s7_2_reserved_ports_count_in_the_quotas() {
+    let mut bench = Bench::with(Settings::default(), Limits { allocations_per_account: 2, ..Limits::default() });
+    let pair = || Ask::allocate().with(AttributeType::EVEN_PORT, &[0x80]);
+    let redeem = |token: [u8; 8]| Ask::allocate().with(AttributeType::RESERVATION_TOKEN, &token);
+    let end = || Ask::new(Method::REFRESH).lifetime(0);
+    let clients: Vec<TestClient> = (1..5).map(|port| bench.client_of(ACCOUNT, &format!("198.51.100.9:{port}"))).collect();
+    let [rtp, rtcp, third, fourth] = clients.as_slice() else { panic!() };
+
+    // Made and freed in a loop, nothing stays behind.
+    for _ in 0..5 {
+        let answer = bench.ask(rtp, pair());
+        assert_eq!(bench.registry.ports.usage().0, 2);
+        assert_eq!(bench.ask(rtcp, Ask::allocate()).code(), Some(486));
+        assert_eq!(bench.ask(rtp, end()).code(), None);
+        assert_eq!(bench.registry.ports.usage().0, 0);
+        let token = answer.message().reservation_token().unwrap().unwrap();
+        assert_eq!(bench.ask(rtcp, redeem(token)).code(), Some(508));
+    }
+    // Two places are needed at once.
+    bench.allocate(third);
+    assert_eq!(bench.ask(rtp, pair()).code(), Some(486));
+    assert_eq!(bench.ask(third, end()).code(), None);
+
+    // The place is handed over, and only to the account.
+    let answer = bench.ask(rtp, pair());
+    let token = answer.message().reservation_token().unwrap().unwrap();
+    let romeo = bench.client_of("romeo@example.org", "198.51.100.9:9");
+    assert_eq!(bench.ask(&romeo, redeem(token)).code(), Some(508));
+    assert_eq!(bench.ask(rtcp, redeem(token)).code(), None);
+    assert_eq!(bench.ask(third, Ask::allocate()).code(), Some(486));
+    assert_eq!(bench.ask(rtp, end()).code(), None);
+    assert_eq!(bench.registry.ports.usage().0, 1, "what was redeemed stays");
+    bench.allocate(third);
+    for client in [rtcp, third] {
+        assert_eq!(bench.ask(client, end()).code(), None);
+    }
+
+    // After 30 s it is over.
+    bench.ask(rtp, pair());
+    bench.pass(29);
+    assert_eq!(bench.ask(fourth, Ask::allocate()).code(), Some(486));
+    bench.pass(1);
+    assert_eq!(bench.registry.ports.usage().0, 1);
+    bench.allocate(fourth);
+    for client in [rtp, fourth] {
+        assert_eq!(bench.ask(client, end()).code(), None);
+    }
+    assert!(bench.server.is_idle());
+    assert_eq!(bench.registry.ports.usage().0, 0);
+}
+
+#[test]
 fn s7_2_quotas() {
     let mut bench = Bench::with(Settings::default(), Limits { allocations: 3, allocations_per_account: 2, ..Limits::default() });
     let client = |bench: &Bench, account: &str, port| bench.client_of(account, &format!("198.51.100.9:{port}"));
@@ -698,6 +740,35 @@ fn s10_2_all_addresses_or_none() {
     assert!(bench.server.flows.is_empty());
     assert_eq!(bench.ask(&client, ask(&["8.8.8.1:1", "8.8.8.1:2", "8.8.8.2:1"])).code(), None);
     assert_eq!(bench.ask(&client, ask(&["8.8.8.1:1", "8.8.8.2:1"])).code(), None);
+}
+
+#[test]
+fn s10_2_too_many_peers_are_refused_before_any_is_judged() {
+    let mut bench = Bench::with(Settings::default(), Limits { permissions: 4, ..Limits::default() });
+    let client = bench.client();
+    bench.allocate(&client);
+    // A forbidden one would be 403 once judged, one of the other family 443.
+    let request = |peers: usize, first: &str| {
+        (1..peers).fold(Ask::new(Method::CREATE_PERMISSION).peer(first), |ask, number| {
+            ask.peer(&format!("8.8.{}.{}:1", number / 250, number % 250))
+        })
+    };
+    for first in ["127.0.0.1:1", "[2600::1]:1", "9.9.9.9:1"] {
+        for peers in [5, 5_000] {
+            assert_eq!(bench.ask(&client, request(peers, first)).code(), Some(508), "{peers} {first}");
+        }
+    }
+    assert_eq!(bench.ask(&client, request(4, "127.0.0.1:1")).code(), Some(403));
+    assert_eq!(bench.ask(&client, request(4, "[2600::1]:1")).code(), Some(443));
+    assert_eq!(bench.send(&client, "8.8.0.1:1"), None);
+    assert_eq!(bench.ask(&client, request(4, "9.9.9.9:1")).code(), None);
+    assert!(bench.send(&client, "8.8.0.3:1").is_some());
+    // Many ports of one address are one permission.
+    let ports = (1..5_000).fold(Ask::new(Method::CREATE_PERMISSION), |ask, port| ask.peer(&format!("9.9.9.9:{port}")));
+    assert_eq!(bench.ask(&client, ports).code(), None);
+    // Full: those that are there may be refreshed, others not.
+    assert_eq!(bench.ask(&client, request(4, "9.9.9.9:1")).code(), None);
+    assert_eq!(bench.permit(&client, "9.9.9.10:1"), Some(508));
 }
 
 #[test]
