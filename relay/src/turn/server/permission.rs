@@ -1,0 +1,137 @@
+//! RFC 8656 §9, §10 and §12.2: CreatePermission, ChannelBind, and which peers they may name.
+
+use std::collections::HashSet;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use campanile_ice::stun::turn::Channel;
+use campanile_ice::stun::{AttributeType, Class, ErrorCode, Method, Writer};
+
+use super::{Refusal, Request, Server, ip_family, wire_family};
+use crate::datapath::flow::{Inbound, Outbound, Permit, Reach};
+use crate::endpoint::Endpoint;
+use crate::turn::allocation::{CHANNEL, ChannelBinding, PERMISSION, Permission, relay_index};
+use crate::turn::registry::Hosts;
+
+impl Server {
+    /// §10.2: all of the addresses or none. More of them than there may be permissions are refused before any is judged: one
+    /// datagram has room for thousands.
+    pub(super) fn create_permission(&mut self, index: u32, request: Request<'_>, now: Instant) -> Result<(), Refusal> {
+        let peers = request.message.peers()?;
+        if peers.is_empty() {
+            return Err(ErrorCode::BAD_REQUEST.into());
+        }
+        // A permission is per address: the ports do not count.
+        let (mut named, mut first_of_each) = (HashSet::new(), Vec::new());
+        for peer in peers {
+            if named.insert(peer.ip()) {
+                first_of_each.push(peer);
+            }
+            if named.len() > self.registry.limits.permissions {
+                return Err(ErrorCode::INSUFFICIENT_CAPACITY.into());
+            }
+        }
+        let hosts = self.registry.hosts();
+        let mut granted = Vec::with_capacity(first_of_each.len());
+        for peer in first_of_each {
+            granted.push((peer.ip(), self.judge(index, peer, &hosts, now)?));
+        }
+        let allocation = &self.allocations[index as usize];
+        let added = granted.iter().filter(|(ip, _)| allocation.permission(*ip, now).is_none()).count();
+        if allocation.permissions.len() + added > self.registry.limits.permissions {
+            return Err(ErrorCode::INSUFFICIENT_CAPACITY.into());
+        }
+        for (ip, reach) in granted {
+            self.permit(index, ip, reach, now, PERMISSION);
+        }
+        self.reschedule(index);
+        let writer = Writer::new(Class::Success, Method::CREATE_PERMISSION, request.message.transaction());
+        self.succeed(request.client, writer, &request.key);
+        Ok(())
+    }
+
+    /// §12.2.
+    pub(super) fn channel_bind(&mut self, index: u32, request: Request<'_>, now: Instant) -> Result<(), Refusal> {
+        let number = request.message.channel_number()?.ok_or(ErrorCode::BAD_REQUEST)?;
+        let peer = request.message.get_xor_address(AttributeType::XOR_PEER_ADDRESS)?.ok_or(ErrorCode::BAD_REQUEST)?;
+        // §12.2 ends the range at 0x4FFF; RFC 5766 at 0x7FFF, and its clients (coturn's among them) use all of it.
+        let channel = Channel::new(number).ok_or(ErrorCode::BAD_REQUEST)?;
+        let allocation = &self.allocations[index as usize];
+        let live = || allocation.channels.iter().filter(|binding| binding.expires > now);
+        if live().any(|binding| (binding.channel == channel) != (binding.peer == peer)) || peer.port() == 0 {
+            return Err(ErrorCode::BAD_REQUEST.into());
+        }
+        let is_new = !live().any(|binding| binding.channel == channel);
+        let reach = self.judge(index, peer, &self.registry.hosts(), now)?;
+        if reach == Reach::Relays && is_new && self.registry.ports.resolve(peer.into()).is_none() {
+            return Err(ErrorCode::FORBIDDEN.into());
+        }
+        let (limits, permissions) = (&self.registry.limits, allocation.permissions.len());
+        if (is_new && allocation.channels.len() >= limits.channels)
+            || (allocation.permission(peer.ip(), now).is_none() && permissions >= limits.permissions)
+        {
+            return Err(ErrorCode::INSUFFICIENT_CAPACITY.into());
+        }
+        self.forget_ended(index, now);
+        let channels = &mut self.allocations[index as usize].channels;
+        let binding = ChannelBinding { channel, peer, reach, expires: now + CHANNEL };
+        match channels.iter_mut().find(|binding| binding.channel == channel) {
+            Some(before) => *before = binding,
+            None => channels.push(binding),
+        }
+        // As long as the channel, see docs/deviations.md: clients that only bind channels refresh them just before their ten minutes end.
+        self.permit(index, peer.ip(), reach, now, CHANNEL);
+        self.reschedule(index);
+        let writer = Writer::new(Class::Success, Method::CHANNEL_BIND, request.message.transaction());
+        self.succeed(request.client, writer, &request.key);
+        Ok(())
+    }
+
+    /// Whether an allocation may reach a peer, and how far: 443, 403.
+    fn judge(&self, index: u32, peer: SocketAddr, hosts: &Hosts, now: Instant) -> Result<Reach, Refusal> {
+        let allocation = &self.allocations[index as usize];
+        if allocation.relay(wire_family(peer)).is_none() {
+            return Err(ErrorCode::PEER_ADDRESS_FAMILY_MISMATCH.into());
+        }
+        // Would go out as the IPv4 address it spells, or not at all.
+        if peer.ip().to_canonical() != peer.ip() {
+            return Err(ErrorCode::FORBIDDEN.into());
+        }
+        let is_own = |ip: IpAddr| hosts.contains(ip) || self.registry.ports.advertised_ip(ip_family(ip)) == Some(ip);
+        if self.registry.rules.permits(peer.ip(), is_own) {
+            return Ok(if is_own(peer.ip()) { Reach::Own } else { Reach::Peer });
+        }
+        // Our own relayed addresses, by address and port. A permission is per address: once there, it may be refreshed by any port.
+        let is_relayed = self.registry.ports.resolve(peer.into()).is_some();
+        let is_there = allocation.permission(peer.ip(), now).is_some_and(|permission| permission.reach == Reach::Relays);
+        if is_relayed || is_there { Ok(Reach::Relays) } else { Err(ErrorCode::FORBIDDEN.into()) }
+    }
+
+    /// Installs a permission or makes it longer, and what of the channels to the address depends on it.
+    fn permit(&mut self, index: u32, ip: IpAddr, reach: Reach, now: Instant, lasts: Duration) {
+        let allocation = &mut self.allocations[index as usize];
+        let Some(relay) = allocation.relays[relay_index(ip_family(ip))] else { return };
+        let expires = match allocation.permissions.iter_mut().find(|permission| permission.ip == ip) {
+            Some(permission) => {
+                permission.reach = reach;
+                permission.expires = permission.expires.max(now + lasts);
+                permission.expires
+            }
+            None => {
+                let expires = now + lasts;
+                allocation.permissions.push(Permission { ip, reach, expires });
+                expires
+            }
+        };
+        let client = allocation.client;
+        self.flows.set_permit(relay.socket, ip.into(), Permit { expires, allocation: index, client, reach });
+        for binding in allocation.channels.iter_mut().filter(|binding| binding.peer.ip() == ip && binding.expires > now) {
+            binding.reach = reach;
+            let (peer, expires) = (Endpoint::from(binding.peer), expires.min(binding.expires));
+            self.flows.set_channel(
+                Outbound { expires, socket: relay.socket, allocation: index, peer, reach },
+                Inbound { expires, allocation: index, client, channel: binding.channel, reach },
+            );
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! RFC 8656 §11, §12.6 and §12.7: where Send indications, ChannelData and datagrams from peers go.
+
+use std::time::Instant;
+
+use campanile_ice::stun::turn::parse_channel_data;
+use campanile_ice::stun::{AttributeType, Message};
+
+use super::{Delivery, DeliveryHeader, Route, Server, is_known, wire_family};
+use crate::datapath::flow::{Client, Reach, SocketId};
+use crate::endpoint::Endpoint;
+use crate::quality::report::Direction;
+use crate::stats::DropReason;
+use crate::turn::registry::Registry;
+
+impl Server {
+    /// A ChannelData message from a client (§12.6).
+    pub fn handle_channel_data(&mut self, client: Client, bytes: &[u8], now: Instant) -> Option<Route> {
+        let Some((channel, payload)) = parse_channel_data(bytes) else {
+            self.stats.count_drop(DropReason::Malformed);
+            return None;
+        };
+        let Some(flow) = self.flows.outbound(client, channel, now) else {
+            let reason = if self.by_client.contains_key(&client) { DropReason::NoChannel } else { DropReason::NoAllocation };
+            self.stats.count_drop(reason);
+            return None;
+        };
+        let (socket, allocation, reach, peer) = (flow.socket, flow.allocation, flow.reach, flow.peer);
+        let to = self.destination(reach, peer)?;
+        Some(Route { socket, to, payload, allocation })
+    }
+
+    /// §11.2.
+    pub(super) fn handle_send(&mut self, client: Client, message: &Message<'_>, now: Instant) -> Option<Route> {
+        let route = self.route_send(client, message, now);
+        route.map_err(|reason| self.stats.count_drop(reason)).ok()
+    }
+
+    fn route_send(&self, client: Client, message: &Message<'_>, now: Instant) -> Result<Route, DropReason> {
+        let allocation = *self.by_client.get(&client).ok_or(DropReason::NoAllocation)?;
+        if message.attributes().any(|(kind, _)| kind.is_comprehension_required() && !is_known(kind)) {
+            return Err(DropReason::Unexpected);
+        }
+        let peer = message.get_xor_address(AttributeType::XOR_PEER_ADDRESS).ok().flatten().ok_or(DropReason::Malformed)?;
+        let payload = message.range_of(AttributeType::DATA).ok_or(DropReason::Malformed)?;
+        let relay = self.allocations[allocation as usize].relay(wire_family(peer)).ok_or(DropReason::NoPermission)?;
+        let permit = self.flows.permit(relay.socket, peer.ip().into(), now).ok_or(DropReason::NoPermission)?;
+        let to = resolve(&self.registry, permit.reach, peer.into())?;
+        Ok(Route { socket: relay.socket, to, payload, allocation })
+    }
+
+    fn destination(&mut self, reach: Reach, peer: Endpoint) -> Option<Endpoint> {
+        resolve(&self.registry, reach, peer).map_err(|reason| self.stats.count_drop(reason)).ok()
+    }
+
+    /// A datagram from a peer to a relayed address (§11.3, §12.7).
+    pub fn handle_peer(&mut self, socket: SocketId, source: Endpoint, now: Instant) -> Option<Delivery> {
+        let delivery = self.deliver(socket, source, now);
+        delivery.map_err(|reason| self.stats.count_drop(reason)).ok()
+    }
+
+    fn deliver(&self, socket: SocketId, source: Endpoint, now: Instant) -> Result<Delivery, DropReason> {
+        match self.deliver_from(socket, source, source, now) {
+            Err(DropReason::PeerNoPermission) => {}
+            found => return found,
+        }
+        // A relay of ours, whose advertised address is not the one it sends from.
+        let advertised = self.registry.ports.advertised_form(source).ok_or(DropReason::PeerNoPermission)?;
+        self.deliver_from(socket, advertised, source, now)
+    }
+
+    fn deliver_from(&self, socket: SocketId, peer: Endpoint, source: Endpoint, now: Instant) -> Result<Delivery, DropReason> {
+        let admit = |reach| match reach {
+            Reach::Peer | Reach::Own => Ok(()),
+            Reach::Relays if self.registry.ports.is_bound(source) => Ok(()),
+            Reach::Relays => Err(DropReason::OwnAddress),
+        };
+        if let Some(flow) = self.flows.inbound(socket, peer, now) {
+            admit(flow.reach)?;
+            let header = DeliveryHeader::Channel(flow.channel);
+            return Ok(Delivery { client: flow.client, header, allocation: flow.allocation });
+        }
+        let permit = self.flows.permit(socket, peer.ip, now).ok_or(DropReason::PeerNoPermission)?;
+        admit(permit.reach)?;
+        Ok(Delivery { client: permit.client, header: DeliveryHeader::Data(peer), allocation: permit.allocation })
+    }
+
+    /// Counts a payload that was relayed.
+    pub fn observe(&mut self, allocation: u32, direction: Direction, payload: &[u8], now: Instant) {
+        let Some(allocation) = self.allocations.get_mut(allocation as usize) else { return };
+        let (own, all) = match direction {
+            Direction::ToPeer => (&mut allocation.to_peer, &mut self.stats.to_peer),
+            Direction::ToClient => (&mut allocation.to_client, &mut self.stats.to_client),
+        };
+        own.add(payload.len());
+        all.add(payload.len());
+        allocation.meters.observe(direction, payload, now);
+    }
+}
+
+/// Where a packet towards a permitted peer really goes.
+fn resolve(registry: &Registry, reach: Reach, peer: Endpoint) -> Result<Endpoint, DropReason> {
+    match reach {
+        Reach::Peer => Ok(peer),
+        Reach::Own => Ok(registry.ports.resolve(peer).unwrap_or(peer)),
+        Reach::Relays => registry.ports.resolve(peer).ok_or(DropReason::OwnAddress),
+    }
+}

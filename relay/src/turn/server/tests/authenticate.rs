@@ -1,0 +1,143 @@
+//! RFC 8489: Binding, the checks of a request in their order, and what gets no answer.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use campanile_ice::stun::integrity::{Integrity, Key, PasswordAlgorithm};
+use campanile_ice::stun::{AttributeType, Class, Method, TransactionId, Writer};
+
+use super::bench::{ACCOUNT, Answer, Ask, Bench, TestClient};
+use crate::datapath::flow::{Client, Via};
+use crate::settings::{Limits, Settings};
+use crate::turn::server::answer::SOFTWARE;
+
+#[test]
+fn rfc8489_s6_3_1_binding_tells_the_source() {
+    let mut bench = Bench::new();
+    for remote in ["198.51.100.9:40000", "[2001:db8:1::9]:5", "[::ffff:198.51.100.9]:40000"] {
+        let mut client = bench.client();
+        client.client.remote = remote.parse::<SocketAddr>().unwrap().into();
+        let answers = bench.say(client.client, &Ask::new(Method::BINDING).writer().finish());
+        let answer = Answer(answers[0].clone());
+        let expected: SocketAddr = remote.parse().unwrap();
+        assert_eq!(
+            answer.address(AttributeType::XOR_MAPPED_ADDRESS).unwrap(),
+            SocketAddr::new(expected.ip().to_canonical(), expected.port())
+        );
+        assert_eq!(answer.message().get(AttributeType::SOFTWARE), Some(SOFTWARE));
+        assert!(answer.message().has_fingerprint() && !answer.message().has_integrity());
+    }
+}
+
+#[test]
+fn rfc8489_s6_3_1_unknown_attributes_are_listed() {
+    let mut bench = Bench::new();
+    let client = bench.client();
+    let request =
+        |method| Ask::new(method).with(AttributeType(0x0003), &[0; 4]).with(AttributeType(0x7FFF), &[]).with(AttributeType(0x8FFF), &[]);
+    let binding = Answer(bench.say(client.client, &request(Method::BINDING).writer().finish())[0].clone());
+    let allocate = bench.ask(&client, request(Method::ALLOCATE));
+    for answer in [binding, allocate] {
+        assert_eq!(answer.code(), Some(420));
+        assert_eq!(answer.message().get(AttributeType::UNKNOWN_ATTRIBUTES), Some([0x00, 0x03, 0x7F, 0xFF].as_slice()));
+    }
+    // §7.2 step 4: DONT-FRAGMENT is not supported.
+    assert_eq!(bench.ask(&client, Ask::allocate().with(AttributeType::DONT_FRAGMENT, &[])).code(), Some(420));
+}
+
+#[test]
+fn rfc8489_s9_2_4_a_challenge_has_realm_and_nonce_and_no_integrity() {
+    let mut bench = Bench::new();
+    let client = bench.client();
+    for method in [Method::ALLOCATE, Method::REFRESH, Method::CREATE_PERMISSION, Method::CHANNEL_BIND] {
+        let answer = Answer(bench.say(client.client, &Ask::new(method).writer().finish())[0].clone());
+        let message = answer.message();
+        assert_eq!((answer.code(), message.get(AttributeType::REALM)), (Some(401), Some(b"example.org".as_slice())));
+        let nonce = message.get(AttributeType::NONCE).unwrap();
+        assert!(bench.auth.is_nonce_good(nonce, "198.51.100.9".parse().unwrap(), bench.now.time));
+        assert!(!message.has_integrity() && message.has_fingerprint() && message.get(AttributeType::SOFTWARE).is_some());
+    }
+}
+
+#[test]
+fn rfc8489_s9_2_4_each_check_in_its_order() {
+    let mut bench = Bench::new();
+    let good = bench.client();
+    let foreign_nonce = bench.auth.nonce("198.51.100.10:40000".parse().unwrap(), bench.now.time);
+    let other_port = bench.auth.nonce("198.51.100.9:1".parse().unwrap(), bench.now.time);
+    let old_nonce = bench.auth.nonce("198.51.100.9:1".parse().unwrap(), bench.now.time - Duration::from_secs(3_601));
+    let expired = bench.auth.issue(ACCOUNT, bench.now.time - Duration::from_secs(86_400), [1; 12]);
+    let expired_key = Key::long_term(&expired.username, "example.org", &expired.password, PasswordAlgorithm::Md5).unwrap();
+    let table: Vec<(&str, TestClient, Option<u16>, bool)> = vec![
+        ("good", good.clone(), None, true),
+        ("wrong password", TestClient { key: Key::short_term("wrong"), ..good.clone() }, Some(401), false),
+        ("unknown name", TestClient { username: "juliet".into(), ..good.clone() }, Some(401), false),
+        ("name too long", TestClient { username: "9".repeat(509), ..good.clone() }, Some(401), false),
+        ("expired", TestClient { username: expired.username, key: expired_key, ..good.clone() }, Some(401), false),
+        ("no nonce of ours", TestClient { nonce: "nonce".into(), ..good.clone() }, Some(438), true),
+        ("another source's nonce", TestClient { nonce: foreign_nonce, ..good.clone() }, Some(438), true),
+        ("too old", TestClient { nonce: old_nonce, ..good.clone() }, Some(438), true),
+        ("another port's nonce", TestClient { nonce: other_port, ..good.clone() }, None, true),
+    ];
+    for (port, (what, mut client, code, is_signed)) in table.into_iter().enumerate() {
+        client.client.remote.port = 1_000 + port as u16;
+        let answer = bench.ask(&client, Ask::allocate());
+        assert_eq!((answer.code(), answer.message().has_integrity()), (code, is_signed), "{what}");
+        let has_challenge = answer.message().get(AttributeType::NONCE).is_some() && answer.message().get(AttributeType::REALM).is_some();
+        assert_eq!(has_challenge, code.is_some(), "{what}");
+    }
+}
+
+#[test]
+fn rfc8489_s9_2_4_integrity_without_name_realm_or_nonce_is_400() {
+    let mut bench = Bench::new();
+    let client = bench.client();
+    let all = [
+        (AttributeType::USERNAME, client.username.as_bytes()),
+        (AttributeType::REALM, b"example.org"),
+        (AttributeType::NONCE, client.nonce.as_bytes()),
+    ];
+    for (left_out, _) in all {
+        let mut writer = Ask::allocate().writer();
+        for (kind, value) in all.iter().filter(|(kind, _)| *kind != left_out) {
+            writer.attribute(*kind, value);
+        }
+        writer.sign(&client.key, Integrity::Sha1);
+        let answer = Answer(bench.say(client.client, &writer.finish())[0].clone());
+        assert_eq!((answer.code(), answer.message().has_integrity()), (Some(400), false));
+        assert!(answer.message().get(AttributeType::NONCE).is_none() && answer.message().get(AttributeType::REALM).is_none());
+    }
+}
+
+#[test]
+fn rfc8489_s6_3_what_is_no_request_gets_no_answer() {
+    let mut bench = Bench::new();
+    let client = bench.client();
+    let message = |class, method| Writer::new(class, method, TransactionId([1; 12])).finish();
+    for bytes in [
+        message(Class::Indication, Method::BINDING),
+        message(Class::Indication, Method::DATA),
+        message(Class::Indication, Method::ALLOCATE),
+        message(Class::Success, Method::BINDING),
+        message(Class::Error, Method::ALLOCATE),
+        message(Class::Request, Method::SEND),
+        message(Class::Request, Method(0x00A)),
+        message(Class::Request, Method(0xFFF)),
+    ] {
+        assert!(bench.say(client.client, &bytes).is_empty());
+    }
+}
+
+#[test]
+fn unauthenticated_answers_to_one_source_are_bounded_over_udp() {
+    let mut bench = Bench::with(Settings::default(), Limits { answers_burst: 10, answers_per_second: 1, ..Limits::default() });
+    let client = bench.client();
+    let mut count = |via, bytes: &[u8]| (0..50).filter(|_| !bench.say(Client { via, ..client.client }, bytes).is_empty()).count();
+    let binding = Ask::new(Method::BINDING).writer().finish();
+    assert_eq!(count(Via::Udp(0), &binding), 10);
+    assert_eq!(count(Via::Udp(0), &Ask::allocate().writer().finish()), 0);
+    assert_eq!(count(Via::Tcp(1), &binding), 50);
+    assert!(bench.ask(&client, Ask::allocate()).code().is_none(), "who has credentials is served");
+    let stale = TestClient { nonce: "stale".into(), ..client };
+    assert!(bench.say(stale.client, &stale.sign(Ask::allocate())).is_empty(), "a replayed request reflects nothing");
+}

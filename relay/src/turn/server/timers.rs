@@ -1,0 +1,141 @@
+//! RFC 8656 §6, §8, §9 and §12: what ends with time, and the end of an allocation.
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use campanile_ice::stun::turn::Family;
+
+use super::{Output, Server, Timer, ip_family, transport};
+use crate::turn::allocation::relay_index;
+use crate::turn::registry::AllocationKey;
+
+impl Server {
+    /// When `handle_timeout` is due.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.first().map(|(at, _)| *at)
+    }
+
+    /// Ends what has run out.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some(&(at, timer)) = self.timers.first() {
+            if at > now {
+                break;
+            }
+            self.timers.pop_first();
+            match timer {
+                Timer::Allocation { index, serial } => self.handle_allocation_timeout(index, serial, now),
+                Timer::Connection(id) => self.handle_connection_timeout(id, now),
+            }
+        }
+    }
+
+    fn handle_allocation_timeout(&mut self, index: u32, serial: u64, now: Instant) {
+        let Some(allocation) = self.allocations.get(index as usize).filter(|allocation| allocation.serial == serial) else { return };
+        if allocation.free_at.is_some_and(|free_at| free_at <= now) {
+            return self.free(index, now);
+        }
+        let ended: Vec<Family> =
+            allocation.relays.iter().flatten().filter(|relay| relay.expires <= now).map(|relay| Family::of(relay.bound)).collect();
+        self.end_relays(index, &ended, now);
+        if self.allocations.get(index as usize).is_some_and(|allocation| allocation.serial == serial) {
+            self.forget_ended(index, now);
+            let allocation = &mut self.allocations[index as usize];
+            allocation.scheduled = allocation.next_due();
+            self.timers.insert((allocation.scheduled, Timer::Allocation { index, serial }));
+        }
+    }
+
+    /// Sets an earlier timer where something ends before the one that is set. Later ends are found when that one runs out.
+    pub(super) fn reschedule(&mut self, index: u32) {
+        let allocation = &mut self.allocations[index as usize];
+        let due = allocation.next_due();
+        if due < allocation.scheduled {
+            let timer = Timer::Allocation { index, serial: allocation.serial };
+            self.timers.remove(&(allocation.scheduled, timer));
+            self.timers.insert((due, timer));
+            allocation.scheduled = due;
+        }
+    }
+
+    /// Drops permissions and channels that have run out.
+    pub(super) fn forget_ended(&mut self, index: u32, now: Instant) {
+        let Some(allocation) = self.allocations.get_mut(index as usize) else { return };
+        let (client, relays, flows) = (allocation.client, allocation.relays, &mut self.flows);
+        let socket = |ip: IpAddr| relays[relay_index(ip_family(ip))].map(|relay| relay.socket);
+        allocation.channels.retain(|binding| {
+            let keep = binding.expires > now;
+            if let (false, Some(socket)) = (keep, socket(binding.peer.ip())) {
+                flows.remove_channel(client, binding.channel, socket, binding.peer.into());
+            }
+            keep
+        });
+        allocation.permissions.retain(|permission| {
+            let keep = permission.expires > now;
+            if let (false, Some(socket)) = (keep, socket(permission.ip)) {
+                flows.remove_permit(socket, permission.ip.into());
+            }
+            keep
+        });
+    }
+
+    // The end of an allocation.
+
+    /// Ends the relayed addresses of these families; the allocation with the last one (§8.1).
+    pub(super) fn end_relays(&mut self, index: u32, families: &[Family], now: Instant) {
+        let Some(allocation) = self.allocations.get(index as usize) else { return };
+        if families.is_empty() {
+            return;
+        }
+        if allocation.relays.iter().flatten().all(|relay| families.contains(&Family::of(relay.bound))) {
+            return self.free(index, now);
+        }
+        for &family in families {
+            self.end_relay(index, family);
+        }
+    }
+
+    fn end_relay(&mut self, index: u32, family: Family) {
+        let allocation = &mut self.allocations[index as usize];
+        let Some(relay) = allocation.relays[relay_index(family)].take() else { return };
+        let (client, flows) = (allocation.client, &mut self.flows);
+        allocation.channels.retain(|binding| {
+            let keep = ip_family(binding.peer.ip()) != family;
+            if !keep {
+                flows.remove_channel(client, binding.channel, relay.socket, binding.peer.into());
+            }
+            keep
+        });
+        allocation.permissions.retain(|permission| {
+            let keep = ip_family(permission.ip) != family;
+            if !keep {
+                flows.remove_permit(relay.socket, permission.ip.into());
+            }
+            keep
+        });
+        self.registry.remove(relay.bound);
+        self.outputs.push_back(Output::Close(relay.socket));
+    }
+
+    pub(super) fn free(&mut self, index: u32, now: Instant) {
+        let Some(allocation) = self.allocations.get(index as usize) else { return };
+        let key = AllocationKey { worker: self.worker, index, serial: allocation.serial };
+        if let Some(quality) = allocation.quality() {
+            for &call in &allocation.calls {
+                self.registry.record(call, key, quality.clone());
+            }
+        }
+        for family in [Family::V4, Family::V6] {
+            self.end_relay(index, family);
+        }
+        let allocation = self.allocations.remove(index as usize);
+        self.timers.remove(&(allocation.scheduled, Timer::Allocation { index, serial: allocation.serial }));
+        if let Some(token) = allocation.token {
+            self.registry.cancel(token);
+        }
+        self.registry.withdraw(&allocation.account, allocation.source);
+        self.by_client.remove(&allocation.client);
+        self.linked.remove(&index);
+        *transport(&mut self.stats.allocations, allocation.client.via) -= 1;
+        self.touch_connection(allocation.client, now);
+    }
+}
