@@ -71,8 +71,9 @@ fn certificate() -> (Arc<rustls::ServerConfig>, Arc<rustls::ClientConfig>) {
     (Arc::new(server), Arc::new(client))
 }
 
-/// Two clients send to each other's relayed address, on a channel one way and by indications the other.
-async fn check_pair(mut juliet: Client, mut romeo: Client) {
+/// Two clients send to each other's relayed address, on a channel one way and by indications the other. They are given back: a port that is
+/// let go while its allocation lives may come to the next client, and then is 437 to it.
+async fn check_pair(mut juliet: Client, mut romeo: Client) -> (Client, Client) {
     let (a, b) = (juliet.allocate().await.unwrap(), romeo.allocate().await.unwrap());
     juliet.bind(0x4001, b).await.unwrap();
     romeo.permit(a).await.unwrap();
@@ -85,6 +86,7 @@ async fn check_pair(mut juliet: Client, mut romeo: Client) {
     }
     juliet.refresh(0).await.unwrap();
     assert_eq!(juliet.refresh(0).await, Err(437));
+    (juliet, romeo)
 }
 
 #[tokio::test]
@@ -95,12 +97,14 @@ async fn pairs_of_clients_over_every_transport() {
     let credentials = relay.issue("nurse@example.org", SystemTime::now());
     let connect_tls = || Client::tls(tls, trusting.clone(), &credentials);
     // Both workers get some of them.
+    let mut pairs = Vec::new();
     for _ in 0..4 {
-        check_pair(udp(&relay, "juliet").await, udp(&relay, "romeo").await).await;
-        check_pair(tcp(&relay, "juliet").await, udp(&relay, "romeo").await).await;
-        check_pair(connect_tls().await, tcp(&relay, "romeo").await).await;
-        check_pair(udp(&relay, "juliet").await, connect_tls().await).await;
+        pairs.push(check_pair(udp(&relay, "juliet").await, udp(&relay, "romeo").await).await);
+        pairs.push(check_pair(tcp(&relay, "juliet").await, udp(&relay, "romeo").await).await);
+        pairs.push(check_pair(connect_tls().await, tcp(&relay, "romeo").await).await);
+        pairs.push(check_pair(udp(&relay, "juliet").await, connect_tls().await).await);
     }
+    drop(pairs);
     until(&relay, "closed connections free their allocations", |stats| {
         let (made, live, connections) = (stats.allocations_made, stats.allocations, stats.connections);
         (made.tls, made.tcp, live.tcp, live.tls, connections.tcp, connections.tls) == (8, 8, 0, 0, 0, 0)
@@ -122,12 +126,13 @@ async fn ipv6_clients_get_ipv4_relays_and_reach_ipv4_clients() {
 async fn the_any_address_answers_from_the_address_that_was_asked() {
     let relay = start(Settings { udp: vec!["[::]:0".parse().unwrap()], tcp: Vec::new(), ..settings() });
     let port = address(&relay, Transport::Udp).port();
+    let mut pairs = Vec::new();
     for (a, b) in [("127.0.0.1", "127.0.0.2"), ("::1", "127.0.0.1")] {
         // The sockets are connected: an answer from another address would not arrive.
         let client = |ip: &str| SocketAddr::new(ip.parse().unwrap(), port);
         let juliet = Client::udp(client(a), &relay.issue("juliet", SystemTime::now())).await;
         let romeo = Client::udp(client(b), &relay.issue("romeo", SystemTime::now())).await;
-        check_pair(juliet, romeo).await;
+        pairs.push(check_pair(juliet, romeo).await);
     }
     relay.shutdown().await;
 }
