@@ -1,5 +1,5 @@
 //! Promise: the probe's media end and its relay bridge work with a TURN server that is not ours, over UDP, TCP and TLS.
-//! Needs coturn's `turnserver`; without it the tests say so and pass.
+//! Needs coturn's `turnserver`, which `tests/run` installs.
 
 use std::net::Ipv4Addr;
 use std::process::{Child, Command, Stdio};
@@ -35,7 +35,7 @@ pub fn free_port() -> u16 {
     tcp.local_addr().expect("its address").port()
 }
 
-pub fn coturn() -> Option<Coturn> {
+pub fn coturn() -> Coturn {
     let (port, tls_port) = (free_port(), free_port());
     let folder = std::env::temp_dir().join(format!("campanile-coturn-{}-{port}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder");
@@ -58,13 +58,7 @@ pub fn coturn() -> Option<Coturn> {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn();
-    let mut child = match spawned {
-        Ok(child) => child,
-        Err(error) => {
-            println!("left out: turnserver does not start ({error})");
-            return None;
-        }
-    };
+    let mut child = spawned.expect("turnserver starts");
     // coturn tells nobody when it is ready: its sockets do.
     for port in [port, tls_port] {
         while std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
@@ -73,7 +67,7 @@ pub fn coturn() -> Option<Coturn> {
         }
     }
     let trust = Arc::new(Trust::load(&[folder.join("cert.pem")]).expect("readable"));
-    Some(Coturn { child, folder, port, tls_port, trust })
+    Coturn { child, folder, port, tls_port, trust }
 }
 
 impl Coturn {
@@ -84,7 +78,7 @@ impl Coturn {
 }
 
 async fn call_over(transport: Transport) {
-    let Some(coturn) = coturn() else { return };
+    let coturn = coturn();
     let service = coturn.service(transport, "secret");
     let origin = Instant::now();
     let bridges =
@@ -135,23 +129,27 @@ async fn call_over(transport: Transport) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "coturn: run tests/run"]
 async fn a_call_over_udp_relays() {
     call_over(Transport::Udp).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "coturn: run tests/run"]
 async fn a_call_over_tcp_relays() {
     call_over(Transport::Tcp).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "coturn: run tests/run"]
 async fn a_call_over_tls_relays() {
     call_over(Transport::Tls).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "coturn: run tests/run"]
 async fn a_refused_allocation_is_seen_with_its_code() {
-    let Some(coturn) = coturn() else { return };
+    let coturn = coturn();
     let bridge = Bridge::open(&coturn.service(Transport::Tcp, "wrong"), &coturn.trust).await.expect("a bridge");
     let mut end = End::new(&bridge, "probe", "wrong", 1, Instant::now()).await.expect("an end");
     end.offer().await.expect("an offer");

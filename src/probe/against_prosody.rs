@@ -1,5 +1,5 @@
 //! Promise: the whole probe works with servers that are not ours: Prosody for XMPP, coturn for TURN.
-//! Needs both; without them the test says so and passes.
+//! Needs both, which `tests/run` installs.
 
 use std::net::Ipv4Addr;
 use std::process::{Child, Command, Stdio};
@@ -25,7 +25,7 @@ impl Drop for Prosody {
 }
 
 /// Prosody with two accounts, telling its clients of these services.
-fn prosody(coturn: &Coturn, services: &[TurnService]) -> Option<Prosody> {
+fn prosody(coturn: &Coturn, services: &[TurnService]) -> Prosody {
     let folder = &coturn.folder;
     let (port, tls_port) = (free_port(), free_port());
     for account in ["one", "two"] {
@@ -73,20 +73,14 @@ VirtualHost "localhost"
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn();
-    let mut child = match spawned {
-        Ok(child) => child,
-        Err(error) => {
-            println!("left out: prosody does not start ({error})");
-            return None;
-        }
-    };
+    let mut child = spawned.expect("prosody starts");
     for port in [port, tls_port] {
         while std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
             assert_eq!(child.try_wait().expect("a child"), None, "prosody ended");
             std::thread::sleep(Duration::from_millis(20));
         }
     }
-    Some(Prosody { child, port, tls_port })
+    Prosody { child, port, tls_port }
 }
 
 fn target(coturn: &Coturn, prosody: &Prosody) -> Target {
@@ -105,10 +99,11 @@ fn accounts(password: &str) -> [Account; 2] {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "coturn and prosody: run tests/run"]
 async fn a_call_over_all_transports_is_measured() {
-    let Some(coturn) = coturn() else { return };
+    let coturn = coturn();
     let services = [Transport::Udp, Transport::Tcp, Transport::Tls].map(|transport| coturn.service(transport, "secret"));
-    let Some(prosody) = prosody(&coturn, &services) else { return };
+    let prosody = prosody(&coturn, &services);
     let (mut stage, mut report) = (Stage::default(), Report::new(false));
     run(&target(&coturn, &prosody), &accounts("secret"), &mut stage, &mut report).await;
     stage.clear().await;
@@ -118,10 +113,11 @@ async fn a_call_over_all_transports_is_measured() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "coturn and prosody: run tests/run"]
 async fn each_failure_names_its_step_and_the_other_transports_are_tried() {
-    let Some(coturn) = coturn() else { return };
+    let coturn = coturn();
     let closed = TurnService { port: free_port(), ..coturn.service(Transport::Udp, "secret") };
-    let Some(prosody) = prosody(&coturn, &[closed, coturn.service(Transport::Tcp, "wrong")]) else { return };
+    let prosody = prosody(&coturn, &[closed, coturn.service(Transport::Tcp, "wrong")]);
     let (mut stage, mut report) = (Stage::default(), Report::new(false));
     run(&target(&coturn, &prosody), &accounts("secret"), &mut stage, &mut report).await;
     stage.clear().await;
@@ -135,9 +131,10 @@ async fn each_failure_names_its_step_and_the_other_transports_are_tried() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "coturn and prosody: run tests/run"]
 async fn a_refused_log_in_is_told_with_its_condition() {
-    let Some(coturn) = coturn() else { return };
-    let Some(prosody) = prosody(&coturn, &[]) else { return };
+    let coturn = coturn();
+    let prosody = prosody(&coturn, &[]);
     let (mut stage, mut report) = (Stage::default(), Report::new(false));
     run(&target(&coturn, &prosody), &accounts("guess"), &mut stage, &mut report).await;
     stage.clear().await;
