@@ -17,26 +17,7 @@ pub mod steps;
 pub mod stun_lens;
 pub mod trust;
 
-/// How a TURN service is reached (RFC 8656 §3.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Transport {
-    /// Plain datagrams.
-    Udp,
-    /// A TCP connection.
-    Tcp,
-    /// TLS over TCP.
-    Tls,
-}
-
-impl std::fmt::Display for Transport {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Transport::Udp => "UDP",
-            Transport::Tcp => "TCP",
-            Transport::Tls => "TLS",
-        })
-    }
-}
+pub use campanile_relay::Transport;
 
 /// A TURN service as XEP-0215 describes it, with its credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
