@@ -84,8 +84,8 @@ impl Default for Limits {
 
 impl Limits {
     /// Every limit by its name.
-    pub(crate) fn each(&self) -> [(&'static str, u64); 22] {
-        [
+    pub(crate) fn each(&self) -> Vec<(&'static str, u64)> {
+        vec![
             ("stanza_bytes_preauth", self.stanza_bytes_preauth as u64),
             ("stanza_bytes", self.stanza_bytes as u64),
             ("stanza_depth", self.stanza_depth as u64),

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use campanile_signalling::auth::{Password, ScramSet};
 use campanile_signalling::jid::BareJid;
 use campanile_signalling::jingle::{self, CallsService};
-use campanile_signalling::mailbox::{Mailbox, Outgoing};
+use campanile_signalling::mailbox::{Delivery, Mailbox, Outgoing};
 use campanile_signalling::router::{Limits, Metrics, Router};
 use campanile_signalling::session::SessionRef;
 use campanile_signalling::stanza::{Framing, Stanza};
@@ -63,7 +63,7 @@ impl World {
             mailbox.drain(&mut items);
         }
         for item in items {
-            if let Outgoing::Stanza(stanza) = item {
+            if let Outgoing::Stanza(Delivery { stanza, .. }) = item {
                 stanza.write(out, Framing::Stream);
             }
         }

@@ -1,5 +1,7 @@
 //! Where a stanza goes: from the session that sent it through the stages to its addressee's home (RFC 6120 §10, RFC 6121 §8).
 
+mod delivery;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -358,7 +360,7 @@ impl Router {
 
     fn perform(&self, effects: Effects, stanza: &Stanza) {
         for (mailbox, copy) in effects.copies {
-            mailbox.push(Outgoing::Stanza(copy));
+            mailbox.push(Outgoing::Stanza(copy.into()));
         }
         if let Some(account) = effects.observed_from {
             self.0.calls.observe(stanza, Some(&account), Instant::now());

@@ -98,7 +98,7 @@ impl Client {
         self.mailbox.drain(&mut out);
         out.into_iter()
             .map(|item| match item {
-                Outgoing::Stanza(stanza) => String::from_utf8(stanza.to_bytes(Framing::Stream).to_vec()).expect("UTF-8"),
+                Outgoing::Stanza(delivery) => String::from_utf8(delivery.stanza.to_bytes(Framing::Stream).to_vec()).expect("UTF-8"),
                 Outgoing::Close(error) => format!("close: {}", error.condition),
             })
             .collect()

@@ -5,6 +5,7 @@
 //! forward; a database of a newer program is refused. Not supported: databases in memory.
 
 mod accounts;
+mod archive;
 mod database;
 mod error;
 mod folder;
@@ -28,6 +29,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{Connection as _, PgConnection};
 
 pub use accounts::{Account, Accounts, Credentials};
+pub use archive::ArchiveId;
 pub use error::StoreError;
 pub use revocations::Revocations;
 pub use rosters::{REQUESTS_MAX, RosterChange, RosterItem, Rosters, Subscription, SubscriptionRequest};
