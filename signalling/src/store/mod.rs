@@ -9,6 +9,7 @@ mod archive;
 mod database;
 mod error;
 mod folder;
+mod push;
 mod revocations;
 mod rosters;
 mod schema;
@@ -31,6 +32,7 @@ use sqlx::{Connection as _, PgConnection};
 pub use accounts::{Account, Accounts, Credentials};
 pub use archive::ArchiveId;
 pub use error::StoreError;
+pub use push::{PushService, PushServices};
 pub use revocations::Revocations;
 pub use rosters::{REQUESTS_MAX, RosterChange, RosterItem, Rosters, Subscription, SubscriptionRequest};
 pub use secrets::Secrets;
@@ -84,6 +86,12 @@ impl Store {
     #[must_use]
     pub fn rosters(&self) -> Rosters {
         Rosters::new(self.database.clone())
+    }
+
+    /// Push services that clients have enabled.
+    #[must_use]
+    pub fn push_services(&self) -> PushServices {
+        PushServices::new(self.database.clone())
     }
 
     /// TURN credentials that are void.
