@@ -51,6 +51,8 @@ pub struct Limits {
     pub permissions: usize,
     /// Channels of one allocation (RFC 8656 §12).
     pub channels: usize,
+    /// Addresses on one account's block list (XEP-0191).
+    pub blocked_jids: usize,
 }
 
 impl Default for Limits {
@@ -78,14 +80,15 @@ impl Default for Limits {
             allocations_per_source: 1_024,
             permissions: 128,
             channels: 64,
+            blocked_jids: 1_000,
         }
     }
 }
 
 impl Limits {
     /// Every limit by its name.
-    pub(crate) fn each(&self) -> [(&'static str, u64); 22] {
-        [
+    pub(crate) fn each(&self) -> Vec<(&'static str, u64)> {
+        vec![
             ("stanza_bytes_preauth", self.stanza_bytes_preauth as u64),
             ("stanza_bytes", self.stanza_bytes as u64),
             ("stanza_depth", self.stanza_depth as u64),
@@ -108,6 +111,7 @@ impl Limits {
             ("allocations_per_source", self.allocations_per_source as u64),
             ("permissions", self.permissions as u64),
             ("channels", self.channels as u64),
+            ("blocked_jids", self.blocked_jids as u64),
         ]
     }
 }

@@ -1,5 +1,8 @@
 //! An account in memory: its sessions, roster and requests, and who of its sessions gets a stanza (RFC 6121 §8.5).
 
+pub mod blocklist;
+mod visibility;
+
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
@@ -10,6 +13,8 @@ use crate::session::{Session, SessionId};
 use crate::stanza::error::StanzaError;
 use crate::stanza::{IqType, Kind, MessageType, PresenceType, Stanza};
 use crate::store::{RosterItem, Store, StoreError, SubscriptionRequest};
+
+pub use blocklist::BlockList;
 
 /// All that this node knows of one account while it is in use.
 #[derive(Debug)]
@@ -22,6 +27,8 @@ pub struct Account {
     pub roster: BTreeMap<BareJid, RosterItem>,
     /// Subscription requests that wait for an answer: who asked, and the stanza as received (RFC 6121 §3.1.3).
     pub requests: BTreeMap<BareJid, Bytes>,
+    /// XEP-0191: whom it has blocked; asked by [`Account::blocks`].
+    pub blocked: BlockList,
 }
 
 /// Whom RFC 6121 §8.5 chooses for a stanza to an existing account.
@@ -48,14 +55,16 @@ impl Account {
         }
         let roster = store.rosters().load(jid).await?;
         let requests = store.rosters().requests(jid).await?;
-        Ok(Some(Self::new(jid.clone(), roster, requests)))
+        let mut account = Self::new(jid.clone(), roster, requests);
+        account.blocked = store.blocks().load(jid).await?.into_iter().collect();
+        Ok(Some(account))
     }
 
     /// An account without sessions.
     pub fn new(jid: BareJid, roster: Vec<RosterItem>, requests: Vec<SubscriptionRequest>) -> Self {
         let roster = roster.into_iter().map(|item| (item.jid.clone(), item)).collect();
         let requests = requests.into_iter().map(|request| (request.from, request.stanza)).collect();
-        Self { jid, sessions: Vec::new(), roster, requests }
+        Self { jid, sessions: Vec::new(), roster, requests, blocked: BlockList::default() }
     }
 
     /// The session with this id, if it is still bound.

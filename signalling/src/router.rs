@@ -38,6 +38,22 @@ pub struct Limits {
     pub directed_presences: usize,
     /// Accounts kept in memory without sessions, about.
     pub accounts_cached: usize,
+    /// Addresses on one block list.
+    pub blocked_jids: usize,
+}
+
+/// The configuration's defaults.
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            sessions_per_account: 32,
+            roster_items: 2_000,
+            roster_bytes: 524_288,
+            directed_presences: 2_000,
+            accounts_cached: 10_000,
+            blocked_jids: 1_000,
+        }
+    }
 }
 
 /// What Prometheus is told of the router.

@@ -1,5 +1,6 @@
 //! What the server can do, one file per specification. `register` is the list of who gets what.
 
+pub mod blocking;
 pub mod carbons;
 pub mod disco;
 pub mod extdisco;
@@ -22,6 +23,7 @@ pub fn register(router: &Router, relay: Relay, services: Vec<extdisco::Service>)
     let mut table = IqTable::default();
     disco::Disco::register(router, &mut table);
     roster::Roster::register(router, &mut table);
+    blocking::Blocking::register(router, &mut table);
     carbons::Carbons::register(&mut table);
     extdisco::Extdisco::register(relay, services, &mut table);
     ping::register(&mut table);

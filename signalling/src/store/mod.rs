@@ -5,6 +5,7 @@
 //! forward; a database of a newer program is refused. Not supported: databases in memory.
 
 mod accounts;
+mod blocks;
 mod database;
 mod error;
 mod folder;
@@ -28,6 +29,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{Connection as _, PgConnection};
 
 pub use accounts::{Account, Accounts, Credentials};
+pub use blocks::Blocks;
 pub use error::StoreError;
 pub use revocations::Revocations;
 pub use rosters::{REQUESTS_MAX, RosterChange, RosterItem, Rosters, Subscription, SubscriptionRequest};
@@ -82,6 +84,12 @@ impl Store {
     #[must_use]
     pub fn rosters(&self) -> Rosters {
         Rosters::new(self.database.clone())
+    }
+
+    /// Who is blocked by whom.
+    #[must_use]
+    pub fn blocks(&self) -> Blocks {
+        Blocks::new(self.database.clone())
     }
 
     /// TURN credentials that are void.

@@ -80,6 +80,7 @@ on_each_database! {
     an_account_takes_its_data_with_it => cascade;
     turn_credentials_of_changed_accounts_are_void_until_they_expire => revocations;
     many_writers_at_once_lose_nothing => concurrent;
+    xep0191_block_lists_are_kept => blocks;
 }
 
 async fn accounts(store: &Store) {
@@ -256,6 +257,28 @@ async fn cascade(store: &Store) {
     assert_eq!(accounts.keys(&romeo).await.unwrap(), Some(ScramSet::default()));
     assert_eq!(rosters.load_versioned(&romeo).await.unwrap(), (0, Vec::new()));
     assert!(rosters.requests(&romeo).await.unwrap().is_empty());
+}
+
+async fn blocks(store: &Store) {
+    let (romeo, paris) = (jid("romeo@example.org"), jid("paris@example.org"));
+    let any = |text: &str| crate::jid::Jid::parse(text).unwrap();
+    let blocks = store.blocks();
+    for account in [&romeo, &paris] {
+        store.accounts().create(account, &keys(1)).await.unwrap();
+    }
+    let four = ["a@b/c", "a@b", "b/c", "b"].map(any);
+    blocks.add(&romeo, four.to_vec()).await.unwrap();
+    blocks.add(&romeo, vec![any("a@b"), any("z")]).await.unwrap();
+    blocks.add(&paris, vec![any("a@b")]).await.unwrap();
+    assert_eq!(blocks.load(&romeo).await.unwrap(), ["a@b", "a@b/c", "b", "b/c", "z"].map(any));
+    blocks.remove(&romeo, vec![any("b"), any("unknown")]).await.unwrap();
+    assert_eq!(blocks.load(&romeo).await.unwrap(), ["a@b", "a@b/c", "b/c", "z"].map(any));
+    blocks.clear(&romeo).await.unwrap();
+    assert!(blocks.load(&romeo).await.unwrap().is_empty());
+    assert_eq!(blocks.load(&paris).await.unwrap(), [any("a@b")]);
+    assert!(matches!(blocks.add(&jid("nobody@example.org"), vec![any("b")]).await, Err(StoreError::NoSuchAccount(_))));
+    store.accounts().delete(&paris).await.unwrap();
+    assert!(blocks.load(&paris).await.unwrap().is_empty());
 }
 
 async fn concurrent(store: &Store) {
