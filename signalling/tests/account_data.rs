@@ -4,8 +4,9 @@ mod world;
 
 use campanile_signalling::jid::BareJid;
 use campanile_signalling::router::Limits;
+use campanile_signalling::store::{RosterChange, RosterItem};
 
-use world::{Client, World, befriend};
+use world::{World, befriend};
 
 fn block(items: &str) -> String {
     format!("<iq type='set' id='b'><block xmlns='urn:xmpp:blocking'>{items}</block></iq>")
@@ -175,4 +176,102 @@ async fn xep0191_s6_a_blocked_domain_is_blocked_whole_but_for_oneself_and_the_se
         .send("<iq type='set' id='r'><query xmlns='jabber:iq:roster'><item jid='bob@localhost' subscription='remove'/></query></iq>")
         .await;
     bob.expect(&[&["type='unsubscribe'"], &["subscription='to'"], &["type='unsubscribed'"], &["subscription='none'"]]);
+}
+
+fn roster_get(ver: &str) -> String {
+    format!("<iq type='get' id='r'><query xmlns='jabber:iq:roster' ver='{ver}'/></iq>")
+}
+
+fn roster_set(items: &str) -> String {
+    format!("<iq type='set' id='s'><query xmlns='jabber:iq:roster'>{items}</query></iq>")
+}
+
+/// The value of `ver` in a roster result or push.
+fn version(stanza: &str) -> String {
+    let (_, rest) = stanza.split_once("<query xmlns='jabber:iq:roster' ver='").unwrap_or_else(|| panic!("no version in {stanza}"));
+    rest.split('\'').next().expect("a quote ends it").to_owned()
+}
+
+#[tokio::test]
+async fn rfc6121_s2_6_a_client_gets_what_has_changed_since_its_version() {
+    let world = World::within("rosterver", &["alice", "bob"], Limits::default(), 1 << 21).await;
+    let alice = world.client("alice", "a").await;
+    let first = alice.ask(&roster_get("")).await;
+    assert!(first[0].contains("<query xmlns='jabber:iq:roster' ver='"), "{first:?}");
+    let mut versions = vec![version(&first[0])];
+    for number in 0..12 {
+        let answers = alice.ask(&roster_set(&format!("<item jid='c{number}@localhost' name='N'/>"))).await;
+        versions.push(version(&answers[0]));
+        assert!(answers[1].contains("type='result'"), "{answers:?}");
+    }
+    let unique: std::collections::BTreeSet<_> = versions.iter().collect();
+    assert_eq!(unique.len(), versions.len(), "{versions:?}");
+
+    let phone = world.client("alice", "phone").await;
+    // §2.6.3: the same version, an empty result; it is interested all the same.
+    let answers = phone.ask(&roster_get(&versions[12])).await;
+    assert!(answers.len() == 1 && answers[0].ends_with("id='r' type='result'/>"), "{answers:?}");
+    alice.ask(&roster_set("<item jid='c3@localhost' subscription='remove'/>")).await;
+    alice.ask(&roster_set("<item jid='c5@localhost' name='M'><group>G</group></item>")).await;
+    let pushes = phone.received();
+    assert_eq!(pushes.len(), 2);
+    // An older one: interim pushes, each with the version of its change, the last of each item only.
+    let tablet = world.client("alice", "tablet").await;
+    let interim = tablet.ask(&roster_get(&versions[12])).await;
+    assert_eq!(interim.len(), 3);
+    assert!(interim[0].ends_with("id='r' type='result'/>"), "{interim:?}");
+    for (got, live, part) in [
+        (&interim[1], &pushes[0], "<item jid='c3@localhost' subscription='remove'/>"),
+        (&interim[2], &pushes[1], "<item jid='c5@localhost' name='M' subscription='none'><group>G</group></item>"),
+    ] {
+        assert!(got.contains(part) && version(got) == version(live), "{got} and {live}");
+        assert!(got.contains("from='alice@localhost' to='alice@localhost/tablet'") && got.contains("type='set'"), "{got}");
+    }
+    // Too many changes, or a version of elsewhere: the whole roster.
+    for unknown in [&versions[0], "", "ver14", "zzz-3", &format!("{}9", version(&interim[2]))] {
+        let whole = tablet.ask(&roster_get(unknown)).await;
+        assert!(whole.len() == 1 && whole[0].matches("<item ").count() == 11, "{unknown}: {whole:?}");
+    }
+    // A subscription that comes to stand otherwise is a change as well, and the version outlives the home.
+    alice.ask("<presence type='subscribe' to='bob@localhost'/>").await;
+    let current = version(&phone.received().pop().expect("a push"));
+    for client in [alice, phone, tablet] {
+        world.router.unbind(&client.session).await;
+        world.router.forget(&client.session.jid.to_bare());
+    }
+    let again = world.client("alice", "again").await;
+    let answers = again.ask(&roster_get(&current)).await;
+    assert!(answers.len() == 1 && answers[0].ends_with("type='result'/>"), "{answers:?}");
+}
+
+#[tokio::test]
+async fn a_roster_of_two_thousand_contacts_is_sent_whole_and_one_more_is_refused() {
+    let world = World::within("large", &["alice"], Limits::default(), 1 << 21).await;
+    let jid = |number: usize| BareJid::new(&format!("contact{number}"), "example.org").expect("a JID");
+    let item = |number| RosterItem {
+        name: Some(format!("Contact number {number}")),
+        groups: vec!["Friends".to_owned()],
+        ..RosterItem::new(jid(number))
+    };
+    let alice = BareJid::new("alice", "localhost").expect("a JID");
+    world.store.rosters().apply(&alice, (0..2000).map(|number| RosterChange::Set(item(number))).collect()).await.expect("stores");
+    let client = world.client("alice", "a").await;
+    let whole = client.ask(&roster_get("")).await;
+    assert!(whole.len() == 1 && whole[0].matches("<item ").count() == 2000);
+    client.send(&roster_set("<item jid='one-more@example.org'/>")).await;
+    client.expect(&[&["resource-constraint"]]);
+    client.send(&roster_set("<item jid='contact7@example.org' name='Other'/>")).await;
+    client.expect(&[&["name='Other'"], &["type='result'"]]);
+}
+
+#[tokio::test]
+async fn rfc6121_s2_3_3_anothers_roster_is_forbidden_and_tells_nothing() {
+    let world = World::new("forbidden", &["alice", "bob"]).await;
+    let alice = world.online("alice", "a").await;
+    for to in ["bob@localhost", "nobody@localhost"] {
+        for request in [roster_get(""), roster_set("<item jid='a@b'/>")] {
+            alice.send(&request.replace("<iq ", &format!("<iq to='{to}' "))).await;
+            alice.expect(&[&["type='error'", "<error type='auth'><forbidden", &format!("from='{to}'")]]);
+        }
+    }
 }

@@ -31,9 +31,13 @@ pub fn register(router: &Router, relay: Relay, services: Vec<extdisco::Service>)
     router.serve(table);
 }
 
-/// What is offered as stream features beside resource binding (RFC 6120 §4.3.2): subscription pre-approval (RFC 6121 §3.4).
+/// What is offered as stream features beside resource binding (RFC 6120 §4.3.2): subscription pre-approval (RFC 6121 §3.4), roster
+/// versions (§2.6.1).
 pub fn stream_features() -> Vec<Bytes> {
-    let mut sub = XmlWriter::new();
-    sub.open("sub").ns(ns::PRE_APPROVAL).close();
-    vec![sub.finish()]
+    let feature = |name: &str, namespace: &str| {
+        let mut xml = XmlWriter::new();
+        xml.open(name).ns(namespace).close();
+        xml.finish()
+    };
+    vec![feature("sub", ns::PRE_APPROVAL), feature("ver", ns::ROSTER_VER)]
 }

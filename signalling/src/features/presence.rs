@@ -290,8 +290,9 @@ async fn save(
     if changes.is_empty() {
         return Ok(None);
     }
-    router.store().rosters().apply(&home.jid, changes).await.map_err(router.internal("store a subscription"))?;
+    let version = router.store().rosters().apply(&home.jid, changes).await.map_err(router.internal("store a subscription"))?;
     home.with(|account| {
+        account.roster_version.number = version;
         match request {
             Some(stanza) => account.requests.insert(contact.clone(), stanza),
             None if !after.pending_in => account.requests.remove(contact),

@@ -32,7 +32,9 @@ pub use accounts::{Account, Accounts, Credentials};
 pub use blocks::Blocks;
 pub use error::StoreError;
 pub use revocations::Revocations;
-pub use rosters::{REQUESTS_MAX, RosterChange, RosterItem, Rosters, Subscription, SubscriptionRequest};
+pub use rosters::{
+    REMOVALS_MAX, REQUESTS_MAX, RosterChange, RosterItem, RosterUpdate, RosterVersion, Rosters, Subscription, SubscriptionRequest,
+};
 pub use secrets::Secrets;
 
 use database::Database;

@@ -24,6 +24,7 @@ pub struct World {
     pub router: Router,
     pub store: Store,
     pub calls: Arc<CallsService>,
+    mailbox_bytes: usize,
     folder: PathBuf,
 }
 
@@ -44,11 +45,11 @@ impl World {
             accounts_cached: 8,
             blocked_jids: 3,
         };
-        Self::within(name, accounts, limits).await
+        Self::within(name, accounts, limits, 100_000).await
     }
 
     /// The same with other limits.
-    pub async fn within(name: &str, accounts: &[&str], limits: Limits) -> Self {
+    pub async fn within(name: &str, accounts: &[&str], limits: Limits, mailbox_bytes: usize) -> Self {
         let folder = std::env::temp_dir().join(format!("campanile-routing-{}-{name}", std::process::id()));
         let store = Store::open(&format!("sqlite:{}", folder.join("db").display()), &folder).await.expect("a new database");
         let password = Password::prepare("pw").expect("a password");
@@ -73,11 +74,11 @@ impl World {
             relay,
             features::extdisco::services(&[(Transport::Udp, ([127, 0, 0, 1], 3478).into())], &["turn.localhost".to_owned()]),
         );
-        Self { router, store, calls, folder }
+        Self { router, store, calls, mailbox_bytes, folder }
     }
 
     pub async fn client(&self, account: &str, resource: &str) -> Client {
-        let mailbox = Arc::new(Mailbox::new(100_000));
+        let mailbox = Arc::new(Mailbox::new(self.mailbox_bytes));
         let jid = BareJid::new(account, "localhost").expect("a JID");
         let session = self.router.bind(&jid, Some(resource), mailbox.clone(), Instant::now()).await.expect("binds");
         Client { router: self.router.clone(), session, mailbox }
