@@ -385,6 +385,7 @@ fn router_limits(config: &Config) -> router::Limits {
         roster_bytes: config.limits.mailbox_bytes / 4,
         directed_presences: config.limits.roster_items,
         accounts_cached: config.limits.connections as usize,
+        blocked_jids: config.limits.blocked_jids,
     }
 }
 

@@ -53,6 +53,8 @@ pub struct Limits {
     pub permissions: usize,
     /// Channels of one allocation (RFC 8656 §12).
     pub channels: usize,
+    /// Addresses on one account's block list (XEP-0191).
+    pub blocked_jids: usize,
 }
 
 impl Default for Limits {
@@ -81,6 +83,7 @@ impl Default for Limits {
             allocations_per_source: 1_024,
             permissions: 128,
             channels: 64,
+            blocked_jids: 1_000,
         }
     }
 }
@@ -112,6 +115,7 @@ impl Limits {
             ("allocations_per_source", self.allocations_per_source as u64),
             ("permissions", self.permissions as u64),
             ("channels", self.channels as u64),
+            ("blocked_jids", self.blocked_jids as u64),
         ]
     }
 }

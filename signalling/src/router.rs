@@ -22,7 +22,7 @@ use crate::random;
 use crate::session::{Session, SessionId, SessionRef};
 use crate::stanza::error::StanzaError;
 use crate::stanza::{IqType, Kind, MessageType, PresenceType, Stanza};
-use crate::store::{RosterItem, Store, StoreError};
+use crate::store::{RosterItem, RosterVersion, Store, StoreError};
 use crate::stream::error::{self, StreamError};
 
 /// Far longer than a stream may take from its beginning to a bound resource.
@@ -43,18 +43,21 @@ pub struct Limits {
     pub push_services: usize,
     /// Accounts kept in memory without sessions, about.
     pub accounts_cached: usize,
+    /// Addresses on one block list.
+    pub blocked_jids: usize,
 }
 
-/// Those of the documented configuration.
+/// The configuration's defaults.
 impl Default for Limits {
     fn default() -> Self {
         Self {
             sessions_per_account: 32,
             roster_items: 2_000,
-            roster_bytes: 1 << 20,
+            roster_bytes: 524_288,
             directed_presences: 2_000,
             push_services: 16,
             accounts_cached: 10_000,
+            blocked_jids: 1_000,
         }
     }
 }
@@ -351,9 +354,13 @@ impl Router {
         }
     }
 
-    /// RFC 6121 §8.5.1. The answer is the one that an account without resources gives.
+    /// RFC 6121 §8.5.1. The answer is the one that an account without resources gives to a stranger; requests take the same way, so that
+    /// nobody finds out which accounts there are.
     async fn no_such_account(&self, stanza: Stanza, origin: Option<&SessionRef>) {
         match stanza.kind() {
+            Kind::Iq(IqType::Get | IqType::Set) if stanza.to().is_some_and(Jid::is_bare) => {
+                self.answer(To::Contact, stanza, origin).await;
+            }
             Kind::Iq(_) | Kind::Message(MessageType::Normal | MessageType::Chat | MessageType::Groupchat) => {
                 self.bounce(&stanza, StanzaError::service_unavailable(), origin).await;
             }
@@ -406,12 +413,12 @@ impl Router {
 
     /// RFC 6121 §2.1.6: tells every interested resource what became of a roster item.
     pub fn push_roster_item(&self, home: &Home, item: &RosterItem) {
-        push_roster(home, &roster::push(item));
+        push_roster(home, |version| roster::push(version, item));
     }
 
     /// RFC 6121 §2.5.1: tells every interested resource that an item is gone.
     pub fn push_roster_removal(&self, home: &Home, contact: &BareJid) {
-        push_roster(home, &roster::push_removal(contact));
+        push_roster(home, |version| roster::push_removal(version, contact));
     }
 
     /// The home of an account if it is in memory.
@@ -449,11 +456,12 @@ fn deliver(account: &Account, chosen: &[SessionId], stanza: &Stanza) -> bool {
     taken > 0 || chosen.is_empty() || matches!(stanza.kind(), Kind::Presence(_))
 }
 
-fn push_roster(home: &Home, payload: &Bytes) {
+/// The caller holds the account's turn, so that the version is that of the change told.
+fn push_roster(home: &Home, payload: impl Fn(RosterVersion) -> Bytes) {
     home.with(|account| {
+        let payload = payload(account.roster_version);
         for session in account.sessions.iter().filter(|session| session.interested) {
-            let push = Stanza::iq(IqType::Set, random::id()).with_from(account.jid.clone()).with_to(session.jid.clone());
-            session.send(push.with_content(payload.clone()));
+            session.send(roster::to_session(account, session, payload.clone()));
         }
     });
 }

@@ -99,7 +99,7 @@ fn welcome(account: &Account, session: &SessionRef, outgoing: &mut Vec<Stanza>) 
         }
     }
     let mut bytes = 0;
-    for request in account.requests.values() {
+    for (_, request) in account.requests.iter().filter(|(from, _)| !account.blocks(from)) {
         bytes += request.len();
         if bytes > WELCOME_BYTES_MAX {
             break;
@@ -111,8 +111,9 @@ fn welcome(account: &Account, session: &SessionRef, outgoing: &mut Vec<Stanza>) 
             Err(error) => tracing::error!(account = %account.jid, ?error, "a stored subscription request cannot be read"),
         }
     }
-    let seen = account.roster.values().filter(|item| item.subscription.is_to());
-    outgoing.extend(seen.map(|item| Stanza::presence(PresenceType::Probe).with_from(session.jid.clone()).with_to(item.jid.clone())));
+    outgoing.extend(
+        account.watched().map(|contact| Stanza::presence(PresenceType::Probe).with_from(session.jid.clone()).with_to(contact.clone())),
+    );
 }
 
 /// §4.2.2: to contacts that may see it, and to the account's own available resources.
@@ -120,8 +121,7 @@ fn broadcast(account: &Account, stanza: &Stanza) -> Vec<Stanza> {
     for session in account.available() {
         session.send(stanza.clone().with_to(session.jid.clone()));
     }
-    let watchers = account.roster.values().filter(|item| item.subscription.is_from());
-    watchers.map(|item| stanza.clone().with_to(item.jid.clone())).collect()
+    account.watchers().map(|contact| stanza.clone().with_to(contact.clone())).collect()
 }
 
 /// §4.5.2: unavailable to everyone who saw the session, whom directed presence told (§4.6.3), and to the session itself.
@@ -189,9 +189,13 @@ pub async fn change_subscription(
     let mut outgoing = vec![stanza];
     match change {
         // §3.1.5: the contact now learns of each available resource.
-        Change::Subscribed => outgoing.extend(home.with(|account| presences_for(account, contact))),
+        Change::Subscribed => outgoing.extend(home.with(|account| account.presences_for(contact))),
         // §3.2.2: and now no longer.
-        Change::Unsubscribed if before.from => outgoing.extend(home.with(|account| unavailable_for(account, contact))),
+        // Whom a block list keeps away has seen that presence already.
+        Change::Unsubscribed if before.from => outgoing.extend(home.with(|account| match account.blocks(contact) {
+            true => Vec::new(),
+            false => account.unavailable_for(contact),
+        })),
         _ => {}
     }
     router.route_all(outgoing).await;
@@ -232,10 +236,10 @@ pub async fn inbound(router: &Router, home: &Arc<Home>, stanza: Stanza) {
             outgoing.push(Stanza::presence(reply.kind()).with_from(home.jid.clone()).with_to(contact.clone()));
         }
         if change == Change::Subscribe && step.next.from {
-            outgoing.extend(presences_for(account, &contact));
+            outgoing.extend(account.presences_for(&contact));
         }
         if change == Change::Unsubscribe && before.from {
-            outgoing.extend(unavailable_for(account, &contact));
+            outgoing.extend(account.unavailable_for(&contact));
         }
     });
     router.route_all(outgoing).await;
@@ -249,15 +253,6 @@ fn answer_probe(account: &Account, from: &Jid) -> Vec<Stanza> {
     }
     let presences = account.available().filter(|session| *session.jid != *from).filter_map(|session| session.presence.clone());
     presences.map(|presence| presence.with_to(from.clone())).collect()
-}
-
-fn presences_for(account: &Account, contact: &BareJid) -> Vec<Stanza> {
-    account.available().filter_map(|session| session.presence.clone()).map(|presence| presence.with_to(contact.clone())).collect()
-}
-
-fn unavailable_for(account: &Account, contact: &BareJid) -> Vec<Stanza> {
-    let gone = |session: &Session| Stanza::presence(PresenceType::Unavailable).with_from(session.jid.clone()).with_to(contact.clone());
-    account.available().map(gone).collect()
 }
 
 fn state_towards(account: &Account, contact: &BareJid) -> State {
@@ -295,8 +290,9 @@ async fn save(
     if changes.is_empty() {
         return Ok(None);
     }
-    router.store().rosters().apply(&home.jid, changes).await.map_err(router.internal("store a subscription"))?;
+    let version = router.store().rosters().apply(&home.jid, changes).await.map_err(router.internal("store a subscription"))?;
     home.with(|account| {
+        account.roster_version.number = version;
         match request {
             Some(stanza) => account.requests.insert(contact.clone(), stanza),
             None if !after.pending_in => account.requests.remove(contact),

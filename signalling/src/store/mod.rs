@@ -6,6 +6,7 @@
 
 mod accounts;
 mod archive;
+mod blocks;
 mod database;
 mod error;
 mod folder;
@@ -31,10 +32,13 @@ use sqlx::{Connection as _, PgConnection};
 
 pub use accounts::{Account, Accounts, Credentials};
 pub use archive::ArchiveId;
+pub use blocks::Blocks;
 pub use error::StoreError;
 pub use push::{PushService, PushServices};
 pub use revocations::Revocations;
-pub use rosters::{REQUESTS_MAX, RosterChange, RosterItem, Rosters, Subscription, SubscriptionRequest};
+pub use rosters::{
+    REMOVALS_MAX, REQUESTS_MAX, RosterChange, RosterItem, RosterUpdate, RosterVersion, Rosters, Subscription, SubscriptionRequest,
+};
 pub use secrets::Secrets;
 
 use database::Database;
@@ -92,6 +96,12 @@ impl Store {
     #[must_use]
     pub fn push_services(&self) -> PushServices {
         PushServices::new(self.database.clone())
+    }
+
+    /// Who is blocked by whom.
+    #[must_use]
+    pub fn blocks(&self) -> Blocks {
+        Blocks::new(self.database.clone())
     }
 
     /// TURN credentials that are void.
