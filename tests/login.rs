@@ -112,7 +112,7 @@ fn another_implementation_logs_in_with_and_without_binding() {
 }
 
 #[test]
-fn every_mechanism_over_starttls_direct_tls_and_direct_tls_on_the_starttls_port() {
+pub fn every_mechanism_over_starttls_direct_tls_and_direct_tls_on_the_starttls_port() {
     let server = Server::start();
     for connect in CONNECT {
         for hash in [Hash::Sha1, Hash::Sha256] {
@@ -133,7 +133,7 @@ fn every_mechanism_over_starttls_direct_tls_and_direct_tls_on_the_starttls_port(
 
 /// RFC 6120 §13.11: what the server says must not tell whether there is such an account.
 #[test]
-fn a_wrong_password_and_an_unknown_user_look_the_same() {
+pub fn a_wrong_password_and_an_unknown_user_look_the_same() {
     let server = Server::start();
     let challenge = |user: &str, hash: Hash| {
         let mut wire = Wire::secure(&server);
@@ -226,7 +226,7 @@ fn guessing_ends_the_stream_and_slows_down() {
 }
 
 #[test]
-fn s7_resources_are_bound_invented_and_taken_over() {
+pub fn s7_resources_are_bound_invented_and_taken_over() {
     let server = Server::start();
     let mut old = Wire::online(&server, "alice", "home");
     let mut invented = Wire::secure(&server);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+use crate::features::push::Push;
 use crate::jid::{BareJid, Jid};
 use crate::router::Limits;
 use crate::session::{Session, SessionId};
@@ -22,6 +23,8 @@ pub struct Account {
     pub roster: BTreeMap<BareJid, RosterItem>,
     /// Subscription requests that wait for an answer: who asked, and the stanza as received (RFC 6121 §3.1.3).
     pub requests: BTreeMap<BareJid, Bytes>,
+    /// XEP-0357: whom to wake when no stream is there.
+    pub push: Push,
 }
 
 /// Whom RFC 6121 §8.5 chooses for a stanza to an existing account.
@@ -48,14 +51,16 @@ impl Account {
         }
         let roster = store.rosters().load(jid).await?;
         let requests = store.rosters().requests(jid).await?;
-        Ok(Some(Self::new(jid.clone(), roster, requests)))
+        let mut account = Self::new(jid.clone(), roster, requests);
+        account.push = Push::new(store.push_services().load(jid).await?);
+        Ok(Some(account))
     }
 
     /// An account without sessions.
     pub fn new(jid: BareJid, roster: Vec<RosterItem>, requests: Vec<SubscriptionRequest>) -> Self {
         let roster = roster.into_iter().map(|item| (item.jid.clone(), item)).collect();
         let requests = requests.into_iter().map(|request| (request.from, request.stanza)).collect();
-        Self { jid, sessions: Vec::new(), roster, requests }
+        Self { jid, sessions: Vec::new(), roster, requests, push: Push::default() }
     }
 
     /// The session with this id, if it is still bound.

@@ -5,6 +5,7 @@ pub mod disco;
 pub mod extdisco;
 pub mod ping;
 pub mod presence;
+pub mod push;
 pub mod roster;
 pub mod subscription;
 pub mod version;
@@ -25,6 +26,7 @@ pub fn register(router: &Router, relay: Relay, services: Vec<extdisco::Service>)
     carbons::Carbons::register(&mut table);
     extdisco::Extdisco::register(relay, services, &mut table);
     ping::register(&mut table);
+    push::PushNotifications::register(router, &mut table);
     version::register(&mut table);
     router.serve(table);
 }

@@ -5,9 +5,11 @@
 //! forward; a database of a newer program is refused. Not supported: databases in memory.
 
 mod accounts;
+mod archive;
 mod database;
 mod error;
 mod folder;
+mod push;
 mod revocations;
 mod rosters;
 mod schema;
@@ -28,7 +30,9 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{Connection as _, PgConnection};
 
 pub use accounts::{Account, Accounts, Credentials};
+pub use archive::ArchiveId;
 pub use error::StoreError;
+pub use push::{PushService, PushServices};
 pub use revocations::Revocations;
 pub use rosters::{REQUESTS_MAX, RosterChange, RosterItem, Rosters, Subscription, SubscriptionRequest};
 pub use secrets::Secrets;
@@ -82,6 +86,12 @@ impl Store {
     #[must_use]
     pub fn rosters(&self) -> Rosters {
         Rosters::new(self.database.clone())
+    }
+
+    /// Push services that clients have enabled.
+    #[must_use]
+    pub fn push_services(&self) -> PushServices {
+        PushServices::new(self.database.clone())
     }
 
     /// TURN credentials that are void.
