@@ -87,7 +87,14 @@ impl Server {
     /// A connection over a pipe of this size, on a transport that is believed to be TLS.
     pub(crate) fn connect(&self, transport: Transport, pipe: usize) -> Client<DuplexStream> {
         let (near, far) = tokio::io::duplex(pipe);
-        self.listeners.spawn(run(self.context.clone(), Box::new(far), "192.0.2.1:1".parse().unwrap(), transport, now()));
+        self.listeners.spawn(run(
+            self.context.clone(),
+            Box::new(far),
+            "192.0.2.1:1".parse().unwrap(),
+            transport,
+            ChannelBindings::default(),
+            now(),
+        ));
         Client { io: near, received: String::new() }
     }
 
@@ -463,7 +470,8 @@ fn router(store: &Store) -> Router {
 async fn a_connection_that_waits_is_small() {
     let server = Server::start().await;
     let (_near, far) = tokio::io::duplex(16);
-    let task = run(server.context.clone(), Box::new(far), "192.0.2.1:1".parse().unwrap(), Transport::Tcp, now());
+    let task =
+        run(server.context.clone(), Box::new(far), "192.0.2.1:1".parse().unwrap(), Transport::Tcp, ChannelBindings::default(), now());
     let size = size_of_val(&task);
     assert!(size < 4096, "{size} bytes for each connection: box what is seldom awaited");
 }
