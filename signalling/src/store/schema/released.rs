@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use sqlx::{Connection as _, Executor as _, PgConnection, PgPool, SqlitePool};
+use sqlx::{Connection as _, PgConnection, PgPool, SqlitePool};
 
 use super::{POSTGRES, SQLITE};
 use crate::auth::ScramHash;
