@@ -51,6 +51,10 @@ pub struct Limits {
     pub permissions: usize,
     /// Channels of one allocation (RFC 8656 §12).
     pub channels: usize,
+    /// How long a session is kept for its client to resume it (XEP-0198 §5).
+    pub resume_s: u64,
+    /// How long a client may take to answer when it is asked what it has received (XEP-0198 §4), before its connection is taken for dead.
+    pub ack_wait_s: u64,
 }
 
 impl Default for Limits {
@@ -78,6 +82,8 @@ impl Default for Limits {
             allocations_per_source: 1_024,
             permissions: 128,
             channels: 64,
+            resume_s: 600,
+            ack_wait_s: 60,
         }
     }
 }
@@ -108,6 +114,8 @@ impl Limits {
             ("allocations_per_source", self.allocations_per_source as u64),
             ("permissions", self.permissions as u64),
             ("channels", self.channels as u64),
+            ("resume_s", self.resume_s),
+            ("ack_wait_s", self.ack_wait_s),
         ]
     }
 }

@@ -45,7 +45,14 @@ impl World {
         }
         let registry = prometheus::Registry::new();
         let calls = Arc::new(CallsService::new(jingle::Limits::default(), &registry, Box::new(())).expect("fresh metrics"));
-        let limits = Limits { sessions_per_account: 4, roster_items: 3, roster_bytes: 10_000, directed_presences: 2, accounts_cached: 8 };
+        let limits = Limits {
+            sessions_per_account: 4,
+            roster_items: 3,
+            roster_bytes: 10_000,
+            directed_presences: 2,
+            accounts_cached: 8,
+            resume: std::time::Duration::from_secs(600),
+        };
         let router = Router::new(
             vec!["localhost".to_owned()],
             store.clone(),
@@ -97,7 +104,9 @@ impl Client {
         let mut out = Vec::new();
         self.mailbox.drain(&mut out);
         out.into_iter()
+            .filter(|item| !matches!(item, Outgoing::Owed))
             .map(|item| match item {
+                Outgoing::Owed => unreachable!("left out"),
                 Outgoing::Stanza(delivery) => String::from_utf8(delivery.stanza.to_bytes(Framing::Stream).to_vec()).expect("UTF-8"),
                 Outgoing::Close(error) => format!("close: {}", error.condition),
             })

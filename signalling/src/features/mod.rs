@@ -29,9 +29,15 @@ pub fn register(router: &Router, relay: Relay, services: Vec<extdisco::Service>)
     router.serve(table);
 }
 
-/// What is offered as stream features beside resource binding (RFC 6120 §4.3.2): subscription pre-approval (RFC 6121 §3.4).
+/// What is offered as stream features beside resource binding (RFC 6120 §4.3.2): subscription pre-approval (RFC 6121 §3.4), stream management
+/// (XEP-0198 §2).
 pub fn stream_features() -> Vec<Bytes> {
-    let mut sub = XmlWriter::new();
-    sub.open("sub").ns(ns::PRE_APPROVAL).close();
-    vec![sub.finish()]
+    [("sub", ns::PRE_APPROVAL), ("sm", ns::SM)]
+        .into_iter()
+        .map(|(name, namespace)| {
+            let mut feature = XmlWriter::new();
+            feature.open(name).ns(namespace).close();
+            feature.finish()
+        })
+        .collect()
 }

@@ -7,6 +7,7 @@
 mod accounts;
 mod archive;
 mod database;
+mod durable;
 mod error;
 mod folder;
 mod revocations;
@@ -30,6 +31,7 @@ use sqlx::{Connection as _, PgConnection};
 
 pub use accounts::{Account, Accounts, Credentials};
 pub use archive::ArchiveId;
+pub use durable::Durability;
 pub use error::StoreError;
 pub use revocations::Revocations;
 pub use rosters::{REQUESTS_MAX, RosterChange, RosterItem, Rosters, Subscription, SubscriptionRequest};
@@ -55,6 +57,7 @@ const POSTGRES_CONNECTIONS_MAX: u32 = 16;
 pub struct Store {
     database: Database,
     secrets: Secrets,
+    durability: Durability,
 }
 
 impl Store {
@@ -71,7 +74,7 @@ impl Store {
             Place::Sqlite(path) => open_sqlite(&path).await?,
             Place::Postgres(options) => open_postgres(*options).await?,
         };
-        Ok(Self { database, secrets })
+        Ok(Self { database, secrets, durability: Durability::default() })
     }
 
     /// Accounts and their keys.
@@ -90,6 +93,12 @@ impl Store {
     #[must_use]
     pub fn revocations(&self) -> Revocations {
         Revocations::new(self.database.clone())
+    }
+
+    /// How far the queue of messages has come.
+    #[must_use]
+    pub fn durability(&self) -> &Durability {
+        &self.durability
     }
 
     /// The server's own secrets, in `data_dir/secret.key`.

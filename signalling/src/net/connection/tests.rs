@@ -16,7 +16,7 @@ use crate::jingle::{self, CallsService};
 use crate::net::metrics::Metrics;
 use crate::net::sources::Sources;
 use crate::net::tls::{self, Certificates};
-use crate::router;
+use crate::router::{self, Router};
 use crate::store::Store;
 use crate::stream::c2s::{self, Policy};
 use crate::xml;
@@ -57,6 +57,7 @@ pub(crate) fn policy() -> Policy {
             negotiation: Duration::from_secs(30),
             auth_attempts: 3,
             keepalive: Duration::from_secs(300),
+            ack_wait: Duration::from_secs(60),
         },
     }
 }
@@ -452,8 +453,14 @@ async fn a_reload_holds_for_streams_from_now_on() {
 fn router(store: &Store) -> Router {
     let registry = prometheus::Registry::new();
     let calls = CallsService::new(jingle::Limits::default(), &registry, Box::new(())).unwrap();
-    let limits =
-        router::Limits { sessions_per_account: 4, roster_items: 10, roster_bytes: 10_000, directed_presences: 10, accounts_cached: 10 };
+    let limits = router::Limits {
+        sessions_per_account: 4,
+        roster_items: 10,
+        roster_bytes: 10_000,
+        directed_presences: 10,
+        accounts_cached: 10,
+        resume: std::time::Duration::from_secs(600),
+    };
     let router =
         Router::new(vec!["localhost".to_owned()], store.clone(), Arc::new(calls), limits, router::Metrics::new(&registry).unwrap());
     router.serve(IqTable::default());
