@@ -175,7 +175,7 @@ enum Event {
 struct Reply {
     answer: Answer,
     /// Made by a successful binding or resumption.
-    bound: Option<Bound>,
+    bound: Option<Box<Bound>>,
     /// Stands for the log-in until it has succeeded or failed.
     attempt: Option<Attempt>,
 }
@@ -188,7 +188,7 @@ struct Connection {
     transport: Transport,
     machine: C2s,
     wire: Wire,
-    session: Option<Bound>,
+    session: Option<Box<Bound>>,
     /// The session has stream management.
     managed: bool,
     /// Answers to the client's `<r/>` that wait for the disk.
@@ -314,7 +314,7 @@ impl Connection {
     /// Does what the machine says and feeds it what has been read, until it needs something from outside.
     async fn settle(&mut self) -> Flow {
         if std::mem::take(&mut self.owed)
-            && let Some(session) = self.session.as_ref().and_then(Bound::session)
+            && let Some(session) = self.session.as_deref().and_then(Bound::session)
         {
             Box::pin(self.context.router.pay(session)).await;
         }
@@ -324,7 +324,7 @@ impl Connection {
                     Output::Send(bytes) => self.wire.send(&bytes),
                     Output::Deliver(stanza) => {
                         self.context.metrics.stanzas_in.inc();
-                        if !deliver(&self.context, self.session.as_ref(), self.managed, stanza).await {
+                        if !deliver(&self.context, self.session.as_deref(), self.managed, stanza).await {
                             self.machine.handle_error(taken_over());
                         }
                     }
@@ -386,7 +386,7 @@ impl Connection {
 
     /// XEP-0198 §3.
     fn manage(&mut self, resume: bool, max: Option<u64>) {
-        let Some(session) = self.session.as_ref().and_then(Bound::session) else { return };
+        let Some(session) = self.session.as_deref().and_then(Bound::session) else { return };
         // What waits was there before: it is not counted.
         let session = session.clone();
         self.take_mail();
@@ -439,7 +439,7 @@ impl Connection {
         let takes_mail = has_room && bound;
         self.arm_timer();
         let Self { io, wire, writer, session, pending, timer, context, stop_seen, acks, .. } = self;
-        let attachment = session.as_ref().map(Bound::attachment);
+        let attachment = session.as_deref().map(Bound::attachment);
         tokio::select! {
             event = std::future::poll_fn(|cx| poll_io(io, wire, writer, may_read, cx)) => event,
             () = mail_ready(attachment), if takes_mail => Event::Mail,
@@ -550,7 +550,7 @@ impl Connection {
                     match context.router.bind(&account, resource.as_deref(), mailbox, accepted).await {
                         Ok(session) => {
                             let jid = session.jid.clone();
-                            let bound = Bound::new(context.router.clone(), session, attachment);
+                            let bound = Box::new(Bound::new(context.router.clone(), session, attachment));
                             Reply { answer: Answer::Bound(jid), bound: Some(bound), attempt: None }
                         }
                         Err(error) => Reply { answer: Answer::NotBound(error), bound: None, attempt: None },
@@ -558,7 +558,7 @@ impl Connection {
                 }
                 Question::Resume { account, previd, h } => match context.router.resume(&account, &previd, h, accepted).await {
                     Ok(Resumed { bound, handled }) => {
-                        Reply { answer: Answer::Resumed { jid: bound.jid(), handled }, bound: Some(bound), attempt: None }
+                        Reply { answer: Answer::Resumed { jid: bound.jid(), handled }, bound: Some(Box::new(bound)), attempt: None }
                     }
                     Err(NotResumed::Failed(error, h)) => Reply { answer: Answer::NotResumed(error, h), bound: None, attempt: None },
                     Err(NotResumed::Broken(error)) => Reply { answer: Answer::Broken(error), bound: None, attempt: None },
@@ -622,7 +622,7 @@ impl Connection {
         debug!(peer = %self.peer, jid = self.machine.jid().map(|jid| jid.as_str()), error = ?result.as_ref().err(), "disconnected");
         let mut bound = self.session.take();
         // XEP-0198 §7: the stream is unfinished.
-        if bound.as_mut().is_some_and(Bound::hibernate) {
+        if bound.as_deref_mut().is_some_and(Bound::hibernate) {
             bound = None;
         }
         let flushed = async {
@@ -654,7 +654,7 @@ impl Connection {
         }
         self.wire.close();
         let mut bound = self.session.take();
-        if may_be_resumed(reason.as_ref()) && bound.as_mut().is_some_and(Bound::hibernate) {
+        if may_be_resumed(reason.as_ref()) && bound.as_deref_mut().is_some_and(Bound::hibernate) {
             bound = None;
         }
         let until = tokio::time::Instant::now() + self.limits.close;
