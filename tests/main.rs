@@ -15,6 +15,7 @@ mod login;
 mod operation;
 mod presence_roster;
 mod probe;
+mod resumption;
 mod turn_tcp;
 mod turn_tls;
 mod turn_udp;
