@@ -55,6 +55,10 @@ pub struct Limits {
     pub channels: usize,
     /// Addresses on one account's block list (XEP-0191).
     pub blocked_jids: usize,
+    /// How long a session is kept for its client to resume it (XEP-0198 §5).
+    pub resume_s: u64,
+    /// How long a client may take to answer when it is asked what it has received (XEP-0198 §4), before its connection is taken for dead.
+    pub ack_wait_s: u64,
 }
 
 impl Default for Limits {
@@ -84,6 +88,8 @@ impl Default for Limits {
             permissions: 128,
             channels: 64,
             blocked_jids: 1_000,
+            resume_s: 600,
+            ack_wait_s: 60,
         }
     }
 }
@@ -116,6 +122,8 @@ impl Limits {
             ("permissions", self.permissions as u64),
             ("channels", self.channels as u64),
             ("blocked_jids", self.blocked_jids as u64),
+            ("resume_s", self.resume_s),
+            ("ack_wait_s", self.ack_wait_s),
         ]
     }
 }

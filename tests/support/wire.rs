@@ -180,6 +180,29 @@ impl Wire {
         }
     }
 
+    /// The next top-level element, whatever it is; `None` when the server closed its stream or the connection.
+    pub fn next(&mut self) -> Option<String> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let unread = &self.received[self.at..];
+            let skipped = unread.len() - unread.trim_start().len();
+            if unread[skipped..].starts_with("</") {
+                return None;
+            }
+            let name: String =
+                unread[skipped..].strip_prefix('<').unwrap_or_default().chars().take_while(|c| !" />".contains(*c)).collect();
+            if let Some((start, after)) = element(unread, &name).filter(|_| !name.is_empty()) {
+                let text = unread[start..after].to_owned();
+                self.at += after;
+                return Some(text);
+            }
+            if self.ended {
+                return None;
+            }
+            self.read(end, "the next element");
+        }
+    }
+
     pub fn send(&mut self, text: &str) {
         self.send_bytes(text.as_bytes());
     }

@@ -1,5 +1,6 @@
 //! RFC 6121 §3 and §4: presence of a session, broadcast, probes, directed presence and subscription stanzas.
 
+use std::ops::Bound;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,9 +9,10 @@ use crate::account::Account;
 use crate::features::subscription::{self, Change, State};
 use crate::homes::Home;
 use crate::jid::{BareJid, Jid};
+use crate::mailbox::Outgoing;
 use crate::ns;
 use crate::router::Router;
-use crate::session::{Session, SessionId, SessionRef};
+use crate::session::{Probes, Session, SessionId, SessionRef};
 use crate::stanza::error::StanzaError;
 use crate::stanza::{Framing, Kind, PresenceType, Stanza};
 use crate::store::{REQUESTS_MAX, RosterChange, RosterItem, Subscription};
@@ -20,6 +22,8 @@ use crate::xml::Bindings;
 const REQUEST_BYTES_MAX: usize = 4096;
 /// Waiting requests shown at one log-in; the others are shown at a later one, when these have been answered.
 const WELCOME_BYTES_MAX: usize = 256 * 1024;
+/// Contacts probed at once; the next ones when what their servers answered is on its way to the client.
+const PROBES_AT_ONCE: usize = 64;
 
 /// §4 and §3: presence that a local session sends.
 ///
@@ -82,7 +86,8 @@ async fn available(router: &Router, session: &SessionRef, stanza: Stanza) -> Res
         own.presence = Some(stanza.clone());
         let mut outgoing = broadcast(account, &stanza);
         if initial {
-            welcome(account, session, &mut outgoing);
+            welcome(account, session);
+            outgoing.extend(next_probes(account, session));
         }
         outgoing
     });
@@ -90,8 +95,17 @@ async fn available(router: &Router, session: &SessionRef, stanza: Stanza) -> Res
     Ok(())
 }
 
-/// What a resource gets and asks for when it becomes available: presence of its siblings, waiting requests (§3.1.3), probes (§4.3.1).
-fn welcome(account: &Account, session: &SessionRef, outgoing: &mut Vec<Stanza>) {
+/// §4.3.1, the next slice: what contacts answer must not fill the mailbox of a client that logs in, however many they are.
+pub async fn pay(router: &Router, session: &SessionRef) {
+    let probes = session.home.with(|account| next_probes(account, session));
+    router.route_all(probes).await;
+}
+
+/// What a resource gets when it becomes available: presence of its siblings, waiting requests (§3.1.3); and what it is owed: probes (§4.3.1).
+fn welcome(account: &mut Account, session: &SessionRef) {
+    if let Some(own) = account.session(session.id) {
+        own.probes_owed = Some(Probes::All);
+    }
     let Some(own) = account.sessions.iter().find(|own| own.id == session.id) else { return };
     for sibling in account.available().filter(|sibling| sibling.id != session.id) {
         if let Some(presence) = &sibling.presence {
@@ -111,9 +125,25 @@ fn welcome(account: &Account, session: &SessionRef, outgoing: &mut Vec<Stanza>) 
             Err(error) => tracing::error!(account = %account.jid, ?error, "a stored subscription request cannot be read"),
         }
     }
-    outgoing.extend(
-        account.watched().map(|contact| Stanza::presence(PresenceType::Probe).with_from(session.jid.clone()).with_to(contact.clone())),
-    );
+}
+
+/// Probes to the contacts that come next, and a marker in the mailbox if there are more.
+fn next_probes(account: &mut Account, session: &SessionRef) -> Vec<Stanza> {
+    let Some(position) = account.sessions.iter().position(|own| own.id == session.id) else { return Vec::new() };
+    let Some(owed) = account.sessions[position].probes_owed.take() else { return Vec::new() };
+    let after = match &owed {
+        Probes::All => Bound::Unbounded,
+        Probes::After(contact) => Bound::Excluded(contact.clone()),
+    };
+    let seen =
+        account.roster.range((after, Bound::Unbounded)).filter(|(contact, item)| item.subscription.is_to() && !account.blocks(contact));
+    let slice: Vec<BareJid> = seen.map(|(contact, _)| contact.clone()).take(PROBES_AT_ONCE).collect();
+    let own = &mut account.sessions[position];
+    if let Some(last) = slice.last().filter(|_| slice.len() == PROBES_AT_ONCE) {
+        own.probes_owed = Some(Probes::After(last.clone()));
+        own.mailbox.push(Outgoing::Owed);
+    }
+    slice.into_iter().map(|contact| Stanza::presence(PresenceType::Probe).with_from(session.jid.clone()).with_to(contact)).collect()
 }
 
 /// §4.2.2: to contacts that may see it, and to the account's own available resources.
@@ -136,6 +166,7 @@ fn become_unavailable(account: &mut Account, id: SessionId, stanza: Stanza) -> V
     if let Some(session) = account.session(id) {
         session.presence = None;
         session.priority = 0;
+        session.probes_owed = None;
     }
     goodbye
 }

@@ -8,6 +8,7 @@ mod accounts;
 mod archive;
 mod blocks;
 mod database;
+mod durable;
 mod error;
 mod folder;
 mod push;
@@ -33,6 +34,7 @@ use sqlx::{Connection as _, PgConnection};
 pub use accounts::{Account, Accounts, Credentials};
 pub use archive::ArchiveId;
 pub use blocks::Blocks;
+pub use durable::Durability;
 pub use error::StoreError;
 pub use push::{PushService, PushServices};
 pub use revocations::Revocations;
@@ -61,6 +63,7 @@ const POSTGRES_CONNECTIONS_MAX: u32 = 16;
 pub struct Store {
     database: Database,
     secrets: Secrets,
+    durability: Durability,
 }
 
 impl Store {
@@ -77,7 +80,7 @@ impl Store {
             Place::Sqlite(path) => open_sqlite(&path).await?,
             Place::Postgres(options) => open_postgres(*options).await?,
         };
-        Ok(Self { database, secrets })
+        Ok(Self { database, secrets, durability: Durability::default() })
     }
 
     /// Accounts and their keys.
@@ -108,6 +111,12 @@ impl Store {
     #[must_use]
     pub fn revocations(&self) -> Revocations {
         Revocations::new(self.database.clone())
+    }
+
+    /// How far the queue of messages has come.
+    #[must_use]
+    pub fn durability(&self) -> &Durability {
+        &self.durability
     }
 
     /// The server's own secrets, in `data_dir/secret.key`.

@@ -109,7 +109,9 @@ impl Client {
         let mut out = Vec::new();
         self.mailbox.drain(&mut out);
         out.into_iter()
+            .filter(|item| !matches!(item, Outgoing::Owed))
             .map(|item| match item {
+                Outgoing::Owed => unreachable!("left out"),
                 Outgoing::Stanza(delivery) => String::from_utf8(delivery.stanza.to_bytes(Framing::Stream).to_vec()).expect("UTF-8"),
                 Outgoing::Close(error) => format!("close: {}", error.condition),
             })
