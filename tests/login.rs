@@ -38,7 +38,7 @@ fn s6_4_1_the_strongest_mechanism_comes_first_and_tls_is_offered_once() {
 }
 
 #[test]
-fn every_mechanism_over_starttls_direct_tls_and_direct_tls_on_the_starttls_port() {
+pub fn every_mechanism_over_starttls_direct_tls_and_direct_tls_on_the_starttls_port() {
     let server = Server::start();
     let connect: [fn(&Server) -> Wire; 3] = [
         |server| {
@@ -72,7 +72,7 @@ fn every_mechanism_over_starttls_direct_tls_and_direct_tls_on_the_starttls_port(
 
 /// RFC 6120 §13.11: what the server says must not tell whether there is such an account.
 #[test]
-fn a_wrong_password_and_an_unknown_user_look_the_same() {
+pub fn a_wrong_password_and_an_unknown_user_look_the_same() {
     let server = Server::start();
     let challenge = |user: &str, hash: Hash| {
         let mut wire = Wire::secure(&server);
@@ -165,7 +165,7 @@ fn guessing_ends_the_stream_and_slows_down() {
 }
 
 #[test]
-fn s7_resources_are_bound_invented_and_taken_over() {
+pub fn s7_resources_are_bound_invented_and_taken_over() {
     let server = Server::start();
     let mut old = Wire::online(&server, "alice", "home");
     let mut invented = Wire::secure(&server);

@@ -13,6 +13,7 @@ mod chat;
 mod cli;
 mod login;
 mod operation;
+mod postgres;
 mod presence_roster;
 mod probe;
 mod turn_tcp;

@@ -35,6 +35,8 @@ pub struct Limits {
     pub sessions_per_account: usize,
     /// Contacts on one roster.
     pub roster_items: usize,
+    /// Push services that the clients of one account have enabled (XEP-0357).
+    pub push_services: usize,
     /// Group chats owned by one account. Not read yet.
     pub rooms_per_account: usize,
     /// Live calls followed by the server.
@@ -72,6 +74,7 @@ impl Default for Limits {
             auth_concurrency: 4,
             sessions_per_account: 32,
             roster_items: 2_000,
+            push_services: 16,
             rooms_per_account: 50,
             calls: 20_000,
             calls_per_account: 64,
@@ -103,6 +106,7 @@ impl Limits {
             ("auth_concurrency", self.auth_concurrency as u64),
             ("sessions_per_account", self.sessions_per_account as u64),
             ("roster_items", self.roster_items as u64),
+            ("push_services", self.push_services as u64),
             ("rooms_per_account", self.rooms_per_account as u64),
             ("calls", self.calls as u64),
             ("calls_per_account", self.calls_per_account as u64),

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+use crate::features::push::Push;
 use crate::jid::{BareJid, Jid};
 use crate::router::Limits;
 use crate::session::{Session, SessionId};
@@ -31,6 +32,8 @@ pub struct Account {
     pub requests: BTreeMap<BareJid, Bytes>,
     /// XEP-0191: whom it has blocked; asked by [`Account::blocks`].
     pub blocked: BlockList,
+    /// XEP-0357: whom to wake when no stream is there.
+    pub push: Push,
 }
 
 /// Whom RFC 6121 §8.5 chooses for a stanza to an existing account.
@@ -60,6 +63,7 @@ impl Account {
         let mut account = Self::new(jid.clone(), roster, requests);
         account.roster_version = roster_version;
         account.blocked = store.blocks().load(jid).await?.into_iter().collect();
+        account.push = Push::new(store.push_services().load(jid).await?);
         Ok(Some(account))
     }
 
@@ -67,7 +71,15 @@ impl Account {
     pub fn new(jid: BareJid, roster: Vec<RosterItem>, requests: Vec<SubscriptionRequest>) -> Self {
         let roster = roster.into_iter().map(|item| (item.jid.clone(), item)).collect();
         let requests = requests.into_iter().map(|request| (request.from, request.stanza)).collect();
-        Self { jid, sessions: Vec::new(), roster, roster_version: RosterVersion::default(), requests, blocked: BlockList::default() }
+        Self {
+            jid,
+            sessions: Vec::new(),
+            roster,
+            roster_version: RosterVersion::default(),
+            requests,
+            blocked: BlockList::default(),
+            push: Push::default(),
+        }
     }
 
     /// The session with this id, if it is still bound.

@@ -10,13 +10,29 @@ use std::sync::{Mutex, PoisonError};
 use tokio::sync::Notify;
 
 use crate::stanza::Stanza;
+use crate::store::ArchiveId;
 use crate::stream::error::{self, StreamError};
+
+/// A stanza on its way to a client.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// What the client gets.
+    pub stanza: Stanza,
+    /// Its row among the account's messages, if it has to come back should the client not get it.
+    pub stored: Option<ArchiveId>,
+}
+
+impl From<Stanza> for Delivery {
+    fn from(stanza: Stanza) -> Self {
+        Self { stanza, stored: None }
+    }
+}
 
 /// What a session's connection is told to do, in order.
 #[derive(Debug)]
 pub enum Outgoing {
     /// Write this stanza to the client.
-    Stanza(Stanza),
+    Stanza(Delivery),
     /// Send this stream error and end the stream; nothing follows it.
     Close(StreamError),
 }
@@ -106,8 +122,8 @@ impl Queue {
             return false;
         }
         match item {
-            Outgoing::Stanza(stanza) => {
-                let size = stanza.size_bytes();
+            Outgoing::Stanza(delivery) => {
+                let size = delivery.stanza.size_bytes();
                 if self.bytes + size > bytes_max {
                     self.close(
                         StreamError::new(error::Condition::ResourceConstraint).with_text("the client does not read what is sent to it"),
@@ -115,7 +131,7 @@ impl Queue {
                     return false;
                 }
                 self.bytes += size;
-                self.waiting.push_back(Outgoing::Stanza(stanza));
+                self.waiting.push_back(Outgoing::Stanza(delivery));
             }
             Outgoing::Close(error) => self.close(error),
         }
@@ -134,15 +150,15 @@ mod tests {
     use super::*;
     use crate::stanza::Stanza;
 
-    fn message(body: &str) -> Stanza {
+    fn delivery(body: &str) -> Delivery {
         let xml = format!("<message to='a@localhost'><body>{body}</body></message>");
-        Stanza::parse(xml.into_bytes().into(), &crate::xml::Bindings::client()).expect("well-formed")
+        Stanza::parse(xml.into_bytes().into(), &crate::xml::Bindings::client()).expect("well-formed").into()
     }
 
     #[test]
     fn what_was_pushed_comes_out_in_order() {
         let mailbox = Mailbox::new(10_000);
-        assert!(mailbox.push(Outgoing::Stanza(message("1"))) && mailbox.push(Outgoing::Stanza(message("2"))));
+        assert!(mailbox.push(Outgoing::Stanza(delivery("1"))) && mailbox.push(Outgoing::Stanza(delivery("2"))));
         let mut out = Vec::new();
         mailbox.drain(&mut out);
         assert_eq!(out.len(), 2);
@@ -152,9 +168,9 @@ mod tests {
     #[test]
     fn a_full_mailbox_ends_the_stream_and_takes_nothing_more() {
         let mailbox = Mailbox::new(200);
-        assert!(mailbox.push(Outgoing::Stanza(message(&"x".repeat(100)))));
-        assert!(!mailbox.push(Outgoing::Stanza(message(&"x".repeat(100)))));
-        assert!(!mailbox.push(Outgoing::Stanza(message("y"))));
+        assert!(mailbox.push(Outgoing::Stanza(delivery(&"x".repeat(100)))));
+        assert!(!mailbox.push(Outgoing::Stanza(delivery(&"x".repeat(100)))));
+        assert!(!mailbox.push(Outgoing::Stanza(delivery("y"))));
         let mut out = Vec::new();
         mailbox.drain(&mut out);
         assert!(matches!(&out[..], [Outgoing::Stanza(_), Outgoing::Close(_)]));
@@ -163,12 +179,12 @@ mod tests {
     #[tokio::test]
     async fn the_end_is_told_apart_from_mail() {
         let mailbox = Mailbox::new(200);
-        assert!(mailbox.push(Outgoing::Stanza(message("1"))));
+        assert!(mailbox.push(Outgoing::Stanza(delivery("1"))));
         mailbox.ready().await;
         let closed = mailbox.closed();
         tokio::pin!(closed);
         assert!(futures_util::poll!(&mut closed).is_pending());
-        assert!(!mailbox.push(Outgoing::Stanza(message(&"x".repeat(200)))));
+        assert!(!mailbox.push(Outgoing::Stanza(delivery(&"x".repeat(200)))));
         closed.await;
         mailbox.closed().await;
         assert_eq!(mailbox.give_up(), 1);

@@ -1,5 +1,7 @@
 //! Where a stanza goes: from the session that sent it through the stages to its addressee's home (RFC 6120 §10, RFC 6121 §8).
 
+mod delivery;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,6 +10,7 @@ use bytes::Bytes;
 use prometheus::{IntGauge, Registry};
 
 use crate::account::{Account, Targets};
+use crate::features::push::{self, Pushes};
 use crate::features::{presence, roster};
 use crate::homes::{Home, Homes};
 use crate::iq::{Iq, IqTable, To};
@@ -36,13 +39,15 @@ pub struct Limits {
     pub roster_bytes: usize,
     /// Addresses that one session's directed presence went to.
     pub directed_presences: usize,
+    /// Push services of one account.
+    pub push_services: usize,
     /// Accounts kept in memory without sessions, about.
     pub accounts_cached: usize,
     /// Addresses on one block list.
     pub blocked_jids: usize,
 }
 
-/// The configuration's defaults.
+/// Those of the documented configuration.
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -50,6 +55,7 @@ impl Default for Limits {
             roster_items: 2_000,
             roster_bytes: 524_288,
             directed_presences: 2_000,
+            push_services: 16,
             accounts_cached: 10_000,
             blocked_jids: 1_000,
         }
@@ -88,6 +94,7 @@ struct Inner {
     table: OnceLock<IqTable>,
     /// When the sessions of an account were last ended by the server, for as long as a stream may take to bind.
     kicked: Mutex<HashMap<BareJid, Instant>>,
+    pushes: Pushes,
 }
 
 impl std::fmt::Debug for Router {
@@ -100,7 +107,17 @@ impl Router {
     /// A router for these domains, which must be normalised as [`Jid`] does it. It answers requests once [`Router::serve`] was called.
     pub fn new(domains: Vec<String>, store: Store, calls: Arc<CallsService>, limits: Limits, metrics: Metrics) -> Self {
         let homes = Homes::new(store.clone(), limits.accounts_cached);
-        Self(Arc::new(Inner { domains, homes, store, calls, limits, metrics, table: OnceLock::new(), kicked: Mutex::default() }))
+        Self(Arc::new(Inner {
+            domains,
+            homes,
+            store,
+            calls,
+            limits,
+            metrics,
+            table: OnceLock::new(),
+            kicked: Mutex::default(),
+            pushes: Pushes::default(),
+        }))
     }
 
     /// Hands over the table of requests. Features hold the router, so it comes after them.
@@ -131,6 +148,11 @@ impl Router {
     /// The bounds in force.
     pub fn limits(&self) -> &Limits {
         &self.0.limits
+    }
+
+    /// Push notifications whose answers are awaited.
+    pub fn pushes(&self) -> &Pushes {
+        &self.0.pushes
     }
 
     /// Binds a resource (RFC 6120 §7). A session that already has it is ended with `conflict` (§7.7.2.2): the newcomer is the one
@@ -223,7 +245,7 @@ impl Router {
         });
         let Some((verdict, effects)) = walked else { return };
         match verdict {
-            Verdict::Pass => self.perform(effects, &stanza),
+            Verdict::Pass => self.perform(&session.home, effects, &stanza).await,
             Verdict::Drop => return,
             Verdict::Bounce(error) => return self.bounce(&stanza, error, Some(session)).await,
         }
@@ -269,6 +291,7 @@ impl Router {
         let has_resource = stanza.to().is_some_and(|to| to.resource().is_some());
         match stanza.kind() {
             Kind::Iq(IqType::Get | IqType::Set) if !has_resource => self.answer(To::Server, stanza, origin).await,
+            Kind::Iq(IqType::Result | IqType::Error) if !has_resource => push::answered(self, &stanza).await,
             Kind::Presence(_) => {}
             _ => self.bounce(&stanza, StanzaError::service_unavailable(), origin).await,
         }
@@ -301,7 +324,7 @@ impl Router {
             (Verdict::Drop, _) => {}
             (Verdict::Bounce(error), _) => self.bounce(&stanza, error, origin).await,
             (Verdict::Pass, targets) => {
-                self.perform(effects, &stanza);
+                self.perform(&home, effects, &stanza).await;
                 self.finish(&home, stanza, targets, origin).await;
             }
         }
@@ -376,12 +399,15 @@ impl Router {
         }
     }
 
-    fn perform(&self, effects: Effects, stanza: &Stanza) {
+    async fn perform(&self, home: &Arc<Home>, effects: Effects, stanza: &Stanza) {
         for (mailbox, copy) in effects.copies {
-            mailbox.push(Outgoing::Stanza(copy));
+            mailbox.push(Outgoing::Stanza(copy.into()));
         }
         if let Some(account) = effects.observed_from {
             self.0.calls.observe(stanza, Some(&account), Instant::now());
+        }
+        if let Some(event) = effects.push {
+            push::notify(self, home, event).await;
         }
     }
 

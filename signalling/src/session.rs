@@ -83,6 +83,6 @@ impl Session {
 
     /// Queues a stanza for its client. False when the stream has ended, or ends now since its mailbox is full.
     pub fn send(&self, stanza: Stanza) -> bool {
-        self.mailbox.push(Outgoing::Stanza(stanza))
+        self.mailbox.push(Outgoing::Stanza(stanza.into()))
     }
 }

@@ -354,6 +354,7 @@ async fn every_feature_shown_by_service_discovery_stands_in_the_doap_file() {
                 "urn:xmpp:carbons:2" => "xep-0280.html",
                 "urn:xmpp:extdisco:1" | "urn:xmpp:extdisco:2" => "xep-0215.html",
                 "urn:xmpp:ping" => "xep-0199.html",
+                "urn:xmpp:push:0" => "xep-0357",
                 unknown => panic!("{unknown} is announced: name its specification here and in campanile.doap"),
             };
             assert!(doap.contains(specification), "{feature} is announced, but campanile.doap lacks {specification}");

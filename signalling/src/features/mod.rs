@@ -6,6 +6,7 @@ pub mod disco;
 pub mod extdisco;
 pub mod ping;
 pub mod presence;
+pub mod push;
 pub mod roster;
 pub mod subscription;
 pub mod version;
@@ -27,6 +28,7 @@ pub fn register(router: &Router, relay: Relay, services: Vec<extdisco::Service>)
     carbons::Carbons::register(&mut table);
     extdisco::Extdisco::register(relay, services, &mut table);
     ping::register(&mut table);
+    push::PushNotifications::register(router, &mut table);
     version::register(&mut table);
     router.serve(table);
 }

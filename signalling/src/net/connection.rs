@@ -25,7 +25,7 @@ use super::listener::{ListenError, Listeners, Proxies};
 use super::metrics::Transport;
 use super::wire::Wire;
 use crate::auth::Attempt;
-use crate::mailbox::{Mailbox, Outgoing};
+use crate::mailbox::{Delivery, Mailbox, Outgoing};
 use crate::random;
 use crate::router::Router;
 use crate::session::SessionRef;
@@ -392,7 +392,7 @@ impl Connection {
         self.mailbox.drain(&mut self.mail);
         for item in self.mail.drain(..) {
             match item {
-                Outgoing::Stanza(stanza) => {
+                Outgoing::Stanza(Delivery { stanza, .. }) => {
                     self.context.metrics.stanzas_out.inc();
                     self.wire.send_stanza(&stanza);
                 }

@@ -5,10 +5,12 @@
 //! forward; a database of a newer program is refused. Not supported: databases in memory.
 
 mod accounts;
+mod archive;
 mod blocks;
 mod database;
 mod error;
 mod folder;
+mod push;
 mod revocations;
 mod rosters;
 mod schema;
@@ -29,8 +31,10 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{Connection as _, PgConnection};
 
 pub use accounts::{Account, Accounts, Credentials};
+pub use archive::ArchiveId;
 pub use blocks::Blocks;
 pub use error::StoreError;
+pub use push::{PushService, PushServices};
 pub use revocations::Revocations;
 pub use rosters::{
     REMOVALS_MAX, REQUESTS_MAX, RosterChange, RosterItem, RosterUpdate, RosterVersion, Rosters, Subscription, SubscriptionRequest,
@@ -92,6 +96,12 @@ impl Store {
     #[must_use]
     pub fn blocks(&self) -> Blocks {
         Blocks::new(self.database.clone())
+    }
+
+    /// Push services that clients have enabled.
+    #[must_use]
+    pub fn push_services(&self) -> PushServices {
+        PushServices::new(self.database.clone())
     }
 
     /// TURN credentials that are void.

@@ -1,7 +1,6 @@
-//! A router of `localhost` with features and a database, and clients that are not connected to any network: what routing tests share.
+//! A router with its features and a database, and clients that have no network: what the tests of this folder share.
 
-// Each test binary uses its own part of it.
-#![allow(dead_code)]
+#![allow(dead_code)] // each test binary uses its own part
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -30,9 +29,9 @@ pub struct World {
 
 /// A client: its session and what it was sent.
 pub struct Client {
-    router: Router,
+    pub router: Router,
     pub session: SessionRef,
-    mailbox: Arc<Mailbox>,
+    pub mailbox: Arc<Mailbox>,
 }
 
 impl World {
@@ -44,6 +43,7 @@ impl World {
             directed_presences: 2,
             accounts_cached: 8,
             blocked_jids: 3,
+            ..Default::default()
         };
         Self::within(name, accounts, limits, 100_000).await
     }
@@ -112,7 +112,7 @@ impl Client {
         self.mailbox.drain(&mut out);
         out.into_iter()
             .map(|item| match item {
-                Outgoing::Stanza(stanza) => String::from_utf8(stanza.to_bytes(Framing::Stream).to_vec()).expect("UTF-8"),
+                Outgoing::Stanza(delivery) => String::from_utf8(delivery.stanza.to_bytes(Framing::Stream).to_vec()).expect("UTF-8"),
                 Outgoing::Close(error) => format!("close: {}", error.condition),
             })
             .collect()

@@ -452,7 +452,14 @@ async fn a_reload_holds_for_streams_from_now_on() {
 fn router(store: &Store) -> Router {
     let registry = prometheus::Registry::new();
     let calls = CallsService::new(jingle::Limits::default(), &registry, Box::new(())).unwrap();
-    let limits = router::Limits { sessions_per_account: 4, ..Default::default() };
+    let limits = router::Limits {
+        sessions_per_account: 4,
+        roster_items: 10,
+        roster_bytes: 10_000,
+        directed_presences: 10,
+        accounts_cached: 10,
+        ..Default::default()
+    };
     let router =
         Router::new(vec!["localhost".to_owned()], store.clone(), Arc::new(calls), limits, router::Metrics::new(&registry).unwrap());
     router.serve(IqTable::default());
