@@ -32,6 +32,25 @@ impl Account {
         self.available().map(|session| unavailable(session, contact)).collect()
     }
 
+    /// RFC 6121 §3.2.2 and §4.6.1: unavailable presence for a contact that may no longer see the account, directed presence included. Whom a
+    /// block list keeps away has seen it already.
+    pub fn leave_contact(&mut self, contact: &BareJid) -> Vec<Stanza> {
+        if self.blocks(contact) {
+            return Vec::new();
+        }
+        for session in self.sessions.iter_mut().filter(|session| session.is_available()) {
+            session.directed.retain(|to| to.bare_str() != contact.as_str());
+        }
+        self.unavailable_for(contact)
+    }
+
+    /// RFC 6121 §4.6.1: who has left need not be told when a session of this account leaves.
+    pub fn has_left(&mut self, from: &Jid) {
+        for session in self.sessions.iter_mut().filter(|session| !session.directed.is_empty()) {
+            session.directed.remove(from);
+        }
+    }
+
     /// XEP-0191 §3.3: the unavailable presence by which the account leaves those that a block list hides it from now and a moment ago did
     /// not: contacts that saw it, and who got directed presence.
     pub fn leave_newly_blocked(&mut self, before: &super::BlockList) -> Vec<Stanza> {

@@ -10,6 +10,7 @@ mod blocks;
 mod database;
 mod error;
 mod folder;
+mod last_activity;
 mod push;
 mod revocations;
 mod rosters;
@@ -34,6 +35,7 @@ pub use accounts::{Account, Accounts, Credentials};
 pub use archive::ArchiveId;
 pub use blocks::Blocks;
 pub use error::StoreError;
+pub use last_activity::{LastActivities, LastActivity};
 pub use push::{PushService, PushServices};
 pub use revocations::Revocations;
 pub use rosters::{
@@ -90,6 +92,12 @@ impl Store {
     #[must_use]
     pub fn rosters(&self) -> Rosters {
         Rosters::new(self.database.clone())
+    }
+
+    /// When accounts were last there.
+    #[must_use]
+    pub fn last_activities(&self) -> LastActivities {
+        LastActivities::new(self.database.clone())
     }
 
     /// Who is blocked by whom.
