@@ -70,11 +70,16 @@ fn has(received: &[String], parts: &[&str]) -> bool {
 
 const STATES: [&str; 9] = ["none", "none+o", "none+i", "none+oi", "to", "to+i", "from", "from+o", "both"];
 
+/// Type, the contact's state, for each state of the user: whether the stanza is routed, and the state after it, `!` for a pre-approval.
+type OutboundRow = (&'static str, &'static str, [(bool, &'static str); 9]);
+
+/// The same for what comes in: whether it is delivered, the state after it, the server's answer.
+type InboundRow = (&'static str, &'static str, [(bool, &'static str, Option<&'static str>); 9]);
+
 /// Tables 2 to 5. The contact's own state is such that it would show the stanza if it came.
 #[tokio::test]
 async fn a_2_outbound_subscription_stanzas_in_every_state() {
-    // Type, the contact's state, for each state of the user: whether it is routed, the state after it, `!` for a pre-approval.
-    let table: [(&str, &str, [(bool, &str); 9]); 4] = [
+    let table: [OutboundRow; 4] = [
         (
             "subscribe",
             "none",
@@ -151,7 +156,7 @@ async fn a_2_outbound_subscription_stanzas_in_every_state() {
 #[tokio::test]
 async fn a_3_inbound_subscription_stanzas_in_every_state() {
     let (none, granted, gone) = (None, Some("subscribed"), Some("unsubscribed"));
-    let table: [(&str, &str, [(bool, &str, Option<&str>); 9]); 4] = [
+    let table: [InboundRow; 4] = [
         (
             "subscribe",
             "none+o",
