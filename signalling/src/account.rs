@@ -30,10 +30,10 @@ pub struct Account {
     pub roster_version: RosterVersion,
     /// Subscription requests that wait for an answer: who asked, and the stanza as received (RFC 6121 §3.1.3).
     pub requests: BTreeMap<BareJid, Bytes>,
-    /// XEP-0191: whom it has blocked; asked by [`Account::blocks`].
-    pub blocked: BlockList,
     /// XEP-0357: whom to wake when no stream is there.
     pub push: Push,
+    /// XEP-0191: whom it has blocked; asked by [`Account::blocks`].
+    pub blocked: BlockList,
 }
 
 /// Whom RFC 6121 §8.5 chooses for a stanza to an existing account.
@@ -61,9 +61,9 @@ impl Account {
         let (roster_version, roster) = store.rosters().load_versioned(jid).await?;
         let requests = store.rosters().requests(jid).await?;
         let mut account = Self::new(jid.clone(), roster, requests);
+        account.push = Push::new(store.push_services().load(jid).await?);
         account.roster_version = roster_version;
         account.blocked = store.blocks().load(jid).await?.into_iter().collect();
-        account.push = Push::new(store.push_services().load(jid).await?);
         Ok(Some(account))
     }
 

@@ -1,12 +1,10 @@
 //! What an account keeps on the server and who gets to see it: blocking, roster versions, vCards, private data, last activity.
 
-mod world;
-
 use campanile_signalling::jid::BareJid;
 use campanile_signalling::router::Limits;
 use campanile_signalling::store::{RosterChange, RosterItem};
 
-use world::{World, befriend};
+use crate::world::{World, befriend};
 
 fn block(items: &str) -> String {
     format!("<iq type='set' id='b'><block xmlns='urn:xmpp:blocking'>{items}</block></iq>")

@@ -1,8 +1,6 @@
 //! XEP-0357: who is notified of what, and what becomes of services that refuse.
 
-mod world;
-
-use world::World;
+use crate::world::World;
 
 const ENABLE: &str = "<iq type='set' id='e'><enable xmlns='urn:xmpp:push:0' jid='push@localhost/s' node='n'><x xmlns='jabber:x:data' type='submit'>\
     <field var='FORM_TYPE'><value>http://jabber.org/protocol/pubsub#publish-options</value></field>\

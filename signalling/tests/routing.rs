@@ -1,7 +1,5 @@
 //! What a stanza's sender and its addressees get, with the router, its features and a database, without a network.
 
-mod world;
-
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -12,7 +10,7 @@ use campanile_signalling::stanza::Stanza;
 use campanile_signalling::stream::error::{Condition, StreamError};
 use campanile_signalling::xml::Bindings;
 
-use world::{Client, World, befriend};
+use crate::world::{Client, World, befriend};
 
 #[tokio::test]
 async fn rfc6121_s8_5_2_messages_to_a_bare_jid_reach_every_resource_of_non_negative_priority() {

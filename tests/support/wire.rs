@@ -105,8 +105,12 @@ impl Wire {
 
     /// A whole SCRAM log-in up to `<success/>`; the error is the failure as sent.
     pub fn scram(&mut self, hash: Hash, user: &str, password: &str) -> Result<(), String> {
-        let mut scram = Scram::new(hash, user, password, "fyko+d2lbbFgONRv9qkxdawL");
-        let challenge = self.auth(hash.mechanism(), &scram.first())?;
+        self.exchange(hash.mechanism(), Scram::new(hash, user, password, "fyko+d2lbbFgONRv9qkxdawL"))
+    }
+
+    /// The same by this mechanism, and with this client's side.
+    pub fn exchange(&mut self, mechanism: &str, mut scram: Scram) -> Result<(), String> {
+        let challenge = self.auth(mechanism, &scram.first())?;
         self.send(&format!("<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>{}</response>", scram.last(&challenge)));
         match self.expect_any(&["</success>", "</failure>"]) {
             (0, success) => {
@@ -115,6 +119,14 @@ impl Wire {
                 Ok(())
             }
             (_, failure) => Err(failure),
+        }
+    }
+
+    /// The TLS connection under the stream.
+    pub fn tls(&self) -> &tls::Stream {
+        match &self.transport {
+            Some(Transport::Tls(stream)) => stream,
+            _ => panic!("in clear"),
         }
     }
 

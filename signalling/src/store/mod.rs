@@ -100,16 +100,16 @@ impl Store {
         LastActivities::new(self.database.clone())
     }
 
-    /// Who is blocked by whom.
-    #[must_use]
-    pub fn blocks(&self) -> Blocks {
-        Blocks::new(self.database.clone())
-    }
-
     /// Push services that clients have enabled.
     #[must_use]
     pub fn push_services(&self) -> PushServices {
         PushServices::new(self.database.clone())
+    }
+
+    /// Who is blocked by whom.
+    #[must_use]
+    pub fn blocks(&self) -> Blocks {
+        Blocks::new(self.database.clone())
     }
 
     /// TURN credentials that are void.

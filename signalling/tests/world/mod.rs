@@ -1,6 +1,4 @@
-//! A router with its features and a database, and clients that have no network: what the tests of this folder share.
-
-#![allow(dead_code)] // each test binary uses its own part
+//! A router of `localhost` with features and a database, and clients that are not connected to any network: what routing tests share.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -39,11 +37,11 @@ impl World {
         let limits = Limits {
             sessions_per_account: 4,
             roster_items: 3,
-            roster_bytes: 10_000,
             directed_presences: 2,
+            roster_bytes: 10_000,
             accounts_cached: 8,
             blocked_jids: 3,
-            ..Default::default()
+            ..Limits::default()
         };
         Self::within(name, accounts, limits, 100_000).await
     }
