@@ -1,7 +1,5 @@
 //! Conversations for the tables of RFC 6121: appendix A and §3 (subscriptions), §4 (presence), §8.5 (delivery by type and kind of address).
 
-mod world;
-
 use bytes::Bytes;
 use campanile_signalling::jid::BareJid;
 use campanile_signalling::router::Limits;
@@ -9,7 +7,7 @@ use campanile_signalling::stanza::Stanza;
 use campanile_signalling::store::{RosterChange, RosterItem, Subscription};
 use campanile_signalling::xml::Bindings;
 
-use world::{Client, World, befriend};
+use crate::world::{Client, World, befriend};
 
 const ROSTER: &str = "<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>";
 
