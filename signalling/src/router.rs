@@ -54,7 +54,7 @@ pub struct Limits {
     pub resume: Duration,
 }
 
-/// The configuration's defaults.
+/// Those of the documented configuration.
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -334,6 +334,8 @@ impl Router {
             return;
         };
         match (self.is_local(to.domain()), to.local().is_some()) {
+            // §4.3: an answer that does not come is no error.
+            (false, _) if stanza.kind() == Kind::Presence(PresenceType::Probe) => {}
             (false, _) => {
                 self.bounce(&stanza, StanzaError::remote_server_not_found().with_text("this server does not federate yet"), origin).await
             }
@@ -368,6 +370,9 @@ impl Router {
             let mut targets = account.targets(&stanza);
             let walk = Walk { account, sender: None, targets: &targets };
             let (verdict, effects) = pipeline::walk(pipeline::INBOUND, &walk, &mut stanza);
+            if let (Verdict::Pass, Kind::Presence(PresenceType::Unavailable), Some(from)) = (&verdict, stanza.kind(), stanza.from()) {
+                account.has_left(from);
+            }
             if let (Verdict::Pass, Targets::Sessions(chosen)) = (&verdict, &mut targets)
                 && !deliver(account, chosen, &stanza)
             {
@@ -401,25 +406,21 @@ impl Router {
         }
     }
 
-    /// Plain presence and probes find nobody in a home that is not in memory, so they do not load one: a log-in with a thousand contacts
-    /// is cheap.
+    /// Plain presence finds nobody in a home that is not in memory, so it does not load one: a log-in with a thousand contacts is cheap.
     async fn home_for(&self, account: &BareJid, stanza: &Stanza) -> Result<Option<Arc<Home>>, StoreError> {
         match stanza.kind() {
-            Kind::Presence(PresenceType::Available | PresenceType::Unavailable | PresenceType::Probe) => Ok(self.0.homes.peek(account)),
+            Kind::Presence(PresenceType::Available | PresenceType::Unavailable) => Ok(self.0.homes.peek(account)),
             _ => self.0.homes.get(account).await,
         }
     }
 
-    /// RFC 6121 §8.5.1. The answer is the one that an account without resources gives to a stranger; requests take the same way, so that
-    /// nobody finds out which accounts there are.
+    /// RFC 6121 §8.5.1. The answer is the one that an account without resources gives.
     async fn no_such_account(&self, stanza: Stanza, origin: Option<&SessionRef>) {
         match stanza.kind() {
-            Kind::Iq(IqType::Get | IqType::Set) if stanza.to().is_some_and(Jid::is_bare) => {
-                self.answer(To::Contact, stanza, origin).await;
-            }
             Kind::Iq(_) | Kind::Message(MessageType::Normal | MessageType::Chat | MessageType::Groupchat) => {
                 self.bounce(&stanza, StanzaError::service_unavailable(), origin).await;
             }
+            Kind::Presence(PresenceType::Probe) => Box::pin(presence::probe_of_nobody(self, &stanza)).await,
             Kind::Message(_) | Kind::Presence(_) => {}
         }
     }
