@@ -18,6 +18,7 @@ mod operation;
 mod postgres;
 mod presence_roster;
 mod probe;
+mod push;
 mod resumption;
 mod turn_tcp;
 mod turn_tls;
