@@ -385,11 +385,13 @@ fn call_limits(config: &Config) -> jingle::Limits {
 fn router_limits(config: &Config) -> router::Limits {
     router::Limits {
         sessions_per_account: config.limits.sessions_per_account,
+        push_services: config.limits.push_services,
         roster_items: config.limits.roster_items,
         roster_bytes: config.limits.mailbox_bytes / 4,
         directed_presences: config.limits.roster_items,
         accounts_cached: config.limits.connections as usize,
         resume: Duration::from_secs(config.limits.resume_s),
+        blocked_jids: config.limits.blocked_jids,
     }
 }
 

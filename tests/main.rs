@@ -5,14 +5,17 @@
 
 mod support;
 
+mod backup;
 mod bad_input;
 mod browser_call;
 mod call_page;
 mod call_through_relay;
 mod chat;
 mod cli;
+mod hostile;
 mod login;
 mod operation;
+mod postgres;
 mod presence_roster;
 mod probe;
 mod resumption;

@@ -35,6 +35,8 @@ pub struct Limits {
     pub sessions_per_account: usize,
     /// Contacts on one roster.
     pub roster_items: usize,
+    /// Push services that the clients of one account have enabled (XEP-0357).
+    pub push_services: usize,
     /// Group chats owned by one account. Not read yet.
     pub rooms_per_account: usize,
     /// Live calls followed by the server.
@@ -55,6 +57,8 @@ pub struct Limits {
     pub resume_s: u64,
     /// How long a client may take to answer when it is asked what it has received (XEP-0198 §4), before its connection is taken for dead.
     pub ack_wait_s: u64,
+    /// Addresses on one account's block list (XEP-0191).
+    pub blocked_jids: usize,
 }
 
 impl Default for Limits {
@@ -74,6 +78,7 @@ impl Default for Limits {
             auth_concurrency: 4,
             sessions_per_account: 32,
             roster_items: 2_000,
+            push_services: 16,
             rooms_per_account: 50,
             calls: 20_000,
             calls_per_account: 64,
@@ -84,6 +89,7 @@ impl Default for Limits {
             channels: 64,
             resume_s: 600,
             ack_wait_s: 60,
+            blocked_jids: 1_000,
         }
     }
 }
@@ -106,6 +112,7 @@ impl Limits {
             ("auth_concurrency", self.auth_concurrency as u64),
             ("sessions_per_account", self.sessions_per_account as u64),
             ("roster_items", self.roster_items as u64),
+            ("push_services", self.push_services as u64),
             ("rooms_per_account", self.rooms_per_account as u64),
             ("calls", self.calls as u64),
             ("calls_per_account", self.calls_per_account as u64),
@@ -116,6 +123,7 @@ impl Limits {
             ("channels", self.channels as u64),
             ("resume_s", self.resume_s),
             ("ack_wait_s", self.ack_wait_s),
+            ("blocked_jids", self.blocked_jids as u64),
         ]
     }
 }

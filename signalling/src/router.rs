@@ -11,6 +11,7 @@ use bytes::Bytes;
 use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
 
 use crate::account::{Account, Targets};
+use crate::features::push::{self, Pushes};
 use crate::features::{presence, roster};
 use crate::homes::{Home, Homes};
 use crate::iq::{Iq, IqTable, To};
@@ -22,7 +23,7 @@ use crate::random;
 use crate::session::{Session, SessionId, SessionRef};
 use crate::stanza::error::StanzaError;
 use crate::stanza::{IqType, Kind, MessageType, PresenceType, Stanza};
-use crate::store::{RosterItem, Store, StoreError};
+use crate::store::{RosterItem, RosterVersion, Store, StoreError};
 use crate::stream::error::{self, StreamError};
 
 pub use resumption::{Bound, NotResumed, Resumed};
@@ -43,10 +44,30 @@ pub struct Limits {
     pub roster_bytes: usize,
     /// Addresses that one session's directed presence went to.
     pub directed_presences: usize,
+    /// Push services of one account.
+    pub push_services: usize,
     /// Accounts kept in memory without sessions, about.
     pub accounts_cached: usize,
     /// How long a session is kept without a connection (XEP-0198 §5).
     pub resume: Duration,
+    /// Addresses on one block list.
+    pub blocked_jids: usize,
+}
+
+/// The configuration's defaults.
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            sessions_per_account: 32,
+            roster_items: 2_000,
+            roster_bytes: 524_288,
+            directed_presences: 2_000,
+            push_services: 16,
+            accounts_cached: 10_000,
+            resume: Duration::from_secs(600),
+            blocked_jids: 1_000,
+        }
+    }
 }
 
 /// What Prometheus is told of the router.
@@ -97,6 +118,7 @@ struct Inner {
     /// When the sessions of an account were last ended by the server, for as long as a stream may take to bind.
     kicked: Mutex<HashMap<BareJid, Instant>>,
     hibernation: Hibernation,
+    pushes: Pushes,
 }
 
 impl std::fmt::Debug for Router {
@@ -109,8 +131,18 @@ impl Router {
     /// A router for these domains, which must be normalised as [`Jid`] does it. It answers requests once [`Router::serve`] was called.
     pub fn new(domains: Vec<String>, store: Store, calls: Arc<CallsService>, limits: Limits, metrics: Metrics) -> Self {
         let homes = Homes::new(store.clone(), limits.accounts_cached);
-        let (table, kicked, hibernation) = (OnceLock::new(), Mutex::default(), Hibernation::default());
-        Self(Arc::new(Inner { domains, homes, store, calls, limits, metrics, table, kicked, hibernation }))
+        Self(Arc::new(Inner {
+            domains,
+            homes,
+            store,
+            calls,
+            limits,
+            metrics,
+            table: OnceLock::new(),
+            kicked: Mutex::default(),
+            hibernation: Hibernation::default(),
+            pushes: Pushes::default(),
+        }))
     }
 
     /// Hands over the table of requests. Features hold the router, so it comes after them.
@@ -141,6 +173,11 @@ impl Router {
     /// The bounds in force.
     pub fn limits(&self) -> &Limits {
         &self.0.limits
+    }
+
+    /// Push notifications whose answers are awaited.
+    pub fn pushes(&self) -> &Pushes {
+        &self.0.pushes
     }
 
     /// Binds a resource (RFC 6120 §7). A session that already has it is ended with `conflict` (§7.7.2.2): the newcomer is the one
@@ -264,7 +301,7 @@ impl Router {
         });
         let Some((verdict, effects)) = walked else { return };
         match verdict {
-            Verdict::Pass => self.perform(effects, &stanza),
+            Verdict::Pass => self.perform(&session.home, effects, &stanza).await,
             Verdict::Drop => return,
             Verdict::Bounce(error) => return self.bounce(&stanza, error, Some(session)).await,
         }
@@ -310,6 +347,7 @@ impl Router {
         let has_resource = stanza.to().is_some_and(|to| to.resource().is_some());
         match stanza.kind() {
             Kind::Iq(IqType::Get | IqType::Set) if !has_resource => self.answer(To::Server, stanza, origin).await,
+            Kind::Iq(IqType::Result | IqType::Error) if !has_resource => push::answered(self, &stanza).await,
             Kind::Presence(_) => {}
             _ => self.bounce(&stanza, StanzaError::service_unavailable(), origin).await,
         }
@@ -342,7 +380,7 @@ impl Router {
             (Verdict::Drop, _) => {}
             (Verdict::Bounce(error), _) => self.bounce(&stanza, error, origin).await,
             (Verdict::Pass, targets) => {
-                self.perform(effects, &stanza);
+                self.perform(&home, effects, &stanza).await;
                 self.finish(&home, stanza, targets, origin).await;
             }
         }
@@ -372,9 +410,13 @@ impl Router {
         }
     }
 
-    /// RFC 6121 §8.5.1. The answer is the one that an account without resources gives.
+    /// RFC 6121 §8.5.1. The answer is the one that an account without resources gives to a stranger; requests take the same way, so that
+    /// nobody finds out which accounts there are.
     async fn no_such_account(&self, stanza: Stanza, origin: Option<&SessionRef>) {
         match stanza.kind() {
+            Kind::Iq(IqType::Get | IqType::Set) if stanza.to().is_some_and(Jid::is_bare) => {
+                self.answer(To::Contact, stanza, origin).await;
+            }
             Kind::Iq(_) | Kind::Message(MessageType::Normal | MessageType::Chat | MessageType::Groupchat) => {
                 self.bounce(&stanza, StanzaError::service_unavailable(), origin).await;
             }
@@ -413,23 +455,26 @@ impl Router {
         }
     }
 
-    fn perform(&self, effects: Effects, stanza: &Stanza) {
+    async fn perform(&self, home: &Arc<Home>, effects: Effects, stanza: &Stanza) {
         for (mailbox, copy) in effects.copies {
             mailbox.push(Outgoing::Stanza(copy.into()));
         }
         if let Some(account) = effects.observed_from {
             self.0.calls.observe(stanza, Some(&account), Instant::now());
         }
+        if let Some(event) = effects.push {
+            push::notify(self, home, event).await;
+        }
     }
 
     /// RFC 6121 §2.1.6: tells every interested resource what became of a roster item.
     pub fn push_roster_item(&self, home: &Home, item: &RosterItem) {
-        push_roster(home, &roster::push(item));
+        push_roster(home, |version| roster::push(version, item));
     }
 
     /// RFC 6121 §2.5.1: tells every interested resource that an item is gone.
     pub fn push_roster_removal(&self, home: &Home, contact: &BareJid) {
-        push_roster(home, &roster::push_removal(contact));
+        push_roster(home, |version| roster::push_removal(version, contact));
     }
 
     /// The home of an account if it is in memory.
@@ -480,11 +525,12 @@ fn deliver(account: &Account, chosen: &[SessionId], stanza: &Stanza) -> bool {
     taken > 0 || chosen.is_empty() || matches!(stanza.kind(), Kind::Presence(_))
 }
 
-fn push_roster(home: &Home, payload: &Bytes) {
+/// The caller holds the account's turn, so that the version is that of the change told.
+fn push_roster(home: &Home, payload: impl Fn(RosterVersion) -> Bytes) {
     home.with(|account| {
+        let payload = payload(account.roster_version);
         for session in account.sessions.iter().filter(|session| session.interested) {
-            let push = Stanza::iq(IqType::Set, random::id()).with_from(account.jid.clone()).with_to(session.jid.clone());
-            session.send(push.with_content(payload.clone()));
+            session.send(roster::to_session(account, session, payload.clone()));
         }
     });
 }

@@ -67,6 +67,8 @@ pub struct Session {
     pub priority: i8,
     /// It asked for the roster and so gets roster pushes (RFC 6121 §2.1.6).
     pub interested: bool,
+    /// It asked for the block list and so is told of changes (XEP-0191 §3.3).
+    pub interested_in_blocks: bool,
     /// It enabled message carbons (XEP-0280 §4).
     pub carbons: bool,
     /// Who got directed presence and must learn when it leaves (RFC 6121 §4.6).
@@ -89,6 +91,7 @@ impl Session {
             presence: None,
             priority: 0,
             interested: false,
+            interested_in_blocks: false,
             carbons: false,
             directed: BTreeSet::new(),
             probes_owed: None,

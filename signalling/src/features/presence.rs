@@ -1,6 +1,5 @@
 //! RFC 6121 §3 and §4: presence of a session, broadcast, probes, directed presence and subscription stanzas.
 
-use std::ops::Bound;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -113,7 +112,7 @@ fn welcome(account: &mut Account, session: &SessionRef) {
         }
     }
     let mut bytes = 0;
-    for request in account.requests.values() {
+    for (_, request) in account.requests.iter().filter(|(from, _)| !account.blocks(from)) {
         bytes += request.len();
         if bytes > WELCOME_BYTES_MAX {
             break;
@@ -132,11 +131,12 @@ fn next_probes(account: &mut Account, session: &SessionRef) -> Vec<Stanza> {
     let Some(position) = account.sessions.iter().position(|own| own.id == session.id) else { return Vec::new() };
     let Some(owed) = account.sessions[position].probes_owed.take() else { return Vec::new() };
     let after = match &owed {
-        Probes::All => Bound::Unbounded,
-        Probes::After(contact) => Bound::Excluded(contact.clone()),
+        Probes::All => None,
+        Probes::After(contact) => Some(contact),
     };
-    let seen = account.roster.range((after, Bound::Unbounded)).filter(|(_, item)| item.subscription.is_to());
-    let slice: Vec<BareJid> = seen.map(|(contact, _)| contact.clone()).take(PROBES_AT_ONCE).collect();
+    // In the roster's order, which is that of the addresses.
+    let left = account.watched().filter(|contact| after.is_none_or(|after| *contact > after));
+    let slice: Vec<BareJid> = left.take(PROBES_AT_ONCE).cloned().collect();
     let own = &mut account.sessions[position];
     if let Some(last) = slice.last().filter(|_| slice.len() == PROBES_AT_ONCE) {
         own.probes_owed = Some(Probes::After(last.clone()));
@@ -150,8 +150,7 @@ fn broadcast(account: &Account, stanza: &Stanza) -> Vec<Stanza> {
     for session in account.available() {
         session.send(stanza.clone().with_to(session.jid.clone()));
     }
-    let watchers = account.roster.values().filter(|item| item.subscription.is_from());
-    watchers.map(|item| stanza.clone().with_to(item.jid.clone())).collect()
+    account.watchers().map(|contact| stanza.clone().with_to(contact.clone())).collect()
 }
 
 /// §4.5.2: unavailable to everyone who saw the session, whom directed presence told (§4.6.3), and to the session itself.
@@ -220,9 +219,13 @@ pub async fn change_subscription(
     let mut outgoing = vec![stanza];
     match change {
         // §3.1.5: the contact now learns of each available resource.
-        Change::Subscribed => outgoing.extend(home.with(|account| presences_for(account, contact))),
+        Change::Subscribed => outgoing.extend(home.with(|account| account.presences_for(contact))),
         // §3.2.2: and now no longer.
-        Change::Unsubscribed if before.from => outgoing.extend(home.with(|account| unavailable_for(account, contact))),
+        // Whom a block list keeps away has seen that presence already.
+        Change::Unsubscribed if before.from => outgoing.extend(home.with(|account| match account.blocks(contact) {
+            true => Vec::new(),
+            false => account.unavailable_for(contact),
+        })),
         _ => {}
     }
     router.route_all(outgoing).await;
@@ -263,10 +266,10 @@ pub async fn inbound(router: &Router, home: &Arc<Home>, stanza: Stanza) {
             outgoing.push(Stanza::presence(reply.kind()).with_from(home.jid.clone()).with_to(contact.clone()));
         }
         if change == Change::Subscribe && step.next.from {
-            outgoing.extend(presences_for(account, &contact));
+            outgoing.extend(account.presences_for(&contact));
         }
         if change == Change::Unsubscribe && before.from {
-            outgoing.extend(unavailable_for(account, &contact));
+            outgoing.extend(account.unavailable_for(&contact));
         }
     });
     router.route_all(outgoing).await;
@@ -280,15 +283,6 @@ fn answer_probe(account: &Account, from: &Jid) -> Vec<Stanza> {
     }
     let presences = account.available().filter(|session| *session.jid != *from).filter_map(|session| session.presence.clone());
     presences.map(|presence| presence.with_to(from.clone())).collect()
-}
-
-fn presences_for(account: &Account, contact: &BareJid) -> Vec<Stanza> {
-    account.available().filter_map(|session| session.presence.clone()).map(|presence| presence.with_to(contact.clone())).collect()
-}
-
-fn unavailable_for(account: &Account, contact: &BareJid) -> Vec<Stanza> {
-    let gone = |session: &Session| Stanza::presence(PresenceType::Unavailable).with_from(session.jid.clone()).with_to(contact.clone());
-    account.available().map(gone).collect()
 }
 
 fn state_towards(account: &Account, contact: &BareJid) -> State {
@@ -326,8 +320,9 @@ async fn save(
     if changes.is_empty() {
         return Ok(None);
     }
-    router.store().rosters().apply(&home.jid, changes).await.map_err(router.internal("store a subscription"))?;
+    let version = router.store().rosters().apply(&home.jid, changes).await.map_err(router.internal("store a subscription"))?;
     home.with(|account| {
+        account.roster_version.number = version;
         match request {
             Some(stanza) => account.requests.insert(contact.clone(), stanza),
             None if !after.pending_in => account.requests.remove(contact),

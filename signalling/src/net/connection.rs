@@ -17,12 +17,12 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep_until, timeout, timeout_at};
-use tokio_rustls::TlsAcceptor;
 use tracing::{debug, info};
 
 use super::bucket::Bucket;
 use super::listener::{ListenError, Listeners, Proxies};
 use super::metrics::Transport;
+use super::tls;
 use super::wire::Wire;
 use crate::auth::Attempt;
 use crate::mailbox::{Attachment, Mailbox, Outgoing, Progress};
@@ -32,6 +32,7 @@ use crate::stanza::{Kind, Stanza};
 use crate::store::ArchiveId;
 use crate::stream::c2s::{Answer, C2s, Output, Question, Report, Security};
 use crate::stream::error::{Condition, StreamError};
+use crate::stream::sasl::ChannelBindings;
 use crate::xml::Frame;
 
 pub use context::{Context, Limits};
@@ -102,11 +103,11 @@ pub async fn serve_tcp(context: Arc<Context>, stream: TcpStream, peer: SocketAdd
     };
     if !direct {
         let _open = context.metrics.open(Transport::Tcp);
-        return run(context.clone(), Box::new(stream), peer, Transport::Tcp, accepted).await;
+        return run(context.clone(), Box::new(stream), peer, Transport::Tcp, ChannelBindings::default(), accepted).await;
     }
     let _open = context.metrics.open(Transport::DirectTls);
-    if let Some(stream) = accept_tls(&context, &context.direct_tls, stream, peer).await {
-        run(context.clone(), stream, peer, Transport::DirectTls, accepted).await;
+    if let Some((stream, bindings)) = accept_tls(&context, &context.direct_tls, stream, peer).await {
+        run(context.clone(), stream, peer, Transport::DirectTls, bindings, accepted).await;
     }
 }
 
@@ -127,13 +128,13 @@ async fn first_byte(context: &Context, stream: &TcpStream) -> Option<u8> {
     }
 }
 
-async fn accept_tls<S>(context: &Context, acceptor: &TlsAcceptor, stream: S, peer: SocketAddr) -> Option<Io>
+async fn accept_tls<S>(context: &Context, acceptor: &tls::Acceptor, stream: S, peer: SocketAddr) -> Option<(Io, ChannelBindings)>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let within = context.limits.load().tls_handshake;
     let result = match timeout(within, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => return Some(Box::new(stream)),
+        Ok(Ok((stream, bindings))) => return Some((Box::new(stream), bindings)),
         Ok(Err(error)) => error.to_string(),
         Err(_) => "took too long".to_owned(),
     };
@@ -143,10 +144,10 @@ where
 }
 
 /// Runs the stream on a connection whose transport is ready: TCP in clear, direct TLS, or a WebSocket after its handshake.
-/// The time for negotiation runs from `accepted`.
-pub async fn run(context: Arc<Context>, io: Io, peer: SocketAddr, transport: Transport, accepted: Instant) {
+/// `bindings` are those of TLS that ends here. The time for negotiation runs from `accepted`.
+pub async fn run(context: Arc<Context>, io: Io, peer: SocketAddr, transport: Transport, bindings: ChannelBindings, accepted: Instant) {
     let security = match transport {
-        Transport::DirectTls | Transport::WebSocketTls => Security::Tls,
+        Transport::DirectTls | Transport::WebSocketTls => Security::Tls(bindings),
         Transport::WebSocketTrusted => Security::Trusted,
         Transport::Tcp | Transport::WebSocket | Transport::Http => Security::Clear,
     };
@@ -594,9 +595,9 @@ impl Connection {
         self.flush().await?;
         let io = std::mem::replace(&mut self.io, Box::new(tokio::io::empty()));
         match accept_tls(&self.context, &self.context.starttls, io, self.peer).await {
-            Some(io) => {
+            Some((io, bindings)) => {
                 self.io = io;
-                self.machine.handle_tls_established();
+                self.machine.handle_tls_established(bindings);
                 Ok(())
             }
             None => Err(io::Error::new(io::ErrorKind::InvalidData, "TLS handshake failed")),

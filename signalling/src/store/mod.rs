@@ -6,10 +6,12 @@
 
 mod accounts;
 mod archive;
+mod blocks;
 mod database;
 mod durable;
 mod error;
 mod folder;
+mod push;
 mod revocations;
 mod rosters;
 mod schema;
@@ -31,10 +33,14 @@ use sqlx::{Connection as _, PgConnection};
 
 pub use accounts::{Account, Accounts, Credentials};
 pub use archive::ArchiveId;
+pub use blocks::Blocks;
 pub use durable::Durability;
 pub use error::StoreError;
+pub use push::{PushService, PushServices};
 pub use revocations::Revocations;
-pub use rosters::{REQUESTS_MAX, RosterChange, RosterItem, Rosters, Subscription, SubscriptionRequest};
+pub use rosters::{
+    REMOVALS_MAX, REQUESTS_MAX, RosterChange, RosterItem, RosterUpdate, RosterVersion, Rosters, Subscription, SubscriptionRequest,
+};
 pub use secrets::Secrets;
 
 use database::Database;
@@ -87,6 +93,18 @@ impl Store {
     #[must_use]
     pub fn rosters(&self) -> Rosters {
         Rosters::new(self.database.clone())
+    }
+
+    /// Push services that clients have enabled.
+    #[must_use]
+    pub fn push_services(&self) -> PushServices {
+        PushServices::new(self.database.clone())
+    }
+
+    /// Who is blocked by whom.
+    #[must_use]
+    pub fn blocks(&self) -> Blocks {
+        Blocks::new(self.database.clone())
     }
 
     /// TURN credentials that are void.

@@ -1,6 +1,6 @@
 //! RFC 6120 §4–7 for one client connection, from the server's side, over TCP and over WebSocket (RFC 7395). No I/O, no clock.
 //!
-//! Not done: channel binding (`docs/deviations.md` quotes the MUST); SASL2 and Bind 2, which no RFC demands.
+//! Not done: SASL2 and Bind 2, which no RFC demands.
 
 mod bind;
 mod header;
@@ -17,7 +17,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::error::{Condition, StreamError};
-use super::sasl::{self, Mechanism, NONCE_BYTES, Sasl};
+use super::sasl::{self, ChannelBindings, Mechanism, NONCE_BYTES, Sasl};
 use super::sm::{Asker, Due};
 use crate::jid::{BareJid, FullJid};
 use crate::ns;
@@ -34,14 +34,21 @@ const LANG: &str = "en";
 pub type Random = fn() -> [u8; NONCE_BYTES];
 
 /// What protects the bytes of a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Security {
     /// Nothing.
     Clear,
     /// Nothing here, but they come from this machine or from a trusted proxy that ends TLS. HTTP only.
     Trusted,
-    /// TLS that ends here.
-    Tls,
+    /// TLS that ends here, and what a log-in may be bound to.
+    Tls(ChannelBindings),
+}
+
+impl Security {
+    /// Whether anybody on the way can listen.
+    fn is_clear(&self) -> bool {
+        matches!(self, Self::Clear)
+    }
 }
 
 /// What the shell must look up or do before the stream goes on; nothing is read from the client meanwhile.
@@ -293,9 +300,9 @@ impl C2s {
     }
 
     /// The TLS handshake that [`Output::StartTls`] asked for is done (§5.4.3.3).
-    pub fn handle_tls_established(&mut self) {
+    pub fn handle_tls_established(&mut self, bindings: ChannelBindings) {
         if let State::Encrypting = self.state {
-            self.security = Security::Tls;
+            self.security = Security::Tls(bindings);
             self.restart();
         }
     }

@@ -91,7 +91,7 @@ impl Server {
     }
 
     fn tls() -> Self {
-        Self::new(policy(), Framing::Stream, Security::Tls)
+        Self::new(policy(), Framing::Stream, Security::Tls(ChannelBindings::default()))
     }
 
     fn websocket(security: Security) -> Self {
@@ -100,7 +100,7 @@ impl Server {
 
     /// Logged in and bound as romeo@example.org/orchard; nothing of it is left in `sent`.
     fn bound(framing: Framing) -> Self {
-        let mut server = Self::new(policy(), framing, Security::Tls);
+        let mut server = Self::new(policy(), framing, Security::Tls(ChannelBindings::default()));
         let open = if framing == Framing::Stream { HEADER } else { OPEN };
         server.feed(open).feed(PLAIN).feed(open).feed(&BIND.replace("bind'/>", "bind'><resource>orchard</resource></bind>"));
         assert_eq!(server.machine.jid().unwrap().as_str(), "romeo@example.org/orchard");
@@ -154,7 +154,7 @@ impl Server {
                 }
                 Output::StartTls => {
                     self.framer.clear();
-                    self.machine.handle_tls_established();
+                    self.machine.handle_tls_established(ChannelBindings::default());
                 }
                 Output::Restart(limits) => {
                     self.framer.reset();
@@ -234,6 +234,42 @@ impl Server {
 
 fn header_with(change: &str, to: &str) -> String {
     HEADER.replace(change, to)
+}
+
+/// What a TLS 1.3 connection may be bound to.
+fn bindings() -> ChannelBindings {
+    ChannelBindings::new(Some(vec![1; 32]), Some(vec![2; 32]))
+}
+
+#[test]
+fn xep0440_s2_what_tls_that_ends_here_can_bind_to_is_announced() {
+    let mut server = Server::new(policy(), Framing::Stream, Security::Tls(bindings()));
+    let features = "<stream:features><sasl-channel-binding xmlns='urn:xmpp:sasl-cb:0'><channel-binding type='tls-exporter'/>\
+        <channel-binding type='tls-server-end-point'/></sasl-channel-binding><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>\
+        <mechanism>SCRAM-SHA-256-PLUS</mechanism><mechanism>SCRAM-SHA-1-PLUS</mechanism><mechanism>SCRAM-SHA-256</mechanism>\
+        <mechanism>SCRAM-SHA-1</mechanism><mechanism>PLAIN</mechanism></mechanisms></stream:features>";
+    assert!(server.feed(HEADER).take().ends_with(features));
+    // after the log-in nothing of it is kept
+    server.feed(PLAIN);
+    assert!(matches!(&server.machine.security, Security::Tls(bindings) if bindings.is_empty()));
+    // a proxy's TLS is not ours to bind to
+    let mut server = Server::websocket(Security::Trusted);
+    let features = server.feed(OPEN).take();
+    assert!(!features.contains("sasl-cb") && !features.contains("-PLUS") && features.contains("SCRAM-SHA-256"), "{features}");
+}
+
+#[test]
+fn rfc5802_s6_a_client_that_was_shown_no_binding_is_told_of_the_downgrade() {
+    let mut server = Server::new(policy(), Framing::Stream, Security::Tls(bindings()));
+    let first = sasl::encode(b"y,,n=romeo,r=abc");
+    server.feed(HEADER).feed(&format!("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='SCRAM-SHA-256'>{first}</auth>"));
+    let sent = server.take();
+    assert!(sent.contains("<not-authorized/><text xml:lang='en'>channel binding was offered"), "{sent}");
+    // where -PLUS is not offered, it is no mechanism
+    let mut server = Server::tls();
+    let first = sasl::encode(b"p=tls-exporter,,n=romeo,r=abc");
+    server.feed(HEADER).feed(&format!("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='SCRAM-SHA-256-PLUS'>{first}</auth>"));
+    assert!(server.take().contains("<invalid-mechanism/>"));
 }
 
 #[test]
@@ -339,16 +375,22 @@ fn s4_7_5_versions_are_compared_as_numbers() {
 
 #[test]
 fn s4_7_2_a_missing_to_with_several_domains() {
-    let mut server =
-        Server::new(Policy { domains: vec!["a.example".into(), "b.example".into()], ..policy() }, Framing::Stream, Security::Tls);
+    let mut server = Server::new(
+        Policy { domains: vec!["a.example".into(), "b.example".into()], ..policy() },
+        Framing::Stream,
+        Security::Tls(ChannelBindings::default()),
+    );
     server.feed(&header_with("to='example.org'", ""));
     assert_eq!(server.error(), Condition::ImproperAddressing);
 }
 
 #[test]
 fn s4_7_2_the_domain_is_compared_as_a_jid() {
-    let mut server =
-        Server::new(Policy { domains: vec!["a.example".into(), "b.example".into()], ..policy() }, Framing::Stream, Security::Tls);
+    let mut server = Server::new(
+        Policy { domains: vec!["a.example".into(), "b.example".into()], ..policy() },
+        Framing::Stream,
+        Security::Tls(ChannelBindings::default()),
+    );
     server.feed(&header_with("to='example.org'", "to='B.Example'"));
     assert!(server.sent.contains("from='b.example'"));
 }
@@ -535,7 +577,7 @@ fn s5_4_3_nothing_is_said_between_proceed_and_tls() {
     assert!(matches!(machine.poll_output(), Some(Output::Close(Some(_)))));
     assert!(machine.poll_output().is_none());
     // A handshake that ends after the deadline changes nothing.
-    machine.handle_tls_established();
+    machine.handle_tls_established(ChannelBindings::default());
     assert!(machine.poll_output().is_none());
 }
 
@@ -690,8 +732,11 @@ fn s6_4_6_the_header_under_tls_names_who_logs_in() {
 
 #[test]
 fn s6_4_6_the_domain_stays_after_log_in() {
-    let mut server =
-        Server::new(Policy { domains: vec!["example.org".into(), "b.example".into()], ..policy() }, Framing::Stream, Security::Tls);
+    let mut server = Server::new(
+        Policy { domains: vec!["example.org".into(), "b.example".into()], ..policy() },
+        Framing::Stream,
+        Security::Tls(ChannelBindings::default()),
+    );
     server.feed(HEADER).feed(PLAIN).take();
     server.feed(&header_with("to='example.org'", "to='b.example'"));
     assert_eq!(server.error(), Condition::NotAuthorized);
@@ -845,7 +890,7 @@ fn s8_3_3_stanzas_that_cannot_be_handled_are_answered() {
 
 #[test]
 fn rfc7395_s3_4_open_features_and_log_in() {
-    let mut server = Server::websocket(Security::Tls);
+    let mut server = Server::websocket(Security::Tls(ChannelBindings::default()));
     server.feed(OPEN);
     assert_eq!(
         server.take(),
@@ -892,7 +937,7 @@ fn rfc7395_s3_3_and_s3_5_errors() {
         (HEADER.to_owned(), NotWellFormed),
         (" ".to_owned(), BadFormat),
     ] {
-        let mut server = Server::websocket(Security::Tls);
+        let mut server = Server::websocket(Security::Tls(ChannelBindings::default()));
         server.feed(&message);
         assert_eq!(server.error(), condition, "{message}");
         // §3.5: the open element comes first.
@@ -957,12 +1002,12 @@ proptest::proptest! {
         security in 0u8..3,
         require_tls in proptest::prelude::any::<bool>(),
     ) {
-        let security = [Security::Clear, Security::Trusted, Security::Tls][usize::from(security)];
+        let security = [Security::Clear, Security::Trusted, Security::Tls(ChannelBindings::default())][usize::from(security)].clone();
         let framing = if alone { Framing::Alone } else { Framing::Stream };
-        let mut server = Server::new(Policy { require_tls, ..policy() }, framing, security);
+        let mut server = Server::new(Policy { require_tls, ..policy() }, framing, security.clone());
         // A good beginning of some length, so that the later states are seen too.
         let open = if alone { OPEN } else { HEADER };
-        let beginning = if alone || security != Security::Clear { vec![open, PLAIN, open, BIND] } else { vec![open, STARTTLS, open, PLAIN, open, BIND] };
+        let beginning = if alone || !security.is_clear() { vec![open, PLAIN, open, BIND] } else { vec![open, STARTTLS, open, PLAIN, open, BIND] };
         for word in beginning.into_iter().take(started).chain(words.into_iter().map(|word| WORDS[word])) {
             if server.ended.is_some() {
                 break;
@@ -975,7 +1020,7 @@ proptest::proptest! {
         for stanza in &server.delivered {
             assert_eq!(stanza.from().map(|from| from.as_str()), Some("romeo@example.org/made"));
         }
-        if security == Security::Clear && require_tls && alone {
+        if security.is_clear() && require_tls && alone {
             assert!(!server.sent.contains("<success"));
         }
         server.at(100_000);
@@ -994,7 +1039,7 @@ fn nonza(text: &str) -> String {
 impl Server {
     /// Authenticated, no resource yet.
     fn authenticated(framing: Framing) -> Self {
-        let mut server = Self::new(policy(), framing, Security::Tls);
+        let mut server = Self::new(policy(), framing, Security::Tls(ChannelBindings::default()));
         let open = if framing == Framing::Stream { HEADER } else { OPEN };
         server.feed(open).feed(PLAIN).feed(open);
         server.take();

@@ -1,0 +1,6 @@
+//! What clients see of the router, its features and a database, without a network: one file per subject.
+
+mod account_data;
+mod push;
+mod routing;
+mod world;
