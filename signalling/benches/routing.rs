@@ -12,7 +12,7 @@ use bytes::Bytes;
 use campanile_signalling::auth::{Password, ScramSet};
 use campanile_signalling::jid::BareJid;
 use campanile_signalling::jingle::{self, CallsService};
-use campanile_signalling::mailbox::{Mailbox, Outgoing};
+use campanile_signalling::mailbox::{Delivery, Mailbox, Outgoing};
 use campanile_signalling::router::{Limits, Metrics, Router};
 use campanile_signalling::session::SessionRef;
 use campanile_signalling::stanza::{Framing, Stanza};
@@ -39,8 +39,7 @@ impl World {
         }
         let registry = prometheus::Registry::new();
         let calls = CallsService::new(jingle::Limits::default(), &registry, Box::new(())).expect("fresh metrics");
-        let limits =
-            Limits { sessions_per_account: 100, roster_items: 10, roster_bytes: 10_000, directed_presences: 10, accounts_cached: 100 };
+        let limits = Limits { sessions_per_account: 100, ..Limits::default() };
         let router =
             Router::new(vec!["localhost".to_owned()], store, Arc::new(calls), limits, Metrics::new(&registry).expect("fresh metrics"));
         let alice = router.bind(&alice, Some("a"), Arc::new(Mailbox::new(1 << 20)), Instant::now()).await.expect("binds");
@@ -63,7 +62,7 @@ impl World {
             mailbox.drain(&mut items);
         }
         for item in items {
-            if let Outgoing::Stanza(stanza) = item {
+            if let Outgoing::Stanza(Delivery { stanza, .. }) = item {
                 stanza.write(out, Framing::Stream);
             }
         }

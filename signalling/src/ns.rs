@@ -194,6 +194,16 @@ namespaces! {
     FAST = "urn:xmpp:fast:0";
     /// Chat markers: XEP-0333.
     CHAT_MARKERS = "urn:xmpp:chat-markers:0";
+    /// Encrypted messages of OMEMO 0.3, as most clients write them: XEP-0384.
+    OMEMO_0 = "eu.siacs.conversations.axolotl";
+    /// OMEMO encryption: XEP-0384.
+    OMEMO_2 = "urn:xmpp:omemo:2";
+    /// OpenPGP for XMPP: XEP-0373.
+    OPENPGP = "urn:xmpp:openpgp:0";
+    /// Messages encrypted with the OpenPGP of old: XEP-0027.
+    ENCRYPTED = "jabber:x:encrypted";
+    /// FORM_TYPE of publish options: XEP-0060 §7.1.5.
+    PUBLISH_OPTIONS = "http://jabber.org/protocol/pubsub#publish-options";
     /// Stream limits advertisement: XEP-0478.
     STREAM_LIMITS = "urn:xmpp:stream-limits:0";
     /// Extensible addresses: XEP-0033.

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::account::{Account, Targets};
-use crate::features::carbons;
+use crate::features::{blocking, carbons, push, roster};
 use crate::jid::BareJid;
 use crate::jingle;
 use crate::mailbox::Mailbox;
@@ -43,16 +43,18 @@ pub struct Effects {
     pub copies: Vec<(Arc<Mailbox>, Stanza)>,
     /// The call tracker should see the stanza, as sent by this local account.
     pub observed_from: Option<BareJid>,
+    /// What may be worth a push notification (XEP-0357).
+    pub push: Option<push::Event>,
 }
 
 /// One step of the walk.
 pub type Stage = fn(&Walk<'_>, &mut Stanza, &mut Effects) -> Verdict;
 
 /// Stages of the sender's account, in order.
-pub const OUTBOUND: &[Stage] = &[jingle::outbound, carbons::outbound];
+pub const OUTBOUND: &[Stage] = &[blocking::outbound, roster::outbound, jingle::outbound, carbons::outbound, push::outbound];
 
 /// Stages of the addressee's account, in order.
-pub const INBOUND: &[Stage] = &[carbons::inbound];
+pub const INBOUND: &[Stage] = &[blocking::inbound, carbons::inbound, push::inbound];
 
 /// Walks the stages until one has the last word.
 pub fn walk(stages: &[Stage], walk: &Walk<'_>, stanza: &mut Stanza) -> (Verdict, Effects) {

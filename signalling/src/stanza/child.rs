@@ -58,6 +58,35 @@ impl Part {
     }
 }
 
+impl ChildIndex {
+    /// Where the child stands in the body.
+    pub(crate) fn range(&self) -> Range<usize> {
+        self.whole.range()
+    }
+
+    /// The index of the same child `by` bytes further on, in a stanza that knew `known` other namespaces before those of this index.
+    pub(crate) fn moved(&self, by: usize, known: usize) -> Self {
+        let ns = match self.ns {
+            ChildNs::Other(number) => ChildNs::Other(number + known as u32),
+            ns => ns,
+        };
+        Self { ns, ..*self }.map(|part| Part { start: part.start + by as u32, end: part.end + by as u32 })
+    }
+
+    /// The index of the same child when `by` bytes before it are gone.
+    pub(crate) fn moved_back(&self, by: usize) -> Self {
+        self.map(|part| Part { start: part.start - by as u32, end: part.end - by as u32 })
+    }
+
+    fn map(&self, part: impl Fn(Part) -> Part) -> Self {
+        let ns = match self.ns {
+            ChildNs::Body(at) => ChildNs::Body(part(at)),
+            ns => ns,
+        };
+        Self { ns, name: part(self.name), whole: part(self.whole), content: part(self.content) }
+    }
+}
+
 /// Collects the index during the validating pass.
 pub(crate) struct Indexer<'a> {
     text: &'a [u8],

@@ -4,6 +4,7 @@
 //! rules need no tree; [`Child::element`] reads one child where a handler wants more.
 
 mod child;
+mod edit;
 pub mod error;
 mod head;
 mod parse;

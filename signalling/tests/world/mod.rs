@@ -1,0 +1,151 @@
+//! A router of `localhost` with features and a database, and clients that are not connected to any network: what routing tests share.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use campanile_relay::{Relay, Settings, Transport};
+use campanile_signalling::auth::{Password, ScramSet};
+use campanile_signalling::jid::BareJid;
+use campanile_signalling::jingle::CallsService;
+use campanile_signalling::mailbox::{Mailbox, Outgoing};
+use campanile_signalling::router::{Limits, Metrics, Router};
+use campanile_signalling::session::SessionRef;
+use campanile_signalling::stanza::{Framing, Stanza};
+use campanile_signalling::store::Store;
+use campanile_signalling::xml::Bindings;
+use campanile_signalling::{features, jingle};
+
+/// A router of `localhost` with its database in a folder of its own.
+pub struct World {
+    pub router: Router,
+    pub store: Store,
+    pub calls: Arc<CallsService>,
+    mailbox_bytes: usize,
+    folder: PathBuf,
+}
+
+/// A client: its session and what it was sent.
+pub struct Client {
+    pub router: Router,
+    pub session: SessionRef,
+    pub mailbox: Arc<Mailbox>,
+}
+
+impl World {
+    pub async fn new(name: &str, accounts: &[&str]) -> Self {
+        let limits = Limits {
+            sessions_per_account: 4,
+            roster_items: 3,
+            directed_presences: 2,
+            roster_bytes: 10_000,
+            accounts_cached: 8,
+            blocked_jids: 3,
+            ..Limits::default()
+        };
+        Self::within(name, accounts, limits, 100_000).await
+    }
+
+    /// The same with other limits.
+    pub async fn within(name: &str, accounts: &[&str], limits: Limits, mailbox_bytes: usize) -> Self {
+        let folder = std::env::temp_dir().join(format!("campanile-routing-{}-{name}", std::process::id()));
+        let store = Store::open(&format!("sqlite:{}", folder.join("db").display()), &folder).await.expect("a new database");
+        let password = Password::prepare("pw").expect("a password");
+        let keys = ScramSet::derive(&password, &[7; 32]);
+        for account in accounts {
+            let jid = BareJid::new(account, "localhost").expect("a JID");
+            store.accounts().create(&jid, &keys).await.expect("a new account");
+        }
+        let registry = prometheus::Registry::new();
+        let calls = Arc::new(CallsService::new(jingle::Limits::default(), &registry, Box::new(())).expect("fresh metrics"));
+        let router = Router::new(
+            vec!["localhost".to_owned()],
+            store.clone(),
+            calls.clone(),
+            limits,
+            Metrics::new(&registry).expect("fresh metrics"),
+        );
+        let relay = Relay::start(Settings { udp: Vec::new(), tcp: Vec::new(), workers: 1, ..Settings::default() })
+            .expect("a relay without listeners");
+        features::register(
+            &router,
+            relay,
+            features::extdisco::services(&[(Transport::Udp, ([127, 0, 0, 1], 3478).into())], &["turn.localhost".to_owned()]),
+        );
+        Self { router, store, calls, mailbox_bytes, folder }
+    }
+
+    pub async fn client(&self, account: &str, resource: &str) -> Client {
+        let mailbox = Arc::new(Mailbox::new(self.mailbox_bytes));
+        let jid = BareJid::new(account, "localhost").expect("a JID");
+        let session = self.router.bind(&jid, Some(resource), mailbox.clone(), Instant::now()).await.expect("binds");
+        Client { router: self.router.clone(), session, mailbox }
+    }
+
+    /// A client that has sent initial presence and forgotten what came of it.
+    pub async fn online(&self, account: &str, resource: &str) -> Client {
+        let client = self.client(account, resource).await;
+        client.send("<presence/>").await;
+        client.received();
+        client
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        // The folder is in the system's temporary directory: what cannot be removed is removed there.
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+impl Client {
+    pub async fn send(&self, xml: &str) {
+        let stanza = Stanza::parse(xml.to_owned().into(), &Bindings::client()).unwrap_or_else(|error| panic!("{error:?} in {xml}"));
+        self.router.handle(&self.session, stanza.with_from(self.session.jid.clone())).await;
+    }
+
+    /// Everything since the last look, one string for each stanza.
+    pub fn received(&self) -> Vec<String> {
+        let mut out = Vec::new();
+        self.mailbox.drain(&mut out);
+        out.into_iter()
+            .filter_map(|item| match item {
+                Outgoing::Stanza(delivery) => Some(String::from_utf8(delivery.stanza.to_bytes(Framing::Stream).to_vec()).expect("UTF-8")),
+                Outgoing::Owed => None,
+                Outgoing::Close(error) => Some(format!("close: {}", error.condition)),
+            })
+            .collect()
+    }
+
+    pub fn forget(&self) {
+        drop(self.received());
+    }
+
+    /// Sends a stanza and gives what came of it.
+    pub async fn ask(&self, xml: &str) -> Vec<String> {
+        self.forget();
+        self.send(xml).await;
+        self.received()
+    }
+
+    #[track_caller]
+    pub fn expect(&self, parts: &[&[&str]]) {
+        let received = self.received();
+        assert_eq!(received.len(), parts.len(), "{} got {received:#?}", self.session.jid);
+        for (stanza, parts) in received.iter().zip(parts) {
+            for part in *parts {
+                assert!(stanza.contains(part), "{} misses {part} in {stanza}", self.session.jid);
+            }
+        }
+    }
+}
+
+/// Makes two accounts contacts of each other, whose clients are online.
+pub async fn befriend(a: &Client, b: &Client) {
+    a.send(&format!("<presence type='subscribe' to='{}'/>", b.session.jid.to_bare())).await;
+    b.send(&format!("<presence type='subscribed' to='{}'/>", a.session.jid.to_bare())).await;
+    b.send(&format!("<presence type='subscribe' to='{}'/>", a.session.jid.to_bare())).await;
+    a.send(&format!("<presence type='subscribed' to='{}'/>", b.session.jid.to_bare())).await;
+    a.received();
+    b.received();
+}
