@@ -11,11 +11,13 @@ mod database;
 mod error;
 mod folder;
 mod last_activity;
+mod private;
 mod push;
 mod revocations;
 mod rosters;
 mod schema;
 mod secrets;
+mod vcards;
 mod writer;
 
 use std::fs::OpenOptions;
@@ -36,12 +38,14 @@ pub use archive::ArchiveId;
 pub use blocks::Blocks;
 pub use error::StoreError;
 pub use last_activity::{LastActivities, LastActivity};
+pub use private::{PRIVATE_ELEMENTS_MAX, PrivateElement, PrivateXml};
 pub use push::{PushService, PushServices};
 pub use revocations::Revocations;
 pub use rosters::{
     REMOVALS_MAX, REQUESTS_MAX, RosterChange, RosterItem, RosterUpdate, RosterVersion, Rosters, Subscription, SubscriptionRequest,
 };
 pub use secrets::Secrets;
+pub use vcards::VCards;
 
 use database::Database;
 use writer::Writer;
@@ -92,6 +96,18 @@ impl Store {
     #[must_use]
     pub fn rosters(&self) -> Rosters {
         Rosters::new(self.database.clone())
+    }
+
+    /// What clients keep for themselves.
+    #[must_use]
+    pub fn private_xml(&self) -> PrivateXml {
+        PrivateXml::new(self.database.clone())
+    }
+
+    /// vCards and the hashes of their photos.
+    #[must_use]
+    pub fn vcards(&self) -> VCards {
+        VCards::new(self.database.clone())
     }
 
     /// When accounts were last there.
