@@ -323,7 +323,11 @@ mod tests {
         };
         let (bad, jid) = (error("bad-request"), error("jid-malformed"));
         for (xml, condition, reply) in [
-            ("<iq type='get' to='a.example'><q xmlns='u'/></iq>", BadRequest, Some(format!("<iq from='a.example' id='' type='error'>{bad}</iq>"))),
+            (
+                "<iq type='get' to='a.example'><q xmlns='u'/></iq>",
+                BadRequest,
+                Some(format!("<iq from='a.example' id='' type='error'>{bad}</iq>")),
+            ),
             ("<iq id='1'><q xmlns='u'/></iq>", BadRequest, Some(format!("<iq id='1' type='error'>{bad}</iq>"))),
             ("<iq id='1' type='put'><q xmlns='u'/></iq>", BadRequest, Some(format!("<iq id='1' type='error'>{bad}</iq>"))),
             ("<iq id='1' type='get' to='a.example'/>", BadRequest, Some(format!("<iq from='a.example' id='1' type='error'>{bad}</iq>"))),
