@@ -143,9 +143,10 @@ impl Server {
         server.listen(config, &context, &turn)?;
         server.serve_admin(config, &Pages { metrics, readiness: server.readiness.clone() })?;
         let (revocations, life) = (server.store.revocations(), Duration::from_secs(config.turn.credentials_s));
+        let hibernation = router.clone();
         let handler = move |request| control_request(router.clone(), relay.clone(), revocations.clone(), life, request);
         server.tasks.spawn(control.serve(handler, server.stop.clone()));
-        server.watch(certificates, calls);
+        server.watch(certificates, calls, hibernation);
         Ok(server)
     }
 
@@ -197,8 +198,8 @@ impl Server {
         Ok(())
     }
 
-    /// Certificate files and calls that wait too long.
-    fn watch(&mut self, certificates: Certificates, calls: Arc<CallsService>) {
+    /// Certificate files, calls that wait too long, and sessions that nobody resumes.
+    fn watch(&mut self, certificates: Certificates, calls: Arc<CallsService>, router: Router) {
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
             let mut ticks = tokio::time::interval(CERTIFICATES_EVERY);
@@ -217,6 +218,10 @@ impl Server {
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
             tokio::select! { () = stop.cancelled() => {}, () = calls.run() => {} }
+        });
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            tokio::select! { () = stop.cancelled() => {}, () = router.run_hibernation() => {} }
         });
     }
 
@@ -393,6 +398,7 @@ fn router_limits(config: &Config) -> router::Limits {
         blocked_jids: config.limits.blocked_jids,
         private_bytes: config.limits.private_bytes,
         vcard_bytes: config.limits.vcard_bytes,
+        resume: Duration::from_secs(config.limits.resume_s),
     }
 }
 

@@ -1,13 +1,14 @@
 //! Where a stanza goes: from the session that sent it through the stages to its addressee's home (RFC 6120 §10, RFC 6121 §8).
 
 mod delivery;
+mod resumption;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use prometheus::{IntGauge, Registry};
+use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
 
 use crate::account::{Account, Targets};
 use crate::features::push::{self, Pushes};
@@ -16,7 +17,7 @@ use crate::homes::{Home, Homes};
 use crate::iq::{Iq, IqTable, To};
 use crate::jid::{BareJid, FullJid, Jid};
 use crate::jingle::CallsService;
-use crate::mailbox::{Mailbox, Outgoing};
+use crate::mailbox::{Delivery, Mailbox, Outgoing};
 use crate::pipeline::{self, Effects, Verdict, Walk};
 use crate::random;
 use crate::session::{Session, SessionId, SessionRef};
@@ -24,6 +25,10 @@ use crate::stanza::error::StanzaError;
 use crate::stanza::{IqType, Kind, MessageType, PresenceType, Stanza};
 use crate::store::{RosterItem, RosterVersion, Store, StoreError};
 use crate::stream::error::{self, StreamError};
+
+pub use resumption::{Bound, NotResumed, Resumed};
+
+use resumption::Hibernation;
 
 /// Far longer than a stream may take from its beginning to a bound resource.
 const KICK_REMEMBERED: Duration = Duration::from_secs(3600);
@@ -49,6 +54,8 @@ pub struct Limits {
     pub private_bytes: usize,
     /// Bytes of one vCard.
     pub vcard_bytes: usize,
+    /// How long a session is kept without a connection (XEP-0198 §5).
+    pub resume: Duration,
 }
 
 /// Those of the documented configuration.
@@ -64,6 +71,7 @@ impl Default for Limits {
             blocked_jids: 1_000,
             private_bytes: 262_144,
             vcard_bytes: 131_072,
+            resume: Duration::from_secs(600),
         }
     }
 }
@@ -72,6 +80,8 @@ impl Default for Limits {
 #[derive(Clone, Debug)]
 pub struct Metrics {
     sessions: IntGauge,
+    hibernated: IntGauge,
+    resumptions: IntCounterVec,
 }
 
 impl Metrics {
@@ -81,8 +91,21 @@ impl Metrics {
     /// They are registered already.
     pub fn new(registry: &Registry) -> prometheus::Result<Self> {
         let sessions = IntGauge::new("campanile_c2s_sessions", "Client sessions that have bound a resource")?;
+        let hibernated = IntGauge::new("campanile_c2s_sessions_hibernated", "Those of them that wait for their client to resume them")?;
+        let resumptions = Opts::new("campanile_c2s_resumptions_total", "Attempts of clients to resume a session");
+        let resumptions = IntCounterVec::new(resumptions, &["result"])?;
         registry.register(Box::new(sessions.clone()))?;
-        Ok(Self { sessions })
+        registry.register(Box::new(hibernated.clone()))?;
+        registry.register(Box::new(resumptions.clone()))?;
+        Ok(Self { sessions, hibernated, resumptions })
+    }
+
+    fn show_hibernated(&self, count: usize) {
+        self.hibernated.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    fn count_resumption(&self, result: &str) {
+        self.resumptions.with_label_values(&[result]).inc();
     }
 }
 
@@ -101,6 +124,7 @@ struct Inner {
     /// When the sessions of an account were last ended by the server, for as long as a stream may take to bind.
     kicked: Mutex<HashMap<BareJid, Instant>>,
     pushes: Pushes,
+    hibernation: Hibernation,
 }
 
 impl std::fmt::Debug for Router {
@@ -123,6 +147,7 @@ impl Router {
             table: OnceLock::new(),
             kicked: Mutex::default(),
             pushes: Pushes::default(),
+            hibernation: Hibernation::default(),
         }))
     }
 
@@ -184,32 +209,61 @@ impl Router {
         let session = Session::new(jid.clone(), mailbox);
         let id = session.id;
         let mut newcomer = Some(session);
-        while let Some((old, mailbox)) = home.with(|account| place(account, &mut newcomer, &self.0.limits))? {
+        let mut left = Vec::new();
+        while let Some(old) = home.with(|account| place(account, &mut newcomer, &self.0.limits))? {
             let error = StreamError::new(error::Condition::Conflict).with_text("another connection has bound this resource");
-            mailbox.push(Outgoing::Close(error));
-            self.session_ended(&home, old, &jid).await;
+            old.mailbox.push(Outgoing::Close(error));
+            left.extend(self.end(&SessionRef { jid: old.jid, id: old.id, home: home.clone() }).await);
         }
         self.0.metrics.sessions.inc();
+        let session = SessionRef { jid, id, home };
         // After the session has its place: a kick that comes now finds it there, one that came before is found here.
-        if self.kicked().get(account).is_some_and(|at| *at >= since) {
-            self.session_ended(&home, id, &jid).await;
+        let kicked = self.kicked().get(account).is_some_and(|at| *at >= since);
+        if kicked {
+            self.unbind(&session).await;
+        }
+        // What its predecessor did not get, the newcomer may.
+        self.give_back(&session.home, left).await;
+        if kicked {
             return Err(StanzaError::not_authorized().with_text("the credentials have changed, log in again"));
         }
-        Ok(SessionRef { jid, id, home })
+        Ok(session)
     }
 
-    /// Ends a session: contacts learn of it, its calls end.
+    /// Ends a session: contacts learn of it, its calls end, and what its client did not get goes elsewhere.
     pub async fn unbind(&self, session: &SessionRef) {
-        self.session_ended(&session.home, session.id, &session.jid).await;
+        let left = self.end(session).await;
+        self.give_back(&session.home, left).await;
     }
 
-    async fn session_ended(&self, home: &Arc<Home>, id: SessionId, jid: &FullJid) {
-        if home.with(|account| account.session(id).is_some()) {
-            self.0.calls.handle_gone(jid, Instant::now());
-            if presence::session_ended(self, home, id).await {
-                self.0.metrics.sessions.dec();
-            }
+    async fn give_back(&self, home: &Arc<Home>, left: Vec<Delivery>) {
+        if !left.is_empty() {
+            self.left_over(home, left).await;
         }
+    }
+
+    /// Takes a session out of its account: contacts learn of it, its calls end. Returns what its client did not get.
+    async fn end(&self, session: &SessionRef) -> Vec<Delivery> {
+        let SessionRef { jid, id, home } = session;
+        let found = home.with(|account| account.session(*id).map(|own| (own.mailbox.clone(), own.resumption)));
+        let Some((mailbox, resumption)) = found else { return Vec::new() };
+        self.0.calls.handle_gone(jid, Instant::now());
+        if !presence::session_ended(self, home, *id).await {
+            return Vec::new();
+        }
+        self.0.metrics.sessions.dec();
+        self.0.hibernation.remove(*id);
+        self.0.metrics.show_hibernated(self.0.hibernation.len());
+        if let Some(resumption) = resumption {
+            self.0.hibernation.remember(&home.jid, resumption.token, mailbox.progress().handled);
+        }
+        mailbox.take_back()
+    }
+
+    /// Produces the next slice of what is owed to a session. Its connection asks for it when it has taken [`Outgoing::Owed`] from the mailbox, and
+    /// what came before is on its way.
+    pub async fn pay(&self, session: &SessionRef) {
+        presence::pay(self, session).await;
     }
 
     /// Ends every session of an account with this error: it was deleted or its password changed.
@@ -225,10 +279,12 @@ impl Router {
         let sessions: Vec<_> = home
             .with(|account| account.sessions.iter().map(|session| (session.id, session.jid.clone(), session.mailbox.clone())).collect());
         let count = sessions.len();
+        let mut left = Vec::new();
         for (id, jid, mailbox) in sessions {
             mailbox.push(Outgoing::Close(error.clone()));
-            self.session_ended(&home, id, &jid).await;
+            left.extend(self.end(&SessionRef { jid, id, home: home.clone() }).await);
         }
+        self.give_back(&home, left).await;
         count
     }
 
@@ -449,14 +505,27 @@ impl Router {
     }
 }
 
-/// Gives the newcomer its place, or names the session that has its resource and must go first.
-fn place(account: &mut Account, newcomer: &mut Option<Session>, limits: &Limits) -> Result<Option<(SessionId, Arc<Mailbox>)>, StanzaError> {
+/// A session that makes room for another.
+struct Predecessor {
+    id: SessionId,
+    jid: FullJid,
+    mailbox: Arc<Mailbox>,
+}
+
+/// Gives the newcomer its place, or names the session that must go first: the one that has its resource, or, where the account has as many as it
+/// may have, the one that has waited longest to be resumed.
+fn place(account: &mut Account, newcomer: &mut Option<Session>, limits: &Limits) -> Result<Option<Predecessor>, StanzaError> {
     let Some(resource) = newcomer.as_ref().map(|session| session.jid.resource_str()) else { return Ok(None) };
-    if let Some(old) = account.resource(resource) {
-        return Ok(Some((old.id, old.mailbox.clone())));
-    }
-    if account.sessions.len() >= limits.sessions_per_account {
-        return Err(StanzaError::resource_constraint().with_text("the account has as many sessions as it may have"));
+    let old = match account.resource(resource) {
+        None if account.sessions.len() >= limits.sessions_per_account => {
+            let oldest = account.sessions.iter().filter(|own| own.hibernated.is_some()).min_by_key(|own| own.hibernated);
+            let full = || StanzaError::resource_constraint().with_text("the account has as many sessions as it may have");
+            Some(oldest.ok_or_else(full)?)
+        }
+        old => old,
+    };
+    if let Some(old) = old {
+        return Ok(Some(Predecessor { id: old.id, jid: old.jid.clone(), mailbox: old.mailbox.clone() }));
     }
     account.sessions.extend(newcomer.take());
     Ok(None)

@@ -1,5 +1,7 @@
 //! Who sees an account's presence: contacts with a subscription, whom directed presence told, and nobody who is blocked.
 
+use std::ops::Bound;
+
 use super::Account;
 use crate::jid::{BareJid, Jid};
 use crate::session::Session;
@@ -17,9 +19,10 @@ impl Account {
         self.roster.values().filter(|item| item.subscription.is_from() && !self.blocks(&item.jid)).map(|item| &item.jid)
     }
 
-    /// Contacts whose presence the account gets (RFC 6121 §4.3.1).
-    pub fn watched(&self) -> impl Iterator<Item = &BareJid> {
-        self.roster.values().filter(|item| item.subscription.is_to() && !self.blocks(&item.jid)).map(|item| &item.jid)
+    /// Contacts whose presence the account gets (RFC 6121 §4.3.1), in order, from `after` on.
+    pub fn watched(&self, after: Bound<BareJid>) -> impl Iterator<Item = &BareJid> {
+        let contacts = self.roster.range((after, Bound::Unbounded)).map(|(_, item)| item);
+        contacts.filter(|item| item.subscription.is_to() && !self.blocks(&item.jid)).map(|item| &item.jid)
     }
 
     /// The current presence of every available resource, for one contact.

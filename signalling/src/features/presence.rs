@@ -2,6 +2,7 @@
 
 mod probe;
 
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -11,10 +12,11 @@ use crate::account::Account;
 use crate::features::subscription::{self, Change, State};
 use crate::homes::Home;
 use crate::jid::{BareJid, Jid};
+use crate::mailbox::Outgoing;
 use crate::ns;
 use crate::random;
 use crate::router::Router;
-use crate::session::{Session, SessionId, SessionRef};
+use crate::session::{Probes, Session, SessionId, SessionRef};
 use crate::stanza::error::StanzaError;
 use crate::stanza::{Framing, Kind, PresenceType, Stanza};
 use crate::store::{LastActivity, REQUESTS_MAX, RosterChange, RosterItem, Subscription};
@@ -24,6 +26,8 @@ use crate::xml::Bindings;
 const KEPT_BYTES_MAX: usize = 4096;
 /// Waiting requests shown at one log-in; the others are shown at a later one, when these have been answered.
 const WELCOME_BYTES_MAX: usize = 256 * 1024;
+/// Contacts looked for at once; the next ones when what came of these is on its way to the client.
+const PROBES_AT_ONCE: usize = 64;
 
 /// §4 and §3: presence that a local session sends.
 ///
@@ -106,13 +110,20 @@ async fn available(router: &Router, session: &SessionRef, stanza: Stanza) -> Res
             return (outgoing, Vec::new());
         }
         welcome(account, session);
-        (outgoing, account.watched().cloned().collect::<Vec<_>>())
+        (outgoing, next_watched(account, session))
     });
     router.route_all(outgoing).await;
     for contact in watched {
         look_for(router, session, contact).await;
     }
     Ok(())
+}
+
+/// §4.3.1, the next slice: what contacts answer must not fill the mailbox of a client that logs in, however many they are.
+pub async fn pay(router: &Router, session: &SessionRef) {
+    for contact in session.home.with(|account| next_watched(account, session)) {
+        look_for(router, session, contact).await;
+    }
 }
 
 /// §4.3.1: finds out whether a contact is there. For one of this server's own no probe is needed; one whose home is not in memory has no
@@ -132,8 +143,12 @@ async fn look_for(router: &Router, session: &SessionRef, contact: BareJid) {
     router.route_all(answers).await;
 }
 
-/// What a resource gets when it becomes available: presence of its siblings, waiting requests (§3.1.3).
-fn welcome(account: &Account, session: &SessionRef) {
+/// What a resource gets when it becomes available: presence of its siblings, waiting requests (§3.1.3); and what it is owed: the presence of
+/// contacts (§4.3.1).
+fn welcome(account: &mut Account, session: &SessionRef) {
+    if let Some(own) = account.session(session.id) {
+        own.probes_owed = Some(Probes::All);
+    }
     let Some(own) = account.sessions.iter().find(|own| own.id == session.id) else { return };
     for sibling in account.available().filter(|sibling| sibling.id != session.id) {
         if let Some(presence) = &sibling.presence {
@@ -153,6 +168,23 @@ fn welcome(account: &Account, session: &SessionRef) {
             Err(error) => tracing::error!(account = %account.jid, ?error, "a stored subscription request cannot be read"),
         }
     }
+}
+
+/// The contacts whose presence comes next, and a marker in the mailbox if there are more.
+fn next_watched(account: &mut Account, session: &SessionRef) -> Vec<BareJid> {
+    let Some(position) = account.sessions.iter().position(|own| own.id == session.id) else { return Vec::new() };
+    let Some(owed) = account.sessions[position].probes_owed.take() else { return Vec::new() };
+    let after = match owed {
+        Probes::All => Bound::Unbounded,
+        Probes::After(contact) => Bound::Excluded(contact),
+    };
+    let slice: Vec<BareJid> = account.watched(after).take(PROBES_AT_ONCE).cloned().collect();
+    let own = &mut account.sessions[position];
+    if let Some(last) = slice.last().filter(|_| slice.len() == PROBES_AT_ONCE) {
+        own.probes_owed = Some(Probes::After(last.clone()));
+        own.mailbox.push(Outgoing::Owed);
+    }
+    slice
 }
 
 /// §4.2.2: to contacts that may see it, and to the account's own available resources.
@@ -203,6 +235,7 @@ fn become_unavailable(account: &mut Account, id: SessionId, stanza: Stanza) -> G
     if let Some(session) = account.session(id) {
         session.presence = None;
         session.priority = 0;
+        session.probes_owed = None;
     }
     goodbye.last = (was_available && account.available().next().is_none()).then_some(stanza);
     goodbye

@@ -8,6 +8,7 @@ mod accounts;
 mod archive;
 mod blocks;
 mod database;
+mod durable;
 mod error;
 mod folder;
 mod last_activity;
@@ -36,6 +37,7 @@ use sqlx::{Connection as _, PgConnection};
 pub use accounts::{Account, Accounts, Credentials};
 pub use archive::ArchiveId;
 pub use blocks::Blocks;
+pub use durable::Durability;
 pub use error::StoreError;
 pub use last_activity::{LastActivities, LastActivity};
 pub use private::{PRIVATE_ELEMENTS_MAX, PrivateElement, PrivateXml};
@@ -67,6 +69,7 @@ const POSTGRES_CONNECTIONS_MAX: u32 = 16;
 pub struct Store {
     database: Database,
     secrets: Secrets,
+    durability: Durability,
 }
 
 impl Store {
@@ -83,7 +86,7 @@ impl Store {
             Place::Sqlite(path) => open_sqlite(&path).await?,
             Place::Postgres(options) => open_postgres(*options).await?,
         };
-        Ok(Self { database, secrets })
+        Ok(Self { database, secrets, durability: Durability::default() })
     }
 
     /// Accounts and their keys.
@@ -132,6 +135,12 @@ impl Store {
     #[must_use]
     pub fn revocations(&self) -> Revocations {
         Revocations::new(self.database.clone())
+    }
+
+    /// How far the queue of messages has come.
+    #[must_use]
+    pub fn durability(&self) -> &Durability {
+        &self.durability
     }
 
     /// The server's own secrets, in `data_dir/secret.key`.

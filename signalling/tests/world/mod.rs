@@ -121,9 +121,10 @@ impl Client {
         let mut out = Vec::new();
         self.mailbox.drain(&mut out);
         out.into_iter()
-            .map(|item| match item {
-                Outgoing::Stanza(delivery) => String::from_utf8(delivery.stanza.to_bytes(Framing::Stream).to_vec()).expect("UTF-8"),
-                Outgoing::Close(error) => format!("close: {}", error.condition),
+            .filter_map(|item| match item {
+                Outgoing::Stanza(delivery) => Some(String::from_utf8(delivery.stanza.to_bytes(Framing::Stream).to_vec()).expect("UTF-8")),
+                Outgoing::Owed => None,
+                Outgoing::Close(error) => Some(format!("close: {}", error.condition)),
             })
             .collect()
     }

@@ -16,7 +16,7 @@ use crate::jingle::{self, CallsService};
 use crate::net::metrics::Metrics;
 use crate::net::sources::Sources;
 use crate::net::tls::{self, Certificates};
-use crate::router;
+use crate::router::{self, Router};
 use crate::store::Store;
 use crate::stream::c2s::{self, Policy};
 use crate::xml;
@@ -57,6 +57,7 @@ pub(crate) fn policy() -> Policy {
             negotiation: Duration::from_secs(30),
             auth_attempts: 3,
             keepalive: Duration::from_secs(300),
+            ack_wait: Duration::from_secs(60),
         },
     }
 }

@@ -8,6 +8,7 @@ use super::{C2s, LANG, Output, Question, Report, Security, State};
 use crate::jid::BareJid;
 use crate::ns;
 use crate::stanza::Framing;
+use crate::stanza::error::StanzaError;
 use crate::xml::{Element, XmlWriter};
 
 impl C2s {
@@ -30,6 +31,8 @@ impl C2s {
                     StreamError::new(Condition::NotAuthorized).with_text("stanzas are taken after authentication and resource binding"),
                 );
             }
+            // XEP-0198 §3: not before authentication.
+            (ns::SM, "enable" | "resume", None) => self.management_failed(&StanzaError::unexpected_request(), None),
             (namespace, name, _) => self.fail(unsupported(namespace, name)),
         }
     }

@@ -35,6 +35,8 @@ pub struct Limits {
     pub auth_attempts: u32,
     /// Silence of the client after which something is sent, so that a dead connection is found (§4.6).
     pub keepalive: Duration,
+    /// How long an answer to `<r/>` may take before the client is taken for dead (XEP-0198 §4, RFC 6120 §4.6.2).
+    pub ack_wait: Duration,
 }
 
 /// What is offered beside resource binding, by domain.
@@ -59,6 +61,7 @@ impl Policy {
                 negotiation: Duration::from_secs(limits.handshake_s),
                 auth_attempts: limits.auth_attempts,
                 keepalive: Duration::from_secs(limits.keepalive_s),
+                ack_wait: Duration::from_secs(limits.ack_wait_s),
             },
         }
     }
@@ -73,6 +76,7 @@ impl Policy {
                 negotiation: new.limits.negotiation,
                 auth_attempts: new.limits.auth_attempts,
                 keepalive: new.limits.keepalive,
+                ack_wait: new.limits.ack_wait,
                 ..self.limits.clone()
             },
             ..self.clone()
