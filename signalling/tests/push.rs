@@ -55,6 +55,7 @@ async fn s7_messages_wake_the_client_that_has_no_stream_whatever_other_devices_d
     phone.send(ENABLE).await;
     alice.send(&message("bob@localhost", "1")).await;
     service.expect(&[]);
+    phone.forget();
     world.router.unbind(&phone.session).await;
     laptop.forget();
     alice.send(&message("bob@localhost", "2")).await;
