@@ -38,7 +38,8 @@ struct State {
 }
 
 impl Hibernation {
-    fn add(&self, session: SessionRef, at: Instant) {
+    /// A session hibernates until then.
+    pub(super) fn add(&self, session: SessionRef, at: Instant) {
         let first = {
             let mut state = self.locked();
             state.expiry.insert(session.id, at);

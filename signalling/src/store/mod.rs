@@ -16,6 +16,7 @@ mod revocations;
 mod rosters;
 mod schema;
 mod secrets;
+mod sessions;
 mod writer;
 
 use std::fs::OpenOptions;
@@ -42,6 +43,7 @@ pub use rosters::{
     REMOVALS_MAX, REQUESTS_MAX, RosterChange, RosterItem, RosterUpdate, RosterVersion, Rosters, Subscription, SubscriptionRequest,
 };
 pub use secrets::Secrets;
+pub use sessions::{SessionState, Sessions, StoredSession, StoredStanza};
 
 use database::Database;
 use writer::Writer;
@@ -117,6 +119,12 @@ impl Store {
     #[must_use]
     pub fn durability(&self) -> &Durability {
         &self.durability
+    }
+
+    /// Sessions that an orderly stop leaves to be resumed.
+    #[must_use]
+    pub fn sessions(&self) -> Sessions {
+        Sessions::new(self.database.clone())
     }
 
     /// The server's own secrets, in `data_dir/secret.key`.
