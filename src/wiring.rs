@@ -410,8 +410,8 @@ fn router_limits(config: &Config) -> router::Limits {
         roster_bytes: config.limits.mailbox_bytes / 4,
         directed_presences: config.limits.roster_items,
         accounts_cached: config.limits.connections as usize,
-        resume: Duration::from_secs(config.limits.resume_s),
         blocked_jids: config.limits.blocked_jids,
+        resume: Duration::from_secs(config.limits.resume_s),
     }
 }
 

@@ -53,12 +53,12 @@ pub struct Limits {
     pub permissions: usize,
     /// Channels of one allocation (RFC 8656 §12).
     pub channels: usize,
+    /// Addresses on one account's block list (XEP-0191).
+    pub blocked_jids: usize,
     /// How long a session is kept for its client to resume it (XEP-0198 §5).
     pub resume_s: u64,
     /// How long a client may take to answer when it is asked what it has received (XEP-0198 §4), before its connection is taken for dead.
     pub ack_wait_s: u64,
-    /// Addresses on one account's block list (XEP-0191).
-    pub blocked_jids: usize,
 }
 
 impl Default for Limits {
@@ -87,9 +87,9 @@ impl Default for Limits {
             allocations_per_source: 1_024,
             permissions: 128,
             channels: 64,
+            blocked_jids: 1_000,
             resume_s: 600,
             ack_wait_s: 60,
-            blocked_jids: 1_000,
         }
     }
 }
@@ -121,9 +121,9 @@ impl Limits {
             ("allocations_per_source", self.allocations_per_source as u64),
             ("permissions", self.permissions as u64),
             ("channels", self.channels as u64),
+            ("blocked_jids", self.blocked_jids as u64),
             ("resume_s", self.resume_s),
             ("ack_wait_s", self.ack_wait_s),
-            ("blocked_jids", self.blocked_jids as u64),
         ]
     }
 }

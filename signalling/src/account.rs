@@ -158,10 +158,10 @@ impl Account {
                     (true, _) => Targets::Bounce(StanzaError::service_unavailable()),
                 }
             }
-            Kind::Presence(PresenceType::Available | PresenceType::Unavailable) => {
+            // An error of presence that the account itself sent, such as a subscription request, is for all who may have asked for it.
+            Kind::Presence(PresenceType::Available | PresenceType::Unavailable | PresenceType::Error) => {
                 Targets::Sessions(self.available().map(|session| session.id).collect())
             }
-            Kind::Presence(PresenceType::Error) => Targets::Nobody,
             Kind::Presence(_) => Targets::Account,
             Kind::Iq(IqType::Get | IqType::Set) => Targets::Account,
             Kind::Iq(_) => Targets::Nobody,

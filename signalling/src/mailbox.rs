@@ -239,6 +239,17 @@ impl Mailbox {
         Contents { acknowledged, handled, outstanding, waiting: self.take_back(), owed }
     }
 
+    /// Shows all that the client may not have, in order.
+    pub fn look(&self, mut show: impl FnMut(&Stanza)) {
+        let queue = self.locked();
+        let outstanding = queue.management.iter().flat_map(|own| &own.outstanding);
+        let waiting = queue.waiting.iter().filter_map(|item| match item {
+            Outgoing::Stanza(delivery) => Some(delivery),
+            Outgoing::Owed | Outgoing::Close(_) => None,
+        });
+        outstanding.chain(waiting).for_each(|delivery| show(&delivery.stanza));
+    }
+
     /// Bytes of stanzas that wait or are not acknowledged.
     pub fn bytes(&self) -> usize {
         self.locked().bytes

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::account::{Account, Targets};
-use crate::features::{blocking, carbons, push};
+use crate::features::{blocking, carbons, push, roster};
 use crate::jid::BareJid;
 use crate::jingle;
 use crate::mailbox::Mailbox;
@@ -51,7 +51,7 @@ pub struct Effects {
 pub type Stage = fn(&Walk<'_>, &mut Stanza, &mut Effects) -> Verdict;
 
 /// Stages of the sender's account, in order.
-pub const OUTBOUND: &[Stage] = &[blocking::outbound, jingle::outbound, carbons::outbound, push::outbound];
+pub const OUTBOUND: &[Stage] = &[blocking::outbound, roster::outbound, jingle::outbound, carbons::outbound, push::outbound];
 
 /// Stages of the addressee's account, in order.
 pub const INBOUND: &[Stage] = &[blocking::inbound, carbons::inbound, push::inbound];

@@ -49,13 +49,13 @@ pub struct Limits {
     pub push_services: usize,
     /// Accounts kept in memory without sessions, about.
     pub accounts_cached: usize,
-    /// How long a session is kept without a connection (XEP-0198 §5).
-    pub resume: Duration,
     /// Addresses on one block list.
     pub blocked_jids: usize,
+    /// How long a session is kept without a connection (XEP-0198 §5).
+    pub resume: Duration,
 }
 
-/// The configuration's defaults.
+/// Those of the documented configuration.
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -65,8 +65,8 @@ impl Default for Limits {
             directed_presences: 2_000,
             push_services: 16,
             accounts_cached: 10_000,
-            resume: Duration::from_secs(600),
             blocked_jids: 1_000,
+            resume: Duration::from_secs(600),
         }
     }
 }
@@ -118,8 +118,8 @@ struct Inner {
     table: OnceLock<IqTable>,
     /// When the sessions of an account were last ended by the server, for as long as a stream may take to bind.
     kicked: Mutex<HashMap<BareJid, Instant>>,
-    hibernation: Hibernation,
     pushes: Pushes,
+    hibernation: Hibernation,
 }
 
 impl std::fmt::Debug for Router {
@@ -141,8 +141,8 @@ impl Router {
             metrics,
             table: OnceLock::new(),
             kicked: Mutex::default(),
-            hibernation: Hibernation::default(),
             pushes: Pushes::default(),
+            hibernation: Hibernation::default(),
         }))
     }
 
@@ -335,6 +335,8 @@ impl Router {
             return;
         };
         match (self.is_local(to.domain()), to.local().is_some()) {
+            // §4.3: an answer that does not come is no error.
+            (false, _) if stanza.kind() == Kind::Presence(PresenceType::Probe) => {}
             (false, _) => {
                 self.bounce(&stanza, StanzaError::remote_server_not_found().with_text("this server does not federate yet"), origin).await
             }
@@ -369,6 +371,9 @@ impl Router {
             let mut targets = account.targets(&stanza);
             let walk = Walk { account, sender: None, targets: &targets };
             let (verdict, effects) = pipeline::walk(pipeline::INBOUND, &walk, &mut stanza);
+            if let (Verdict::Pass, Kind::Presence(PresenceType::Unavailable), Some(from)) = (&verdict, stanza.kind(), stanza.from()) {
+                account.has_left(from);
+            }
             if let (Verdict::Pass, Targets::Sessions(chosen)) = (&verdict, &mut targets)
                 && !deliver(account, chosen, &stanza)
             {
@@ -402,25 +407,21 @@ impl Router {
         }
     }
 
-    /// Plain presence and probes find nobody in a home that is not in memory, so they do not load one: a log-in with a thousand contacts
-    /// is cheap.
+    /// Plain presence finds nobody in a home that is not in memory, so it does not load one: a log-in with a thousand contacts is cheap.
     async fn home_for(&self, account: &BareJid, stanza: &Stanza) -> Result<Option<Arc<Home>>, StoreError> {
         match stanza.kind() {
-            Kind::Presence(PresenceType::Available | PresenceType::Unavailable | PresenceType::Probe) => Ok(self.0.homes.peek(account)),
+            Kind::Presence(PresenceType::Available | PresenceType::Unavailable) => Ok(self.0.homes.peek(account)),
             _ => self.0.homes.get(account).await,
         }
     }
 
-    /// RFC 6121 §8.5.1. The answer is the one that an account without resources gives to a stranger; requests take the same way, so that
-    /// nobody finds out which accounts there are.
+    /// RFC 6121 §8.5.1. The answer is the one that an account without resources gives.
     async fn no_such_account(&self, stanza: Stanza, origin: Option<&SessionRef>) {
         match stanza.kind() {
-            Kind::Iq(IqType::Get | IqType::Set) if stanza.to().is_some_and(Jid::is_bare) => {
-                self.answer(To::Contact, stanza, origin).await;
-            }
             Kind::Iq(_) | Kind::Message(MessageType::Normal | MessageType::Chat | MessageType::Groupchat) => {
                 self.bounce(&stanza, StanzaError::service_unavailable(), origin).await;
             }
+            Kind::Presence(PresenceType::Probe) => Box::pin(presence::probe_of_nobody(self, &stanza)).await,
             Kind::Message(_) | Kind::Presence(_) => {}
         }
     }

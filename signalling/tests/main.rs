@@ -2,5 +2,6 @@
 
 mod account_data;
 mod push;
+mod rfc6121;
 mod routing;
 mod world;

@@ -1,5 +1,7 @@
 //! Who sees an account's presence: contacts with a subscription, whom directed presence told, and nobody who is blocked.
 
+use std::ops::Bound;
+
 use super::Account;
 use crate::jid::{BareJid, Jid};
 use crate::session::Session;
@@ -17,9 +19,10 @@ impl Account {
         self.roster.values().filter(|item| item.subscription.is_from() && !self.blocks(&item.jid)).map(|item| &item.jid)
     }
 
-    /// Contacts whose presence the account gets (RFC 6121 §4.3.1).
-    pub fn watched(&self) -> impl Iterator<Item = &BareJid> {
-        self.roster.values().filter(|item| item.subscription.is_to() && !self.blocks(&item.jid)).map(|item| &item.jid)
+    /// Contacts whose presence the account gets (RFC 6121 §4.3.1), in order, from `after` on.
+    pub fn watched(&self, after: Bound<BareJid>) -> impl Iterator<Item = &BareJid> {
+        let contacts = self.roster.range((after, Bound::Unbounded)).map(|(_, item)| item);
+        contacts.filter(|item| item.subscription.is_to() && !self.blocks(&item.jid)).map(|item| &item.jid)
     }
 
     /// The current presence of every available resource, for one contact.
@@ -30,6 +33,25 @@ impl Account {
     /// Unavailable presence of every available resource, for one contact.
     pub fn unavailable_for(&self, contact: &Jid) -> Vec<Stanza> {
         self.available().map(|session| unavailable(session, contact)).collect()
+    }
+
+    /// RFC 6121 §3.2.2 and §4.6.1: unavailable presence for a contact that may no longer see the account, directed presence included. Whom a
+    /// block list keeps away has seen it already.
+    pub fn leave_contact(&mut self, contact: &BareJid) -> Vec<Stanza> {
+        if self.blocks(contact) {
+            return Vec::new();
+        }
+        for session in self.sessions.iter_mut().filter(|session| session.is_available()) {
+            session.directed.retain(|to| to.bare_str() != contact.as_str());
+        }
+        self.unavailable_for(contact)
+    }
+
+    /// RFC 6121 §4.6.1: who has left need not be told when a session of this account leaves.
+    pub fn has_left(&mut self, from: &Jid) {
+        for session in self.sessions.iter_mut().filter(|session| !session.directed.is_empty()) {
+            session.directed.remove(from);
+        }
     }
 
     /// XEP-0191 §3.3: the unavailable presence by which the account leaves those that a block list hides it from now and a moment ago did

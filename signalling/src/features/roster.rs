@@ -11,11 +11,12 @@ use crate::homes::Home;
 use crate::iq::{Iq, IqTable, Reply, To};
 use crate::jid::BareJid;
 use crate::ns;
+use crate::pipeline::{Effects, Verdict, Walk};
 use crate::random;
 use crate::router::Router;
 use crate::session::Session;
 use crate::stanza::error::StanzaError;
-use crate::stanza::{IqType, Stanza};
+use crate::stanza::{IqType, Kind, Stanza};
 use crate::store::{RosterItem, RosterUpdate, RosterVersion};
 use crate::xml::{Node, XmlWriter};
 
@@ -40,8 +41,6 @@ impl Roster {
         table.feature(To::Server, ns::ROSTER);
         table.get(To::Account, (ns::ROSTER, "query"), &roster, Self::get);
         table.set(To::Account, (ns::ROSTER, "query"), &roster, Self::set);
-        table.get(To::Contact, (ns::ROSTER, "query"), &roster, Self::forbid);
-        table.set(To::Contact, (ns::ROSTER, "query"), &roster, Self::forbid);
     }
 
     /// §2.2, and §2.6.2 where the client says which version it has.
@@ -97,11 +96,6 @@ impl Roster {
                 }
         };
         Ok(changes.filter(|changes| changes.iter().map(pushed).sum::<usize>() <= whole + PUSH_BYTES))
-    }
-
-    /// §2.3.3: another's roster. The answer does not tell whether there is such an account.
-    async fn forbid(self: Arc<Self>, _: Iq) -> Result<Reply, StanzaError> {
-        Err(StanzaError::forbidden().with_text("a roster is its owner's"))
     }
 
     /// §2.3, §2.4, §2.5.
@@ -160,6 +154,18 @@ impl Roster {
         self.router.push_roster_removal(home, contact);
         drop(turn);
         Ok(Reply::Empty)
+    }
+}
+
+/// Stage of `pipeline::OUTBOUND`, §2.3.3: another's roster is forbidden, whether there is such an account or not.
+pub fn outbound(walk: &Walk<'_>, stanza: &mut Stanza, _: &mut Effects) -> Verdict {
+    let others = || stanza.to().is_some_and(|to| to.as_str() != walk.account.jid.as_str());
+    let is_roster = || stanza.payload().is_some_and(|payload| payload.is(ns::ROSTER, "query"));
+    match stanza.kind() {
+        Kind::Iq(IqType::Get | IqType::Set) if others() && is_roster() => {
+            Verdict::Bounce(StanzaError::forbidden().with_text("a roster is its owner's"))
+        }
+        _ => Verdict::Pass,
     }
 }
 

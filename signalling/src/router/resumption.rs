@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use super::Router;
+use crate::features::push;
 use crate::jid::{BareJid, FullJid};
 use crate::mailbox::{Attachment, Delivery};
 use crate::random;
@@ -23,7 +24,7 @@ const GONE_MAX: usize = 10_000;
 #[derive(Debug, Default)]
 pub(super) struct Hibernation {
     state: Mutex<State>,
-    /// A session ends earlier than all others.
+    /// A session was added.
     changed: Notify,
     /// The mailbox of one of them is full.
     overflowed: Arc<Notify>,
@@ -35,20 +36,20 @@ struct State {
     expiry: HashMap<SessionId, Instant>,
     gone: HashMap<Token, (BareJid, u32)>,
     gone_order: VecDeque<Token>,
+    /// Those that have just lost their connection.
+    lost: Vec<SessionRef>,
 }
 
 impl Hibernation {
     /// A session hibernates until then.
     pub(super) fn add(&self, session: SessionRef, at: Instant) {
-        let first = {
+        {
             let mut state = self.locked();
             state.expiry.insert(session.id, at);
             state.by_expiry.insert((at, session.id), session.clone());
-            state.by_expiry.first_key_value().is_some_and(|((_, id), _)| *id == session.id)
-        };
-        if first {
-            self.changed.notify_one();
+            state.lost.push(session);
         }
+        self.changed.notify_one();
     }
 
     /// The session is resumed, or over.
@@ -286,7 +287,7 @@ impl Router {
         Ok(Resumed { bound, handled: progress.handled })
     }
 
-    /// Ends sessions that hibernate when their time has come, as long as the future is polled.
+    /// Ends sessions that hibernate when their time has come, and wakes the clients that lost theirs with something to see, as long as the future is polled.
     pub async fn run_hibernation(&self) {
         loop {
             let hibernation = &self.0.hibernation;
@@ -299,7 +300,12 @@ impl Router {
             };
             tokio::select! {
                 () = expiry => self.end_expired(tokio::time::Instant::now().into_std()).await,
-                () = hibernation.changed.notified() => {}
+                () = hibernation.changed.notified() => {
+                    let lost = std::mem::take(&mut hibernation.locked().lost);
+                    for session in lost {
+                        push::lost(self, &session).await;
+                    }
+                }
                 () = hibernation.overflowed.notified() => {
                     for (_, session) in hibernation.all() {
                         self.end_hibernated(&session, |own| own.mailbox.is_closed()).await;

@@ -11,6 +11,7 @@ mod database;
 mod durable;
 mod error;
 mod folder;
+mod last_activity;
 mod push;
 mod revocations;
 mod rosters;
@@ -37,6 +38,7 @@ pub use archive::ArchiveId;
 pub use blocks::Blocks;
 pub use durable::Durability;
 pub use error::StoreError;
+pub use last_activity::{LastActivities, LastActivity};
 pub use push::{PushService, PushServices};
 pub use revocations::Revocations;
 pub use rosters::{
@@ -95,6 +97,12 @@ impl Store {
     #[must_use]
     pub fn rosters(&self) -> Rosters {
         Rosters::new(self.database.clone())
+    }
+
+    /// When accounts were last there.
+    #[must_use]
+    pub fn last_activities(&self) -> LastActivities {
+        LastActivities::new(self.database.clone())
     }
 
     /// Push services that clients have enabled.

@@ -82,6 +82,7 @@ on_each_database! {
     many_writers_at_once_lose_nothing => concurrent;
     xep0191_block_lists_are_kept => blocks;
     xep0198_s5_sessions_are_kept_until_the_next_start => sessions;
+    xep0012_the_last_activity_is_kept => last_activity;
     rfc6121_s2_6_3_changes_since_a_version_are_known_within_bounds => roster_changes;
 }
 
@@ -320,6 +321,24 @@ async fn cascade(store: &Store) {
     let (version, items) = rosters.load_versioned(&romeo).await.unwrap();
     assert_eq!((version.number, items), (0, Vec::new()));
     assert!(rosters.requests(&romeo).await.unwrap().is_empty());
+}
+
+async fn last_activity(store: &Store) {
+    let romeo = jid("romeo@example.org");
+    let activities = store.last_activities();
+    store.accounts().create(&romeo, &keys(1)).await.unwrap();
+    assert_eq!(activities.load(&romeo).await.unwrap(), None);
+    for (seconds, presence) in
+        [(1_795_644_352, "<presence type='unavailable'/>"), (1_795_644_400, "<presence type='unavailable'><status>ü</status></presence>")]
+    {
+        let activity = LastActivity { left_at: SystemTime::UNIX_EPOCH + Duration::from_secs(seconds), presence: Bytes::from(presence) };
+        activities.set(&romeo, activity.clone()).await.unwrap();
+        assert_eq!(activities.load(&romeo).await.unwrap(), Some(activity.clone()));
+        activities.set(&jid("nobody@example.org"), activity).await.unwrap();
+    }
+    assert_eq!(activities.load(&jid("nobody@example.org")).await.unwrap(), None);
+    store.accounts().delete(&romeo).await.unwrap();
+    assert_eq!(activities.load(&romeo).await.unwrap(), None);
 }
 
 async fn roster_changes(store: &Store) {

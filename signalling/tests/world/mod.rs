@@ -27,9 +27,9 @@ pub struct World {
 
 /// A client: its session and what it was sent.
 pub struct Client {
-    router: Router,
+    pub router: Router,
     pub session: SessionRef,
-    mailbox: Arc<Mailbox>,
+    pub mailbox: Arc<Mailbox>,
 }
 
 impl World {
