@@ -7,6 +7,7 @@
 mod accounts;
 mod archive;
 mod database;
+mod durable;
 mod error;
 mod folder;
 mod revocations;
@@ -29,7 +30,8 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{Connection as _, PgConnection};
 
 pub use accounts::{Account, Accounts, Credentials};
-pub use archive::ArchiveId;
+pub use archive::{Archive, ArchiveId, Expired, Page, Policy, Preferences, Range, Record, Stored, Summary};
+pub use durable::Durability;
 pub use error::StoreError;
 pub use revocations::Revocations;
 pub use rosters::{REQUESTS_MAX, RosterChange, RosterItem, Rosters, Subscription, SubscriptionRequest};
@@ -54,6 +56,7 @@ const POSTGRES_CONNECTIONS_MAX: u32 = 16;
 #[derive(Clone)]
 pub struct Store {
     database: Database,
+    archive: Archive,
     secrets: Secrets,
 }
 
@@ -61,7 +64,7 @@ impl Store {
     /// Opens the database that `url` names (`sqlite:PATH`, `postgres://…`), makes it when it is a missing SQLite file, and brings its schema up to date.
     ///
     /// A relative path counts from the working directory. Folders are made with mode 0700, the database file with 0600. Must be called within
-    /// a tokio runtime, which then runs SQLite's writer.
+    /// a tokio runtime, which then runs the tasks that write.
     ///
     /// # Errors
     /// See [`StoreError`]: an unusable URL, a file or server that cannot be opened, a schema newer than this program's.
@@ -71,7 +74,8 @@ impl Store {
             Place::Sqlite(path) => open_sqlite(&path).await?,
             Place::Postgres(options) => open_postgres(*options).await?,
         };
-        Ok(Self { database, secrets })
+        let archive = Archive::start(database.clone());
+        Ok(Self { database, archive, secrets })
     }
 
     /// Accounts and their keys.
@@ -84,6 +88,18 @@ impl Store {
     #[must_use]
     pub fn rosters(&self) -> Rosters {
         Rosters::new(self.database.clone())
+    }
+
+    /// Messages: the archive and what waits for delivery.
+    #[must_use]
+    pub fn archive(&self) -> &Archive {
+        &self.archive
+    }
+
+    /// How far messages that were queued are on the disk.
+    #[must_use]
+    pub fn durability(&self) -> &Durability {
+        self.archive.durability()
     }
 
     /// TURN credentials that are void.
@@ -108,6 +124,7 @@ impl Store {
 
     /// Writes what is queued and closes all connections; later calls fail with [`StoreError::Stopped`].
     pub async fn close(&self) {
+        self.archive.close().await;
         self.database.close().await;
     }
 }
