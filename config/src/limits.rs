@@ -37,6 +37,10 @@ pub struct Limits {
     pub roster_items: usize,
     /// Group chats owned by one account. Not read yet.
     pub rooms_per_account: usize,
+    /// Messages that wait for one account while nobody is logged in to take them; more go back to their senders (XEP-0160 §2).
+    pub offline_messages: usize,
+    /// Messages in one page of an archive (XEP-0313 §4.3.1).
+    pub archive_page: usize,
     /// Live calls followed by the server.
     pub calls: usize,
     /// Live calls of one account.
@@ -71,6 +75,8 @@ impl Default for Limits {
             sessions_per_account: 32,
             roster_items: 2_000,
             rooms_per_account: 50,
+            offline_messages: 2_000,
+            archive_page: 250,
             calls: 20_000,
             calls_per_account: 64,
             allocations: 8_192,
@@ -101,6 +107,8 @@ impl Limits {
             ("sessions_per_account", self.sessions_per_account as u64),
             ("roster_items", self.roster_items as u64),
             ("rooms_per_account", self.rooms_per_account as u64),
+            ("offline_messages", self.offline_messages as u64),
+            ("archive_page", self.archive_page as u64),
             ("calls", self.calls as u64),
             ("calls_per_account", self.calls_per_account as u64),
             ("allocations", self.allocations as u64),

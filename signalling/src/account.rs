@@ -1,8 +1,12 @@
 //! An account in memory: its sessions, roster and requests, and who of its sessions gets a stanza (RFC 6121 §8.5).
 
+mod messages;
+
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+
+pub use messages::{Lost, Messages, Received};
 
 use crate::jid::{BareJid, Jid};
 use crate::router::Limits;
@@ -22,6 +26,8 @@ pub struct Account {
     pub roster: BTreeMap<BareJid, RosterItem>,
     /// Subscription requests that wait for an answer: who asked, and the stanza as received (RFC 6121 §3.1.3).
     pub requests: BTreeMap<BareJid, Bytes>,
+    /// What is kept of its messages (XEP-0160, XEP-0313).
+    pub messages: Messages,
 }
 
 /// Whom RFC 6121 §8.5 chooses for a stanza to an existing account.
@@ -31,10 +37,20 @@ pub enum Targets {
     Sessions(Vec<SessionId>),
     /// The server answers on behalf of the account.
     Account,
+    /// No session takes a message that may be kept until one does (§8.5.2.2.1, "either (a) add the message to offline storage or (b) return a
+    /// stanza error").
+    Offline,
     /// Silently ignored.
     Nobody,
     /// Returned to the sender.
     Bounce(StanzaError),
+}
+
+impl Targets {
+    /// Whether the account gets the stanza, now or later.
+    pub fn are_somebody(&self) -> bool {
+        matches!(self, Self::Sessions(_) | Self::Offline)
+    }
 }
 
 impl Account {
@@ -43,19 +59,17 @@ impl Account {
     /// # Errors
     /// What the database says.
     pub async fn load(store: &Store, jid: &BareJid) -> Result<Option<Self>, StoreError> {
-        if !store.accounts().exists(jid).await? {
-            return Ok(None);
-        }
+        let Some(summary) = store.archive().summary(jid).await? else { return Ok(None) };
         let roster = store.rosters().load(jid).await?;
         let requests = store.rosters().requests(jid).await?;
-        Ok(Some(Self::new(jid.clone(), roster, requests)))
+        Ok(Some(Self { messages: Messages::new(summary), ..Self::new(jid.clone(), roster, requests) }))
     }
 
     /// An account without sessions.
     pub fn new(jid: BareJid, roster: Vec<RosterItem>, requests: Vec<SubscriptionRequest>) -> Self {
         let roster = roster.into_iter().map(|item| (item.jid.clone(), item)).collect();
         let requests = requests.into_iter().map(|request| (request.from, request.stanza)).collect();
-        Self { jid, sessions: Vec::new(), roster, requests }
+        Self { jid, sessions: Vec::new(), roster, requests, messages: Messages::default() }
     }
 
     /// The session with this id, if it is still bound.
@@ -126,7 +140,7 @@ impl Account {
                 match (sessions.is_empty(), kind) {
                     (false, _) => Targets::Sessions(sessions),
                     (true, MessageType::Headline) => Targets::Nobody,
-                    (true, _) => Targets::Bounce(StanzaError::service_unavailable()),
+                    (true, _) => Targets::Offline,
                 }
             }
             Kind::Presence(PresenceType::Available | PresenceType::Unavailable) => {

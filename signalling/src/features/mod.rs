@@ -3,9 +3,12 @@
 pub mod carbons;
 pub mod disco;
 pub mod extdisco;
+pub mod mam;
+pub mod offline;
 pub mod ping;
 pub mod presence;
 pub mod roster;
+pub mod stanza_id;
 pub mod subscription;
 pub mod version;
 
@@ -23,6 +26,9 @@ pub fn register(router: &Router, relay: Relay, services: Vec<extdisco::Service>)
     disco::Disco::register(router, &mut table);
     roster::Roster::register(router, &mut table);
     carbons::Carbons::register(&mut table);
+    stanza_id::register(&mut table);
+    mam::Mam::register(router, &mut table);
+    offline::register(&mut table);
     extdisco::Extdisco::register(relay, services, &mut table);
     ping::register(&mut table);
     version::register(&mut table);

@@ -45,7 +45,16 @@ impl World {
         }
         let registry = prometheus::Registry::new();
         let calls = Arc::new(CallsService::new(jingle::Limits::default(), &registry, Box::new(())).expect("fresh metrics"));
-        let limits = Limits { sessions_per_account: 4, roster_items: 3, roster_bytes: 10_000, directed_presences: 2, accounts_cached: 8 };
+        let limits = Limits {
+            sessions_per_account: 4,
+            roster_items: 3,
+            roster_bytes: 10_000,
+            directed_presences: 2,
+            accounts_cached: 8,
+            offline_messages: 5,
+            archive_page: 20,
+            archive_page_bytes: 20_000,
+        };
         let router = Router::new(
             vec!["localhost".to_owned()],
             store.clone(),

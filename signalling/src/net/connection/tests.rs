@@ -452,8 +452,16 @@ async fn a_reload_holds_for_streams_from_now_on() {
 fn router(store: &Store) -> Router {
     let registry = prometheus::Registry::new();
     let calls = CallsService::new(jingle::Limits::default(), &registry, Box::new(())).unwrap();
-    let limits =
-        router::Limits { sessions_per_account: 4, roster_items: 10, roster_bytes: 10_000, directed_presences: 10, accounts_cached: 10 };
+    let limits = router::Limits {
+        sessions_per_account: 4,
+        roster_items: 10,
+        roster_bytes: 10_000,
+        directed_presences: 10,
+        accounts_cached: 10,
+        offline_messages: 10,
+        archive_page: 10,
+        archive_page_bytes: 10_000,
+    };
     let router =
         Router::new(vec!["localhost".to_owned()], store.clone(), Arc::new(calls), limits, router::Metrics::new(&registry).unwrap());
     router.serve(IqTable::default());
