@@ -145,9 +145,10 @@ impl Server {
         server.serve_admin(config, &Pages { metrics, readiness: server.readiness.clone() })?;
         let (revocations, life) = (server.store.revocations(), Duration::from_secs(config.turn.credentials_s));
         server.expire_messages(router.clone(), keep(config));
+        let hibernation = router.clone();
         let handler = move |request| control_request(router.clone(), relay.clone(), revocations.clone(), life, request);
         server.tasks.spawn(control.serve(handler, server.stop.clone()));
-        server.watch(certificates, calls);
+        server.watch(certificates, calls, hibernation);
         Ok(server)
     }
 
@@ -199,8 +200,8 @@ impl Server {
         Ok(())
     }
 
-    /// Certificate files and calls that wait too long.
-    fn watch(&mut self, certificates: Certificates, calls: Arc<CallsService>) {
+    /// Certificate files, calls that wait too long, and sessions that nobody resumes.
+    fn watch(&mut self, certificates: Certificates, calls: Arc<CallsService>, router: Router) {
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
             let mut ticks = tokio::time::interval(CERTIFICATES_EVERY);
@@ -219,6 +220,10 @@ impl Server {
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
             tokio::select! { () = stop.cancelled() => {}, () = calls.run() => {} }
+        });
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            tokio::select! { () = stop.cancelled() => {}, () = router.run_hibernation() => {} }
         });
     }
 
@@ -395,10 +400,13 @@ fn call_limits(config: &Config) -> jingle::Limits {
 fn router_limits(config: &Config) -> router::Limits {
     router::Limits {
         sessions_per_account: config.limits.sessions_per_account,
+        push_services: config.limits.push_services,
         roster_items: config.limits.roster_items,
         roster_bytes: config.limits.mailbox_bytes / 4,
         directed_presences: config.limits.roster_items,
         accounts_cached: config.limits.connections as usize,
+        blocked_jids: config.limits.blocked_jids,
+        resume: Duration::from_secs(config.limits.resume_s),
         offline_messages: config.limits.offline_messages,
         archive_page: config.limits.archive_page,
         archive_page_bytes: config.limits.mailbox_bytes / 8,

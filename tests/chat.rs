@@ -7,7 +7,7 @@ use serde_json::json;
 
 #[test]
 #[ignore = "slixmpp: run tests/run"]
-fn slixmpp_chats_with_slixmpp() {
+pub fn slixmpp_chats_with_slixmpp() {
     let server = Server::start();
     let events = peers::python(&server, "chat.py", json!({}));
     let features = events.get("server")["features"].to_string();
@@ -19,7 +19,7 @@ fn slixmpp_chats_with_slixmpp() {
 
 /// RFC 6121 §8.5.2.1.1: a chat message to the bare JID, here to all devices that are not of negative priority.
 #[test]
-fn s8_5_2_a_message_reaches_every_device_in_order() {
+pub fn s8_5_2_a_message_reaches_every_device_in_order() {
     let server = Server::start();
     let mut alice = Wire::online(&server, "alice", "home");
     let mut phone = Wire::online(&server, "bob", "phone");

@@ -33,27 +33,88 @@ fn s5_3_1_nothing_but_starttls_is_offered_in_clear() {
 fn s6_4_1_the_strongest_mechanism_comes_first_and_tls_is_offered_once() {
     let server = Server::start();
     let features = Wire::open(&server).starttls();
-    assert_eq!(mechanisms(&features), ["SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN"]);
+    assert_eq!(mechanisms(&features), ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN"]);
+    let types: Vec<_> = features.split("<channel-binding type='").skip(1).map(|rest| rest.split('\'').next().expect("text")).collect();
+    assert_eq!(types, ["tls-exporter", "tls-server-end-point"]);
     assert!(!features.contains(TLS_FEATURE), "{features}");
 }
 
+const CONNECT: [fn(&Server) -> Wire; 3] = [
+    |server| {
+        let mut wire = Wire::open(server);
+        wire.starttls();
+        wire
+    },
+    Wire::secure,
+    |server| {
+        let mut wire = Wire::direct_tls(server.address("c2s"));
+        wire.header();
+        wire
+    },
+];
+
+/// RFC 5802 §6, RFC 9266, RFC 5929 §4: a log-in holds for the TLS connection it was made over.
 #[test]
-fn every_mechanism_over_starttls_direct_tls_and_direct_tls_on_the_starttls_port() {
+fn a_log_in_bound_to_its_channel_cannot_be_passed_on() {
     let server = Server::start();
-    let connect: [fn(&Server) -> Wire; 3] = [
-        |server| {
-            let mut wire = Wire::open(server);
-            wire.starttls();
-            wire
-        },
-        Wire::secure,
-        |server| {
-            let mut wire = Wire::direct_tls(server.address("c2s"));
-            wire.header();
-            wire
-        },
-    ];
-    for connect in connect {
+    for connect in CONNECT {
+        for (hash, mechanism) in [(Hash::Sha1, "SCRAM-SHA-1-PLUS"), (Hash::Sha256, "SCRAM-SHA-256-PLUS")] {
+            for (flag, value) in
+                [("p=tls-exporter", tls::exporter as fn(&tls::Stream) -> Vec<u8>), ("p=tls-server-end-point", tls::end_point)]
+            {
+                let mut wire = connect(&server);
+                let right = value(wire.tls());
+                wire.exchange(mechanism, Scram::bound(hash, "alice", PASSWORD, "abc", flag, right)).expect(flag);
+                wire.header();
+                wire.bind("home");
+            }
+            // the value of another connection, as who sits between two of them has it
+            let (other, mut wire) = (connect(&server), connect(&server));
+            let scram = Scram::bound(hash, "alice", PASSWORD, "abc", "p=tls-exporter", tls::exporter(other.tls()));
+            let failure = wire.exchange(mechanism, scram).expect_err("another channel");
+            assert!(failure.contains("<not-authorized/>"), "{failure}");
+        }
+    }
+    let mut wire = Wire::secure(&server);
+    let failure = wire.exchange("SCRAM-SHA-256", Scram::bound(Hash::Sha256, "alice", PASSWORD, "abc", "y", Vec::new())).expect_err("y");
+    assert!(failure.contains("<not-authorized/>") && failure.contains("channel binding was offered"), "{failure}");
+    let unknown = Scram::bound(Hash::Sha256, "alice", PASSWORD, "abc", "p=tls-unique", vec![1; 12]);
+    let failure = wire.exchange("SCRAM-SHA-256-PLUS", unknown).expect_err("tls-unique");
+    assert!(failure.contains("<malformed-request/>"), "{failure}");
+}
+
+/// The client's side is the crate `sasl`, of the client library tokio-xmpp.
+#[test]
+fn another_implementation_logs_in_with_and_without_binding() {
+    use sasl::client::Mechanism;
+    use sasl::client::mechanisms::Scram;
+    use sasl::common::scram::{ScramProvider, Sha1, Sha256};
+    use sasl::common::{ChannelBinding, Credentials};
+    fn log_in<P: ScramProvider>(server: &Server, binding: fn(&Wire) -> ChannelBinding) -> Result<(), String> {
+        let mut wire = Wire::secure(server);
+        let credentials = Credentials::default().with_username("alice").with_password(PASSWORD).with_channel_binding(binding(&wire));
+        let mut scram = Scram::<P>::from_credentials(credentials).expect("credentials");
+        let (name, first) = (scram.name().to_owned(), scram.initial());
+        let challenge = STANDARD.decode(wire.auth(&name, &STANDARD.encode(first))?).expect("base64");
+        let last = scram.response(&challenge).expect("a challenge that it understands");
+        wire.send(&format!("<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>{}</response>", STANDARD.encode(last)));
+        let (0, success) = wire.expect_any(&["</success>", "</failure>"]) else { return Err("refused".to_owned()) };
+        let data = success.split('>').nth(1).and_then(|rest| rest.split('<').next()).expect("data");
+        scram.success(&STANDARD.decode(data).expect("base64")).map_err(|error| format!("{error:?}"))
+    }
+    let server = Server::start();
+    let exporter = |wire: &Wire| ChannelBinding::TlsExporter(tls::exporter(wire.tls()));
+    log_in::<Sha1>(&server, exporter).expect("SCRAM-SHA-1-PLUS");
+    log_in::<Sha256>(&server, exporter).expect("SCRAM-SHA-256-PLUS");
+    log_in::<Sha256>(&server, |_| ChannelBinding::None).expect("SCRAM-SHA-256");
+    log_in::<Sha256>(&server, |_| ChannelBinding::TlsExporter(vec![0; 32])).expect_err("another channel");
+    log_in::<Sha256>(&server, |_| ChannelBinding::Unsupported).expect_err("a downgrade");
+}
+
+#[test]
+pub fn every_mechanism_over_starttls_direct_tls_and_direct_tls_on_the_starttls_port() {
+    let server = Server::start();
+    for connect in CONNECT {
         for hash in [Hash::Sha1, Hash::Sha256] {
             let mut wire = connect(&server);
             wire.scram(hash, "alice", PASSWORD).expect("SCRAM");
@@ -72,7 +133,7 @@ fn every_mechanism_over_starttls_direct_tls_and_direct_tls_on_the_starttls_port(
 
 /// RFC 6120 §13.11: what the server says must not tell whether there is such an account.
 #[test]
-fn a_wrong_password_and_an_unknown_user_look_the_same() {
+pub fn a_wrong_password_and_an_unknown_user_look_the_same() {
     let server = Server::start();
     let challenge = |user: &str, hash: Hash| {
         let mut wire = Wire::secure(&server);
@@ -165,7 +226,7 @@ fn guessing_ends_the_stream_and_slows_down() {
 }
 
 #[test]
-fn s7_resources_are_bound_invented_and_taken_over() {
+pub fn s7_resources_are_bound_invented_and_taken_over() {
     let server = Server::start();
     let mut old = Wire::online(&server, "alice", "home");
     let mut invented = Wire::secure(&server);

@@ -7,7 +7,7 @@ use serde_json::json;
 
 #[test]
 #[ignore = "slixmpp: run tests/run"]
-fn two_slixmpp_clients_become_contacts() {
+pub fn two_slixmpp_clients_become_contacts() {
     let server = Server::start();
     let events = peers::python(&server, "presence.py", json!({}));
     for event in ["contacts", "saw bob leave", "saw bob return"] {
@@ -17,7 +17,7 @@ fn two_slixmpp_clients_become_contacts() {
 
 /// RFC 6121 §2: the roster is kept, pushed to all devices that asked for it, and closed to others.
 #[test]
-fn s2_the_roster() {
+pub fn s2_the_roster() {
     let server = Server::start();
     let roster = "<query xmlns='jabber:iq:roster'/>";
     let mut home = Wire::online(&server, "alice", "home");
@@ -58,7 +58,7 @@ fn s2_the_roster() {
 
 /// RFC 6121 §3.1.3: a request to somebody who is away waits for them, and survives a restart.
 #[test]
-fn s3_1_3_a_request_waits_for_who_is_away() {
+pub fn s3_1_3_a_request_waits_for_who_is_away() {
     let server = Server::start();
     let mut alice = Wire::online(&server, "alice", "home");
     alice.send("<presence to='bob@localhost' type='subscribe' id='please'><status>It is me</status></presence>");

@@ -35,6 +35,8 @@ pub struct Limits {
     pub sessions_per_account: usize,
     /// Contacts on one roster.
     pub roster_items: usize,
+    /// Push services that the clients of one account have enabled (XEP-0357).
+    pub push_services: usize,
     /// Group chats owned by one account. Not read yet.
     pub rooms_per_account: usize,
     /// Messages that wait for one account while nobody is logged in to take them; more go back to their senders (XEP-0160 §2).
@@ -55,6 +57,12 @@ pub struct Limits {
     pub permissions: usize,
     /// Channels of one allocation (RFC 8656 §12).
     pub channels: usize,
+    /// Addresses on one account's block list (XEP-0191).
+    pub blocked_jids: usize,
+    /// How long a session is kept for its client to resume it (XEP-0198 §5).
+    pub resume_s: u64,
+    /// How long a client may take to answer when it is asked what it has received (XEP-0198 §4), before its connection is taken for dead.
+    pub ack_wait_s: u64,
 }
 
 impl Default for Limits {
@@ -74,6 +82,7 @@ impl Default for Limits {
             auth_concurrency: 4,
             sessions_per_account: 32,
             roster_items: 2_000,
+            push_services: 16,
             rooms_per_account: 50,
             offline_messages: 2_000,
             archive_page: 250,
@@ -84,6 +93,9 @@ impl Default for Limits {
             allocations_per_source: 1_024,
             permissions: 128,
             channels: 64,
+            blocked_jids: 1_000,
+            resume_s: 600,
+            ack_wait_s: 60,
         }
     }
 }
@@ -106,6 +118,7 @@ impl Limits {
             ("auth_concurrency", self.auth_concurrency as u64),
             ("sessions_per_account", self.sessions_per_account as u64),
             ("roster_items", self.roster_items as u64),
+            ("push_services", self.push_services as u64),
             ("rooms_per_account", self.rooms_per_account as u64),
             ("offline_messages", self.offline_messages as u64),
             ("archive_page", self.archive_page as u64),
@@ -116,6 +129,9 @@ impl Limits {
             ("allocations_per_source", self.allocations_per_source as u64),
             ("permissions", self.permissions as u64),
             ("channels", self.channels as u64),
+            ("blocked_jids", self.blocked_jids as u64),
+            ("resume_s", self.resume_s),
+            ("ack_wait_s", self.ack_wait_s),
         ]
     }
 }

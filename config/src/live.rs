@@ -10,6 +10,7 @@ pub const LIVE: &[&str] = &[
     "server.log",
     "tls",
     "c2s.require_tls",
+    "limits.ack_wait_s",
     "limits.auth_attempts",
     "limits.bytes_burst",
     "limits.bytes_per_second",
@@ -50,6 +51,7 @@ pub fn adopt(running: &mut Config, new: Config) {
     running.server.log = new.server.log;
     running.tls = new.tls;
     running.c2s.require_tls = new.c2s.require_tls;
+    running.limits.ack_wait_s = new.limits.ack_wait_s;
     running.limits.auth_attempts = new.limits.auth_attempts;
     running.limits.bytes_burst = new.limits.bytes_burst;
     running.limits.bytes_per_second = new.limits.bytes_per_second;
@@ -95,7 +97,7 @@ mod tests {
         new.c2s.require_tls = !new.c2s.require_tls;
         let limits = &mut new.limits;
         (limits.auth_attempts, limits.bytes_burst, limits.bytes_per_second) = (1, 2, 3);
-        (limits.handshake_s, limits.keepalive_s) = (4, 5);
+        (limits.handshake_s, limits.keepalive_s, limits.ack_wait_s) = (4, 5, 8);
         (limits.connections, limits.stanza_bytes) = (6, 7);
         let before = changes(&running, &new);
         assert_eq!(before.live.len(), LIVE.len(), "one of each: {:?}", before.live);

@@ -157,6 +157,12 @@ impl Jid {
         BareJid(Self { text: Arc::from(self.bare_str()), domain_start: self.domain_start, bare_end: self.bare_end })
     }
 
+    /// The address of the domain alone, which is its server's.
+    #[must_use]
+    pub fn to_domain(&self) -> BareJid {
+        BareJid(Self::join(None, self.domain(), None))
+    }
+
     /// The same bare address with this resourcepart in place of its own.
     ///
     /// # Errors

@@ -73,9 +73,9 @@ fn has_meaning(child: &Child<'_>) -> bool {
         (ns::CLIENT, "body" | "subject")
             | (ns::RECEIPTS, "received")
             | (ns::MUC_USER, "x")
-            | (ns::OMEMO | ns::OMEMO_LEGACY, "encrypted")
+            | (ns::OMEMO_0 | ns::OMEMO_2, "encrypted")
             | (ns::OPENPGP, "openpgp")
-            | (ns::OPENPGP_LEGACY, "x")
+            | (ns::ENCRYPTED, "x")
     );
     named || ALL_OF.contains(&child.ns())
 }
@@ -104,7 +104,7 @@ pub fn add_stanza_id(stanza: &mut Stanza, account: &BareJid, id: ArchiveId) {
 pub fn add_delay(stanza: &mut Stanza, domain: &str, since: SystemTime) {
     stanza.remove_children(|child| child.is(ns::DELAY, "delay") && child.attr("from").is_some_and(|from| from == domain));
     let mut xml = XmlWriter::with_capacity(96);
-    xml.open("delay").ns(ns::DELAY).attr("from", domain).attr("stamp", &time::xep0082_millis(since)).close();
+    xml.open("delay").ns(ns::DELAY).attr("from", domain).attr("stamp", &time::xep0082_ms(since)).close();
     stanza.add_child(&xml.finish());
 }
 

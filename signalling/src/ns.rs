@@ -194,6 +194,16 @@ namespaces! {
     FAST = "urn:xmpp:fast:0";
     /// Chat markers: XEP-0333.
     CHAT_MARKERS = "urn:xmpp:chat-markers:0";
+    /// Encrypted messages of OMEMO 0.3, as most clients write them: XEP-0384.
+    OMEMO_0 = "eu.siacs.conversations.axolotl";
+    /// OMEMO encryption: XEP-0384.
+    OMEMO_2 = "urn:xmpp:omemo:2";
+    /// OpenPGP for XMPP: XEP-0373.
+    OPENPGP = "urn:xmpp:openpgp:0";
+    /// Messages encrypted with the OpenPGP of old: XEP-0027.
+    ENCRYPTED = "jabber:x:encrypted";
+    /// FORM_TYPE of publish options: XEP-0060 §7.1.5.
+    PUBLISH_OPTIONS = "http://jabber.org/protocol/pubsub#publish-options";
     /// Stream limits advertisement: XEP-0478.
     STREAM_LIMITS = "urn:xmpp:stream-limits:0";
     /// Message archive, extended: XEP-0313 §7.
@@ -222,14 +232,6 @@ namespaces! {
     FILE_SHARING = "urn:xmpp:sfs:0";
     /// Stateless inline media sharing: XEP-0385.
     MEDIA_SHARING = "urn:xmpp:sims:1";
-    /// OMEMO encryption: XEP-0384.
-    OMEMO = "urn:xmpp:omemo:2";
-    /// OMEMO encryption before version 0.4: XEP-0384.
-    OMEMO_LEGACY = "eu.siacs.conversations.axolotl";
-    /// OpenPGP for XMPP: XEP-0373.
-    OPENPGP = "urn:xmpp:openpgp:0";
-    /// The older use of OpenPGP: XEP-0027.
-    OPENPGP_LEGACY = "jabber:x:encrypted";
     /// Extensible addresses: XEP-0033.
     ADDRESS = "http://jabber.org/protocol/address";
 }

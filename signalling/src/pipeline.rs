@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 
 use crate::account::{Account, Targets};
-use crate::features::{carbons, mam, offline, stanza_id};
+use crate::features::{blocking, carbons, mam, offline, push, roster, stanza_id};
 use crate::jid::BareJid;
 use crate::jingle;
 use crate::mailbox::Mailbox;
@@ -46,6 +46,15 @@ pub struct Moment {
     pub offline_messages_max: usize,
 }
 
+#[cfg(test)]
+impl Moment {
+    /// The beginning of time, with room for everything.
+    pub(crate) fn for_tests() -> Self {
+        let (now, random) = (SystemTime::UNIX_EPOCH, || 0);
+        Self { now, random, archive_has_room: true, archive_policy: Policy::Always, offline_messages_max: 100 }
+    }
+}
+
 /// Whether a stanza goes on.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -66,6 +75,8 @@ pub struct Effects {
     pub kept: Option<Kept>,
     /// The call tracker should see the stanza, as sent by this local account.
     pub observed_from: Option<BareJid>,
+    /// What may be worth a push notification (XEP-0357).
+    pub push: Option<push::Event>,
 }
 
 /// A copy for another session of the account.
@@ -96,10 +107,11 @@ pub struct Kept {
 pub type Stage = fn(&Walk<'_>, &mut Stanza, &mut Effects) -> Verdict;
 
 /// Stages of the sender's account, in order.
-pub const OUTBOUND: &[Stage] = &[stanza_id::strip, jingle::outbound, mam::outbound, carbons::outbound];
+pub const OUTBOUND: &[Stage] =
+    &[blocking::outbound, stanza_id::strip, roster::outbound, jingle::outbound, mam::outbound, carbons::outbound, push::outbound];
 
 /// Stages of the addressee's account, in order.
-pub const INBOUND: &[Stage] = &[stanza_id::strip, mam::inbound, carbons::inbound, offline::inbound];
+pub const INBOUND: &[Stage] = &[blocking::inbound, stanza_id::strip, mam::inbound, carbons::inbound, push::inbound, offline::inbound];
 
 /// Walks the stages until one has the last word.
 pub fn walk(stages: &[Stage], walk: &Walk<'_>, stanza: &mut Stanza) -> (Verdict, Effects) {

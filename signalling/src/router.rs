@@ -1,28 +1,34 @@
 //! Where a stanza goes: from the session that sent it through the stages to its addressee's home (RFC 6120 §10, RFC 6121 §8).
 
 mod delivery;
+mod resumption;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use prometheus::{IntGauge, Registry};
+use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
 
 use crate::account::{Account, Targets};
+use crate::features::push::{self, Pushes};
 use crate::features::{presence, roster};
 use crate::homes::{Home, Homes};
 use crate::iq::{Iq, IqTable, To};
 use crate::jid::{BareJid, FullJid, Jid};
 use crate::jingle::CallsService;
-use crate::mailbox::{Mailbox, Outgoing};
+use crate::mailbox::{Delivery, Mailbox, Outgoing};
 use crate::pipeline::{self, Effects, Moment, Verdict, Walk};
 use crate::random;
 use crate::session::{Session, SessionId, SessionRef};
 use crate::stanza::error::StanzaError;
 use crate::stanza::{IqType, Kind, MessageType, PresenceType, Stanza};
-use crate::store::{RosterItem, Store, StoreError};
+use crate::store::{RosterItem, RosterVersion, Store, StoreError};
 use crate::stream::error::{self, StreamError};
+
+pub use resumption::{Bound, NotResumed, Resumed};
+
+use resumption::Hibernation;
 
 /// Far longer than a stream may take from its beginning to a bound resource.
 const KICK_REMEMBERED: Duration = Duration::from_secs(3600);
@@ -38,8 +44,14 @@ pub struct Limits {
     pub roster_bytes: usize,
     /// Addresses that one session's directed presence went to.
     pub directed_presences: usize,
+    /// Push services of one account.
+    pub push_services: usize,
     /// Accounts kept in memory without sessions, about.
     pub accounts_cached: usize,
+    /// Addresses on one block list.
+    pub blocked_jids: usize,
+    /// How long a session is kept without a connection (XEP-0198 §5).
+    pub resume: Duration,
     /// Messages that may wait for an account without sessions (XEP-0160 §2).
     pub offline_messages: usize,
     /// Messages in one page of an archive (XEP-0313 §4.3.1).
@@ -48,10 +60,31 @@ pub struct Limits {
     pub archive_page_bytes: usize,
 }
 
+/// Those of the documented configuration.
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            sessions_per_account: 32,
+            roster_items: 2_000,
+            roster_bytes: 524_288,
+            directed_presences: 2_000,
+            push_services: 16,
+            accounts_cached: 10_000,
+            blocked_jids: 1_000,
+            resume: Duration::from_secs(600),
+            offline_messages: 2_000,
+            archive_page: 250,
+            archive_page_bytes: 262_144,
+        }
+    }
+}
+
 /// What Prometheus is told of the router.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     sessions: IntGauge,
+    hibernated: IntGauge,
+    resumptions: IntCounterVec,
 }
 
 impl Metrics {
@@ -61,8 +94,21 @@ impl Metrics {
     /// They are registered already.
     pub fn new(registry: &Registry) -> prometheus::Result<Self> {
         let sessions = IntGauge::new("campanile_c2s_sessions", "Client sessions that have bound a resource")?;
+        let hibernated = IntGauge::new("campanile_c2s_sessions_hibernated", "Those of them that wait for their client to resume them")?;
+        let resumptions = Opts::new("campanile_c2s_resumptions_total", "Attempts of clients to resume a session");
+        let resumptions = IntCounterVec::new(resumptions, &["result"])?;
         registry.register(Box::new(sessions.clone()))?;
-        Ok(Self { sessions })
+        registry.register(Box::new(hibernated.clone()))?;
+        registry.register(Box::new(resumptions.clone()))?;
+        Ok(Self { sessions, hibernated, resumptions })
+    }
+
+    fn show_hibernated(&self, count: usize) {
+        self.hibernated.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    fn count_resumption(&self, result: &str) {
+        self.resumptions.with_label_values(&[result]).inc();
     }
 }
 
@@ -80,6 +126,8 @@ struct Inner {
     table: OnceLock<IqTable>,
     /// When the sessions of an account were last ended by the server, for as long as a stream may take to bind.
     kicked: Mutex<HashMap<BareJid, Instant>>,
+    pushes: Pushes,
+    hibernation: Hibernation,
 }
 
 impl std::fmt::Debug for Router {
@@ -92,7 +140,18 @@ impl Router {
     /// A router for these domains, which must be normalised as [`Jid`] does it. It answers requests once [`Router::serve`] was called.
     pub fn new(domains: Vec<String>, store: Store, calls: Arc<CallsService>, limits: Limits, metrics: Metrics) -> Self {
         let homes = Homes::new(store.clone(), limits.accounts_cached);
-        Self(Arc::new(Inner { domains, homes, store, calls, limits, metrics, table: OnceLock::new(), kicked: Mutex::default() }))
+        Self(Arc::new(Inner {
+            domains,
+            homes,
+            store,
+            calls,
+            limits,
+            metrics,
+            table: OnceLock::new(),
+            kicked: Mutex::default(),
+            pushes: Pushes::default(),
+            hibernation: Hibernation::default(),
+        }))
     }
 
     /// Hands over the table of requests. Features hold the router, so it comes after them.
@@ -125,6 +184,11 @@ impl Router {
         &self.0.limits
     }
 
+    /// Push notifications whose answers are awaited.
+    pub fn pushes(&self) -> &Pushes {
+        &self.0.pushes
+    }
+
     /// Binds a resource (RFC 6120 §7). A session that already has it is ended with `conflict` (§7.7.2.2): the newcomer is the one
     /// whose connection certainly works.
     ///
@@ -148,32 +212,64 @@ impl Router {
         let session = Session::new(jid.clone(), mailbox);
         let id = session.id;
         let mut newcomer = Some(session);
-        while let Some((old, mailbox)) = home.with(|account| place(account, &mut newcomer, &self.0.limits))? {
+        let mut left = Vec::new();
+        while let Some(old) = home.with(|account| place(account, &mut newcomer, &self.0.limits))? {
             let error = StreamError::new(error::Condition::Conflict).with_text("another connection has bound this resource");
-            mailbox.push(Outgoing::Close(error));
-            self.session_ended(&home, old, &jid).await;
+            old.mailbox.push(Outgoing::Close(error));
+            left.extend(self.end(&SessionRef { jid: old.jid, id: old.id, home: home.clone() }).await);
         }
         self.0.metrics.sessions.inc();
+        let session = SessionRef { jid, id, home };
         // After the session has its place: a kick that comes now finds it there, one that came before is found here.
-        if self.kicked().get(account).is_some_and(|at| *at >= since) {
-            self.session_ended(&home, id, &jid).await;
+        let kicked = self.kicked().get(account).is_some_and(|at| *at >= since);
+        if kicked {
+            self.unbind(&session).await;
+        }
+        // What its predecessor did not get, the newcomer may.
+        self.give_back(&session.home, left).await;
+        if kicked {
             return Err(StanzaError::not_authorized().with_text("the credentials have changed, log in again"));
         }
-        Ok(SessionRef { jid, id, home })
+        Ok(session)
     }
 
-    /// Ends a session: contacts learn of it, its calls end.
+    /// Ends a session: contacts learn of it, its calls end, and what its client did not get goes elsewhere.
     pub async fn unbind(&self, session: &SessionRef) {
-        self.session_ended(&session.home, session.id, &session.jid).await;
+        let left = self.end(session).await;
+        self.give_back(&session.home, left).await;
     }
 
-    async fn session_ended(&self, home: &Arc<Home>, id: SessionId, jid: &FullJid) {
-        if home.with(|account| account.session(id).is_some()) {
-            self.0.calls.handle_gone(jid, Instant::now());
-            if presence::session_ended(self, home, id).await {
-                self.0.metrics.sessions.dec();
-            }
+    async fn give_back(&self, home: &Arc<Home>, left: Vec<Delivery>) {
+        if !left.is_empty() {
+            self.left_over(home, left).await;
         }
+    }
+
+    /// Takes a session out of its account: contacts learn of it, its calls end. Returns what its client did not get.
+    async fn end(&self, session: &SessionRef) -> Vec<Delivery> {
+        let SessionRef { jid, id, home } = session;
+        let found = home.with(|account| account.session(*id).map(|own| (own.mailbox.clone(), own.resumption)));
+        let Some((mailbox, resumption)) = found else { return Vec::new() };
+        self.0.calls.handle_gone(jid, Instant::now());
+        if !presence::session_ended(self, home, *id).await {
+            return Vec::new();
+        }
+        self.0.metrics.sessions.dec();
+        self.0.hibernation.remove(*id);
+        self.0.metrics.show_hibernated(self.0.hibernation.len());
+        if let Some(resumption) = resumption {
+            self.0.hibernation.remember(&home.jid, resumption.token, mailbox.progress().handled);
+        }
+        mailbox.take_back()
+    }
+
+    /// Produces the next slice of what is owed to a session. Its connection asks for it when it has taken [`Outgoing::Owed`] from the mailbox, and
+    /// what came before is on its way.
+    pub async fn pay(&self, session: &SessionRef) {
+        if session.home.with(|account| account.session(session.id).is_some_and(|own| own.takes_bare_messages())) {
+            self.pay_messages(session).await;
+        }
+        presence::pay(self, session).await;
     }
 
     /// Ends every session of an account with this error: it was deleted or its password changed.
@@ -189,10 +285,12 @@ impl Router {
         let sessions: Vec<_> = home
             .with(|account| account.sessions.iter().map(|session| (session.id, session.jid.clone(), session.mailbox.clone())).collect());
         let count = sessions.len();
+        let mut left = Vec::new();
         for (id, jid, mailbox) in sessions {
             mailbox.push(Outgoing::Close(error.clone()));
-            self.session_ended(&home, id, &jid).await;
+            left.extend(self.end(&SessionRef { jid, id, home: home.clone() }).await);
         }
+        self.give_back(&home, left).await;
         count
     }
 
@@ -222,7 +320,7 @@ impl Router {
         match verdict {
             Verdict::Pass => {
                 delivery::send_copies(std::mem::take(&mut effects.copies));
-                self.perform(effects, &stanza);
+                self.perform(&session.home, effects, &stanza).await;
             }
             Verdict::Drop => return,
             Verdict::Bounce(error) => return self.bounce(&stanza, error, Some(session)).await,
@@ -234,10 +332,10 @@ impl Router {
                 if wants_messages {
                     self.pay_messages(session).await;
                 }
-                match presence::outbound(self, session, kind, stanza.clone()).await {
-                    Ok(()) if wants_messages => self.pay_all_messages(session).await,
-                    Ok(()) => {}
-                    Err(error) => self.bounce(&stanza, error, Some(session)).await,
+                if let Err(error) = presence::outbound(self, session, kind, stanza.clone()).await {
+                    self.bounce(&stanza, error, Some(session)).await;
+                } else if wants_messages {
+                    self.owe_messages(session);
                 }
             }
             // RFC 6120 §10.3.1: without `to`, a message is for the own account.
@@ -263,6 +361,8 @@ impl Router {
             return;
         };
         match (self.is_local(to.domain()), to.local().is_some()) {
+            // §4.3: an answer that does not come is no error.
+            (false, _) if stanza.kind() == Kind::Presence(PresenceType::Probe) => {}
             (false, _) => {
                 self.bounce(&stanza, StanzaError::remote_server_not_found().with_text("this server does not federate yet"), origin).await
             }
@@ -276,6 +376,7 @@ impl Router {
         let has_resource = stanza.to().is_some_and(|to| to.resource().is_some());
         match stanza.kind() {
             Kind::Iq(IqType::Get | IqType::Set) if !has_resource => self.answer(To::Server, stanza, origin).await,
+            Kind::Iq(IqType::Result | IqType::Error) if !has_resource => push::answered(self, &stanza).await,
             Kind::Presence(_) => {}
             _ => self.bounce(&stanza, StanzaError::service_unavailable(), origin).await,
         }
@@ -297,6 +398,9 @@ impl Router {
             let mut targets = account.targets(&stanza);
             let walk = Walk { account, sender: None, targets: &targets, moment: &moment };
             let (mut verdict, mut effects) = pipeline::walk(pipeline::INBOUND, &walk, &mut stanza);
+            if let (Verdict::Pass, Kind::Presence(PresenceType::Unavailable), Some(from)) = (&verdict, stanza.kind(), stanza.from()) {
+                account.has_left(from);
+            }
             if verdict == Verdict::Pass {
                 verdict = self.deliver(account, &mut targets, &stanza, &mut effects, &moment);
             }
@@ -306,7 +410,7 @@ impl Router {
             (Verdict::Drop, _) => {}
             (Verdict::Bounce(error), _) => self.bounce(&stanza, error, origin).await,
             (Verdict::Pass, targets) => {
-                self.perform(effects, &stanza);
+                self.perform(&home, effects, &stanza).await;
                 self.finish(&home, stanza, targets, origin).await;
             }
         }
@@ -327,11 +431,10 @@ impl Router {
         }
     }
 
-    /// Plain presence and probes find nobody in a home that is not in memory, so they do not load one: a log-in with a thousand contacts
-    /// is cheap.
+    /// Plain presence finds nobody in a home that is not in memory, so it does not load one: a log-in with a thousand contacts is cheap.
     async fn home_for(&self, account: &BareJid, stanza: &Stanza) -> Result<Option<Arc<Home>>, StoreError> {
         match stanza.kind() {
-            Kind::Presence(PresenceType::Available | PresenceType::Unavailable | PresenceType::Probe) => Ok(self.0.homes.peek(account)),
+            Kind::Presence(PresenceType::Available | PresenceType::Unavailable) => Ok(self.0.homes.peek(account)),
             _ => self.0.homes.get(account).await,
         }
     }
@@ -342,6 +445,7 @@ impl Router {
             Kind::Iq(_) | Kind::Message(MessageType::Normal | MessageType::Chat | MessageType::Groupchat) => {
                 self.bounce(&stanza, StanzaError::service_unavailable(), origin).await;
             }
+            Kind::Presence(PresenceType::Probe) => Box::pin(presence::probe_of_nobody(self, &stanza)).await,
             Kind::Message(_) | Kind::Presence(_) => {}
         }
     }
@@ -388,20 +492,23 @@ impl Router {
         }
     }
 
-    fn perform(&self, effects: Effects, stanza: &Stanza) {
+    async fn perform(&self, home: &Arc<Home>, effects: Effects, stanza: &Stanza) {
         if let Some(account) = effects.observed_from {
             self.0.calls.observe(stanza, Some(&account), Instant::now());
+        }
+        if let Some(event) = effects.push {
+            push::notify(self, home, event).await;
         }
     }
 
     /// RFC 6121 §2.1.6: tells every interested resource what became of a roster item.
     pub fn push_roster_item(&self, home: &Home, item: &RosterItem) {
-        push_roster(home, &roster::push(item));
+        push_roster(home, |version| roster::push(version, item));
     }
 
     /// RFC 6121 §2.5.1: tells every interested resource that an item is gone.
     pub fn push_roster_removal(&self, home: &Home, contact: &BareJid) {
-        push_roster(home, &roster::push_removal(contact));
+        push_roster(home, |version| roster::push_removal(version, contact));
     }
 
     /// The home of an account if it is in memory.
@@ -418,24 +525,38 @@ impl Router {
     }
 }
 
-/// Gives the newcomer its place, or names the session that has its resource and must go first.
-fn place(account: &mut Account, newcomer: &mut Option<Session>, limits: &Limits) -> Result<Option<(SessionId, Arc<Mailbox>)>, StanzaError> {
+/// A session that makes room for another.
+struct Predecessor {
+    id: SessionId,
+    jid: FullJid,
+    mailbox: Arc<Mailbox>,
+}
+
+/// Gives the newcomer its place, or names the session that must go first: the one that has its resource, or, where the account has as many as it
+/// may have, the one that has waited longest to be resumed.
+fn place(account: &mut Account, newcomer: &mut Option<Session>, limits: &Limits) -> Result<Option<Predecessor>, StanzaError> {
     let Some(resource) = newcomer.as_ref().map(|session| session.jid.resource_str()) else { return Ok(None) };
-    if let Some(old) = account.resource(resource) {
-        return Ok(Some((old.id, old.mailbox.clone())));
-    }
-    if account.sessions.len() >= limits.sessions_per_account {
-        return Err(StanzaError::resource_constraint().with_text("the account has as many sessions as it may have"));
+    let old = match account.resource(resource) {
+        None if account.sessions.len() >= limits.sessions_per_account => {
+            let oldest = account.sessions.iter().filter(|own| own.hibernated.is_some()).min_by_key(|own| own.hibernated);
+            let full = || StanzaError::resource_constraint().with_text("the account has as many sessions as it may have");
+            Some(oldest.ok_or_else(full)?)
+        }
+        old => old,
+    };
+    if let Some(old) = old {
+        return Ok(Some(Predecessor { id: old.id, jid: old.jid.clone(), mailbox: old.mailbox.clone() }));
     }
     account.sessions.extend(newcomer.take());
     Ok(None)
 }
 
-fn push_roster(home: &Home, payload: &Bytes) {
+/// The caller holds the account's turn, so that the version is that of the change told.
+fn push_roster(home: &Home, payload: impl Fn(RosterVersion) -> Bytes) {
     home.with(|account| {
+        let payload = payload(account.roster_version);
         for session in account.sessions.iter().filter(|session| session.interested) {
-            let push = Stanza::iq(IqType::Set, random::id()).with_from(account.jid.clone()).with_to(session.jid.clone());
-            session.send(push.with_content(payload.clone()));
+            session.send(roster::to_session(account, session, payload.clone()));
         }
     });
 }

@@ -1,14 +1,10 @@
 //! What becomes of messages: kept in archives, delivered, waiting for who is offline, never twice.
 
-mod world;
-
 use campanile_signalling::jid::BareJid;
-use campanile_signalling::mailbox::{Delivery, Outgoing};
 use campanile_signalling::retention::{self, Keep};
-use campanile_signalling::stanza::{Framing, Stanza};
 use campanile_signalling::store::{Page, Range};
 
-use world::{Client, World, befriend};
+use crate::world::{Client, World, befriend};
 
 const CARBONS: &str = "<iq type='set' id='c'><enable xmlns='urn:xmpp:carbons:2'/></iq>";
 
@@ -432,19 +428,9 @@ async fn what_a_session_did_not_get_goes_to_another_one_at_once() {
     assert_eq!(archive(&world, "bob").await.len(), 1);
 }
 
-/// Ends a session and gives back what its mailbox holds, as its connection does.
+/// Ends a session: what its mailbox holds is left over.
 async fn end(world: &World, client: &Client) {
-    let mut mail = Vec::new();
-    client.mailbox.drain(&mut mail);
     world.router.unbind(&client.session).await;
-    let left: Vec<Delivery> = mail
-        .into_iter()
-        .filter_map(|item| match item {
-            Outgoing::Stanza(delivery) => Some(delivery),
-            _ => None,
-        })
-        .collect();
-    world.router.left_over(&client.session.home, left).await;
 }
 
 #[tokio::test]
@@ -503,21 +489,11 @@ async fn xep0160_s2_more_than_a_slice_waits_and_all_of_it_comes() {
     }
     let bob = world.client("bob", "b").await;
     bob.send("<presence/>").await;
-    let mut found = Vec::new();
+    let mut found = bob.received();
     for _ in 0..5 {
-        let mut mail = Vec::new();
-        bob.mailbox.drain(&mut mail);
-        for item in mail {
-            if let Outgoing::Stanza(Delivery { stanza, .. }) = item {
-                found.push(written(&stanza));
-            }
-        }
-        bob.send("<presence/>").await;
+        world.router.pay(&bob.session).await;
+        found.extend(bob.received());
     }
     let numbers: Vec<_> = found.iter().filter_map(|stanza| stanza.split_once("<body>")?.1.chars().next()).collect();
     assert_eq!(numbers, ['0', '1', '2', '3', '4']);
-}
-
-fn written(stanza: &Stanza) -> String {
-    String::from_utf8(stanza.to_bytes(Framing::Stream).to_vec()).expect("UTF-8")
 }

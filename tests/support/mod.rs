@@ -2,7 +2,9 @@
 
 pub mod folder;
 pub mod http;
+pub mod managed;
 pub mod peers;
+pub mod postgres;
 pub mod scram;
 pub mod server;
 pub mod tls;

@@ -23,6 +23,9 @@ impl Hash {
 /// One log-in.
 pub struct Scram {
     hash: Hash,
+    /// The gs2-header, and the channel binding's value behind it.
+    header: String,
+    binding: Vec<u8>,
     bare: String,
     password: String,
     /// What the server must show to prove that it knows the account.
@@ -31,12 +34,18 @@ pub struct Scram {
 
 impl Scram {
     pub fn new(hash: Hash, user: &str, password: &str, nonce: &str) -> Self {
-        Self { hash, bare: format!("n={user},r={nonce}"), password: password.to_owned(), verifier: String::new() }
+        Self::bound(hash, user, password, nonce, "n", Vec::new())
+    }
+
+    /// With this flag of RFC 5802 §7, `p=TYPE` for one, and the channel binding's value.
+    pub fn bound(hash: Hash, user: &str, password: &str, nonce: &str, flag: &str, binding: Vec<u8>) -> Self {
+        let (header, bare) = (format!("{flag},,"), format!("n={user},r={nonce}"));
+        Self { hash, header, binding, bare, password: password.to_owned(), verifier: String::new() }
     }
 
     /// client-first-message.
     pub fn first(&self) -> String {
-        STANDARD.encode(format!("n,,{}", self.bare))
+        STANDARD.encode(format!("{}{}", self.header, self.bare))
     }
 
     /// client-final-message for the challenge.
@@ -45,7 +54,8 @@ impl Scram {
         let (nonce, salt, rounds) = parts(&server_first);
         let salt = STANDARD.decode(salt).unwrap();
         let salted = self.derive(&salt, rounds);
-        let without_proof = format!("c=biws,r={nonce}");
+        let input = STANDARD.encode([self.header.as_bytes(), &self.binding].concat());
+        let without_proof = format!("c={input},r={nonce}");
         let message = format!("{},{server_first},{without_proof}", self.bare);
         let client_key = self.hmac(&salted, b"Client Key");
         let signature = self.hmac(&self.digest(&client_key), message.as_bytes());

@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use super::PATIENCE;
 use super::folder::Folder;
+use super::postgres::Schema;
 use super::tls;
 
 /// All listeners on free ports of loopback; JSON lines; the certificate of [`tls::ca`].
@@ -60,6 +61,7 @@ pub struct Server {
     log: Arc<Log>,
     addresses: BTreeMap<String, Vec<SocketAddr>>,
     folder: Folder,
+    schema: Option<Schema>,
 }
 
 /// The lines that the server has logged so far.
@@ -119,8 +121,9 @@ impl Server {
 
     /// A server with this configuration and these accounts. Lines `section.key = value` of `more` become variables of the environment.
     pub fn build(config: &str, more: &str, accounts: &[&str]) -> Self {
-        let folder = Folder::new();
-        fs::write(folder.path().join("campanile.toml"), config).unwrap();
+        let (folder, schema) = (Folder::new(), Schema::if_wanted());
+        let storage = schema.as_ref().map(Schema::section).unwrap_or_default();
+        fs::write(folder.path().join("campanile.toml"), format!("{config}{storage}")).unwrap();
         fs::write(folder.path().join("cert.pem"), &tls::leaf().certificate).unwrap();
         fs::write(folder.path().join("key.pem"), &tls::leaf().key).unwrap();
         fs::set_permissions(folder.path().join("key.pem"), fs::Permissions::from_mode(0o600)).unwrap();
@@ -128,7 +131,9 @@ impl Server {
             let added = campanile(folder.path()).args(["user", "add", account, "--password", PASSWORD]).output().unwrap();
             assert!(added.status.success(), "user add {account}: {}", text(&added));
         }
-        Self::serve(folder, &variables(more))
+        let mut server = Self::serve(folder, &variables(more));
+        server.schema = schema;
+        server
     }
 
     /// Starts in a folder that is there already.
@@ -142,7 +147,7 @@ impl Server {
             .expect("the server starts");
         let log = Arc::new(Log::default());
         log.read(process.stderr.take().expect("its log is piped"));
-        let mut server = Self { process, log, addresses: BTreeMap::new(), folder };
+        let mut server = Self { process, log, addresses: BTreeMap::new(), folder, schema: None };
         let ready = server.logged("ready");
         let Value::Object(fields) = &ready else { panic!("not an object: {ready}") };
         for (service, value) in fields {
@@ -173,6 +178,11 @@ impl Server {
     pub fn logs(&self, part: &str) -> String {
         let found = self.log.wait(|line| line.contains(part).then(|| line.to_owned()));
         found.unwrap_or_else(|| panic!("the server did not log “{part}”:\n{}", self.log.tail()))
+    }
+
+    /// Where its data is, in a test that runs on PostgreSQL.
+    pub fn schema(&self) -> &Schema {
+        self.schema.as_ref().expect("the test runs on PostgreSQL")
     }
 
     pub fn folder(&self) -> &Path {
@@ -216,7 +226,10 @@ impl Server {
     pub fn restart(mut self, variables: &[(String, String)]) -> Self {
         self.stop();
         let folder = std::mem::replace(&mut self.folder, Folder::new());
-        Self::serve(folder, variables)
+        let schema = self.schema.take();
+        let mut server = Self::serve(folder, variables);
+        server.schema = schema;
+        server
     }
 
     fn stop(&mut self) {

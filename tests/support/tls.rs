@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
+use ::aws_lc_rs::digest;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
@@ -81,6 +82,16 @@ pub fn connect_unverified(tcp: TcpStream) -> Result<Stream, String> {
 /// The certificate that the server showed.
 pub fn shown(stream: &Stream) -> Vec<u8> {
     stream.conn.peer_certificates().expect("after the handshake")[0].to_vec()
+}
+
+/// RFC 9266: what ties a log-in to this connection.
+pub fn exporter(stream: &Stream) -> Vec<u8> {
+    stream.conn.export_keying_material(vec![0; 32], b"EXPORTER-Channel-Binding", None).expect("after the handshake")
+}
+
+/// RFC 5929 §4, for the tests' own certificates, which are signed with SHA-256.
+pub fn end_point(stream: &Stream) -> Vec<u8> {
+    digest::digest(&digest::SHA256, &shown(stream)).as_ref().to_vec()
 }
 
 fn builder() -> rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier> {

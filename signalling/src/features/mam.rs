@@ -108,7 +108,7 @@ impl Mam {
         xml.open("metadata").ns(ns::MAM);
         if let Some((first, last)) = ends {
             for (name, id) in [("start", first), ("end", last)] {
-                xml.open(name).attr("id", &id.to_string()).attr("timestamp", &time::xep0082_millis(id.time())).close();
+                xml.open(name).attr("id", &id.to_string()).attr("timestamp", &time::xep0082_ms(id.time())).close();
             }
         }
         xml.close();
@@ -142,7 +142,7 @@ fn send_results(session: &Session, query: &Query, page: &Page) {
         let mut xml = XmlWriter::with_capacity(message.stanza.len() + 256);
         xml.open("result").ns(ns::MAM).attr_opt("queryid", query.queryid.as_deref()).attr("id", &message.id.to_string());
         xml.open("forwarded").ns(ns::FORWARD);
-        xml.open("delay").ns(ns::DELAY).attr("stamp", &time::xep0082_millis(message.id.time())).close();
+        xml.open("delay").ns(ns::DELAY).attr("stamp", &time::xep0082_ms(message.id.time())).close();
         xml.raw(&message.stanza).close().close();
         let result = Stanza::message(MessageType::Normal).with_from(session.jid.to_bare()).with_to(session.jid.clone());
         session.send(result.with_content(xml.finish()))

@@ -42,6 +42,14 @@ pub(super) fn element(stanza: &Stanza) -> Option<Child<'_>> {
     stanza.children().find(|child| matches!(child.ns(), ns::JINGLE_MESSAGE | ns::JINGLE_MESSAGE_1) && Verb::parse(child.name()).is_some())
 }
 
+/// The element of XEP-0353 in a message, with what it says, if it names its call (§3.1).
+#[must_use]
+pub fn call_message(stanza: &Stanza) -> Option<(Verb, Child<'_>)> {
+    let element = element(stanza)?;
+    let named = element.attr("id").is_some_and(|id| is_sid(&id));
+    Verb::parse(element.name()).filter(|_| named).map(|verb| (verb, element))
+}
+
 /// Whether a message belongs to XEP-0353, and so goes to every device of both parties and into the archive.
 ///
 /// XEP-0353 §5 has both parties rely on carbons and archive for each of its messages, and §3 asks for type `chat` and a `<store/>` hint. Clients

@@ -22,7 +22,6 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tracing::debug;
 
@@ -30,8 +29,9 @@ use super::connection::{self, Context, Io};
 use super::listener::{ListenError, Listeners, Proxies};
 use super::metrics::{Metrics, Transport};
 use super::sources::Place;
-use super::tls::{ALPN_HTTP_1_1, Certificates, TlsError};
+use super::tls::{ALPN_HTTP_1_1, Acceptor, Certificates, TlsError};
 use super::websocket::SUBPROTOCOL;
+use crate::stream::sasl::ChannelBindings;
 use crate::xml::XmlWriter;
 
 /// Where clients open a WebSocket.
@@ -83,6 +83,8 @@ pub struct Via {
     pub port: u16,
     /// Whether TLS ends here.
     pub tls: bool,
+    /// What a log-in over it may be bound to.
+    bindings: ChannelBindings,
     proxies: Proxies,
     /// The connection's place among its source's; a WebSocket takes it along.
     place: Arc<Mutex<Option<Place>>>,
@@ -149,7 +151,7 @@ impl Http {
     pub fn listen(&self, address: SocketAddr, tls: bool, router: Router) -> Result<SocketAddr, HttpError> {
         let inner = &self.0;
         let (service, acceptor) = match tls {
-            true => ("https", Some(inner.certificates.server_config(&[ALPN_HTTP_1_1])?.into())),
+            true => ("https", Some(inner.certificates.acceptor(&[ALPN_HTTP_1_1])?)),
             false => ("http", None),
         };
         let local = serve(&inner.listeners, service, Some(Transport::Http), address, acceptor, inner.settings.proxies.clone(), router)?;
@@ -202,7 +204,7 @@ pub fn serve(
     service: &'static str,
     transport: Option<Transport>,
     address: SocketAddr,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Acceptor>,
     proxies: Proxies,
     router: Router,
 ) -> Result<SocketAddr, ListenError> {
@@ -220,8 +222,9 @@ pub fn serve(
             async move {
                 let _open = transport.map(|transport| metrics.open(transport));
                 let port = stream.local_addr().map_or(0, |local| local.port());
-                let via = Via { peer, port, tls: tls.is_some(), proxies, place: Arc::new(Mutex::new(Some(place))) };
-                let Some(io) = secure(stream, tls, peer, &metrics).await else { return };
+                let (is_tls, place) = (tls.is_some(), Arc::new(Mutex::new(Some(place))));
+                let Some((io, bindings)) = secure(stream, tls, peer, &metrics).await else { return };
+                let via = Via { peer, port, tls: is_tls, bindings, proxies, place };
                 let tower = TowerToHyperService::new(router);
                 let service = hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
                     request.extensions_mut().insert(via.clone());
@@ -257,10 +260,10 @@ pub fn serve(
 }
 
 /// Does the TLS handshake, if there is one to do.
-async fn secure(stream: TcpStream, tls: Option<TlsAcceptor>, peer: SocketAddr, metrics: &Metrics) -> Option<Io> {
-    let Some(tls) = tls else { return Some(Box::new(stream)) };
+async fn secure(stream: TcpStream, tls: Option<Acceptor>, peer: SocketAddr, metrics: &Metrics) -> Option<(Io, ChannelBindings)> {
+    let Some(tls) = tls else { return Some((Box::new(stream), ChannelBindings::default())) };
     match timeout(TLS_TIME, tls.accept(stream)).await {
-        Ok(Ok(stream)) => return Some(Box::new(stream)),
+        Ok(Ok((stream, bindings))) => return Some((Box::new(stream), bindings)),
         Ok(Err(error)) => debug!(%peer, %error, "TLS handshake failed"),
         Err(_) => debug!(%peer, "TLS handshake took too long"),
     }
@@ -301,7 +304,7 @@ async fn websocket(State(http): State<Http>, Extension(via): Extension<Via>, mut
             Ok(upgraded) => {
                 let _open = context.metrics().open(transport);
                 let now = tokio::time::Instant::now().into_std();
-                connection::run(context.clone(), Box::new(TokioIo::new(upgraded)), peer, transport, now).await;
+                connection::run(context.clone(), Box::new(TokioIo::new(upgraded)), peer, transport, via.bindings, now).await;
             }
             Err(error) => debug!(%peer, %error, "WebSocket handshake not completed"),
         }

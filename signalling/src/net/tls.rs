@@ -2,6 +2,7 @@
 //!
 //! Not done: OCSP stapling, ACME, client certificates (they come with federation).
 
+mod acceptor;
 mod generated;
 mod pair;
 #[cfg(test)]
@@ -21,6 +22,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tracing::{error, info};
 
+pub use acceptor::Acceptor;
 pub use generated::GENERATED_CERTIFICATE;
 use generated::{ends_soon, generated};
 pub use pair::Leaf;
@@ -193,7 +195,7 @@ impl Certificates {
 
     /// What the certificates in use say, the default first.
     pub fn leaves(&self) -> Vec<Leaf> {
-        self.resolver.table.load().entries.iter().map(|entry| entry.leaf.clone()).collect()
+        self.resolver.table.load().entries.iter().map(|entry| Leaf::clone(&entry.leaf)).collect()
     }
 
     /// Settings for a listener that speaks the protocols of `alpn`, best first; none: the client's list is ignored.
@@ -209,6 +211,14 @@ impl Certificates {
         config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
         Ok(Arc::new(config))
     }
+
+    /// The same for client streams, where a log-in may be bound to the connection.
+    ///
+    /// # Errors
+    /// As for [`Certificates::server_config`].
+    pub fn acceptor(&self, alpn: &[&[u8]]) -> Result<Acceptor, TlsError> {
+        Ok(Acceptor::new(self.server_config(alpn)?, self.resolver.clone()))
+    }
 }
 
 /// Chooses by the name that the client sends, in rustls' handshake.
@@ -219,6 +229,13 @@ struct Resolver {
 impl fmt::Debug for Resolver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Resolver")
+    }
+}
+
+impl Resolver {
+    /// The certificate for a name, with what belongs to it.
+    fn choose(&self, host: Option<&str>) -> Entry {
+        self.table.load().find(host).clone()
     }
 }
 

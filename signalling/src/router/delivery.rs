@@ -137,37 +137,38 @@ impl Router {
         }
     }
 
-    /// XEP-0160 §2: delivers the next slice of what waits for an account to one of its sessions. Says whether there is more.
+    /// XEP-0160 §2: delivers the next slice of what waits for an account to one of its sessions, and leaves a marker if there is more.
     ///
     /// Errors of the database are logged: the messages wait on.
-    pub async fn pay_messages(&self, session: &SessionRef) -> bool {
+    pub(super) async fn pay_messages(&self, session: &SessionRef) {
         let (account, archive) = (&session.home.jid, self.store().archive());
         let mut after = None;
         while session.home.with(|account| account.messages.waiting() > 0 && account.session(session.id).is_some()) {
-            let page = archive.waiting(account, after, SLICE_MAX, self.limits().archive_page_bytes).await;
-            let page = match page {
+            let page = match archive.waiting(account, after, SLICE_MAX, self.limits().archive_page_bytes).await {
                 Ok(page) => page,
-                Err(error) => {
-                    tracing::error!(%account, %error, "cannot read messages that wait");
-                    return false;
-                }
+                Err(error) => return tracing::error!(%account, %error, "cannot read messages that wait"),
             };
             after = page.messages.last().map(|message| message.id);
-            match self.hand_over(session, &page) {
-                _ if page.complete => return false,
-                // All of this slice is on its way to other sessions.
-                0 => {}
-                _ => return true,
+            let count = self.hand_over(session, &page);
+            if page.complete {
+                return;
+            }
+            // A slice that is all on its way to other sessions is none.
+            if count > 0 {
+                return self.owe_messages(session);
             }
         }
-        false
     }
 
-    /// Delivers what waits as far as the session's mailbox has room for it.
-    pub(super) async fn pay_all_messages(&self, session: &SessionRef) {
-        let room = self.limits().archive_page_bytes;
-        let has_room = || session.home.with(|account| account.session(session.id).is_some_and(|session| session.mailbox.bytes() < room));
-        while has_room() && self.pay_messages(session).await {}
+    /// Leaves a marker in the mailbox of a session if messages wait: its connection asks for them when it has written what came before.
+    pub(super) fn owe_messages(&self, session: &SessionRef) {
+        session.home.with(|account| {
+            if account.messages.waiting() > 0
+                && let Some(own) = account.session(session.id)
+            {
+                own.mailbox.push(Outgoing::Owed);
+            }
+        });
     }
 
     /// How many messages of a slice went to the session.

@@ -6,10 +6,13 @@
 
 mod accounts;
 mod archive;
+mod blocks;
 mod database;
 mod durable;
 mod error;
 mod folder;
+mod last_activity;
+mod push;
 mod revocations;
 mod rosters;
 mod schema;
@@ -31,10 +34,15 @@ use sqlx::{Connection as _, PgConnection};
 
 pub use accounts::{Account, Accounts, Credentials};
 pub use archive::{Archive, ArchiveId, Expired, Page, Policy, Preferences, Range, Record, Stored, Summary};
+pub use blocks::Blocks;
 pub use durable::Durability;
 pub use error::StoreError;
+pub use last_activity::{LastActivities, LastActivity};
+pub use push::{PushService, PushServices};
 pub use revocations::Revocations;
-pub use rosters::{REQUESTS_MAX, RosterChange, RosterItem, Rosters, Subscription, SubscriptionRequest};
+pub use rosters::{
+    REMOVALS_MAX, REQUESTS_MAX, RosterChange, RosterItem, RosterUpdate, RosterVersion, Rosters, Subscription, SubscriptionRequest,
+};
 pub use secrets::Secrets;
 
 use database::Database;
@@ -100,6 +108,24 @@ impl Store {
     #[must_use]
     pub fn durability(&self) -> &Durability {
         self.archive.durability()
+    }
+
+    /// When accounts were last there.
+    #[must_use]
+    pub fn last_activities(&self) -> LastActivities {
+        LastActivities::new(self.database.clone())
+    }
+
+    /// Push services that clients have enabled.
+    #[must_use]
+    pub fn push_services(&self) -> PushServices {
+        PushServices::new(self.database.clone())
+    }
+
+    /// Who is blocked by whom.
+    #[must_use]
+    pub fn blocks(&self) -> Blocks {
+        Blocks::new(self.database.clone())
     }
 
     /// TURN credentials that are void.

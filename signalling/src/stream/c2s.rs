@@ -1,9 +1,10 @@
 //! RFC 6120 §4–7 for one client connection, from the server's side, over TCP and over WebSocket (RFC 7395). No I/O, no clock.
 //!
-//! Not done: channel binding (`docs/deviations.md` quotes the MUST); SASL2, Bind 2 and stream management, which no RFC demands.
+//! Not done: SASL2 and Bind 2, which no RFC demands.
 
 mod bind;
 mod header;
+mod management;
 mod negotiation;
 mod policy;
 #[cfg(test)]
@@ -16,7 +17,8 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::error::{Condition, StreamError};
-use super::sasl::{self, Mechanism, NONCE_BYTES, Sasl};
+use super::sasl::{self, ChannelBindings, Mechanism, NONCE_BYTES, Sasl};
+use super::sm::{Asker, Due};
 use crate::jid::{BareJid, FullJid};
 use crate::ns;
 use crate::stanza::error::StanzaError;
@@ -32,14 +34,21 @@ const LANG: &str = "en";
 pub type Random = fn() -> [u8; NONCE_BYTES];
 
 /// What protects the bytes of a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Security {
     /// Nothing.
     Clear,
     /// Nothing here, but they come from this machine or from a trusted proxy that ends TLS. HTTP only.
     Trusted,
-    /// TLS that ends here.
-    Tls,
+    /// TLS that ends here, and what a log-in may be bound to.
+    Tls(ChannelBindings),
+}
+
+impl Security {
+    /// Whether anybody on the way can listen.
+    fn is_clear(&self) -> bool {
+        matches!(self, Self::Clear)
+    }
 }
 
 /// What the shell must look up or do before the stream goes on; nothing is read from the client meanwhile.
@@ -54,6 +63,15 @@ pub enum Question {
         /// The resource that the client asks for.
         resource: Option<String>,
     },
+    /// For the router (XEP-0198 §5).
+    Resume {
+        /// Who logged in.
+        account: BareJid,
+        /// The identifier of the stream to go on with, as the client sent it.
+        previd: String,
+        /// How many stanzas the client has of that stream.
+        h: u32,
+    },
 }
 
 /// The shell's answer to the last [`Question`].
@@ -65,6 +83,17 @@ pub enum Answer {
     Bound(FullJid),
     /// The router has refused to bind.
     NotBound(StanzaError),
+    /// The router goes on with the session of this full JID (XEP-0198 §5).
+    Resumed {
+        /// The session's.
+        jid: FullJid,
+        /// How many of the client's stanzas were handled.
+        handled: u32,
+    },
+    /// There is no such session; `h` is how far it had come, where that is known.
+    NotResumed(StanzaError, Option<u32>),
+    /// The client has claimed what cannot be: the stream ends.
+    Broken(StreamError),
 }
 
 /// What the shell has to do, in this order.
@@ -80,6 +109,19 @@ pub enum Output {
     Ask(Question),
     /// Hand this to the router before anything else is read.
     Deliver(Stanza),
+    /// A stanza of the client is handled, and this is what the server answers, if it does. It goes where other stanzas for this client wait.
+    Answer(Option<Stanza>),
+    /// Switch stream management on for the session and call [`C2s::handle_enabled`] (XEP-0198 §3).
+    Manage {
+        /// The client wants to be able to resume.
+        resume: bool,
+        /// For so many seconds.
+        max: Option<u64>,
+    },
+    /// The client has this many of the stanzas sent: call [`C2s::handle_acknowledged`] (XEP-0198 §4).
+    Acknowledge(u32),
+    /// The client asks how far we have come: call [`C2s::handle_progress`] once what it sent so far is durable (XEP-0198 §4).
+    TellProgress,
     /// Write a space, or a WebSocket ping.
     Keepalive,
     /// Worth counting.
@@ -118,6 +160,8 @@ enum State {
     Binding,
     /// The router is asked to bind for this request.
     Asking(Box<Stanza>),
+    /// The router is asked to resume the session of this identifier.
+    Resuming(String),
     /// Stanzas flow.
     Bound(FullJid),
     /// The stream is over.
@@ -155,6 +199,8 @@ pub struct C2s {
     /// When the client was last heard, and when silence has to be acted upon.
     heard: Instant,
     keepalive_at: Instant,
+    /// Stream management is on (XEP-0198).
+    asker: Option<Asker>,
 }
 
 impl C2s {
@@ -182,6 +228,7 @@ impl C2s {
             deadline,
             heard: now,
             keepalive_at,
+            asker: None,
         }
     }
 
@@ -192,7 +239,7 @@ impl C2s {
 
     /// Whether the next frame may be handed in: not while a question is open, TLS begins, or all is over.
     pub fn wants_input(&self) -> bool {
-        !self.ended && !matches!(self.state, State::Encrypting | State::Verifying(..) | State::Asking(_))
+        !self.ended && !matches!(self.state, State::Encrypting | State::Verifying(..) | State::Asking(_) | State::Resuming(_))
     }
 
     /// Whether the stream is over.
@@ -217,7 +264,10 @@ impl C2s {
     pub fn poll_timeout(&self) -> Option<Instant> {
         match self.state {
             _ if self.ended => None,
-            State::Bound(_) => Some(self.keepalive_at),
+            State::Bound(_) => {
+                let asker = self.asker.as_ref().and_then(|asker| asker.poll_timeout(self.heard));
+                Some(asker.map_or(self.keepalive_at, |at| at.min(self.keepalive_at)))
+            }
             _ => Some(self.deadline),
         }
     }
@@ -250,9 +300,9 @@ impl C2s {
     }
 
     /// The TLS handshake that [`Output::StartTls`] asked for is done (§5.4.3.3).
-    pub fn handle_tls_established(&mut self) {
+    pub fn handle_tls_established(&mut self, bindings: ChannelBindings) {
         if let State::Encrypting = self.state {
-            self.security = Security::Tls;
+            self.security = Security::Tls(bindings);
             self.restart();
         }
     }
@@ -272,6 +322,13 @@ impl C2s {
                 self.state = State::Binding;
                 self.refuse_bind(&request, &error);
             }
+            (Answer::Resumed { jid, handled }, State::Resuming(previd)) => self.resumed(jid, &previd, handled),
+            (Answer::NotResumed(error, h), State::Resuming(_)) => {
+                // XEP-0198 §5: the client may bind a resource now.
+                self.state = State::Binding;
+                self.management_failed(&error, h);
+            }
+            (Answer::Broken(error), State::Resuming(_)) => self.fail(error),
             (answer, state) => {
                 debug_assert!(false, "{answer:?} in {state:?}");
                 self.fail(Condition::InternalServerError.into());
@@ -283,8 +340,7 @@ impl C2s {
     pub fn handle_timeout(&mut self, now: Instant) {
         match self.state {
             _ if self.ended => {}
-            State::Bound(_) if now >= self.keepalive_at => self.silence(now),
-            State::Bound(_) => {}
+            State::Bound(_) => self.check_silence(now),
             _ if now >= self.deadline => {
                 self.fail(StreamError::new(Condition::ConnectionTimeout).with_text("the stream was not negotiated in time"));
             }
@@ -302,12 +358,12 @@ impl C2s {
     fn handle_element(&mut self, bytes: Bytes) {
         if let State::Bound(jid) = &self.state {
             let jid = jid.clone();
-            return self.handle_stanza(bytes, &jid);
+            return if looks_like_stanza(&bytes) { self.handle_stanza(bytes, &jid) } else { self.handle_nonza(bytes, &jid) };
         }
         match std::mem::replace(&mut self.state, State::Closed) {
             State::Binding => {
                 self.state = State::Binding;
-                self.handle_bind(bytes);
+                if looks_like_stanza(&bytes) { self.handle_bind(bytes) } else { self.handle_nonza_unbound(bytes) }
             }
             State::Negotiating => {
                 self.state = State::Negotiating;
@@ -347,10 +403,11 @@ impl C2s {
         if stanza.kind() == Kind::Iq(IqType::Set) && is_for_us(&stanza, jid) {
             match stanza.payload().map(|child| (child.ns(), child.name())) {
                 // RFC 3921 §3: nothing is left to do.
-                Some((ns::SESSION, "session")) => return self.send_stanza(&Stanza::iq_result(&stanza, Bytes::new())),
+                Some((ns::SESSION, "session")) => return self.answer(Some(Stanza::iq_result(&stanza, Bytes::new()))),
                 // §7.6.2.2: one resource for each stream.
                 Some((ns::BIND, "bind")) => {
-                    return self.send_error(&stanza, &StanzaError::not_allowed().with_text("a resource is bound already"));
+                    let error = StanzaError::not_allowed().with_text("a resource is bound already");
+                    return self.answer(Stanza::error_reply(&stanza, &error));
                 }
                 _ => {}
             }
@@ -362,11 +419,19 @@ impl C2s {
         match error {
             ParseError::Stream(error) => self.fail(error),
             ParseError::Stanza(error, head) => {
-                if let Some(reply) = Stanza::error_for(&head, &error) {
-                    self.send_stanza(&reply);
+                let reply = Stanza::error_for(&head, &error);
+                match (&self.state, reply) {
+                    (State::Bound(_), reply) => self.answer(reply),
+                    (_, Some(reply)) => self.send_stanza(&reply),
+                    (_, None) => {}
                 }
             }
         }
+    }
+
+    /// The stanza just read ends here, perhaps with this answer.
+    fn answer(&mut self, reply: Option<Stanza>) {
+        self.outputs.push_back(Output::Answer(reply));
     }
 
     // ---- §4.4, §4.6, §4.9: the end
@@ -414,14 +479,30 @@ impl C2s {
         self.send(out);
     }
 
-    /// §4.6: over TCP the kernel finds a dead peer once there is something to send; over WebSocket the pong is missed here.
+    /// §4.6: over TCP the kernel finds a dead peer once there is something to send; over WebSocket the pong is missed here, and with stream
+    /// management the answer.
+    fn check_silence(&mut self, now: Instant) {
+        match self.asker.as_mut().map_or(Due::Nothing, |asker| asker.handle_timeout(self.heard, now)) {
+            Due::Dead => return self.fail(StreamError::new(Condition::ConnectionTimeout).with_text("no answer to <r/>")),
+            Due::Ask => self.ask(now),
+            Due::Nothing => {}
+        }
+        if now >= self.keepalive_at {
+            self.silence(now);
+        }
+    }
+
     fn silence(&mut self, now: Instant) {
         let keepalive = self.policy.limits.keepalive;
         if self.framing == Framing::Alone && now >= self.heard + keepalive * 2 {
             return self.fail(StreamError::new(Condition::ConnectionTimeout).with_text("no answer to a ping"));
         }
-        self.outputs.push_back(Output::Keepalive);
         self.keepalive_at = now + keepalive;
+        if self.asker.is_some() {
+            // Whoever lives answers this one.
+            return self.ask(now);
+        }
+        self.outputs.push_back(Output::Keepalive);
     }
 
     // ---- Output
@@ -457,6 +538,15 @@ impl C2s {
         self.ended = true;
         self.outputs.push_back(Output::Close(reason));
     }
+}
+
+/// Whether an element has one of the three names; cheap, since every stanza is asked. What it really is, its parser says.
+fn looks_like_stanza(bytes: &[u8]) -> bool {
+    let named = |name: &[u8]| {
+        let rest = bytes.get(1..).and_then(|bytes| bytes.strip_prefix(name));
+        rest.is_some_and(|rest| rest.first().is_some_and(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b'/' | b'>')))
+    };
+    named(b"message") || named(b"iq") || named(b"presence")
 }
 
 /// Whether a request asks the server about this stream or account.

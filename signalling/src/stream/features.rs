@@ -1,8 +1,8 @@
-//! `<stream:features/>`: RFC 6120 §4.3.2, in the order of XEP-0170.
+//! `<stream:features/>`: RFC 6120 §4.3.2, in the order of XEP-0170; channel bindings: XEP-0440 (1.0).
 
 use bytes::Bytes;
 
-use super::sasl::Mechanism;
+use super::sasl::Offer;
 use crate::ns;
 use crate::xml::XmlWriter;
 
@@ -11,8 +11,8 @@ use crate::xml::XmlWriter;
 pub struct Features<'a> {
     /// §5.4.1; true adds `<required/>`.
     pub starttls: Option<bool>,
-    /// §6.4.1, strongest first.
-    pub mechanisms: &'a [Mechanism],
+    /// §6.4.1, strongest first; without mechanisms nothing is written.
+    pub sasl: Option<&'a Offer>,
     /// §7.4, and the legacy session request as optional.
     pub bind: bool,
     /// Further features, each a whole element in its own namespace.
@@ -33,9 +33,16 @@ impl Features<'_> {
             }
             out.close();
         }
-        if !self.mechanisms.is_empty() {
+        if let Some(offer) = self.sasl.filter(|offer| !offer.mechanisms.is_empty()) {
+            if !offer.bindings.is_empty() {
+                out.open("sasl-channel-binding").ns(ns::SASL_CB);
+                for binding in offer.bindings.types() {
+                    out.open("channel-binding").attr("type", binding.name()).close();
+                }
+                out.close();
+            }
             out.open("mechanisms").ns(ns::SASL);
-            for mechanism in self.mechanisms {
+            for mechanism in &offer.mechanisms {
                 out.open("mechanism").text(mechanism.name()).close();
             }
             out.close();

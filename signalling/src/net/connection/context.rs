@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::Authenticator;
@@ -63,8 +62,8 @@ pub struct Context {
     pub(super) authenticator: Authenticator,
     pub(super) metrics: Metrics,
     pub(super) stopping: CancellationToken,
-    pub(super) starttls: TlsAcceptor,
-    pub(super) direct_tls: TlsAcceptor,
+    pub(super) starttls: tls::Acceptor,
+    pub(super) direct_tls: tls::Acceptor,
     pub(super) policy: ArcSwap<Policy>,
     pub(super) limits: ArcSwap<Limits>,
 }
@@ -94,8 +93,8 @@ impl Context {
             authenticator,
             metrics,
             stopping,
-            starttls: certificates.server_config(&[])?.into(),
-            direct_tls: certificates.server_config(&[tls::ALPN_XMPP_CLIENT])?.into(),
+            starttls: certificates.acceptor(&[])?,
+            direct_tls: certificates.acceptor(&[tls::ALPN_XMPP_CLIENT])?,
             policy: ArcSwap::from_pointee(policy),
             limits: ArcSwap::from_pointee(limits),
         })

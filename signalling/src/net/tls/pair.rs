@@ -7,17 +7,23 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use ::aws_lc_rs::digest;
 use rustls::crypto::CryptoProvider;
+use rustls::server::{ServerSessionMemoryCache, StoresServerSessions};
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::{Error as PemError, PemObject as _};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tracing::warn;
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
+use x509_parser::signature_algorithm::SignatureAlgorithm;
 
 use super::{Pair, TlsError};
 
 /// Certificate and key files are small; what is larger is the wrong file.
 pub(super) const PEM_BYTES_MAX: u64 = 1 << 20;
+
+/// TLS sessions that are remembered for each certificate.
+const SESSIONS: usize = 1024;
 
 /// What the leaf certificate of a pair says.
 #[derive(Debug, Clone)]
@@ -57,8 +63,13 @@ impl Leaf {
 /// A pair that was read.
 #[derive(Clone)]
 pub(super) struct Entry {
-    pub(super) leaf: Leaf,
+    pub(super) leaf: Arc<Leaf>,
     pub(super) key: Arc<CertifiedKey>,
+    /// The channel binding `tls-server-end-point` of whom this certificate is shown.
+    pub(super) end_point: Option<Arc<[u8]>>,
+    /// Sessions that clients may take up again. A session shows no certificate, so each certificate has sessions of its own: who comes with one
+    /// of an old certificate gets a whole handshake, and what it binds to is certain.
+    pub(super) sessions: Arc<dyn StoresServerSessions>,
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
@@ -78,6 +89,7 @@ pub(super) fn load_pair(host: Option<String>, pair: &Pair, self_made: bool, prov
         return Err(TlsError::NoCertificate { path: pair.certificate.clone() });
     };
     let leaf = leaf(host, &pair.certificate, first, self_made).map_err(bad)?;
+    let end_point = end_point(first).map(Arc::from);
     let no_key = |reason| TlsError::NoKey { path: pair.key.clone(), reason };
     // The error's own text may quote the file, so it is not passed on.
     let key = PrivateKeyDer::from_pem_slice(&zeroize::Zeroizing::new(read(&pair.key)?)).map_err(|error| {
@@ -98,7 +110,7 @@ pub(super) fn load_pair(host: Option<String>, pair: &Pair, self_made: bool, prov
         }
         Err(error) => return Err(bad(error.to_string())),
     }
-    Ok(Entry { leaf, key: Arc::new(certified) })
+    Ok(Entry { leaf: Arc::new(leaf), key: Arc::new(certified), end_point, sessions: ServerSessionMemoryCache::new(SESSIONS) })
 }
 
 /// Reads names and validity of a certificate.
@@ -134,10 +146,31 @@ fn leaf(host: Option<String>, path: &Path, der: &CertificateDer<'_>, self_made: 
     })
 }
 
+/// RFC 5929 §4.1: the certificate's hash, by the hash function of its signature; MD5 and SHA-1 give way to SHA-256. A signature without a
+/// single hash function (Ed25519) leaves it undefined.
+pub(super) fn end_point(der: &[u8]) -> Option<Vec<u8>> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    let algorithm = &certificate.signature_algorithm;
+    let oid = match SignatureAlgorithm::try_from(algorithm).ok()? {
+        SignatureAlgorithm::RSASSA_PSS(parameters) => parameters.hash_algorithm_oid().to_id_string(),
+        _ => algorithm.algorithm.to_id_string(),
+    };
+    let algorithm = match oid.as_str() {
+        // MD5 and SHA-1, alone, with RSA, with ECDSA
+        "1.2.840.113549.2.5" | "1.3.14.3.2.26" | "1.2.840.113549.1.1.4" | "1.2.840.113549.1.1.5" | "1.2.840.10045.4.1" => &digest::SHA256,
+        "2.16.840.1.101.3.4.2.4" | "1.2.840.113549.1.1.14" | "1.2.840.10045.4.3.1" => &digest::SHA224,
+        "2.16.840.1.101.3.4.2.1" | "1.2.840.113549.1.1.11" | "1.2.840.10045.4.3.2" => &digest::SHA256,
+        "2.16.840.1.101.3.4.2.2" | "1.2.840.113549.1.1.12" | "1.2.840.10045.4.3.3" => &digest::SHA384,
+        "2.16.840.1.101.3.4.2.3" | "1.2.840.113549.1.1.13" | "1.2.840.10045.4.3.4" => &digest::SHA512,
+        _ => return None,
+    };
+    Some(digest::digest(algorithm, der).as_ref().to_vec())
+}
+
 /// SHA-256, in hexadecimal with colons.
 pub(super) fn fingerprint(der: &[u8]) -> String {
     use std::fmt::Write as _;
-    let digest = ::aws_lc_rs::digest::digest(&::aws_lc_rs::digest::SHA256, der);
+    let digest = digest::digest(&digest::SHA256, der);
     let mut text = String::with_capacity(96);
     for (i, byte) in digest.as_ref().iter().enumerate() {
         let colon = if i == 0 { "" } else { ":" };

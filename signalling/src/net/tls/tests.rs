@@ -42,7 +42,7 @@ impl Drop for Folder {
 
 /// What the certificate says that a client asking for `host` is shown.
 fn leaf_for(certificates: &Certificates, host: &str) -> Leaf {
-    certificates.resolver.table.load().find(Some(host)).leaf.clone()
+    certificates.resolver.table.load().find(Some(host)).leaf.as_ref().clone()
 }
 
 fn shown(certificates: &Certificates, host: Option<&str>) -> String {
@@ -158,6 +158,99 @@ fn a_broken_reload_keeps_the_old_certificate_and_a_good_one_replaces_it() {
     folder.pair("default", &["example.org", "more.example.org"]);
     assert_eq!(certificates.reload(None), 0);
     assert_ne!(leaf_for(&certificates, "example.org").fingerprint, old);
+}
+
+#[test]
+fn rfc5929_s4_1_the_certificate_is_hashed_as_its_signature_is() {
+    use ::aws_lc_rs::digest::{SHA256, SHA384, SHA512, digest};
+    use rcgen::{PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, PKCS_RSA_SHA256, PKCS_RSA_SHA384, PKCS_RSA_SHA512};
+    for (algorithm, hash) in [
+        (&PKCS_ECDSA_P256_SHA256, Some(&SHA256)),
+        (&PKCS_ECDSA_P384_SHA384, Some(&SHA384)),
+        (&PKCS_RSA_SHA256, Some(&SHA256)),
+        (&PKCS_RSA_SHA384, Some(&SHA384)),
+        (&PKCS_RSA_SHA512, Some(&SHA512)),
+        (&PKCS_ED25519, None),
+    ] {
+        let key = rcgen::KeyPair::generate_for(algorithm).unwrap();
+        let der = rcgen::CertificateParams::new(vec!["example.org".to_owned()]).unwrap().self_signed(&key).unwrap();
+        let expected = hash.map(|hash| digest(hash, der.der()).as_ref().to_vec());
+        assert_eq!(super::pair::end_point(der.der()), expected, "{algorithm:?}");
+        // MD5 and SHA-1 give way to SHA-256: the same certificate with another object identifier for its signature
+        if algorithm == &PKCS_RSA_SHA256 {
+            for last in [4, 5] {
+                let sha256_with_rsa = [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0b];
+                let mut weak = der.der().to_vec();
+                let places: Vec<_> = weak.windows(9).enumerate().filter(|(_, bytes)| *bytes == sha256_with_rsa).map(|(at, _)| at).collect();
+                places.into_iter().for_each(|at| weak[at + 8] = last);
+                assert_eq!(super::pair::end_point(&weak), Some(digest(&SHA256, &weak).as_ref().to_vec()));
+            }
+        }
+    }
+    assert_eq!(super::pair::end_point(b"no certificate"), None);
+}
+
+/// One handshake over a pipe; what each end binds to: the client's exporter and certificate, the server's bindings.
+async fn shake(
+    acceptor: &Acceptor,
+    client: &Arc<rustls::ClientConfig>,
+    host: &str,
+) -> (Option<Vec<u8>>, Vec<u8>, crate::stream::sasl::ChannelBindings) {
+    use tokio::io::AsyncReadExt as _;
+    let (near, far) = tokio::io::duplex(1 << 16);
+    let connector = tokio_rustls::TlsConnector::from(client.clone());
+    let name = rustls_pki_types::ServerName::try_from(host.to_owned()).unwrap();
+    let (server, client) = tokio::join!(acceptor.accept(far), connector.connect(name, near));
+    let ((mut server, bindings), mut client) = (server.unwrap(), client.unwrap());
+    // the client takes up tickets by reading
+    tokio::io::AsyncWriteExt::write_all(&mut server, b"x").await.unwrap();
+    tokio::io::AsyncWriteExt::flush(&mut server).await.unwrap();
+    client.read_exact(&mut [0]).await.unwrap();
+    let (_, connection) = client.get_ref();
+    let exporter = connection.export_keying_material(vec![0; 32], b"EXPORTER-Channel-Binding", None).ok();
+    (exporter, connection.peer_certificates().unwrap()[0].to_vec(), bindings)
+}
+
+#[tokio::test]
+async fn rfc9266_and_rfc5929_both_ends_bind_to_the_same() {
+    use crate::stream::sasl::ChannelBindings;
+    let folder = Folder::new("binding");
+    let settings = Settings {
+        default: Some(folder.pair("default", &["example.com"])),
+        hosts: vec![("example.org".into(), folder.pair("org", &["example.org"]))],
+        ..folder.settings()
+    };
+    let roots = |certificates: &Certificates| {
+        let mut roots = rustls::RootCertStore::empty();
+        certificates.resolver.table.load().entries.iter().for_each(|entry| roots.add(entry.key.cert[0].clone()).unwrap());
+        roots
+    };
+    let certificates = Certificates::load(settings).unwrap();
+    let acceptor = certificates.acceptor(&[]).unwrap();
+    let end_point = |der: &[u8]| super::pair::end_point(der);
+    for (versions, exports) in [(&[&rustls::version::TLS13][..], true), (&[&rustls::version::TLS12], false)] {
+        let client = rustls::ClientConfig::builder_with_provider(certificates.provider.clone()).with_protocol_versions(versions).unwrap();
+        let client = Arc::new(client.with_root_certificates(roots(&certificates)).with_no_client_auth());
+        let mut seen = Vec::new();
+        for host in ["example.com", "example.org"] {
+            let (exporter, certificate, bindings) = shake(&acceptor, &client, host).await;
+            // TLS 1.2: its exporter is safe with an extended master secret only, of which rustls says nothing
+            assert_eq!(bindings, ChannelBindings::new(exporter.filter(|_| exports), end_point(&certificate)), "{host}");
+            seen.push(certificate);
+        }
+        assert_ne!(seen[0], seen[1], "the name chooses the certificate");
+
+        // A session that is taken up again shows no certificate, and is bound to the one it began with.
+        let (exporter, certificate, bindings) = shake(&acceptor, &client, "example.org").await;
+        assert_eq!((&certificate, &bindings), (&seen[1], &ChannelBindings::new(exporter.filter(|_| exports), end_point(&certificate))));
+        // After a renewal a session of the old certificate is not taken up: the client sees the new one, which it does not trust here.
+        folder.pair("org", &["example.org", "renewed.example.org"]);
+        assert_eq!(certificates.reload(None), 0);
+        let (near, far) = tokio::io::duplex(1 << 16);
+        let connector = tokio_rustls::TlsConnector::from(client.clone());
+        let (server, client) = tokio::join!(acceptor.accept(far), connector.connect("example.org".try_into().unwrap(), near));
+        assert!(client.is_err() && (server.is_err() || exports), "the old session was taken up");
+    }
 }
 
 #[test]

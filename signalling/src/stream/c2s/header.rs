@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::super::error::{Condition, StreamError};
 use super::super::features::Features;
 use super::super::sasl;
-use super::{C2s, LANG, Output, Security, State};
+use super::{C2s, LANG, Output, State};
 use crate::jid::{BareJid, Jid, JidError};
 use crate::ns;
 use crate::stanza::Framing;
@@ -28,7 +28,7 @@ impl C2s {
         match self.check_header(&header, to, from, known) {
             Ok(domain) => {
                 self.domain = Some(domain);
-                self.claimed = recipient.filter(|_| self.security != Security::Clear);
+                self.claimed = recipient.filter(|_| !self.security.is_clear());
                 self.offer();
             }
             Err(error) => self.fail(error),
@@ -108,13 +108,13 @@ impl C2s {
 
     /// §4.3.2: features, as far as the stream has come.
     pub(super) fn offer(&mut self) {
-        let tcp_clear = self.framing == Framing::Stream && self.security == Security::Clear;
-        let mechanisms = self.mechanisms();
+        let tcp_clear = self.framing == Framing::Stream && self.security.is_clear();
+        let offered = self.sasl_offer();
         let mut features = Features::default();
         if self.account.is_some() {
             self.state = State::Binding;
             features.bind = true;
-        } else if mechanisms.is_empty() && !tcp_clear {
+        } else if offered.mechanisms.is_empty() && !tcp_clear {
             // RFC 7395 §3.9: no STARTTLS here, so there is nothing to offer.
             return self.fail(
                 StreamError::new(Condition::PolicyViolation)
@@ -123,7 +123,7 @@ impl C2s {
         } else {
             self.state = State::Negotiating;
             features.starttls = tcp_clear.then_some(self.policy.require_tls);
-            features.mechanisms = &mechanisms;
+            features.sasl = Some(&offered);
         }
         let policy = self.policy.clone();
         if features.bind {

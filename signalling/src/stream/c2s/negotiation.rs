@@ -3,11 +3,12 @@
 use bytes::Bytes;
 
 use super::super::error::{Condition, StreamError};
-use super::super::sasl::{self, Mechanism, Sasl, SaslFailure, Step};
+use super::super::sasl::{self, ChannelBindings, Mechanism, Offer, Sasl, SaslFailure, Step};
 use super::{C2s, LANG, Output, Question, Report, Security, State};
 use crate::jid::BareJid;
 use crate::ns;
 use crate::stanza::Framing;
+use crate::stanza::error::StanzaError;
 use crate::xml::{Element, XmlWriter};
 
 impl C2s {
@@ -30,6 +31,8 @@ impl C2s {
                     StreamError::new(Condition::NotAuthorized).with_text("stanzas are taken after authentication and resource binding"),
                 );
             }
+            // XEP-0198 §3: not before authentication.
+            (ns::SM, "enable" | "resume", None) => self.management_failed(&StanzaError::unexpected_request(), None),
             (namespace, name, _) => self.fail(unsupported(namespace, name)),
         }
     }
@@ -37,7 +40,7 @@ impl C2s {
     /// §5.4.2.
     pub(super) fn starttls(&mut self) {
         let mut out = XmlWriter::new();
-        if self.framing == Framing::Stream && self.security == Security::Clear {
+        if self.framing == Framing::Stream && self.security.is_clear() {
             out.open("proceed").ns(ns::TLS).close();
             self.send(out);
             self.state = State::Encrypting;
@@ -53,30 +56,33 @@ impl C2s {
 
     // ---- §6: SASL
 
-    /// §6.3.4 and §13.8: PLAIN only where nobody listens, nothing at all in clear text where TLS is required.
-    pub(super) fn mechanisms(&self) -> Vec<Mechanism> {
-        match self.security {
-            Security::Clear if self.policy.require_tls => Vec::new(),
-            security => Mechanism::offered(security != Security::Clear).collect(),
+    /// §6.3.4 and §13.8: PLAIN only where nobody listens, nothing at all in clear text where TLS is required; -PLUS only where TLS ends here.
+    pub(super) fn sasl_offer(&self) -> Offer {
+        let mechanisms = |secure, bindable| Mechanism::offered(secure, bindable).collect();
+        match &self.security {
+            Security::Clear if self.policy.require_tls => Offer::default(),
+            Security::Clear => Offer { mechanisms: mechanisms(false, false), bindings: ChannelBindings::default() },
+            Security::Trusted => Offer { mechanisms: mechanisms(true, false), bindings: ChannelBindings::default() },
+            Security::Tls(bindings) => Offer { mechanisms: mechanisms(true, !bindings.is_empty()), bindings: bindings.clone() },
         }
     }
 
     pub(super) fn auth(&mut self, mechanism: Option<&str>, text: &str) {
-        let offered = self.mechanisms();
+        let offer = self.sasl_offer();
         let known = mechanism.and_then(Mechanism::from_name);
         let mechanism = match known {
-            Some(mechanism) if offered.contains(&mechanism) => mechanism,
+            Some(mechanism) if offer.mechanisms.contains(&mechanism) => mechanism,
             // §6.5.4
-            Some(_) => return self.sasl_failure(SaslFailure::EncryptionRequired),
+            Some(_) if self.security.is_clear() => return self.sasl_failure(SaslFailure::EncryptionRequired),
             None if mechanism.is_none() => return self.sasl_failure(SaslFailure::MalformedRequest),
-            None => return self.sasl_failure(SaslFailure::InvalidMechanism),
+            _ => return self.sasl_failure(SaslFailure::InvalidMechanism),
         };
         let initial = match sasl::decode_initial(text) {
             Ok(initial) => initial,
             Err(failure) => return self.sasl_failure(failure),
         };
         let nonce = sasl::nonce(&(self.random)());
-        let (sasl, step) = Sasl::start(mechanism, initial.as_ref().map(|data| data.as_slice()), self.domain(), nonce);
+        let (sasl, step) = Sasl::start(mechanism, initial.as_ref().map(|data| data.as_slice()), self.domain(), nonce, offer);
         self.handle_step(mechanism, sasl, step);
     }
 
@@ -130,6 +136,9 @@ impl C2s {
         self.send(out);
         self.outputs.push_back(Output::Report(Report::LoggedIn { account: account.clone(), mechanism: mechanism.name() }));
         self.account = Some(account);
+        if let Security::Tls(bindings) = &mut self.security {
+            *bindings = ChannelBindings::default();
+        }
         self.restart();
     }
 
@@ -169,6 +178,8 @@ fn explanation(failure: SaslFailure) -> Option<&'static str> {
         SaslFailure::IncorrectEncoding => Some("the data is not base64 as RFC 4648 section 4 defines it"),
         SaslFailure::InvalidAuthzid => Some("the authorization identity must be the account's own bare JID"),
         SaslFailure::TemporaryAuthFailure => Some("try again later"),
+        SaslFailure::Downgraded => Some("channel binding was offered: somebody on the way has changed the list of mechanisms"),
+        SaslFailure::UnknownBinding => Some("a channel binding of this type is not offered"),
         _ => None,
     }
 }

@@ -6,6 +6,7 @@ use super::*;
 use crate::auth::{Password, ScramKeys};
 use crate::net::websocket;
 use crate::stream::sasl::SaslFailure;
+use crate::stream::sm;
 use crate::xml::{Element, Framer};
 
 const HEADER: &str = "<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' \
@@ -32,6 +33,7 @@ fn policy() -> Policy {
             negotiation: Duration::from_secs(30),
             auth_attempts: 3,
             keepalive: Duration::from_secs(300),
+            ack_wait: Duration::from_secs(60),
         },
     }
 }
@@ -49,6 +51,12 @@ struct Server {
     keepalives: usize,
     bind: fn(&BareJid, Option<&str>) -> Answer,
     ended: Option<Option<StreamError>>,
+    /// XEP-0198: whether it is on, the client's stanzas handled since, ours acknowledged, and ours sent.
+    managed: bool,
+    handled: u32,
+    acknowledged: u32,
+    outstanding: usize,
+    resume: fn(&str) -> Answer,
 }
 
 fn bind(account: &BareJid, resource: Option<&str>) -> Answer {
@@ -70,6 +78,11 @@ impl Server {
             keepalives: 0,
             bind,
             ended: None,
+            managed: false,
+            handled: 0,
+            acknowledged: 0,
+            outstanding: 0,
+            resume: |_| Answer::NotResumed(StanzaError::item_not_found(), None),
         }
     }
 
@@ -78,7 +91,7 @@ impl Server {
     }
 
     fn tls() -> Self {
-        Self::new(policy(), Framing::Stream, Security::Tls)
+        Self::new(policy(), Framing::Stream, Security::Tls(ChannelBindings::default()))
     }
 
     fn websocket(security: Security) -> Self {
@@ -87,7 +100,7 @@ impl Server {
 
     /// Logged in and bound as romeo@example.org/orchard; nothing of it is left in `sent`.
     fn bound(framing: Framing) -> Self {
-        let mut server = Self::new(policy(), framing, Security::Tls);
+        let mut server = Self::new(policy(), framing, Security::Tls(ChannelBindings::default()));
         let open = if framing == Framing::Stream { HEADER } else { OPEN };
         server.feed(open).feed(PLAIN).feed(open).feed(&BIND.replace("bind'/>", "bind'><resource>orchard</resource></bind>"));
         assert_eq!(server.machine.jid().unwrap().as_str(), "romeo@example.org/orchard");
@@ -141,7 +154,7 @@ impl Server {
                 }
                 Output::StartTls => {
                     self.framer.clear();
-                    self.machine.handle_tls_established();
+                    self.machine.handle_tls_established(ChannelBindings::default());
                 }
                 Output::Restart(limits) => {
                     self.framer.reset();
@@ -161,7 +174,36 @@ impl Server {
                     let keys = ScramKeys::derive(hash, &password, vec![1; 16], 4096.try_into().unwrap());
                     self.machine.handle_answer(Answer::Sasl(sasl::Answer::Keys { keys, genuine: true, disabled: false }));
                 }
-                Output::Deliver(stanza) => self.delivered.push(stanza),
+                Output::Deliver(stanza) => {
+                    self.delivered.push(stanza);
+                    self.handled += u32::from(self.managed);
+                }
+                Output::Answer(reply) => {
+                    self.handled += u32::from(self.managed);
+                    if let Some(reply) = reply {
+                        self.sent.push_str(str::from_utf8(&reply.to_bytes(self.framing)).unwrap());
+                    }
+                }
+                Output::Manage { resume, max } => {
+                    self.managed = true;
+                    let token = sm::Token::new([0; 16]);
+                    let within = Duration::from_secs(max.unwrap_or(600).min(600));
+                    self.machine.handle_enabled(Ok(sm::Enabled { resumption: resume.then_some((token, within)) }));
+                }
+                Output::Acknowledge(h) => {
+                    let result = sm::newly_acknowledged(self.acknowledged, self.outstanding, h);
+                    if let Ok(count) = result {
+                        self.acknowledged += count as u32;
+                        self.outstanding -= count;
+                    }
+                    self.machine.handle_acknowledged(result.map(|_| self.outstanding), self.start);
+                }
+                Output::TellProgress => self.machine.handle_progress(self.handled),
+                Output::Ask(Question::Resume { previd, .. }) => {
+                    let answer = (self.resume)(&previd);
+                    self.managed = matches!(answer, Answer::Resumed { .. });
+                    self.machine.handle_answer(answer);
+                }
                 Output::Keepalive => self.keepalives += 1,
                 Output::Report(report) => self.reports.push(report),
                 Output::Close(reason) => self.ended = Some(reason),
@@ -192,6 +234,42 @@ impl Server {
 
 fn header_with(change: &str, to: &str) -> String {
     HEADER.replace(change, to)
+}
+
+/// What a TLS 1.3 connection may be bound to.
+fn bindings() -> ChannelBindings {
+    ChannelBindings::new(Some(vec![1; 32]), Some(vec![2; 32]))
+}
+
+#[test]
+fn xep0440_s2_what_tls_that_ends_here_can_bind_to_is_announced() {
+    let mut server = Server::new(policy(), Framing::Stream, Security::Tls(bindings()));
+    let features = "<stream:features><sasl-channel-binding xmlns='urn:xmpp:sasl-cb:0'><channel-binding type='tls-exporter'/>\
+        <channel-binding type='tls-server-end-point'/></sasl-channel-binding><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>\
+        <mechanism>SCRAM-SHA-256-PLUS</mechanism><mechanism>SCRAM-SHA-1-PLUS</mechanism><mechanism>SCRAM-SHA-256</mechanism>\
+        <mechanism>SCRAM-SHA-1</mechanism><mechanism>PLAIN</mechanism></mechanisms></stream:features>";
+    assert!(server.feed(HEADER).take().ends_with(features));
+    // after the log-in nothing of it is kept
+    server.feed(PLAIN);
+    assert!(matches!(&server.machine.security, Security::Tls(bindings) if bindings.is_empty()));
+    // a proxy's TLS is not ours to bind to
+    let mut server = Server::websocket(Security::Trusted);
+    let features = server.feed(OPEN).take();
+    assert!(!features.contains("sasl-cb") && !features.contains("-PLUS") && features.contains("SCRAM-SHA-256"), "{features}");
+}
+
+#[test]
+fn rfc5802_s6_a_client_that_was_shown_no_binding_is_told_of_the_downgrade() {
+    let mut server = Server::new(policy(), Framing::Stream, Security::Tls(bindings()));
+    let first = sasl::encode(b"y,,n=romeo,r=abc");
+    server.feed(HEADER).feed(&format!("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='SCRAM-SHA-256'>{first}</auth>"));
+    let sent = server.take();
+    assert!(sent.contains("<not-authorized/><text xml:lang='en'>channel binding was offered"), "{sent}");
+    // where -PLUS is not offered, it is no mechanism
+    let mut server = Server::tls();
+    let first = sasl::encode(b"p=tls-exporter,,n=romeo,r=abc");
+    server.feed(HEADER).feed(&format!("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='SCRAM-SHA-256-PLUS'>{first}</auth>"));
+    assert!(server.take().contains("<invalid-mechanism/>"));
 }
 
 #[test]
@@ -297,16 +375,22 @@ fn s4_7_5_versions_are_compared_as_numbers() {
 
 #[test]
 fn s4_7_2_a_missing_to_with_several_domains() {
-    let mut server =
-        Server::new(Policy { domains: vec!["a.example".into(), "b.example".into()], ..policy() }, Framing::Stream, Security::Tls);
+    let mut server = Server::new(
+        Policy { domains: vec!["a.example".into(), "b.example".into()], ..policy() },
+        Framing::Stream,
+        Security::Tls(ChannelBindings::default()),
+    );
     server.feed(&header_with("to='example.org'", ""));
     assert_eq!(server.error(), Condition::ImproperAddressing);
 }
 
 #[test]
 fn s4_7_2_the_domain_is_compared_as_a_jid() {
-    let mut server =
-        Server::new(Policy { domains: vec!["a.example".into(), "b.example".into()], ..policy() }, Framing::Stream, Security::Tls);
+    let mut server = Server::new(
+        Policy { domains: vec!["a.example".into(), "b.example".into()], ..policy() },
+        Framing::Stream,
+        Security::Tls(ChannelBindings::default()),
+    );
     server.feed(&header_with("to='example.org'", "to='B.Example'"));
     assert!(server.sent.contains("from='b.example'"));
 }
@@ -493,7 +577,7 @@ fn s5_4_3_nothing_is_said_between_proceed_and_tls() {
     assert!(matches!(machine.poll_output(), Some(Output::Close(Some(_)))));
     assert!(machine.poll_output().is_none());
     // A handshake that ends after the deadline changes nothing.
-    machine.handle_tls_established();
+    machine.handle_tls_established(ChannelBindings::default());
     assert!(machine.poll_output().is_none());
 }
 
@@ -648,8 +732,11 @@ fn s6_4_6_the_header_under_tls_names_who_logs_in() {
 
 #[test]
 fn s6_4_6_the_domain_stays_after_log_in() {
-    let mut server =
-        Server::new(Policy { domains: vec!["example.org".into(), "b.example".into()], ..policy() }, Framing::Stream, Security::Tls);
+    let mut server = Server::new(
+        Policy { domains: vec!["example.org".into(), "b.example".into()], ..policy() },
+        Framing::Stream,
+        Security::Tls(ChannelBindings::default()),
+    );
     server.feed(HEADER).feed(PLAIN).take();
     server.feed(&header_with("to='example.org'", "to='b.example'"));
     assert_eq!(server.error(), Condition::NotAuthorized);
@@ -803,7 +890,7 @@ fn s8_3_3_stanzas_that_cannot_be_handled_are_answered() {
 
 #[test]
 fn rfc7395_s3_4_open_features_and_log_in() {
-    let mut server = Server::websocket(Security::Tls);
+    let mut server = Server::websocket(Security::Tls(ChannelBindings::default()));
     server.feed(OPEN);
     assert_eq!(
         server.take(),
@@ -850,7 +937,7 @@ fn rfc7395_s3_3_and_s3_5_errors() {
         (HEADER.to_owned(), NotWellFormed),
         (" ".to_owned(), BadFormat),
     ] {
-        let mut server = Server::websocket(Security::Tls);
+        let mut server = Server::websocket(Security::Tls(ChannelBindings::default()));
         server.feed(&message);
         assert_eq!(server.error(), condition, "{message}");
         // §3.5: the open element comes first.
@@ -915,12 +1002,12 @@ proptest::proptest! {
         security in 0u8..3,
         require_tls in proptest::prelude::any::<bool>(),
     ) {
-        let security = [Security::Clear, Security::Trusted, Security::Tls][usize::from(security)];
+        let security = [Security::Clear, Security::Trusted, Security::Tls(ChannelBindings::default())][usize::from(security)].clone();
         let framing = if alone { Framing::Alone } else { Framing::Stream };
-        let mut server = Server::new(Policy { require_tls, ..policy() }, framing, security);
+        let mut server = Server::new(Policy { require_tls, ..policy() }, framing, security.clone());
         // A good beginning of some length, so that the later states are seen too.
         let open = if alone { OPEN } else { HEADER };
-        let beginning = if alone || security != Security::Clear { vec![open, PLAIN, open, BIND] } else { vec![open, STARTTLS, open, PLAIN, open, BIND] };
+        let beginning = if alone || !security.is_clear() { vec![open, PLAIN, open, BIND] } else { vec![open, STARTTLS, open, PLAIN, open, BIND] };
         for word in beginning.into_iter().take(started).chain(words.into_iter().map(|word| WORDS[word])) {
             if server.ended.is_some() {
                 break;
@@ -933,10 +1020,164 @@ proptest::proptest! {
         for stanza in &server.delivered {
             assert_eq!(stanza.from().map(|from| from.as_str()), Some("romeo@example.org/made"));
         }
-        if security == Security::Clear && require_tls && alone {
+        if security.is_clear() && require_tls && alone {
             assert!(!server.sent.contains("<success"));
         }
         server.at(100_000);
         assert!(server.ended.is_some() || server.machine.jid().is_some());
     }
+}
+
+// ---- XEP-0198
+
+const FAILED: &str = "<failed xmlns='urn:xmpp:sm:3'><unexpected-request xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>";
+
+fn nonza(text: &str) -> String {
+    text.replace("/>", " xmlns='urn:xmpp:sm:3'/>")
+}
+
+impl Server {
+    /// Authenticated, no resource yet.
+    fn authenticated(framing: Framing) -> Self {
+        let mut server = Self::new(policy(), framing, Security::Tls(ChannelBindings::default()));
+        let open = if framing == Framing::Stream { HEADER } else { OPEN };
+        server.feed(open).feed(PLAIN).feed(open);
+        server.take();
+        server
+    }
+
+    fn managed(framing: Framing) -> Self {
+        let mut server = Self::bound(framing);
+        server.feed(&nonza("<enable/>"));
+        assert_eq!(server.take(), "<enabled xmlns='urn:xmpp:sm:3'/>");
+        server
+    }
+
+    /// The server writes so many stanzas.
+    fn write(&mut self, count: u32) -> &mut Self {
+        self.outstanding += count as usize;
+        self.machine.handle_sent(count, self.start);
+        self.drain();
+        self
+    }
+}
+
+#[test]
+fn xep0198_s3_management_is_enabled_once_a_resource_is_bound() {
+    for framing in [Framing::Stream, Framing::Alone] {
+        let mut server = Server::authenticated(framing);
+        server.feed(&nonza("<enable resume='true'/>"));
+        assert_eq!(server.take(), FAILED, "before resource binding");
+        server.feed(BIND).take();
+        server.feed(&nonza("<enable resume='true' max='60'/>"));
+        assert_eq!(server.take(), "<enabled xmlns='urn:xmpp:sm:3' id='AAAAAAAAAAAAAAAAAAAAAA' resume='true' max='60'/>");
+        server.feed(&nonza("<enable/>"));
+        assert_eq!(server.take(), FAILED, "a second time");
+        server.feed(&nonza("<resume previd='x' h='0'/>"));
+        assert_eq!(server.take(), FAILED, "a resource is bound");
+        assert!(server.ended.is_none());
+    }
+    let mut server = Server::tls();
+    server.feed(HEADER).take();
+    server.feed(&nonza("<enable/>"));
+    assert_eq!(server.take(), FAILED, "before authentication");
+    server.feed(PLAIN);
+    assert!(server.take().contains("<success"));
+}
+
+#[test]
+fn xep0198_s4_every_stanza_is_counted_whoever_answers_it() {
+    let mut server = Server::managed(Framing::Stream);
+    let mut expect = |xml: &str, answered: &str, h: u32| {
+        server.feed(xml);
+        assert!(server.take().contains(answered), "{xml}");
+        server.feed(&nonza("<r/>"));
+        assert_eq!(server.take(), format!("<a xmlns='urn:xmpp:sm:3' h='{h}'/>"), "after {xml}");
+    };
+    expect(" ", "", 0);
+    expect("<message to='a@example.org'/>", "", 1);
+    expect("<presence/>", "", 2);
+    expect("<iq id='1' type='get'><a xmlns='b'/></iq>", "", 3);
+    expect("<iq id='2' type='set'><session xmlns='urn:ietf:params:xml:ns:xmpp-session'/></iq>", "type='result'", 4);
+    expect(BIND, "<not-allowed", 5);
+    expect("<iq id='3' type='get' to='@'><a xmlns='b'/></iq>", "<jid-malformed", 6);
+    expect("<message to='@' type='error'/>", "", 7);
+    expect(&nonza("<a h='0'/>"), "", 7);
+}
+
+#[test]
+fn xep0198_s4_without_management_there_is_nothing_to_acknowledge() {
+    let mut server = Server::bound(Framing::Stream);
+    for element in ["<r/>", "<a h='0'/>"] {
+        server.feed(&nonza(element));
+        assert_eq!(server.take(), FAILED, "{element}");
+    }
+    server.write(100).at(10);
+    assert_eq!(server.take(), "");
+    // What no client sends is no stanza either.
+    server.feed(&nonza("<enabled/>"));
+    assert_eq!(server.error(), Condition::UnsupportedStanzaType);
+}
+
+#[test]
+fn xep0198_s6_bad_attributes_are_refused_and_too_high_counts_end_the_stream() {
+    let mut server = Server::managed(Framing::Stream);
+    server.feed(&nonza("<a/>"));
+    assert!(server.take().starts_with("<failed xmlns='urn:xmpp:sm:3'><bad-request"));
+    server.write(8).feed(&nonza("<a h='8'/>"));
+    server.feed(&nonza("<a h='10'/>"));
+    assert!(
+        server.sent.contains("<handled-count-too-high xmlns='urn:xmpp:sm:3' h='10' send-count='8'/></stream:error>"),
+        "{}",
+        server.sent
+    );
+    assert_eq!(server.error(), Condition::UndefinedCondition);
+}
+
+#[test]
+fn xep0198_s5_a_session_is_resumed_or_a_resource_may_be_bound() {
+    for framing in [Framing::Stream, Framing::Alone] {
+        let mut server = Server::authenticated(framing);
+        server.resume = |_| Answer::NotResumed(StanzaError::item_not_found(), Some(7));
+        server.feed(&nonza("<resume previd='gone' h='3'/>"));
+        let failed = "<failed xmlns='urn:xmpp:sm:3' h='7'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>";
+        assert_eq!(server.take(), failed);
+        server.feed(&nonza("<resume previd='gone'/>"));
+        assert!(server.take().contains("<bad-request"));
+        server.resume = |_| Answer::Resumed { jid: FullJid::parse("romeo@example.org/orchard").unwrap(), handled: 5 };
+        server.handled = 5;
+        server.feed(&nonza("<resume previd='live' h='3'/>"));
+        assert_eq!(server.take(), "<resumed xmlns='urn:xmpp:sm:3' previd='live' h='5'/>");
+        assert_eq!(server.machine.jid().unwrap().as_str(), "romeo@example.org/orchard");
+        server.feed("<message xmlns='jabber:client' to='a@example.org'/>").feed(&nonza("<r/>"));
+        assert_eq!(server.take(), "<a xmlns='urn:xmpp:sm:3' h='6'/>");
+        assert!(server.delivered[0].from().is_some_and(|from| from.as_str() == "romeo@example.org/orchard"));
+    }
+    let mut server = Server::authenticated(Framing::Stream);
+    server.resume = |_| Answer::Broken(sm::TooHigh { h: 3, sent: 2 }.into());
+    server.feed(&nonza("<resume previd='live' h='3'/>"));
+    assert_eq!(server.error(), Condition::UndefinedCondition);
+}
+
+#[test]
+fn xep0198_s8_2_the_server_asks_and_rfc6120_s4_6_2_finds_who_does_not_answer() {
+    let mut server = Server::managed(Framing::Stream);
+    server.write(1).at(0);
+    assert_eq!(server.take(), "");
+    server.at(1);
+    assert_eq!(server.take(), "<r xmlns='urn:xmpp:sm:3'/>");
+    server.feed(&nonza("<a h='1'/>")).at(59);
+    assert_eq!(server.take(), "");
+    server.write(11);
+    assert_eq!(server.take(), "<r xmlns='urn:xmpp:sm:3'/>", "many are asked about at once");
+    server.at(59);
+    assert!(server.ended.is_none());
+    server.at(60);
+    assert_eq!(server.error(), Condition::ConnectionTimeout);
+    // A silent client is asked, too, in the place of a space.
+    let mut server = Server::managed(Framing::Stream);
+    server.at(300);
+    assert_eq!((server.take().as_str(), server.keepalives), ("<r xmlns='urn:xmpp:sm:3'/>", 0));
+    server.at(360);
+    assert_eq!(server.error(), Condition::ConnectionTimeout);
 }

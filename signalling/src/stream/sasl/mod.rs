@@ -1,9 +1,11 @@
 //! SASL as XMPP runs it: RFC 6120 §6, RFC 4422. One exchange is a pure state machine; keys and verdicts come as answers, the nonce as an argument.
 //!
-//! Offered: SCRAM-SHA-256 (RFC 7677), SCRAM-SHA-1 (RFC 5802), PLAIN (RFC 4616). Not done: the -PLUS variants (channel binding), EXTERNAL, ANONYMOUS.
+//! Offered: SCRAM-SHA-256 (RFC 7677) and SCRAM-SHA-1 (RFC 5802), each also bound to the TLS connection (-PLUS), PLAIN (RFC 4616). What was
+//! offered is signed into each SCRAM exchange (XEP-0474, version 0.5). Not done: EXTERNAL.
 //!
 //! The stream decodes (`decode_initial`, `decode_response`), starts an exchange, and obeys each [`Step`]; `<abort/>` (§6.4.4) just drops the exchange.
 
+mod binding;
 mod plain;
 mod scram;
 
@@ -14,12 +16,18 @@ use zeroize::Zeroizing;
 use crate::auth::{Password, ScramHash, ScramKeys};
 use crate::jid::BareJid;
 
+pub use binding::{BindingType, ChannelBindings};
+
 /// The random bytes that [`nonce`] takes.
 pub const NONCE_BYTES: usize = 18;
 
 /// The mechanisms that the server offers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Mechanism {
+    /// RFC 7677, bound to the channel.
+    ScramSha256Plus,
+    /// RFC 5802, bound to the channel.
+    ScramSha1Plus,
     /// RFC 7677.
     ScramSha256,
     /// RFC 5802.
@@ -30,17 +38,19 @@ pub enum Mechanism {
 
 impl Mechanism {
     /// In the order of the server's preference (§6.4.1): strongest first.
-    pub const ALL: [Self; 3] = [Self::ScramSha256, Self::ScramSha1, Self::Plain];
+    pub const ALL: [Self; 5] = [Self::ScramSha256Plus, Self::ScramSha1Plus, Self::ScramSha256, Self::ScramSha1, Self::Plain];
 
-    /// The mechanisms to offer on a stream.
-    pub fn offered(secure: bool) -> impl Iterator<Item = Self> {
-        Self::ALL.into_iter().filter(move |mechanism| secure || !mechanism.needs_tls())
+    /// The mechanisms to offer on a stream: `secure` when nobody can listen, `bindable` when there is something to bind to.
+    pub fn offered(secure: bool, bindable: bool) -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(move |mechanism| (secure || !mechanism.needs_tls()) && (bindable || !mechanism.is_bound()))
     }
 
     /// The registered name.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
+            Self::ScramSha256Plus => "SCRAM-SHA-256-PLUS",
+            Self::ScramSha1Plus => "SCRAM-SHA-1-PLUS",
             Self::ScramSha256 => "SCRAM-SHA-256",
             Self::ScramSha1 => "SCRAM-SHA-1",
             Self::Plain => "PLAIN",
@@ -56,11 +66,26 @@ impl Mechanism {
     /// Whether it may be used over TLS only; otherwise the answer is [`SaslFailure::EncryptionRequired`].
     #[must_use]
     pub fn needs_tls(self) -> bool {
-        matches!(self, Self::Plain)
+        matches!(self, Self::Plain | Self::ScramSha256Plus | Self::ScramSha1Plus)
+    }
+
+    /// Whether it is bound to the channel.
+    #[must_use]
+    pub fn is_bound(self) -> bool {
+        matches!(self, Self::ScramSha256Plus | Self::ScramSha1Plus)
     }
 }
 
-/// The conditions of RFC 6120 §6.5.
+/// What a stream offers for a log-in, as its features say: nobody on the way may talk a client out of it.
+#[derive(Debug, Clone, Default)]
+pub struct Offer {
+    /// The mechanisms.
+    pub mechanisms: Vec<Mechanism>,
+    /// What the -PLUS mechanisms may be bound to.
+    pub bindings: ChannelBindings,
+}
+
+/// The conditions of RFC 6120 §6.5, two of them with what SCRAM knows of the reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SaslFailure {
     /// §6.5.1: the answer to `<abort/>`.
@@ -85,6 +110,10 @@ pub enum SaslFailure {
     NotAuthorized,
     /// §6.5.11.
     TemporaryAuthFailure,
+    /// `not-authorized`: the client believes that no binding is offered (RFC 5802 §6), so somebody has changed the list of mechanisms.
+    Downgraded,
+    /// `malformed-request`: a channel binding of a type that was not offered (RFC 5802 §7, `unsupported-channel-binding-type`).
+    UnknownBinding,
 }
 
 impl SaslFailure {
@@ -99,9 +128,9 @@ impl SaslFailure {
             Self::IncorrectEncoding => "incorrect-encoding",
             Self::InvalidAuthzid => "invalid-authzid",
             Self::InvalidMechanism => "invalid-mechanism",
-            Self::MalformedRequest => "malformed-request",
+            Self::MalformedRequest | Self::UnknownBinding => "malformed-request",
             Self::MechanismTooWeak => "mechanism-too-weak",
-            Self::NotAuthorized => "not-authorized",
+            Self::NotAuthorized | Self::Downgraded => "not-authorized",
             Self::TemporaryAuthFailure => "temporary-auth-failure",
         }
     }
@@ -177,6 +206,7 @@ pub enum Step {
 pub struct Sasl {
     domain: String,
     nonce: String,
+    offer: Offer,
     state: State,
 }
 
@@ -194,9 +224,10 @@ enum State {
 }
 
 impl Sasl {
-    /// Starts an exchange for an account of `domain`. `nonce` is the server's part of SCRAM's nonce, from [`nonce`], new for each exchange.
-    pub fn start(mechanism: Mechanism, initial_response: Option<&[u8]>, domain: &str, nonce: String) -> (Self, Step) {
-        let mut sasl = Self { domain: domain.to_owned(), nonce, state: State::First(mechanism) };
+    /// Starts an exchange for an account of `domain`. `nonce` is the server's part of SCRAM's nonce, from [`nonce`], new for each exchange;
+    /// `offer` what the client was offered.
+    pub fn start(mechanism: Mechanism, initial_response: Option<&[u8]>, domain: &str, nonce: String, offer: Offer) -> (Self, Step) {
+        let mut sasl = Self { domain: domain.to_owned(), nonce, offer, state: State::First(mechanism) };
         let step = match initial_response {
             Some(message) => sasl.handle_response(message),
             // RFC 4422 §5, item 2a: these mechanisms are client-first.
@@ -210,8 +241,12 @@ impl Sasl {
         let next = match std::mem::replace(&mut self.state, State::Over) {
             State::First(Mechanism::Plain) => plain::read(message, &self.domain)
                 .map(|(account, password)| (State::PlainVerdict(account.clone()), Step::Ask(Question::Password { account, password }))),
-            State::First(Mechanism::ScramSha256) => self.scram_first(ScramHash::Sha256, message),
-            State::First(Mechanism::ScramSha1) => self.scram_first(ScramHash::Sha1, message),
+            State::First(mechanism @ (Mechanism::ScramSha256 | Mechanism::ScramSha256Plus)) => {
+                self.scram_first(ScramHash::Sha256, mechanism.is_bound(), message)
+            }
+            State::First(mechanism @ (Mechanism::ScramSha1 | Mechanism::ScramSha1Plus)) => {
+                self.scram_first(ScramHash::Sha1, mechanism.is_bound(), message)
+            }
             State::ScramProof(challenged) => {
                 challenged.verify(message).map(|(account, additional)| (State::Over, success(&account, Some(additional))))
             }
@@ -227,7 +262,7 @@ impl Sasl {
             (_, Answer::Refused(failure)) => Err(failure),
             (State::PlainVerdict(account), Answer::Accepted) => Ok((State::Over, success(&account, None))),
             (State::ScramKeys(first), Answer::Keys { keys, genuine, disabled }) => {
-                let (challenged, message) = first.challenge(&self.nonce, keys, genuine, disabled);
+                let (challenged, message) = first.challenge(&self.nonce, &self.offer, keys, genuine, disabled);
                 Ok((State::ScramProof(Box::new(challenged)), Step::Challenge(message)))
             }
             (state, answer) => {
@@ -238,8 +273,8 @@ impl Sasl {
         self.step(next)
     }
 
-    fn scram_first(&self, hash: ScramHash, message: &[u8]) -> Result<(State, Step), SaslFailure> {
-        let first = scram::First::read(hash, message, &self.domain)?;
+    fn scram_first(&self, hash: ScramHash, bound: bool, message: &[u8]) -> Result<(State, Step), SaslFailure> {
+        let first = scram::First::read(hash, bound, message, &self.domain, &self.offer)?;
         let question = Question::Keys { account: first.account().clone(), hash };
         Ok((State::ScramKeys(first), Step::Ask(question)))
     }

@@ -1,14 +1,13 @@
-//! SCRAM-SHA-1 and SCRAM-SHA-256, the server's side: RFC 5802 §5 and §7, RFC 7677.
+//! SCRAM-SHA-1 and SCRAM-SHA-256 with and without -PLUS, the server's side: RFC 5802 §5 to §7, RFC 7677; XEP-0474 (0.5) §6.1.
 //!
-//! The server offers no -PLUS variant, so the flag `y` is as good as `n` (§6) and `p` is refused. Failures are SASL's conditions; the message
-//! `e=` (§5.1) is not sent, as §5.1 allows.
+//! Failures are SASL's conditions; the message `e=` (§5.1) is not sent, as §5.1 allows: XMPP has no place for it in `<failure/>`.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use subtle::{Choice, ConstantTimeEq as _};
 use zeroize::Zeroizing;
 
-use super::{SaslFailure, account, check_authzid};
+use super::{BindingType, Mechanism, Offer, SaslFailure, account, check_authzid};
 use crate::auth::{ScramHash, ScramKeys};
 use crate::jid::BareJid;
 
@@ -20,16 +19,16 @@ const CLIENT_NONCE_BYTES_MAX: usize = 1024;
 pub(super) struct First {
     hash: ScramHash,
     account: BareJid,
-    /// As received: `gs2-header`.
-    gs2_header: String,
+    /// §7: `cbind-input`, the `gs2-header` as received and the channel binding's value, if there is one.
+    cbind_input: Vec<u8>,
     /// As received: `client-first-message-bare`.
     bare: String,
     nonce: String,
 }
 
 impl First {
-    /// Reads a client-first-message of §7.
-    pub(super) fn read(hash: ScramHash, message: &[u8], domain: &str) -> Result<Self, SaslFailure> {
+    /// Reads a client-first-message of §7. `bound`: of a -PLUS mechanism.
+    pub(super) fn read(hash: ScramHash, bound: bool, message: &[u8], domain: &str, offer: &Offer) -> Result<Self, SaslFailure> {
         let text = text(message)?;
 
         // gs2-header = gs2-cbind-flag "," [ authzid ] ","
@@ -37,14 +36,13 @@ impl First {
         let (Some(flag), Some(authzid), Some(bare)) = (parts.next(), parts.next(), parts.next()) else {
             return Err(SaslFailure::MalformedRequest);
         };
-        if !matches!(flag, "n" | "y") {
-            return Err(SaslFailure::MalformedRequest); // `p=…` (§6), or no flag at all
-        }
+        let binding = binding(flag, bound, offer)?;
         let authzid = match authzid {
             "" => None,
             authzid => Some(saslname(value(authzid, "a=")?)?),
         };
         let gs2_header = &text[..text.len() - bare.len()];
+        let cbind_input = [gs2_header.as_bytes(), binding].concat();
 
         // client-first-message-bare = [reserved-mext ","] username "," nonce ["," extensions]; with `m=` the name is not where it must be (§5.1).
         let mut attributes = bare.split(',');
@@ -60,17 +58,28 @@ impl First {
         if let Some(authzid) = authzid {
             check_authzid(&authzid, &account)?;
         }
-        Ok(Self { hash, account, gs2_header: gs2_header.to_owned(), bare: bare.to_owned(), nonce: nonce.to_owned() })
+        Ok(Self { hash, account, cbind_input, bare: bare.to_owned(), nonce: nonce.to_owned() })
     }
 
     pub(super) fn account(&self) -> &BareJid {
         &self.account
     }
 
-    /// The server-first-message: `nonce "," salt "," iteration-count`.
-    pub(super) fn challenge(self, server_nonce: &str, keys: ScramKeys, genuine: bool, disabled: bool) -> (Challenged, Vec<u8>) {
+    /// The server-first-message: `nonce "," salt "," iteration-count ["," extensions]`.
+    pub(super) fn challenge(
+        self,
+        server_nonce: &str,
+        offer: &Offer,
+        keys: ScramKeys,
+        genuine: bool,
+        disabled: bool,
+    ) -> (Challenged, Vec<u8>) {
         let nonce = format!("{}{server_nonce}", self.nonce);
-        let message = format!("r={nonce},s={},i={}", STANDARD.encode(keys.salt()), keys.iterations());
+        let mut message = format!("r={nonce},s={},i={}", STANDARD.encode(keys.salt()), keys.iterations());
+        if let Some(hash) = downgrade_protection(self.hash, offer) {
+            message.push_str(",h=");
+            message.push_str(&hash);
+        }
         let bytes = message.clone().into_bytes();
         (Challenged { first: self, nonce, message, keys, genuine, disabled }, bytes)
     }
@@ -105,8 +114,7 @@ impl Challenged {
             return Err(SaslFailure::MalformedRequest);
         }
 
-        // §6: cbind-input is the gs2-header and nothing else, without channel binding.
-        let right_binding = Choice::from(u8::from(binding == self.first.gs2_header.as_bytes()));
+        let right_binding = binding.ct_eq(&self.first.cbind_input);
         let right_nonce = nonce.as_bytes().ct_eq(self.nonce.as_bytes());
         let genuine = Choice::from(u8::from(self.genuine));
 
@@ -127,6 +135,42 @@ impl Challenged {
         let last = format!("v={}", STANDARD.encode(server_signature.as_ref()));
         Ok((self.first.account.clone(), last.into_bytes()))
     }
+}
+
+/// §6: what the flag `gs2-cbind-flag` binds the exchange to; nothing for `n` and `y`.
+fn binding<'a>(flag: &str, bound: bool, offer: &'a Offer) -> Result<&'a [u8], SaslFailure> {
+    match (flag, bound) {
+        ("n", false) => Ok(&[]),
+        // The client could bind and has seen no -PLUS.
+        ("y", false) if offer.mechanisms.iter().any(|mechanism| mechanism.is_bound()) => Err(SaslFailure::Downgraded),
+        ("y", false) => Ok(&[]),
+        (flag, true) => {
+            let name = value(flag, "p=")?;
+            let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'));
+            if !is_name {
+                return Err(SaslFailure::MalformedRequest);
+            }
+            offer.bindings.named(name).ok_or(SaslFailure::UnknownBinding)
+        }
+        _ => Err(SaslFailure::MalformedRequest),
+    }
+}
+
+/// XEP-0474 §6.1: the value of `h`, a hash of what was offered. Nothing where nothing was, so that there is nothing to protect.
+fn downgrade_protection(hash: ScramHash, offer: &Offer) -> Option<String> {
+    if offer.mechanisms.is_empty() {
+        return None;
+    }
+    let sorted = |mut names: Vec<&'static str>| {
+        names.sort_unstable(); // byte by byte, which is the collation i;octet
+        names.join("\x1e")
+    };
+    let mut text = sorted(offer.mechanisms.iter().copied().map(Mechanism::name).collect());
+    if !offer.bindings.is_empty() {
+        text.push('\x1f');
+        text.push_str(&sorted(offer.bindings.types().map(BindingType::name).collect()));
+    }
+    Some(STANDARD.encode(hash.hash(text.as_bytes())))
 }
 
 /// Messages are UTF-8 without NUL.

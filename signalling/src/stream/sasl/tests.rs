@@ -8,7 +8,7 @@ use super::*;
 
 const DOMAIN: &str = "example.org";
 
-/// The examples of RFC 5802 §5 and RFC 7677 §3, with the values between.
+/// The examples of RFC 5802 §5 and RFC 7677 §3, with the values between; the -PLUS ones are computed from them by another implementation.
 struct Vector {
     mechanism: Mechanism,
     hash: ScramHash,
@@ -22,7 +22,23 @@ struct Vector {
     server_key: &'static str,
 }
 
-const VECTORS: [Vector; 2] = [
+impl Vector {
+    /// Bindings of known value; no list of mechanisms, which would add `h=` (XEP-0474).
+    fn offer(&self) -> Offer {
+        let end_point = [
+            0x03, 0xd6, 0x6d, 0xd0, 0x88, 0x35, 0xc1, 0xca, 0x3f, 0x12, 0x8c, 0xce, 0xac, 0xd1, 0xf3, 0x1a, 0xc9, 0x41, 0x63, 0x09, 0x6b,
+            0x20, 0xf4, 0x45, 0xae, 0x84, 0x28, 0x5b, 0xc0, 0x83, 0x2d, 0x72,
+        ];
+        let bindings = ChannelBindings::new(Some((0..32).collect()), Some(end_point.to_vec()));
+        Offer { mechanisms: Vec::new(), bindings }
+    }
+}
+
+const PLUS_SALT: &str = "W22ZaJ0SNY7soEsUEjb6gQ==";
+const PLUS_NONCE: &str = "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0";
+const PLUS_SERVER_FIRST: &str = "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096";
+
+const VECTORS: [Vector; 6] = [
     Vector {
         mechanism: Mechanism::ScramSha1,
         hash: ScramHash::Sha1,
@@ -44,6 +60,54 @@ const VECTORS: [Vector; 2] = [
         server_first: "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096",
         client_final: "c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=",
         server_final: "v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=",
+        stored_key: "WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=",
+        server_key: "wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=",
+    },
+    Vector {
+        mechanism: Mechanism::ScramSha1Plus,
+        hash: ScramHash::Sha1,
+        salt: PLUS_SALT,
+        server_nonce: PLUS_NONCE,
+        client_first: "p=tls-exporter,,n=user,r=rOprNGfwEbeRWgbNEkqO",
+        server_first: PLUS_SERVER_FIRST,
+        client_final: "c=cD10bHMtZXhwb3J0ZXIsLAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=/QKgZNBHelOsjZPTvucb5s4VtQE=",
+        server_final: "v=tK3UShY5jkJWC9Q52aNEU6Ba6Is=",
+        stored_key: "g2pEzX2tMaoibxTD4YfBJkq1y8w=",
+        server_key: "ZGkNjsmKwVX5C5z80vGxHZ02jOI=",
+    },
+    Vector {
+        mechanism: Mechanism::ScramSha1Plus,
+        hash: ScramHash::Sha1,
+        salt: PLUS_SALT,
+        server_nonce: PLUS_NONCE,
+        client_first: "p=tls-server-end-point,,n=user,r=rOprNGfwEbeRWgbNEkqO",
+        server_first: PLUS_SERVER_FIRST,
+        client_final: "c=cD10bHMtc2VydmVyLWVuZC1wb2ludCwsA9Zt0Ig1wco/EozOrNHzGslBYwlrIPRFroQoW8CDLXI=,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=TOdOQHr/FRKJcp/SC9+6w2nqhbk=",
+        server_final: "v=XUujgpTb31lnrpUOYbjYis3yIok=",
+        stored_key: "g2pEzX2tMaoibxTD4YfBJkq1y8w=",
+        server_key: "ZGkNjsmKwVX5C5z80vGxHZ02jOI=",
+    },
+    Vector {
+        mechanism: Mechanism::ScramSha256Plus,
+        hash: ScramHash::Sha256,
+        salt: PLUS_SALT,
+        server_nonce: PLUS_NONCE,
+        client_first: "p=tls-exporter,,n=user,r=rOprNGfwEbeRWgbNEkqO",
+        server_first: PLUS_SERVER_FIRST,
+        client_final: "c=cD10bHMtZXhwb3J0ZXIsLAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=QC6CS20quADQRb3mT99YUH+n3VJxUvzuK0K0E1Vrs2M=",
+        server_final: "v=2GiAgapEppLVlUXbxUDksL3VgYHzuqiK5tR4mhJGgvs=",
+        stored_key: "WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=",
+        server_key: "wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=",
+    },
+    Vector {
+        mechanism: Mechanism::ScramSha256Plus,
+        hash: ScramHash::Sha256,
+        salt: PLUS_SALT,
+        server_nonce: PLUS_NONCE,
+        client_first: "p=tls-server-end-point,,n=user,r=rOprNGfwEbeRWgbNEkqO",
+        server_first: PLUS_SERVER_FIRST,
+        client_final: "c=cD10bHMtc2VydmVyLWVuZC1wb2ludCwsA9Zt0Ig1wco/EozOrNHzGslBYwlrIPRFroQoW8CDLXI=,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=PDYoWyjL2USDf7LnQ7piOwt3OVcEPRbXsEvXHNKDU04=",
+        server_final: "v=WQt6/B0lyhcS0jEpTrs9PZzMa+An2Woiy3ZQ75nvla0=",
         stored_key: "WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=",
         server_key: "wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=",
     },
@@ -103,7 +167,7 @@ impl Client {
 }
 
 fn start(first: &str) -> (Sasl, Step) {
-    Sasl::start(Mechanism::ScramSha256, Some(first.as_bytes()), DOMAIN, "server".to_owned())
+    Sasl::start(Mechanism::ScramSha256, Some(first.as_bytes()), DOMAIN, "server".to_owned(), Offer::default())
 }
 
 /// Brings an exchange to the point where the proof is awaited.
@@ -131,7 +195,8 @@ fn rfc5802_s5_and_rfc7677_s3_examples() {
         assert_eq!(STANDARD.encode(keys.stored_key()), vector.stored_key);
         assert_eq!(STANDARD.encode(keys.server_key()), vector.server_key);
 
-        let (mut sasl, step) = Sasl::start(vector.mechanism, Some(vector.client_first.as_bytes()), DOMAIN, vector.server_nonce.to_owned());
+        let (mut sasl, step) =
+            Sasl::start(vector.mechanism, Some(vector.client_first.as_bytes()), DOMAIN, vector.server_nonce.to_owned(), vector.offer());
         match step {
             Step::Ask(Question::Keys { account, hash }) => assert_eq!((account.as_str(), hash), ("user@example.org", vector.hash)),
             step => panic!("{step:?}"),
@@ -153,18 +218,18 @@ fn rfc5802_s5_and_rfc7677_s3_examples() {
 #[test]
 fn rfc6120_s6_4_2_a_missing_initial_response_is_asked_for() {
     for vector in VECTORS {
-        let (mut sasl, step) = Sasl::start(vector.mechanism, None, DOMAIN, "server".to_owned());
+        let (mut sasl, step) = Sasl::start(vector.mechanism, None, DOMAIN, "server".to_owned(), vector.offer());
         assert!(matches!(step, Step::Challenge(message) if message.is_empty()));
         assert!(matches!(sasl.handle_response(vector.client_first.as_bytes()), Step::Ask(Question::Keys { .. })));
     }
-    let (mut sasl, step) = Sasl::start(Mechanism::Plain, None, DOMAIN, String::new());
+    let (mut sasl, step) = Sasl::start(Mechanism::Plain, None, DOMAIN, String::new(), Offer::default());
     assert!(matches!(step, Step::Challenge(message) if message.is_empty()));
     assert!(matches!(sasl.handle_response(b"\0romeo\0secret"), Step::Ask(Question::Password { .. })));
 }
 
 #[test]
 fn plain_ends_with_the_verdict() {
-    let begin = || Sasl::start(Mechanism::Plain, Some(b"\0Romeo\0secret"), DOMAIN, String::new()).0;
+    let begin = || Sasl::start(Mechanism::Plain, Some(b"\0Romeo\0secret"), DOMAIN, String::new(), Offer::default()).0;
     match begin().handle_answer(Answer::Accepted) {
         Step::Success { username, additional: None } => assert_eq!(username, "romeo"),
         step => panic!("{step:?}"),
@@ -177,7 +242,7 @@ fn plain_ends_with_the_verdict() {
 fn s7_client_first_message() {
     use SaslFailure::{InvalidAuthzid, MalformedRequest, NotAuthorized};
     let check = |message: &[u8], expected: Result<&str, SaslFailure>| {
-        let (_, step) = Sasl::start(Mechanism::ScramSha256, Some(message), DOMAIN, "server".to_owned());
+        let (_, step) = Sasl::start(Mechanism::ScramSha256, Some(message), DOMAIN, "server".to_owned(), Offer::default());
         let got = match step {
             Step::Ask(Question::Keys { account, .. }) => Ok(account.to_string()),
             Step::Failure(failure) => Err(failure),
@@ -244,6 +309,111 @@ fn s6_the_flag_y_is_accepted_and_bound_into_the_proof() {
     }
 }
 
+/// The offer of a TLS 1.3 connection.
+fn bindable() -> Offer {
+    let bindings = ChannelBindings::new(Some(vec![1; 32]), Some(vec![2; 48]));
+    Offer { mechanisms: Mechanism::offered(true, true).collect(), bindings }
+}
+
+#[test]
+fn rfc5802_s6_each_flag_against_what_was_offered() {
+    use SaslFailure::{Downgraded, MalformedRequest, UnknownBinding};
+    let clear = || Offer { mechanisms: Mechanism::offered(true, false).collect(), bindings: ChannelBindings::default() };
+    let end_point_only = || Offer { bindings: ChannelBindings::new(None, Some(vec![2; 48])), ..bindable() };
+    let (plain, plus) = (Mechanism::ScramSha256, Mechanism::ScramSha256Plus);
+    for (mechanism, flag, offer, expected) in [
+        (plain, "n", clear(), None),
+        (plain, "y", clear(), None),
+        (plain, "n", bindable(), None),
+        (plain, "y", bindable(), Some(Downgraded)),
+        (plain, "p=tls-exporter", bindable(), Some(MalformedRequest)),
+        (plus, "p=tls-exporter", bindable(), None),
+        (plus, "p=tls-server-end-point", bindable(), None),
+        (plus, "p=tls-exporter", end_point_only(), Some(UnknownBinding)),
+        (plus, "p=tls-server-end-point", end_point_only(), None),
+        (plus, "p=tls-unique", bindable(), Some(UnknownBinding)),
+        (plus, "p=TLS-EXPORTER", bindable(), Some(UnknownBinding)),
+        (plus, "p=", bindable(), Some(MalformedRequest)),
+        (plus, "p=tls exporter", bindable(), Some(MalformedRequest)),
+        (plus, "n", bindable(), Some(MalformedRequest)),
+        (plus, "y", bindable(), Some(MalformedRequest)),
+        (plus, "p", bindable(), Some(MalformedRequest)),
+    ] {
+        let (_, step) = Sasl::start(mechanism, Some(format!("{flag},,n=romeo,r=abc").as_bytes()), DOMAIN, "server".to_owned(), offer);
+        match expected {
+            Some(expected) => assert_eq!(failure(step), expected, "{mechanism:?} {flag}"),
+            None => assert!(matches!(step, Step::Ask(_)), "{mechanism:?} {flag}: {step:?}"),
+        }
+    }
+    assert_eq!((Downgraded.name(), UnknownBinding.name()), ("not-authorized", "malformed-request"));
+}
+
+#[test]
+fn rfc5802_s6_a_proof_bound_to_another_channel_fails() {
+    let client = Client::new("p=tls-exporter,,", "romeo");
+    let answer = |value: &[u8]| {
+        let start = Sasl::start(Mechanism::ScramSha256Plus, Some(client.first().as_bytes()), DOMAIN, "server".to_owned(), bindable());
+        let mut sasl = start.0;
+        let Step::Challenge(challenge) = sasl.handle_answer(known(keys(ScramHash::Sha256, "secret"))) else { panic!("no challenge") };
+        let challenge = String::from_utf8(challenge).unwrap();
+        let input = [client.gs2_header.as_bytes(), value].concat();
+        let last = client.last_with(&challenge, "secret", &format!("c={},r=clientserver", STANDARD.encode(input)));
+        sasl.handle_response(last.as_bytes())
+    };
+    assert!(matches!(answer(&[1; 32]), Step::Success { .. }));
+    // who sits between has another connection to us, or another certificate, or strips the value
+    for other in [&[9; 32][..], &[2; 48], &[1; 31], &[]] {
+        assert_eq!(failure(answer(other)), SaslFailure::NotAuthorized);
+    }
+}
+
+#[test]
+fn xep0474_s6_3_full_example() {
+    let offer = Offer {
+        mechanisms: vec![Mechanism::ScramSha1, Mechanism::ScramSha1Plus],
+        bindings: ChannelBindings::new(Some(b"THIS IS FAKE CB DATA".to_vec()), Some(b"another".to_vec())),
+    };
+    let password = Password::prepare("pencil").unwrap();
+    let keys = ScramKeys::derive(ScramHash::Sha1, &password, STANDARD.decode("QSXCR+Q6sek8bf92").unwrap(), iterations(4096));
+    let first = "p=tls-exporter,,n=user,r=12C4CD5C-E38E-4A98-8F6D-15C38F51CCC6";
+    let nonce = "a09117a6-ac50-4f2f-93f1-93799c2bddf6";
+    let (mut sasl, _) = Sasl::start(Mechanism::ScramSha1Plus, Some(first.as_bytes()), DOMAIN, nonce.to_owned(), offer);
+    let Step::Challenge(challenge) = sasl.handle_answer(known(keys)) else { panic!("no challenge") };
+    assert_eq!(
+        String::from_utf8(challenge).unwrap(),
+        "r=12C4CD5C-E38E-4A98-8F6D-15C38F51CCC6a09117a6-ac50-4f2f-93f1-93799c2bddf6,s=QSXCR+Q6sek8bf92,i=4096,h=G6k/rBLDqgOhRRaCuuatSDFkJ08="
+    );
+    let last = "c=cD10bHMtZXhwb3J0ZXIsLFRISVMgSVMgRkFLRSBDQiBEQVRB,\
+                r=12C4CD5C-E38E-4A98-8F6D-15C38F51CCC6a09117a6-ac50-4f2f-93f1-93799c2bddf6,\
+                x=19C6532F-1CF4-4A27-A18D-DC9CEA41BBB3,p=M/SIDjT+dfcxUh89jZEypRvFxB4=";
+    match sasl.handle_response(last.as_bytes()) {
+        Step::Success { additional, .. } => assert_eq!(additional.as_deref(), Some(&b"v=MQrMPvv7yv4x4Cq4W4Ih25EqS2c="[..])),
+        step => panic!("{step:?}"),
+    }
+}
+
+/// XEP-0474 §6.1: sorted byte by byte, with the exchange's own hash; without announced bindings there is no second list.
+#[test]
+fn xep0474_s6_1_what_is_hashed() {
+    let challenge = |mechanism: Mechanism, hash: ScramHash, offer: Offer| {
+        let first = if mechanism.is_bound() { "p=tls-exporter,,n=romeo,r=abc" } else { "n,,n=romeo,r=abc" };
+        let (mut sasl, _) = Sasl::start(mechanism, Some(first.as_bytes()), DOMAIN, "server".to_owned(), offer);
+        let Step::Challenge(challenge) = sasl.handle_answer(known(keys(hash, "secret"))) else { panic!("no challenge") };
+        String::from_utf8(challenge).unwrap().rsplit_once(",h=").map(|(_, hash)| hash.to_owned())
+    };
+    let unbound = "PLAIN\x1eSCRAM-SHA-1\x1eSCRAM-SHA-256";
+    let bound = "PLAIN\x1eSCRAM-SHA-1\x1eSCRAM-SHA-1-PLUS\x1eSCRAM-SHA-256\x1eSCRAM-SHA-256-PLUS\x1ftls-exporter\x1etls-server-end-point";
+    let clear = || Offer { mechanisms: Mechanism::offered(true, false).collect(), bindings: ChannelBindings::default() };
+    for (mechanism, hash, offer, text) in [
+        (Mechanism::ScramSha256, ScramHash::Sha256, clear(), unbound),
+        (Mechanism::ScramSha1, ScramHash::Sha1, clear(), unbound),
+        (Mechanism::ScramSha1, ScramHash::Sha1, bindable(), bound),
+        (Mechanism::ScramSha256Plus, ScramHash::Sha256, bindable(), bound),
+    ] {
+        assert_eq!(challenge(mechanism, hash, offer), Some(STANDARD.encode(hash.hash(text.as_bytes()))), "{mechanism:?}");
+    }
+}
+
 #[test]
 fn s5_1_wrong_final_messages() {
     use SaslFailure::{MalformedRequest, NotAuthorized};
@@ -296,7 +466,8 @@ fn a_replayed_proof_fails_under_another_server_nonce() {
     let client = Client::new("n,,", "romeo");
     let (_, old) = challenged(&client, known(keys(ScramHash::Sha256, "secret")));
     let recorded = client.last(&old, "secret");
-    let (mut sasl, step) = Sasl::start(Mechanism::ScramSha256, Some(client.first().as_bytes()), DOMAIN, "another".to_owned());
+    let (mut sasl, step) =
+        Sasl::start(Mechanism::ScramSha256, Some(client.first().as_bytes()), DOMAIN, "another".to_owned(), Offer::default());
     assert!(matches!(step, Step::Ask(_)));
     assert!(matches!(sasl.handle_answer(known(keys(ScramHash::Sha256, "secret"))), Step::Challenge(_)));
     assert_eq!(failure(sasl.handle_response(recorded.as_bytes())), SaslFailure::NotAuthorized);
@@ -324,7 +495,7 @@ fn rfc6120_s6_5_2_only_the_owner_learns_that_the_account_is_disabled() {
 fn a_client_that_speaks_out_of_turn_is_malformed() {
     let (mut sasl, _) = start("n,,n=romeo,r=abc");
     assert_eq!(failure(sasl.handle_response(b"c=biws,r=abc,p=AAAA")), SaslFailure::MalformedRequest);
-    let (mut sasl, _) = Sasl::start(Mechanism::Plain, Some(b"\0romeo\0secret"), DOMAIN, String::new());
+    let (mut sasl, _) = Sasl::start(Mechanism::Plain, Some(b"\0romeo\0secret"), DOMAIN, String::new(), Offer::default());
     assert_eq!(failure(sasl.handle_response(b"\0romeo\0secret")), SaslFailure::MalformedRequest);
 }
 
@@ -337,13 +508,14 @@ fn a_refusal_ends_the_exchange() {
 
 #[test]
 fn rfc6120_s6_4_1_mechanisms_are_offered_strongest_first_and_plain_over_tls_only() {
-    let names = |secure| Mechanism::offered(secure).map(Mechanism::name).collect::<Vec<_>>();
-    assert_eq!(names(true), ["SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN"]);
-    assert_eq!(names(false), ["SCRAM-SHA-256", "SCRAM-SHA-1"]);
+    let names = |secure, bindable| Mechanism::offered(secure, bindable).map(Mechanism::name).collect::<Vec<_>>();
+    assert_eq!(names(true, true), ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN"]);
+    assert_eq!(names(true, false), ["SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN"]);
+    assert_eq!(names(false, false), ["SCRAM-SHA-256", "SCRAM-SHA-1"]);
     for mechanism in Mechanism::ALL {
         assert_eq!(Mechanism::from_name(mechanism.name()), Some(mechanism));
     }
-    for unknown in ["", "scram-sha-1", "SCRAM-SHA-256-PLUS", "DIGEST-MD5", "PLAIN "] {
+    for unknown in ["", "scram-sha-1", "SCRAM-SHA-512-PLUS", "DIGEST-MD5", "PLAIN "] {
         assert_eq!(Mechanism::from_name(unknown), None);
     }
 }
@@ -378,7 +550,7 @@ proptest! {
     fn no_input_panics_or_succeeds(first in "[ny],(a=r@e)?,n=[a-z=2C]{0,4},r=[!-~]{0,5}", noise: Vec<u8>, last in "(c=biws,)?(r=.{0,8},)?(p=[A-Za-z0-9+/=]{0,48})?") {
         for message in [first.as_bytes(), &noise[..]] {
             for mechanism in Mechanism::ALL {
-                let (mut sasl, step) = Sasl::start(mechanism, Some(message), DOMAIN, "server".to_owned());
+                let (mut sasl, step) = Sasl::start(mechanism, Some(message), DOMAIN, "server".to_owned(), Offer::default());
                 if let Step::Ask(Question::Keys { hash, .. }) = step {
                     let challenge = sasl.handle_answer(known(ScramKeys::new(vec![1; 16], iterations(1), vec![2; hash.digest_bytes()], vec![3; hash.digest_bytes()])));
                     prop_assert!(matches!(challenge, Step::Challenge(_)));

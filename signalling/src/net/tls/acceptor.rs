@@ -1,0 +1,68 @@
+//! TLS handshakes of client streams: which certificate this client is shown is chosen here, once, so that it is known what a log-in may be
+//! bound to (RFC 5929 §4, RFC 9266).
+//!
+//! `tls-exporter` over TLS 1.3 only: below, RFC 9266 §3 demands an extended master secret, and rustls does not say whether there is one.
+
+use std::io;
+use std::sync::Arc;
+
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::{ProtocolVersion, ServerConfig};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::Resolver;
+use super::pair::Entry;
+use crate::stream::sasl::ChannelBindings;
+
+/// RFC 9266 §2.
+const EXPORTER_LABEL: &[u8] = b"EXPORTER-Channel-Binding";
+/// RFC 9266 §2.
+const EXPORTER_BYTES: usize = 32;
+
+/// Accepts TLS connections of clients. Cheap to clone; follows every reload of the certificates.
+#[derive(Debug, Clone)]
+pub struct Acceptor {
+    config: Arc<ServerConfig>,
+    certificates: Arc<Resolver>,
+}
+
+impl Acceptor {
+    pub(super) fn new(config: Arc<ServerConfig>, certificates: Arc<Resolver>) -> Self {
+        Self { config, certificates }
+    }
+
+    /// Does the handshake. The caller bounds the time.
+    ///
+    /// # Errors
+    /// The handshake failed, or the connection.
+    pub async fn accept<S>(&self, io: S) -> io::Result<(TlsStream<S>, ChannelBindings)>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let start = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), io).await?;
+        let Entry { key, end_point, sessions, .. } = self.certificates.choose(start.client_hello().server_name());
+        let mut config = ServerConfig::clone(&self.config);
+        config.cert_resolver = Arc::new(Chosen(key));
+        config.session_storage = sessions;
+        let stream = start.into_stream(Arc::new(config)).await?;
+        let (_, connection) = stream.get_ref();
+        let exporter = match connection.protocol_version() {
+            Some(ProtocolVersion::TLSv1_3) => connection.export_keying_material(vec![0; EXPORTER_BYTES], EXPORTER_LABEL, Some(&[])).ok(),
+            _ => None,
+        };
+        Ok((stream, ChannelBindings::new(exporter, end_point.map(|end_point| end_point.to_vec()))))
+    }
+}
+
+/// The certificate of one handshake.
+#[derive(Debug)]
+struct Chosen(Arc<CertifiedKey>);
+
+impl ResolvesServerCert for Chosen {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.clone())
+    }
+}

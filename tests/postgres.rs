@@ -1,0 +1,34 @@
+//! Promise: what is kept in SQLite is kept in PostgreSQL as well. The tests are those of the other files, with that one difference.
+
+use crate::support::postgres;
+use crate::support::server::Server;
+
+/// Runs the named tests of other files on PostgreSQL.
+macro_rules! on_postgres {
+    ($($file:ident: $($test:ident),+;)+) => {
+        $(mod $file {
+            $(#[test]
+            #[ignore = "PostgreSQL: run tests/run"]
+            fn $test() {
+                crate::support::postgres::run(crate::$file::$test);
+            })+
+        })+
+    };
+}
+
+on_postgres! {
+    login: a_wrong_password_and_an_unknown_user_look_the_same, every_mechanism_over_starttls_direct_tls_and_direct_tls_on_the_starttls_port,
+        s7_resources_are_bound_invented_and_taken_over;
+    chat: s8_5_2_a_message_reaches_every_device_in_order, slixmpp_chats_with_slixmpp;
+    presence_roster: s2_the_roster, s3_1_3_a_request_waits_for_who_is_away, two_slixmpp_clients_become_contacts;
+}
+
+/// Otherwise all the above would prove nothing.
+#[test]
+#[ignore = "PostgreSQL: run tests/run"]
+fn the_server_of_these_tests_uses_postgresql() {
+    postgres::run(|| {
+        let server = Server::start();
+        assert!(server.schema().has("accounts") && !server.folder().join("data/campanile.db").exists());
+    });
+}
