@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use campanile_config::Contact;
 use campanile_relay::{Relay, Settings, Transport};
 use campanile_signalling::auth::{Password, ScramSet};
 use campanile_signalling::jid::BareJid;
@@ -32,6 +33,16 @@ pub struct Client {
     pub mailbox: Arc<Mailbox>,
 }
 
+/// Contact addresses of each kind that tests look at.
+pub fn contact() -> Contact {
+    let addresses = |texts: &[&str]| texts.iter().map(|text| text.parse().expect("a URI")).collect();
+    Contact {
+        abuse: addresses(&["mailto:abuse@{domain}", "xmpp:abuse@{domain}"]),
+        admin: addresses(&["mailto:root@{domain}", "xmpp:root@{domain}", "https://example.org/"]),
+        ..Contact::default()
+    }
+}
+
 impl World {
     pub async fn new(name: &str, accounts: &[&str]) -> Self {
         let limits = Limits {
@@ -41,6 +52,9 @@ impl World {
             roster_bytes: 10_000,
             accounts_cached: 8,
             blocked_jids: 3,
+            offline_messages: 5,
+            archive_page: 20,
+            archive_page_bytes: 20_000,
             ..Limits::default()
         };
         Self::within(name, accounts, limits, 100_000).await
@@ -71,6 +85,7 @@ impl World {
             &router,
             relay,
             features::extdisco::services(&[(Transport::Udp, ([127, 0, 0, 1], 3478).into())], &["turn.localhost".to_owned()]),
+            &contact(),
         );
         Self { router, store, calls, mailbox_bytes, folder }
     }
