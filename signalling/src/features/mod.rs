@@ -2,6 +2,7 @@
 
 pub mod blocking;
 pub mod carbons;
+pub mod csi;
 pub mod disco;
 pub mod extdisco;
 pub mod ping;
@@ -34,12 +35,12 @@ pub fn register(router: &Router, relay: Relay, services: Vec<extdisco::Service>)
 }
 
 /// What is offered as stream features beside resource binding (RFC 6120 §4.3.2): subscription pre-approval (RFC 6121 §3.4), roster
-/// versions (§2.6.1), stream management (XEP-0198 §2).
+/// versions (§2.6.1), stream management (XEP-0198 §2), client state indication (XEP-0352 §4.1).
 pub fn stream_features() -> Vec<Bytes> {
     let feature = |name: &str, namespace: &str| {
         let mut xml = XmlWriter::new();
         xml.open(name).ns(namespace).close();
         xml.finish()
     };
-    vec![feature("sub", ns::PRE_APPROVAL), feature("ver", ns::ROSTER_VER), feature("sm", ns::SM)]
+    vec![feature("sub", ns::PRE_APPROVAL), feature("ver", ns::ROSTER_VER), feature("sm", ns::SM), feature("csi", ns::CSI)]
 }
