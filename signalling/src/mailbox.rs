@@ -620,6 +620,8 @@ impl Last {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::stanza::Stanza;
 
@@ -911,5 +913,86 @@ mod tests {
             attachment.mailbox.push(stored(composing("a@b/c")));
         }
         assert_eq!(taken(&attachment).len(), 3);
+    }
+
+    /// One thing that happens between the two ends.
+    #[derive(Debug, Clone)]
+    enum Step {
+        /// The router puts in so many stanzas.
+        Push(usize),
+        /// The connection writes all that waits.
+        Write,
+        /// The client reads so many of the stanzas under way.
+        Read(usize),
+        /// The client says how far it has come.
+        Acknowledge,
+        /// The connection breaks; what was under way is lost, and the client resumes.
+        Cut,
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            (0..5_usize).prop_map(Step::Push),
+            Just(Step::Write),
+            (0..6_usize).prop_map(Step::Read),
+            Just(Step::Acknowledge),
+            Just(Step::Cut),
+        ];
+        proptest::collection::vec(step, 0..80)
+    }
+
+    proptest! {
+        /// XEP-0198 §5: however often the connection breaks, and wherever the counters stand, the client sees each stanza once and in order, and what
+        /// it has not acknowledged at the end is given back.
+        #[test]
+        fn xep0198_each_stanza_once_and_in_order_whatever_breaks(steps in steps(), start in prop_oneof![Just(0), Just(u32::MAX - 3), any::<u32>()]) {
+            let contents = Contents { acknowledged: start, handled: 0, outstanding: Vec::new(), waiting: Vec::new(), owed: false };
+            let mailbox = Arc::new(Mailbox::restored(usize::MAX, contents));
+            let mut connection = mailbox.attach().expect("open");
+            let (mut pushed, mut seen, mut acknowledged) = (0_usize, 0_usize, 0_usize);
+            let mut under_way = VecDeque::new();
+            let write = |connection: &Attachment, under_way: &mut VecDeque<String>| {
+                let mut out = Vec::new();
+                connection.drain(&mut out);
+                under_way.extend(out.iter().filter_map(|item| match item {
+                    Outgoing::Stanza(delivery) => Some(bodies([delivery])),
+                    _ => None,
+                }));
+            };
+            for step in steps {
+                match step {
+                    Step::Push(count) => {
+                        for _ in 0..count {
+                            prop_assert!(mailbox.push(stanza(&pushed.to_string())));
+                            pushed += 1;
+                        }
+                    }
+                    Step::Write => write(&connection, &mut under_way),
+                    Step::Read(count) => {
+                        for body in under_way.drain(..count.min(under_way.len())) {
+                            prop_assert_eq!(body, seen.to_string());
+                            seen += 1;
+                        }
+                    }
+                    Step::Acknowledge => {
+                        let result = connection.acknowledge(start.wrapping_add(seen as u32)).expect("it was sent");
+                        acknowledged += result.count;
+                        prop_assert_eq!(acknowledged, seen);
+                    }
+                    Step::Cut => {
+                        under_way.clear();
+                        let next = mailbox.attach().expect("open");
+                        acknowledged += next.rewind(start.wrapping_add(seen as u32)).expect("it was sent").count;
+                        prop_assert_eq!(acknowledged, seen);
+                        connection = next;
+                    }
+                }
+            }
+            let left = mailbox.take_back();
+            prop_assert_eq!(left.len(), pushed - acknowledged);
+            for (delivery, number) in left.iter().zip(acknowledged..) {
+                prop_assert_eq!(bodies([delivery]), number.to_string());
+            }
+        }
     }
 }

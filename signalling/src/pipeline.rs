@@ -6,7 +6,8 @@
 use std::sync::Arc;
 
 use crate::account::{Account, Targets};
-use crate::features::{blocking, carbons, push, roster};
+use crate::features::vcard::avatar;
+use crate::features::{blocking, carbons, last_activity, push, roster};
 use crate::jid::BareJid;
 use crate::jingle;
 use crate::mailbox::Mailbox;
@@ -51,10 +52,11 @@ pub struct Effects {
 pub type Stage = fn(&Walk<'_>, &mut Stanza, &mut Effects) -> Verdict;
 
 /// Stages of the sender's account, in order.
-pub const OUTBOUND: &[Stage] = &[blocking::outbound, roster::outbound, jingle::outbound, carbons::outbound, push::outbound];
+pub const OUTBOUND: &[Stage] =
+    &[blocking::outbound, roster::outbound, avatar::outbound, jingle::outbound, carbons::outbound, push::outbound];
 
 /// Stages of the addressee's account, in order.
-pub const INBOUND: &[Stage] = &[blocking::inbound, carbons::inbound, push::inbound];
+pub const INBOUND: &[Stage] = &[blocking::inbound, last_activity::inbound, carbons::inbound, push::inbound];
 
 /// Walks the stages until one has the last word.
 pub fn walk(stages: &[Stage], walk: &Walk<'_>, stanza: &mut Stanza) -> (Verdict, Effects) {

@@ -12,12 +12,14 @@ mod durable;
 mod error;
 mod folder;
 mod last_activity;
+mod private;
 mod push;
 mod revocations;
 mod rosters;
 mod schema;
 mod secrets;
 mod sessions;
+mod vcards;
 mod writer;
 
 use std::fs::OpenOptions;
@@ -39,6 +41,7 @@ pub use blocks::Blocks;
 pub use durable::Durability;
 pub use error::StoreError;
 pub use last_activity::{LastActivities, LastActivity};
+pub use private::{PRIVATE_ELEMENTS_MAX, PrivateElement, PrivateXml};
 pub use push::{PushService, PushServices};
 pub use revocations::Revocations;
 pub use rosters::{
@@ -46,6 +49,7 @@ pub use rosters::{
 };
 pub use secrets::Secrets;
 pub use sessions::{SessionState, Sessions, StoredSession, StoredStanza};
+pub use vcards::VCards;
 
 use database::Database;
 use writer::Writer;
@@ -97,6 +101,18 @@ impl Store {
     #[must_use]
     pub fn rosters(&self) -> Rosters {
         Rosters::new(self.database.clone())
+    }
+
+    /// What clients keep for themselves.
+    #[must_use]
+    pub fn private_xml(&self) -> PrivateXml {
+        PrivateXml::new(self.database.clone())
+    }
+
+    /// vCards and the hashes of their photos.
+    #[must_use]
+    pub fn vcards(&self) -> VCards {
+        VCards::new(self.database.clone())
     }
 
     /// When accounts were last there.
