@@ -21,6 +21,7 @@ use crate::random;
 use crate::router::Router;
 use crate::stanza::error::StanzaError;
 use crate::stanza::{IqType, Stanza};
+use crate::store::ServicesInterest;
 use crate::time::xep0082;
 use crate::xml::XmlWriter;
 
@@ -42,7 +43,27 @@ pub struct Interest {
     renew_at: SystemTime,
 }
 
+/// The types of services there are.
+const KINDS: [&str; 4] = ["stun", "stuns", "turn", "turns"];
+
 impl Interest {
+    /// As it is kept with a session that outlives a stop of the server.
+    pub fn to_stored(&self) -> ServicesInterest {
+        let since = self.renew_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        ServicesInterest {
+            namespace: self.namespace.to_owned(),
+            kinds: self.kinds.iter().map(ToString::to_string).collect(),
+            renew_at_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+
+    /// The opposite; `None` for a namespace that is not served any more.
+    pub fn from_stored(stored: &ServicesInterest) -> Option<Self> {
+        let namespace = [ns::EXTDISCO, ns::EXTDISCO_1].into_iter().find(|known| *known == stored.namespace)?;
+        let kinds = KINDS.into_iter().filter(|known| stored.kinds.iter().any(|kind| kind == known)).collect();
+        Some(Self { namespace, kinds, renew_at: SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(stored.renew_at_ms))? })
+    }
+
     fn wants(&self, service: &Service) -> bool {
         self.kinds.is_empty() || self.kinds.contains(service.kind)
     }
@@ -262,7 +283,6 @@ fn changes(before: &[Service], now: &[Service]) -> Vec<(Action, Service)> {
 
 /// What a session wants to be told of after one more request. It keeps what it wanted before, unless it asks in another namespace.
 fn interest(before: Option<Box<Interest>>, namespace: &'static str, kind: Option<&str>, renew_at: SystemTime) -> Interest {
-    const KINDS: [&str; 4] = ["stun", "stuns", "turn", "turns"];
     let known = before.filter(|before| before.namespace == namespace).map(|before| before.kinds);
     let kinds = match (kind, known) {
         (None, _) => BTreeSet::new(),
@@ -325,6 +345,7 @@ mod tests {
         let wants = |interest: &Interest| [service("x", "turn"), service("x", "stun")].map(|service| interest.wants(&service));
         let turn = after(None, Some("turn"));
         assert_eq!(wants(&turn), [true, false]);
+        assert_eq!(Interest::from_stored(&turn.to_stored()), Some(turn.clone()));
         let both = after(Some(turn.clone()), Some("stun"));
         assert_eq!(wants(&both), [true, true]);
         let all = after(Some(turn.clone()), None);
