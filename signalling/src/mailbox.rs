@@ -491,7 +491,8 @@ impl Queue {
                 own.outstanding.extend(sent);
             }
         }
-        into.extend(self.waiting.drain(..));
+        // What has been read holds no memory: most mailboxes are empty most of the time.
+        into.extend(std::mem::take(&mut self.waiting));
     }
 
     fn acknowledge(&mut self, h: u32) -> Result<Acknowledged, TooHigh> {
@@ -501,6 +502,9 @@ impl Queue {
         for delivery in own.outstanding.drain(..count) {
             self.bytes = self.bytes.saturating_sub(delivery.stanza.size_bytes());
             stored.extend(delivery.stored);
+        }
+        if own.outstanding.is_empty() {
+            own.outstanding = VecDeque::new();
         }
         own.acknowledged = own.acknowledged.wrapping_add(u32::try_from(count).unwrap_or(u32::MAX));
         Ok(Acknowledged { stored, count, outstanding: own.outstanding.len() })
