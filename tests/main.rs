@@ -5,6 +5,7 @@
 
 mod support;
 
+mod account_data;
 mod backup;
 mod bad_input;
 mod browser_call;

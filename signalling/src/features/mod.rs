@@ -20,6 +20,7 @@ pub mod vcard;
 pub mod version;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -31,8 +32,9 @@ use crate::ns;
 use crate::router::Router;
 use crate::xml::XmlWriter;
 
-/// Registers every feature and hands the table to the router. `contact` says whom to write to about the server.
-pub fn register(router: &Router, relay: Relay, services: Vec<extdisco::Service>, contact: &Contact) {
+/// Registers every feature and hands the table to the router. `contact` says whom to write to about the server. Returned is what has to be told of
+/// other services.
+pub fn register(router: &Router, relay: Relay, services: Vec<extdisco::Service>, contact: &Contact) -> Arc<extdisco::Extdisco> {
     let mut table = IqTable::default();
     disco::Disco::register(router, contact, &mut table);
     roster::Roster::register(router, &mut table);
@@ -41,7 +43,7 @@ pub fn register(router: &Router, relay: Relay, services: Vec<extdisco::Service>,
     stanza_id::register(&mut table);
     mam::Mam::register(router, &mut table);
     offline::register(&mut table);
-    extdisco::Extdisco::register(relay, services, &mut table);
+    let extdisco = extdisco::Extdisco::register(router, relay, services, &mut table);
     last_activity::LastActivity::register(router, Instant::now(), &mut table);
     ping::register(&mut table);
     private::Private::register(router, &mut table);
@@ -50,6 +52,7 @@ pub fn register(router: &Router, relay: Relay, services: Vec<extdisco::Service>,
     push::PushNotifications::register(router, &mut table);
     version::register(&mut table);
     router.serve(table);
+    extdisco
 }
 
 /// What is offered as stream features beside resource binding (RFC 6120 §4.3.2), on streams of each domain: subscription pre-approval
