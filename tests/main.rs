@@ -16,6 +16,7 @@ mod operation;
 mod postgres;
 mod presence_roster;
 mod probe;
+mod registration;
 mod turn_tcp;
 mod turn_tls;
 mod turn_udp;

@@ -53,6 +53,14 @@ pub struct Limits {
     pub permissions: usize,
     /// Channels of one allocation (RFC 8656 §12).
     pub channels: usize,
+    /// Accounts made in the client (XEP-0077) in an hour.
+    pub registrations_per_hour: u32,
+    /// The same from one source: an IPv4 address or an IPv6 /64.
+    pub registrations_per_source: u32,
+    /// Anonymous log-ins (XEP-0175) in an hour.
+    pub anonymous_per_hour: u32,
+    /// The same from one source.
+    pub anonymous_per_source: u32,
 }
 
 impl Default for Limits {
@@ -81,6 +89,10 @@ impl Default for Limits {
             allocations_per_source: 1_024,
             permissions: 128,
             channels: 64,
+            registrations_per_hour: 200,
+            registrations_per_source: 5,
+            anonymous_per_hour: 10_000,
+            anonymous_per_source: 100,
         }
     }
 }
@@ -112,6 +124,10 @@ impl Limits {
             ("allocations_per_source", self.allocations_per_source as u64),
             ("permissions", self.permissions as u64),
             ("channels", self.channels as u64),
+            ("registrations_per_hour", u64::from(self.registrations_per_hour)),
+            ("registrations_per_source", u64::from(self.registrations_per_source)),
+            ("anonymous_per_hour", u64::from(self.anonymous_per_hour)),
+            ("anonymous_per_source", u64::from(self.anonymous_per_source)),
         ]
     }
 }

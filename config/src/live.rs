@@ -9,6 +9,8 @@ use crate::Config;
 pub const LIVE: &[&str] = &[
     "server.log",
     "tls",
+    "auth.registration",
+    "auth.anonymous",
     "c2s.require_tls",
     "limits.auth_attempts",
     "limits.bytes_burst",
@@ -49,6 +51,7 @@ pub fn changes(running: &Config, new: &Config) -> Changes {
 pub fn adopt(running: &mut Config, new: Config) {
     running.server.log = new.server.log;
     running.tls = new.tls;
+    running.auth = new.auth;
     running.c2s.require_tls = new.c2s.require_tls;
     running.limits.auth_attempts = new.limits.auth_attempts;
     running.limits.bytes_burst = new.limits.bytes_burst;
@@ -93,6 +96,7 @@ mod tests {
         new.server.log = "debug".to_owned();
         new.tls.certificate = Some("c".into());
         new.c2s.require_tls = !new.c2s.require_tls;
+        (new.auth.registration, new.auth.anonymous) = (true, true);
         let limits = &mut new.limits;
         (limits.auth_attempts, limits.bytes_burst, limits.bytes_per_second) = (1, 2, 3);
         (limits.handshake_s, limits.keepalive_s) = (4, 5);

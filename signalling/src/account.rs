@@ -23,6 +23,8 @@ pub struct Account {
     pub roster: BTreeMap<BareJid, RosterItem>,
     /// Subscription requests that wait for an answer: who asked, and the stanza as received (RFC 6121 §3.1.3).
     pub requests: BTreeMap<BareJid, Bytes>,
+    /// XEP-0175: it goes with its session.
+    pub anonymous: bool,
     /// XEP-0357: whom to wake when no stream is there.
     pub push: Push,
 }
@@ -46,12 +48,11 @@ impl Account {
     /// # Errors
     /// What the database says.
     pub async fn load(store: &Store, jid: &BareJid) -> Result<Option<Self>, StoreError> {
-        if !store.accounts().exists(jid).await? {
-            return Ok(None);
-        }
+        let Some(row) = store.accounts().get(jid).await? else { return Ok(None) };
         let roster = store.rosters().load(jid).await?;
         let requests = store.rosters().requests(jid).await?;
         let mut account = Self::new(jid.clone(), roster, requests);
+        account.anonymous = row.anonymous;
         account.push = Push::new(store.push_services().load(jid).await?);
         Ok(Some(account))
     }
@@ -60,7 +61,7 @@ impl Account {
     pub fn new(jid: BareJid, roster: Vec<RosterItem>, requests: Vec<SubscriptionRequest>) -> Self {
         let roster = roster.into_iter().map(|item| (item.jid.clone(), item)).collect();
         let requests = requests.into_iter().map(|request| (request.from, request.stanza)).collect();
-        Self { jid, sessions: Vec::new(), roster, requests, push: Push::default() }
+        Self { jid, sessions: Vec::new(), roster, requests, anonymous: false, push: Push::default() }
     }
 
     /// The session with this id, if it is still bound.

@@ -109,6 +109,15 @@ impl Homes {
         shard.homes.get(jid).map(|entry| &entry.home).filter(|home| home.account.initialized()).cloned()
     }
 
+    /// All homes in memory.
+    pub fn in_memory(&self) -> Vec<Arc<Home>> {
+        let of_shard = |shard: &Mutex<Shard>| {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            shard.homes.values().map(|entry| entry.home.clone()).filter(|home| home.account.initialized()).collect::<Vec<_>>()
+        };
+        self.shards.iter().flat_map(of_shard).collect()
+    }
+
     /// Drops the state of an account that was deleted.
     pub fn forget(&self, jid: &BareJid) {
         self.shard(jid).homes.remove(jid);

@@ -39,7 +39,12 @@ impl Disco {
         let table = self.router.table();
         let mut xml = XmlWriter::new();
         xml.open("query").ns(ns::DISCO_INFO);
-        for identity in table.identities(iq.to) {
+        let anonymous =
+            iq.to != To::Server && self.router.home_in_memory(&iq.account()).is_some_and(|home| home.with(|account| account.anonymous));
+        for mut identity in table.identities(iq.to) {
+            if anonymous && identity.kind == "registered" {
+                identity.kind = "anonymous"; // XEP-0175 §5
+            }
             xml.open("identity").attr("category", identity.category).attr("type", identity.kind);
             if !identity.name.is_empty() {
                 xml.attr("name", identity.name);

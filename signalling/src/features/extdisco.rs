@@ -34,6 +34,15 @@ impl Service {
     }
 }
 
+/// What clients are told.
+#[derive(Clone, Debug, Default)]
+pub struct Services {
+    /// The entries, in order.
+    pub list: Vec<Service>,
+    /// Anonymous sessions are given credentials too (XEP-0175 §3, item 5).
+    pub anonymous: bool,
+}
+
 /// The order in which services are told: UDP before TCP before TLS, TURN before STUN within a listener's list of hosts.
 pub fn services(listeners: &[(Transport, SocketAddr)], hosts: &[String]) -> Vec<Service> {
     let mut services = Vec::new();
@@ -55,12 +64,12 @@ pub fn services(listeners: &[(Transport, SocketAddr)], hosts: &[String]) -> Vec<
 /// Answers for the services of this process.
 pub struct Extdisco {
     relay: Relay,
-    services: Vec<Service>,
+    services: Services,
 }
 
 impl Extdisco {
     /// §3.1 to §3.3, for the server's own users only.
-    pub fn register(relay: Relay, services: Vec<Service>, table: &mut IqTable) {
+    pub fn register(relay: Relay, services: Services, table: &mut IqTable) {
         let extdisco = Arc::new(Self { relay, services });
         for namespace in [ns::EXTDISCO, ns::EXTDISCO_1] {
             table.feature(To::Server, namespace);
@@ -79,8 +88,8 @@ impl Extdisco {
         if let Some(kind) = kind.as_deref() {
             xml.attr("type", kind);
         }
-        for service in self.services.iter().filter(|service| kind.as_deref().is_none_or(|kind| service.kind == kind)) {
-            write(&mut xml, service, &credentials);
+        for service in self.services.list.iter().filter(|service| kind.as_deref().is_none_or(|kind| service.kind == kind)) {
+            write(&mut xml, service, credentials.as_ref());
         }
         xml.close();
         Ok(Reply::Payload(xml.finish()))
@@ -100,8 +109,11 @@ impl Extdisco {
             };
             let port = wanted.attr("port").map(str::parse::<u16>).transpose().map_err(|_| StanzaError::bad_request("`port` is no port"))?;
             let matches = |service: &&Service| service.host == host && service.kind == kind && port.is_none_or(|port| port == service.port);
-            for service in self.services.iter().filter(|service| service.is_restricted()).filter(matches) {
-                write(&mut xml, service, &credentials);
+            for service in self.services.list.iter().filter(|service| service.is_restricted()).filter(matches) {
+                if credentials.is_none() {
+                    return Err(StanzaError::forbidden().with_text("no relay for anonymous sessions"));
+                }
+                write(&mut xml, service, credentials.as_ref());
                 found = true;
             }
         }
@@ -113,17 +125,22 @@ impl Extdisco {
         }
     }
 
-    fn issue(&self, iq: &Iq) -> Result<Credentials, StanzaError> {
+    /// `None` for an anonymous session that is given none.
+    fn issue(&self, iq: &Iq) -> Result<Option<Credentials>, StanzaError> {
         let session = iq.session.as_ref().ok_or_else(|| StanzaError::forbidden().with_text("only for this server's own users"))?;
-        Ok(self.relay.issue(session.home.jid.as_str(), SystemTime::now()))
+        let granted = self.services.anonymous || !session.home.with(|account| account.anonymous);
+        Ok(granted.then(|| self.relay.issue(session.home.jid.as_str(), SystemTime::now())))
     }
 }
 
-/// §2. `restricted` says that the service wants credentials; they are there at once.
-fn write(xml: &mut XmlWriter, service: &Service, credentials: &Credentials) {
+/// §2. `restricted` says that the service wants credentials; they are there at once. Who is given none is not told of what needs them.
+fn write(xml: &mut XmlWriter, service: &Service, credentials: Option<&Credentials>) {
+    if service.is_restricted() && credentials.is_none() {
+        return;
+    }
     xml.open("service").attr("type", service.kind).attr("host", &service.host).attr("port", &service.port.to_string());
     xml.attr("transport", service.transport);
-    if service.is_restricted() {
+    if let Some(credentials) = credentials.filter(|_| service.is_restricted()) {
         xml.attr("restricted", "true").attr("username", &credentials.username).attr("password", &credentials.password);
         xml.attr("expires", &xep0082(credentials.expires));
     }

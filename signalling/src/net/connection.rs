@@ -25,10 +25,12 @@ use super::metrics::Transport;
 use super::tls;
 use super::wire::Wire;
 use crate::auth::Attempt;
+use crate::jid::BareJid;
 use crate::mailbox::{Delivery, Mailbox, Outgoing};
 use crate::random;
 use crate::router::Router;
 use crate::session::SessionRef;
+use crate::stanza::error::StanzaError;
 use crate::stream::c2s::{Answer, C2s, Output, Question, Report, Security};
 use crate::stream::error::{Condition, StreamError};
 use crate::stream::sasl::ChannelBindings;
@@ -159,7 +161,7 @@ enum Event {
     Written,
     /// The client closed the connection, or it broke.
     Gone(io::Result<()>),
-    Answer(Reply),
+    Answer(Box<Reply>),
     Mail,
     /// The mailbox takes nothing more.
     MailboxClosed,
@@ -276,7 +278,8 @@ impl Connection {
                 }
                 Event::Written => {}
                 Event::Gone(result) => return Box::pin(self.gone(result)).await,
-                Event::Answer(Reply { answer, session, attempt }) => {
+                Event::Answer(reply) => {
+                    let Reply { answer, session, attempt } = *reply;
                     self.pending = None;
                     self.attempt = attempt;
                     if let Some(session) = session {
@@ -363,7 +366,7 @@ impl Connection {
             () = mailbox.ready(), if takes_mail => Event::Mail,
             // However much waits to be written: to others, the session seems to be there until this is noticed.
             () = mailbox.closed(), if bound => Event::MailboxClosed,
-            reply = async { pending.as_mut().expect("the branch is off without a question").await }, if pending.is_some() => Event::Answer(reply),
+            reply = async { pending.as_mut().expect("the branch is off without a question").await }, if pending.is_some() => Event::Answer(Box::new(reply)),
             () = timer => Event::Timer,
             () = context.stopping.cancelled(), if !*stop_seen => Event::Stop,
         }
@@ -427,10 +430,16 @@ impl Connection {
                     let (answer, attempt) = context.authenticator.answer(question, source).await;
                     Reply { answer: Answer::Sasl(answer), session: None, attempt }
                 }
-                Question::Bind { account, resource } => match context.router.bind(&account, resource.as_deref(), mailbox, accepted).await {
-                    Ok(session) => Reply { answer: Answer::Bound(session.jid.clone()), session: Some(session), attempt: None },
-                    Err(error) => Reply { answer: Answer::NotBound(error), session: None, attempt: None },
-                },
+                Question::Bind { account, resource, anonymous } => {
+                    match bind(&context, &account, resource.as_deref(), anonymous, mailbox, accepted).await {
+                        Ok(session) => Reply { answer: Answer::Bound(session.jid.clone()), session: Some(session), attempt: None },
+                        Err(error) => Reply { answer: Answer::NotBound(error), session: None, attempt: None },
+                    }
+                }
+                Question::Register { account, password } => {
+                    let result = context.administration.register(&account, password, source).await.map(|()| account);
+                    Reply { answer: Answer::Registered(result), session: None, attempt: None }
+                }
             }
         }
     }
@@ -441,6 +450,10 @@ impl Connection {
                 self.attempt = None;
                 self.context.metrics.sasl_failure(condition);
                 debug!(peer = %self.peer, condition, "log-in failed");
+            }
+            Report::Registered(account) => {
+                self.context.metrics.registered();
+                info!(jid = %account, peer = %self.peer, transport = self.transport.as_str(), "registered");
             }
             Report::LoggedIn { account, mechanism } => {
                 if let Some(attempt) = self.attempt.take() {
@@ -541,6 +554,25 @@ impl Connection {
             left -= read;
         }
     }
+}
+
+/// An anonymous session has an account for as long as it lives (XEP-0175 §3).
+async fn bind(
+    context: &Context,
+    account: &BareJid,
+    resource: Option<&str>,
+    anonymous: bool,
+    mailbox: Arc<Mailbox>,
+    since: Instant,
+) -> Result<SessionRef, StanzaError> {
+    if anonymous {
+        context.administration.open_anonymous(account).await?;
+    }
+    let bound = context.router.bind(account, resource, mailbox, since).await;
+    if anonymous && bound.is_err() {
+        context.administration.anonymous_ended(account).await;
+    }
+    bound
 }
 
 /// The time as tokio sees it, so that tests can let it pass.

@@ -8,6 +8,7 @@ mod accounts;
 mod archive;
 mod database;
 mod error;
+mod farewells;
 mod folder;
 mod push;
 mod revocations;
@@ -29,9 +30,10 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection as _, PgConnection};
 
-pub use accounts::{Account, Accounts, Credentials};
+pub use accounts::{Account, Accounts, Credentials, Disabled};
 pub use archive::ArchiveId;
 pub use error::StoreError;
+pub use farewells::{Farewell, Farewells};
 pub use push::{PushService, PushServices};
 pub use revocations::Revocations;
 pub use rosters::{REQUESTS_MAX, RosterChange, RosterItem, Rosters, Subscription, SubscriptionRequest};
@@ -92,6 +94,12 @@ impl Store {
     #[must_use]
     pub fn push_services(&self) -> PushServices {
         PushServices::new(self.database.clone())
+    }
+
+    /// Contacts of removed accounts that are still to be told.
+    #[must_use]
+    pub fn farewells(&self) -> Farewells {
+        Farewells::new(self.database.clone())
     }
 
     /// TURN credentials that are void.

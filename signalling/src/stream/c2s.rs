@@ -6,6 +6,7 @@ mod bind;
 mod header;
 mod negotiation;
 mod policy;
+mod register;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,7 @@ use bytes::Bytes;
 
 use super::error::{Condition, StreamError};
 use super::sasl::{self, ChannelBindings, Mechanism, NONCE_BYTES, Sasl};
+use crate::auth::Password;
 use crate::jid::{BareJid, FullJid};
 use crate::ns;
 use crate::stanza::error::StanzaError;
@@ -60,6 +62,15 @@ pub enum Question {
         account: BareJid,
         /// The resource that the client asks for.
         resource: Option<String>,
+        /// The account is there for this session only (XEP-0175).
+        anonymous: bool,
+    },
+    /// For whoever makes accounts (XEP-0077 §3.1).
+    Register {
+        /// The new account.
+        account: BareJid,
+        /// Its password.
+        password: Password,
     },
 }
 
@@ -72,6 +83,8 @@ pub enum Answer {
     Bound(FullJid),
     /// The router has refused to bind.
     NotBound(StanzaError),
+    /// The account that was made, or why it was not.
+    Registered(Result<BareJid, StanzaError>),
 }
 
 /// What the shell has to do, in this order.
@@ -107,6 +120,8 @@ pub enum Report {
         /// The mechanism's name.
         mechanism: &'static str,
     },
+    /// An account was made in the client.
+    Registered(BareJid),
 }
 
 #[derive(Debug)]
@@ -121,6 +136,8 @@ enum State {
     Challenged(Mechanism, Sasl),
     /// The authenticator is asked.
     Verifying(Mechanism, Sasl),
+    /// An account is being made for this request.
+    Registering(Box<Stanza>),
     /// Logged in; the resource is to be bound.
     Binding,
     /// The router is asked to bind for this request.
@@ -145,6 +162,10 @@ pub struct C2s {
     domain: Option<String>,
     /// Who is logged in.
     account: Option<BareJid>,
+    /// Without an account of its own.
+    anonymous: bool,
+    /// An account was made on this connection.
+    registered: bool,
     /// The client's `from` on a header under TLS (§6.4.6).
     claimed: Option<BareJid>,
     /// Our header of the present stream is out.
@@ -157,6 +178,7 @@ pub struct C2s {
     lang: Option<String>,
     bytes_preauth: usize,
     failed_auths: u32,
+    failed_registrations: u32,
     failed_binds: u32,
     deadline: Instant,
     /// When the client was last heard, and when silence has to be acted upon.
@@ -178,6 +200,8 @@ impl C2s {
             outputs: VecDeque::new(),
             domain: None,
             account: None,
+            anonymous: false,
+            registered: false,
             claimed: None,
             header_sent: false,
             ended: false,
@@ -185,6 +209,7 @@ impl C2s {
             lang: None,
             bytes_preauth: 0,
             failed_auths: 0,
+            failed_registrations: 0,
             failed_binds: 0,
             deadline,
             heard: now,
@@ -199,7 +224,7 @@ impl C2s {
 
     /// Whether the next frame may be handed in: not while a question is open, TLS begins, or all is over.
     pub fn wants_input(&self) -> bool {
-        !self.ended && !matches!(self.state, State::Encrypting | State::Verifying(..) | State::Asking(_))
+        !self.ended && !matches!(self.state, State::Encrypting | State::Verifying(..) | State::Registering(_) | State::Asking(_))
     }
 
     /// Whether the stream is over.
@@ -274,6 +299,7 @@ impl C2s {
                 let step = sasl.handle_answer(answer);
                 self.handle_step(mechanism, sasl, step);
             }
+            (Answer::Registered(result), State::Registering(request)) => self.registration_done(&request, result),
             (Answer::Bound(jid), State::Asking(request)) => self.bound(jid, &request),
             (Answer::NotBound(error), State::Asking(request)) => {
                 self.state = State::Binding;
@@ -355,6 +381,14 @@ impl C2s {
             match stanza.payload().map(|child| (child.ns(), child.name())) {
                 // RFC 3921 §3: nothing is left to do.
                 Some((ns::SESSION, "session")) => return self.send_stanza(&Stanza::iq_result(&stanza, Bytes::new())),
+                // XEP-0077 §3.3: a password that everybody on the way would read.
+                Some((ns::REGISTER, "query")) if self.security.is_clear() && !is_removal(&stanza) => {
+                    let error = StanzaError::not_authorized().with_text("a password is not given in clear").with_code();
+                    if let Some(reply) = Stanza::error_for(stanza.head(), &error) {
+                        self.send_stanza(&reply);
+                    }
+                    return;
+                }
                 // §7.6.2.2: one resource for each stream.
                 Some((ns::BIND, "bind")) => {
                     return self.send_error(&stanza, &StanzaError::not_allowed().with_text("a resource is bound already"));
@@ -464,6 +498,12 @@ impl C2s {
         self.ended = true;
         self.outputs.push_back(Output::Close(reason));
     }
+}
+
+/// XEP-0077 §3.2: without a password.
+fn is_removal(stanza: &Stanza) -> bool {
+    let element = stanza.payload().map(|query| query.element());
+    element.is_some_and(|element| element.is_ok_and(|element| element.root().child(ns::REGISTER, "remove").is_some()))
 }
 
 /// Whether a request asks the server about this stream or account.

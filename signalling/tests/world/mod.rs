@@ -4,10 +4,11 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use campanile_relay::{Relay, Settings, Transport};
-use campanile_signalling::auth::{Password, ScramSet};
+use campanile_signalling::administration::Administration;
+use campanile_signalling::auth::{Authenticator, Password, PerHour, ScramSet};
 use campanile_signalling::jid::BareJid;
 use campanile_signalling::jingle::CallsService;
 use campanile_signalling::mailbox::{Mailbox, Outgoing};
@@ -23,6 +24,7 @@ pub struct World {
     pub router: Router,
     pub store: Store,
     pub calls: Arc<CallsService>,
+    pub administration: Arc<Administration>,
     folder: PathBuf,
 }
 
@@ -62,12 +64,16 @@ impl World {
         );
         let relay = Relay::start(Settings { udp: Vec::new(), tcp: Vec::new(), workers: 1, ..Settings::default() })
             .expect("a relay without listeners");
-        features::register(
-            &router,
-            relay,
-            features::extdisco::services(&[(Transport::Udp, ([127, 0, 0, 1], 3478).into())], &["turn.localhost".to_owned()]),
-        );
-        Self { router, store, calls, folder }
+        let rates = PerHour { source: 100, all: 100 };
+        let authenticator = Authenticator::new(&store, 2, rates).expect("a new secret");
+        let day = Duration::from_secs(86_400);
+        let reserved = vec![BareJid::new("root", "localhost").expect("a JID")];
+        let registrations = PerHour { source: 6, all: 100 };
+        let administration = Administration::new(router.clone(), authenticator, relay.clone(), day, reserved, registrations);
+        let administration = Arc::new(administration);
+        let list = features::extdisco::services(&[(Transport::Udp, ([127, 0, 0, 1], 3478).into())], &["turn.localhost".to_owned()]);
+        features::register(&router, administration.clone(), relay, features::extdisco::Services { list, anonymous: false });
+        Self { router, store, calls, administration, folder }
     }
 
     pub async fn client(&self, account: &str, resource: &str) -> Client {
