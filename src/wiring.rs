@@ -153,12 +153,13 @@ impl Server {
         let control = Control::bind(&server._data_dir)?;
         server.listen(config, &context, &turn)?;
         server.serve_admin(config, &Pages { metrics, readiness: server.readiness.clone() })?;
+        let hibernation = router.clone();
         let handler = {
             let administration = administration.clone();
             move |request| control_request(router.clone(), administration.clone(), request)
         };
         server.tasks.spawn(control.serve(handler, server.stop.clone()));
-        server.watch(certificates, calls);
+        server.watch(certificates, calls, hibernation);
         let stop = server.stop.clone();
         server.tasks.spawn(async move {
             tokio::select! { () = stop.cancelled() => {}, () = administration.run() => {} }
@@ -214,8 +215,8 @@ impl Server {
         Ok(())
     }
 
-    /// Certificate files and calls that wait too long.
-    fn watch(&mut self, certificates: Certificates, calls: Arc<CallsService>) {
+    /// Certificate files, calls that wait too long, and sessions that nobody resumes.
+    fn watch(&mut self, certificates: Certificates, calls: Arc<CallsService>, router: Router) {
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
             let mut ticks = tokio::time::interval(CERTIFICATES_EVERY);
@@ -234,6 +235,10 @@ impl Server {
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
             tokio::select! { () = stop.cancelled() => {}, () = calls.run() => {} }
+        });
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            tokio::select! { () = stop.cancelled() => {}, () = router.run_hibernation() => {} }
         });
     }
 
@@ -408,6 +413,8 @@ fn router_limits(config: &Config) -> router::Limits {
         roster_bytes: config.limits.mailbox_bytes / 4,
         directed_presences: config.limits.roster_items,
         accounts_cached: config.limits.connections as usize,
+        blocked_jids: config.limits.blocked_jids,
+        resume: Duration::from_secs(config.limits.resume_s),
     }
 }
 

@@ -5,18 +5,22 @@
 
 mod support;
 
+mod backup;
 mod bad_input;
 mod browser_call;
 mod call_page;
 mod call_through_relay;
 mod chat;
 mod cli;
+mod hostile;
 mod login;
 mod operation;
 mod postgres;
 mod presence_roster;
 mod probe;
+mod push;
 mod registration;
+mod resumption;
 mod turn_tcp;
 mod turn_tls;
 mod turn_udp;

@@ -61,6 +61,12 @@ pub struct Limits {
     pub anonymous_per_hour: u32,
     /// The same from one source.
     pub anonymous_per_source: u32,
+    /// Addresses on one account's block list (XEP-0191).
+    pub blocked_jids: usize,
+    /// How long a session is kept for its client to resume it (XEP-0198 §5).
+    pub resume_s: u64,
+    /// How long a client may take to answer when it is asked what it has received (XEP-0198 §4), before its connection is taken for dead.
+    pub ack_wait_s: u64,
 }
 
 impl Default for Limits {
@@ -93,6 +99,9 @@ impl Default for Limits {
             registrations_per_source: 5,
             anonymous_per_hour: 10_000,
             anonymous_per_source: 100,
+            blocked_jids: 1_000,
+            resume_s: 600,
+            ack_wait_s: 60,
         }
     }
 }
@@ -128,6 +137,9 @@ impl Limits {
             ("registrations_per_source", u64::from(self.registrations_per_source)),
             ("anonymous_per_hour", u64::from(self.anonymous_per_hour)),
             ("anonymous_per_source", u64::from(self.anonymous_per_source)),
+            ("blocked_jids", self.blocked_jids as u64),
+            ("resume_s", self.resume_s),
+            ("ack_wait_s", self.ack_wait_s),
         ]
     }
 }

@@ -12,6 +12,7 @@ pub const LIVE: &[&str] = &[
     "auth.registration",
     "auth.anonymous",
     "c2s.require_tls",
+    "limits.ack_wait_s",
     "limits.auth_attempts",
     "limits.bytes_burst",
     "limits.bytes_per_second",
@@ -53,6 +54,7 @@ pub fn adopt(running: &mut Config, new: Config) {
     running.tls = new.tls;
     running.auth = new.auth;
     running.c2s.require_tls = new.c2s.require_tls;
+    running.limits.ack_wait_s = new.limits.ack_wait_s;
     running.limits.auth_attempts = new.limits.auth_attempts;
     running.limits.bytes_burst = new.limits.bytes_burst;
     running.limits.bytes_per_second = new.limits.bytes_per_second;
@@ -99,7 +101,7 @@ mod tests {
         (new.auth.registration, new.auth.anonymous) = (true, true);
         let limits = &mut new.limits;
         (limits.auth_attempts, limits.bytes_burst, limits.bytes_per_second) = (1, 2, 3);
-        (limits.handshake_s, limits.keepalive_s) = (4, 5);
+        (limits.handshake_s, limits.keepalive_s, limits.ack_wait_s) = (4, 5, 8);
         (limits.connections, limits.stanza_bytes) = (6, 7);
         let before = changes(&running, &new);
         assert_eq!(before.live.len(), LIVE.len(), "one of each: {:?}", before.live);

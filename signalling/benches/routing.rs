@@ -39,14 +39,7 @@ impl World {
         }
         let registry = prometheus::Registry::new();
         let calls = CallsService::new(jingle::Limits::default(), &registry, Box::new(())).expect("fresh metrics");
-        let limits = Limits {
-            sessions_per_account: 100,
-            roster_items: 10,
-            roster_bytes: 10_000,
-            directed_presences: 10,
-            accounts_cached: 100,
-            ..Default::default()
-        };
+        let limits = Limits { sessions_per_account: 100, ..Limits::default() };
         let router =
             Router::new(vec!["localhost".to_owned()], store, Arc::new(calls), limits, Metrics::new(&registry).expect("fresh metrics"));
         let alice = router.bind(&alice, Some("a"), Arc::new(Mailbox::new(1 << 20)), Instant::now()).await.expect("binds");

@@ -1,5 +1,8 @@
 //! An account in memory: its sessions, roster and requests, and who of its sessions gets a stanza (RFC 6121 §8.5).
 
+pub mod blocklist;
+mod visibility;
+
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
@@ -10,7 +13,9 @@ use crate::router::Limits;
 use crate::session::{Session, SessionId};
 use crate::stanza::error::StanzaError;
 use crate::stanza::{IqType, Kind, MessageType, PresenceType, Stanza};
-use crate::store::{RosterItem, Store, StoreError, SubscriptionRequest};
+use crate::store::{RosterItem, RosterVersion, Store, StoreError, SubscriptionRequest};
+
+pub use blocklist::BlockList;
 
 /// All that this node knows of one account while it is in use.
 #[derive(Debug)]
@@ -21,12 +26,16 @@ pub struct Account {
     pub sessions: Vec<Session>,
     /// RFC 6121 §2: contacts by bare JID.
     pub roster: BTreeMap<BareJid, RosterItem>,
+    /// RFC 6121 §2.6: the version of that roster.
+    pub roster_version: RosterVersion,
     /// Subscription requests that wait for an answer: who asked, and the stanza as received (RFC 6121 §3.1.3).
     pub requests: BTreeMap<BareJid, Bytes>,
     /// XEP-0175: it goes with its session.
     pub anonymous: bool,
     /// XEP-0357: whom to wake when no stream is there.
     pub push: Push,
+    /// XEP-0191: whom it has blocked; asked by [`Account::blocks`].
+    pub blocked: BlockList,
 }
 
 /// Whom RFC 6121 §8.5 chooses for a stanza to an existing account.
@@ -49,11 +58,13 @@ impl Account {
     /// What the database says.
     pub async fn load(store: &Store, jid: &BareJid) -> Result<Option<Self>, StoreError> {
         let Some(row) = store.accounts().get(jid).await? else { return Ok(None) };
-        let roster = store.rosters().load(jid).await?;
+        let (roster_version, roster) = store.rosters().load_versioned(jid).await?;
         let requests = store.rosters().requests(jid).await?;
         let mut account = Self::new(jid.clone(), roster, requests);
         account.anonymous = row.anonymous;
         account.push = Push::new(store.push_services().load(jid).await?);
+        account.roster_version = roster_version;
+        account.blocked = store.blocks().load(jid).await?.into_iter().collect();
         Ok(Some(account))
     }
 
@@ -61,7 +72,16 @@ impl Account {
     pub fn new(jid: BareJid, roster: Vec<RosterItem>, requests: Vec<SubscriptionRequest>) -> Self {
         let roster = roster.into_iter().map(|item| (item.jid.clone(), item)).collect();
         let requests = requests.into_iter().map(|request| (request.from, request.stanza)).collect();
-        Self { jid, sessions: Vec::new(), roster, requests, anonymous: false, push: Push::default() }
+        Self {
+            jid,
+            sessions: Vec::new(),
+            roster,
+            roster_version: RosterVersion::default(),
+            requests,
+            anonymous: false,
+            blocked: BlockList::default(),
+            push: Push::default(),
+        }
     }
 
     /// The session with this id, if it is still bound.
@@ -89,6 +109,11 @@ impl Account {
         let others = self.roster.values().filter(|known| known.jid != item.jid);
         let (count, bytes) = others.fold((0, 0), |(count, bytes), other| (count + 1, bytes + wire_bytes(other)));
         count < limits.roster_items && bytes + wire_bytes(item) <= limits.roster_bytes
+    }
+
+    /// About how many bytes the roster takes as it is sent.
+    pub fn roster_wire_bytes(&self) -> usize {
+        self.roster.values().map(wire_bytes).sum()
     }
 
     /// RFC 6121 §8.5.2 and §8.5.3: who gets a stanza addressed to this account. Subscription stanzas and probes are `Account`'s.
@@ -135,10 +160,10 @@ impl Account {
                     (true, _) => Targets::Bounce(StanzaError::service_unavailable()),
                 }
             }
-            Kind::Presence(PresenceType::Available | PresenceType::Unavailable) => {
+            // An error of presence that the account itself sent, such as a subscription request, is for all who may have asked for it.
+            Kind::Presence(PresenceType::Available | PresenceType::Unavailable | PresenceType::Error) => {
                 Targets::Sessions(self.available().map(|session| session.id).collect())
             }
-            Kind::Presence(PresenceType::Error) => Targets::Nobody,
             Kind::Presence(_) => Targets::Account,
             Kind::Iq(IqType::Get | IqType::Set) => Targets::Account,
             Kind::Iq(_) => Targets::Nobody,
@@ -147,7 +172,7 @@ impl Account {
 }
 
 /// About what an item takes in the roster that is sent: its texts and the markup around them.
-fn wire_bytes(item: &RosterItem) -> usize {
+pub fn wire_bytes(item: &RosterItem) -> usize {
     const ITEM: usize = 80;
     const GROUP: usize = 15;
     let groups: usize = item.groups.iter().map(|group| group.len() + GROUP).sum();

@@ -1,17 +1,20 @@
-//! The queue in front of one session: what the router puts in, the connection's task takes out.
+//! The queue in front of one session: what the router puts in, the present connection's task takes out. With stream management
+//! (XEP-0198) it also keeps what the client has not acknowledged, and outlives the connection.
 //!
-//! Putting in never waits. The queue is bounded in bytes; what does not fit ends the stream, since a client that does not
-//! read must not hold up those who write to it (RFC 6120 §4.9.3.17, `resource-constraint`). The reader learns of that end at once, however
-//! little it can write, since until then the session is taken for one that can be reached.
+//! Putting in never waits. What waits and what is not acknowledged is bounded in bytes together; what does not fit ends the stream, since a
+//! client that does not read must not hold up those who write to it (RFC 6120 §4.9.3.17, `resource-constraint`). The reader learns of that
+//! end at once, however little it can write, since until then the session is taken for one that can be reached. Nothing is lost: what the
+//! mailbox holds when the session is over is given back whole.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::stanza::Stanza;
+use crate::stanza::{IqType, Kind, Stanza};
 use crate::store::ArchiveId;
 use crate::stream::error::{self, StreamError};
+use crate::stream::sm::{self, TooHigh};
 
 /// A stanza on its way to a client.
 #[derive(Debug, Clone)]
@@ -33,30 +36,103 @@ impl From<Stanza> for Delivery {
 pub enum Outgoing {
     /// Write this stanza to the client.
     Stanza(Delivery),
+    /// More is owed to this session: ask [`Router::pay`](crate::router::Router::pay) for the next slice once what came before is written.
+    Owed,
     /// Send this stream error and end the stream; nothing follows it.
     Close(StreamError),
 }
 
-/// A bounded queue with one reader.
+/// A bounded queue with one reader at a time.
 #[derive(Debug)]
 pub struct Mailbox {
     queue: Mutex<Queue>,
     filled: Notify,
-    closed: Notify,
+    /// Closed, or taken over by another connection.
+    ended: Notify,
+    /// The stanza that was being handled is handled.
+    settled: Notify,
     bytes_max: usize,
 }
 
 #[derive(Debug, Default)]
 struct Queue {
     waiting: VecDeque<Outgoing>,
+    /// Of stanzas that wait or are not acknowledged.
     bytes: usize,
     closed: bool,
+    /// Which connection is the present one.
+    epoch: u64,
+    management: Option<Box<Management>>,
+    /// Told when a mailbox without a connection overflows.
+    without_connection: Option<Arc<Notify>>,
+}
+
+/// XEP-0198 §4: the two counters, and what may have to be sent again.
+#[derive(Debug, Default)]
+struct Management {
+    /// Stanzas that the client has acknowledged, modulo 2^32.
+    acknowledged: u32,
+    /// Those sent after them, in order.
+    outstanding: VecDeque<Delivery>,
+    /// The client's stanzas that have been handled, modulo 2^32.
+    handled: u32,
+    /// Another one is being handled now.
+    handling: bool,
+    /// What was queued to be written when the last of them had been handled.
+    queued: u64,
+}
+
+/// How far the client's stanzas have been handled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// XEP-0198's `h`, modulo 2^32.
+    pub handled: u32,
+    /// It may be told once this much is durable ([`Durability`](crate::store::Durability)).
+    pub queued: u64,
+}
+
+/// What an acknowledgement of the client brought.
+#[derive(Debug, Default)]
+pub struct Acknowledged {
+    /// Rows that the client now has.
+    pub stored: Vec<ArchiveId>,
+    /// How many stanzas it acknowledged.
+    pub count: usize,
+    /// How many are still outstanding.
+    pub outstanding: usize,
+}
+
+/// All that a mailbox knows, for a session that is stored.
+#[derive(Debug)]
+pub struct Contents {
+    /// XEP-0198: stanzas acknowledged by the client.
+    pub acknowledged: u32,
+    /// XEP-0198: the client's stanzas handled.
+    pub handled: u32,
+    /// What was sent and is not acknowledged, in order.
+    pub outstanding: Vec<Delivery>,
+    /// What was not sent, in order.
+    pub waiting: Vec<Delivery>,
+    /// More is owed to the session.
+    pub owed: bool,
 }
 
 impl Mailbox {
     /// An empty mailbox that holds at most `bytes_max` bytes of stanzas.
     pub fn new(bytes_max: usize) -> Self {
-        Self { queue: Mutex::default(), filled: Notify::new(), closed: Notify::new(), bytes_max }
+        Self { queue: Mutex::default(), filled: Notify::new(), ended: Notify::new(), settled: Notify::new(), bytes_max }
+    }
+
+    /// The mailbox of a session that was stored.
+    pub fn restored(bytes_max: usize, contents: Contents) -> Self {
+        let Contents { acknowledged, handled, outstanding, waiting, owed } = contents;
+        let bytes = outstanding.iter().chain(&waiting).map(|delivery| delivery.stanza.size_bytes()).sum();
+        let management = Management { acknowledged, outstanding: outstanding.into(), handled, ..Management::default() };
+        let mut waiting: VecDeque<_> = waiting.into_iter().map(Outgoing::Stanza).collect();
+        waiting.extend(owed.then_some(Outgoing::Owed));
+        let mailbox = Self::new(bytes_max);
+        *mailbox.locked() = Queue { waiting, bytes, management: Some(Box::new(management)), ..Queue::default() };
+        mailbox
     }
 
     /// Queues one item. Returns false when the stream has ended or ends now because the queue is full.
@@ -67,53 +143,315 @@ impl Mailbox {
         };
         self.filled.notify_one();
         if closed {
-            self.closed.notify_one();
+            self.ended.notify_waiters();
         }
         accepted
     }
 
-    /// Moves everything that waits into `into`, in order.
+    /// Moves everything that waits into `into`, in order. For a mailbox that never had but one reader; connections use [`Attachment::drain`].
     pub fn drain(&self, into: &mut Vec<Outgoing>) {
-        let mut queue = self.locked();
-        queue.bytes = 0;
-        into.extend(queue.waiting.drain(..));
+        self.locked().drain(into);
     }
 
-    /// Throws away the stanzas that wait, for a client that takes none; the order to close stays. Returns how many they were.
-    pub fn give_up(&self) -> usize {
-        let mut queue = self.locked();
-        let before = queue.waiting.len();
-        queue.waiting.retain(|item| matches!(item, Outgoing::Close(_)));
-        queue.bytes = 0;
-        before - queue.waiting.len()
-    }
-
-    /// Resolves once something may be waiting. Cancel-safe; for the one reader.
-    pub async fn ready(&self) {
-        loop {
-            if !self.locked().waiting.is_empty() {
-                return;
+    /// Makes the caller the one who reads; whoever did before learns of it. `None` once the mailbox is closed.
+    pub fn attach(self: &Arc<Self>) -> Option<Attachment> {
+        let epoch = {
+            let mut queue = self.locked();
+            if queue.closed {
+                return None;
             }
-            self.filled.notified().await;
-        }
+            queue.epoch += 1;
+            queue.without_connection = None;
+            queue.epoch
+        };
+        self.ended.notify_waiters();
+        self.filled.notify_waiters();
+        Some(Attachment { mailbox: self.clone(), epoch })
     }
 
-    /// Resolves once nothing more is taken: the queue overflowed, or was told to close. Cancel-safe; for the one reader.
-    pub async fn closed(&self) {
-        while !self.locked().closed {
-            self.closed.notified().await;
+    /// Starts stream management: from now on what is sent is kept until it is acknowledged, and what is handled is counted (XEP-0198 §4).
+    /// False if it had started already.
+    pub fn manage(&self) -> bool {
+        let mut queue = self.locked();
+        let fresh = queue.management.is_none();
+        if fresh {
+            queue.management = Some(Box::default());
         }
+        fresh
     }
 
-    /// Bytes of stanzas waiting now.
+    /// Whether stream management has started.
+    pub fn is_managed(&self) -> bool {
+        self.locked().management.is_some()
+    }
+
+    /// Takes nothing more, and lets no connection attach.
+    pub fn close(&self) {
+        self.locked().closed = true;
+        self.ended.notify_waiters();
+    }
+
+    /// Whether nothing more is taken.
+    pub fn is_closed(&self) -> bool {
+        self.locked().closed
+    }
+
+    /// How far the client's stanzas have been handled.
+    pub fn progress(&self) -> Progress {
+        let queue = self.locked();
+        let management = queue.management.as_deref();
+        management.map_or(Progress { handled: 0, queued: 0 }, |own| Progress { handled: own.handled, queued: own.queued })
+    }
+
+    /// Gives back all that the client may not have, in order, and takes nothing more. An order to close stays for the connection, and before it
+    /// what is of use to this client only: the answer to the very request that ended the session, say.
+    pub fn take_back(&self) -> Vec<Delivery> {
+        let left = {
+            let mut queue = self.locked();
+            queue.closed = true;
+            queue.bytes = 0;
+            let mut left: Vec<_> = queue.management.as_deref_mut().map(|own| own.outstanding.drain(..).collect()).unwrap_or_default();
+            let mut orders = VecDeque::new();
+            let closing = queue.waiting.iter().any(|item| matches!(item, Outgoing::Close(_)));
+            for item in queue.waiting.drain(..) {
+                match item {
+                    Outgoing::Stanza(delivery) if closing && is_this_clients(&delivery.stanza) => {
+                        orders.push_back(Outgoing::Stanza(delivery));
+                    }
+                    Outgoing::Stanza(delivery) => left.push(delivery),
+                    Outgoing::Owed => {}
+                    close @ Outgoing::Close(_) => orders.push_back(close),
+                }
+            }
+            queue.waiting = orders;
+            left
+        };
+        self.ended.notify_waiters();
+        left
+    }
+
+    /// All that it knows, and takes nothing more: the session goes to the database.
+    pub fn into_contents(&self) -> Contents {
+        let (acknowledged, handled, outstanding) = {
+            let mut queue = self.locked();
+            queue.closed = true;
+            match queue.management.as_deref_mut() {
+                Some(own) => (own.acknowledged, own.handled, own.outstanding.drain(..).collect()),
+                None => (0, 0, Vec::new()),
+            }
+        };
+        let owed = self.locked().waiting.iter().any(|item| matches!(item, Outgoing::Owed));
+        Contents { acknowledged, handled, outstanding, waiting: self.take_back(), owed }
+    }
+
+    /// Shows all that the client may not have, in order.
+    pub fn look(&self, mut show: impl FnMut(&Stanza)) {
+        let queue = self.locked();
+        let outstanding = queue.management.iter().flat_map(|own| &own.outstanding);
+        let waiting = queue.waiting.iter().filter_map(|item| match item {
+            Outgoing::Stanza(delivery) => Some(delivery),
+            Outgoing::Owed | Outgoing::Close(_) => None,
+        });
+        outstanding.chain(waiting).for_each(|delivery| show(&delivery.stanza));
+    }
+
+    /// Bytes of stanzas that wait or are not acknowledged.
     pub fn bytes(&self) -> usize {
         self.locked().bytes
     }
 
-    fn locked(&self) -> std::sync::MutexGuard<'_, Queue> {
+    fn locked(&self) -> MutexGuard<'_, Queue> {
         // Every change of the queue is complete before anything can panic, so a poisoned one is still right.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A connection's hold on a mailbox, until another connection takes over.
+#[derive(Debug)]
+pub struct Attachment {
+    mailbox: Arc<Mailbox>,
+    epoch: u64,
+}
+
+impl Attachment {
+    /// The mailbox itself.
+    pub fn mailbox(&self) -> &Arc<Mailbox> {
+        &self.mailbox
+    }
+
+    /// Whether this connection still is the present one.
+    pub fn is_current(&self) -> bool {
+        self.mailbox.locked().epoch == self.epoch
+    }
+
+    /// Moves everything that waits into `into`, in order; returns how many stanzas are outstanding then (none without stream management).
+    /// Nothing once another connection has taken over.
+    pub fn drain(&self, into: &mut Vec<Outgoing>) -> usize {
+        let mut queue = self.mailbox.locked();
+        if queue.epoch != self.epoch {
+            return 0;
+        }
+        queue.drain(into);
+        queue.management.as_deref().map_or(0, |own| own.outstanding.len())
+    }
+
+    /// Takes the order to close, and no stanza: for a client that does not read. What waits is given back at the session's end.
+    pub fn take_close(&self) -> Option<StreamError> {
+        let mut queue = self.mailbox.locked();
+        if queue.epoch != self.epoch {
+            return None;
+        }
+        let at = queue.waiting.iter().position(|item| matches!(item, Outgoing::Close(_)))?;
+        match queue.waiting.remove(at) {
+            Some(Outgoing::Close(error)) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// Resolves once something may be waiting. Cancel-safe.
+    pub async fn ready(&self) {
+        loop {
+            let (current, waits) = {
+                let queue = self.mailbox.locked();
+                (queue.epoch == self.epoch, !queue.waiting.is_empty())
+            };
+            if !current {
+                // The wake-up may have been meant for who reads now.
+                self.mailbox.filled.notify_one();
+                return;
+            }
+            if waits {
+                return;
+            }
+            self.mailbox.filled.notified().await;
+        }
+    }
+
+    /// Resolves once nothing more comes: the queue overflowed, was told to close, or another connection has taken over. Cancel-safe.
+    pub async fn ended(&self) {
+        loop {
+            let ended = self.mailbox.ended.notified();
+            tokio::pin!(ended);
+            ended.as_mut().enable();
+            {
+                let queue = self.mailbox.locked();
+                if queue.closed || queue.epoch != self.epoch {
+                    return;
+                }
+            }
+            ended.await;
+        }
+    }
+
+    /// The connection is gone and the session goes on without: an overflow is now told to `overflowed`. False if another connection has
+    /// taken over, or the mailbox is closed.
+    pub fn detach(&self, overflowed: &Arc<Notify>) -> bool {
+        let mut queue = self.mailbox.locked();
+        let stays = queue.epoch == self.epoch && !queue.closed;
+        if stays {
+            queue.without_connection = Some(overflowed.clone());
+        }
+        stays
+    }
+
+    /// The session ends with this connection: nothing more is taken, and nobody can take over. False if somebody has.
+    pub fn retire(&self) -> bool {
+        let current = {
+            let mut queue = self.mailbox.locked();
+            let current = queue.epoch == self.epoch;
+            queue.closed |= current;
+            current
+        };
+        self.mailbox.ended.notify_waiters();
+        current
+    }
+
+    /// A stanza of the client is going to be handled. `None` once another connection has taken over: it is that one's then, since the client
+    /// sends again what it was not told to be handled.
+    pub fn begin(&self) -> Option<Handling<'_>> {
+        let mut queue = self.mailbox.locked();
+        let current = queue.epoch == self.epoch;
+        let management = queue.management.as_deref_mut()?;
+        if !current {
+            return None;
+        }
+        management.handling = true;
+        Some(Handling { mailbox: &self.mailbox })
+    }
+
+    /// Waits until the stanza that an earlier connection was handling is handled.
+    pub async fn settled(&self) {
+        loop {
+            let settled = self.mailbox.settled.notified();
+            tokio::pin!(settled);
+            settled.as_mut().enable();
+            if !self.mailbox.locked().management.as_deref().is_some_and(|own| own.handling) {
+                return;
+            }
+            settled.await;
+        }
+    }
+
+    /// XEP-0198 §4: the client has this many of what was sent to it.
+    ///
+    /// # Errors
+    /// It was not sent so many.
+    pub fn acknowledge(&self, h: u32) -> Result<Acknowledged, TooHigh> {
+        let mut queue = self.mailbox.locked();
+        if queue.epoch != self.epoch {
+            return Ok(Acknowledged::default());
+        }
+        queue.acknowledge(h)
+    }
+
+    /// XEP-0198 §5: the client has this many of what was sent to it, and gets the rest again, before everything else.
+    ///
+    /// # Errors
+    /// It was not sent so many.
+    pub fn rewind(&self, h: u32) -> Result<Acknowledged, TooHigh> {
+        let mut queue = self.mailbox.locked();
+        if queue.epoch != self.epoch {
+            return Ok(Acknowledged::default());
+        }
+        let acknowledged = queue.acknowledge(h)?;
+        let Queue { waiting, management, .. } = &mut *queue;
+        if let Some(own) = management {
+            for delivery in own.outstanding.drain(..).rev() {
+                waiting.push_front(Outgoing::Stanza(delivery));
+            }
+        }
+        Ok(acknowledged)
+    }
+}
+
+/// A stanza of the client is being handled. Dropped before [`Handling::done`], it does not count as handled.
+#[derive(Debug)]
+pub struct Handling<'a> {
+    mailbox: &'a Mailbox,
+}
+
+impl Handling<'_> {
+    /// It is handled; what it caused to be written is among what was queued so far.
+    pub fn done(self, queued: u64) {
+        if let Some(management) = self.mailbox.locked().management.as_deref_mut() {
+            management.handled = management.handled.wrapping_add(1);
+            management.queued = management.queued.max(queued);
+        }
+    }
+}
+
+impl Drop for Handling<'_> {
+    fn drop(&mut self) {
+        if let Some(management) = self.mailbox.locked().management.as_deref_mut() {
+            management.handling = false;
+        }
+        self.mailbox.settled.notify_waiters();
+    }
+}
+
+/// Presence and answers: nobody else waits for them.
+fn is_this_clients(stanza: &Stanza) -> bool {
+    matches!(stanza.kind(), Kind::Presence(_) | Kind::Iq(IqType::Result | IqType::Error))
 }
 
 impl Queue {
@@ -133,6 +471,11 @@ impl Queue {
                 self.bytes += size;
                 self.waiting.push_back(Outgoing::Stanza(delivery));
             }
+            Outgoing::Owed => {
+                if !self.waiting.iter().any(|item| matches!(item, Outgoing::Owed)) {
+                    self.waiting.push_back(Outgoing::Owed);
+                }
+            }
             Outgoing::Close(error) => self.close(error),
         }
         true
@@ -142,6 +485,35 @@ impl Queue {
     fn close(&mut self, error: StreamError) {
         self.closed = true;
         self.waiting.push_back(Outgoing::Close(error));
+        if let Some(overflowed) = self.without_connection.take() {
+            overflowed.notify_one();
+        }
+    }
+
+    fn drain(&mut self, into: &mut Vec<Outgoing>) {
+        match self.management.as_deref_mut() {
+            None => self.bytes = 0,
+            Some(own) => {
+                let sent = self.waiting.iter().filter_map(|item| match item {
+                    Outgoing::Stanza(delivery) => Some(delivery.clone()),
+                    _ => None,
+                });
+                own.outstanding.extend(sent);
+            }
+        }
+        into.extend(self.waiting.drain(..));
+    }
+
+    fn acknowledge(&mut self, h: u32) -> Result<Acknowledged, TooHigh> {
+        let Some(own) = self.management.as_deref_mut() else { return Ok(Acknowledged::default()) };
+        let count = sm::newly_acknowledged(own.acknowledged, own.outstanding.len(), h)?;
+        let mut stored = Vec::new();
+        for delivery in own.outstanding.drain(..count) {
+            self.bytes = self.bytes.saturating_sub(delivery.stanza.size_bytes());
+            stored.extend(delivery.stored);
+        }
+        own.acknowledged = own.acknowledged.wrapping_add(u32::try_from(count).unwrap_or(u32::MAX));
+        Ok(Acknowledged { stored, count, outstanding: own.outstanding.len() })
     }
 }
 
@@ -155,10 +527,31 @@ mod tests {
         Stanza::parse(xml.into_bytes().into(), &crate::xml::Bindings::client()).expect("well-formed").into()
     }
 
+    fn stanza(body: &str) -> Outgoing {
+        Outgoing::Stanza(delivery(body))
+    }
+
+    fn bodies<'a>(items: impl IntoIterator<Item = &'a Delivery>) -> String {
+        items.into_iter().filter_map(|delivery| Some(delivery.stanza.child(crate::ns::CLIENT, "body")?.text().into_owned())).collect()
+    }
+
+    fn drained(attachment: &Attachment) -> String {
+        let mut out = Vec::new();
+        attachment.drain(&mut out);
+        bodies(out.iter().filter_map(|item| if let Outgoing::Stanza(delivery) = item { Some(delivery) } else { None }))
+    }
+
+    /// A mailbox with stream management and one connection.
+    fn managed(bytes_max: usize) -> Attachment {
+        let attachment = Arc::new(Mailbox::new(bytes_max)).attach().expect("open");
+        assert!(attachment.mailbox.manage() && !attachment.mailbox.manage());
+        attachment
+    }
+
     #[test]
     fn what_was_pushed_comes_out_in_order() {
         let mailbox = Mailbox::new(10_000);
-        assert!(mailbox.push(Outgoing::Stanza(delivery("1"))) && mailbox.push(Outgoing::Stanza(delivery("2"))));
+        assert!(mailbox.push(stanza("1")) && mailbox.push(stanza("2")));
         let mut out = Vec::new();
         mailbox.drain(&mut out);
         assert_eq!(out.len(), 2);
@@ -168,9 +561,9 @@ mod tests {
     #[test]
     fn a_full_mailbox_ends_the_stream_and_takes_nothing_more() {
         let mailbox = Mailbox::new(200);
-        assert!(mailbox.push(Outgoing::Stanza(delivery(&"x".repeat(100)))));
-        assert!(!mailbox.push(Outgoing::Stanza(delivery(&"x".repeat(100)))));
-        assert!(!mailbox.push(Outgoing::Stanza(delivery("y"))));
+        assert!(mailbox.push(stanza(&"x".repeat(100))));
+        assert!(!mailbox.push(stanza(&"x".repeat(100))));
+        assert!(!mailbox.push(stanza("y")));
         let mut out = Vec::new();
         mailbox.drain(&mut out);
         assert!(matches!(&out[..], [Outgoing::Stanza(_), Outgoing::Close(_)]));
@@ -178,19 +571,122 @@ mod tests {
 
     #[tokio::test]
     async fn the_end_is_told_apart_from_mail() {
-        let mailbox = Mailbox::new(200);
-        assert!(mailbox.push(Outgoing::Stanza(delivery("1"))));
-        mailbox.ready().await;
-        let closed = mailbox.closed();
-        tokio::pin!(closed);
-        assert!(futures_util::poll!(&mut closed).is_pending());
-        assert!(!mailbox.push(Outgoing::Stanza(delivery(&"x".repeat(200)))));
-        closed.await;
-        mailbox.closed().await;
-        assert_eq!(mailbox.give_up(), 1);
+        let mailbox = Arc::new(Mailbox::new(200));
+        let attachment = mailbox.attach().expect("open");
+        assert!(mailbox.push(stanza("1")));
+        attachment.ready().await;
+        let ended = attachment.ended();
+        tokio::pin!(ended);
+        assert!(futures_util::poll!(&mut ended).is_pending());
+        assert!(!mailbox.push(stanza(&"x".repeat(200))));
+        ended.await;
+        attachment.ended().await;
+        assert!(attachment.take_close().is_some() && attachment.take_close().is_none());
+        assert_eq!(bodies(&mailbox.take_back()), "1");
         assert_eq!(mailbox.bytes(), 0);
+        assert!(mailbox.attach().is_none());
+    }
+
+    #[test]
+    fn xep0198_s4_what_is_sent_is_kept_until_it_is_acknowledged() {
+        let attachment = managed(1000);
+        let mailbox = &attachment.mailbox;
+        for body in ["1", "2", "3"] {
+            assert!(mailbox.push(stanza(body)));
+        }
+        let bytes = mailbox.bytes();
+        assert_eq!(drained(&attachment), "123");
+        assert_eq!(mailbox.bytes(), bytes, "what may have to be sent again counts");
+        let acknowledged = attachment.acknowledge(2).expect("sent");
+        assert_eq!((acknowledged.count, acknowledged.outstanding), (2, 1));
+        assert_eq!(attachment.acknowledge(1).expect("old").count, 0);
+        assert_eq!(attachment.acknowledge(4).expect_err("too high"), TooHigh { h: 4, sent: 3 });
+        mailbox.push(stanza("4"));
+        assert_eq!(bodies(&mailbox.take_back()), "34");
+        assert_eq!(mailbox.bytes(), 0);
+        assert!(!mailbox.push(stanza("5")));
+    }
+
+    #[test]
+    fn xep0198_s5_what_was_not_acknowledged_is_sent_again_first() {
+        let first = managed(1000);
+        let mailbox = first.mailbox.clone();
+        for body in ["1", "2", "3"] {
+            mailbox.push(stanza(body));
+        }
+        drained(&first);
+        mailbox.push(stanza("4"));
+        let second = mailbox.attach().expect("open");
+        assert!(!first.is_current() && !first.retire());
+        assert_eq!(drained(&first), "");
+        assert_eq!(second.rewind(4).expect_err("not sent"), TooHigh { h: 4, sent: 3 });
+        assert_eq!(second.rewind(1).expect("sent").count, 1);
+        assert_eq!(drained(&second), "234");
+        assert_eq!(second.acknowledge(4).expect("sent").count, 3);
+        assert_eq!(mailbox.bytes(), 0);
+    }
+
+    #[test]
+    fn unacknowledged_stanzas_count_as_waiting_ones_do() {
+        let attachment = managed(200);
+        assert!(attachment.mailbox.push(stanza(&"x".repeat(100))));
+        drained(&attachment);
+        assert!(!attachment.mailbox.push(stanza(&"x".repeat(100))));
+        assert_eq!(attachment.mailbox.take_back().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_takeover_waits_for_the_stanza_under_way() {
+        let first = managed(1000);
+        first.begin().expect("present").done(7);
+        let handling = first.begin().expect("present");
+        let second = first.mailbox.attach().expect("open");
+        first.ended().await;
+        first.ready().await;
+        assert!(first.begin().is_none());
+        {
+            let settled = second.settled();
+            tokio::pin!(settled);
+            assert!(futures_util::poll!(&mut settled).is_pending());
+            handling.done(9);
+            settled.await;
+        }
+        assert_eq!(second.mailbox.progress(), Progress { handled: 2, queued: 9 });
+        drop(second.begin());
+        assert_eq!(second.mailbox.progress().handled, 2, "what was cut off is not handled");
+    }
+
+    #[tokio::test]
+    async fn an_overflow_without_a_connection_is_told() {
+        let attachment = managed(200);
+        let overflowed = Arc::new(Notify::new());
+        assert!(attachment.detach(&overflowed));
+        assert!(!attachment.mailbox.push(stanza(&"x".repeat(200))));
+        overflowed.notified().await;
+        assert!(attachment.mailbox.attach().is_none());
+        assert!(!attachment.detach(&overflowed));
+    }
+
+    #[test]
+    fn contents_make_the_same_mailbox_again() {
+        let attachment = managed(1000);
+        for body in ["1", "2", "3"] {
+            attachment.mailbox.push(stanza(body));
+        }
+        drained(&attachment);
+        attachment.acknowledge(1).expect("sent");
+        attachment.begin().expect("present").done(0);
+        attachment.mailbox.push(stanza("4"));
+        attachment.mailbox.push(Outgoing::Owed);
+        attachment.mailbox.push(Outgoing::Owed);
+        let contents = attachment.mailbox.into_contents();
+        assert!(attachment.mailbox.is_closed() && contents.owed);
+        let mailbox = Arc::new(Mailbox::restored(1000, contents));
+        assert_eq!(mailbox.progress().handled, 1);
+        let again = mailbox.attach().expect("open");
+        again.rewind(2).expect("sent");
         let mut out = Vec::new();
-        mailbox.drain(&mut out);
-        assert!(matches!(&out[..], [Outgoing::Close(_)]));
+        assert_eq!(again.drain(&mut out), 2);
+        assert!(matches!(&out[..], [Outgoing::Stanza(_), Outgoing::Stanza(_), Outgoing::Owed]));
     }
 }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::account::{Account, Targets};
-use crate::features::{carbons, push};
+use crate::features::{blocking, carbons, push, roster};
 use crate::jid::BareJid;
 use crate::jingle;
 use crate::mailbox::Mailbox;
@@ -51,10 +51,10 @@ pub struct Effects {
 pub type Stage = fn(&Walk<'_>, &mut Stanza, &mut Effects) -> Verdict;
 
 /// Stages of the sender's account, in order.
-pub const OUTBOUND: &[Stage] = &[jingle::outbound, carbons::outbound, push::outbound];
+pub const OUTBOUND: &[Stage] = &[blocking::outbound, roster::outbound, jingle::outbound, carbons::outbound, push::outbound];
 
 /// Stages of the addressee's account, in order.
-pub const INBOUND: &[Stage] = &[carbons::inbound, push::inbound];
+pub const INBOUND: &[Stage] = &[blocking::inbound, carbons::inbound, push::inbound];
 
 /// Walks the stages until one has the last word.
 pub fn walk(stages: &[Stage], walk: &Walk<'_>, stanza: &mut Stanza) -> (Verdict, Effects) {

@@ -1,13 +1,14 @@
 //! Where a stanza goes: from the session that sent it through the stages to its addressee's home (RFC 6120 §10, RFC 6121 §8).
 
 mod delivery;
+mod resumption;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use prometheus::{IntGauge, Registry};
+use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
 
 use crate::account::{Account, Targets};
 use crate::administration::Administration;
@@ -17,14 +18,18 @@ use crate::homes::{Home, Homes};
 use crate::iq::{Iq, IqTable, To};
 use crate::jid::{BareJid, FullJid, Jid};
 use crate::jingle::CallsService;
-use crate::mailbox::{Mailbox, Outgoing};
+use crate::mailbox::{Delivery, Mailbox, Outgoing};
 use crate::pipeline::{self, Effects, Verdict, Walk};
 use crate::random;
 use crate::session::{Session, SessionId, SessionRef};
 use crate::stanza::error::StanzaError;
 use crate::stanza::{IqType, Kind, MessageType, PresenceType, Stanza};
-use crate::store::{RosterItem, Store, StoreError};
+use crate::store::{RosterItem, RosterVersion, Store, StoreError};
 use crate::stream::error::{self, StreamError};
+
+pub use resumption::{Bound, NotResumed, Resumed};
+
+use resumption::Hibernation;
 
 /// Far longer than a stream may take from its beginning to a bound resource.
 const KICK_REMEMBERED: Duration = Duration::from_secs(3600);
@@ -44,6 +49,10 @@ pub struct Limits {
     pub push_services: usize,
     /// Accounts kept in memory without sessions, about.
     pub accounts_cached: usize,
+    /// Addresses on one block list.
+    pub blocked_jids: usize,
+    /// How long a session is kept without a connection (XEP-0198 §5).
+    pub resume: Duration,
 }
 
 /// Those of the documented configuration.
@@ -52,10 +61,12 @@ impl Default for Limits {
         Self {
             sessions_per_account: 32,
             roster_items: 2_000,
-            roster_bytes: 1 << 20,
+            roster_bytes: 524_288,
             directed_presences: 2_000,
             push_services: 16,
             accounts_cached: 10_000,
+            blocked_jids: 1_000,
+            resume: Duration::from_secs(600),
         }
     }
 }
@@ -64,6 +75,8 @@ impl Default for Limits {
 #[derive(Clone, Debug)]
 pub struct Metrics {
     sessions: IntGauge,
+    hibernated: IntGauge,
+    resumptions: IntCounterVec,
 }
 
 impl Metrics {
@@ -73,8 +86,21 @@ impl Metrics {
     /// They are registered already.
     pub fn new(registry: &Registry) -> prometheus::Result<Self> {
         let sessions = IntGauge::new("campanile_c2s_sessions", "Client sessions that have bound a resource")?;
+        let hibernated = IntGauge::new("campanile_c2s_sessions_hibernated", "Those of them that wait for their client to resume them")?;
+        let resumptions = Opts::new("campanile_c2s_resumptions_total", "Attempts of clients to resume a session");
+        let resumptions = IntCounterVec::new(resumptions, &["result"])?;
         registry.register(Box::new(sessions.clone()))?;
-        Ok(Self { sessions })
+        registry.register(Box::new(hibernated.clone()))?;
+        registry.register(Box::new(resumptions.clone()))?;
+        Ok(Self { sessions, hibernated, resumptions })
+    }
+
+    fn show_hibernated(&self, count: usize) {
+        self.hibernated.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    fn count_resumption(&self, result: &str) {
+        self.resumptions.with_label_values(&[result]).inc();
     }
 }
 
@@ -103,6 +129,7 @@ struct Inner {
     /// When the sessions of an account were last ended by the server, for as long as a stream may take to bind.
     kicked: Mutex<HashMap<BareJid, Instant>>,
     pushes: Pushes,
+    hibernation: Hibernation,
 }
 
 impl std::fmt::Debug for Router {
@@ -126,6 +153,7 @@ impl Router {
             administration: OnceLock::new(),
             kicked: Mutex::default(),
             pushes: Pushes::default(),
+            hibernation: Hibernation::default(),
         }))
     }
 
@@ -192,36 +220,66 @@ impl Router {
         let session = Session::new(jid.clone(), mailbox);
         let id = session.id;
         let mut newcomer = Some(session);
-        while let Some((old, mailbox)) = home.with(|account| place(account, &mut newcomer, &self.0.limits))? {
+        let mut left = Vec::new();
+        while let Some(old) = home.with(|account| place(account, &mut newcomer, &self.0.limits))? {
             let error = StreamError::new(error::Condition::Conflict).with_text("another connection has bound this resource");
-            mailbox.push(Outgoing::Close(error));
-            self.session_ended(&home, old, &jid).await;
+            old.mailbox.push(Outgoing::Close(error));
+            left.extend(self.end(&SessionRef { jid: old.jid, id: old.id, home: home.clone() }).await);
         }
         self.0.metrics.sessions.inc();
+        let session = SessionRef { jid, id, home };
         // After the session has its place: a kick that comes now finds it there, one that came before is found here.
-        if self.kicked().get(account).is_some_and(|at| *at >= since) {
-            self.session_ended(&home, id, &jid).await;
+        let kicked = self.kicked().get(account).is_some_and(|at| *at >= since);
+        if kicked {
+            self.unbind(&session).await;
+        }
+        // What its predecessor did not get, the newcomer may.
+        self.give_back(&session.home, left).await;
+        if kicked {
             return Err(StanzaError::not_authorized().with_text("the credentials have changed, log in again"));
         }
-        Ok(SessionRef { jid, id, home })
+        Ok(session)
     }
 
-    /// Ends a session: contacts learn of it, its calls end.
+    /// Ends a session: contacts learn of it, its calls end, and what its client did not get goes elsewhere.
     pub async fn unbind(&self, session: &SessionRef) {
-        self.session_ended(&session.home, session.id, &session.jid).await;
+        let left = self.end(session).await;
+        self.give_back(&session.home, left).await;
     }
 
-    async fn session_ended(&self, home: &Arc<Home>, id: SessionId, jid: &FullJid) {
-        if home.with(|account| account.session(id).is_some()) {
-            self.0.calls.handle_gone(jid, Instant::now());
-            if presence::session_ended(self, home, id).await {
-                self.0.metrics.sessions.dec();
-            }
-            let over = home.with(|account| account.anonymous && account.sessions.is_empty());
-            if let (true, Some(administration)) = (over, self.0.administration.get()) {
-                Box::pin(administration.anonymous_ended(&home.jid)).await;
-            }
+    async fn give_back(&self, home: &Arc<Home>, left: Vec<Delivery>) {
+        if !left.is_empty() {
+            self.left_over(home, left).await;
         }
+    }
+
+    /// Takes a session out of its account: contacts learn of it, its calls end. Returns what its client did not get.
+    async fn end(&self, session: &SessionRef) -> Vec<Delivery> {
+        let SessionRef { jid, id, home } = session;
+        let found = home.with(|account| account.session(*id).map(|own| (own.mailbox.clone(), own.resumption)));
+        let Some((mailbox, resumption)) = found else { return Vec::new() };
+        self.0.calls.handle_gone(jid, Instant::now());
+        if !presence::session_ended(self, home, *id).await {
+            return Vec::new();
+        }
+        self.0.metrics.sessions.dec();
+        self.0.hibernation.remove(*id);
+        self.0.metrics.show_hibernated(self.0.hibernation.len());
+        if let Some(resumption) = resumption {
+            self.0.hibernation.remember(&home.jid, resumption.token, mailbox.progress().handled);
+        }
+        let left = mailbox.take_back();
+        let over = home.with(|account| account.anonymous && account.sessions.is_empty());
+        if let (true, Some(administration)) = (over, self.0.administration.get()) {
+            Box::pin(administration.anonymous_ended(&home.jid)).await;
+        }
+        left
+    }
+
+    /// Produces the next slice of what is owed to a session. Its connection asks for it when it has taken [`Outgoing::Owed`] from the mailbox, and
+    /// what came before is on its way.
+    pub async fn pay(&self, session: &SessionRef) {
+        presence::pay(self, session).await;
     }
 
     /// Ends every session of an account with this error: it was removed or disabled, or its password changed.
@@ -258,10 +316,12 @@ impl Router {
             sessions.map(|session| (session.id, session.jid.clone(), session.mailbox.clone())).collect()
         });
         let count = sessions.len();
+        let mut left = Vec::new();
         for (id, jid, mailbox) in sessions {
             mailbox.push(Outgoing::Close(error.clone()));
-            self.session_ended(home, id, &jid).await;
+            left.extend(self.end(&SessionRef { jid, id, home: home.clone() }).await);
         }
+        self.give_back(home, left).await;
         count
     }
 
@@ -333,6 +393,8 @@ impl Router {
             return;
         };
         match (self.is_local(to.domain()), to.local().is_some()) {
+            // §4.3: an answer that does not come is no error.
+            (false, _) if stanza.kind() == Kind::Presence(PresenceType::Probe) => {}
             (false, _) => {
                 self.bounce(&stanza, StanzaError::remote_server_not_found().with_text("this server does not federate yet"), origin).await
             }
@@ -367,6 +429,9 @@ impl Router {
             let mut targets = account.targets(&stanza);
             let walk = Walk { account, sender: None, targets: &targets };
             let (verdict, effects) = pipeline::walk(pipeline::INBOUND, &walk, &mut stanza);
+            if let (Verdict::Pass, Kind::Presence(PresenceType::Unavailable), Some(from)) = (&verdict, stanza.kind(), stanza.from()) {
+                account.has_left(from);
+            }
             if let (Verdict::Pass, Targets::Sessions(chosen)) = (&verdict, &mut targets)
                 && !deliver(account, chosen, &stanza)
             {
@@ -400,11 +465,10 @@ impl Router {
         }
     }
 
-    /// Plain presence and probes find nobody in a home that is not in memory, so they do not load one: a log-in with a thousand contacts
-    /// is cheap.
+    /// Plain presence finds nobody in a home that is not in memory, so it does not load one: a log-in with a thousand contacts is cheap.
     async fn home_for(&self, account: &BareJid, stanza: &Stanza) -> Result<Option<Arc<Home>>, StoreError> {
         match stanza.kind() {
-            Kind::Presence(PresenceType::Available | PresenceType::Unavailable | PresenceType::Probe) => Ok(self.0.homes.peek(account)),
+            Kind::Presence(PresenceType::Available | PresenceType::Unavailable) => Ok(self.0.homes.peek(account)),
             _ => self.0.homes.get(account).await,
         }
     }
@@ -415,6 +479,7 @@ impl Router {
             Kind::Iq(_) | Kind::Message(MessageType::Normal | MessageType::Chat | MessageType::Groupchat) => {
                 self.bounce(&stanza, StanzaError::service_unavailable(), origin).await;
             }
+            Kind::Presence(PresenceType::Probe) => Box::pin(presence::probe_of_nobody(self, &stanza)).await,
             Kind::Message(_) | Kind::Presence(_) => {}
         }
     }
@@ -464,12 +529,12 @@ impl Router {
 
     /// RFC 6121 §2.1.6: tells every interested resource what became of a roster item.
     pub fn push_roster_item(&self, home: &Home, item: &RosterItem) {
-        push_roster(home, &roster::push(item));
+        push_roster(home, |version| roster::push(version, item));
     }
 
     /// RFC 6121 §2.5.1: tells every interested resource that an item is gone.
     pub fn push_roster_removal(&self, home: &Home, contact: &BareJid) {
-        push_roster(home, &roster::push_removal(contact));
+        push_roster(home, |version| roster::push_removal(version, contact));
     }
 
     /// The home of an account if it is in memory.
@@ -486,14 +551,27 @@ impl Router {
     }
 }
 
-/// Gives the newcomer its place, or names the session that has its resource and must go first.
-fn place(account: &mut Account, newcomer: &mut Option<Session>, limits: &Limits) -> Result<Option<(SessionId, Arc<Mailbox>)>, StanzaError> {
+/// A session that makes room for another.
+struct Predecessor {
+    id: SessionId,
+    jid: FullJid,
+    mailbox: Arc<Mailbox>,
+}
+
+/// Gives the newcomer its place, or names the session that must go first: the one that has its resource, or, where the account has as many as it
+/// may have, the one that has waited longest to be resumed.
+fn place(account: &mut Account, newcomer: &mut Option<Session>, limits: &Limits) -> Result<Option<Predecessor>, StanzaError> {
     let Some(resource) = newcomer.as_ref().map(|session| session.jid.resource_str()) else { return Ok(None) };
-    if let Some(old) = account.resource(resource) {
-        return Ok(Some((old.id, old.mailbox.clone())));
-    }
-    if account.sessions.len() >= limits.sessions_per_account {
-        return Err(StanzaError::resource_constraint().with_text("the account has as many sessions as it may have"));
+    let old = match account.resource(resource) {
+        None if account.sessions.len() >= limits.sessions_per_account => {
+            let oldest = account.sessions.iter().filter(|own| own.hibernated.is_some()).min_by_key(|own| own.hibernated);
+            let full = || StanzaError::resource_constraint().with_text("the account has as many sessions as it may have");
+            Some(oldest.ok_or_else(full)?)
+        }
+        old => old,
+    };
+    if let Some(old) = old {
+        return Ok(Some(Predecessor { id: old.id, jid: old.jid.clone(), mailbox: old.mailbox.clone() }));
     }
     account.sessions.extend(newcomer.take());
     Ok(None)
@@ -507,11 +585,12 @@ fn deliver(account: &Account, chosen: &[SessionId], stanza: &Stanza) -> bool {
     taken > 0 || chosen.is_empty() || matches!(stanza.kind(), Kind::Presence(_))
 }
 
-fn push_roster(home: &Home, payload: &Bytes) {
+/// The caller holds the account's turn, so that the version is that of the change told.
+fn push_roster(home: &Home, payload: impl Fn(RosterVersion) -> Bytes) {
     home.with(|account| {
+        let payload = payload(account.roster_version);
         for session in account.sessions.iter().filter(|session| session.interested) {
-            let push = Stanza::iq(IqType::Set, random::id()).with_from(account.jid.clone()).with_to(session.jid.clone());
-            session.send(push.with_content(payload.clone()));
+            session.send(roster::to_session(account, session, payload.clone()));
         }
     });
 }

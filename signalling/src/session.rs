@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use crate::homes::Home;
-use crate::jid::{FullJid, Jid};
+use crate::jid::{BareJid, FullJid, Jid};
 use crate::mailbox::{Mailbox, Outgoing};
 use crate::stanza::Stanza;
+use crate::stream::sm::Token;
 
 /// Tells a session from an earlier one that had the same full JID. Unique within a running node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -32,7 +34,25 @@ pub struct SessionRef {
     pub home: Arc<Home>,
 }
 
-/// The state of one connected resource (RFC 6121 §2–4, XEP-0280).
+/// How a session may be resumed (XEP-0198 §5).
+#[derive(Clone, Copy, Debug)]
+pub struct Resumption {
+    /// By whom: whoever knows this, and is logged in to the account.
+    pub token: Token,
+    /// How long it is kept without a connection.
+    pub within: Duration,
+}
+
+/// The contacts that a session which became available has still to be told of (RFC 6121 §4.3.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Probes {
+    /// All of them.
+    All,
+    /// Those that come after this one in the roster.
+    After(BareJid),
+}
+
+/// The state of one bound resource (RFC 6121 §2–4, XEP-0280, XEP-0198). It outlives its connection if it can be resumed.
 #[derive(Debug)]
 pub struct Session {
     /// Tells it from its predecessors.
@@ -47,10 +67,18 @@ pub struct Session {
     pub priority: i8,
     /// It asked for the roster and so gets roster pushes (RFC 6121 §2.1.6).
     pub interested: bool,
+    /// It asked for the block list and so is told of changes (XEP-0191 §3.3).
+    pub interested_in_blocks: bool,
     /// It enabled message carbons (XEP-0280 §4).
     pub carbons: bool,
     /// Who got directed presence and must learn when it leaves (RFC 6121 §4.6).
     pub directed: BTreeSet<Jid>,
+    /// Whose presence it is still owed.
+    pub probes_owed: Option<Probes>,
+    /// How it may be resumed, if it may.
+    pub resumption: Option<Resumption>,
+    /// Since when it has no connection: it hibernates, and still counts as there.
+    pub hibernated: Option<Instant>,
 }
 
 impl Session {
@@ -63,8 +91,12 @@ impl Session {
             presence: None,
             priority: 0,
             interested: false,
+            interested_in_blocks: false,
             carbons: false,
             directed: BTreeSet::new(),
+            probes_owed: None,
+            resumption: None,
+            hibernated: None,
         }
     }
 

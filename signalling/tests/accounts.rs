@@ -1,10 +1,9 @@
 //! Accounts as a whole: what the owner, the contacts and the database see when a password changes, an account goes or an anonymous session ends.
 
-mod world;
-
 use campanile_signalling::jid::BareJid;
 use campanile_signalling::store::Disabled;
-use world::{Client, World, befriend};
+
+use crate::world::{Client, World, befriend};
 
 fn jid(local: &str) -> BareJid {
     BareJid::new(local, "localhost").expect("a JID")

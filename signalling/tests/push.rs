@@ -1,8 +1,6 @@
 //! XEP-0357: who is notified of what, and what becomes of services that refuse.
 
-mod world;
-
-use world::World;
+use crate::world::World;
 
 const ENABLE: &str = "<iq type='set' id='e'><enable xmlns='urn:xmpp:push:0' jid='push@localhost/s' node='n'><x xmlns='jabber:x:data' type='submit'>\
     <field var='FORM_TYPE'><value>http://jabber.org/protocol/pubsub#publish-options</value></field>\
@@ -57,6 +55,7 @@ async fn s7_messages_wake_the_client_that_has_no_stream_whatever_other_devices_d
     phone.send(ENABLE).await;
     alice.send(&message("bob@localhost", "1")).await;
     service.expect(&[]);
+    phone.forget();
     world.router.unbind(&phone.session).await;
     laptop.forget();
     alice.send(&message("bob@localhost", "2")).await;

@@ -2,6 +2,7 @@
 
 pub mod folder;
 pub mod http;
+pub mod managed;
 pub mod peers;
 pub mod postgres;
 pub mod scram;

@@ -3,7 +3,7 @@
 //! What is read is compared with every `"` turned into `'`, since both quote attributes.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::Instant;
 
 use base64::Engine as _;
@@ -38,6 +38,14 @@ impl Wire {
     /// A TCP connection, nothing sent yet.
     pub fn tcp(address: SocketAddr) -> Self {
         Self::over(Transport::Clear(dial(address)))
+    }
+
+    /// The same from this address.
+    pub fn tcp_from(source: IpAddr, address: SocketAddr) -> Self {
+        let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::new(source, 0).into()).unwrap();
+        socket.connect_timeout(&address.into(), PATIENCE).unwrap_or_else(|error| panic!("{source} to {address}: {error}"));
+        Self::over(Transport::Clear(prepared(socket.into())))
     }
 
     /// Direct TLS (XEP-0368), nothing sent inside yet.
@@ -172,6 +180,29 @@ impl Wire {
         }
     }
 
+    /// The next top-level element, whatever it is; `None` when the server closed its stream or the connection.
+    pub fn next(&mut self) -> Option<String> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let unread = &self.received[self.at..];
+            let skipped = unread.len() - unread.trim_start().len();
+            if unread[skipped..].starts_with("</") {
+                return None;
+            }
+            let name: String =
+                unread[skipped..].strip_prefix('<').unwrap_or_default().chars().take_while(|c| !" />".contains(*c)).collect();
+            if let Some((start, after)) = element(unread, &name).filter(|_| !name.is_empty()) {
+                let text = unread[start..after].to_owned();
+                self.at += after;
+                return Some(text);
+            }
+            if self.ended {
+                return None;
+            }
+            self.read(end, "the next element");
+        }
+    }
+
     pub fn send(&mut self, text: &str) {
         self.send_bytes(text.as_bytes());
     }
@@ -218,6 +249,12 @@ impl Wire {
             }
             self.read_more(end, &format!("all of {texts:?}"));
         }
+    }
+
+    /// Lets go of what was read.
+    pub fn forget(&mut self) {
+        self.received.drain(..self.at);
+        self.at = 0;
     }
 
     /// Reads until the server closes the connection; gives all that it sent since the last call.
@@ -288,7 +325,10 @@ impl Wire {
 }
 
 fn dial(address: SocketAddr) -> TcpStream {
-    let tcp = TcpStream::connect_timeout(&address, PATIENCE).unwrap_or_else(|error| panic!("{address}: {error}"));
+    prepared(TcpStream::connect_timeout(&address, PATIENCE).unwrap_or_else(|error| panic!("{address}: {error}")))
+}
+
+fn prepared(tcp: TcpStream) -> TcpStream {
     tcp.set_nodelay(true).unwrap();
     tcp.set_write_timeout(Some(PATIENCE)).unwrap();
     tcp.set_read_timeout(Some(PATIENCE)).unwrap();

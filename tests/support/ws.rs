@@ -48,14 +48,20 @@ impl Ws {
         ws
     }
 
-    /// `user` of `localhost`, logged in and bound to this resource, without presence.
-    pub fn bound(server: &Server, user: &str, resource: &str) -> Self {
+    /// `user` of `localhost`, logged in, without a resource.
+    pub fn logged_in(server: &Server, user: &str) -> Self {
         let mut ws = Self::open(server);
         let plain = STANDARD.encode(format!("\0{user}\0{PASSWORD}"));
         ws.send(&format!("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{plain}</auth>"));
         ws.expect(&["<success"]);
         ws.send(OPEN);
         ws.expect(&["urn:ietf:params:xml:ns:xmpp-bind"]);
+        ws
+    }
+
+    /// The same, bound to this resource, without presence.
+    pub fn bound(server: &Server, user: &str, resource: &str) -> Self {
+        let mut ws = Self::logged_in(server, user);
         ws.send(&format!(
             "<iq xmlns='jabber:client' type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>{resource}</resource></bind></iq>"
         ));

@@ -1,5 +1,6 @@
 //! What the server can do, one file per specification. `register` is the list of who gets what.
 
+pub mod blocking;
 pub mod carbons;
 pub mod disco;
 pub mod extdisco;
@@ -27,6 +28,7 @@ pub fn register(router: &Router, administration: Arc<Administration>, relay: Rel
     let mut table = IqTable::default();
     disco::Disco::register(router, &mut table);
     roster::Roster::register(router, &mut table);
+    blocking::Blocking::register(router, &mut table);
     carbons::Carbons::register(&mut table);
     extdisco::Extdisco::register(relay, services, &mut table);
     ping::register(&mut table);
@@ -37,9 +39,13 @@ pub fn register(router: &Router, administration: Arc<Administration>, relay: Rel
     router.govern(administration);
 }
 
-/// What is offered as stream features beside resource binding (RFC 6120 §4.3.2): subscription pre-approval (RFC 6121 §3.4).
+/// What is offered as stream features beside resource binding (RFC 6120 §4.3.2): subscription pre-approval (RFC 6121 §3.4), roster
+/// versions (§2.6.1), stream management (XEP-0198 §2).
 pub fn stream_features() -> Vec<Bytes> {
-    let mut sub = XmlWriter::new();
-    sub.open("sub").ns(ns::PRE_APPROVAL).close();
-    vec![sub.finish()]
+    let feature = |name: &str, namespace: &str| {
+        let mut xml = XmlWriter::new();
+        xml.open(name).ns(namespace).close();
+        xml.finish()
+    };
+    vec![feature("sub", ns::PRE_APPROVAL), feature("ver", ns::ROSTER_VER), feature("sm", ns::SM)]
 }

@@ -1,6 +1,10 @@
 //! RFC 6121 §3 and §4: presence of a session, broadcast, probes, directed presence and subscription stanzas.
 
+mod probe;
+
+use std::ops::Bound;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 
@@ -8,18 +12,22 @@ use crate::account::Account;
 use crate::features::subscription::{self, Change, State};
 use crate::homes::Home;
 use crate::jid::{BareJid, Jid};
+use crate::mailbox::Outgoing;
 use crate::ns;
+use crate::random;
 use crate::router::Router;
-use crate::session::{Session, SessionId, SessionRef};
+use crate::session::{Probes, Session, SessionId, SessionRef};
 use crate::stanza::error::StanzaError;
 use crate::stanza::{Framing, Kind, PresenceType, Stanza};
-use crate::store::{REQUESTS_MAX, RosterChange, RosterItem, Subscription};
+use crate::store::{LastActivity, REQUESTS_MAX, RosterChange, RosterItem, Subscription};
 use crate::xml::Bindings;
 
-/// A waiting request is kept whole up to this size, beyond it without what it says.
-const REQUEST_BYTES_MAX: usize = 4096;
+/// A waiting request, and the presence by which an account left, are kept whole up to this size, beyond it without what they say.
+const KEPT_BYTES_MAX: usize = 4096;
 /// Waiting requests shown at one log-in; the others are shown at a later one, when these have been answered.
 const WELCOME_BYTES_MAX: usize = 256 * 1024;
+/// Contacts looked for at once; the next ones when what came of these is on its way to the client.
+const PROBES_AT_ONCE: usize = 64;
 
 /// §4 and §3: presence that a local session sends.
 ///
@@ -30,9 +38,11 @@ pub async fn outbound(router: &Router, session: &SessionRef, kind: PresenceType,
     match (kind, to) {
         (PresenceType::Available, None) => available(router, session, stanza).await,
         (PresenceType::Unavailable, None) => {
-            let _turn = session.home.presence_turn().await;
+            let turn = session.home.presence_turn().await;
             let goodbye = session.home.with(|account| become_unavailable(account, session.id, stanza));
-            router.route_all(goodbye).await;
+            router.route_all(goodbye.stanzas).await;
+            drop(turn);
+            keep_last_activity(router, &session.home.jid, goodbye.last).await;
             Ok(())
         }
         (PresenceType::Available | PresenceType::Unavailable, Some(to)) => directed(router, session, kind, to, stanza).await,
@@ -40,8 +50,12 @@ pub async fn outbound(router: &Router, session: &SessionRef, kind: PresenceType,
             router.route(stanza, Some(session)).await;
             Ok(())
         }
-        // §4.3: probes are the servers' business.
-        (PresenceType::Error | PresenceType::Probe, _) => Ok(()),
+        // §4.3: a client should not need it, but what it sends is processed, and never a reason for an error.
+        (PresenceType::Probe, Some(_)) => {
+            router.route(stanza, None).await;
+            Ok(())
+        }
+        (PresenceType::Error | PresenceType::Probe, None) => Ok(()),
         (_, None) => Err(StanzaError::bad_request("a subscription stanza needs a `to`")),
         // §3.1.2: the user is told, and nothing is asked that nobody can answer.
         (PresenceType::Subscribe, Some(to)) if !router.is_local(to.domain()) => {
@@ -56,42 +70,85 @@ pub async fn outbound(router: &Router, session: &SessionRef, kind: PresenceType,
 
 /// §4.5: takes the session out of its account and sends the presence that it owes. Says whether it was still there.
 pub async fn session_ended(router: &Router, home: &Arc<Home>, id: SessionId) -> bool {
-    let _turn = home.presence_turn().await;
+    let turn = home.presence_turn().await;
     let (found, goodbye) = home.with(|account| {
         let jid = account.session(id).map(|session| session.jid.clone());
         let found = jid.is_some();
         let goodbye = match jid {
             Some(jid) => become_unavailable(account, id, Stanza::presence(PresenceType::Unavailable).with_from(jid)),
-            None => Vec::new(),
+            None => Goodbye::default(),
         };
         account.sessions.retain(|session| session.id != id);
         (found, goodbye)
     });
-    router.route_all(goodbye).await;
+    router.route_all(goodbye.stanzas).await;
+    drop(turn);
+    keep_last_activity(router, &home.jid, goodbye.last).await;
     found
+}
+
+/// Keeps the presence by which an account left: whoever may see it is told later (§4.3.2, rule 3; XEP-0012 §4).
+async fn keep_last_activity(router: &Router, account: &BareJid, last: Option<Stanza>) {
+    let Some(presence) = last else { return };
+    let activity = LastActivity { left_at: SystemTime::now(), presence: kept(&presence) };
+    if let Err(error) = router.store().last_activities().set(account, activity).await {
+        tracing::error!(%account, %error, "cannot store when the account was last there");
+    }
 }
 
 /// §4.2 (initial) and §4.4 (subsequent presence).
 async fn available(router: &Router, session: &SessionRef, stanza: Stanza) -> Result<(), StanzaError> {
     let priority = priority(&stanza)?;
     let _turn = session.home.presence_turn().await;
-    let outgoing = session.home.with(|account| {
-        let Some(own) = account.session(session.id) else { return Vec::new() };
+    let (outgoing, watched) = session.home.with(|account| {
+        let Some(own) = account.session(session.id) else { return Default::default() };
         let initial = !own.is_available();
         own.priority = priority;
         own.presence = Some(stanza.clone());
-        let mut outgoing = broadcast(account, &stanza);
-        if initial {
-            welcome(account, session, &mut outgoing);
+        let outgoing = broadcast(account, &stanza);
+        if !initial {
+            return (outgoing, Vec::new());
         }
-        outgoing
+        welcome(account, session);
+        (outgoing, next_watched(account, session))
     });
     router.route_all(outgoing).await;
+    for contact in watched {
+        look_for(router, session, contact).await;
+    }
     Ok(())
 }
 
-/// What a resource gets and asks for when it becomes available: presence of its siblings, waiting requests (§3.1.3), probes (§4.3.1).
-fn welcome(account: &Account, session: &SessionRef, outgoing: &mut Vec<Stanza>) {
+/// §4.3.1, the next slice: what contacts answer must not fill the mailbox of a client that logs in, however many they are.
+pub async fn pay(router: &Router, session: &SessionRef) {
+    for contact in session.home.with(|account| next_watched(account, session)) {
+        look_for(router, session, contact).await;
+    }
+}
+
+/// §4.3.1: finds out whether a contact is there. For one of this server's own no probe is needed; one whose home is not in memory has no
+/// resource. The answer is for the new resource alone: the others have it.
+async fn look_for(router: &Router, session: &SessionRef, contact: BareJid) {
+    if !router.is_local(contact.domain()) {
+        let probe = Stanza::presence(PresenceType::Probe).with_id(random::id());
+        return router.route(probe.with_from(session.home.jid.clone()).with_to(contact), None).await;
+    }
+    let Some(home) = router.home_in_memory(&contact) else { return };
+    let answers = home.with(|account| match account.blocks(&session.home.jid) {
+        true => Vec::new(),
+        false if account.shows_presence_to(&session.jid) => probe::presences(account, &session.jid),
+        // The two rosters differ: rule 1 of §4.3.2 makes them agree.
+        false => vec![probe::unsubscribed(&contact, &session.jid, None)],
+    });
+    router.route_all(answers).await;
+}
+
+/// What a resource gets when it becomes available: presence of its siblings, waiting requests (§3.1.3); and what it is owed: the presence of
+/// contacts (§4.3.1).
+fn welcome(account: &mut Account, session: &SessionRef) {
+    if let Some(own) = account.session(session.id) {
+        own.probes_owed = Some(Probes::All);
+    }
     let Some(own) = account.sessions.iter().find(|own| own.id == session.id) else { return };
     for sibling in account.available().filter(|sibling| sibling.id != session.id) {
         if let Some(presence) = &sibling.presence {
@@ -99,7 +156,7 @@ fn welcome(account: &Account, session: &SessionRef, outgoing: &mut Vec<Stanza>) 
         }
     }
     let mut bytes = 0;
-    for request in account.requests.values() {
+    for (_, request) in account.requests.iter().filter(|(from, _)| !account.blocks(from)) {
         bytes += request.len();
         if bytes > WELCOME_BYTES_MAX {
             break;
@@ -111,8 +168,23 @@ fn welcome(account: &Account, session: &SessionRef, outgoing: &mut Vec<Stanza>) 
             Err(error) => tracing::error!(account = %account.jid, ?error, "a stored subscription request cannot be read"),
         }
     }
-    let seen = account.roster.values().filter(|item| item.subscription.is_to());
-    outgoing.extend(seen.map(|item| Stanza::presence(PresenceType::Probe).with_from(session.jid.clone()).with_to(item.jid.clone())));
+}
+
+/// The contacts whose presence comes next, and a marker in the mailbox if there are more.
+fn next_watched(account: &mut Account, session: &SessionRef) -> Vec<BareJid> {
+    let Some(position) = account.sessions.iter().position(|own| own.id == session.id) else { return Vec::new() };
+    let Some(owed) = account.sessions[position].probes_owed.take() else { return Vec::new() };
+    let after = match owed {
+        Probes::All => Bound::Unbounded,
+        Probes::After(contact) => Bound::Excluded(contact),
+    };
+    let slice: Vec<BareJid> = account.watched(after).take(PROBES_AT_ONCE).cloned().collect();
+    let own = &mut account.sessions[position];
+    if let Some(last) = slice.last().filter(|_| slice.len() == PROBES_AT_ONCE) {
+        own.probes_owed = Some(Probes::After(last.clone()));
+        own.mailbox.push(Outgoing::Owed);
+    }
+    slice
 }
 
 /// §4.2.2: to contacts that may see it, and to the account's own available resources.
@@ -120,23 +192,36 @@ fn broadcast(account: &Account, stanza: &Stanza) -> Vec<Stanza> {
     for session in account.available() {
         session.send(stanza.clone().with_to(session.jid.clone()));
     }
-    let watchers = account.roster.values().filter(|item| item.subscription.is_from());
-    watchers.map(|item| stanza.clone().with_to(item.jid.clone())).collect()
+    account.watchers().map(|contact| stanza.clone().with_to(contact.clone())).collect()
+}
+
+/// What is owed when a resource becomes unavailable.
+#[derive(Default)]
+struct Goodbye {
+    stanzas: Vec<Stanza>,
+    /// The presence itself, if it was the account's last available resource.
+    last: Option<Stanza>,
 }
 
 /// §4.5.2: unavailable to everyone who saw the session, whom directed presence told (§4.6.3), and to the session itself.
-fn become_unavailable(account: &mut Account, id: SessionId, stanza: Stanza) -> Vec<Stanza> {
-    let Some(session) = account.session(id) else { return Vec::new() };
+fn become_unavailable(account: &mut Account, id: SessionId, stanza: Stanza) -> Goodbye {
+    let Some(session) = account.session(id) else { return Goodbye::default() };
     let directed = std::mem::take(&mut session.directed);
     let was_available = session.is_available();
-    let mut goodbye: Vec<_> = directed.into_iter().map(|to| stanza.clone().with_to(to)).collect();
+    let mut goodbye = Goodbye::default();
+    // Whoever subscribed since is told once.
+    let told_anyway = |to: &Jid| was_available && account.shows_presence_to(to);
+    let told: Vec<_> = directed.into_iter().filter(|to| !told_anyway(to)).collect();
+    goodbye.stanzas.extend(told.into_iter().map(|to| stanza.clone().with_to(to)));
     if was_available {
-        goodbye.extend(broadcast(account, &stanza));
+        goodbye.stanzas.extend(broadcast(account, &stanza));
     }
     if let Some(session) = account.session(id) {
         session.presence = None;
         session.priority = 0;
+        session.probes_owed = None;
     }
+    goodbye.last = (was_available && account.available().next().is_none()).then_some(stanza);
     goodbye
 }
 
@@ -175,6 +260,11 @@ pub async fn change_subscription(
     if *contact == home.jid {
         return Err(StanzaError::not_allowed().with_text("an account needs no subscription to itself"));
     }
+    // Presence that begins or ends here keeps its place among broadcasts.
+    let _presence_turn = match change {
+        Change::Subscribed | Change::Unsubscribed => Some(home.presence_turn().await),
+        Change::Subscribe | Change::Unsubscribe => None,
+    };
     let turn = home.turn().await;
     let before = home.with(|account| state_towards(account, contact));
     let step = subscription::outbound(before, change);
@@ -186,13 +276,15 @@ pub async fn change_subscription(
     }
     // §3.1.2: the `from` is the bare JID, so that the answer reaches every resource.
     let stanza = stanza.unwrap_or_else(|| Stanza::presence(change.kind())).with_from(home.jid.clone()).with_to(contact.clone());
-    let mut outgoing = vec![stanza];
-    match change {
-        // §3.1.5: the contact now learns of each available resource.
-        Change::Subscribed => outgoing.extend(home.with(|account| presences_for(account, contact))),
-        // §3.2.2: and now no longer.
-        Change::Unsubscribed if before.from => outgoing.extend(home.with(|account| unavailable_for(account, contact))),
-        _ => {}
+    let mut outgoing = Vec::new();
+    // §3.2.2: unavailable presence comes while the contact is still subscribed.
+    if change == Change::Unsubscribed && before.from {
+        outgoing.extend(home.with(|account| account.leave_contact(contact)));
+    }
+    outgoing.push(stanza);
+    // §3.1.5: the contact now learns of each available resource.
+    if change == Change::Subscribed {
+        outgoing.extend(home.with(|account| account.presences_for(contact)));
     }
     router.route_all(outgoing).await;
     Ok(())
@@ -202,11 +294,15 @@ pub async fn change_subscription(
 pub async fn inbound(router: &Router, home: &Arc<Home>, stanza: Stanza) {
     let (Kind::Presence(kind), Some(from)) = (stanza.kind(), stanza.from().cloned()) else { return };
     if kind == PresenceType::Probe {
-        return router.route_all(home.with(|account| answer_probe(account, &from))).await;
+        return answer_probe(router, home, &stanza, &from).await;
     }
     let Some(change) = Change::of(kind) else { return };
     let contact = from.to_bare();
     let stanza = stanza.with_from(contact.clone()).with_to(home.jid.clone());
+    let _presence_turn = match change {
+        Change::Subscribe | Change::Unsubscribe => Some(home.presence_turn().await),
+        Change::Subscribed | Change::Unsubscribed => None,
+    };
     let turn = home.turn().await;
     let before = home.with(|account| state_towards(account, &contact));
     let step = subscription::inbound(before, change);
@@ -232,32 +328,36 @@ pub async fn inbound(router: &Router, home: &Arc<Home>, stanza: Stanza) {
             outgoing.push(Stanza::presence(reply.kind()).with_from(home.jid.clone()).with_to(contact.clone()));
         }
         if change == Change::Subscribe && step.next.from {
-            outgoing.extend(presences_for(account, &contact));
+            outgoing.extend(account.presences_for(&contact));
         }
         if change == Change::Unsubscribe && before.from {
-            outgoing.extend(unavailable_for(account, &contact));
+            outgoing.extend(account.leave_contact(&contact));
         }
     });
     router.route_all(outgoing).await;
 }
 
 /// §4.3.2.
-fn answer_probe(account: &Account, from: &Jid) -> Vec<Stanza> {
-    let own = from.to_bare() == account.jid;
-    if !own && !account.shows_presence_to(from) {
-        return vec![Stanza::presence(PresenceType::Unsubscribed).with_from(account.jid.clone()).with_to(from.to_bare())];
+async fn answer_probe(router: &Router, home: &Arc<Home>, probe: &Stanza, from: &Jid) {
+    let Some(to) = probe.to() else { return };
+    let answers = match home.with(|account| probe::answer(account, from, to, probe.id())) {
+        probe::Answer::Stanzas(stanzas) => stanzas,
+        probe::Answer::LastPresence => {
+            let last = router.store().last_activities().load(&home.jid).await.unwrap_or_else(|error| {
+                tracing::error!(account = %home.jid, %error, "cannot load when the account was last there");
+                None
+            });
+            vec![probe::of_absent(&home.jid, from, probe.id(), last)]
+        }
+    };
+    router.route_all(answers).await;
+}
+
+/// §4.3.2, rule 1, on behalf of an account that does not exist: as for one whose presence `probe`'s sender may not see.
+pub async fn probe_of_nobody(router: &Router, probe: &Stanza) {
+    if let (Some(from), Some(to)) = (probe.from(), probe.to()) {
+        router.route(probe::unsubscribed(to, from, probe.id()), None).await;
     }
-    let presences = account.available().filter(|session| *session.jid != *from).filter_map(|session| session.presence.clone());
-    presences.map(|presence| presence.with_to(from.clone())).collect()
-}
-
-fn presences_for(account: &Account, contact: &BareJid) -> Vec<Stanza> {
-    account.available().filter_map(|session| session.presence.clone()).map(|presence| presence.with_to(contact.clone())).collect()
-}
-
-fn unavailable_for(account: &Account, contact: &BareJid) -> Vec<Stanza> {
-    let gone = |session: &Session| Stanza::presence(PresenceType::Unavailable).with_from(session.jid.clone()).with_to(contact.clone());
-    account.available().map(gone).collect()
 }
 
 fn state_towards(account: &Account, contact: &BareJid) -> State {
@@ -295,8 +395,9 @@ async fn save(
     if changes.is_empty() {
         return Ok(None);
     }
-    router.store().rosters().apply(&home.jid, changes).await.map_err(router.internal("store a subscription"))?;
+    let version = router.store().rosters().apply(&home.jid, changes).await.map_err(router.internal("store a subscription"))?;
     home.with(|account| {
+        account.roster_version.number = version;
         match request {
             Some(stanza) => account.requests.insert(contact.clone(), stanza),
             None if !after.pending_in => account.requests.remove(contact),
@@ -309,10 +410,10 @@ async fn save(
     Ok(item)
 }
 
-/// §3.1.3, rule 4: the request as it is kept until it is answered.
-fn kept(request: &Stanza) -> Bytes {
-    let whole = request.to_bytes(Framing::Alone);
-    if whole.len() <= REQUEST_BYTES_MAX { whole } else { request.clone().with_content(Bytes::new()).to_bytes(Framing::Alone) }
+/// §3.1.3, rule 4, and §4.3.2, rule 3: presence as it is kept.
+fn kept(presence: &Stanza) -> Bytes {
+    let whole = presence.to_bytes(Framing::Alone);
+    if whole.len() <= KEPT_BYTES_MAX { whole } else { presence.clone().with_content(Bytes::new()).to_bytes(Framing::Alone) }
 }
 
 fn changed_item(router: &Router, home: &Home, contact: &BareJid, seen: (Subscription, bool, bool)) -> Result<RosterItem, StanzaError> {

@@ -23,6 +23,7 @@ use crate::ns;
 use crate::pipeline::{Effects, Verdict, Walk};
 use crate::random;
 use crate::router::Router;
+use crate::session::SessionRef;
 use crate::stanza::error::{Condition, ErrorType, StanzaError};
 use crate::stanza::{Child, IqType, Kind, MessageType, Stanza};
 use crate::store::PushService;
@@ -210,6 +211,26 @@ fn about(call: &Child<'_>) -> Bytes {
     xml.finish()
 }
 
+/// The connection of a session is lost: what its client has not acknowledged may be worth a notification.
+pub async fn lost(router: &Router, session: &SessionRef) {
+    let event = session.home.with(|account| {
+        if account.push.is_empty() {
+            return None;
+        }
+        let own = account.session(session.id).filter(|own| own.hibernated.is_some())?;
+        let (mut messages, mut calls) = (0, Vec::new());
+        own.mailbox.look(|stanza| match (stanza.kind(), propose::call_message(stanza)) {
+            (Kind::Message(MessageType::Chat | MessageType::Normal), Some((Verb::Propose, call))) => calls.push((id(&call), about(&call))),
+            (Kind::Message(MessageType::Chat | MessageType::Normal), None) => messages += u32::from(is_for_the_user(stanza)),
+            _ => {}
+        });
+        Some(Event::Lost { resource: session.jid.resource_str().into(), messages, calls })
+    });
+    if let Some(event) = event {
+        notify(router, &session.home, event).await;
+    }
+}
+
 /// Publishes what an event is worth (§7).
 pub async fn notify(router: &Router, home: &Arc<Home>, event: Event) {
     if let Event::Withdrawn { service, node } = &event {
@@ -220,7 +241,8 @@ pub async fn notify(router: &Router, home: &Arc<Home>, event: Event) {
     let now = Instant::now();
     let notices = home.with(|account| {
         let Account { push, sessions, .. } = account;
-        push.handle(&event, |resource| sessions.iter().any(|session| session.jid.resource_str() == resource), now)
+        let live = |resource: &str| sessions.iter().any(|session| session.hibernated.is_none() && session.jid.resource_str() == resource);
+        push.handle(&event, live, now)
     });
     for notice in notices {
         let request = router.pushes().request(home, &notice);

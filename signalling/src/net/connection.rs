@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::time::{Sleep, sleep_until, timeout};
+use tokio::time::{Sleep, sleep_until, timeout, timeout_at};
 use tracing::{debug, info};
 
 use super::bucket::Bucket;
@@ -26,11 +26,13 @@ use super::tls;
 use super::wire::Wire;
 use crate::auth::Attempt;
 use crate::jid::BareJid;
-use crate::mailbox::{Delivery, Mailbox, Outgoing};
+use crate::mailbox::{Attachment, Mailbox, Outgoing, Progress};
 use crate::random;
-use crate::router::Router;
+use crate::router::{Bound, NotResumed, Resumed};
 use crate::session::SessionRef;
 use crate::stanza::error::StanzaError;
+use crate::stanza::{Kind, Stanza};
+use crate::store::ArchiveId;
 use crate::stream::c2s::{Answer, C2s, Output, Question, Report, Security};
 use crate::stream::error::{Condition, StreamError};
 use crate::stream::sasl::ChannelBindings;
@@ -43,6 +45,8 @@ use writer::{Writer, poll_io, poll_read, poll_write};
 const OUTPUT_BYTES_HIGH: usize = 64 * 1024;
 /// What may be read and thrown away while a closed connection waits for the other side's end.
 const LINGER_BYTES_MAX: usize = 1 << 20;
+/// Room that is kept for mail in an idle connection.
+const MAIL_KEPT: usize = 4;
 /// TLS record type of a handshake (RFC 8446 §5.1): the first byte of a ClientHello, and never of XML.
 const TLS_HANDSHAKE: u8 = 0x16;
 
@@ -163,8 +167,10 @@ enum Event {
     Gone(io::Result<()>),
     Answer(Box<Reply>),
     Mail,
-    /// The mailbox takes nothing more.
-    MailboxClosed,
+    /// The mailbox takes nothing more, or is another connection's now.
+    MailboxEnded,
+    /// What the client asked about is durable.
+    Durable,
     Timer,
     Stop,
 }
@@ -172,8 +178,8 @@ enum Event {
 /// An answer, and what the shell keeps of it.
 struct Reply {
     answer: Answer,
-    /// Made by a successful binding.
-    session: Option<SessionRef>,
+    /// Made by a successful binding or resumption.
+    bound: Option<Box<Bound>>,
     /// Stands for the log-in until it has succeeded or failed.
     attempt: Option<Attempt>,
 }
@@ -186,8 +192,13 @@ struct Connection {
     transport: Transport,
     machine: C2s,
     wire: Wire,
-    mailbox: Arc<Mailbox>,
-    session: Option<Bound>,
+    session: Option<Box<Bound>>,
+    /// The session has stream management.
+    managed: bool,
+    /// Answers to the client's `<r/>` that wait for the disk.
+    acks: Acks,
+    /// More is owed to the session.
+    owed: bool,
     /// The log-in under way; dropped, it counts as failed.
     attempt: Option<Attempt>,
     /// The answer that is being found.
@@ -203,28 +214,18 @@ struct Connection {
     mail: Vec<Outgoing>,
 }
 
-/// A bound session. Dropping it unbinds it even if the task is cut off or panics.
-struct Bound {
-    router: Router,
-    session: Option<SessionRef>,
+/// XEP-0198 §4: what the client asked about is told once it is durable. At most two answers wait: a later question is answered by a later `h`.
+#[derive(Debug, Default)]
+struct Acks {
+    first: Option<Waiting>,
+    last: Option<Waiting>,
 }
 
-impl Bound {
-    async fn unbind(mut self) {
-        if let Some(session) = self.session.take() {
-            self.router.unbind(&session).await;
-        }
-    }
-}
-
-impl Drop for Bound {
-    fn drop(&mut self) {
-        if let (Some(session), Ok(runtime)) = (self.session.take(), tokio::runtime::Handle::try_current()) {
-            let router = self.router.clone();
-            // Nobody can wait for it: the connection's own task is ending.
-            runtime.spawn(async move { router.unbind(&session).await });
-        }
-    }
+#[derive(Debug, Clone, Copy)]
+struct Waiting {
+    handled: u32,
+    queued: u64,
+    asked: Instant,
 }
 
 impl Connection {
@@ -238,11 +239,13 @@ impl Connection {
         };
         Self {
             machine: C2s::new(policy, wire.framing(), security, random::bytes, accepted),
-            mailbox: Arc::new(Mailbox::new(limits.mailbox_bytes)),
             bucket: Bucket::new(limits.bytes_per_second, limits.bytes_burst, now),
             writer: Writer { written: 0, unflushed: false, waits_since: None, bytes: context.metrics.bytes_out.clone() },
             timer: Box::pin(sleep_until(now.into())),
             session: None,
+            managed: false,
+            acks: Acks::default(),
+            owed: false,
             attempt: None,
             pending: None,
             read_after: None,
@@ -266,7 +269,9 @@ impl Connection {
                 Flow::End(reason) => return Box::pin(self.finish(reason)).await,
                 Flow::Broken(error) => return Box::pin(self.gone(Err(error))).await,
             }
-            match self.wait().await {
+            let event = self.wait().await;
+            self.see_to_written();
+            match event {
                 Event::Read(bytes) => {
                     let now = now();
                     self.context.metrics.bytes_in.inc_by(bytes as u64);
@@ -279,16 +284,18 @@ impl Connection {
                 Event::Written => {}
                 Event::Gone(result) => return Box::pin(self.gone(result)).await,
                 Event::Answer(reply) => {
-                    let Reply { answer, session, attempt } = *reply;
+                    let Reply { answer, bound, attempt } = *reply;
                     self.pending = None;
                     self.attempt = attempt;
-                    if let Some(session) = session {
-                        self.session = Some(Bound { router: self.context.router.clone(), session: Some(session) });
+                    if bound.is_some() {
+                        self.managed = matches!(answer, Answer::Resumed { .. });
+                        self.session = bound;
                     }
                     self.machine.handle_answer(answer);
                 }
                 Event::Mail => self.take_mail(),
-                Event::MailboxClosed => self.take_last_mail(),
+                Event::MailboxEnded => self.take_last_mail(),
+                Event::Durable => self.tell_progress(),
                 Event::Timer => {
                     let now = now();
                     if self.read_after.is_some_and(|at| at <= now) {
@@ -311,17 +318,30 @@ impl Connection {
 
     /// Does what the machine says and feeds it what has been read, until it needs something from outside.
     async fn settle(&mut self) -> Flow {
+        if std::mem::take(&mut self.owed)
+            && let Some(session) = self.session.as_deref().and_then(Bound::session)
+        {
+            Box::pin(self.context.router.pay(session)).await;
+        }
         loop {
             while let Some(output) = self.machine.poll_output() {
                 match output {
                     Output::Send(bytes) => self.wire.send(&bytes),
                     Output::Deliver(stanza) => {
                         self.context.metrics.stanzas_in.inc();
-                        if let Some(session) = self.session.as_ref().and_then(|bound| bound.session.as_ref()) {
-                            // On the heap while it lasts: inside, its kilobytes would be held by every connection that waits.
-                            Box::pin(self.context.router.handle(session, stanza)).await;
+                        if !deliver(&self.context, self.session.as_deref(), self.managed, stanza).await {
+                            self.machine.handle_error(taken_over());
                         }
                     }
+                    Output::Answer(reply) => {
+                        self.context.metrics.stanzas_in.inc();
+                        if !self.answer_itself(reply) {
+                            self.machine.handle_error(taken_over());
+                        }
+                    }
+                    Output::Manage { resume, max } => self.manage(resume, max),
+                    Output::Acknowledge(h) => self.acknowledge(h),
+                    Output::TellProgress => self.progress_asked(),
                     Output::Ask(question) => self.pending = Some(Box::pin(self.answer(question))),
                     Output::Restart(limits) => self.wire.restart(limits),
                     Output::StartTls => {
@@ -351,6 +371,69 @@ impl Connection {
         }
     }
 
+    /// A stanza that the stream's machine has answered.
+    fn answer_itself(&self, reply: Option<Stanza>) -> bool {
+        let Some(bound) = &self.session else { return true };
+        let mailbox = bound.attachment().mailbox();
+        let handling = match bound.attachment().begin() {
+            None if self.managed => return false,
+            handling => handling,
+        };
+        if let Some(reply) = reply {
+            // A mailbox that is full or closed ends the stream, which its reader learns.
+            mailbox.push(Outgoing::Stanza(reply.into()));
+        }
+        if let Some(handling) = handling {
+            handling.done(0);
+        }
+        true
+    }
+
+    /// XEP-0198 §3.
+    fn manage(&mut self, resume: bool, max: Option<u64>) {
+        let Some(session) = self.session.as_deref().and_then(Bound::session) else { return };
+        // What waits was there before: it is not counted.
+        let session = session.clone();
+        self.take_mail();
+        let result = self.context.router.enable_management(&session, resume, max);
+        self.managed |= result.is_ok();
+        self.machine.handle_enabled(result);
+    }
+
+    /// XEP-0198 §4: the client has told how far it has come.
+    fn acknowledge(&mut self, h: u32) {
+        let Some(bound) = &self.session else { return };
+        let result = bound.attachment().acknowledge(h).map(|acknowledged| {
+            if let (Some(session), false) = (bound.session(), acknowledged.stored.is_empty()) {
+                self.context.router.acknowledged(session, &acknowledged.stored);
+            }
+            acknowledged.outstanding
+        });
+        self.machine.handle_acknowledged(result, now());
+    }
+
+    /// XEP-0198 §4: the client asks how far we have come.
+    fn progress_asked(&mut self) {
+        let Some(bound) = &self.session else { return };
+        let Progress { handled, queued } = bound.attachment().mailbox().progress();
+        let waiting = Waiting { handled, queued, asked: now() };
+        match self.acks.first {
+            None => self.acks.first = Some(waiting),
+            Some(_) => self.acks.last = Some(waiting),
+        }
+        self.tell_progress();
+    }
+
+    /// Tells as much as is durable.
+    fn tell_progress(&mut self) {
+        let durability = self.context.router.store().durability();
+        while let Some(waiting) = self.acks.first.filter(|waiting| durability.is_durable(waiting.queued)) {
+            self.machine.handle_progress(waiting.handled);
+            self.context.metrics.ack_latency.observe(now().saturating_duration_since(waiting.asked).as_secs_f64());
+            self.acks.first = self.acks.last.take();
+        }
+    }
+
     async fn wait(&mut self) -> Event {
         let has_room = self.has_room();
         if self.writer.waits_since.is_none() && !self.wire.output().is_empty() {
@@ -360,12 +443,14 @@ impl Connection {
         let bound = self.session.is_some() && !self.machine.is_closed();
         let takes_mail = has_room && bound;
         self.arm_timer();
-        let Self { io, wire, writer, mailbox, pending, timer, context, stop_seen, .. } = self;
+        let Self { io, wire, writer, session, pending, timer, context, stop_seen, acks, .. } = self;
+        let attachment = session.as_deref().map(Bound::attachment);
         tokio::select! {
             event = std::future::poll_fn(|cx| poll_io(io, wire, writer, may_read, cx)) => event,
-            () = mailbox.ready(), if takes_mail => Event::Mail,
+            () = mail_ready(attachment), if takes_mail => Event::Mail,
             // However much waits to be written: to others, the session seems to be there until this is noticed.
-            () = mailbox.closed(), if bound => Event::MailboxClosed,
+            () = mail_ended(attachment), if bound => Event::MailboxEnded,
+            () = durable(context, acks), if acks.first.is_some() => Event::Durable,
             reply = async { pending.as_mut().expect("the branch is off without a question").await }, if pending.is_some() => Event::Answer(Box::new(reply)),
             () = timer => Event::Timer,
             () = context.stopping.cancelled(), if !*stop_seen => Event::Stop,
@@ -390,55 +475,102 @@ impl Connection {
 
     /// Everything in the mailbox becomes output, to be written with one call.
     fn take_mail(&mut self) {
+        let Some(bound) = &mut self.session else { return };
         if self.machine.is_closed() {
             return;
         }
-        self.mailbox.drain(&mut self.mail);
+        bound.attachment().drain(&mut self.mail);
+        let mut stanzas = 0;
         for item in self.mail.drain(..) {
             match item {
-                Outgoing::Stanza(Delivery { stanza, .. }) => {
-                    self.context.metrics.stanzas_out.inc();
-                    self.wire.send_stanza(&stanza);
+                Outgoing::Stanza(delivery) => {
+                    stanzas += 1;
+                    self.wire.send_stanza(&delivery.stanza);
+                    if !self.managed {
+                        bound.in_flight.push((self.wire.output().len(), delivery));
+                    }
                 }
+                Outgoing::Owed => self.owed = true,
                 Outgoing::Close(error) => self.machine.handle_error(error),
             }
         }
-        if self.mail.capacity() > 16 {
+        self.context.metrics.stanzas_out.inc_by(stanzas.into());
+        if self.managed {
+            self.machine.handle_sent(stanzas, now());
+        }
+        if self.mail.capacity() > MAIL_KEPT {
             self.mail = Vec::new();
+        }
+    }
+
+    /// Without stream management, what was handed to the socket has arrived as far as anybody can know.
+    fn see_to_written(&mut self) {
+        let Some(bound) = self.session.as_mut().filter(|bound| !bound.in_flight.is_empty()) else { return };
+        if !self.wire.output().is_empty() || self.writer.unflushed {
+            return;
+        }
+        let stored: Vec<ArchiveId> = bound.in_flight.iter().filter_map(|(_, delivery)| delivery.stored).collect();
+        bound.in_flight.clear();
+        if bound.in_flight.capacity() > MAIL_KEPT {
+            bound.in_flight = Vec::new();
+        }
+        if let (Some(session), false) = (bound.session(), stored.is_empty()) {
+            self.context.router.acknowledged(session, &stored);
         }
     }
 
     /// The stream ends. A client that reads still gets all that it was promised; for one that does not, only the error is left to say, and
     /// [`Connection::finish`] bounds the time for that.
     fn take_last_mail(&mut self) {
-        if !self.has_room() {
-            let stanzas = self.mailbox.give_up();
-            debug!(peer = %self.peer, jid = self.machine.jid().map(|jid| jid.as_str()), stanzas, "not delivered: the client does not read");
+        let has_room = self.has_room();
+        let Some(bound) = &self.session else { return };
+        if !bound.attachment().is_current() {
+            return self.machine.handle_error(taken_over());
         }
-        self.take_mail();
+        if has_room {
+            self.take_mail();
+        }
+        let error = self.session.as_ref().and_then(|bound| bound.attachment().take_close());
+        if let Some(error) = error {
+            debug!(peer = %self.peer, jid = self.machine.jid().map(|jid| jid.as_str()), "the client does not read");
+            self.machine.handle_error(error);
+        }
     }
 
     /// Finds the answer to a question of the machine.
     fn answer(&self, question: Question) -> impl Future<Output = Reply> + Send + use<> {
         let context = self.context.clone();
-        let mailbox = self.mailbox.clone();
+        let mailbox_bytes = self.limits.mailbox_bytes;
         let source = self.peer.ip();
         let accepted = self.accepted;
         async move {
             match question {
                 Question::Sasl(question) => {
                     let (answer, attempt) = context.authenticator.answer(question, source).await;
-                    Reply { answer: Answer::Sasl(answer), session: None, attempt }
+                    Reply { answer: Answer::Sasl(answer), bound: None, attempt }
                 }
                 Question::Bind { account, resource, anonymous } => {
+                    let mailbox = Arc::new(Mailbox::new(mailbox_bytes));
+                    let attachment = mailbox.attach().expect("a new mailbox is open");
                     match bind(&context, &account, resource.as_deref(), anonymous, mailbox, accepted).await {
-                        Ok(session) => Reply { answer: Answer::Bound(session.jid.clone()), session: Some(session), attempt: None },
-                        Err(error) => Reply { answer: Answer::NotBound(error), session: None, attempt: None },
+                        Ok(session) => {
+                            let jid = session.jid.clone();
+                            let bound = Box::new(Bound::new(context.router.clone(), session, attachment));
+                            Reply { answer: Answer::Bound(jid), bound: Some(bound), attempt: None }
+                        }
+                        Err(error) => Reply { answer: Answer::NotBound(error), bound: None, attempt: None },
                     }
                 }
+                Question::Resume { account, previd, h } => match context.router.resume(&account, &previd, h, accepted).await {
+                    Ok(Resumed { bound, handled }) => {
+                        Reply { answer: Answer::Resumed { jid: bound.jid(), handled }, bound: Some(Box::new(bound)), attempt: None }
+                    }
+                    Err(NotResumed::Failed(error, h)) => Reply { answer: Answer::NotResumed(error, h), bound: None, attempt: None },
+                    Err(NotResumed::Broken(error)) => Reply { answer: Answer::Broken(error), bound: None, attempt: None },
+                },
                 Question::Register { account, password } => {
                     let result = context.administration.register(&account, password, source).await.map(|()| account);
-                    Reply { answer: Answer::Registered(result), session: None, attempt: None }
+                    Reply { answer: Answer::Registered(result), bound: None, attempt: None }
                 }
             }
         }
@@ -501,12 +633,23 @@ impl Connection {
     /// The client has gone without closing its stream, or could not be written to.
     async fn gone(mut self, result: io::Result<()>) {
         debug!(peer = %self.peer, jid = self.machine.jid().map(|jid| jid.as_str()), error = ?result.as_ref().err(), "disconnected");
-        if let Some(bound) = self.session.take() {
-            bound.unbind().await;
+        let mut bound = self.session.take();
+        // XEP-0198 §7: the stream is unfinished.
+        if bound.as_deref_mut().is_some_and(Bound::hibernate) {
+            bound = None;
         }
-        if result.is_ok() {
-            // It may have closed its side only; whether it hears the rest is a courtesy.
-            let _ = timeout(self.limits.close, self.flush()).await;
+        let flushed = async {
+            if result.is_ok() {
+                // It may have closed its side only; whether it hears the rest is a courtesy.
+                let _ = timeout(self.limits.close, self.flush()).await;
+            }
+        };
+        match bound {
+            Some(mut bound) => {
+                tokio::join!(flushed, bound.end());
+                bound.leave_over(self.handed_over()).await;
+            }
+            None => flushed.await,
         }
     }
 
@@ -523,26 +666,37 @@ impl Connection {
             None => debug!(peer = %self.peer, "stream closed"),
         }
         self.wire.close();
-        let bound = self.session.take();
-        let within = self.limits.close;
-        let end = async {
-            match timeout(within, self.say_goodbye()).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => debug!(peer = %self.peer, %error, "connection lost while closing"),
-                Err(_) => debug!(peer = %self.peer, "the client did not close the connection, cutting it off"),
-            }
-        };
+        let mut bound = self.session.take();
+        if may_be_resumed(reason.as_ref()) && bound.as_deref_mut().is_some_and(Bound::hibernate) {
+            bound = None;
+        }
+        let until = tokio::time::Instant::now() + self.limits.close;
         // Contacts need not wait for a client that takes its time.
-        match bound {
-            Some(bound) => {
-                tokio::join!(end, bound.unbind());
+        let flushed = match bound {
+            Some(mut bound) => {
+                let (flushed, ()) = tokio::join!(timeout_at(until, self.flush()), bound.end());
+                bound.leave_over(self.handed_over()).await;
+                flushed
             }
-            None => end.await,
+            None => timeout_at(until, self.flush()).await,
+        };
+        let end = match flushed {
+            Ok(Ok(())) => timeout_at(until, self.say_goodbye()).await,
+            other => other,
+        };
+        match end {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => debug!(peer = %self.peer, %error, "connection lost while closing"),
+            Err(_) => debug!(peer = %self.peer, "the client did not close the connection, cutting it off"),
         }
     }
 
+    /// How much of the present output was handed to the socket.
+    fn handed_over(&mut self) -> usize {
+        if self.wire.output().is_empty() { usize::MAX } else { self.writer.written }
+    }
+
     async fn say_goodbye(&mut self) -> io::Result<()> {
-        self.flush().await?;
         self.io.shutdown().await?;
         // Closing a socket with unread data resets it, and the client would lose what was written last.
         let mut left = LINGER_BYTES_MAX;
@@ -573,6 +727,57 @@ async fn bind(
         context.administration.anonymous_ended(account).await;
     }
     bound
+}
+
+async fn mail_ready(attachment: Option<&Attachment>) {
+    match attachment {
+        Some(attachment) => attachment.ready().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn mail_ended(attachment: Option<&Attachment>) {
+    match attachment {
+        Some(attachment) => attachment.ended().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn durable(context: &Context, acks: &Acks) {
+    match acks.first {
+        Some(waiting) => context.router.store().durability().reached(waiting.queued).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Brings a stanza of the client to the router. False if another connection has resumed the session: then it is that one's, since the client
+/// sends again what it was not told to be handled.
+async fn deliver(context: &Context, bound: Option<&Bound>, managed: bool, stanza: Stanza) -> bool {
+    let Some(bound) = bound else { return true };
+    let Some(session) = bound.session() else { return true };
+    // On the heap while it lasts: inside, its kilobytes would be held by every connection that waits.
+    if !managed {
+        Box::pin(context.router.handle(session, stanza)).await;
+        return true;
+    }
+    let Some(handling) = bound.attachment().begin() else { return false };
+    let stored = matches!(stanza.kind(), Kind::Message(_));
+    Box::pin(context.router.handle(session, stanza)).await;
+    // Messages may be on their way to the disk; what anything else changes is there when it is handled.
+    handling.done(if stored { context.router.store().durability().queued() } else { 0 });
+    true
+}
+
+/// XEP-0198 §5.
+fn taken_over() -> StreamError {
+    StreamError::new(Condition::Conflict).with_text("the session was resumed by another connection")
+}
+
+/// XEP-0198 §7, RFC 6120 §4.9.1.1: whether a session outlives a stream that ends with this. A client that has closed its stream is gone, and one that
+/// broke the rules would do so again; what the server or the network is to blame for, it need not suffer for.
+fn may_be_resumed(reason: Option<&StreamError>) -> bool {
+    use Condition::{ConnectionTimeout, InternalServerError, SystemShutdown};
+    reason.is_some_and(|error| matches!(error.condition, ConnectionTimeout | InternalServerError | SystemShutdown))
 }
 
 /// The time as tokio sees it, so that tests can let it pass.

@@ -1,6 +1,9 @@
 //! Counters of the network side, as Prometheus handles taken once.
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+
+/// A commit takes from a fraction of a millisecond to some ten, on a disk that waits.
+const ACK_LATENCY: &[f64] = &[0.000_1, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0];
 
 /// How a client is connected; the label `transport`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -51,6 +54,7 @@ pub struct Metrics {
     pub(super) stanzas_in: IntCounter,
     pub(super) stanzas_out: IntCounter,
     pub(super) paused: IntCounter,
+    pub(super) ack_latency: Histogram,
 }
 
 /// A connection that is counted as open until this is dropped.
@@ -83,7 +87,14 @@ impl Metrics {
         registry.register(Box::new(open.clone()))?;
         let bytes = counters(registry, "campanile_c2s_bytes_total", "Bytes on client streams, above TLS and WebSocket.", "direction")?;
         let stanzas = counters(registry, "campanile_c2s_stanzas_total", "Stanzas on client streams.", "direction")?;
+        let ack_latency = HistogramOpts::new(
+            "campanile_c2s_ack_latency_seconds",
+            "From a client's <r/> to the answer, which waits until what it acknowledges is durable.",
+        );
+        let ack_latency = Histogram::with_opts(ack_latency.buckets(ACK_LATENCY.to_vec()))?;
+        registry.register(Box::new(ack_latency.clone()))?;
         Ok(Self {
+            ack_latency,
             opened: counters(registry, "campanile_connections_total", "Client connections accepted since the start.", "transport")?,
             open,
             refused: counters(registry, "campanile_connections_refused_total", "Connections refused at a bound.", "bound")?,

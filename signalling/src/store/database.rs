@@ -13,6 +13,7 @@ use sqlx::{PgPool, Postgres, Row as _, Sqlite, SqlitePool, Transaction};
 
 use super::StoreError;
 use super::writer::Writer;
+use crate::jid::BareJid;
 
 /// How long [`Database::healthy`] waits for an answer.
 const HEALTH_WAIT_MAX: Duration = Duration::from_secs(2);
@@ -147,6 +148,14 @@ impl Tx {
             TxInner::Postgres(tx) => bound!(sql, values).fetch_optional(&mut **tx).await.map(|row| row.map(Row::Postgres)),
         }
         .map_err(|cause| StoreError::database(self.doing, cause))
+    }
+
+    /// Finds out whether the account is there, before rows that belong to it are written.
+    pub(super) async fn require_account(&mut self, account: &BareJid) -> Result<(), StoreError> {
+        match self.fetch_optional("SELECT jid FROM accounts WHERE jid = $1", &[account.as_str().into()]).await? {
+            Some(_) => Ok(()),
+            None => Err(StoreError::NoSuchAccount(account.clone())),
+        }
     }
 
     pub(super) async fn commit(self) -> Result<(), StoreError> {

@@ -6,10 +6,13 @@
 
 mod accounts;
 mod archive;
+mod blocks;
 mod database;
+mod durable;
 mod error;
 mod farewells;
 mod folder;
+mod last_activity;
 mod push;
 mod revocations;
 mod rosters;
@@ -32,11 +35,16 @@ use sqlx::{Connection as _, PgConnection};
 
 pub use accounts::{Account, Accounts, Credentials, Disabled};
 pub use archive::ArchiveId;
+pub use blocks::Blocks;
+pub use durable::Durability;
 pub use error::StoreError;
 pub use farewells::{Farewell, Farewells};
+pub use last_activity::{LastActivities, LastActivity};
 pub use push::{PushService, PushServices};
 pub use revocations::Revocations;
-pub use rosters::{REQUESTS_MAX, RosterChange, RosterItem, Rosters, Subscription, SubscriptionRequest};
+pub use rosters::{
+    REMOVALS_MAX, REQUESTS_MAX, RosterChange, RosterItem, RosterUpdate, RosterVersion, Rosters, Subscription, SubscriptionRequest,
+};
 pub use secrets::Secrets;
 
 use database::Database;
@@ -59,6 +67,7 @@ const POSTGRES_CONNECTIONS_MAX: u32 = 16;
 pub struct Store {
     database: Database,
     secrets: Secrets,
+    durability: Durability,
 }
 
 impl Store {
@@ -75,7 +84,7 @@ impl Store {
             Place::Sqlite(path) => open_sqlite(&path).await?,
             Place::Postgres(options) => open_postgres(*options).await?,
         };
-        Ok(Self { database, secrets })
+        Ok(Self { database, secrets, durability: Durability::default() })
     }
 
     /// Accounts and their keys.
@@ -90,6 +99,12 @@ impl Store {
         Rosters::new(self.database.clone())
     }
 
+    /// When accounts were last there.
+    #[must_use]
+    pub fn last_activities(&self) -> LastActivities {
+        LastActivities::new(self.database.clone())
+    }
+
     /// Push services that clients have enabled.
     #[must_use]
     pub fn push_services(&self) -> PushServices {
@@ -102,10 +117,22 @@ impl Store {
         Farewells::new(self.database.clone())
     }
 
+    /// Who is blocked by whom.
+    #[must_use]
+    pub fn blocks(&self) -> Blocks {
+        Blocks::new(self.database.clone())
+    }
+
     /// TURN credentials that are void.
     #[must_use]
     pub fn revocations(&self) -> Revocations {
         Revocations::new(self.database.clone())
+    }
+
+    /// How far the queue of messages has come.
+    #[must_use]
+    pub fn durability(&self) -> &Durability {
+        &self.durability
     }
 
     /// The server's own secrets, in `data_dir/secret.key`.

@@ -14,6 +14,44 @@ use crate::jid::BareJid;
 /// Pending subscription requests of one account; more are refused, since strangers fill this table.
 pub const REQUESTS_MAX: u32 = 256;
 
+/// Removed items of one account that are remembered, so that devices which were away hear of them (§2.6.3).
+pub const REMOVALS_MAX: u32 = 500;
+
+/// Which state of which roster (RFC 6121 §2.6): the counter, and the birth of the account, since a later account of the same name counts
+/// from 0 again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RosterVersion {
+    /// When the account was made, milliseconds since 1970.
+    pub epoch: i64,
+    /// Changes of items since.
+    pub number: u64,
+}
+
+impl RosterVersion {
+    /// Reads the attribute `ver`; `None` for what no server of ours has written.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (epoch, number) = text.split_once('-')?;
+        Some(Self { epoch: i64::from_str_radix(epoch, 36).ok()?, number: number.parse().ok()? })
+    }
+}
+
+/// The attribute `ver`.
+impl fmt::Display for RosterVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+        let (mut rest, mut digits) = (self.epoch.unsigned_abs(), Vec::with_capacity(13));
+        loop {
+            digits.push(char::from(DIGITS[(rest % 36) as usize]));
+            rest /= 36;
+            if rest == 0 {
+                break;
+            }
+        }
+        write!(f, "{}-{}", digits.iter().rev().collect::<String>(), self.number)
+    }
+}
+
 /// RFC 6121 §2.1.2.5, as the account's owner sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Subscription {
@@ -118,6 +156,15 @@ pub struct SubscriptionRequest {
     pub received_at: SystemTime,
 }
 
+/// What became of one item since an older version of the roster: RFC 6121 §2.6.3.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RosterUpdate {
+    /// It is like this now.
+    Set(RosterItem),
+    /// It is gone.
+    Removed(BareJid),
+}
+
 /// One step of [`Rosters::apply`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RosterChange {
@@ -159,11 +206,12 @@ impl Rosters {
     ///
     /// # Errors
     /// The database's.
-    pub async fn load_versioned(&self, account: &BareJid) -> Result<(u64, Vec<RosterItem>), StoreError> {
-        const SQL: &str = "SELECT a.roster_version, r.contact, r.name, r.subscription, r.ask, r.approved, r.group_names
+    pub async fn load_versioned(&self, account: &BareJid) -> Result<(RosterVersion, Vec<RosterItem>), StoreError> {
+        const SQL: &str = "SELECT a.roster_version, r.contact, r.name, r.subscription, r.ask, r.approved, r.group_names, a.created_at
                            FROM accounts a LEFT JOIN roster_items r ON r.account = a.jid WHERE a.jid = $1 ORDER BY r.contact";
         let rows = self.database.fetch_all("load a roster", SQL, &[account.as_str().into()]).await?;
-        let version = rows.first().map(|row| row.int(0)).transpose()?.map_or(0, to_version);
+        let version = rows.first().map(|row| Ok::<_, StoreError>(RosterVersion { epoch: row.int(7)?, number: to_version(row.int(0)?) }));
+        let version = version.transpose()?.unwrap_or_default();
         let mut items = Vec::with_capacity(rows.len());
         for row in &rows {
             if row.is_null(1)? {
@@ -176,6 +224,36 @@ impl Rosters {
             }
         }
         Ok((version, items))
+    }
+
+    /// What has changed since a version, in order, each with the version of its change; `None` where that is no longer known.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn changes_since(&self, account: &BareJid, since: u64) -> Result<Option<Vec<(u64, RosterUpdate)>>, StoreError> {
+        const KNOWN: &str = "SELECT roster_complete_from FROM accounts WHERE jid = $1";
+        // The place of each column is that of `read_item`.
+        const SQL: &str = "SELECT version, contact, name, subscription, ask, approved, group_names FROM roster_items
+                               WHERE account = $1 AND version > $2
+                           UNION ALL SELECT version, contact, CAST(NULL AS TEXT), 'remove', 0, 0, '[]' FROM roster_removals
+                               WHERE account = $1 AND version > $2
+                           ORDER BY version";
+        let doing = "load the changes of a roster";
+        let Some(known) = self.database.fetch_optional(doing, KNOWN, &[account.as_str().into()]).await? else { return Ok(None) };
+        let since = i64::try_from(since).unwrap_or(i64::MAX);
+        if since < known.int(0)? {
+            return Ok(None);
+        }
+        let rows = self.database.fetch_all(doing, SQL, &[account.as_str().into(), since.into()]).await?;
+        let mut changes = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let update = match row.text(3)?.as_str() {
+                "remove" => RosterUpdate::Removed(read_jid(row, 1, "roster_removals.contact")?),
+                _ => RosterUpdate::Set(read_item(row)?),
+            };
+            changes.push((to_version(row.int(0)?), update));
+        }
+        Ok(Some(changes))
     }
 
     /// Adds or replaces an item; the roster's new version.
@@ -277,10 +355,14 @@ async fn apply_one(tx: &mut Tx, account: &BareJid, change: &RosterChange, versio
                 version.into(),
             ];
             tx.execute(SQL, &values).await?;
+            const BACK: &str = "DELETE FROM roster_removals WHERE account = $1 AND contact = $2";
+            tx.execute(BACK, &[account.as_str().into(), item.jid.as_str().into()]).await?;
         }
         RosterChange::Remove(contact) => {
             const SQL: &str = "DELETE FROM roster_items WHERE account = $1 AND contact = $2";
-            tx.execute(SQL, &[account.as_str().into(), contact.as_str().into()]).await?;
+            if tx.execute(SQL, &[account.as_str().into(), contact.as_str().into()]).await? > 0 {
+                remember_removal(tx, account, contact, version).await?;
+            }
         }
         RosterChange::AddRequest { from, stanza } => {
             const COUNT: &str = "SELECT COUNT(*) FROM subscription_requests WHERE account = $1 AND contact <> $2";
@@ -297,6 +379,22 @@ async fn apply_one(tx: &mut Tx, account: &BareJid, change: &RosterChange, versio
             const SQL: &str = "DELETE FROM subscription_requests WHERE account = $1 AND contact = $2";
             tx.execute(SQL, &[account.as_str().into(), from.as_str().into()]).await?;
         }
+    }
+    Ok(())
+}
+
+/// §2.6.3: the newest removals are kept; versions before those that are dropped can no longer be brought up to date.
+async fn remember_removal(tx: &mut Tx, account: &BareJid, contact: &BareJid, version: i64) -> Result<(), StoreError> {
+    const SQL: &str = "INSERT INTO roster_removals (account, contact, version) VALUES ($1, $2, $3)
+                       ON CONFLICT (account, contact) DO UPDATE SET version = excluded.version";
+    const SURPLUS: &str = "SELECT version FROM roster_removals WHERE account = $1 ORDER BY version DESC LIMIT 1 OFFSET $2";
+    const DROP: &str = "DELETE FROM roster_removals WHERE account = $1 AND version <= $2";
+    const INCOMPLETE: &str = "UPDATE accounts SET roster_complete_from = $2 WHERE jid = $1";
+    tx.execute(SQL, &[account.as_str().into(), contact.as_str().into(), version.into()]).await?;
+    if let Some(surplus) = tx.fetch_optional(SURPLUS, &[account.as_str().into(), i64::from(REMOVALS_MAX).into()]).await? {
+        let values = [account.as_str().into(), surplus.int(0)?.into()];
+        tx.execute(DROP, &values).await?;
+        tx.execute(INCOMPLETE, &values).await?;
     }
     Ok(())
 }
@@ -322,4 +420,21 @@ fn read_jid(row: &Row, column: usize, place: &'static str) -> Result<BareJid, St
 
 fn to_version(version: i64) -> u64 {
     u64::try_from(version).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s2_6_versions_are_read_back_and_others_are_unknown() {
+        for (epoch, number) in [(0, 0), (1_795_644_352_123, 42), (i64::MAX, u64::MAX)] {
+            let version = RosterVersion { epoch, number };
+            assert_eq!(RosterVersion::parse(&version.to_string()), Some(version), "{version}");
+        }
+        assert_eq!(RosterVersion { epoch: 36, number: 7 }.to_string(), "10-7");
+        for unknown in ["", "7", "-", "10-", "10-x", "!-1", "10--1"] {
+            assert_eq!(RosterVersion::parse(unknown), None, "{unknown}");
+        }
+    }
 }

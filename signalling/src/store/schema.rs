@@ -1,5 +1,8 @@
 //! Forward-only migrations, embedded in the program. A migration that was released is never changed.
 
+#[cfg(test)]
+mod released;
+
 use std::sync::Arc;
 
 use sqlx::migrate::{MigrateError, Migrator};

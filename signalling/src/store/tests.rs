@@ -81,6 +81,9 @@ on_each_database! {
     xep0077_s3_2_the_contacts_of_a_removed_account_are_still_to_be_told => farewells;
     turn_credentials_of_changed_accounts_are_void_until_they_expire => revocations;
     many_writers_at_once_lose_nothing => concurrent;
+    xep0191_block_lists_are_kept => blocks;
+    xep0012_the_last_activity_is_kept => last_activity;
+    rfc6121_s2_6_3_changes_since_a_version_are_known_within_bounds => roster_changes;
 }
 
 async fn accounts(store: &Store) {
@@ -222,9 +225,11 @@ async fn listing(store: &Store) {
 async fn roster(store: &Store) {
     let romeo = jid("romeo@example.org");
     let rosters = store.rosters();
-    assert_eq!(rosters.load_versioned(&romeo).await.unwrap(), (0, Vec::new()));
+    let (version, items) = rosters.load_versioned(&romeo).await.unwrap();
+    assert_eq!((version.number, items), (0, Vec::new()));
     store.accounts().create(&romeo, &keys(1)).await.unwrap();
-    assert_eq!(rosters.load_versioned(&romeo).await.unwrap(), (0, Vec::new()));
+    let (version, items) = rosters.load_versioned(&romeo).await.unwrap();
+    assert_eq!((version.number, items), (0, Vec::new()));
 
     let mut juliet = RosterItem::new(jid("juliet@example.com"));
     juliet.name = Some("Ju\"liet' <3 ☾".to_owned());
@@ -241,7 +246,8 @@ async fn roster(store: &Store) {
     juliet.ask = false;
     juliet.subscription = Subscription::Both;
     assert_eq!(rosters.set(&romeo, &juliet).await.unwrap(), 3);
-    assert_eq!(rosters.load_versioned(&romeo).await.unwrap(), (3, vec![gateway.clone(), juliet]));
+    let (version, items) = rosters.load_versioned(&romeo).await.unwrap();
+    assert_eq!((version.number, items), (3, vec![gateway.clone(), juliet]));
     assert_eq!(rosters.remove(&romeo, &jid("juliet@example.com")).await.unwrap(), 4);
     assert_eq!(rosters.load(&romeo).await.unwrap(), [gateway]);
     assert!(matches!(rosters.set(&jid("nobody@example.org"), &RosterItem::new(romeo)).await, Err(StoreError::NoSuchAccount(_))));
@@ -285,7 +291,7 @@ async fn requests(store: &Store) {
     let found = rosters.requests(&romeo).await.unwrap();
     assert_eq!(found.len(), 1);
     assert_eq!((found[0].from.as_str(), &found[0].stanza), ("juliet@example.com", &stanza));
-    assert_eq!(rosters.load_versioned(&romeo).await.unwrap().0, 0, "a request is no roster item");
+    assert_eq!(rosters.load_versioned(&romeo).await.unwrap().0.number, 0, "a request is no roster item");
     rosters.remove_request(&romeo, &jid("juliet@example.com")).await.unwrap();
     assert!(rosters.requests(&romeo).await.unwrap().is_empty());
 
@@ -309,8 +315,81 @@ async fn cascade(store: &Store) {
     accounts.delete(&romeo).await.unwrap();
     accounts.create(&romeo, &ScramSet::default()).await.unwrap();
     assert_eq!(accounts.keys(&romeo).await.unwrap(), Some(ScramSet::default()));
-    assert_eq!(rosters.load_versioned(&romeo).await.unwrap(), (0, Vec::new()));
+    let (version, items) = rosters.load_versioned(&romeo).await.unwrap();
+    assert_eq!((version.number, items), (0, Vec::new()));
     assert!(rosters.requests(&romeo).await.unwrap().is_empty());
+}
+
+async fn last_activity(store: &Store) {
+    let romeo = jid("romeo@example.org");
+    let activities = store.last_activities();
+    store.accounts().create(&romeo, &keys(1)).await.unwrap();
+    assert_eq!(activities.load(&romeo).await.unwrap(), None);
+    for (seconds, presence) in
+        [(1_795_644_352, "<presence type='unavailable'/>"), (1_795_644_400, "<presence type='unavailable'><status>ü</status></presence>")]
+    {
+        let activity = LastActivity { left_at: SystemTime::UNIX_EPOCH + Duration::from_secs(seconds), presence: Bytes::from(presence) };
+        activities.set(&romeo, activity.clone()).await.unwrap();
+        assert_eq!(activities.load(&romeo).await.unwrap(), Some(activity.clone()));
+        activities.set(&jid("nobody@example.org"), activity).await.unwrap();
+    }
+    assert_eq!(activities.load(&jid("nobody@example.org")).await.unwrap(), None);
+    store.accounts().delete(&romeo).await.unwrap();
+    assert_eq!(activities.load(&romeo).await.unwrap(), None);
+}
+
+async fn roster_changes(store: &Store) {
+    let romeo = jid("romeo@example.org");
+    let rosters = store.rosters();
+    store.accounts().create(&romeo, &keys(1)).await.unwrap();
+    let contact = |number: u32| jid(&format!("c{number}@example.com"));
+    let set = |number: u32| RosterItem { name: Some("n".to_owned()), ..RosterItem::new(contact(number)) };
+    for number in 0..3 {
+        rosters.set(&romeo, &set(number)).await.unwrap();
+    }
+    rosters.remove(&romeo, &contact(1)).await.unwrap();
+    rosters.set(&romeo, &set(0)).await.unwrap();
+    let changes = async |since| rosters.changes_since(&romeo, since).await.unwrap();
+    let (set_0, set_2) = (RosterUpdate::Set(set(0)), RosterUpdate::Set(set(2)));
+    assert_eq!(changes(0).await, Some(vec![(3, set_2.clone()), (4, RosterUpdate::Removed(contact(1))), (5, set_0.clone())]));
+    assert_eq!(changes(3).await, Some(vec![(4, RosterUpdate::Removed(contact(1))), (5, set_0.clone())]));
+    assert_eq!(changes(5).await, Some(Vec::new()));
+    // Who comes back is no longer gone.
+    rosters.set(&romeo, &set(1)).await.unwrap();
+    assert_eq!(changes(3).await, Some(vec![(5, set_0), (6, RosterUpdate::Set(set(1)))]));
+    // Removing what is not there leaves nothing behind.
+    assert_eq!(rosters.remove(&romeo, &contact(99)).await.unwrap(), 7);
+    assert_eq!(changes(6).await, Some(Vec::new()));
+
+    let many = (100..101 + REMOVALS_MAX).flat_map(|n| [RosterChange::Set(set(n)), RosterChange::Remove(contact(n))]);
+    for change in many {
+        rosters.apply(&romeo, vec![change]).await.unwrap();
+    }
+    assert_eq!(changes(8).await, None, "the oldest removal, of version 9, is forgotten");
+    assert_eq!(changes(9).await.unwrap().len(), REMOVALS_MAX as usize);
+    assert_eq!(rosters.changes_since(&jid("nobody@example.org"), 0).await.unwrap(), None);
+}
+
+async fn blocks(store: &Store) {
+    let (romeo, paris) = (jid("romeo@example.org"), jid("paris@example.org"));
+    let any = |text: &str| crate::jid::Jid::parse(text).unwrap();
+    let blocks = store.blocks();
+    for account in [&romeo, &paris] {
+        store.accounts().create(account, &keys(1)).await.unwrap();
+    }
+    let four = ["a@b/c", "a@b", "b/c", "b"].map(any);
+    blocks.add(&romeo, four.to_vec()).await.unwrap();
+    blocks.add(&romeo, vec![any("a@b"), any("z")]).await.unwrap();
+    blocks.add(&paris, vec![any("a@b")]).await.unwrap();
+    assert_eq!(blocks.load(&romeo).await.unwrap(), ["a@b", "a@b/c", "b", "b/c", "z"].map(any));
+    blocks.remove(&romeo, vec![any("b"), any("unknown")]).await.unwrap();
+    assert_eq!(blocks.load(&romeo).await.unwrap(), ["a@b", "a@b/c", "b/c", "z"].map(any));
+    blocks.clear(&romeo).await.unwrap();
+    assert!(blocks.load(&romeo).await.unwrap().is_empty());
+    assert_eq!(blocks.load(&paris).await.unwrap(), [any("a@b")]);
+    assert!(matches!(blocks.add(&jid("nobody@example.org"), vec![any("b")]).await, Err(StoreError::NoSuchAccount(_))));
+    store.accounts().delete(&paris).await.unwrap();
+    assert!(blocks.load(&paris).await.unwrap().is_empty());
 }
 
 async fn concurrent(store: &Store) {

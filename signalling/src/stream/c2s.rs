@@ -1,9 +1,10 @@
 //! RFC 6120 §4–7 for one client connection, from the server's side, over TCP and over WebSocket (RFC 7395). No I/O, no clock.
 //!
-//! Not done: SASL2, Bind 2 and stream management, which no RFC demands.
+//! Not done: SASL2 and Bind 2, which no RFC demands.
 
 mod bind;
 mod header;
+mod management;
 mod negotiation;
 mod policy;
 mod register;
@@ -18,6 +19,7 @@ use bytes::Bytes;
 
 use super::error::{Condition, StreamError};
 use super::sasl::{self, ChannelBindings, Mechanism, NONCE_BYTES, Sasl};
+use super::sm::{Asker, Due};
 use crate::auth::Password;
 use crate::jid::{BareJid, FullJid};
 use crate::ns;
@@ -72,6 +74,15 @@ pub enum Question {
         /// Its password.
         password: Password,
     },
+    /// For the router (XEP-0198 §5).
+    Resume {
+        /// Who logged in.
+        account: BareJid,
+        /// The identifier of the stream to go on with, as the client sent it.
+        previd: String,
+        /// How many stanzas the client has of that stream.
+        h: u32,
+    },
 }
 
 /// The shell's answer to the last [`Question`].
@@ -85,6 +96,17 @@ pub enum Answer {
     NotBound(StanzaError),
     /// The account that was made, or why it was not.
     Registered(Result<BareJid, StanzaError>),
+    /// The router goes on with the session of this full JID (XEP-0198 §5).
+    Resumed {
+        /// The session's.
+        jid: FullJid,
+        /// How many of the client's stanzas were handled.
+        handled: u32,
+    },
+    /// There is no such session; `h` is how far it had come, where that is known.
+    NotResumed(StanzaError, Option<u32>),
+    /// The client has claimed what cannot be: the stream ends.
+    Broken(StreamError),
 }
 
 /// What the shell has to do, in this order.
@@ -100,6 +122,19 @@ pub enum Output {
     Ask(Question),
     /// Hand this to the router before anything else is read.
     Deliver(Stanza),
+    /// A stanza of the client is handled, and this is what the server answers, if it does. It goes where other stanzas for this client wait.
+    Answer(Option<Stanza>),
+    /// Switch stream management on for the session and call [`C2s::handle_enabled`] (XEP-0198 §3).
+    Manage {
+        /// The client wants to be able to resume.
+        resume: bool,
+        /// For so many seconds.
+        max: Option<u64>,
+    },
+    /// The client has this many of the stanzas sent: call [`C2s::handle_acknowledged`] (XEP-0198 §4).
+    Acknowledge(u32),
+    /// The client asks how far we have come: call [`C2s::handle_progress`] once what it sent so far is durable (XEP-0198 §4).
+    TellProgress,
     /// Write a space, or a WebSocket ping.
     Keepalive,
     /// Worth counting.
@@ -142,6 +177,8 @@ enum State {
     Binding,
     /// The router is asked to bind for this request.
     Asking(Box<Stanza>),
+    /// The router is asked to resume the session of this identifier.
+    Resuming(String),
     /// Stanzas flow.
     Bound(FullJid),
     /// The stream is over.
@@ -184,6 +221,8 @@ pub struct C2s {
     /// When the client was last heard, and when silence has to be acted upon.
     heard: Instant,
     keepalive_at: Instant,
+    /// Stream management is on (XEP-0198).
+    asker: Option<Asker>,
 }
 
 impl C2s {
@@ -214,6 +253,7 @@ impl C2s {
             deadline,
             heard: now,
             keepalive_at,
+            asker: None,
         }
     }
 
@@ -224,7 +264,8 @@ impl C2s {
 
     /// Whether the next frame may be handed in: not while a question is open, TLS begins, or all is over.
     pub fn wants_input(&self) -> bool {
-        !self.ended && !matches!(self.state, State::Encrypting | State::Verifying(..) | State::Registering(_) | State::Asking(_))
+        use State::{Asking, Encrypting, Registering, Resuming, Verifying};
+        !self.ended && !matches!(self.state, Encrypting | Verifying(..) | Registering(_) | Asking(_) | Resuming(_))
     }
 
     /// Whether the stream is over.
@@ -249,7 +290,10 @@ impl C2s {
     pub fn poll_timeout(&self) -> Option<Instant> {
         match self.state {
             _ if self.ended => None,
-            State::Bound(_) => Some(self.keepalive_at),
+            State::Bound(_) => {
+                let asker = self.asker.as_ref().and_then(|asker| asker.poll_timeout(self.heard));
+                Some(asker.map_or(self.keepalive_at, |at| at.min(self.keepalive_at)))
+            }
             _ => Some(self.deadline),
         }
     }
@@ -305,6 +349,13 @@ impl C2s {
                 self.state = State::Binding;
                 self.refuse_bind(&request, &error);
             }
+            (Answer::Resumed { jid, handled }, State::Resuming(previd)) => self.resumed(jid, &previd, handled),
+            (Answer::NotResumed(error, h), State::Resuming(_)) => {
+                // XEP-0198 §5: the client may bind a resource now.
+                self.state = State::Binding;
+                self.management_failed(&error, h);
+            }
+            (Answer::Broken(error), State::Resuming(_)) => self.fail(error),
             (answer, state) => {
                 debug_assert!(false, "{answer:?} in {state:?}");
                 self.fail(Condition::InternalServerError.into());
@@ -316,8 +367,7 @@ impl C2s {
     pub fn handle_timeout(&mut self, now: Instant) {
         match self.state {
             _ if self.ended => {}
-            State::Bound(_) if now >= self.keepalive_at => self.silence(now),
-            State::Bound(_) => {}
+            State::Bound(_) => self.check_silence(now),
             _ if now >= self.deadline => {
                 self.fail(StreamError::new(Condition::ConnectionTimeout).with_text("the stream was not negotiated in time"));
             }
@@ -335,12 +385,12 @@ impl C2s {
     fn handle_element(&mut self, bytes: Bytes) {
         if let State::Bound(jid) = &self.state {
             let jid = jid.clone();
-            return self.handle_stanza(bytes, &jid);
+            return if looks_like_stanza(&bytes) { self.handle_stanza(bytes, &jid) } else { self.handle_nonza(bytes, &jid) };
         }
         match std::mem::replace(&mut self.state, State::Closed) {
             State::Binding => {
                 self.state = State::Binding;
-                self.handle_bind(bytes);
+                if looks_like_stanza(&bytes) { self.handle_bind(bytes) } else { self.handle_nonza_unbound(bytes) }
             }
             State::Negotiating => {
                 self.state = State::Negotiating;
@@ -380,18 +430,16 @@ impl C2s {
         if stanza.kind() == Kind::Iq(IqType::Set) && is_for_us(&stanza, jid) {
             match stanza.payload().map(|child| (child.ns(), child.name())) {
                 // RFC 3921 §3: nothing is left to do.
-                Some((ns::SESSION, "session")) => return self.send_stanza(&Stanza::iq_result(&stanza, Bytes::new())),
+                Some((ns::SESSION, "session")) => return self.answer(Some(Stanza::iq_result(&stanza, Bytes::new()))),
                 // XEP-0077 §3.3: a password that everybody on the way would read.
                 Some((ns::REGISTER, "query")) if self.security.is_clear() && !is_removal(&stanza) => {
                     let error = StanzaError::not_authorized().with_text("a password is not given in clear").with_code();
-                    if let Some(reply) = Stanza::error_for(stanza.head(), &error) {
-                        self.send_stanza(&reply);
-                    }
-                    return;
+                    return self.answer(Stanza::error_for(stanza.head(), &error));
                 }
                 // §7.6.2.2: one resource for each stream.
                 Some((ns::BIND, "bind")) => {
-                    return self.send_error(&stanza, &StanzaError::not_allowed().with_text("a resource is bound already"));
+                    let error = StanzaError::not_allowed().with_text("a resource is bound already");
+                    return self.answer(Stanza::error_reply(&stanza, &error));
                 }
                 _ => {}
             }
@@ -403,11 +451,19 @@ impl C2s {
         match error {
             ParseError::Stream(error) => self.fail(error),
             ParseError::Stanza(error, head) => {
-                if let Some(reply) = Stanza::error_for(&head, &error) {
-                    self.send_stanza(&reply);
+                let reply = Stanza::error_for(&head, &error);
+                match (&self.state, reply) {
+                    (State::Bound(_), reply) => self.answer(reply),
+                    (_, Some(reply)) => self.send_stanza(&reply),
+                    (_, None) => {}
                 }
             }
         }
+    }
+
+    /// The stanza just read ends here, perhaps with this answer.
+    fn answer(&mut self, reply: Option<Stanza>) {
+        self.outputs.push_back(Output::Answer(reply));
     }
 
     // ---- §4.4, §4.6, §4.9: the end
@@ -455,14 +511,30 @@ impl C2s {
         self.send(out);
     }
 
-    /// §4.6: over TCP the kernel finds a dead peer once there is something to send; over WebSocket the pong is missed here.
+    /// §4.6: over TCP the kernel finds a dead peer once there is something to send; over WebSocket the pong is missed here, and with stream
+    /// management the answer.
+    fn check_silence(&mut self, now: Instant) {
+        match self.asker.as_mut().map_or(Due::Nothing, |asker| asker.handle_timeout(self.heard, now)) {
+            Due::Dead => return self.fail(StreamError::new(Condition::ConnectionTimeout).with_text("no answer to <r/>")),
+            Due::Ask => self.ask(now),
+            Due::Nothing => {}
+        }
+        if now >= self.keepalive_at {
+            self.silence(now);
+        }
+    }
+
     fn silence(&mut self, now: Instant) {
         let keepalive = self.policy.limits.keepalive;
         if self.framing == Framing::Alone && now >= self.heard + keepalive * 2 {
             return self.fail(StreamError::new(Condition::ConnectionTimeout).with_text("no answer to a ping"));
         }
-        self.outputs.push_back(Output::Keepalive);
         self.keepalive_at = now + keepalive;
+        if self.asker.is_some() {
+            // Whoever lives answers this one.
+            return self.ask(now);
+        }
+        self.outputs.push_back(Output::Keepalive);
     }
 
     // ---- Output
@@ -504,6 +576,15 @@ impl C2s {
 fn is_removal(stanza: &Stanza) -> bool {
     let element = stanza.payload().map(|query| query.element());
     element.is_some_and(|element| element.is_ok_and(|element| element.root().child(ns::REGISTER, "remove").is_some()))
+}
+
+/// Whether an element has one of the three names; cheap, since every stanza is asked. What it really is, its parser says.
+fn looks_like_stanza(bytes: &[u8]) -> bool {
+    let named = |name: &[u8]| {
+        let rest = bytes.get(1..).and_then(|bytes| bytes.strip_prefix(name));
+        rest.is_some_and(|rest| rest.first().is_some_and(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b'/' | b'>')))
+    };
+    named(b"message") || named(b"iq") || named(b"presence")
 }
 
 /// Whether a request asks the server about this stream or account.

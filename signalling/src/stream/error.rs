@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use bytes::Bytes;
+
 use crate::ns;
 use crate::xml::XmlWriter;
 
@@ -108,19 +110,28 @@ pub struct StreamError {
     pub condition: Condition,
     /// `<text/>`: descriptive, English, never interpreted.
     pub text: Option<Cow<'static, str>>,
+    /// An application-specific condition (§4.9.4): one element with a namespace of its own.
+    pub extra: Option<Bytes>,
 }
 
 impl StreamError {
     /// An error with this condition and no text.
     #[must_use]
     pub const fn new(condition: Condition) -> Self {
-        Self { condition, text: None }
+        Self { condition, text: None, extra: None }
     }
 
     /// The same error with a text.
     #[must_use]
     pub fn with_text(mut self, text: impl Into<Cow<'static, str>>) -> Self {
         self.text = Some(text.into());
+        self
+    }
+
+    /// The same error with an application-specific condition, a whole element (§4.9.4).
+    #[must_use]
+    pub fn with_extra(mut self, extra: Bytes) -> Self {
+        self.extra = Some(extra);
         self
     }
 
@@ -142,6 +153,9 @@ impl StreamError {
         out.open(self.condition.name()).ns(ns::STREAM_ERROR).close();
         if let Some(text) = &self.text {
             out.open("text").ns(ns::STREAM_ERROR).attr("xml:lang", "en").text(text).close();
+        }
+        if let Some(extra) = &self.extra {
+            out.raw(extra);
         }
     }
 }

@@ -4,3 +4,4 @@ pub mod c2s;
 pub mod error;
 pub mod features;
 pub mod sasl;
+pub mod sm;

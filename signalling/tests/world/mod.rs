@@ -1,6 +1,4 @@
-//! A router with its features and a database, and clients that have no network: what the tests of this folder share.
-
-#![allow(dead_code)] // each test binary uses its own part
+//! A router of `localhost` with features and a database, and clients that are not connected to any network: what routing tests share.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,6 +23,7 @@ pub struct World {
     pub store: Store,
     pub calls: Arc<CallsService>,
     pub administration: Arc<Administration>,
+    mailbox_bytes: usize,
     folder: PathBuf,
 }
 
@@ -37,6 +36,20 @@ pub struct Client {
 
 impl World {
     pub async fn new(name: &str, accounts: &[&str]) -> Self {
+        let limits = Limits {
+            sessions_per_account: 4,
+            roster_items: 3,
+            directed_presences: 2,
+            roster_bytes: 10_000,
+            accounts_cached: 8,
+            blocked_jids: 3,
+            ..Limits::default()
+        };
+        Self::within(name, accounts, limits, 100_000).await
+    }
+
+    /// The same with other limits.
+    pub async fn within(name: &str, accounts: &[&str], limits: Limits, mailbox_bytes: usize) -> Self {
         let folder = std::env::temp_dir().join(format!("campanile-routing-{}-{name}", std::process::id()));
         let store = Store::open(&format!("sqlite:{}", folder.join("db").display()), &folder).await.expect("a new database");
         let password = Password::prepare("pw").expect("a password");
@@ -47,14 +60,6 @@ impl World {
         }
         let registry = prometheus::Registry::new();
         let calls = Arc::new(CallsService::new(jingle::Limits::default(), &registry, Box::new(())).expect("fresh metrics"));
-        let limits = Limits {
-            sessions_per_account: 4,
-            roster_items: 3,
-            roster_bytes: 10_000,
-            directed_presences: 2,
-            accounts_cached: 8,
-            ..Default::default()
-        };
         let router = Router::new(
             vec!["localhost".to_owned()],
             store.clone(),
@@ -73,11 +78,11 @@ impl World {
         let administration = Arc::new(administration);
         let list = features::extdisco::services(&[(Transport::Udp, ([127, 0, 0, 1], 3478).into())], &["turn.localhost".to_owned()]);
         features::register(&router, administration.clone(), relay, features::extdisco::Services { list, anonymous: false });
-        Self { router, store, calls, administration, folder }
+        Self { router, store, calls, administration, mailbox_bytes, folder }
     }
 
     pub async fn client(&self, account: &str, resource: &str) -> Client {
-        let mailbox = Arc::new(Mailbox::new(100_000));
+        let mailbox = Arc::new(Mailbox::new(self.mailbox_bytes));
         let jid = BareJid::new(account, "localhost").expect("a JID");
         let session = self.router.bind(&jid, Some(resource), mailbox.clone(), Instant::now()).await.expect("binds");
         Client { router: self.router.clone(), session, mailbox }
@@ -110,15 +115,23 @@ impl Client {
         let mut out = Vec::new();
         self.mailbox.drain(&mut out);
         out.into_iter()
-            .map(|item| match item {
-                Outgoing::Stanza(delivery) => String::from_utf8(delivery.stanza.to_bytes(Framing::Stream).to_vec()).expect("UTF-8"),
-                Outgoing::Close(error) => format!("close: {}", error.condition),
+            .filter_map(|item| match item {
+                Outgoing::Stanza(delivery) => Some(String::from_utf8(delivery.stanza.to_bytes(Framing::Stream).to_vec()).expect("UTF-8")),
+                Outgoing::Owed => None,
+                Outgoing::Close(error) => Some(format!("close: {}", error.condition)),
             })
             .collect()
     }
 
     pub fn forget(&self) {
         drop(self.received());
+    }
+
+    /// Sends a stanza and gives what came of it.
+    pub async fn ask(&self, xml: &str) -> Vec<String> {
+        self.forget();
+        self.send(xml).await;
+        self.received()
     }
 
     #[track_caller]

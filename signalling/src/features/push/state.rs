@@ -43,12 +43,14 @@ pub enum Event {
         /// The element that says so.
         element: Bytes,
     },
-    /// A client lost its stream with this many messages that it has not acknowledged.
+    /// A client lost its stream; what it has not acknowledged it may never have seen.
     Lost {
         /// Its resource.
         resource: Box<str>,
-        /// At least 1.
+        /// Messages for the user among that.
         messages: u32,
+        /// Proposed calls among that: their ids and elements.
+        calls: Vec<(Box<str>, Bytes)>,
     },
     /// XEP-0357 §8: the service takes no more.
     Withdrawn {
@@ -93,7 +95,7 @@ struct Client {
 struct Ringing {
     call: Box<str>,
     since: Instant,
-    /// Who was told: address and node of the service.
+    /// Who was told: address and node of the service. Nobody, while all have a stream.
     told: Vec<(Jid, String)>,
 }
 
@@ -140,7 +142,7 @@ impl Push {
             Event::Message => self.message(live, now),
             Event::Proposed { call, resource, element } => self.proposed(call, resource.as_deref(), element, live, now),
             Event::Over { call, element } => self.over(call, element, live),
-            Event::Lost { resource, messages } => self.lost(resource, *messages, now),
+            Event::Lost { resource, messages, calls } => self.lost(resource, *messages, calls, now),
             Event::Withdrawn { service, node } => {
                 self.disable(service, Some(node));
                 Vec::new()
@@ -161,11 +163,21 @@ impl Push {
         notices
     }
 
-    fn lost(&mut self, resource: &str, messages: u32, now: Instant) -> Vec<Notice> {
+    fn lost(&mut self, resource: &str, messages: u32, calls: &[(Box<str>, Bytes)], now: Instant) -> Vec<Notice> {
         let mut notices = Vec::new();
         for client in self.clients.iter_mut().filter(|client| client.service.resource == resource) {
             client.messages = messages;
-            notices.extend(client.about_messages(now));
+            if messages > 0 {
+                notices.extend(client.about_messages(now));
+            }
+            for (call, element) in calls {
+                // Unless it is over meanwhile.
+                let ringing = self.ringing.iter_mut().find(|ringing| ringing.call == *call);
+                if let Some(ringing) = ringing.filter(|ringing| !ringing.told.iter().any(|(service, node)| client.is(service, node))) {
+                    ringing.told.push(client.key());
+                    notices.push(client.about_call(element));
+                }
+            }
         }
         notices
     }
@@ -175,15 +187,12 @@ impl Push {
             return Vec::new();
         }
         let wanted = |client: &&Client| to.is_none_or(|to| to == client.service.resource) && !live(&client.service.resource);
-        let notices: Vec<_> = self.clients.iter().filter(wanted).map(|client| client.about_call(element)).collect();
-        if !notices.is_empty() {
-            if self.ringing.len() >= RINGING_MAX {
-                self.ringing.pop_front();
-            }
-            let told = notices.iter().map(|notice| (notice.service.service.clone(), notice.service.node.clone())).collect();
-            self.ringing.push_back(Ringing { call: call.into(), since: now, told });
+        let woken: Vec<&Client> = self.clients.iter().filter(wanted).collect();
+        if self.ringing.len() >= RINGING_MAX {
+            self.ringing.pop_front();
         }
-        notices
+        self.ringing.push_back(Ringing { call: call.into(), since: now, told: woken.iter().map(|client| client.key()).collect() });
+        woken.into_iter().map(|client| client.about_call(element)).collect()
     }
 
     fn over(&mut self, call: &str, element: &Bytes, live: impl Fn(&str) -> bool) -> Vec<Notice> {
@@ -213,6 +222,10 @@ impl Client {
 
     fn is(&self, service: &Jid, node: &str) -> bool {
         self.service.service == *service && self.service.node == node
+    }
+
+    fn key(&self) -> (Jid, String) {
+        (self.service.service.clone(), self.service.node.clone())
     }
 
     fn about_messages(&mut self, now: Instant) -> Option<Notice> {
@@ -343,7 +356,21 @@ mod tests {
     #[test]
     fn a_lost_stream_is_told_to_its_own_client_only() {
         let mut push = push(&[("a", "phone"), ("b", "tablet")]);
-        let notices = push.handle(&Event::Lost { resource: "phone".into(), messages: 3 }, |_| false, Instant::now());
+        let now = Instant::now();
+        let lost = |messages: u32, calls: &[&str]| {
+            let calls = calls.iter().map(|call| (Box::from(*call), Bytes::from_static(b"<propose/>"))).collect();
+            Event::Lost { resource: "phone".into(), messages, calls }
+        };
+        let notices = push.handle(&lost(3, &[]), |_| false, now);
         assert_eq!((nodes(&notices), notices[0].messages), (vec!["a"], 3));
+        assert!(push.handle(&lost(0, &[]), |_| false, now).is_empty());
+        assert_eq!(push.handle(&Event::Message, |resource| resource == "tablet", now)[0].messages, 1, "counted anew");
+        // It seemed to be there when the call was proposed.
+        assert!(push.handle(&proposed("1"), |_| true, now).is_empty());
+        assert_eq!(nodes(&push.handle(&lost(0, &["1"]), |_| false, now)), ["a"]);
+        assert!(push.handle(&lost(0, &["1"]), |_| false, now).is_empty(), "told already");
+        assert_eq!(nodes(&push.handle(&over("1"), |_| false, now)), ["a"]);
+        assert!(push.handle(&proposed("2"), |_| true, now).is_empty() && push.handle(&over("2"), |_| true, now).is_empty());
+        assert!(push.handle(&lost(0, &["2"]), |_| false, now).is_empty(), "it is over");
     }
 }

@@ -18,7 +18,7 @@ use crate::jingle::{self, CallsService};
 use crate::net::metrics::Metrics;
 use crate::net::sources::Sources;
 use crate::net::tls::{self, Certificates};
-use crate::router;
+use crate::router::{self, Router};
 use crate::store::Store;
 use crate::stream::c2s::{self, Policy};
 use crate::xml;
@@ -61,6 +61,7 @@ pub(crate) fn policy() -> Policy {
             negotiation: Duration::from_secs(30),
             auth_attempts: 3,
             keepalive: Duration::from_secs(300),
+            ack_wait: Duration::from_secs(60),
         },
     }
 }
@@ -469,14 +470,7 @@ async fn a_reload_holds_for_streams_from_now_on() {
 fn router(store: &Store) -> Router {
     let registry = prometheus::Registry::new();
     let calls = CallsService::new(jingle::Limits::default(), &registry, Box::new(())).unwrap();
-    let limits = router::Limits {
-        sessions_per_account: 4,
-        roster_items: 10,
-        roster_bytes: 10_000,
-        directed_presences: 10,
-        accounts_cached: 10,
-        ..Default::default()
-    };
+    let limits = router::Limits { sessions_per_account: 4, ..Default::default() };
     let router =
         Router::new(vec!["localhost".to_owned()], store.clone(), Arc::new(calls), limits, router::Metrics::new(&registry).unwrap());
     router.serve(IqTable::default());

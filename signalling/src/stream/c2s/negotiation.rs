@@ -8,6 +8,7 @@ use super::{C2s, LANG, Output, Question, Report, Security, State};
 use crate::jid::BareJid;
 use crate::ns;
 use crate::stanza::Framing;
+use crate::stanza::error::StanzaError;
 use crate::xml::{Element, XmlWriter};
 
 impl C2s {
@@ -26,6 +27,8 @@ impl C2s {
             (ns::SASL, "auth" | "response", _) => self.sasl_failure(SaslFailure::MalformedRequest),
             (ns::CLIENT, "iq", None) => self.iq_of_stranger(bytes),
             (ns::CLIENT, "message" | "presence" | "iq", _) => self.too_early(),
+            // XEP-0198 §3: not before authentication.
+            (ns::SM, "enable" | "resume", None) => self.management_failed(&StanzaError::unexpected_request(), None),
             (namespace, name, _) => self.fail(unsupported(namespace, name)),
         }
     }

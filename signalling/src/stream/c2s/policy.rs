@@ -38,6 +38,8 @@ pub struct Limits {
     pub auth_attempts: u32,
     /// Silence of the client after which something is sent, so that a dead connection is found (§4.6).
     pub keepalive: Duration,
+    /// How long an answer to `<r/>` may take before the client is taken for dead (XEP-0198 §4, RFC 6120 §4.6.2).
+    pub ack_wait: Duration,
 }
 
 /// All that a stream may send before it is authenticated, in elements of the largest size: header, STARTTLS, header, and some log-ins.
@@ -67,6 +69,7 @@ impl Policy {
                 negotiation: Duration::from_secs(limits.handshake_s),
                 auth_attempts: limits.auth_attempts,
                 keepalive: Duration::from_secs(limits.keepalive_s),
+                ack_wait: Duration::from_secs(limits.ack_wait_s),
             },
         }
     }
@@ -83,6 +86,7 @@ impl Policy {
                 negotiation: new.limits.negotiation,
                 auth_attempts: new.limits.auth_attempts,
                 keepalive: new.limits.keepalive,
+                ack_wait: new.limits.ack_wait,
                 ..self.limits.clone()
             },
             ..self.clone()

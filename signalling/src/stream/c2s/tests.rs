@@ -6,6 +6,7 @@ use super::*;
 use crate::auth::{Password, ScramKeys};
 use crate::net::websocket;
 use crate::stream::sasl::SaslFailure;
+use crate::stream::sm;
 use crate::xml::{Element, Framer};
 
 const HEADER: &str = "<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' \
@@ -34,6 +35,7 @@ fn policy() -> Policy {
             negotiation: Duration::from_secs(30),
             auth_attempts: 3,
             keepalive: Duration::from_secs(300),
+            ack_wait: Duration::from_secs(60),
         },
     }
 }
@@ -53,6 +55,12 @@ struct Server {
     anonymous: bool,
     bind: fn(&BareJid, Option<&str>) -> Answer,
     ended: Option<Option<StreamError>>,
+    /// XEP-0198: whether it is on, the client's stanzas handled since, ours acknowledged, and ours sent.
+    managed: bool,
+    handled: u32,
+    acknowledged: u32,
+    outstanding: usize,
+    resume: fn(&str) -> Answer,
 }
 
 fn bind(account: &BareJid, resource: Option<&str>) -> Answer {
@@ -75,6 +83,11 @@ impl Server {
             anonymous: false,
             bind,
             ended: None,
+            managed: false,
+            handled: 0,
+            acknowledged: 0,
+            outstanding: 0,
+            resume: |_| Answer::NotResumed(StanzaError::item_not_found(), None),
         }
     }
 
@@ -176,7 +189,36 @@ impl Server {
                     let keys = ScramKeys::derive(hash, &password, vec![1; 16], 4096.try_into().unwrap());
                     self.machine.handle_answer(Answer::Sasl(sasl::Answer::Keys { keys, genuine: true, disabled: None }));
                 }
-                Output::Deliver(stanza) => self.delivered.push(stanza),
+                Output::Deliver(stanza) => {
+                    self.delivered.push(stanza);
+                    self.handled += u32::from(self.managed);
+                }
+                Output::Answer(reply) => {
+                    self.handled += u32::from(self.managed);
+                    if let Some(reply) = reply {
+                        self.sent.push_str(str::from_utf8(&reply.to_bytes(self.framing)).unwrap());
+                    }
+                }
+                Output::Manage { resume, max } => {
+                    self.managed = true;
+                    let token = sm::Token::new([0; 16]);
+                    let within = Duration::from_secs(max.unwrap_or(600).min(600));
+                    self.machine.handle_enabled(Ok(sm::Enabled { resumption: resume.then_some((token, within)) }));
+                }
+                Output::Acknowledge(h) => {
+                    let result = sm::newly_acknowledged(self.acknowledged, self.outstanding, h);
+                    if let Ok(count) = result {
+                        self.acknowledged += count as u32;
+                        self.outstanding -= count;
+                    }
+                    self.machine.handle_acknowledged(result.map(|_| self.outstanding), self.start);
+                }
+                Output::TellProgress => self.machine.handle_progress(self.handled),
+                Output::Ask(Question::Resume { previd, .. }) => {
+                    let answer = (self.resume)(&previd);
+                    self.managed = matches!(answer, Answer::Resumed { .. });
+                    self.machine.handle_answer(answer);
+                }
                 Output::Keepalive => self.keepalives += 1,
                 Output::Report(report) => self.reports.push(report),
                 Output::Close(reason) => self.ended = Some(reason),
@@ -1114,4 +1156,158 @@ proptest::proptest! {
         server.at(100_000);
         assert!(server.ended.is_some() || server.machine.jid().is_some());
     }
+}
+
+// ---- XEP-0198
+
+const FAILED: &str = "<failed xmlns='urn:xmpp:sm:3'><unexpected-request xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>";
+
+fn nonza(text: &str) -> String {
+    text.replace("/>", " xmlns='urn:xmpp:sm:3'/>")
+}
+
+impl Server {
+    /// Authenticated, no resource yet.
+    fn authenticated(framing: Framing) -> Self {
+        let mut server = Self::new(policy(), framing, Security::Tls(ChannelBindings::default()));
+        let open = if framing == Framing::Stream { HEADER } else { OPEN };
+        server.feed(open).feed(PLAIN).feed(open);
+        server.take();
+        server
+    }
+
+    fn managed(framing: Framing) -> Self {
+        let mut server = Self::bound(framing);
+        server.feed(&nonza("<enable/>"));
+        assert_eq!(server.take(), "<enabled xmlns='urn:xmpp:sm:3'/>");
+        server
+    }
+
+    /// The server writes so many stanzas.
+    fn write(&mut self, count: u32) -> &mut Self {
+        self.outstanding += count as usize;
+        self.machine.handle_sent(count, self.start);
+        self.drain();
+        self
+    }
+}
+
+#[test]
+fn xep0198_s3_management_is_enabled_once_a_resource_is_bound() {
+    for framing in [Framing::Stream, Framing::Alone] {
+        let mut server = Server::authenticated(framing);
+        server.feed(&nonza("<enable resume='true'/>"));
+        assert_eq!(server.take(), FAILED, "before resource binding");
+        server.feed(BIND).take();
+        server.feed(&nonza("<enable resume='true' max='60'/>"));
+        assert_eq!(server.take(), "<enabled xmlns='urn:xmpp:sm:3' id='AAAAAAAAAAAAAAAAAAAAAA' resume='true' max='60'/>");
+        server.feed(&nonza("<enable/>"));
+        assert_eq!(server.take(), FAILED, "a second time");
+        server.feed(&nonza("<resume previd='x' h='0'/>"));
+        assert_eq!(server.take(), FAILED, "a resource is bound");
+        assert!(server.ended.is_none());
+    }
+    let mut server = Server::tls();
+    server.feed(HEADER).take();
+    server.feed(&nonza("<enable/>"));
+    assert_eq!(server.take(), FAILED, "before authentication");
+    server.feed(PLAIN);
+    assert!(server.take().contains("<success"));
+}
+
+#[test]
+fn xep0198_s4_every_stanza_is_counted_whoever_answers_it() {
+    let mut server = Server::managed(Framing::Stream);
+    let mut expect = |xml: &str, answered: &str, h: u32| {
+        server.feed(xml);
+        assert!(server.take().contains(answered), "{xml}");
+        server.feed(&nonza("<r/>"));
+        assert_eq!(server.take(), format!("<a xmlns='urn:xmpp:sm:3' h='{h}'/>"), "after {xml}");
+    };
+    expect(" ", "", 0);
+    expect("<message to='a@example.org'/>", "", 1);
+    expect("<presence/>", "", 2);
+    expect("<iq id='1' type='get'><a xmlns='b'/></iq>", "", 3);
+    expect("<iq id='2' type='set'><session xmlns='urn:ietf:params:xml:ns:xmpp-session'/></iq>", "type='result'", 4);
+    expect(BIND, "<not-allowed", 5);
+    expect("<iq id='3' type='get' to='@'><a xmlns='b'/></iq>", "<jid-malformed", 6);
+    expect("<message to='@' type='error'/>", "", 7);
+    expect(&nonza("<a h='0'/>"), "", 7);
+}
+
+#[test]
+fn xep0198_s4_without_management_there_is_nothing_to_acknowledge() {
+    let mut server = Server::bound(Framing::Stream);
+    for element in ["<r/>", "<a h='0'/>"] {
+        server.feed(&nonza(element));
+        assert_eq!(server.take(), FAILED, "{element}");
+    }
+    server.write(100).at(10);
+    assert_eq!(server.take(), "");
+    // What no client sends is no stanza either.
+    server.feed(&nonza("<enabled/>"));
+    assert_eq!(server.error(), Condition::UnsupportedStanzaType);
+}
+
+#[test]
+fn xep0198_s6_bad_attributes_are_refused_and_too_high_counts_end_the_stream() {
+    let mut server = Server::managed(Framing::Stream);
+    server.feed(&nonza("<a/>"));
+    assert!(server.take().starts_with("<failed xmlns='urn:xmpp:sm:3'><bad-request"));
+    server.write(8).feed(&nonza("<a h='8'/>"));
+    server.feed(&nonza("<a h='10'/>"));
+    assert!(
+        server.sent.contains("<handled-count-too-high xmlns='urn:xmpp:sm:3' h='10' send-count='8'/></stream:error>"),
+        "{}",
+        server.sent
+    );
+    assert_eq!(server.error(), Condition::UndefinedCondition);
+}
+
+#[test]
+fn xep0198_s5_a_session_is_resumed_or_a_resource_may_be_bound() {
+    for framing in [Framing::Stream, Framing::Alone] {
+        let mut server = Server::authenticated(framing);
+        server.resume = |_| Answer::NotResumed(StanzaError::item_not_found(), Some(7));
+        server.feed(&nonza("<resume previd='gone' h='3'/>"));
+        let failed = "<failed xmlns='urn:xmpp:sm:3' h='7'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>";
+        assert_eq!(server.take(), failed);
+        server.feed(&nonza("<resume previd='gone'/>"));
+        assert!(server.take().contains("<bad-request"));
+        server.resume = |_| Answer::Resumed { jid: FullJid::parse("romeo@example.org/orchard").unwrap(), handled: 5 };
+        server.handled = 5;
+        server.feed(&nonza("<resume previd='live' h='3'/>"));
+        assert_eq!(server.take(), "<resumed xmlns='urn:xmpp:sm:3' previd='live' h='5'/>");
+        assert_eq!(server.machine.jid().unwrap().as_str(), "romeo@example.org/orchard");
+        server.feed("<message xmlns='jabber:client' to='a@example.org'/>").feed(&nonza("<r/>"));
+        assert_eq!(server.take(), "<a xmlns='urn:xmpp:sm:3' h='6'/>");
+        assert!(server.delivered[0].from().is_some_and(|from| from.as_str() == "romeo@example.org/orchard"));
+    }
+    let mut server = Server::authenticated(Framing::Stream);
+    server.resume = |_| Answer::Broken(sm::TooHigh { h: 3, sent: 2 }.into());
+    server.feed(&nonza("<resume previd='live' h='3'/>"));
+    assert_eq!(server.error(), Condition::UndefinedCondition);
+}
+
+#[test]
+fn xep0198_s8_2_the_server_asks_and_rfc6120_s4_6_2_finds_who_does_not_answer() {
+    let mut server = Server::managed(Framing::Stream);
+    server.write(1).at(0);
+    assert_eq!(server.take(), "");
+    server.at(1);
+    assert_eq!(server.take(), "<r xmlns='urn:xmpp:sm:3'/>");
+    server.feed(&nonza("<a h='1'/>")).at(59);
+    assert_eq!(server.take(), "");
+    server.write(11);
+    assert_eq!(server.take(), "<r xmlns='urn:xmpp:sm:3'/>", "many are asked about at once");
+    server.at(59);
+    assert!(server.ended.is_none());
+    server.at(60);
+    assert_eq!(server.error(), Condition::ConnectionTimeout);
+    // A silent client is asked, too, in the place of a space.
+    let mut server = Server::managed(Framing::Stream);
+    server.at(300);
+    assert_eq!((server.take().as_str(), server.keepalives), ("<r xmlns='urn:xmpp:sm:3'/>", 0));
+    server.at(360);
+    assert_eq!(server.error(), Condition::ConnectionTimeout);
 }

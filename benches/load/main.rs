@@ -1,0 +1,288 @@
+//! Load: what a message, a call, a log-in, a page of the archive and an idle session cost this server, beside Prosody and ejabberd in the same
+//! run. Clients speak over real sockets of loopback and check what arrives; what is measured is the CPU time and the memory of the
+//! server's processes, which Linux counts. The figures stand in docs/benchmarks.md.
+//!
+//! `cargo bench --bench load` runs everything; `cargo bench --bench load -- --help` says how to run less. Prosody and ejabberd are taken from
+//! the system; one that is not installed is left out.
+
+#![allow(missing_docs, reason = "a program")]
+#![allow(clippy::print_stdout, reason = "the table is what it is for")]
+
+mod client;
+mod framer;
+mod process;
+mod report;
+mod scenarios;
+mod scram;
+mod servers;
+mod tls;
+
+use std::path::PathBuf;
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use clap::{Parser, ValueEnum};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use report::{Report, Row, Target};
+use scenarios::archive::Pages;
+use scenarios::call::Calls;
+use scenarios::crowd::Crowd;
+use scenarios::login::LogIns;
+use scenarios::message::{Messages, Window};
+use scenarios::{Pace, Subject, alternate, idle};
+use servers::floor::{self, Floor};
+use servers::{Server, Setup, Which};
+use tls::Certificate;
+
+/// Server CPU and memory per message, call, log-in, archive page and idle session; beside Prosody and ejabberd
+#[derive(Parser)]
+struct Arguments {
+    /// What to measure
+    #[arg(long, value_delimiter = ',', value_enum, default_values_t = Scenario::ALL)]
+    only: Vec<Scenario>,
+    /// Which servers besides campanile
+    #[arg(long, value_delimiter = ',', default_value = "prosody,ejabberd")]
+    beside: Vec<String>,
+    /// Another campanile to compare: NAME=PATH. Repeatable; given once or more, the one built here is left out
+    #[arg(long, value_name = "NAME=PATH")]
+    binary: Vec<String>,
+    /// Seconds of one round on one server
+    #[arg(long, default_value_t = 3.0)]
+    seconds: f64,
+    /// Rounds on each server; the figure is their median
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Idle sessions
+    #[arg(long, default_value_t = 10_000)]
+    sessions: usize,
+    /// Sizes of the crowd among which messages go
+    #[arg(long, value_delimiter = ',', default_values_t = [50, 500, 5_000])]
+    crowd: Vec<usize>,
+    /// Only in clear (false) or only with TLS (true)
+    #[arg(long)]
+    tls: Option<bool>,
+    /// Cargo says so to every benchmark
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Scenario {
+    Message,
+    Archived,
+    Call,
+    Login,
+    Page,
+    Idle,
+    Crowd,
+}
+
+impl Scenario {
+    const ALL: [Self; 7] = [Self::Message, Self::Call, Self::Login, Self::Archived, Self::Page, Self::Crowd, Self::Idle];
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    let words: Vec<String> = std::env::args().collect();
+    if let [_, verb, port] = &words[..]
+        && verb == "floor"
+    {
+        floor::run(port.parse()?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let arguments = Arguments::parse();
+    ensure!(arguments.rounds > 0, "at least one round");
+    raise_limits()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let report = runtime.block_on(tokio::task::LocalSet::new().run_until(measure(&arguments)))?;
+    report.print();
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A number that is used once.
+pub fn unique() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Two descriptors for each of ten thousand sessions: one here, one in the server, which inherits the limit.
+fn raise_limits() -> anyhow::Result<()> {
+    const WANTED: u64 = 65_536;
+    let all = Rlimit { current: Some(WANTED), maximum: Some(WANTED) };
+    if setrlimit(Resource::Nofile, all).is_err() {
+        // not root: as far as it is allowed
+        let maximum = getrlimit(Resource::Nofile).maximum;
+        setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).context("the limit of open files")?;
+    }
+    Ok(())
+}
+
+impl Arguments {
+    fn servers(&self) -> anyhow::Result<Vec<Which>> {
+        let mut all = Vec::new();
+        if self.binary.is_empty() {
+            all.push(Which::Campanile("campanile".to_owned(), PathBuf::from(env!("CARGO_BIN_EXE_campanile"))));
+        }
+        for binary in &self.binary {
+            let (name, path) = binary.split_once('=').context("--binary NAME=PATH")?;
+            all.push(Which::Campanile(name.to_owned(), std::path::absolute(path)?));
+        }
+        for (name, command, which) in [("prosody", "prosodyctl", Which::Prosody), ("ejabberd", "ejabberdctl", Which::Ejabberd)] {
+            if self.beside.iter().any(|wanted| wanted == name) {
+                let found = Command::new("sh").args(["-c", &format!("command -v {command}")]).stdout(Stdio::null()).status()?;
+                if found.success() {
+                    all.push(which);
+                } else {
+                    eprintln!("{name} is not installed and left out: apt-get install --no-install-recommends {name}");
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    fn wants(&self, scenario: Scenario) -> bool {
+        self.only.contains(&scenario)
+    }
+
+    fn pace(&self) -> Pace {
+        Pace { round: Duration::from_secs_f64(self.seconds), rounds: self.rounds }
+    }
+
+    /// In clear, with TLS, or both.
+    fn transports(&self) -> impl Iterator<Item = (bool, &'static str)> {
+        let wanted = self.tls;
+        [(false, "in clear"), (true, "TLS")].into_iter().filter(move |(tls, _)| wanted.is_none_or(|wanted| wanted == *tls))
+    }
+}
+
+async fn measure(arguments: &Arguments) -> anyhow::Result<Report> {
+    let all = arguments.servers()?;
+    let certificate = Certificate::make()?;
+    let mut report = Report::new(all.iter().filter(|which| which.is_ours()).map(|which| which.name().to_owned()).collect());
+    if [Scenario::Message, Scenario::Call, Scenario::Login].iter().any(|scenario| arguments.wants(*scenario)) {
+        let servers = start(&all, Setup { archive: false, accounts: 4 }, &certificate).await?;
+        if arguments.wants(Scenario::Message) {
+            messages(arguments, &servers, &mut report, "", 0.15).await?;
+        }
+        if arguments.wants(Scenario::Call) {
+            calls(arguments, &servers, &mut report).await?;
+        }
+        if arguments.wants(Scenario::Login) {
+            log_ins(arguments, &servers, &mut report).await?;
+        }
+    }
+    if arguments.wants(Scenario::Archived) || arguments.wants(Scenario::Page) {
+        let servers = start(&all, Setup { archive: true, accounts: 4 }, &certificate).await?;
+        if arguments.wants(Scenario::Page) {
+            pages(arguments, &servers, &mut report).await?;
+        }
+        if arguments.wants(Scenario::Archived) {
+            messages(arguments, &servers, &mut report, ", archived", 0.2).await?;
+        }
+    }
+    if arguments.wants(Scenario::Crowd) {
+        let accounts = arguments.crowd.iter().copied().max().unwrap_or(0);
+        let servers = start(&all, Setup { archive: false, accounts }, &certificate).await?;
+        crowds(arguments, &servers, &mut report).await?;
+    }
+    if arguments.wants(Scenario::Idle) {
+        idle_sessions(arguments, &all, &certificate, &mut report).await?;
+    }
+    Ok(report)
+}
+
+async fn start(all: &[Which], setup: Setup, certificate: &Certificate) -> anyhow::Result<Vec<Server>> {
+    let mut servers = Vec::new();
+    for which in all {
+        servers.push(Server::start(which.clone(), setup, certificate).await?);
+    }
+    Ok(servers)
+}
+
+async fn messages(arguments: &Arguments, servers: &[Server], report: &mut Report, more: &str, most: f64) -> anyhow::Result<()> {
+    for (tls, transport) in arguments.transports() {
+        for (window, how) in [(Window::One, "one at a time"), (Window::Hundred, "pipelined")] {
+            let floor = Floor::start()?;
+            let mut loads = Vec::new();
+            for server in servers {
+                loads.push((Subject::Server(server), Messages::between_sessions(server, tls, window).await?));
+            }
+            if !tls {
+                loads.push((Subject::Floor(&floor), Messages::on_the_floor(&floor, window).await?));
+            }
+            let figures = alternate(arguments.pace(), loads).await?;
+            let what = format!("message, {transport}, {how}{more}: µs");
+            report.add(Row { what, figures, target: Target::Ratio(most), first: None });
+        }
+    }
+    Ok(())
+}
+
+async fn calls(arguments: &Arguments, servers: &[Server], report: &mut Report) -> anyhow::Result<()> {
+    for (tls, transport) in arguments.transports() {
+        let mut loads = Vec::new();
+        for server in servers {
+            loads.push((Subject::Server(server), Calls::between_sessions(server, tls).await?));
+        }
+        let figures = alternate(arguments.pace(), loads).await?;
+        report.add(Row { what: format!("call, 22 stanzas, {transport}: µs"), figures, target: Target::Ratio(0.12), first: None });
+    }
+    Ok(())
+}
+
+async fn log_ins(arguments: &Arguments, servers: &[Server], report: &mut Report) -> anyhow::Result<()> {
+    let mut loads = Vec::new();
+    for server in servers {
+        let load = LogIns::to(server, true).await?;
+        eprintln!("{}: SCRAM-SHA-1 with {} iterations", server.which.name(), load.rounds);
+        loads.push((Subject::Server(server), load));
+    }
+    let figures = alternate(arguments.pace(), loads).await?;
+    report.add(Row { what: "log-in, TLS and SCRAM-SHA-1: µs".to_owned(), figures, target: Target::Ratio(0.4), first: None });
+    Ok(())
+}
+
+async fn pages(arguments: &Arguments, servers: &[Server], report: &mut Report) -> anyhow::Result<()> {
+    let mut loads = Vec::new();
+    for server in servers {
+        loads.push((Subject::Server(server), Pages::of(server, false).await?));
+    }
+    let figures = alternate(arguments.pace(), loads).await?;
+    report.add(Row { what: "archive page of 50, in clear: µs".to_owned(), figures, target: Target::Ratio(0.15), first: None });
+    Ok(())
+}
+
+async fn crowds(arguments: &Arguments, servers: &[Server], report: &mut Report) -> anyhow::Result<()> {
+    let mut crowds: Vec<Crowd> = servers.iter().map(|_| Crowd::empty()).collect();
+    let mut first = None;
+    for size in &arguments.crowd {
+        for (server, crowd) in servers.iter().zip(&mut crowds) {
+            crowd.grow(server, *size).await?;
+        }
+        let loads = servers.iter().map(Subject::Server).zip(&mut crowds).collect();
+        let figures = alternate(arguments.pace(), loads).await?;
+        first = first.or_else(|| figures.first().map(|(_, value)| *value));
+        report.add(Row { what: format!("message among {size} sessions, in clear: µs"), figures, target: Target::Flat(1.3), first });
+    }
+    Ok(())
+}
+
+async fn idle_sessions(arguments: &Arguments, all: &[Which], certificate: &Certificate, report: &mut Report) -> anyhow::Result<()> {
+    let sessions = arguments.sessions;
+    for (tls, transport) in arguments.transports() {
+        let (mut resident, mut private) = (Vec::new(), Vec::new());
+        for which in all {
+            let server = Server::start(which.clone(), Setup { archive: false, accounts: sessions }, certificate).await?;
+            let figures = idle::memory(&server, tls, sessions).await?;
+            resident.push((which.name().to_owned(), figures[0]));
+            private.push((which.name().to_owned(), figures[1]));
+        }
+        let target = Target::Absolute(if tls { 32.0 } else { 10.0 });
+        for (figures, kind) in [(resident, "resident"), (private, "private")] {
+            report.add(Row { what: format!("idle session of {sessions}, {transport}, {kind}: KiB"), figures, target, first: None });
+        }
+    }
+    Ok(())
+}

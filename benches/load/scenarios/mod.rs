@@ -1,0 +1,81 @@
+//! What is measured: each scenario in a file, whose head says what it sends and how that is counted.
+
+pub mod archive;
+pub mod call;
+pub mod crowd;
+pub mod idle;
+pub mod login;
+pub mod message;
+
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+
+use super::servers::Server;
+use super::servers::floor::Floor;
+
+/// Work that a server can be made to do again and again.
+pub trait Load {
+    /// Works until `end` or a little longer; returns how many units were done, all of them checked on arrival.
+    async fn round(&mut self, end: Instant) -> anyhow::Result<u64>;
+}
+
+/// Whose CPU time is measured.
+pub enum Subject<'a> {
+    /// A server.
+    Server(&'a Server),
+    /// The floor.
+    Floor(&'a Floor),
+}
+
+impl Subject<'_> {
+    /// Its name in the table.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Server(server) => server.which.name(),
+            Self::Floor(_) => FLOOR,
+        }
+    }
+
+    fn cpu(&self) -> anyhow::Result<Duration> {
+        match self {
+            Self::Server(server) => server.cpu(),
+            Self::Floor(floor) => floor.cpu(),
+        }
+    }
+}
+
+/// What the floor is called in the table.
+pub const FLOOR: &str = "floor";
+
+/// How long and how often.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// One round on one server.
+    pub round: Duration,
+    /// Rounds on each; the figure is their median.
+    pub rounds: usize,
+}
+
+/// CPU time per unit, in microseconds, by subject: the servers take turns, so that what else the machine does meets them alike. The first
+/// turn, shorter, is not counted.
+pub async fn alternate<L: Load>(pace: Pace, mut loads: Vec<(Subject<'_>, L)>) -> anyhow::Result<Vec<(String, f64)>> {
+    for (_, load) in &mut loads {
+        load.round(Instant::now() + pace.round / 4).await?;
+    }
+    let mut costs = vec![Vec::new(); loads.len()];
+    for _ in 0..pace.rounds {
+        for ((subject, load), costs) in loads.iter_mut().zip(&mut costs) {
+            let before = subject.cpu()?;
+            let units = load.round(Instant::now() + pace.round).await?;
+            ensure!(units > 0, "{} did nothing", subject.name());
+            costs.push((subject.cpu()? - before).as_secs_f64() * 1e6 / units as f64);
+        }
+    }
+    Ok(loads.iter().zip(&mut costs).map(|((subject, _), costs)| (subject.name().to_owned(), median(costs))).collect())
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}

@@ -1,0 +1,80 @@
+//! The floor: what a message costs when a server reads it, looks for its end and writes it to the other connection, and does nothing else.
+//! A thread for each connection, so that there is not even a poller; runs as a process of its own (`load floor`).
+
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use crate::framer::Framer;
+use crate::process;
+
+/// The running floor.
+pub struct Floor {
+    process: Child,
+    /// Where it takes its two connections.
+    pub address: SocketAddr,
+}
+
+impl Floor {
+    /// Starts it.
+    pub fn start() -> anyhow::Result<Self> {
+        let [port, _] = super::free_ports()?;
+        let own: PathBuf = std::env::current_exe()?;
+        let process = Command::new(own).arg("floor").arg(port.to_string()).stdin(Stdio::null()).spawn()?;
+        Ok(Self { process, address: (Ipv4Addr::LOCALHOST, port).into() })
+    }
+
+    /// The CPU time that it has used.
+    pub fn cpu(&self) -> anyhow::Result<Duration> {
+        process::cpu(self.process.id())
+    }
+}
+
+impl Drop for Floor {
+    fn drop(&mut self) {
+        super::end(&mut self.process);
+    }
+}
+
+/// The process: takes two connections and passes on what comes from each to the other, until one closes.
+pub fn run(port: u16) -> anyhow::Result<()> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+    let ends: Arc<[OnceLock<TcpStream>; 2]> = Arc::default();
+    let mut threads = Vec::new();
+    for side in 0..2 {
+        let stream = listener.accept()?.0;
+        stream.set_nodelay(true)?;
+        let ends = ends.clone();
+        ends[side].set(stream.try_clone()?).ok().context("each is set once")?;
+        threads.push(thread::spawn(move || pass_on(stream, &ends[1 - side])));
+    }
+    for thread in threads {
+        thread.join().expect("it does not panic")?;
+    }
+    Ok(())
+}
+
+fn pass_on(mut from: TcpStream, to: &OnceLock<TcpStream>) -> anyhow::Result<()> {
+    let mut framer = Framer::default();
+    let mut chunk = vec![0; 16 * 1024];
+    let mut output = Vec::new();
+    loop {
+        let read = from.read(&mut chunk)?;
+        if read == 0 {
+            return Ok(());
+        }
+        framer.space().extend_from_slice(&chunk[..read]);
+        output.clear();
+        while let Some(element) = framer.next() {
+            output.extend_from_slice(element);
+        }
+        let mut to = to.get().context("both are connected before either sends")?;
+        to.write_all(&output)?;
+    }
+}

@@ -1,0 +1,339 @@
+//! XEP-0198 §5: sessions that outlive their connection. A session that hibernates stays where it is, in its account's home: its presence
+//! does not change, and what is sent to it waits in its mailbox. It ends when it is resumed by nobody in time, or its mailbox is full.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+use super::Router;
+use crate::features::push;
+use crate::jid::{BareJid, FullJid};
+use crate::mailbox::{Attachment, Delivery};
+use crate::random;
+use crate::session::{Resumption, Session, SessionId, SessionRef};
+use crate::stanza::error::StanzaError;
+use crate::stream::error::StreamError;
+use crate::stream::sm::{Enabled, Token};
+
+/// Sessions that are gone and whose `h` is remembered (§5).
+const GONE_MAX: usize = 10_000;
+
+/// The sessions that hibernate, by the time when they end.
+#[derive(Debug, Default)]
+pub(super) struct Hibernation {
+    state: Mutex<State>,
+    /// A session was added.
+    changed: Notify,
+    /// The mailbox of one of them is full.
+    overflowed: Arc<Notify>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    by_expiry: BTreeMap<(Instant, SessionId), SessionRef>,
+    expiry: HashMap<SessionId, Instant>,
+    gone: HashMap<Token, (BareJid, u32)>,
+    gone_order: VecDeque<Token>,
+    /// Those that have just lost their connection.
+    lost: Vec<SessionRef>,
+}
+
+impl Hibernation {
+    fn add(&self, session: SessionRef, at: Instant) {
+        {
+            let mut state = self.locked();
+            state.expiry.insert(session.id, at);
+            state.by_expiry.insert((at, session.id), session.clone());
+            state.lost.push(session);
+        }
+        self.changed.notify_one();
+    }
+
+    /// The session is resumed, or over.
+    pub(super) fn remove(&self, id: SessionId) {
+        let mut state = self.locked();
+        if let Some(at) = state.expiry.remove(&id) {
+            state.by_expiry.remove(&(at, id));
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.locked().expiry.len()
+    }
+
+    /// All of them, those that end first first.
+    pub(super) fn all(&self) -> Vec<(Instant, SessionRef)> {
+        self.locked().by_expiry.iter().map(|((at, _), session)| (*at, session.clone())).collect()
+    }
+
+    fn next(&self) -> Option<Instant> {
+        self.locked().by_expiry.first_key_value().map(|((at, _), _)| *at)
+    }
+
+    fn due(&self, now: Instant) -> Vec<SessionRef> {
+        self.locked().by_expiry.iter().take_while(|((at, _), _)| *at <= now).map(|(_, session)| session.clone()).collect()
+    }
+
+    /// Remembers how far a session had come that can no longer be resumed.
+    pub(super) fn remember(&self, account: &BareJid, token: Token, handled: u32) {
+        let mut state = self.locked();
+        if state.gone.insert(token, (account.clone(), handled)).is_none() {
+            state.gone_order.push_back(token);
+        }
+        while state.gone_order.len() > GONE_MAX {
+            let oldest = state.gone_order.pop_front();
+            oldest.and_then(|oldest| state.gone.remove(&oldest));
+        }
+    }
+
+    fn handled_by_gone(&self, account: &BareJid, token: &Token) -> Option<u32> {
+        self.locked().gone.get(token).filter(|(of, _)| of == account).map(|(_, handled)| *handled)
+    }
+
+    fn locked(&self) -> MutexGuard<'_, State> {
+        // Plain tables: each change is complete before anything can panic.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection's hold on its session. Dropped, the session hibernates if it may, and ends otherwise: also when the task is cut off or panics.
+#[derive(Debug)]
+pub struct Bound {
+    router: Router,
+    jid: FullJid,
+    session: Option<SessionRef>,
+    attachment: Attachment,
+    /// Taken from the mailbox and not yet handed to the socket, each with where it ends in the output; without stream management only.
+    pub in_flight: Vec<(usize, Delivery)>,
+    /// What the mailbox held when the session ended.
+    left: Vec<Delivery>,
+}
+
+impl Bound {
+    /// A session that this connection has bound or resumed.
+    pub fn new(router: Router, session: SessionRef, attachment: Attachment) -> Self {
+        Self { router, jid: session.jid.clone(), session: Some(session), attachment, in_flight: Vec::new(), left: Vec::new() }
+    }
+
+    /// The session; `None` once it was given up.
+    pub fn session(&self) -> Option<&SessionRef> {
+        self.session.as_ref()
+    }
+
+    /// The full JID bound.
+    pub fn jid(&self) -> FullJid {
+        self.jid.clone()
+    }
+
+    /// Where its mail comes from.
+    pub fn attachment(&self) -> &Attachment {
+        &self.attachment
+    }
+
+    /// The connection is lost. Says whether the session goes on without it, or with another one; else it is to be ended.
+    pub fn hibernate(&mut self) -> bool {
+        let Some(session) = &self.session else { return true };
+        let stays = self.router.detach(session, &self.attachment) || !self.attachment.is_current();
+        if stays {
+            self.session = None;
+        }
+        stays
+    }
+
+    /// Takes the session out of its account: contacts learn of it, its calls end.
+    pub async fn end(&mut self) {
+        let Some(session) = &self.session else { return };
+        if self.attachment.retire() {
+            self.left = self.router.end(session).await;
+        } else {
+            self.session = None;
+        }
+    }
+
+    /// After [`Bound::end`]: what the client did not get goes elsewhere. Of what was in flight, `written` bytes of output were handed over.
+    pub async fn leave_over(mut self, written: usize) {
+        let Some(session) = self.session.take() else { return };
+        let left = self.unwritten(written).chain(std::mem::take(&mut self.left)).collect();
+        self.router.give_back(&session.home, left).await;
+    }
+
+    fn unwritten(&mut self, written: usize) -> impl Iterator<Item = Delivery> + use<> {
+        std::mem::take(&mut self.in_flight).into_iter().filter(move |(end, _)| *end > written).map(|(_, delivery)| delivery)
+    }
+}
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        if self.session.is_none() || self.hibernate() {
+            return;
+        }
+        if let (Some(session), Ok(runtime)) = (self.session.take(), tokio::runtime::Handle::try_current())
+            && self.attachment.retire()
+        {
+            let (router, in_flight) = (self.router.clone(), self.unwritten(0));
+            // Nobody can wait for it: the connection's own task is ending.
+            runtime.spawn(async move {
+                let left = in_flight.chain(router.end(&session).await).collect();
+                router.give_back(&session.home, left).await;
+            });
+        }
+    }
+}
+
+/// A session that goes on with a new connection.
+#[derive(Debug)]
+pub struct Resumed {
+    /// The new connection's hold on it. What the client lacks comes from its mailbox first.
+    pub bound: Bound,
+    /// How far the client's stanzas were handled; all of it is durable.
+    pub handled: u32,
+}
+
+/// Why a session does not go on.
+#[derive(Debug)]
+pub enum NotResumed {
+    /// `<failed/>`, with the `h` of a session that is gone where it is known.
+    Failed(StanzaError, Option<u32>),
+    /// The stream ends.
+    Broken(StreamError),
+}
+
+impl Router {
+    /// XEP-0198 §3: switches stream management on for a session, and makes it resumable if its client wants that; for `max` seconds if that is
+    /// less than the server grants.
+    ///
+    /// # Errors
+    /// `unexpected-request` if it is on, or the session is over.
+    pub fn enable_management(&self, session: &SessionRef, resume: bool, max: Option<u64>) -> Result<Enabled, StanzaError> {
+        session.home.with(|account| {
+            let own = account.session(session.id).filter(|own| own.mailbox.manage());
+            let own = own.ok_or_else(StanzaError::unexpected_request)?;
+            own.resumption = resume.then(|| {
+                let granted = self.limits().resume;
+                let within = max.map_or(granted, |max| granted.min(Duration::from_secs(max)));
+                Resumption { token: Token::new(random::bytes()), within }
+            });
+            Ok(Enabled { resumption: own.resumption.map(|Resumption { token, within }| (token, within)) })
+        })
+    }
+
+    /// The connection of a session is lost: it hibernates. False if it cannot be resumed, is over, or has another connection.
+    pub fn detach(&self, session: &SessionRef, attachment: &Attachment) -> bool {
+        let now = Instant::now();
+        let ends = session.home.with(|account| {
+            let own = account.session(session.id)?;
+            let within = own.resumption?.within;
+            attachment.detach(&self.0.hibernation.overflowed).then(|| {
+                own.hibernated = Some(now);
+                now + within
+            })
+        });
+        if let Some(ends) = ends {
+            tracing::debug!(jid = %session.jid, "the session hibernates");
+            self.0.hibernation.add(session.clone(), ends);
+            self.0.metrics.show_hibernated(self.0.hibernation.len());
+        }
+        ends.is_some()
+    }
+
+    /// XEP-0198 §5: goes on with the session of this identifier, taking over from a connection that may still look alive. `h` is how much its
+    /// client has of what was sent, `since` when the new stream began.
+    ///
+    /// # Errors
+    /// `item-not-found` for a session that is not there or no longer, `not-authorized` for a stream that began before the account's sessions
+    /// were ended, `internal-server-error` when the account cannot be loaded; the stream error for an `h` too high.
+    pub async fn resume(&self, account: &BareJid, previd: &str, h: u32, since: Instant) -> Result<Resumed, NotResumed> {
+        let result = self.resume_session(account, previd, h, since).await;
+        self.0.metrics.count_resumption(match &result {
+            Ok(_) => "resumed",
+            Err(NotResumed::Failed(error, _)) => error.condition.name(),
+            Err(NotResumed::Broken(_)) => "handled-count-too-high",
+        });
+        result
+    }
+
+    async fn resume_session(&self, account: &BareJid, previd: &str, h: u32, since: Instant) -> Result<Resumed, NotResumed> {
+        let failed = |error| NotResumed::Failed(error, None);
+        let token = Token::parse(previd).ok_or_else(|| failed(StanzaError::item_not_found()))?;
+        let home = self.0.homes.get(account).await.map_err(self.internal("load an account")).map_err(failed)?;
+        let home = home.ok_or_else(|| failed(StanzaError::item_not_found()))?;
+        if self.kicked().get(account).is_some_and(|at| *at >= since) {
+            return Err(failed(StanzaError::not_authorized().with_text("the credentials have changed, log in again")));
+        }
+        let found = home.with(|account| {
+            let own = account.sessions.iter_mut().find(|own| own.resumption.is_some_and(|resumption| resumption.token.is(&token)))?;
+            let attachment = own.mailbox.attach()?;
+            own.hibernated = None;
+            Some((own.id, own.jid.clone(), attachment))
+        });
+        let Some((id, jid, attachment)) = found else {
+            return Err(NotResumed::Failed(StanzaError::item_not_found(), self.0.hibernation.handled_by_gone(account, &token)));
+        };
+        self.0.hibernation.remove(id);
+        self.0.metrics.show_hibernated(self.0.hibernation.len());
+        // From here on the session hibernates again if this does not come to its end.
+        let session = SessionRef { jid, id, home };
+        let bound = Bound::new(self.clone(), session.clone(), attachment);
+        bound.attachment().settled().await;
+        let acknowledged = bound.attachment().rewind(h).map_err(|too_high| NotResumed::Broken(too_high.into()))?;
+        if !acknowledged.stored.is_empty() {
+            self.acknowledged(&session, &acknowledged.stored);
+        }
+        let progress = bound.attachment().mailbox().progress();
+        self.store().durability().reached(progress.queued).await;
+        Ok(Resumed { bound, handled: progress.handled })
+    }
+
+    /// Ends sessions that hibernate when their time has come, and wakes the clients that lost theirs with something to see, as long as the future is polled.
+    pub async fn run_hibernation(&self) {
+        loop {
+            let hibernation = &self.0.hibernation;
+            let next = hibernation.next();
+            let expiry = async {
+                match next {
+                    Some(at) => tokio::time::sleep_until(at.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = expiry => self.end_expired(tokio::time::Instant::now().into_std()).await,
+                () = hibernation.changed.notified() => {
+                    let lost = std::mem::take(&mut hibernation.locked().lost);
+                    for session in lost {
+                        push::lost(self, &session).await;
+                    }
+                }
+                () = hibernation.overflowed.notified() => {
+                    for (_, session) in hibernation.all() {
+                        self.end_hibernated(&session, |own| own.mailbox.is_closed()).await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Ends the sessions that were to be resumed before `now`.
+    pub async fn end_expired(&self, now: Instant) {
+        for session in self.0.hibernation.due(now) {
+            self.end_hibernated(&session, |_| true).await;
+        }
+    }
+
+    async fn end_hibernated(&self, session: &SessionRef, over: impl FnOnce(&Session) -> bool) {
+        // The home decides: it may have been resumed since.
+        let closed = session.home.with(|account| {
+            let own = account.session(session.id)?;
+            let ends = own.hibernated.is_some() && over(own);
+            ends.then(|| own.mailbox.close())
+        });
+        if closed.is_some() {
+            tracing::debug!(jid = %session.jid, "the session was not resumed");
+            let left = self.end(session).await;
+            self.give_back(&session.home, left).await;
+        } else if session.home.with(|account| account.session(session.id).is_none()) {
+            self.0.hibernation.remove(session.id);
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! What clients see of the router, its features and a database, without a network: one file per subject.
+
+mod account_data;
+mod accounts;
+mod push;
+mod rfc6121;
+mod routing;
+mod world;

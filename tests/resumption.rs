@@ -1,0 +1,251 @@
+//! Promise: on a bad network nothing is lost and nothing comes twice: a client that loses its connection goes on where it was (XEP-0198), over
+//! whatever transport it comes back, and nobody else notices.
+
+use crate::support::http;
+use crate::support::managed::{Managed, Over};
+use crate::support::server::{PASSWORD, Server};
+use crate::support::wire::Wire;
+
+fn line(to: &str, number: usize) -> String {
+    format!("<message to='{to}' type='chat' id='m{number}'><body>line {number}</body></message>")
+}
+
+/// The numbers of the lines among these elements.
+fn numbers(elements: &[String]) -> Vec<usize> {
+    let number = |element: &String| element.split("<body>line ").nth(1)?.split('<').next()?.parse().ok();
+    elements.iter().filter_map(number).collect()
+}
+
+/// §5: what was not acknowledged comes again, and nothing else.
+#[test]
+fn s5_a_receiver_cut_off_in_a_burst_gets_each_message_once_over_every_transport() {
+    let server = Server::start();
+    let mut alice = Wire::online(&server, "alice", "home");
+    for (first, then) in Over::ALL.into_iter().flat_map(|first| Over::ALL.map(|then| (first, then))) {
+        let mut bob = Managed::online(&server, first, "bob", "phone");
+        let mut got = Vec::new();
+        for number in 0..120 {
+            alice.send(&line("bob@localhost/phone", number));
+        }
+        while numbers(&got).len() < 40 {
+            got.push(bob.next().expect("the stream goes on"));
+        }
+        let cut = bob.cut();
+        for number in 120..150 {
+            alice.send(&line("bob@localhost/phone", number));
+        }
+        let (mut bob, _) = cut.resume(&server, then);
+        while numbers(&got).len() < 150 {
+            got.push(bob.next().expect("the stream goes on"));
+        }
+        got.extend(bob.until_ack().0);
+        assert_eq!(numbers(&got), (0..150).collect::<Vec<_>>(), "{first:?} to {then:?}");
+        // else they would come to its next session
+        bob.acknowledge();
+        bob.send("</stream:stream>");
+    }
+}
+
+/// §4 and §5: `h` says which stanzas of the client were handled; what it sends again is what was not.
+#[test]
+fn s5_a_sender_cut_off_in_a_burst_is_heard_once_over_every_transport() {
+    let server = Server::start();
+    let mut bob = Wire::online(&server, "bob", "home");
+    for (first, then) in Over::ALL.into_iter().flat_map(|first| Over::ALL.map(|then| (first, then))) {
+        let mut alice = Managed::online(&server, first, "alice", "phone");
+        for number in 0..100 {
+            alice.send(&line("bob@localhost/home", number));
+        }
+        let (mut alice, handled) = alice.cut().resume(&server, then);
+        // The presence was the first.
+        for number in handled as usize - 1..110 {
+            alice.send(&line("bob@localhost/home", number));
+        }
+        assert_eq!(alice.until_ack().1, 111);
+        for number in 0..110 {
+            let got = bob.stanza("message", &[]);
+            assert!(got.contains(&format!("<body>line {number}</body>")), "{first:?} to {then:?}: {got} is not {number}");
+        }
+        bob.saw_nothing_of("<body>");
+        alice.send("<presence type='unavailable'/>");
+    }
+}
+
+/// §5: presence does not flap, requests wait and are answered, and the calls of the session go on.
+#[test]
+fn a_session_without_connection_looks_as_if_nothing_had_happened() {
+    let server = Server::start();
+    let mut alice = Wire::online(&server, "alice", "home");
+    let mut bob = Managed::online(&server, Over::DirectTls, "bob", "phone");
+    alice.send("<presence type='subscribe' to='bob@localhost'/>");
+    bob.expect(&["type='subscribe'"]);
+    bob.send("<presence type='subscribed' to='alice@localhost'/>");
+    alice.stanza("presence", &["from='bob@localhost/phone'"]);
+    let jingle = |action: &str| {
+        format!(
+            "<jingle xmlns='urn:xmpp:jingle:1' action='{action}' sid='s1' initiator='alice@localhost/home'><content creator='initiator' name='a'>\
+             <description xmlns='urn:xmpp:jingle:apps:rtp:1' media='audio'/><transport xmlns='urn:xmpp:jingle:transports:ice-udp:1'/></content></jingle>"
+        )
+    };
+    alice.send(&format!("<iq type='set' id='j1' to='bob@localhost/phone'>{}</iq>", jingle("session-initiate")));
+    bob.expect(&["session-initiate"]);
+    bob.send("<iq type='result' id='j1' to='alice@localhost/home'/>");
+    bob.send(&format!("<iq type='set' id='j2' to='alice@localhost/home'>{}</iq>", jingle("session-accept")));
+    alice.stanza("iq", &["session-accept"]);
+    bob.acknowledge();
+    bob.until_ack();
+
+    let cut = bob.cut();
+    let hibernated = |server: &Server, count: u32| {
+        let end = std::time::Instant::now() + crate::support::PATIENCE;
+        let wanted = format!("campanile_c2s_sessions_hibernated {count}");
+        while !http::get(server.address("admin"), "/metrics").body.contains(&wanted) {
+            assert!(std::time::Instant::now() < end, "{wanted} did not come");
+            std::thread::yield_now();
+        }
+    };
+    hibernated(&server, 1);
+    alice.send("<iq type='get' id='v' to='bob@localhost/phone'><query xmlns='jabber:iq:version'/></iq>");
+    alice.send(&format!("<iq type='set' id='t' to='bob@localhost/phone'>{}</iq>", jingle("transport-info")));
+    alice.saw_nothing_of("type='unavailable'");
+    alice.saw_nothing_of("type='error'");
+    let (mut bob, handled) = cut.resume(&server, Over::WebSocket);
+    assert_eq!(handled, 4);
+    bob.expect(&["jabber:iq:version"]);
+    bob.expect(&["transport-info"]);
+    bob.send("<iq type='result' id='v' to='alice@localhost/home'><query xmlns='jabber:iq:version'><name>x</name></query></iq>");
+    alice.stanza("iq", &["id='v'", "type='result'"]);
+    alice.saw_nothing_of("<presence");
+    hibernated(&server, 0);
+    let metrics = http::get(server.address("admin"), "/metrics").body;
+    assert!(metrics.contains("campanile_calls_active 1"), "{metrics}");
+    assert!(metrics.contains("campanile_c2s_resumptions_total{result=\"resumed\"} 1"), "{metrics}");
+    bob.send(&format!("<iq type='set' id='j3' to='alice@localhost/home'>{}</iq>", jingle("session-terminate")));
+    alice.stanza("iq", &["session-terminate"]);
+    server.logs("call ended");
+}
+
+/// §5: a connection that still looks alive gives way, and what it has read is not handled a second time.
+#[test]
+fn s5_a_live_stream_is_taken_over() {
+    let server = Server::start();
+    let mut alice = Wire::online(&server, "alice", "home");
+    let mut old = Managed::online(&server, Over::StartTls, "bob", "phone");
+    old.send(&line("alice@localhost/home", 1));
+    alice.stanza("message", &["line 1"]);
+    let again = crate::support::managed::Cut::of(&old);
+    let (mut new, handled) = again.resume(&server, Over::DirectTls);
+    assert_eq!(handled, 2);
+    old.expect(&["<stream:error", "<conflict "]);
+    assert!(old.next().is_none());
+    alice.send(&line("bob@localhost/phone", 2));
+    new.expect(&["line 2"]);
+    alice.saw_nothing_of("<presence");
+    new.send(&line("alice@localhost/home", 3));
+    alice.stanza("message", &["line 3"]);
+}
+
+/// §6.
+#[test]
+fn s6_who_acknowledges_too_much_is_told_so() {
+    let server = Server::start();
+    let mut bob = Managed::online(&server, Over::DirectTls, "bob", "phone");
+    let mut cut = crate::support::managed::Cut::of(&bob);
+    let h = bob.h + 1;
+    bob.send(&format!("<a xmlns='urn:xmpp:sm:3' h='{h}'/>"));
+    let error = bob.expect(&["<stream:error", "<undefined-condition "]);
+    assert!(error.contains(&format!("<handled-count-too-high xmlns='urn:xmpp:sm:3' h='{h}' send-count='{}'/>", h - 1)), "{error}");
+    assert!(bob.next().is_none());
+    // That session is over.
+    cut.refused(&server, Over::DirectTls, "item-not-found");
+    // One that claims too much when it resumes may come again with the truth.
+    let bob = Managed::online(&server, Over::DirectTls, "bob", "phone");
+    cut = bob.cut();
+    cut.h += 1;
+    let (_, answer) = cut.try_resume(&server, Over::WebSocket);
+    assert!(answer.contains("<handled-count-too-high"), "{answer}");
+    cut.h -= 1;
+    cut.resume(&server, Over::WebSocket);
+}
+
+/// §4, §5: a session that nobody resumes ends, its contacts and those who wrote to it learn of it, and its client is told how far it had come.
+#[test]
+fn s5_what_nobody_resumes_in_time_ends() {
+    let server = Server::with("limits.resume_s = 1");
+    let mut alice = Wire::online(&server, "alice", "home");
+    let mut bob = Managed::online(&server, Over::DirectTls, "bob", "phone");
+    bob.send("<presence to='alice@localhost/home'/>");
+    alice.stanza("presence", &["from='bob@localhost/phone'"]);
+    bob.until_ack();
+    let cut = bob.cut();
+    alice.send("<iq type='get' id='v' to='bob@localhost/phone'><query xmlns='jabber:iq:version'/></iq>");
+    alice.stanza("presence", &["from='bob@localhost/phone'", "type='unavailable'"]);
+    let answer = alice.stanza("iq", &["id='v'"]);
+    assert!(answer.contains("<service-unavailable "), "{answer}");
+    let (mut bob, failed) = cut.refused(&server, Over::WebSocket, "item-not-found");
+    assert!(failed.contains(" h='2'"), "{failed}");
+    // §5: "the server SHOULD allow the client to bind a resource at this point"
+    bob.send("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>phone</resource></bind></iq>");
+    bob.expect(&["<jid>bob@localhost/phone</jid>"]);
+    // The client's own maximum is kept, and counts only if it is shorter.
+    let mut short = Managed::bound_with(&server, Over::DirectTls, "carol", "a", "resume='1' max='600'");
+    short.send("<enable xmlns='urn:xmpp:sm:3'/>");
+    short.expect(&["<failed", "<unexpected-request "]);
+}
+
+/// §5: only the account itself can resume, with the identifier, and only what can be resumed.
+#[test]
+fn s5_nobody_else_can_resume() {
+    let server = Server::start();
+    let mut cut = Managed::online(&server, Over::DirectTls, "bob", "phone").cut();
+    let token = cut.token.clone();
+    for wrong in ["", "x", "AAAAAAAAAAAAAAAAAAAAAA", &token[1..]] {
+        cut.token = wrong.to_owned();
+        cut.refused(&server, Over::DirectTls, "item-not-found");
+    }
+    cut.token = token;
+    let alice = cut.as_user("alice");
+    alice.refused(&server, Over::DirectTls, "item-not-found");
+    cut.resume(&server, Over::DirectTls);
+    let without = Managed::bound_with(&server, Over::DirectTls, "bob", "laptop", "");
+    assert_eq!(without.token, "", "a stream that is not to be resumed needs no identifier");
+    // §7: a client that closes its stream is gone.
+    let mut closed = Managed::online(&server, Over::DirectTls, "bob", "tablet");
+    closed.send("</stream:stream>");
+    while closed.next().is_some() {}
+    closed.cut().refused(&server, Over::DirectTls, "item-not-found");
+}
+
+/// A new password and the end of an account make every identifier void.
+#[test]
+fn s10_a_new_password_ends_sessions_without_connection() {
+    let server = Server::start();
+    let mut alice = Wire::online(&server, "alice", "home");
+    let mut bob = Managed::online(&server, Over::DirectTls, "bob", "phone");
+    bob.send("<presence to='alice@localhost/home'/>");
+    alice.stanza("presence", &["from='bob@localhost/phone'"]);
+    let cut = bob.cut();
+    assert!(server.command(&["user", "passwd", "bob@localhost", "--password", PASSWORD]).status.success());
+    alice.stanza("presence", &["from='bob@localhost/phone'", "type='unavailable'"]);
+    cut.refused(&server, Over::DirectTls, "item-not-found");
+}
+
+/// RFC 6120 §7.7.2.2: who binds the resource anew takes the place of the session that waits, and gets its mail.
+#[test]
+fn a_resource_bound_anew_replaces_the_session_that_waits() {
+    let server = Server::with("limits.sessions_per_account = 2");
+    let mut alice = Wire::online(&server, "alice", "home");
+    let cut = Managed::online(&server, Over::DirectTls, "bob", "phone").cut();
+    alice.send(&line("bob@localhost/phone", 1));
+    alice.saw_nothing_of("type='error'");
+    let mut new = Managed::bound_with(&server, Over::DirectTls, "bob", "phone", "");
+    // It may have come before management was enabled, and then it was passed over on the way.
+    new.send("<presence/>");
+    new.expect(&["from='bob@localhost/phone'"]);
+    cut.refused(&server, Over::DirectTls, "item-not-found");
+    // Sessions that wait count, and the oldest makes room.
+    let waiting = Managed::online(&server, Over::DirectTls, "bob", "laptop").cut();
+    let _third = Wire::online(&server, "bob", "third");
+    waiting.refused(&server, Over::DirectTls, "item-not-found");
+    new.until_ack();
+}
