@@ -109,7 +109,7 @@ pub async fn serve_tcp(context: Arc<Context>, stream: TcpStream, peer: SocketAdd
         return run(context.clone(), Box::new(stream), peer, Transport::Tcp, ChannelBindings::default(), accepted).await;
     }
     let _open = context.metrics.open(Transport::DirectTls);
-    if let Some((stream, bindings)) = accept_tls(&context, &context.direct_tls, stream, peer).await {
+    if let Some((stream, bindings)) = accept_tls(&context, &context.direct_tls, stream, None, peer).await {
         run(context.clone(), stream, peer, Transport::DirectTls, bindings, accepted).await;
     }
 }
@@ -131,12 +131,18 @@ async fn first_byte(context: &Context, stream: &TcpStream) -> Option<u8> {
     }
 }
 
-async fn accept_tls<S>(context: &Context, acceptor: &tls::Acceptor, stream: S, peer: SocketAddr) -> Option<(Io, ChannelBindings)>
+async fn accept_tls<S>(
+    context: &Context,
+    acceptor: &tls::Acceptor,
+    stream: S,
+    addressed: Option<&str>,
+    peer: SocketAddr,
+) -> Option<(Io, ChannelBindings)>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let within = context.limits.load().tls_handshake;
-    let result = match timeout(within, acceptor.accept(stream)).await {
+    let result = match timeout(within, acceptor.accept(stream, addressed)).await {
         Ok(Ok((stream, bindings))) => return Some((Box::new(stream), bindings)),
         Ok(Err(error)) => error.to_string(),
         Err(_) => "took too long".to_owned(),
@@ -606,7 +612,7 @@ impl Connection {
         }
         self.flush().await?;
         let io = std::mem::replace(&mut self.io, Box::new(tokio::io::empty()));
-        match accept_tls(&self.context, &self.context.starttls, io, self.peer).await {
+        match accept_tls(&self.context, &self.context.starttls, io, Some(self.machine.domain()), self.peer).await {
             Some((io, bindings)) => {
                 self.io = io;
                 self.machine.handle_tls_established(bindings);

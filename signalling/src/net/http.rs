@@ -262,7 +262,7 @@ pub fn serve(
 /// Does the TLS handshake, if there is one to do.
 async fn secure(stream: TcpStream, tls: Option<Acceptor>, peer: SocketAddr, metrics: &Metrics) -> Option<(Io, ChannelBindings)> {
     let Some(tls) = tls else { return Some((Box::new(stream), ChannelBindings::default())) };
-    match timeout(TLS_TIME, tls.accept(stream)).await {
+    match timeout(TLS_TIME, tls.accept(stream, None)).await {
         Ok(Ok((stream, bindings))) => return Some((Box::new(stream), bindings)),
         Ok(Err(error)) => debug!(%peer, %error, "TLS handshake failed"),
         Err(_) => debug!(%peer, "TLS handshake took too long"),

@@ -559,8 +559,8 @@ impl C2s {
         self.policy.domains.first().map_or("localhost", String::as_str)
     }
 
-    /// The host that the stream was opened to.
-    fn domain(&self) -> &str {
+    /// The host that the stream was opened to, the default before that.
+    pub fn domain(&self) -> &str {
         self.domain.as_deref().unwrap_or_else(|| self.default_domain())
     }
 
