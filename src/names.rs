@@ -1,6 +1,7 @@
 //! The names and addresses under which clients reach this server.
 
 use campanile_config::{Config, PublicAddress};
+use campanile_signalling::jid::BareJid;
 
 /// What XEP-0215 calls the relay: its name, else the public addresses, else the domain.
 pub fn turn_hosts(config: &Config) -> Vec<String> {
@@ -65,4 +66,9 @@ mod tests {
             assert_eq!(public_https(&config), expected, "{url}");
         }
     }
+}
+
+/// Domains that cannot be those of addresses (RFC 7622 §3.2): symbols, which some registries sell, are no letters.
+pub fn not_of_addresses(config: &Config) -> impl Iterator<Item = &str> {
+    config.server.domains.iter().map(String::as_str).filter(|domain| !BareJid::parse(domain).is_ok_and(|jid| jid == *domain))
 }

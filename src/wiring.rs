@@ -79,6 +79,9 @@ impl Server {
     /// # Errors
     /// The first part that cannot start, with the key to look at; nothing is left running then.
     pub async fn start(config: &Config) -> anyhow::Result<Self> {
+        if let Some(domain) = names::not_of_addresses(config).next() {
+            anyhow::bail!("server.domains: {domain} has characters that RFC 7622 does not allow in an address");
+        }
         let data_dir = DataDir::claim(&config.server.data_dir)?;
         let metrics = Metrics::new()?;
         let registry = metrics.registry().clone();

@@ -1016,6 +1016,51 @@ fn s8_3_3_stanzas_that_cannot_be_handled_are_answered() {
     }
 }
 
+/// What a client that has a resource can do wrong, over TCP and over WebSocket, where each message is a document of its own.
+#[test]
+fn s4_9_3_what_ends_the_stream_of_a_client_over_either_framing() {
+    use Condition::*;
+    let big = format!("<message xmlns='jabber:client'><body>{}</body></message>", "x".repeat(5000));
+    let deep = format!("<message xmlns='jabber:client'>{}{}</message>", "<a>".repeat(30), "</a>".repeat(30));
+    for (text, over_tcp, over_websocket) in [
+        ("<c:message xmlns:c='jabber:client'/>", BadNamespacePrefix, BadNamespacePrefix),
+        ("<message xmlns='jabber:client'><c:body xmlns:c='jabber:client'/></message>", BadNamespacePrefix, BadNamespacePrefix),
+        ("<message xmlns='jabber:server'/>", InvalidNamespace, InvalidNamespace),
+        ("<message xmlns=''/>", InvalidNamespace, InvalidNamespace),
+        ("<message xmlns='urn:other'/>", UnsupportedStanzaType, UnsupportedStanzaType),
+        ("<query xmlns='jabber:client'/>", UnsupportedStanzaType, UnsupportedStanzaType),
+        ("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>", UnsupportedStanzaType, UnsupportedStanzaType),
+        ("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'/>", UnsupportedStanzaType, UnsupportedStanzaType),
+        ("<message xmlns='jabber:client' from='juliet@example.org'/>", InvalidFrom, InvalidFrom),
+        ("<message xmlns='jabber:client' from='romeo@example.org/other'/>", InvalidFrom, InvalidFrom),
+        ("<message xmlns='jabber:client' from='@'/>", InvalidFrom, InvalidFrom),
+        ("<message xmlns='jabber:client'><body></message></body>", NotWellFormed, NotWellFormed),
+        ("<message xmlns='jabber:client' a='' a=''/>", NotWellFormed, NotWellFormed),
+        ("<message xmlns='jabber:client'><p:x/></message>", NotWellFormed, NotWellFormed),
+        ("<message xmlns='jabber:client'><!-- --></message>", RestrictedXml, RestrictedXml),
+        ("<message xmlns='jabber:client'><?pi?></message>", RestrictedXml, RestrictedXml),
+        ("<message xmlns='jabber:client'>&nbsp;</message>", RestrictedXml, RestrictedXml),
+        ("<!DOCTYPE x [<!ENTITY a 'b'>]>", RestrictedXml, RestrictedXml),
+        ("text", BadFormat, NotWellFormed),
+        ("\u{feff}<message xmlns='jabber:client'/>", BadFormat, NotWellFormed),
+        (&big, PolicyViolation, PolicyViolation),
+        (&deep, PolicyViolation, PolicyViolation),
+    ] {
+        for (framing, condition) in [(Framing::Stream, over_tcp), (Framing::Alone, over_websocket)] {
+            // a message of such a size is refused before it is one, by net/websocket.rs
+            if framing == Framing::Alone && text.len() > 5000 {
+                continue;
+            }
+            let mut server = Server::bound(framing);
+            server.feed(text);
+            let shown = &text[..text.char_indices().nth(60).map_or(text.len(), |(at, _)| at)];
+            assert!(server.ended.is_some(), "{framing:?} {shown}: the stream goes on: {}", server.sent);
+            assert_eq!(server.error(), condition, "{framing:?} {shown}");
+            assert!(server.delivered.is_empty());
+        }
+    }
+}
+
 // ---- RFC 7395
 
 #[test]
