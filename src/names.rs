@@ -34,6 +34,11 @@ pub fn of_self_made_certificate(config: &Config) -> Vec<String> {
     names
 }
 
+/// Domains that cannot be those of addresses (RFC 7622 §3.2): symbols, which some registries sell, are no letters.
+pub fn not_of_addresses(config: &Config) -> impl Iterator<Item = &str> {
+    config.server.domains.iter().map(String::as_str).filter(|domain| !BareJid::parse(domain).is_ok_and(|jid| jid == *domain))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,9 +71,4 @@ mod tests {
             assert_eq!(public_https(&config), expected, "{url}");
         }
     }
-}
-
-/// Domains that cannot be those of addresses (RFC 7622 §3.2): symbols, which some registries sell, are no letters.
-pub fn not_of_addresses(config: &Config) -> impl Iterator<Item = &str> {
-    config.server.domains.iter().map(String::as_str).filter(|domain| !BareJid::parse(domain).is_ok_and(|jid| jid == *domain))
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
-use campanile_config::{Config, PublicAddress};
+use campanile_config::{ArchiveDefault, Config, PublicAddress};
 use campanile_relay::{Network, Relay, Transport};
 use campanile_signalling::administration::Administration;
 use campanile_signalling::auth::{Authenticator, PerHour};
@@ -18,8 +18,9 @@ use campanile_signalling::net::listener::Listeners;
 use campanile_signalling::net::metrics::Metrics as NetMetrics;
 use campanile_signalling::net::sources::Sources;
 use campanile_signalling::net::tls::{self, Certificates};
+use campanile_signalling::retention::{self, Keep};
 use campanile_signalling::router::{self, Router};
-use campanile_signalling::store::{Store, StoreError};
+use campanile_signalling::store::{Policy, Store, StoreError};
 use campanile_signalling::stream::c2s;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -38,6 +39,8 @@ const CERTIFICATES_EVERY: Duration = Duration::from_secs(5);
 const STREAMS_END_WITHIN: Duration = Duration::from_secs(6);
 /// Sessions in one answer to the command line: their addresses, of 3 kB at most, must not outgrow a line.
 const SESSIONS_PAGE: usize = 16;
+/// How long writing the sessions that may be resumed takes at most, of those ten.
+const SESSIONS_STORED_WITHIN: Duration = Duration::from_secs(2);
 /// The same for answers to the operator.
 const ADMIN_ENDS_WITHIN: Duration = Duration::from_secs(2);
 
@@ -50,6 +53,7 @@ pub struct Server {
     /// Of the operator's HTTP, which outlives them in a stop.
     admin: Listeners,
     relay: Relay,
+    router: Router,
     store: Store,
     readiness: Arc<Readiness>,
     addresses: Addresses,
@@ -86,6 +90,11 @@ impl Server {
         let metrics = Metrics::new()?;
         let registry = metrics.registry().clone();
         let store = Store::open(&config.storage.url, data_dir.path()).await.context("storage")?;
+        store.archive().set_policy(match config.archive.default {
+            ArchiveDefault::Always => Policy::Always,
+            ArchiveDefault::Roster => Policy::Roster,
+            ArchiveDefault::Never => Policy::Never,
+        });
         let certificates = Certificates::load(certificate_settings(config)).context("tls")?;
 
         let relay = Relay::start(relay_settings(config, &store, &certificates).await?).context("turn")?;
@@ -117,7 +126,7 @@ impl Server {
             PerHour { source: limits.registrations_per_source, all: limits.registrations_per_hour },
         ));
         let told = extdisco::Services { list: services.clone(), anonymous: config.turn.anonymous };
-        features::register(&router, administration.clone(), relay.clone(), told);
+        features::register(&router, administration.clone(), relay.clone(), told, &config.server.contact);
         // Before anything is stored or resumed for them.
         administration.clear_anonymous().await.context("storage")?;
 
@@ -135,7 +144,13 @@ impl Server {
             &certificates,
             net_metrics,
             listeners.stopping().clone(),
-            c2s::Policy::new(config.server.domains.clone(), &config.c2s, &config.auth, &config.limits, features::stream_features()),
+            c2s::Policy::new(
+                config.server.domains.clone(),
+                &config.c2s,
+                &config.auth,
+                &config.limits,
+                features::stream_features(&router, &config.server.contact),
+            ),
             connection::Limits::new(&config.limits),
         )?);
 
@@ -146,6 +161,7 @@ impl Server {
             admin: Listeners::new(Sources::new(0, admin::CONNECTIONS_MAX), listeners.metrics().clone()),
             readiness: Arc::new(readiness(&store)),
             relay: relay.clone(),
+            router: router.clone(),
             store,
             addresses: Addresses::default(),
             services,
@@ -154,8 +170,13 @@ impl Server {
             _data_dir: data_dir,
         };
         let control = Control::bind(&server._data_dir)?;
+        let restored = router.restore_sessions(config.limits.mailbox_bytes).await.context("sessions of the last stop")?;
+        if restored > 0 {
+            tracing::info!(sessions = restored, "sessions of the last stop can be resumed");
+        }
         server.listen(config, &context, &turn)?;
         server.serve_admin(config, &Pages { metrics, readiness: server.readiness.clone() })?;
+        server.expire_messages(router.clone(), keep(config));
         let hibernation = router.clone();
         let handler = {
             let administration = administration.clone();
@@ -245,6 +266,14 @@ impl Server {
         });
     }
 
+    /// Deletes messages that are too old, from now on.
+    fn expire_messages(&mut self, router: Router, keep: Keep) {
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            tokio::select! { () = stop.cancelled() => {}, () = retention::run(router, keep) => {} }
+        });
+    }
+
     /// Where the services listen.
     pub fn addresses(&self) -> &Addresses {
         &self.addresses
@@ -270,7 +299,7 @@ impl Server {
     pub async fn shutdown(mut self) {
         self.readiness.stopping();
         self.listeners.shutdown(STREAMS_END_WITHIN).await;
-        self.admin.shutdown(ADMIN_ENDS_WITHIN).await;
+        tokio::join!(self.store_sessions(), self.admin.shutdown(ADMIN_ENDS_WITHIN));
         self.stop.cancel();
         self.relay.shutdown().await;
         while let Some(ended) = self.tasks.join_next().await {
@@ -279,6 +308,18 @@ impl Server {
             }
         }
         self.store.close().await;
+    }
+}
+
+impl Server {
+    /// What is not written in time is lost as by a crash: messages come back from the store.
+    async fn store_sessions(&self) {
+        match tokio::time::timeout(SESSIONS_STORED_WITHIN, self.router.store_sessions()).await {
+            Ok(Ok(0)) => {}
+            Ok(Ok(sessions)) => tracing::info!(sessions, "sessions can be resumed after the next start"),
+            Ok(Err(error)) => tracing::error!(%error, "sessions cannot be resumed after the next start"),
+            Err(_) => tracing::error!("sessions cannot be resumed after the next start: the database takes too long"),
+        }
     }
 }
 
@@ -417,8 +458,18 @@ fn router_limits(config: &Config) -> router::Limits {
         directed_presences: config.limits.roster_items,
         accounts_cached: config.limits.connections as usize,
         blocked_jids: config.limits.blocked_jids,
+        private_bytes: config.limits.private_bytes,
+        vcard_bytes: config.limits.vcard_bytes,
         resume: Duration::from_secs(config.limits.resume_s),
+        offline_messages: config.limits.offline_messages,
+        archive_page: config.limits.archive_page,
+        archive_page_bytes: config.limits.mailbox_bytes / 8,
     }
+}
+
+fn keep(config: &Config) -> Keep {
+    let days = |number: u32| Duration::from_secs(u64::from(number) * 86_400);
+    Keep { archive: days(config.archive.keep_days), offline: days(config.offline.keep_days) }
 }
 
 fn default_domain(config: &Config) -> anyhow::Result<&str> {

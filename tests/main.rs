@@ -13,6 +13,7 @@ mod call_through_relay;
 mod chat;
 mod cli;
 mod domains;
+mod foreign_clients;
 mod hostile;
 mod login;
 mod operation;

@@ -39,6 +39,10 @@ pub struct Limits {
     pub push_services: usize,
     /// Group chats owned by one account. Not read yet.
     pub rooms_per_account: usize,
+    /// Messages that wait for one account while nobody is logged in to take them; more go back to their senders (XEP-0160 §2).
+    pub offline_messages: usize,
+    /// Messages in one page of an archive (XEP-0313 §4.3.1).
+    pub archive_page: usize,
     /// Live calls followed by the server.
     pub calls: usize,
     /// Live calls of one account.
@@ -63,6 +67,10 @@ pub struct Limits {
     pub anonymous_per_source: u32,
     /// Addresses on one account's block list (XEP-0191).
     pub blocked_jids: usize,
+    /// Private XML of one account (XEP-0049).
+    pub private_bytes: usize,
+    /// One vCard (XEP-0054), its photo in it.
+    pub vcard_bytes: usize,
     /// How long a session is kept for its client to resume it (XEP-0198 §5).
     pub resume_s: u64,
     /// How long a client may take to answer when it is asked what it has received (XEP-0198 §4), before its connection is taken for dead.
@@ -88,6 +96,8 @@ impl Default for Limits {
             roster_items: 2_000,
             push_services: 16,
             rooms_per_account: 50,
+            offline_messages: 2_000,
+            archive_page: 250,
             calls: 20_000,
             calls_per_account: 64,
             allocations: 8_192,
@@ -100,6 +110,8 @@ impl Default for Limits {
             anonymous_per_hour: 10_000,
             anonymous_per_source: 100,
             blocked_jids: 1_000,
+            private_bytes: 262_144,
+            vcard_bytes: 131_072,
             resume_s: 600,
             ack_wait_s: 60,
         }
@@ -126,6 +138,8 @@ impl Limits {
             ("roster_items", self.roster_items as u64),
             ("push_services", self.push_services as u64),
             ("rooms_per_account", self.rooms_per_account as u64),
+            ("offline_messages", self.offline_messages as u64),
+            ("archive_page", self.archive_page as u64),
             ("calls", self.calls as u64),
             ("calls_per_account", self.calls_per_account as u64),
             ("allocations", self.allocations as u64),
@@ -138,6 +152,8 @@ impl Limits {
             ("anonymous_per_hour", u64::from(self.anonymous_per_hour)),
             ("anonymous_per_source", u64::from(self.anonymous_per_source)),
             ("blocked_jids", self.blocked_jids as u64),
+            ("private_bytes", self.private_bytes as u64),
+            ("vcard_bytes", self.vcard_bytes as u64),
             ("resume_s", self.resume_s),
             ("ack_wait_s", self.ack_wait_s),
         ]

@@ -1,11 +1,12 @@
 //! Where a stanza goes: from the session that sent it through the stages to its addressee's home (RFC 6120 §10, RFC 6121 §8).
 
 mod delivery;
+mod persistence;
 mod resumption;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
@@ -19,7 +20,7 @@ use crate::iq::{Iq, IqTable, To};
 use crate::jid::{BareJid, FullJid, Jid};
 use crate::jingle::CallsService;
 use crate::mailbox::{Delivery, Mailbox, Outgoing};
-use crate::pipeline::{self, Effects, Verdict, Walk};
+use crate::pipeline::{self, Effects, Moment, Verdict, Walk};
 use crate::random;
 use crate::session::{Session, SessionId, SessionRef};
 use crate::stanza::error::StanzaError;
@@ -51,8 +52,18 @@ pub struct Limits {
     pub accounts_cached: usize,
     /// Addresses on one block list.
     pub blocked_jids: usize,
+    /// Bytes of private XML that one account keeps.
+    pub private_bytes: usize,
+    /// Bytes of one vCard.
+    pub vcard_bytes: usize,
     /// How long a session is kept without a connection (XEP-0198 §5).
     pub resume: Duration,
+    /// Messages that may wait for an account without sessions (XEP-0160 §2).
+    pub offline_messages: usize,
+    /// Messages in one page of an archive (XEP-0313 §4.3.1).
+    pub archive_page: usize,
+    /// About how many bytes such a page and a slice of waiting messages have; well below what a mailbox holds.
+    pub archive_page_bytes: usize,
 }
 
 /// Those of the documented configuration.
@@ -66,7 +77,12 @@ impl Default for Limits {
             push_services: 16,
             accounts_cached: 10_000,
             blocked_jids: 1_000,
+            private_bytes: 262_144,
+            vcard_bytes: 131_072,
             resume: Duration::from_secs(600),
+            offline_messages: 2_000,
+            archive_page: 250,
+            archive_page_bytes: 262_144,
         }
     }
 }
@@ -279,6 +295,9 @@ impl Router {
     /// Produces the next slice of what is owed to a session. Its connection asks for it when it has taken [`Outgoing::Owed`] from the mailbox, and
     /// what came before is on its way.
     pub async fn pay(&self, session: &SessionRef) {
+        if session.home.with(|account| account.session(session.id).is_some_and(|own| own.takes_bare_messages())) {
+            self.pay_messages(session).await;
+        }
         presence::pay(self, session).await;
     }
 
@@ -352,22 +371,37 @@ impl Router {
 
     /// Takes a stanza from a session's stream; its `from` is stamped. Answers come through the session's mailbox.
     pub async fn handle(&self, session: &SessionRef, mut stanza: Stanza) {
+        let moment = self.moment(&stanza);
         let walked = session.home.with(|account| {
             // A session that was replaced or ended by the server sends no more, whatever its connection has still read.
             account.session(session.id)?;
-            let walk = Walk { account, sender: Some(session.id), targets: &Targets::Nobody };
-            Some(pipeline::walk(pipeline::OUTBOUND, &walk, &mut stanza))
+            let walk = Walk { account, sender: Some(session.id), targets: &Targets::Nobody, moment: &moment };
+            let (verdict, mut effects) = pipeline::walk(pipeline::OUTBOUND, &walk, &mut stanza);
+            if verdict == Verdict::Pass {
+                self.keep_sent(account, &stanza, effects.kept.take());
+            }
+            Some((verdict, effects))
         });
-        let Some((verdict, effects)) = walked else { return };
+        let Some((verdict, mut effects)) = walked else { return };
         match verdict {
-            Verdict::Pass => self.perform(&session.home, effects, &stanza).await,
+            Verdict::Pass => {
+                delivery::send_copies(std::mem::take(&mut effects.copies));
+                self.perform(&session.home, effects, &stanza).await;
+            }
             Verdict::Drop => return,
             Verdict::Bounce(error) => return self.bounce(&stanza, error, Some(session)).await,
         }
         match stanza.kind() {
             Kind::Presence(kind) => {
+                // XEP-0160 §2: what has waited comes before what is new, so before the session is seen to be available.
+                let wants_messages = kind == PresenceType::Available && stanza.to().is_none() && presence::wants_messages(&stanza);
+                if wants_messages {
+                    self.pay_messages(session).await;
+                }
                 if let Err(error) = presence::outbound(self, session, kind, stanza.clone()).await {
                     self.bounce(&stanza, error, Some(session)).await;
+                } else if wants_messages {
+                    self.owe_messages(session);
                 }
             }
             // RFC 6120 §10.3.1: without `to`, a message is for the own account.
@@ -425,18 +459,16 @@ impl Router {
                 return self.bounce(&stanza, StanzaError::internal_server_error(), origin).await;
             }
         };
+        let moment = self.moment(&stanza);
         let (verdict, targets, effects) = home.with(|account| {
             let mut targets = account.targets(&stanza);
-            let walk = Walk { account, sender: None, targets: &targets };
-            let (verdict, effects) = pipeline::walk(pipeline::INBOUND, &walk, &mut stanza);
+            let walk = Walk { account, sender: None, targets: &targets, moment: &moment };
+            let (mut verdict, mut effects) = pipeline::walk(pipeline::INBOUND, &walk, &mut stanza);
             if let (Verdict::Pass, Kind::Presence(PresenceType::Unavailable), Some(from)) = (&verdict, stanza.kind(), stanza.from()) {
                 account.has_left(from);
             }
-            if let (Verdict::Pass, Targets::Sessions(chosen)) = (&verdict, &mut targets)
-                && !deliver(account, chosen, &stanza)
-            {
-                // Their streams have ended or end now: the sender is told as if they were gone already.
-                targets = Targets::Bounce(StanzaError::service_unavailable());
+            if verdict == Verdict::Pass {
+                verdict = self.deliver(account, &mut targets, &stanza, &mut effects, &moment);
             }
             (verdict, targets, effects)
         });
@@ -453,7 +485,7 @@ impl Router {
     /// What is left to do for a stanza that passed all stages of its addressee.
     async fn finish(&self, home: &Arc<Home>, stanza: Stanza, targets: Targets, origin: Option<&SessionRef>) {
         match targets {
-            Targets::Sessions(_) | Targets::Nobody => {}
+            Targets::Sessions(_) | Targets::Offline | Targets::Nobody => {}
             Targets::Bounce(error) => self.bounce(&stanza, error, origin).await,
             Targets::Account => match stanza.kind() {
                 Kind::Presence(_) => Box::pin(presence::inbound(self, home, stanza)).await,
@@ -473,10 +505,12 @@ impl Router {
         }
     }
 
-    /// RFC 6121 §8.5.1. The answer is the one that an account without resources gives.
+    /// RFC 6121 §8.5.1. The answer is the one that an account without resources gives to a stranger, so that nobody finds out which accounts
+    /// there are. Requests take the same way for that.
     async fn no_such_account(&self, stanza: Stanza, origin: Option<&SessionRef>) {
         match stanza.kind() {
-            Kind::Iq(_) | Kind::Message(MessageType::Normal | MessageType::Chat | MessageType::Groupchat) => {
+            Kind::Iq(_) => self.answer(To::Contact, stanza, origin).await,
+            Kind::Message(MessageType::Normal | MessageType::Chat | MessageType::Groupchat) => {
                 self.bounce(&stanza, StanzaError::service_unavailable(), origin).await;
             }
             Kind::Presence(PresenceType::Probe) => Box::pin(presence::probe_of_nobody(self, &stanza)).await,
@@ -515,10 +549,18 @@ impl Router {
         }
     }
 
-    async fn perform(&self, home: &Arc<Home>, effects: Effects, stanza: &Stanza) {
-        for (mailbox, copy) in effects.copies {
-            mailbox.push(Outgoing::Stanza(copy.into()));
+    fn moment(&self, stanza: &Stanza) -> Moment {
+        let archive = self.0.store.archive();
+        Moment {
+            now: SystemTime::now(),
+            random: random::number,
+            archive_has_room: matches!(stanza.kind(), Kind::Message(_)) && archive.has_room(),
+            archive_policy: archive.policy(),
+            offline_messages_max: self.0.limits.offline_messages,
         }
+    }
+
+    async fn perform(&self, home: &Arc<Home>, effects: Effects, stanza: &Stanza) {
         if let Some(account) = effects.observed_from {
             self.0.calls.observe(stanza, Some(&account), Instant::now());
         }
@@ -535,6 +577,11 @@ impl Router {
     /// RFC 6121 §2.5.1: tells every interested resource that an item is gone.
     pub fn push_roster_removal(&self, home: &Home, contact: &BareJid) {
         push_roster(home, |version| roster::push_removal(version, contact));
+    }
+
+    /// Changes the presence of available resources by the server's own hand: `revise` gives what stands from now on, and what contacts get.
+    pub async fn revise_presence(&self, home: &Arc<Home>, revise: impl Fn(&Stanza) -> Option<(Stanza, Stanza)>) {
+        presence::revise(self, home, revise).await;
     }
 
     /// The home of an account if it is in memory.
@@ -575,14 +622,6 @@ fn place(account: &mut Account, newcomer: &mut Option<Session>, limits: &Limits)
     }
     account.sessions.extend(newcomer.take());
     Ok(None)
-}
-
-/// Step 9 of a stanza's life: head and shared body go to each mailbox. False if there were some and none took it. Presence may get lost
-/// with the stream that should have carried it.
-fn deliver(account: &Account, chosen: &[SessionId], stanza: &Stanza) -> bool {
-    let sessions = account.sessions.iter().filter(|session| chosen.contains(&session.id));
-    let taken = sessions.filter(|session| session.send(stanza.clone())).count();
-    taken > 0 || chosen.is_empty() || matches!(stanza.kind(), Kind::Presence(_))
 }
 
 /// The caller holds the account's turn, so that the version is that of the change told.

@@ -19,9 +19,12 @@ pub struct Pem {
     pub key: String,
 }
 
+/// Makes a certificate for these names.
+type Issue = dyn Fn(&[&str]) -> Pem + Send + Sync;
+
 struct Authority {
     ca: String,
-    issue: Box<dyn Fn(&[&str]) -> Pem + Send + Sync>,
+    issue: Box<Issue>,
     leaf: Pem,
     other: Pem,
 }

@@ -195,6 +195,22 @@ fn broadcast(account: &Account, stanza: &Stanza) -> Vec<Stanza> {
     account.watchers().map(|contact| stanza.clone().with_to(contact.clone())).collect()
 }
 
+/// Puts other presence in the place of what available resources last said, and tells who sees it (§4.4.2).
+pub async fn revise(router: &Router, home: &Arc<Home>, revise: impl Fn(&Stanza) -> Option<(Stanza, Stanza)>) {
+    let _turn = home.presence_turn().await;
+    let outgoing = home.with(|account| {
+        let mut told = Vec::new();
+        for session in &mut account.sessions {
+            if let Some((standing, tell)) = session.presence.as_ref().and_then(&revise) {
+                session.presence = Some(standing);
+                told.push(tell);
+            }
+        }
+        told.iter().flat_map(|presence| broadcast(account, presence)).collect()
+    });
+    router.route_all(outgoing).await;
+}
+
 /// What is owed when a resource becomes unavailable.
 #[derive(Default)]
 struct Goodbye {
@@ -425,6 +441,11 @@ fn changed_item(router: &Router, home: &Home, contact: &BareJid, seen: (Subscrip
             false => Err(StanzaError::resource_constraint().with_text("the roster is full")),
         }
     })
+}
+
+/// RFC 6121 §8.5.2.1.1: whether a session with this presence gets messages to the bare JID.
+pub fn wants_messages(stanza: &Stanza) -> bool {
+    priority(stanza).is_ok_and(|priority| priority >= 0)
 }
 
 /// §4.7.2.3.

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::time::SystemTime;
 
 use super::database::{Database, Row, Tx};
-use super::{StoreError, farewells, from_millis, revocations, to_millis};
+use super::{StoreError, farewells, from_millis, revocations, sessions, to_millis};
 use crate::auth::{ScramHash, ScramKeys, ScramSet};
 use crate::jid::BareJid;
 
@@ -174,6 +174,7 @@ impl Accounts {
                         return Err(StoreError::NoSuchAccount(account));
                     }
                     revocations::insert(tx, &account, now).await?;
+                    sessions::forget(tx, &account).await?;
                     tx.execute("DELETE FROM account_keys WHERE account = $1", &[account.as_str().into()]).await?;
                     insert_keys(tx, &account, &keys).await
                 })
@@ -195,6 +196,7 @@ impl Accounts {
                     if tx.execute(SQL, &[account.as_str().into(), disabled.reason.as_deref().into()]).await? == 0 {
                         return Err(StoreError::NoSuchAccount(account));
                     }
+                    sessions::forget(tx, &account).await?;
                     revocations::insert(tx, &account, now).await
                 })
             })

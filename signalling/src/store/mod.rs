@@ -13,11 +13,14 @@ mod error;
 mod farewells;
 mod folder;
 mod last_activity;
+mod private;
 mod push;
 mod revocations;
 mod rosters;
 mod schema;
 mod secrets;
+mod sessions;
+mod vcards;
 mod writer;
 
 use std::fs::OpenOptions;
@@ -34,18 +37,21 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{Connection as _, PgConnection};
 
 pub use accounts::{Account, Accounts, Credentials, Disabled};
-pub use archive::ArchiveId;
+pub use archive::{Archive, ArchiveId, Expired, Page, Policy, Preferences, Range, Record, Stored, Summary};
 pub use blocks::Blocks;
 pub use durable::Durability;
 pub use error::StoreError;
 pub use farewells::{Farewell, Farewells};
 pub use last_activity::{LastActivities, LastActivity};
+pub use private::{PRIVATE_ELEMENTS_MAX, PrivateElement, PrivateXml};
 pub use push::{PushService, PushServices};
 pub use revocations::Revocations;
 pub use rosters::{
     REMOVALS_MAX, REQUESTS_MAX, RosterChange, RosterItem, RosterUpdate, RosterVersion, Rosters, Subscription, SubscriptionRequest,
 };
 pub use secrets::Secrets;
+pub use sessions::{SessionState, Sessions, StoredSession, StoredStanza};
+pub use vcards::VCards;
 
 use database::Database;
 use writer::Writer;
@@ -66,15 +72,15 @@ const POSTGRES_CONNECTIONS_MAX: u32 = 16;
 #[derive(Clone)]
 pub struct Store {
     database: Database,
+    archive: Archive,
     secrets: Secrets,
-    durability: Durability,
 }
 
 impl Store {
     /// Opens the database that `url` names (`sqlite:PATH`, `postgres://…`), makes it when it is a missing SQLite file, and brings its schema up to date.
     ///
     /// A relative path counts from the working directory. Folders are made with mode 0700, the database file with 0600. Must be called within
-    /// a tokio runtime, which then runs SQLite's writer.
+    /// a tokio runtime, which then runs the tasks that write.
     ///
     /// # Errors
     /// See [`StoreError`]: an unusable URL, a file or server that cannot be opened, a schema newer than this program's.
@@ -84,7 +90,8 @@ impl Store {
             Place::Sqlite(path) => open_sqlite(&path).await?,
             Place::Postgres(options) => open_postgres(*options).await?,
         };
-        Ok(Self { database, secrets, durability: Durability::default() })
+        let archive = Archive::start(database.clone());
+        Ok(Self { database, archive, secrets })
     }
 
     /// Accounts and their keys.
@@ -97,6 +104,30 @@ impl Store {
     #[must_use]
     pub fn rosters(&self) -> Rosters {
         Rosters::new(self.database.clone())
+    }
+
+    /// What clients keep for themselves.
+    #[must_use]
+    pub fn private_xml(&self) -> PrivateXml {
+        PrivateXml::new(self.database.clone())
+    }
+
+    /// vCards and the hashes of their photos.
+    #[must_use]
+    pub fn vcards(&self) -> VCards {
+        VCards::new(self.database.clone())
+    }
+
+    /// Messages: the archive and what waits for delivery.
+    #[must_use]
+    pub fn archive(&self) -> &Archive {
+        &self.archive
+    }
+
+    /// How far messages that were queued are on the disk.
+    #[must_use]
+    pub fn durability(&self) -> &Durability {
+        self.archive.durability()
     }
 
     /// When accounts were last there.
@@ -129,10 +160,10 @@ impl Store {
         Revocations::new(self.database.clone())
     }
 
-    /// How far the queue of messages has come.
+    /// Sessions that an orderly stop leaves to be resumed.
     #[must_use]
-    pub fn durability(&self) -> &Durability {
-        &self.durability
+    pub fn sessions(&self) -> Sessions {
+        Sessions::new(self.database.clone())
     }
 
     /// The server's own secrets, in `data_dir/secret.key`.
@@ -151,6 +182,7 @@ impl Store {
 
     /// Writes what is queued and closes all connections; later calls fail with [`StoreError::Stopped`].
     pub async fn close(&self) {
+        self.archive.close().await;
         self.database.close().await;
     }
 }

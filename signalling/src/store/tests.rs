@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use bytes::Bytes;
 
+use super::archive::tests::*;
 use super::*;
 use crate::auth::{Password, ScramHash, ScramKeys, ScramSet};
 use crate::jid::BareJid;
@@ -82,8 +83,17 @@ on_each_database! {
     turn_credentials_of_changed_accounts_are_void_until_they_expire => revocations;
     many_writers_at_once_lose_nothing => concurrent;
     xep0191_block_lists_are_kept => blocks;
+    xep0049_private_xml_is_kept_within_bounds => private;
+    xep0054_vcards_are_kept => vcards;
     xep0012_the_last_activity_is_kept => last_activity;
+    xep0198_s5_sessions_are_kept_until_the_next_start => sessions;
     rfc6121_s2_6_3_changes_since_a_version_are_known_within_bounds => roster_changes;
+    xep0313_s3_1_messages_are_kept_in_order_and_read_in_pages => kept_in_order_and_read_in_pages;
+    xep0160_s2_messages_wait_until_they_are_delivered => waits_until_it_is_delivered;
+    a_deleted_account_takes_its_messages_along => a_deleted_account_takes_its_messages_along_and_holds_nobody_up;
+    xep0441_preferences_are_kept => preferences_are_kept;
+    xep0313_s3_2_what_is_too_old_goes => what_is_too_old_goes;
+    many_senders_at_once_lose_no_message => many_senders_lose_nothing;
 }
 
 async fn accounts(store: &Store) {
@@ -173,6 +183,63 @@ async fn farewells(store: &Store) {
     farewells.said(page[1..].to_vec()).await.unwrap();
     assert_eq!(farewells.page(100).await.unwrap(), expected[..1]);
     farewells.said(page).await.unwrap();
+}
+
+async fn sessions(store: &Store) {
+    let (accounts, sessions) = (store.accounts(), store.sessions());
+    let [romeo, juliet] = ["juliet@example.com", "romeo@example.org"].map(jid);
+    for account in [&romeo, &juliet] {
+        accounts.create(account, &keys(1)).await.unwrap();
+    }
+    let session = |account: &BareJid, resource: &str| StoredSession {
+        jid: account.with_resource(resource).unwrap(),
+        token: [255; 16],
+        within: Duration::from_millis(600_000),
+        expires_at: from_millis(1_700_000_000_123),
+        acknowledged: u32::MAX,
+        handled: u32::MAX - 1,
+        state: SessionState {
+            priority: -1,
+            carbons: true,
+            directed: vec!["nurse@example.com/x".to_owned()],
+            probes_after: Some(String::new()),
+            ..SessionState::default()
+        },
+        presence: Bytes::from_static(b"<presence xmlns='jabber:client'/>"),
+        stanzas: vec![
+            StoredStanza { sent: true, stored: Some(ArchiveId::from_i64(i64::MAX)), stanza: Bytes::from_static(b"<message/>") },
+            StoredStanza { sent: false, stored: None, stanza: Bytes::from_static("<message>\u{1F514}</message>".as_bytes()) },
+        ],
+    };
+    // More than one job, and addresses that order by their bytes.
+    let mut all: Vec<_> = (0..150).map(|number| session(&romeo, &format!("r{number:03}"))).collect();
+    all.extend(["Z", "a", "é"].map(|resource| session(&juliet, resource)));
+    sessions.save(all.clone()).await.unwrap();
+    all[0].handled = 7;
+    sessions.save(vec![all[0].clone()]).await.unwrap();
+    let mut read: Vec<StoredSession> = Vec::new();
+    loop {
+        let page = sessions.page(read.last().map(|session| &session.jid), 40).await.unwrap();
+        if page.is_empty() {
+            break;
+        }
+        read.extend(page);
+    }
+    assert_eq!(read.len(), all.len());
+    assert_eq!(read, all);
+
+    // A new password and a ban void what they find; a deleted account takes its sessions along.
+    accounts.set_keys(&romeo, &keys(2)).await.unwrap();
+    assert_eq!(sessions.page(None, 200).await.unwrap(), all[150..]);
+    accounts.disable(&juliet, &Disabled::default()).await.unwrap();
+    assert_eq!(sessions.page(None, 200).await.unwrap(), []);
+    sessions.save(all[..2].to_vec()).await.unwrap();
+    accounts.delete(&romeo).await.unwrap();
+    assert_eq!(sessions.page(None, 200).await.unwrap(), []);
+    assert!(sessions.save(all[..1].to_vec()).await.is_err(), "of an account that is not there");
+    sessions.save(all[150..].to_vec()).await.unwrap();
+    sessions.clear().await.unwrap();
+    assert_eq!(sessions.page(None, 200).await.unwrap(), []);
 }
 
 async fn revocations(store: &Store) {
@@ -318,6 +385,46 @@ async fn cascade(store: &Store) {
     let (version, items) = rosters.load_versioned(&romeo).await.unwrap();
     assert_eq!((version.number, items), (0, Vec::new()));
     assert!(rosters.requests(&romeo).await.unwrap().is_empty());
+}
+
+async fn private(store: &Store) {
+    let romeo = jid("romeo@example.org");
+    let private = store.private_xml();
+    store.accounts().create(&romeo, &keys(1)).await.unwrap();
+    let element = |name: &str, content: Option<&str>| PrivateElement {
+        namespace: "urn:x".to_owned(),
+        name: name.to_owned(),
+        content: content.map(|content| Bytes::copy_from_slice(content.as_bytes())),
+    };
+    let get = async |name: &str| private.get(&romeo, "urn:x", name).await.unwrap();
+    assert!(private.set(&romeo, vec![element("a", Some("<a>ü</a>")), element("b", Some("<b/>"))], 100).await.unwrap());
+    assert_eq!((get("a").await.as_deref(), get("b").await.as_deref()), (Some("<a>ü</a>".as_bytes()), Some(&b"<b/>"[..])));
+    assert_eq!(private.get(&romeo, "urn:y", "a").await.unwrap(), None);
+    // All or none, and the old is counted no more.
+    assert!(!private.set(&romeo, vec![element("b", None), element("c", Some("<c>too long</c>"))], 20).await.unwrap());
+    assert!(get("b").await.is_some() && get("c").await.is_none());
+    assert!(private.set(&romeo, vec![element("b", None), element("a", Some("<a>12345678901</a>"))], 20).await.unwrap());
+    assert!(get("b").await.is_none());
+    let many = (0..PRIVATE_ELEMENTS_MAX).map(|number| element(&format!("n{number}"), Some("<n/>"))).collect();
+    assert!(!private.set(&romeo, many, 1_000_000).await.unwrap(), "one too many");
+    assert!(matches!(private.set(&jid("nobody@example.org"), Vec::new(), 1).await, Err(StoreError::NoSuchAccount(_))));
+    store.accounts().delete(&romeo).await.unwrap();
+    assert!(get("a").await.is_none());
+}
+
+async fn vcards(store: &Store) {
+    let romeo = jid("romeo@example.org");
+    let vcards = store.vcards();
+    store.accounts().create(&romeo, &keys(1)).await.unwrap();
+    assert_eq!((vcards.get(&romeo).await.unwrap(), vcards.photo_hash(&romeo).await.unwrap()), (None, None));
+    for (text, hash) in [("<vCard xmlns='vcard-temp'><FN>Ü</FN></vCard>", Some("01b87f")), ("<vCard xmlns='vcard-temp'/>", None)] {
+        vcards.set(&romeo, Bytes::from(text), hash.map(str::to_owned)).await.unwrap();
+        assert_eq!(vcards.get(&romeo).await.unwrap(), Some(Bytes::from(text)));
+        assert_eq!(vcards.photo_hash(&romeo).await.unwrap().as_deref(), hash);
+    }
+    assert!(matches!(vcards.set(&jid("nobody@example.org"), Bytes::new(), None).await, Err(StoreError::NoSuchAccount(_))));
+    store.accounts().delete(&romeo).await.unwrap();
+    assert_eq!(vcards.get(&romeo).await.unwrap(), None);
 }
 
 async fn last_activity(store: &Store) {

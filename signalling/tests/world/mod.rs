@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use campanile_config::Contact;
 use campanile_relay::{Relay, Settings, Transport};
 use campanile_signalling::administration::Administration;
 use campanile_signalling::auth::{Authenticator, Password, PerHour, ScramSet};
@@ -34,6 +35,16 @@ pub struct Client {
     pub mailbox: Arc<Mailbox>,
 }
 
+/// Contact addresses of each kind that tests look at.
+pub fn contact() -> Contact {
+    let addresses = |texts: &[&str]| texts.iter().map(|text| text.parse().expect("a URI")).collect();
+    Contact {
+        abuse: addresses(&["mailto:abuse@{domain}", "xmpp:abuse@{domain}"]),
+        admin: addresses(&["mailto:root@{domain}", "xmpp:root@{domain}", "https://example.org/"]),
+        ..Contact::default()
+    }
+}
+
 impl World {
     pub async fn new(name: &str, accounts: &[&str]) -> Self {
         let limits = Limits {
@@ -43,6 +54,9 @@ impl World {
             roster_bytes: 10_000,
             accounts_cached: 8,
             blocked_jids: 3,
+            offline_messages: 5,
+            archive_page: 20,
+            archive_page_bytes: 20_000,
             ..Limits::default()
         };
         Self::within(name, accounts, limits, 100_000).await
@@ -77,7 +91,7 @@ impl World {
         let administration = Administration::new(router.clone(), authenticator, relay.clone(), day, reserved, registrations);
         let administration = Arc::new(administration);
         let list = features::extdisco::services(&[(Transport::Udp, ([127, 0, 0, 1], 3478).into())], &["turn.localhost".to_owned()]);
-        features::register(&router, administration.clone(), relay, features::extdisco::Services { list, anonymous: false });
+        features::register(&router, administration.clone(), relay, features::extdisco::Services { list, anonymous: false }, &contact());
         Self { router, store, calls, administration, mailbox_bytes, folder }
     }
 

@@ -27,7 +27,7 @@ fn policy() -> Policy {
         require_tls: true,
         registration: false,
         anonymous: false,
-        features: vec!["<c xmlns='http://jabber.org/protocol/caps'/>".into()],
+        features: [("example.org".into(), vec!["<c xmlns='http://jabber.org/protocol/caps'/>".into()])].into(),
         limits: Limits {
             preauth: xml(1000),
             authenticated: xml(5000),
@@ -413,7 +413,8 @@ fn every_limit_of_a_stream_is_the_operators() {
         keepalive_s: 8,
         ..Default::default()
     };
-    let policy = Policy::new(vec!["example.org".into()], &campanile_config::C2s::default(), &Default::default(), &limits, Vec::new());
+    let policy =
+        Policy::new(vec!["example.org".into()], &campanile_config::C2s::default(), &Default::default(), &limits, Default::default());
     assert_eq!(policy.limits.preauth, xml::Limits { bytes_max: 3000, depth_max: 5 });
     assert_eq!(policy.limits.authenticated, xml::Limits { bytes_max: 4000, depth_max: 5 });
     assert_eq!(policy.limits.bytes_preauth, 24_000);
@@ -1005,7 +1006,7 @@ fn s8_1_5_the_language_of_the_stream_is_that_of_its_stanzas() {
 fn s8_3_3_stanzas_that_cannot_be_handled_are_answered() {
     for (stanza, condition) in [
         ("<message to='a@b@c'/>", "jid-malformed"),
-        ("<iq type='get'><ping xmlns='urn:xmpp:ping'/></iq>", "bad-request"),
+        ("<iq type='get' to='juliet@example.org'><ping xmlns='urn:xmpp:ping'/></iq>", "bad-request"),
         ("<iq type='get' id='1'/>", "bad-request"),
         ("<iq type='subscribe' id='1'><x xmlns='y'/></iq>", "bad-request"),
     ] {
@@ -1041,8 +1042,8 @@ fn s4_9_3_what_ends_the_stream_of_a_client_over_either_framing() {
         ("<message xmlns='jabber:client'><?pi?></message>", RestrictedXml, RestrictedXml),
         ("<message xmlns='jabber:client'>&nbsp;</message>", RestrictedXml, RestrictedXml),
         ("<!DOCTYPE x [<!ENTITY a 'b'>]>", RestrictedXml, RestrictedXml),
-        ("text", BadFormat, NotWellFormed),
-        ("\u{feff}<message xmlns='jabber:client'/>", BadFormat, NotWellFormed),
+        ("text", BadFormat, BadFormat),
+        ("\u{feff}<message xmlns='jabber:client'/>", BadFormat, BadFormat),
         (&big, PolicyViolation, PolicyViolation),
         (&deep, PolicyViolation, PolicyViolation),
     ] {
