@@ -21,6 +21,7 @@ on_postgres! {
         s7_resources_are_bound_invented_and_taken_over;
     chat: s8_5_2_a_message_reaches_every_device_in_order, slixmpp_chats_with_slixmpp;
     resumption: sessions_go_on_after_a_restart, sessions_of_the_last_stop_can_be_too_old;
+    account_data: slixmpp_finds_all_that_an_account_keeps, what_was_answered_is_there_after_a_restart;
     presence_roster: s2_the_roster, s3_1_3_a_request_waits_for_who_is_away, two_slixmpp_clients_become_contacts;
 }
 
