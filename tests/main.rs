@@ -13,6 +13,7 @@ mod call_page;
 mod call_through_relay;
 mod chat;
 mod cli;
+mod client_state;
 mod foreign_clients;
 mod hostile;
 mod login;

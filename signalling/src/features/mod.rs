@@ -2,6 +2,7 @@
 
 pub mod blocking;
 pub mod carbons;
+pub mod csi;
 pub mod disco;
 pub mod extdisco;
 pub mod last_activity;
@@ -55,7 +56,8 @@ pub fn register(router: &Router, relay: Relay, services: Vec<extdisco::Service>,
 }
 
 /// What is offered as stream features beside resource binding (RFC 6120 §4.3.2), on streams of each domain: subscription pre-approval
-/// (RFC 6121 §3.4), roster versions (§2.6.1), stream management (XEP-0198 §2), the names of what the domain can do (XEP-0115, XEP-0390).
+/// (RFC 6121 §3.4), roster versions (§2.6.1), stream management (XEP-0198 §2), client state indication (XEP-0352 §4.1), the names of what the
+/// domain can do (XEP-0115, XEP-0390).
 pub fn stream_features(router: &Router, contact: &Contact) -> BTreeMap<String, Vec<Bytes>> {
     let feature = |name: &str, namespace: &str| {
         let mut xml = XmlWriter::new();
@@ -63,7 +65,8 @@ pub fn stream_features(router: &Router, contact: &Contact) -> BTreeMap<String, V
         xml.finish()
     };
     let of = |domain: &String| {
-        let mut features = vec![feature("sub", ns::PRE_APPROVAL), feature("ver", ns::ROSTER_VER), feature("sm", ns::SM)];
+        let mut features =
+            vec![feature("sub", ns::PRE_APPROVAL), feature("ver", ns::ROSTER_VER), feature("sm", ns::SM), feature("csi", ns::CSI)];
         features.extend(disco::stream_features(router.table(), contact, domain));
         features
     };

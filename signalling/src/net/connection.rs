@@ -343,6 +343,7 @@ impl Connection {
                         }
                     }
                     Output::Manage { resume, max } => self.manage(resume, max),
+                    Output::Active(active) => self.set_active(active),
                     Output::Acknowledge(h) => self.acknowledge(h),
                     Output::TellProgress => self.progress_asked(),
                     Output::Ask(question) => self.pending = Some(Box::pin(self.answer(question))),
@@ -401,6 +402,15 @@ impl Connection {
         let result = self.context.router.enable_management(&session, resume, max);
         self.managed |= result.is_ok();
         self.machine.handle_enabled(result);
+    }
+
+    /// XEP-0352 §5.1: what waited comes before anything that is answered from now on.
+    fn set_active(&mut self, active: bool) {
+        let Some(bound) = &self.session else { return };
+        bound.attachment().set_active(active);
+        if active {
+            self.take_mail();
+        }
     }
 
     /// XEP-0198 §4: the client has told how far it has come.
