@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
-use campanile_config::{Config, PublicAddress};
+use campanile_config::{ArchiveDefault, Config, PublicAddress};
 use campanile_relay::{Network, Relay, Transport};
 use campanile_signalling::auth::Authenticator;
 use campanile_signalling::features::{self, extdisco};
@@ -17,8 +17,9 @@ use campanile_signalling::net::listener::Listeners;
 use campanile_signalling::net::metrics::Metrics as NetMetrics;
 use campanile_signalling::net::sources::Sources;
 use campanile_signalling::net::tls::{self, Certificates};
+use campanile_signalling::retention::{self, Keep};
 use campanile_signalling::router::{self, Router};
-use campanile_signalling::store::{Revocations, Store};
+use campanile_signalling::store::{Policy, Revocations, Store};
 use campanile_signalling::stream::c2s;
 use campanile_signalling::stream::error::{Condition, StreamError};
 use tokio::task::JoinSet;
@@ -84,6 +85,11 @@ impl Server {
         let metrics = Metrics::new()?;
         let registry = metrics.registry().clone();
         let store = Store::open(&config.storage.url, data_dir.path()).await.context("storage")?;
+        store.archive().set_policy(match config.archive.default {
+            ArchiveDefault::Always => Policy::Always,
+            ArchiveDefault::Roster => Policy::Roster,
+            ArchiveDefault::Never => Policy::Never,
+        });
         let certificates = Certificates::load(certificate_settings(config)).context("tls")?;
 
         let relay = Relay::start(relay_settings(config, &store, &certificates).await?).context("turn")?;
@@ -151,6 +157,7 @@ impl Server {
         server.listen(config, &context, &turn)?;
         server.serve_admin(config, &Pages { metrics, readiness: server.readiness.clone() })?;
         let (revocations, life) = (server.store.revocations(), Duration::from_secs(config.turn.credentials_s));
+        server.expire_messages(router.clone(), keep(config));
         let hibernation = router.clone();
         let handler = move |request| control_request(router.clone(), relay.clone(), revocations.clone(), life, request);
         server.tasks.spawn(control.serve(handler, server.stop.clone()));
@@ -230,6 +237,14 @@ impl Server {
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
             tokio::select! { () = stop.cancelled() => {}, () = router.run_hibernation() => {} }
+        });
+    }
+
+    /// Deletes messages that are too old, from now on.
+    fn expire_messages(&mut self, router: Router, keep: Keep) {
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            tokio::select! { () = stop.cancelled() => {}, () = retention::run(router, keep) => {} }
         });
     }
 
@@ -419,7 +434,15 @@ fn router_limits(config: &Config) -> router::Limits {
         private_bytes: config.limits.private_bytes,
         vcard_bytes: config.limits.vcard_bytes,
         resume: Duration::from_secs(config.limits.resume_s),
+        offline_messages: config.limits.offline_messages,
+        archive_page: config.limits.archive_page,
+        archive_page_bytes: config.limits.mailbox_bytes / 8,
     }
+}
+
+fn keep(config: &Config) -> Keep {
+    let days = |number: u32| Duration::from_secs(u64::from(number) * 86_400);
+    Keep { archive: days(config.archive.keep_days), offline: days(config.offline.keep_days) }
 }
 
 fn default_domain(config: &Config) -> anyhow::Result<&str> {

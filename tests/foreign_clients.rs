@@ -5,10 +5,13 @@
 //! says `presence` (from, type, show) and `message` (from, body), and answers a message with `echo ` before its body. After `bye` it closes its
 //! stream and says `done`.
 
+use std::fs;
 use std::process::Command;
 
+use crate::support::network::Network;
 use crate::support::peers::{self, Peer};
-use crate::support::server::{PASSWORD, Server};
+use crate::support::server::{CONFIG, PASSWORD, Server, text};
+use crate::support::terminal::Terminal;
 use crate::support::tls;
 use crate::support::wire::Wire;
 
@@ -39,8 +42,11 @@ fn chats(server: &Server, service: &str, mut program: Command) {
     bob.send("<presence/>");
     alice.expect("presence", &[("from", "bob@localhost/home"), ("type", "available"), ("show", "")]);
     // RFC 6120 §10.1: in order, both ways
-    for body in BODIES.iter().chain(&["bye"]) {
+    let say = |bob: &mut Wire, body: &str| {
         bob.send(&format!("<message to='alice@localhost' type='chat'><body>{}</body></message>", escaped(body)));
+    };
+    for body in BODIES {
+        say(&mut bob, body);
     }
     for body in BODIES {
         assert_eq!(alice.expect("message", &[("from", "bob@localhost/home")])["body"], body);
@@ -50,6 +56,7 @@ fn chats(server: &Server, service: &str, mut program: Command) {
         let text = answer.split_once("<body>").and_then(|(_, rest)| rest.split_once("</body>")).expect("a body").0;
         assert_eq!(unescaped(text), format!("echo {body}").replace('"', "'"), "{answer}");
     }
+    say(&mut bob, "bye");
     alice.expect("message", &[("body", "bye")]);
     bob.stanza("presence", &["type='unavailable'", "from='alice@localhost/foreign'"]);
     alice.done();
@@ -132,4 +139,87 @@ fn xmpp4r() {
 #[ignore = "AnyEvent::XMPP: run tests/run"]
 fn anyevent_xmpp() {
     chats(&Server::start(), "c2s", peers::interpreter("perl", "anyevent_xmpp.pl"));
+}
+
+/// Profanity 0.13: a client that people use in a terminal. It trusts a folder of certificates, each under the name that OpenSSL looks for.
+#[test]
+#[ignore = "Profanity, tmux, OpenSSL: run tests/run"]
+fn profanity_in_a_terminal() {
+    let server = Server::start();
+    become_contacts(&server);
+    let mut bob = Wire::online(&server, "bob", "home");
+    let (home, certificates) = (server.folder().join("home"), server.folder().join("certificates"));
+    let (data, settings) = (home.join(".local/share/profanity"), home.join(".config/profanity"));
+    for folder in [&data, &settings, &certificates] {
+        fs::create_dir_all(folder).unwrap();
+    }
+    let ca = tls::ca_file(server.folder());
+    let hash = Command::new("openssl").args(["x509", "-noout", "-hash", "-in"]).arg(&ca).output().expect("openssl is installed");
+    fs::copy(&ca, certificates.join(format!("{}.0", text(&hash).trim()))).unwrap();
+    let port = server.address("c2s").port();
+    let account = format!(
+        "[alice]\nenabled=true\njid=alice@localhost\nresource=profanity\nserver=127.0.0.1\nport={port}\npassword={PASSWORD}\ntls.policy=force\n"
+    );
+    fs::write(data.join("accounts"), account).unwrap();
+    let settings_file =
+        format!("[connection]\ntls.certpath={}\naccount=alice\n[ui]\nsplash=false\nstatuses.console=all\n", certificates.display());
+    fs::write(settings.join("profrc"), settings_file).unwrap();
+
+    let profanity = Terminal::start(server.folder(), &[("HOME", &home.display().to_string())], &["profanity"]);
+    profanity.expect(&["alice@localhost/profanity logged in successfully", "[TLS]"]);
+    bob.stanza("presence", &["from='alice@localhost/profanity'"]);
+    profanity.expect(&["bob@localhost"]);
+    bob.send("<presence><show>dnd</show><status>in a call</status></presence>");
+    profanity.expect(&["bob@localhost (home) is dnd", "in a call"]);
+    bob.send("<message to='alice@localhost' type='chat'><body>Zürich &amp; 日本語</body></message>");
+    profanity.line("/win 2");
+    profanity.expect(&["Zürich & 日本語"]);
+    profanity.line("Grüezi <3");
+    bob.stanza("message", &["from='alice@localhost/profanity'", "<body>Grüezi &lt;3</body>"]);
+    bob.send("<presence type='unavailable'/>");
+    profanity.line("/win 1");
+    profanity.expect(&["bob@localhost (home) is offline"]);
+    bob.send("<presence/>");
+    bob.stanza("presence", &["from='alice@localhost/profanity'"]);
+    profanity.line("/quit");
+    bob.stanza("presence", &["type='unavailable'", "from='alice@localhost/profanity'"]);
+    profanity.ended();
+}
+
+/// Dino 0.4: a desktop client, on a screen and in a network of its own. That it works shows in what the contact gets (its presence, a receipt for
+/// what he wrote, what is typed into its window), and in what Dino writes down.
+#[test]
+#[ignore = "Dino, Xvfb, xdotool, a network namespace: run tests/run"]
+fn dino_on_a_screen() {
+    let _network = Network::enter();
+    // the port that it takes when there is no SRV record
+    let config = CONFIG.replacen("listen = [\"127.0.0.1:0\"]", "listen = [\"127.0.0.1:5222\"]", 1);
+    let server = Server::build(&config, "", &["alice@localhost", "bob@localhost"]);
+    become_contacts(&server);
+    let mut bob = Wire::online(&server, "bob", "home");
+    let mut dino = Command::new("unshare");
+    dino.args(["--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]);
+    let dino_py = peers::interpreter("/usr/bin/python3", "dino.py");
+    dino.arg(dino_py.get_program()).args(dino_py.get_args());
+    dino.arg(server.folder()).arg(tls::ca_file(server.folder())).args(["alice@localhost/dino", PASSWORD]);
+    let mut dino = Peer::start(&mut dino);
+    dino.expect("started", &[]);
+    bob.stanza("presence", &["from='alice@localhost/dino'"]);
+    // it has seen his presence
+    bob.send(
+        "<presence><c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='urn:example:bob' ver='QgayPKawpkPSDYmwT/WM94uAlu0='/></presence>",
+    );
+    dino.expect("presence", &[("from", "bob@localhost/home"), ("caps", "QgayPKawpkPSDYmwT/WM94uAlu0=")]);
+    for (id, body) in [("m1", "Wherefore art thou?"), ("m2", "Say it again")] {
+        bob.send(&format!(
+            "<message to='alice@localhost' type='chat' id='{id}'><body>{body}</body><request xmlns='urn:xmpp:receipts'/></message>"
+        ));
+        dino.expect("message", &[("from", "bob@localhost"), ("body", body)]);
+        // XEP-0184 §5.3
+        bob.stanza("message", &["from='alice@localhost/dino'", "<received xmlns='urn:xmpp:receipts'", &format!("id='{id}'")]);
+        bob.stanza("message", &["from='alice@localhost/dino'", &format!("<body>echo {body}</body>")]);
+    }
+    bob.send("<message to='alice@localhost' type='chat'><body>bye</body></message>");
+    bob.stanza("presence", &["type='unavailable'", "from='alice@localhost/dino'"]);
+    dino.done();
 }

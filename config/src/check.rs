@@ -17,6 +17,7 @@ pub fn check(config: &Config, origins: &Origins) -> Vec<Problem> {
     clear_text(config, &mut findings);
     ports(config, &mut findings);
     turn(config, &mut findings);
+    retention(config, &mut findings);
     limits(config, &mut findings);
     findings.problems
 }
@@ -65,11 +66,6 @@ fn not_built(config: &Config, findings: &mut Findings<'_>) {
     for (key, wanted, what) in ignored {
         if wanted {
             findings.warning(key, format!("{what} is not built yet: the key has no effect in this release"));
-        }
-    }
-    for key in ["archive.default", "archive.keep_days"] {
-        if findings.origins.is_set(key) && config.archive != crate::Archive::default() {
-            findings.warning(key, "the message archive is not built yet: the key has no effect in this release");
         }
     }
 }
@@ -298,6 +294,17 @@ fn turn(config: &Config, findings: &mut Findings<'_>) {
 /// Whether all of `inner` lies in `outer`.
 fn inside(inner: &Network, outer: &Network) -> bool {
     outer.prefix() <= inner.prefix() && outer.contains(inner.address())
+}
+
+/// A century; longer times are mistakes.
+const DAYS_MAX: u32 = 36_525;
+
+fn retention(config: &Config, findings: &mut Findings<'_>) {
+    for (key, days) in [("archive.keep_days", config.archive.keep_days), ("offline.keep_days", config.offline.keep_days)] {
+        if !(1..=DAYS_MAX).contains(&days) {
+            findings.error(key, format!("a number of days from 1 to {DAYS_MAX}"));
+        }
+    }
 }
 
 /// A year; longer times are mistakes.

@@ -63,7 +63,7 @@ pub struct Config {
     pub sip: Sip,
     /// Several nodes. Not built yet.
     pub cluster: Cluster,
-    /// Message archive (XEP-0313). Not built yet.
+    /// Message archive (XEP-0313).
     pub archive: Archive,
     /// Messages for accounts that are not online. Not built yet.
     pub offline: Offline,
@@ -430,7 +430,7 @@ pub struct Cluster {
     pub node: Option<String>,
 }
 
-/// `[archive]`: message archive (XEP-0313). Not built yet.
+/// `[archive]`: message archive (XEP-0313).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Archive {
@@ -446,7 +446,7 @@ impl Default for Archive {
     }
 }
 
-/// `archive.default` (XEP-0313 §4).
+/// `archive.default` (XEP-0441 §2.1.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ArchiveDefault {
@@ -459,7 +459,7 @@ pub enum ArchiveDefault {
     Never,
 }
 
-/// `[offline]`: messages for accounts that are not online. Not built yet.
+/// `[offline]`: messages for accounts that are not online (XEP-0160).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Offline {

@@ -39,6 +39,10 @@ pub struct Limits {
     pub push_services: usize,
     /// Group chats owned by one account. Not read yet.
     pub rooms_per_account: usize,
+    /// Messages that wait for one account while nobody is logged in to take them; more go back to their senders (XEP-0160 §2).
+    pub offline_messages: usize,
+    /// Messages in one page of an archive (XEP-0313 §4.3.1).
+    pub archive_page: usize,
     /// Live calls followed by the server.
     pub calls: usize,
     /// Live calls of one account.
@@ -84,6 +88,8 @@ impl Default for Limits {
             roster_items: 2_000,
             push_services: 16,
             rooms_per_account: 50,
+            offline_messages: 2_000,
+            archive_page: 250,
             calls: 20_000,
             calls_per_account: 64,
             allocations: 8_192,
@@ -120,6 +126,8 @@ impl Limits {
             ("roster_items", self.roster_items as u64),
             ("push_services", self.push_services as u64),
             ("rooms_per_account", self.rooms_per_account as u64),
+            ("offline_messages", self.offline_messages as u64),
+            ("archive_page", self.archive_page as u64),
             ("calls", self.calls as u64),
             ("calls_per_account", self.calls_per_account as u64),
             ("allocations", self.allocations as u64),

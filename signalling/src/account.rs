@@ -1,6 +1,7 @@
 //! An account in memory: its sessions, roster and requests, and who of its sessions gets a stanza (RFC 6121 §8.5).
 
 pub mod blocklist;
+mod messages;
 mod visibility;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use crate::stanza::{IqType, Kind, MessageType, PresenceType, Stanza};
 use crate::store::{RosterItem, RosterVersion, Store, StoreError, SubscriptionRequest};
 
 pub use blocklist::BlockList;
+pub use messages::{Lost, Messages, Received};
 
 /// All that this node knows of one account while it is in use.
 #[derive(Debug)]
@@ -30,6 +32,8 @@ pub struct Account {
     pub roster_version: RosterVersion,
     /// Subscription requests that wait for an answer: who asked, and the stanza as received (RFC 6121 §3.1.3).
     pub requests: BTreeMap<BareJid, Bytes>,
+    /// What is kept of its messages (XEP-0160, XEP-0313).
+    pub messages: Messages,
     /// XEP-0357: whom to wake when no stream is there.
     pub push: Push,
     /// XEP-0191: whom it has blocked; asked by [`Account::blocks`].
@@ -45,10 +49,20 @@ pub enum Targets {
     Sessions(Vec<SessionId>),
     /// The server answers on behalf of the account.
     Account,
+    /// No session takes a message that may be kept until one does (§8.5.2.2.1, "either (a) add the message to offline storage or (b) return a
+    /// stanza error").
+    Offline,
     /// Silently ignored.
     Nobody,
     /// Returned to the sender.
     Bounce(StanzaError),
+}
+
+impl Targets {
+    /// Whether the account gets the stanza, now or later.
+    pub fn are_somebody(&self) -> bool {
+        matches!(self, Self::Sessions(_) | Self::Offline)
+    }
 }
 
 impl Account {
@@ -57,12 +71,11 @@ impl Account {
     /// # Errors
     /// What the database says.
     pub async fn load(store: &Store, jid: &BareJid) -> Result<Option<Self>, StoreError> {
-        if !store.accounts().exists(jid).await? {
-            return Ok(None);
-        }
+        let Some(summary) = store.archive().summary(jid).await? else { return Ok(None) };
         let (roster_version, roster) = store.rosters().load_versioned(jid).await?;
         let requests = store.rosters().requests(jid).await?;
         let mut account = Self::new(jid.clone(), roster, requests);
+        account.messages = Messages::new(summary);
         account.push = Push::new(store.push_services().load(jid).await?);
         account.roster_version = roster_version;
         account.blocked = store.blocks().load(jid).await?.into_iter().collect();
@@ -80,6 +93,7 @@ impl Account {
             roster,
             roster_version: RosterVersion::default(),
             requests,
+            messages: Messages::default(),
             blocked: BlockList::default(),
             push: Push::default(),
             photo_hash: None,
@@ -159,7 +173,7 @@ impl Account {
                 match (sessions.is_empty(), kind) {
                     (false, _) => Targets::Sessions(sessions),
                     (true, MessageType::Headline) => Targets::Nobody,
-                    (true, _) => Targets::Bounce(StanzaError::service_unavailable()),
+                    (true, _) => Targets::Offline,
                 }
             }
             // An error of presence that the account itself sent, such as a subscription request, is for all who may have asked for it.

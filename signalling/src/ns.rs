@@ -210,6 +210,32 @@ namespaces! {
     PUBLISH_OPTIONS = "http://jabber.org/protocol/pubsub#publish-options";
     /// Stream limits advertisement: XEP-0478.
     STREAM_LIMITS = "urn:xmpp:stream-limits:0";
+    /// Message archive, extended: XEP-0313 §7.
+    MAM_EXTENDED = "urn:xmpp:mam:2#extended";
+    /// Message archive, the field `include-groupchat`: XEP-0313 §7.
+    MAM_GROUPCHAT_FIELD = "urn:xmpp:mam:2#groupchat-field";
+    /// Offline storage, a disco feature that is no namespace: XEP-0160 §4.
+    OFFLINE = "msgoffline";
+    /// Data forms validation: XEP-0122.
+    FORM_VALIDATION = "http://jabber.org/protocol/xdata-validate";
+    /// Message retraction: XEP-0424.
+    RETRACTION = "urn:xmpp:message-retract:1";
+    /// Message retraction before version 0.4: XEP-0424.
+    RETRACTION_0 = "urn:xmpp:message-retract:0";
+    /// Message fastening, which older retractions are wrapped in: XEP-0422.
+    FASTENING = "urn:xmpp:fasten:0";
+    /// Message reactions: XEP-0444.
+    REACTIONS = "urn:xmpp:reactions:0";
+    /// Message replies: XEP-0461.
+    REPLY = "urn:xmpp:reply:0";
+    /// Call invites: XEP-0482.
+    CALL_INVITES = "urn:xmpp:call-invites:0";
+    /// Out of band data: XEP-0066 §3.
+    OOB = "jabber:x:oob";
+    /// Stateless file sharing: XEP-0447.
+    FILE_SHARING = "urn:xmpp:sfs:0";
+    /// Stateless inline media sharing: XEP-0385.
+    MEDIA_SHARING = "urn:xmpp:sims:1";
     /// Extensible addresses: XEP-0033.
     ADDRESS = "http://jabber.org/protocol/address";
 }

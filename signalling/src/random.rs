@@ -9,6 +9,11 @@ pub fn id() -> String {
     bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect()
 }
 
+/// A random number.
+pub fn number() -> u32 {
+    u32::from_ne_bytes(bytes())
+}
+
 /// `N` random bytes from the operating system.
 pub fn bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];

@@ -6,7 +6,7 @@ mod resumption;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
@@ -19,7 +19,7 @@ use crate::iq::{Iq, IqTable, To};
 use crate::jid::{BareJid, FullJid, Jid};
 use crate::jingle::CallsService;
 use crate::mailbox::{Delivery, Mailbox, Outgoing};
-use crate::pipeline::{self, Effects, Verdict, Walk};
+use crate::pipeline::{self, Effects, Moment, Verdict, Walk};
 use crate::random;
 use crate::session::{Session, SessionId, SessionRef};
 use crate::stanza::error::StanzaError;
@@ -57,6 +57,12 @@ pub struct Limits {
     pub vcard_bytes: usize,
     /// How long a session is kept without a connection (XEP-0198 §5).
     pub resume: Duration,
+    /// Messages that may wait for an account without sessions (XEP-0160 §2).
+    pub offline_messages: usize,
+    /// Messages in one page of an archive (XEP-0313 §4.3.1).
+    pub archive_page: usize,
+    /// About how many bytes such a page and a slice of waiting messages have; well below what a mailbox holds.
+    pub archive_page_bytes: usize,
 }
 
 /// Those of the documented configuration.
@@ -73,6 +79,9 @@ impl Default for Limits {
             private_bytes: 262_144,
             vcard_bytes: 131_072,
             resume: Duration::from_secs(600),
+            offline_messages: 2_000,
+            archive_page: 250,
+            archive_page_bytes: 262_144,
         }
     }
 }
@@ -264,6 +273,9 @@ impl Router {
     /// Produces the next slice of what is owed to a session. Its connection asks for it when it has taken [`Outgoing::Owed`] from the mailbox, and
     /// what came before is on its way.
     pub async fn pay(&self, session: &SessionRef) {
+        if session.home.with(|account| account.session(session.id).is_some_and(|own| own.takes_bare_messages())) {
+            self.pay_messages(session).await;
+        }
         presence::pay(self, session).await;
     }
 
@@ -300,22 +312,37 @@ impl Router {
 
     /// Takes a stanza from a session's stream; its `from` is stamped. Answers come through the session's mailbox.
     pub async fn handle(&self, session: &SessionRef, mut stanza: Stanza) {
+        let moment = self.moment(&stanza);
         let walked = session.home.with(|account| {
             // A session that was replaced or ended by the server sends no more, whatever its connection has still read.
             account.session(session.id)?;
-            let walk = Walk { account, sender: Some(session.id), targets: &Targets::Nobody };
-            Some(pipeline::walk(pipeline::OUTBOUND, &walk, &mut stanza))
+            let walk = Walk { account, sender: Some(session.id), targets: &Targets::Nobody, moment: &moment };
+            let (verdict, mut effects) = pipeline::walk(pipeline::OUTBOUND, &walk, &mut stanza);
+            if verdict == Verdict::Pass {
+                self.keep_sent(account, &stanza, effects.kept.take());
+            }
+            Some((verdict, effects))
         });
-        let Some((verdict, effects)) = walked else { return };
+        let Some((verdict, mut effects)) = walked else { return };
         match verdict {
-            Verdict::Pass => self.perform(&session.home, effects, &stanza).await,
+            Verdict::Pass => {
+                delivery::send_copies(std::mem::take(&mut effects.copies));
+                self.perform(&session.home, effects, &stanza).await;
+            }
             Verdict::Drop => return,
             Verdict::Bounce(error) => return self.bounce(&stanza, error, Some(session)).await,
         }
         match stanza.kind() {
             Kind::Presence(kind) => {
+                // XEP-0160 §2: what has waited comes before what is new, so before the session is seen to be available.
+                let wants_messages = kind == PresenceType::Available && stanza.to().is_none() && presence::wants_messages(&stanza);
+                if wants_messages {
+                    self.pay_messages(session).await;
+                }
                 if let Err(error) = presence::outbound(self, session, kind, stanza.clone()).await {
                     self.bounce(&stanza, error, Some(session)).await;
+                } else if wants_messages {
+                    self.owe_messages(session);
                 }
             }
             // RFC 6120 §10.3.1: without `to`, a message is for the own account.
@@ -373,18 +400,16 @@ impl Router {
                 return self.bounce(&stanza, StanzaError::internal_server_error(), origin).await;
             }
         };
+        let moment = self.moment(&stanza);
         let (verdict, targets, effects) = home.with(|account| {
             let mut targets = account.targets(&stanza);
-            let walk = Walk { account, sender: None, targets: &targets };
-            let (verdict, effects) = pipeline::walk(pipeline::INBOUND, &walk, &mut stanza);
+            let walk = Walk { account, sender: None, targets: &targets, moment: &moment };
+            let (mut verdict, mut effects) = pipeline::walk(pipeline::INBOUND, &walk, &mut stanza);
             if let (Verdict::Pass, Kind::Presence(PresenceType::Unavailable), Some(from)) = (&verdict, stanza.kind(), stanza.from()) {
                 account.has_left(from);
             }
-            if let (Verdict::Pass, Targets::Sessions(chosen)) = (&verdict, &mut targets)
-                && !deliver(account, chosen, &stanza)
-            {
-                // Their streams have ended or end now: the sender is told as if they were gone already.
-                targets = Targets::Bounce(StanzaError::service_unavailable());
+            if verdict == Verdict::Pass {
+                verdict = self.deliver(account, &mut targets, &stanza, &mut effects, &moment);
             }
             (verdict, targets, effects)
         });
@@ -401,7 +426,7 @@ impl Router {
     /// What is left to do for a stanza that passed all stages of its addressee.
     async fn finish(&self, home: &Arc<Home>, stanza: Stanza, targets: Targets, origin: Option<&SessionRef>) {
         match targets {
-            Targets::Sessions(_) | Targets::Nobody => {}
+            Targets::Sessions(_) | Targets::Offline | Targets::Nobody => {}
             Targets::Bounce(error) => self.bounce(&stanza, error, origin).await,
             Targets::Account => match stanza.kind() {
                 Kind::Presence(_) => Box::pin(presence::inbound(self, home, stanza)).await,
@@ -465,10 +490,18 @@ impl Router {
         }
     }
 
-    async fn perform(&self, home: &Arc<Home>, effects: Effects, stanza: &Stanza) {
-        for (mailbox, copy) in effects.copies {
-            mailbox.push(Outgoing::Stanza(copy.into()));
+    fn moment(&self, stanza: &Stanza) -> Moment {
+        let archive = self.0.store.archive();
+        Moment {
+            now: SystemTime::now(),
+            random: random::number,
+            archive_has_room: matches!(stanza.kind(), Kind::Message(_)) && archive.has_room(),
+            archive_policy: archive.policy(),
+            offline_messages_max: self.0.limits.offline_messages,
         }
+    }
+
+    async fn perform(&self, home: &Arc<Home>, effects: Effects, stanza: &Stanza) {
         if let Some(account) = effects.observed_from {
             self.0.calls.observe(stanza, Some(&account), Instant::now());
         }
@@ -530,14 +563,6 @@ fn place(account: &mut Account, newcomer: &mut Option<Session>, limits: &Limits)
     }
     account.sessions.extend(newcomer.take());
     Ok(None)
-}
-
-/// Step 9 of a stanza's life: head and shared body go to each mailbox. False if there were some and none took it. Presence may get lost
-/// with the stream that should have carried it.
-fn deliver(account: &Account, chosen: &[SessionId], stanza: &Stanza) -> bool {
-    let sessions = account.sessions.iter().filter(|session| chosen.contains(&session.id));
-    let taken = sessions.filter(|session| session.send(stanza.clone())).count();
-    taken > 0 || chosen.is_empty() || matches!(stanza.kind(), Kind::Presence(_))
 }
 
 /// The caller holds the account's turn, so that the version is that of the change told.

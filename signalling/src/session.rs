@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use crate::homes::Home;
 use crate::jid::{BareJid, FullJid, Jid};
-use crate::mailbox::{Mailbox, Outgoing};
+use crate::mailbox::{Delivery, Mailbox, Outgoing};
 use crate::stanza::Stanza;
+use crate::store::ArchiveId;
 use crate::stream::sm::Token;
 
 /// Tells a session from an earlier one that had the same full JID. Unique within a running node.
@@ -108,6 +109,16 @@ impl Session {
     /// Whether messages to the bare JID may reach it (RFC 6121 §8.5.2.1.1).
     pub fn takes_bare_messages(&self) -> bool {
         self.is_available() && self.priority >= 0
+    }
+
+    /// Whether its client acknowledges what it gets (XEP-0198): until then the store keeps it in mind.
+    pub fn acknowledges(&self) -> bool {
+        self.mailbox.is_managed()
+    }
+
+    /// Queues a message of which the store has a row under this number. False as with [`Session::send`].
+    pub fn send_stored(&self, stanza: Stanza, id: ArchiveId) -> bool {
+        self.mailbox.push(Outgoing::Stanza(Delivery { stanza, stored: Some(id) }))
     }
 
     /// Queues a stanza for its client. False when the stream has ended, or ends now since its mailbox is full.

@@ -31,7 +31,8 @@ async fn rfc6121_s8_5_1_and_8_5_2_2_nobody_home_gives_the_same_error_as_no_such_
     let world = World::new("nobody", &["alice", "bob"]).await;
     let alice = world.online("alice", "a").await;
     for to in ["bob@localhost", "nobody@localhost"] {
-        alice.send(&format!("<message to='{to}' type='chat' id='1'><body>hi</body></message>")).await;
+        // XEP-0334 §4.2: what may not be kept comes back; what may waits in the store, see messages.rs.
+        alice.send(&format!("<message to='{to}' type='chat' id='1'><body>hi</body><no-store xmlns='urn:xmpp:hints'/></message>")).await;
         alice.expect(&[&["type='error'", "<service-unavailable", &format!("from='{to}'")]]);
         alice.send(&format!("<message to='{to}' type='headline' id='1'><body>hi</body></message>")).await;
         alice.expect(&[]);
@@ -225,7 +226,10 @@ async fn rfc6121_s3_1_6_the_answer_comes_before_the_roster_push() {
 async fn a_message_that_no_stream_can_take_comes_back() {
     let world = World::new("full", &["alice", "bob"]).await;
     let (alice, bob) = (world.online("alice", "a").await, world.online("bob", "b").await);
-    let message = format!("<message to='bob@localhost/b' type='chat' id='m'><body>{}</body></message>", "x".repeat(60_000));
+    let message = format!(
+        "<message to='bob@localhost/b' type='chat' id='m'><body>{}</body><no-store xmlns='urn:xmpp:hints'/></message>",
+        "x".repeat(60_000)
+    );
     alice.send(&message).await;
     alice.expect(&[]);
     alice.send(&message).await;
@@ -347,6 +351,11 @@ async fn every_feature_shown_by_service_discovery_stands_in_the_doap_file() {
             let specification = match feature {
                 "http://jabber.org/protocol/disco#info" | "http://jabber.org/protocol/disco#items" => "xep-0030.html",
                 "jabber:iq:roster" => "rfc6121",
+                "http://jabber.org/protocol/rsm" => "xep-0059.html",
+                "msgoffline" => "xep-0160.html",
+                "urn:xmpp:mam:2" | "urn:xmpp:mam:2#extended" | "urn:xmpp:mam:2#groupchat-field" => "xep-0313.html",
+                "urn:xmpp:message-retract:1" => "xep-0424.html",
+                "urn:xmpp:sid:0" => "xep-0359.html",
                 "jabber:iq:version" => "xep-0092.html",
                 "http://jabber.org/protocol/caps" => "xep-0115.html",
                 "jabber:iq:last" => "xep-0012.html",

@@ -176,7 +176,8 @@ mod tests {
         let mut account = Account::new(BareJid::parse("juliet@capulet.com").unwrap(), Vec::new(), Vec::new());
         account.blocked = ["montague.net", "capulet.com"].map(|jid| Jid::parse(jid).unwrap()).into_iter().collect();
         let mut stanza = Stanza::parse(xml.to_owned().into(), &Bindings::client()).unwrap();
-        stage(&Walk { account: &account, sender: None, targets: &Targets::Nobody }, &mut stanza, &mut Effects::default())
+        let moment = crate::pipeline::Moment::for_tests();
+        stage(&Walk { account: &account, sender: None, targets: &Targets::Nobody, moment: &moment }, &mut stanza, &mut Effects::default())
     }
 
     #[test]

@@ -7,8 +7,9 @@ use bytes::Bytes;
 use crate::account::{Account, Targets};
 use crate::iq::{Iq, IqTable, Reply, To};
 use crate::jingle::propose::is_call_message;
+use crate::message::{self, is_invitation, is_private_message_of_a_room};
 use crate::ns;
-use crate::pipeline::{Effects, Verdict, Walk};
+use crate::pipeline::{Copy, Effects, Verdict, Walk};
 use crate::session::{Session, SessionId};
 use crate::stanza::error::StanzaError;
 use crate::stanza::{Framing, Kind, MessageType, Stanza};
@@ -46,7 +47,13 @@ pub fn outbound(walk: &Walk<'_>, stanza: &mut Stanza, effects: &mut Effects) -> 
         && has_carbon_siblings(walk.account, walk.sender)
         && is_eligible(kind, stanza)
     {
-        copy(walk.account, "sent", kind, stanza, effects, |session| Some(session.id) != walk.sender);
+        // XEP-0313 §3.5: the account's other devices learn the archive's id, the addressee does not.
+        let archived = effects.kept.as_ref().map(|kept| {
+            let mut archived = stanza.clone();
+            message::add_stanza_id(&mut archived, &walk.account.jid, kept.id);
+            archived
+        });
+        copy(walk.account, "sent", kind, archived.as_ref().unwrap_or(stanza), effects, |session| Some(session.id) != walk.sender);
     }
     Verdict::Pass
 }
@@ -90,7 +97,7 @@ fn copy(
     let body = wrap(direction, stanza);
     for session in account.sessions.iter().filter(|session| session.carbons && wanted(session)) {
         let copy = Stanza::message(kind).with_from(account.jid.clone()).with_to(session.jid.clone()).with_content(body.clone());
-        effects.copies.push((session.mailbox.clone(), copy));
+        effects.copies.push(Copy { session: session.id, mailbox: session.mailbox.clone(), stanza: copy });
     }
 }
 
@@ -124,15 +131,4 @@ fn is_copy(stanza: &Stanza) -> bool {
 /// §6.1: receipts, chat states and markers.
 fn has_im_payload(stanza: &Stanza) -> bool {
     stanza.children().any(|child| matches!(child.ns(), ns::RECEIPTS | ns::CHAT_STATES | ns::CHAT_MARKERS))
-}
-
-/// §6.1: direct (XEP-0249) and mediated (XEP-0045 §7.8.2) invitations.
-fn is_invitation(stanza: &Stanza) -> bool {
-    stanza.child(ns::CONFERENCE, "x").is_some()
-        || stanza.child(ns::MUC_USER, "x").and_then(|x| x.element().ok()).is_some_and(|x| x.root().child(ns::MUC_USER, "invite").is_some())
-}
-
-/// §6.1: private messages from an occupant were already replicated by the room to each session that joined it.
-fn is_private_message_of_a_room(stanza: &Stanza) -> bool {
-    stanza.child(ns::MUC_USER, "x").is_some() && !is_invitation(stanza)
 }

@@ -443,6 +443,11 @@ fn changed_item(router: &Router, home: &Home, contact: &BareJid, seen: (Subscrip
     })
 }
 
+/// RFC 6121 §8.5.2.1.1: whether a session with this presence gets messages to the bare JID.
+pub fn wants_messages(stanza: &Stanza) -> bool {
+    priority(stanza).is_ok_and(|priority| priority >= 0)
+}
+
 /// §4.7.2.3.
 fn priority(stanza: &Stanza) -> Result<i8, StanzaError> {
     match stanza.child(ns::CLIENT, "priority") {

@@ -1,38 +1,225 @@
-//! What becomes of what was handed to a session: acknowledged by its client, or left over when the session is over.
+//! Messages between an account's sessions and the store: delivered, kept, acknowledged, left over when a session is over, and delivered at last.
 
 use std::sync::Arc;
 
 use super::Router;
+use crate::account::{Account, Lost, Targets};
 use crate::homes::Home;
-use crate::mailbox::Delivery;
-use crate::session::SessionRef;
+use crate::jid::{BareJid, Jid};
+use crate::mailbox::{Delivery, Outgoing};
+use crate::message;
+use crate::pipeline::{Copy, Effects, Kept, Moment, Verdict};
+use crate::session::{Session, SessionId, SessionRef};
 use crate::stanza::error::StanzaError;
-use crate::stanza::{IqType, Kind, Stanza};
-use crate::store::ArchiveId;
+use crate::stanza::{Framing, IqType, Kind, MessageType, Stanza};
+use crate::store::{ArchiveId, Page, Record, Stored};
+use crate::xml::Bindings;
+
+/// Messages of one slice of what waits.
+const SLICE_MAX: usize = 64;
 
 impl Router {
+    /// Step 9 of a stanza's life: head and shared body go to each mailbox, and what is to be kept joins the queue of the store. All under the
+    /// account's lock, so that the order is the same everywhere.
+    pub(super) fn deliver(
+        &self,
+        account: &mut Account,
+        targets: &mut Targets,
+        stanza: &Stanza,
+        effects: &mut Effects,
+        moment: &Moment,
+    ) -> Verdict {
+        let kept = effects.kept.take();
+        let copies = std::mem::take(&mut effects.copies);
+        if let Targets::Sessions(chosen) = targets {
+            let taken = self.send_to(account, chosen, stanza, copies, kept.as_ref());
+            // Presence may get lost with the stream that should have carried it.
+            if taken || chosen.is_empty() || !matches!(stanza.kind(), Kind::Message(_) | Kind::Iq(_)) {
+                return Verdict::Pass;
+            }
+            // Their streams have ended or end now: as if they were gone already.
+            let room = account.messages.waiting() < moment.offline_messages_max;
+            match kept {
+                Some(kept) if room => self.keep(account, stanza, Kept { waits: true, ..kept }, true),
+                _ => return Verdict::Bounce(StanzaError::service_unavailable()),
+            }
+            *targets = Targets::Offline;
+        } else if let Some(kept) = kept.filter(|kept| kept.waits) {
+            self.keep(account, stanza, kept, true);
+        }
+        Verdict::Pass
+    }
+
+    /// Whether a session took it.
+    fn send_to(&self, account: &mut Account, chosen: &[SessionId], stanza: &Stanza, copies: Vec<Copy>, kept: Option<&Kept>) -> bool {
+        let is_chosen = |session: &&Session| chosen.contains(&session.id);
+        let Some(kept) = kept else {
+            send_copies(copies);
+            return account.sessions.iter().filter(is_chosen).filter(|session| session.send(stanza.clone())).count() > 0;
+        };
+        let reached = |session: &&Session| is_chosen(session) || copies.iter().any(|copy| copy.session == session.id);
+        let noted = account.sessions.iter().filter(reached).any(Session::acknowledges);
+        if !kept.archived && !noted {
+            // Nobody will say what became of it but the mailbox, which gives it back whole.
+            return self.send_to(account, chosen, stanza, copies, None);
+        }
+        let has_it = |session: &&Session| session.send_stored(stanza.clone(), kept.id);
+        let taken = account.sessions.iter().filter(is_chosen).filter(has_it).count();
+        let copied = |copy: Copy| copy.mailbox.push(Outgoing::Stanza(Delivery { stanza: copy.stanza, stored: Some(kept.id) }));
+        let copies = copies.into_iter().map(copied).filter(|taken| *taken).count();
+        if taken > 0 {
+            account.messages.sent(kept.id, taken + copies, noted, kept.archived);
+            self.record(account, stanza, kept, noted);
+        }
+        taken > 0
+    }
+
+    /// Keeps a message that waits.
+    fn keep(&self, account: &mut Account, stanza: &Stanza, kept: Kept, undelivered: bool) {
+        account.messages.stored();
+        self.record(account, stanza, &kept, undelivered);
+    }
+
+    fn record(&self, account: &Account, stanza: &Stanza, kept: &Kept, undelivered: bool) {
+        let own = |jid: &&Jid| jid.bare_str() == account.jid.as_str();
+        let Some(peer) = stanza.from().filter(|from| !own(from)).or(stanza.to()) else { return };
+        let stanza = kept.stanza.clone().unwrap_or_else(|| stanza.to_bytes(Framing::Alone));
+        let record = Record { id: kept.id, peer: peer.clone(), archived: kept.archived, undelivered, stanza };
+        self.store().archive().keep(&account.jid, record);
+    }
+
+    /// XEP-0313 §6.1.1: what an account sent joins the queue of the store.
+    pub(super) fn keep_sent(&self, account: &Account, stanza: &Stanza, kept: Option<Kept>) {
+        if let Some(kept) = kept {
+            self.record(account, stanza, &kept, false);
+        }
+    }
+
     /// The client of this session has these stored messages: it acknowledged them (XEP-0198 §4), or without stream management their bytes
     /// were handed to its socket.
     pub fn acknowledged(&self, session: &SessionRef, ids: &[ArchiveId]) {
-        tracing::trace!(jid = %session.jid, ids = ids.len(), "acknowledged");
+        if ids.is_empty() {
+            return;
+        }
+        session.home.with(|account| {
+            let received = account.messages.acknowledged(ids);
+            let archive = self.store().archive();
+            archive.delivered(&account.jid, received.delivered);
+            archive.forget(&account.jid, received.forgotten);
+        });
     }
 
-    /// What a session that is over did not get, in order. Requests are answered, and messages go where RFC 6121 §8.5.3.2 sends them when the
-    /// resource is not there.
+    /// What a session that is over did not get, in order. What is stored waits for a session, or goes to one that is there, unless another one
+    /// has it; other messages go where RFC 6121 §8.5.3.2 sends them when the resource is not there; requests are answered.
     pub async fn left_over(&self, home: &Arc<Home>, left: Vec<Delivery>) {
+        if left.is_empty() {
+            return;
+        }
         tracing::debug!(account = %home.jid, stanzas = left.len(), "left over");
-        for Delivery { stanza, .. } in left {
+        let stored: Vec<_> = left.iter().filter_map(|delivery| delivery.stored).collect();
+        let heir = home.with(|account| {
+            let lost = |id: &ArchiveId| account.messages.lost(*id) == Lost::WaitsUnnoted;
+            let unnoted: Vec<_> = stored.into_iter().filter(lost).collect();
+            self.store().archive().undelivered(&account.jid, unnoted);
+            account.sessions.iter().find(|session| session.takes_bare_messages()).map(|own| (own.id, own.jid.clone()))
+        });
+        for stanza in left.into_iter().filter(|delivery| delivery.stored.is_none()).map(|delivery| delivery.stanza) {
             match stanza.kind() {
-                Kind::Iq(IqType::Get | IqType::Set) => {
-                    if let Some(reply) = Stanza::error_reply(&stanza, &StanzaError::service_unavailable()) {
-                        Box::pin(self.route(reply, None)).await;
-                    }
-                }
-                Kind::Message(_) if stanza.from().is_some_and(|from| from.bare_str() != home.jid.as_str()) => {
-                    Box::pin(self.route(stanza, None)).await;
+                Kind::Iq(IqType::Get | IqType::Set) => Box::pin(self.bounce(&stanza, StanzaError::service_unavailable(), None)).await,
+                Kind::Message(type_) if !home.with(|account| is_settled(account, type_, &stanza)) => {
+                    Box::pin(self.route(stanza, None)).await
                 }
                 _ => {}
             }
         }
+        if let Some((id, jid)) = heir {
+            self.pay_messages(&SessionRef { jid, id, home: home.clone() }).await;
+        }
+    }
+
+    /// XEP-0160 §2: delivers the next slice of what waits for an account to one of its sessions, and leaves a marker if there is more.
+    ///
+    /// Errors of the database are logged: the messages wait on.
+    pub(super) async fn pay_messages(&self, session: &SessionRef) {
+        let (account, archive) = (&session.home.jid, self.store().archive());
+        let mut after = None;
+        while session.home.with(|account| account.messages.waiting() > 0 && account.session(session.id).is_some()) {
+            let page = match archive.waiting(account, after, SLICE_MAX, self.limits().archive_page_bytes).await {
+                Ok(page) => page,
+                Err(error) => return tracing::error!(%account, %error, "cannot read messages that wait"),
+            };
+            after = page.messages.last().map(|message| message.id);
+            let count = self.hand_over(session, &page);
+            if page.complete {
+                return;
+            }
+            // A slice that is all on its way to other sessions is none.
+            if count > 0 {
+                return self.owe_messages(session);
+            }
+        }
+    }
+
+    /// Leaves a marker in the mailbox of a session if messages wait: its connection asks for them when it has written what came before.
+    pub(super) fn owe_messages(&self, session: &SessionRef) {
+        session.home.with(|account| {
+            if account.messages.waiting() > 0
+                && let Some(own) = account.session(session.id)
+            {
+                own.mailbox.push(Outgoing::Owed);
+            }
+        });
+    }
+
+    /// How many messages of a slice went to the session.
+    fn hand_over(&self, session: &SessionRef, page: &Page) -> usize {
+        session.home.with(|account| {
+            let mut count = 0;
+            for message in &page.messages {
+                let Some(own) = account.sessions.iter().find(|own| own.id == session.id) else { break };
+                if account.messages.is_in_flight(message.id) {
+                    continue;
+                }
+                let Some(stanza) = delayed(&account.jid, message) else { continue };
+                if !own.send_stored(stanza, message.id) {
+                    break; // its stream has ended, and what it took is left over
+                }
+                account.messages.taken(message.id, message.archived);
+                count += 1;
+            }
+            count
+        })
+    }
+}
+
+/// Whether somebody else has a message that is not stored, or nobody is to have it: RFC 6121 §8.5.3.2.1 then says nothing more about it.
+fn is_settled(account: &Account, type_: MessageType, stanza: &Stanza) -> bool {
+    let own = stanza.from().is_none_or(|from| from.bare_str() == account.jid.as_str());
+    let ignored = matches!(type_, MessageType::Error | MessageType::Headline);
+    let to_all = stanza.to().is_none_or(|to| to.is_bare());
+    // To the bare address it went to all who take it; to a full one as a carbon to those that want them (XEP-0280 §7).
+    own || ignored || account.sessions.iter().any(|other| if to_all { other.takes_bare_messages() } else { other.carbons })
+}
+
+/// XEP-0160 §2 and XEP-0203: a stored message as it is delivered at last.
+fn delayed(account: &BareJid, message: &Stored) -> Option<Stanza> {
+    let mut stanza = match Stanza::parse(message.stanza.clone(), &Bindings::empty()) {
+        Ok(stanza) => stanza,
+        Err(error) => {
+            tracing::error!(%account, id = %message.id, ?error, "a stored message cannot be read");
+            return None;
+        }
+    };
+    if message.archived {
+        message::add_stanza_id(&mut stanza, account, message.id);
+    }
+    message::add_delay(&mut stanza, account.domain(), message.id.time());
+    Some(stanza)
+}
+
+/// Copies that nobody waits for.
+pub(super) fn send_copies(copies: Vec<Copy>) {
+    for Copy { mailbox, stanza, .. } in copies {
+        mailbox.push(Outgoing::Stanza(stanza.into()));
     }
 }

@@ -1,85 +1,147 @@
-//! The numbers under which messages are kept, in the order in which their account got them.
+//! The messages of all accounts: the archive (XEP-0313) and what waits for delivery (XEP-0160), one table for both.
+//!
+//! Changes join a queue in memory, which never waits and gives each a number; one task writes all that waits in one transaction ([`queue`]).
+//! Reads first wait until what was queued before them is written.
 
-use std::fmt;
-use std::time::{Duration, SystemTime};
+mod id;
+mod preferences;
+mod queue;
+mod read;
+mod retention;
+mod rows;
 
-/// Bits that tell messages of one millisecond apart.
-const COUNTER_BITS: u32 = 20;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU8;
+use std::time::Duration;
 
-/// A stored message of an account: milliseconds since 1970, then a counter. Strictly growing within an account; opaque to clients (XEP-0359 §3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ArchiveId(i64);
+use bytes::Bytes;
 
-impl ArchiveId {
-    /// The first id of this time.
-    #[must_use]
-    pub fn at(time: SystemTime) -> Self {
-        Self(super::to_millis(time) << COUNTER_BITS)
+use super::StoreError;
+use super::database::{Database, Row};
+use super::durable::Durability;
+use crate::jid::{BareJid, Jid};
+
+pub use id::ArchiveId;
+pub use preferences::{Policy, Preferences};
+pub use read::{Page, Range, Stored};
+pub use retention::Expired;
+
+use queue::{Change, Queue};
+
+/// How long a read waits for what was queued before it.
+const SETTLE_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// A message as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Its number in the account.
+    pub id: ArchiveId,
+    /// The other side: who sent it to the account, or whom the account sent it to.
+    pub peer: Jid,
+    /// Whether the archive shows it. What is not archived is there until it is delivered.
+    pub archived: bool,
+    /// No client of the account has acknowledged it: it comes back.
+    pub undelivered: bool,
+    /// The whole stanza, written alone.
+    pub stanza: Bytes,
+}
+
+/// What an account in memory needs to know of its messages.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// The highest number given out.
+    pub last: Option<ArchiveId>,
+    /// Messages that no client has acknowledged.
+    pub undelivered: usize,
+    /// XEP-0441.
+    pub preferences: Preferences,
+}
+
+/// The archives of all accounts. A clone is another handle on the same queue.
+#[derive(Clone)]
+pub struct Archive {
+    database: Database,
+    queue: Arc<Queue>,
+    /// A [`Policy`].
+    policy: Arc<AtomicU8>,
+}
+
+impl Archive {
+    /// Starts the task that writes. Must be called within a tokio runtime.
+    pub(super) fn start(database: Database) -> Self {
+        let queue = Queue::start(database.clone());
+        Self { database, queue, policy: Arc::new(AtomicU8::new(Policy::default() as u8)) }
     }
 
-    /// The id that follows `last` for a message that comes at `now`: of a clock that went back, the order stays.
+    /// What is queued and what is on the disk.
     #[must_use]
-    pub fn after(last: Option<Self>, now: SystemTime) -> Self {
-        match last {
-            Some(last) => Self::at(now).max(Self(last.0 + 1)),
-            None => Self::at(now),
+    pub fn durability(&self) -> &Durability {
+        self.queue.durability()
+    }
+
+    /// Whether the queue takes more messages: it does not while the database is too slow or fails. Acknowledgements always have a place.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.queue.has_room()
+    }
+
+    /// Keeps a message of the account.
+    pub fn keep(&self, account: &BareJid, record: Record) {
+        self.queue.push(account, [Change::Keep(record)]);
+    }
+
+    /// Notes of kept messages that no client has acknowledged them.
+    pub fn undelivered(&self, account: &BareJid, ids: impl IntoIterator<Item = ArchiveId>) {
+        self.queue.push(account, ids.into_iter().map(Change::Undelivered));
+    }
+
+    /// A client has these archived messages.
+    pub fn delivered(&self, account: &BareJid, ids: impl IntoIterator<Item = ArchiveId>) {
+        self.queue.push(account, ids.into_iter().map(Change::Delivered));
+    }
+
+    /// A client has these messages, which are not archived: nothing is kept of them.
+    pub fn forget(&self, account: &BareJid, ids: impl IntoIterator<Item = ArchiveId>) {
+        self.queue.push(account, ids.into_iter().map(Change::Forget));
+    }
+
+    /// What is known of the account's messages; `None` if there is no such account.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn summary(&self, account: &BareJid) -> Result<Option<Summary>, StoreError> {
+        const SQL: &str = "SELECT (SELECT MAX(m.id) FROM messages m WHERE m.account = a.jid),
+                                  (SELECT COUNT(*) FROM undelivered u WHERE u.account = a.jid), p.policy, p.always, p.never
+                           FROM accounts a LEFT JOIN archive_preferences p ON p.account = a.jid WHERE a.jid = $1";
+        let doing = "load an account's messages";
+        self.settled(doing).await?;
+        let Some(row) = self.database.fetch_optional(doing, SQL, &[account.as_str().into()]).await? else { return Ok(None) };
+        Ok(Some(Summary {
+            last: optional_id(&row, 0)?,
+            undelivered: usize::try_from(row.int(1)?).unwrap_or_default(),
+            preferences: if row.is_null(2)? { Preferences::default() } else { preferences::read(&row, 2)? },
+        }))
+    }
+
+    /// Waits until what was queued so far is written.
+    async fn settled(&self, doing: &'static str) -> Result<(), StoreError> {
+        let durability = self.durability();
+        let queued = durability.queued();
+        if durability.is_durable(queued) {
+            return Ok(());
         }
+        tokio::time::timeout(SETTLE_WAIT_MAX, durability.reached(queued)).await.map_err(|_| StoreError::Busy { doing })
     }
 
-    /// When the message came.
-    #[must_use]
-    pub fn time(self) -> SystemTime {
-        SystemTime::UNIX_EPOCH + Duration::from_millis((self.0 >> COUNTER_BITS).unsigned_abs())
-    }
-
-    /// As the tables hold it.
-    #[must_use]
-    pub fn to_i64(self) -> i64 {
-        self.0
-    }
-
-    /// From a table.
-    #[must_use]
-    pub fn from_i64(value: i64) -> Self {
-        Self(value)
-    }
-
-    /// As clients give it back; `None` for text that is no id of ours.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let well_formed = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        text.parse().ok().filter(|_| well_formed).map(Self)
+    /// Writes what is queued and ends the task.
+    pub(super) async fn close(&self) {
+        self.queue.close().await;
     }
 }
 
-/// As clients see it.
-impl fmt::Display for ArchiveId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
+fn optional_id(row: &Row, column: usize) -> Result<Option<ArchiveId>, StoreError> {
+    if row.is_null(column)? { Ok(None) } else { row.int(column).map(|id| Some(ArchiveId::from_i64(id))) }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ids_grow_with_time_and_when_the_clock_goes_back() {
-        let now = SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123);
-        let first = ArchiveId::after(None, now);
-        assert_eq!(first.time(), now);
-        let second = ArchiveId::after(Some(first), now);
-        let third = ArchiveId::after(Some(second), now - Duration::from_secs(60));
-        assert!(first < second && second < third);
-        assert_eq!(ArchiveId::after(Some(third), now + Duration::from_secs(1)).time(), now + Duration::from_secs(1));
-    }
-
-    #[test]
-    fn what_clients_send_back_is_read_or_refused() {
-        let id = ArchiveId::at(SystemTime::now());
-        assert_eq!(ArchiveId::parse(&id.to_string()), Some(id));
-        for text in ["", "-1", "+1", "1 ", "abc", "99999999999999999999"] {
-            assert_eq!(ArchiveId::parse(text), None, "{text}");
-        }
-    }
-}
+pub(super) mod tests;

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::TryStreamExt as _;
 use futures_util::future::BoxFuture;
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
@@ -184,6 +185,31 @@ impl Database {
             Self::Postgres(pool) => bound!(sql, values).fetch_all(pool).await.map(|rows| rows.into_iter().map(Row::Postgres).collect()),
         }
         .map_err(|cause| StoreError::database(doing, cause))
+    }
+
+    /// Runs one reading statement and hands over its rows one by one, until there are no more or `take` says that it wants none.
+    pub(super) async fn fetch_each(
+        &self,
+        doing: &'static str,
+        sql: &'static str,
+        values: &[Value<'_>],
+        mut take: impl FnMut(Row) -> Result<bool, StoreError>,
+    ) -> Result<(), StoreError> {
+        macro_rules! each {
+            ($pool:expr, $kind:expr) => {{
+                let mut rows = bound!(sql, values).fetch($pool);
+                while let Some(row) = rows.try_next().await.map_err(|cause| StoreError::database(doing, cause))? {
+                    if !take($kind(row))? {
+                        break;
+                    }
+                }
+            }};
+        }
+        match self {
+            Self::Sqlite { readers, .. } => each!(readers, Row::Sqlite),
+            Self::Postgres(pool) => each!(pool, Row::Postgres),
+        }
+        Ok(())
     }
 
     /// Like [`Self::fetch_all`] for a statement that yields at most one row.

@@ -42,13 +42,12 @@ impl Durability {
     }
 
     /// Takes the next number. For the queue, which must be locked: numbers are given out in the order of the queue.
-    #[must_use]
-    pub fn next(&self) -> u64 {
+    pub(super) fn next(&self) -> u64 {
         self.0.queued.fetch_add(1, Ordering::AcqRel) + 1
     }
 
     /// Everything up to this number is on the disk.
-    pub fn publish(&self, number: u64) {
+    pub(super) fn publish(&self, number: u64) {
         self.0.durable.send_if_modified(|durable| {
             let grown = number > *durable;
             *durable = number.max(*durable);

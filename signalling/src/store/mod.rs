@@ -36,7 +36,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{Connection as _, PgConnection};
 
 pub use accounts::{Account, Accounts, Credentials};
-pub use archive::ArchiveId;
+pub use archive::{Archive, ArchiveId, Expired, Page, Policy, Preferences, Range, Record, Stored, Summary};
 pub use blocks::Blocks;
 pub use durable::Durability;
 pub use error::StoreError;
@@ -70,15 +70,15 @@ const POSTGRES_CONNECTIONS_MAX: u32 = 16;
 #[derive(Clone)]
 pub struct Store {
     database: Database,
+    archive: Archive,
     secrets: Secrets,
-    durability: Durability,
 }
 
 impl Store {
     /// Opens the database that `url` names (`sqlite:PATH`, `postgres://…`), makes it when it is a missing SQLite file, and brings its schema up to date.
     ///
     /// A relative path counts from the working directory. Folders are made with mode 0700, the database file with 0600. Must be called within
-    /// a tokio runtime, which then runs SQLite's writer.
+    /// a tokio runtime, which then runs the tasks that write.
     ///
     /// # Errors
     /// See [`StoreError`]: an unusable URL, a file or server that cannot be opened, a schema newer than this program's.
@@ -88,7 +88,8 @@ impl Store {
             Place::Sqlite(path) => open_sqlite(&path).await?,
             Place::Postgres(options) => open_postgres(*options).await?,
         };
-        Ok(Self { database, secrets, durability: Durability::default() })
+        let archive = Archive::start(database.clone());
+        Ok(Self { database, archive, secrets })
     }
 
     /// Accounts and their keys.
@@ -115,6 +116,18 @@ impl Store {
         VCards::new(self.database.clone())
     }
 
+    /// Messages: the archive and what waits for delivery.
+    #[must_use]
+    pub fn archive(&self) -> &Archive {
+        &self.archive
+    }
+
+    /// How far messages that were queued are on the disk.
+    #[must_use]
+    pub fn durability(&self) -> &Durability {
+        self.archive.durability()
+    }
+
     /// When accounts were last there.
     #[must_use]
     pub fn last_activities(&self) -> LastActivities {
@@ -139,12 +152,6 @@ impl Store {
         Revocations::new(self.database.clone())
     }
 
-    /// How far the queue of messages has come.
-    #[must_use]
-    pub fn durability(&self) -> &Durability {
-        &self.durability
-    }
-
     /// Sessions that an orderly stop leaves to be resumed.
     #[must_use]
     pub fn sessions(&self) -> Sessions {
@@ -167,6 +174,7 @@ impl Store {
 
     /// Writes what is queued and closes all connections; later calls fail with [`StoreError::Stopped`].
     pub async fn close(&self) {
+        self.archive.close().await;
         self.database.close().await;
     }
 }

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use bytes::Bytes;
 
+use super::archive::tests::*;
 use super::*;
 use crate::auth::{Password, ScramHash, ScramKeys, ScramSet};
 use crate::jid::BareJid;
@@ -86,6 +87,12 @@ on_each_database! {
     xep0012_the_last_activity_is_kept => last_activity;
     xep0198_s5_sessions_are_kept_until_the_next_start => sessions;
     rfc6121_s2_6_3_changes_since_a_version_are_known_within_bounds => roster_changes;
+    xep0313_s3_1_messages_are_kept_in_order_and_read_in_pages => kept_in_order_and_read_in_pages;
+    xep0160_s2_messages_wait_until_they_are_delivered => waits_until_it_is_delivered;
+    a_deleted_account_takes_its_messages_along => a_deleted_account_takes_its_messages_along_and_holds_nobody_up;
+    xep0441_preferences_are_kept => preferences_are_kept;
+    xep0313_s3_2_what_is_too_old_goes => what_is_too_old_goes;
+    many_senders_at_once_lose_no_message => many_senders_lose_nothing;
 }
 
 async fn accounts(store: &Store) {

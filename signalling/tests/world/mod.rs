@@ -52,6 +52,9 @@ impl World {
             roster_bytes: 10_000,
             accounts_cached: 8,
             blocked_jids: 3,
+            offline_messages: 5,
+            archive_page: 20,
+            archive_page_bytes: 20_000,
             ..Limits::default()
         };
         Self::within(name, accounts, limits, 100_000).await

@@ -262,7 +262,7 @@ async fn s5_4_starttls_over_a_socket() {
     client.send(&message("x")).await;
     client.expect("<body>x</body>").await;
     client.send("</stream:stream>").await;
-    assert_eq!(client.rest().await, "</message></stream:stream>");
+    assert!(client.rest().await.ends_with("</message></stream:stream>"));
     server.listeners.shutdown(Duration::from_secs(5)).await;
 }
 

@@ -1,0 +1,29 @@
+//! XEP-0359: Unique and Stable Stanza IDs, version 0.7. Archives write the ids (`features/mam.rs`); here is what keeps them from being forged.
+
+use crate::account::Account;
+use crate::iq::{IqTable, To};
+use crate::jid::Jid;
+use crate::ns;
+use crate::pipeline::{Effects, Verdict, Walk};
+use crate::stanza::{Child, Kind, Stanza};
+
+/// §5.
+pub fn register(table: &mut IqTable) {
+    for to in [To::Account, To::Contact] {
+        table.feature(to, ns::STANZA_ID);
+    }
+}
+
+/// First stage of both pipelines, §3, rule 2: nobody but the account's own archive says under which id it has a message.
+pub fn strip(walk: &Walk<'_>, stanza: &mut Stanza, _: &mut Effects) -> Verdict {
+    if matches!(stanza.kind(), Kind::Message(_)) && stanza.children().any(|child| is_by(walk.account, &child)) {
+        stanza.remove_children(|child| is_by(walk.account, child));
+    }
+    Verdict::Pass
+}
+
+/// Rule 7: addresses are normalised before they are compared.
+fn is_by(account: &Account, child: &Child<'_>) -> bool {
+    child.is(ns::STANZA_ID, "stanza-id")
+        && child.attr("by").is_some_and(|by| *by == *account.jid.as_str() || Jid::parse(&by).is_ok_and(|by| by == *account.jid))
+}

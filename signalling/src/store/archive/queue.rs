@@ -1,0 +1,186 @@
+//! The group commit: changes that wait in memory, and the one task that writes all of them in one transaction.
+//!
+//! There is no timer: the task takes what is there, commits, and what came meanwhile is the next batch. A commit that fails is tried again until
+//! it succeeds; meanwhile the queue fills up to [`QUEUE_BYTES_MAX`], and messages are refused where they would be stored.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::super::database::Database;
+use super::super::durable::Durability;
+use super::rows::{self, Care};
+use super::{ArchiveId, Record};
+use crate::jid::BareJid;
+
+/// Bytes of changes that wait or are being written.
+const QUEUE_BYTES_MAX: usize = 32 << 20;
+/// About what a change takes in memory besides its stanza.
+const CHANGE_BYTES: usize = 160;
+/// Changes in one transaction: it bounds how long the first of a batch waits for the last.
+const BATCH_MAX: usize = 4096;
+/// Between attempts to write a batch that failed.
+const RETRY_FIRST: Duration = Duration::from_millis(50);
+const RETRY_MAX: Duration = Duration::from_secs(5);
+/// Attempts after the server was told to stop.
+const LAST_ATTEMPTS: u32 = 5;
+
+/// One change of an account's messages.
+#[derive(Debug)]
+pub(super) enum Change {
+    Keep(Record),
+    Undelivered(ArchiveId),
+    Delivered(ArchiveId),
+    Forget(ArchiveId),
+}
+
+/// A change in the queue.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) account: BareJid,
+    pub(super) change: Change,
+}
+
+impl Entry {
+    fn bytes(&self) -> usize {
+        CHANGE_BYTES
+            + match &self.change {
+                Change::Keep(record) => record.stanza.len(),
+                _ => 0,
+            }
+    }
+}
+
+pub(super) struct Queue {
+    state: Mutex<State>,
+    filled: Notify,
+    durability: Durability,
+    stop: CancellationToken,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<Entry>,
+    /// Of what waits and of what is being written.
+    bytes: usize,
+}
+
+impl Queue {
+    pub(super) fn start(database: Database) -> Arc<Self> {
+        let queue = Arc::new(Self {
+            state: Mutex::default(),
+            filled: Notify::new(),
+            durability: Durability::default(),
+            stop: CancellationToken::new(),
+            task: Mutex::default(),
+        });
+        let task = tokio::spawn(run(Arc::clone(&queue), database));
+        *queue.task.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
+        queue
+    }
+
+    pub(super) fn durability(&self) -> &Durability {
+        &self.durability
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.state().bytes < QUEUE_BYTES_MAX
+    }
+
+    pub(super) fn push(&self, account: &BareJid, changes: impl IntoIterator<Item = Change>) {
+        let mut state = self.state();
+        let before = state.waiting.len();
+        for change in changes {
+            let entry = Entry { account: account.clone(), change };
+            state.bytes += entry.bytes();
+            state.waiting.push_back(entry);
+            self.durability.next();
+        }
+        // Who finds the queue empty wakes the task; it looks again before it sleeps.
+        let wake = before == 0 && !state.waiting.is_empty();
+        drop(state);
+        if wake {
+            self.filled.notify_one();
+        }
+    }
+
+    /// Writes what is queued, then ends the task.
+    pub(super) async fn close(&self) {
+        self.stop.cancel();
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(Err(error)) = futures_util::future::OptionFuture::from(task).await {
+            tracing::error!(%error, "the task that writes messages ended badly");
+        }
+    }
+
+    /// The next batch with its number of bytes.
+    fn take(&self) -> (Vec<Entry>, usize) {
+        let mut state = self.state();
+        let count = state.waiting.len().min(BATCH_MAX);
+        let batch: Vec<Entry> = state.waiting.drain(..count).collect();
+        let bytes = batch.iter().map(Entry::bytes).sum();
+        (batch, bytes)
+    }
+
+    fn written(&self, bytes: usize, number: u64) {
+        self.state().bytes -= bytes;
+        self.durability.publish(number);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Every change of the queue is complete before anything can panic, so a poisoned one is still right.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn run(queue: Arc<Queue>, database: Database) {
+    let mut number = 0;
+    loop {
+        let (batch, bytes) = queue.take();
+        if batch.is_empty() {
+            if queue.stop.is_cancelled() {
+                return;
+            }
+            tokio::select! { () = queue.filled.notified() => {}, () = queue.stop.cancelled() => {} }
+            continue;
+        }
+        number += batch.len() as u64;
+        if !write(&queue, &database, batch).await {
+            return;
+        }
+        queue.written(bytes, number);
+    }
+}
+
+/// Writes a batch, however many attempts it takes. False: the server stops and it could not be written.
+async fn write(queue: &Queue, database: &Database, batch: Vec<Entry>) -> bool {
+    let batch = Arc::new(batch);
+    let (mut pause, mut attempts_left) = (RETRY_FIRST, LAST_ATTEMPTS);
+    // An account that was deleted meanwhile makes the whole batch fail: only then is each looked up.
+    let mut care = Care::Trust;
+    loop {
+        let rows = Arc::clone(&batch);
+        let outcome = database.write("store messages", move |tx| Box::pin(async move { rows::write(tx, &rows, care).await })).await;
+        let Err(error) = outcome else { return true };
+        if matches!(care, Care::Trust) {
+            care = Care::LookUp;
+            tracing::debug!(%error, changes = batch.len(), "messages were not stored, trying again without deleted accounts");
+            continue;
+        }
+        if queue.stop.is_cancelled() {
+            attempts_left -= 1;
+            if attempts_left == 0 {
+                tracing::error!(%error, changes = batch.len(), "messages are lost: the database did not take them before the server's end");
+                return false;
+            }
+        }
+        tracing::error!(%error, changes = batch.len(), "messages were not stored, trying again");
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(RETRY_MAX);
+    }
+}

@@ -1,0 +1,170 @@
+//! A batch of changes as few statements of many rows. Statements are made once, for 64, 8 and 1 rows.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt::Write as _;
+use std::sync::LazyLock;
+
+use super::super::database::{Tx, Value};
+use super::queue::{Change, Entry};
+use super::{Record, StoreError};
+
+/// Rows of one statement; what is left over goes with the next smaller one.
+const SIZES: [usize; 3] = [64, 8, 1];
+
+/// The same statement for each of [`SIZES`].
+struct Statement {
+    columns: usize,
+    sql: [String; SIZES.len()],
+}
+
+impl Statement {
+    /// `head` and `tail` stand around the list of rows.
+    fn new(head: &str, columns: usize, tail: &str) -> Self {
+        let sql = SIZES.map(|rows| {
+            let mut sql = String::from(head);
+            for row in 0..rows {
+                sql.push_str(if row == 0 { "(" } else { ", (" });
+                for column in 1..=columns {
+                    let comma = if column == 1 { "" } else { ", " };
+                    // Writing into a string cannot fail.
+                    let _ = write!(sql, "{comma}${}", row * columns + column);
+                }
+                sql.push(')');
+            }
+            sql.push_str(tail);
+            sql
+        });
+        Self { columns, sql }
+    }
+
+    /// Runs it over all rows; `values` appends a row's columns.
+    async fn run<'a, T>(&'static self, tx: &mut Tx, rows: &'a [T], values: impl Fn(&'a T, &mut Vec<Value<'a>>)) -> Result<(), StoreError> {
+        let mut bound = Vec::with_capacity(self.columns * rows.len().min(SIZES[0]));
+        let mut left = rows;
+        for (size, sql) in SIZES.iter().zip(&self.sql) {
+            while left.len() >= *size {
+                let (chunk, rest) = left.split_at(*size);
+                bound.clear();
+                chunk.iter().for_each(|row| values(row, &mut bound));
+                tx.execute(sql, &bound).await?;
+                left = rest;
+            }
+        }
+        Ok(())
+    }
+}
+
+static KEEP: LazyLock<Statement> = LazyLock::new(|| {
+    Statement::new(
+        "INSERT INTO messages (account, id, peer, resource, archived, stanza) VALUES ",
+        6,
+        // A commit whose answer was lost is tried again.
+        " ON CONFLICT (account, id) DO NOTHING",
+    )
+});
+static UNDELIVERED: LazyLock<Statement> =
+    LazyLock::new(|| Statement::new("INSERT INTO undelivered (account, id) VALUES ", 2, " ON CONFLICT (account, id) DO NOTHING"));
+/// Of messages kept earlier, which retention may have taken away.
+static UNDELIVERED_IF_THERE: LazyLock<Statement> = LazyLock::new(|| {
+    Statement::new(
+        "INSERT INTO undelivered (account, id) SELECT account, id FROM messages WHERE (account, id) IN (VALUES ",
+        2,
+        ") ON CONFLICT (account, id) DO NOTHING",
+    )
+});
+static DELIVERED: LazyLock<Statement> = LazyLock::new(|| Statement::new("DELETE FROM undelivered WHERE (account, id) IN (VALUES ", 2, ")"));
+static FORGET: LazyLock<Statement> = LazyLock::new(|| Statement::new("DELETE FROM messages WHERE (account, id) IN (VALUES ", 2, ")"));
+
+/// Whether the accounts of a batch are known to be there.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Care {
+    /// They are taken to be there; a deleted one makes the batch fail.
+    Trust,
+    /// Each is looked up, and what belongs to a deleted one is left out.
+    LookUp,
+}
+
+/// Writes a batch within the transaction of its job.
+///
+/// Of one message, what is kept comes before what is noted, and that before its delivery: so the order between messages does not matter, and each
+/// kind of change is one statement. What was delivered before it was written leaves no trace.
+pub(super) async fn write(tx: &mut Tx, batch: &[Entry], care: Care) -> Result<(), StoreError> {
+    let missing = match care {
+        Care::Trust => HashSet::new(),
+        Care::LookUp => missing_accounts(tx, batch).await?,
+    };
+    let batch = || batch.iter().filter(|entry| !missing.contains(entry.account.as_str()));
+    let mut kept: HashMap<(&str, i64), &Record> = HashMap::new();
+    let mut done: HashSet<(&str, i64)> = HashSet::new();
+    let (mut noted, mut delivered, mut forgotten) = (Vec::new(), Vec::new(), Vec::new());
+    for entry in batch() {
+        let account = entry.account.as_str();
+        match &entry.change {
+            Change::Keep(record) => {
+                // Only these can be delivered in the same batch.
+                if record.undelivered || !record.archived {
+                    kept.insert((account, record.id.to_i64()), record);
+                }
+            }
+            Change::Undelivered(id) => noted.push((account, id.to_i64())),
+            Change::Delivered(id) | Change::Forget(id) => {
+                let key = (account, id.to_i64());
+                done.insert(key);
+                if !kept.contains_key(&key) {
+                    match &entry.change {
+                        Change::Forget(_) => forgotten.push(key),
+                        _ => delivered.push(key),
+                    }
+                }
+            }
+        }
+    }
+    let messages: Vec<(&str, &Record)> = batch()
+        .filter_map(|entry| match &entry.change {
+            Change::Keep(record) => Some((entry.account.as_str(), record)),
+            _ => None,
+        })
+        .filter(|(account, record)| record.archived || !done.contains(&(*account, record.id.to_i64())))
+        .collect();
+    let undelivered: Vec<(&str, i64)> = messages
+        .iter()
+        .filter(|(_, record)| record.undelivered)
+        .map(|(account, record)| (*account, record.id.to_i64()))
+        .filter(|key| !done.contains(key))
+        .collect();
+    noted.retain(|key| !done.contains(key));
+
+    KEEP.run(tx, &messages, |(account, record), values| {
+        values.extend([
+            (*account).into(),
+            record.id.to_i64().into(),
+            record.peer.bare_str().into(),
+            record.peer.resource().unwrap_or_default().into(),
+            record.archived.into(),
+            record.stanza.as_ref().into(),
+        ]);
+    })
+    .await?;
+    UNDELIVERED.run(tx, &undelivered, key).await?;
+    UNDELIVERED_IF_THERE.run(tx, &noted, key).await?;
+    DELIVERED.run(tx, &delivered, key).await?;
+    FORGET.run(tx, &forgotten, key).await
+}
+
+fn key<'a>((account, id): &(&'a str, i64), values: &mut Vec<Value<'a>>) {
+    values.extend([(*account).into(), (*id).into()]);
+}
+
+async fn missing_accounts<'a>(tx: &mut Tx, batch: &'a [Entry]) -> Result<HashSet<&'a str>, StoreError> {
+    let mut accounts: HashSet<&str> = batch.iter().map(|entry| entry.account.as_str()).collect();
+    let mut there = Vec::new();
+    for account in &accounts {
+        if tx.fetch_optional("SELECT 1 FROM accounts WHERE jid = $1", &[(*account).into()]).await?.is_some() {
+            there.push(*account);
+        }
+    }
+    for account in there {
+        accounts.remove(account);
+    }
+    Ok(accounts)
+}
