@@ -106,7 +106,7 @@ impl Server {
         );
         let turn: Vec<_> = relay.services().iter().map(|service| (service.transport, service.local)).collect();
         let services = extdisco::services(&turn, &names::turn_hosts(config));
-        features::register(&router, relay.clone(), services.clone());
+        features::register(&router, relay.clone(), services.clone(), &config.server.contact);
 
         let net_metrics = NetMetrics::new(&registry)?;
         let sources = Sources::new(config.limits.connections_per_source, config.limits.connections);
@@ -122,7 +122,12 @@ impl Server {
             &certificates,
             net_metrics,
             listeners.stopping().clone(),
-            c2s::Policy::new(config.server.domains.clone(), &config.c2s, &config.limits, features::stream_features()),
+            c2s::Policy::new(
+                config.server.domains.clone(),
+                &config.c2s,
+                &config.limits,
+                features::stream_features(&router, &config.server.contact),
+            ),
             connection::Limits::new(&config.limits),
         )?);
 
@@ -406,6 +411,8 @@ fn router_limits(config: &Config) -> router::Limits {
         directed_presences: config.limits.roster_items,
         accounts_cached: config.limits.connections as usize,
         blocked_jids: config.limits.blocked_jids,
+        private_bytes: config.limits.private_bytes,
+        vcard_bytes: config.limits.vcard_bytes,
         resume: Duration::from_secs(config.limits.resume_s),
         offline_messages: config.limits.offline_messages,
         archive_page: config.limits.archive_page,

@@ -12,6 +12,7 @@ mod call_page;
 mod call_through_relay;
 mod chat;
 mod cli;
+mod foreign_clients;
 mod hostile;
 mod login;
 mod operation;

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 pub use limits::Limits;
 pub use load::{Loaded, load};
 pub use problem::{Origin, Origins, Problem, Problems, Severity, key_path};
-pub use value::{HostTemplate, Network, PortRange, PublicAddress, Secret};
+pub use value::{ContactAddress, HostTemplate, Network, PortRange, PublicAddress, Secret};
 
 /// Everything an operator can set. Each field is one `[section]`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -95,6 +95,35 @@ pub struct Server {
     pub mux: Vec<SocketAddr>,
     /// How long `campanile drain` waits for calls to end, seconds. Not read yet.
     pub drain_s: u64,
+    /// Whom to write to about this server (XEP-0157).
+    pub contact: Contact,
+}
+
+/// `[server.contact]`: addresses that people are told, as URIs; `{domain}` in one stands for the domain asked.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Contact {
+    /// About abuse of the service.
+    #[serde(deserialize_with = "value::list")]
+    pub abuse: Vec<ContactAddress>,
+    /// To the administrators; the server's vCard names them, too.
+    #[serde(deserialize_with = "value::list")]
+    pub admin: Vec<ContactAddress>,
+    /// What users think of the service.
+    #[serde(deserialize_with = "value::list")]
+    pub feedback: Vec<ContactAddress>,
+    /// Sales and marketing.
+    #[serde(deserialize_with = "value::list")]
+    pub sales: Vec<ContactAddress>,
+    /// About weaknesses.
+    #[serde(deserialize_with = "value::list")]
+    pub security: Vec<ContactAddress>,
+    /// Pages that say whether the service is up.
+    #[serde(deserialize_with = "value::list")]
+    pub status: Vec<ContactAddress>,
+    /// Help.
+    #[serde(deserialize_with = "value::list")]
+    pub support: Vec<ContactAddress>,
 }
 
 impl Default for Server {
@@ -108,6 +137,7 @@ impl Default for Server {
             admins: Vec::new(),
             mux: Vec::new(),
             drain_s: 3600,
+            contact: Contact::default(),
         }
     }
 }

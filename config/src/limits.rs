@@ -59,6 +59,10 @@ pub struct Limits {
     pub channels: usize,
     /// Addresses on one account's block list (XEP-0191).
     pub blocked_jids: usize,
+    /// Private XML of one account (XEP-0049).
+    pub private_bytes: usize,
+    /// One vCard (XEP-0054), its photo in it.
+    pub vcard_bytes: usize,
     /// How long a session is kept for its client to resume it (XEP-0198 §5).
     pub resume_s: u64,
     /// How long a client may take to answer when it is asked what it has received (XEP-0198 §4), before its connection is taken for dead.
@@ -94,6 +98,8 @@ impl Default for Limits {
             permissions: 128,
             channels: 64,
             blocked_jids: 1_000,
+            private_bytes: 262_144,
+            vcard_bytes: 131_072,
             resume_s: 600,
             ack_wait_s: 60,
         }
@@ -130,6 +136,8 @@ impl Limits {
             ("permissions", self.permissions as u64),
             ("channels", self.channels as u64),
             ("blocked_jids", self.blocked_jids as u64),
+            ("private_bytes", self.private_bytes as u64),
+            ("vcard_bytes", self.vcard_bytes as u64),
             ("resume_s", self.resume_s),
             ("ack_wait_s", self.ack_wait_s),
         ]

@@ -278,6 +278,50 @@ impl Serialize for PublicAddress {
     }
 }
 
+/// One of `server.contact`: a URI (RFC 3986), such as `mailto:abuse@{domain}`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContactAddress(String);
+
+impl ContactAddress {
+    /// The address for one domain of the server.
+    #[must_use]
+    pub fn for_domain(&self, domain: &str) -> String {
+        self.0.replace("{domain}", domain)
+    }
+}
+
+impl FromStr for ContactAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::from_text(text)
+    }
+}
+
+impl FromText for ContactAddress {
+    const EXPECTED: &'static str = "a URI such as \"mailto:abuse@example.org\", \"xmpp:admin@{domain}\" or \"https://status.example.org\"";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        let wrong = |why: &str| Err(format!("`{text}` is not {}: {why}", Self::EXPECTED));
+        let Some((scheme, rest)) = text.split_once(':') else { return wrong("it has no scheme, the part before `:`") };
+        let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            && scheme.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'));
+        if !is_scheme || rest.is_empty() {
+            return wrong("a scheme, `:` and an address are needed");
+        }
+        if rest.contains(|c: char| c.is_whitespace() || c.is_control() || "<>\"\\^`|".contains(c)) {
+            return wrong("white space and some signs have to be escaped");
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl Serialize for ContactAddress {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
 /// An IP network, `10.0.0.0/8`; an address alone is a network of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Network {
@@ -587,6 +631,17 @@ mod tests {
         assert_eq!(BareJid::from_text("admin@LOCALHOST").map(|jid| jid.0).as_deref(), Ok("admin@localhost"));
         for given in ["admin", "@localhost", "a b@localhost", "admin@localhost/phone", "admin@"] {
             assert!(BareJid::from_text(given).is_err(), "{given}");
+        }
+    }
+
+    #[test]
+    fn contact_addresses_are_uris_of_a_domain() {
+        for given in ["mailto:abuse@{domain}", "xmpp:admins@{domain}?message", "https://status.example.org/a?b#c"] {
+            let address: ContactAddress = given.parse().unwrap();
+            assert_eq!(address.for_domain("example.org"), given.replace("{domain}", "example.org"));
+        }
+        for given in ["abuse@example.org", "", ":x", "mailto:", "1a:b", "mailto:a b@c", "mailto:<a@b>"] {
+            assert!(given.parse::<ContactAddress>().is_err(), "{given}");
         }
     }
 

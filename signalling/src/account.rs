@@ -38,6 +38,8 @@ pub struct Account {
     pub push: Push,
     /// XEP-0191: whom it has blocked; asked by [`Account::blocks`].
     pub blocked: BlockList,
+    /// XEP-0153: the hash of the photo in its vCard.
+    pub photo_hash: Option<String>,
 }
 
 /// Whom RFC 6121 §8.5 chooses for a stanza to an existing account.
@@ -77,6 +79,7 @@ impl Account {
         account.push = Push::new(store.push_services().load(jid).await?);
         account.roster_version = roster_version;
         account.blocked = store.blocks().load(jid).await?.into_iter().collect();
+        account.photo_hash = store.vcards().photo_hash(jid).await?;
         Ok(Some(account))
     }
 
@@ -93,6 +96,7 @@ impl Account {
             messages: Messages::default(),
             blocked: BlockList::default(),
             push: Push::default(),
+            photo_hash: None,
         }
     }
 

@@ -102,6 +102,10 @@ namespaces! {
     VERSION = "jabber:iq:version";
     /// Entity capabilities: XEP-0115.
     CAPS = "http://jabber.org/protocol/caps";
+    /// Entity capabilities 2.0: XEP-0390.
+    CAPS_2 = "urn:xmpp:caps";
+    /// The form of contact addresses: XEP-0157.
+    SERVER_INFO = "http://jabber.org/network/serverinfo";
     /// Direct invitations to a room: XEP-0249.
     CONFERENCE = "jabber:x:conference";
     /// Message receipts: XEP-0184.

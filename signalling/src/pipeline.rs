@@ -9,7 +9,8 @@ use std::time::SystemTime;
 use bytes::Bytes;
 
 use crate::account::{Account, Targets};
-use crate::features::{blocking, carbons, mam, offline, push, roster, stanza_id};
+use crate::features::vcard::avatar;
+use crate::features::{blocking, carbons, last_activity, mam, offline, push, roster, stanza_id};
 use crate::jid::BareJid;
 use crate::jingle;
 use crate::mailbox::Mailbox;
@@ -107,11 +108,20 @@ pub struct Kept {
 pub type Stage = fn(&Walk<'_>, &mut Stanza, &mut Effects) -> Verdict;
 
 /// Stages of the sender's account, in order.
-pub const OUTBOUND: &[Stage] =
-    &[blocking::outbound, stanza_id::strip, roster::outbound, jingle::outbound, mam::outbound, carbons::outbound, push::outbound];
+pub const OUTBOUND: &[Stage] = &[
+    blocking::outbound,
+    stanza_id::strip,
+    roster::outbound,
+    avatar::outbound,
+    jingle::outbound,
+    mam::outbound,
+    carbons::outbound,
+    push::outbound,
+];
 
 /// Stages of the addressee's account, in order.
-pub const INBOUND: &[Stage] = &[blocking::inbound, stanza_id::strip, mam::inbound, carbons::inbound, push::inbound, offline::inbound];
+pub const INBOUND: &[Stage] =
+    &[blocking::inbound, stanza_id::strip, last_activity::inbound, mam::inbound, carbons::inbound, push::inbound, offline::inbound];
 
 /// Walks the stages until one has the last word.
 pub fn walk(stages: &[Stage], walk: &Walk<'_>, stanza: &mut Stanza) -> (Verdict, Effects) {

@@ -50,6 +50,10 @@ pub struct Limits {
     pub accounts_cached: usize,
     /// Addresses on one block list.
     pub blocked_jids: usize,
+    /// Bytes of private XML that one account keeps.
+    pub private_bytes: usize,
+    /// Bytes of one vCard.
+    pub vcard_bytes: usize,
     /// How long a session is kept without a connection (XEP-0198 §5).
     pub resume: Duration,
     /// Messages that may wait for an account without sessions (XEP-0160 §2).
@@ -71,6 +75,8 @@ impl Default for Limits {
             push_services: 16,
             accounts_cached: 10_000,
             blocked_jids: 1_000,
+            private_bytes: 262_144,
+            vcard_bytes: 131_072,
             resume: Duration::from_secs(600),
             offline_messages: 2_000,
             archive_page: 250,
@@ -439,10 +445,12 @@ impl Router {
         }
     }
 
-    /// RFC 6121 §8.5.1. The answer is the one that an account without resources gives.
+    /// RFC 6121 §8.5.1. The answer is the one that an account without resources gives to a stranger, so that nobody finds out which accounts
+    /// there are. Requests take the same way for that.
     async fn no_such_account(&self, stanza: Stanza, origin: Option<&SessionRef>) {
         match stanza.kind() {
-            Kind::Iq(_) | Kind::Message(MessageType::Normal | MessageType::Chat | MessageType::Groupchat) => {
+            Kind::Iq(_) => self.answer(To::Contact, stanza, origin).await,
+            Kind::Message(MessageType::Normal | MessageType::Chat | MessageType::Groupchat) => {
                 self.bounce(&stanza, StanzaError::service_unavailable(), origin).await;
             }
             Kind::Presence(PresenceType::Probe) => Box::pin(presence::probe_of_nobody(self, &stanza)).await,
@@ -509,6 +517,11 @@ impl Router {
     /// RFC 6121 §2.5.1: tells every interested resource that an item is gone.
     pub fn push_roster_removal(&self, home: &Home, contact: &BareJid) {
         push_roster(home, |version| roster::push_removal(version, contact));
+    }
+
+    /// Changes the presence of available resources by the server's own hand: `revise` gives what stands from now on, and what contacts get.
+    pub async fn revise_presence(&self, home: &Arc<Home>, revise: impl Fn(&Stanza) -> Option<(Stanza, Stanza)>) {
+        presence::revise(self, home, revise).await;
     }
 
     /// The home of an account if it is in memory.

@@ -273,3 +273,235 @@ async fn rfc6121_s2_3_3_anothers_roster_is_forbidden_and_tells_nothing() {
         }
     }
 }
+
+fn iq(kind: &str, to: &str, content: &str) -> String {
+    let to = if to.is_empty() { String::new() } else { format!(" to='{to}'") };
+    format!("<iq type='{kind}' id='i'{to}>{content}</iq>")
+}
+
+#[tokio::test]
+async fn xep0049_private_xml_comes_back_as_it_was_stored() {
+    let limits = Limits { private_bytes: 300, ..Limits::default() };
+    let world = World::within("private", &["alice", "bob"], limits, 1 << 20).await;
+    let alice = world.client("alice", "a").await;
+    let query = |content: &str| format!("<query xmlns='jabber:iq:private'>{content}</query>");
+    // §2.2: what was never stored comes back empty.
+    alice.send(&iq("get", "", &query("<exodus xmlns='exodus:prefs'/>"))).await;
+    alice.expect(&[&["type='result'", "<query xmlns='jabber:iq:private'><exodus xmlns='exodus:prefs'/></query>"]]);
+    let prefs = "<exodus xmlns='exodus:prefs' a='1'><defaultnick>Ham&amp;let</defaultnick></exodus>";
+    let storage = "<p:storage xmlns:p='storage:bookmarks'><p:conference jid='x@y'/></p:storage>";
+    alice.send(&iq("set", "alice@localhost", &query(&format!("{prefs}{storage}")))).await;
+    alice.expect(&[&["type='result'"]]);
+    world.router.unbind(&alice.session).await;
+    world.router.forget(&alice.session.jid.to_bare());
+    let alice = world.client("alice", "b").await;
+    alice.send(&iq("get", "", &query("<exodus xmlns='exodus:prefs'/>"))).await;
+    alice.expect(&[&[&format!("<query xmlns='jabber:iq:private'>{prefs}</query>")]]);
+    alice.send(&iq("get", "", &query("<storage xmlns='storage:bookmarks'/>"))).await;
+    alice.expect(&[&["storage:bookmarks", "jid='x@y'"]]);
+    alice.send(&iq("set", "", &query("<exodus xmlns='exodus:prefs'/>"))).await;
+    alice.forget();
+    alice.send(&iq("get", "", &query("<exodus xmlns='exodus:prefs'/>"))).await;
+    alice.expect(&[&["<exodus xmlns='exodus:prefs'/></query>"]]);
+    let large = format!("<x xmlns='urn:x'>{}</x>", "x".repeat(300));
+    for (request, condition) in [
+        (iq("get", "", &query("")), "bad-request"),
+        (iq("get", "", &query("<a xmlns='urn:a'/><b xmlns='urn:b'/>")), "bad-request"),
+        (iq("get", "", &query("<a/>")), "not-acceptable"),
+        (iq("set", "", &query("")), "not-acceptable"),
+        (iq("set", "", &query("<a/>")), "not-acceptable"),
+        (iq("set", "", &query(&large)), "resource-constraint"),
+        // Example 3, and the same for nobody's.
+        (iq("get", "bob@localhost", &query("<a xmlns='urn:a'/>")), "forbidden"),
+        (iq("set", "nobody@localhost", &query("<a xmlns='urn:a'/>")), "forbidden"),
+    ] {
+        alice.send(&request).await;
+        alice.expect(&[&["type='error'", condition]]);
+    }
+}
+
+const VCARD: &str = "<vCard xmlns='vcard-temp'/>";
+
+/// A vCard whose photo is RFC 3174's test vector, or another.
+fn vcard(photo: &str) -> String {
+    format!("<vCard xmlns='vcard-temp'><FN>Juliet</FN><PHOTO><TYPE>image/png</TYPE><BINVAL>{photo}</BINVAL></PHOTO></vCard>")
+}
+
+#[tokio::test]
+async fn xep0054_a_vcard_is_its_owners_to_change_and_everybodys_to_read() {
+    let limits = Limits { vcard_bytes: 300, ..Limits::default() };
+    let world = World::within("vcard", &["alice", "bob"], limits, 1 << 20).await;
+    let (alice, bob) = (world.online("alice", "a").await, world.online("bob", "b").await);
+    alice.send(&iq("get", "", VCARD)).await;
+    alice.expect(&[&["type='error'", "item-not-found"]]);
+    // §3.3: no vCard and no account look the same.
+    for to in ["alice@localhost", "nobody@localhost"] {
+        bob.send(&iq("get", to, VCARD)).await;
+        bob.expect(&[&["type='error'", "service-unavailable", &format!("from='{to}'")]]);
+        bob.send(&iq("set", to, VCARD)).await;
+        bob.expect(&[&["type='error'", "forbidden", &format!("from='{to}'")]]);
+    }
+    alice.send(&iq("set", "", &vcard("YWJj"))).await;
+    alice.expect(&[&["<photo>a9993e364706816aba3e25717850c26c9cd0d89d</photo>"], &["type='result'"]]);
+    world.router.unbind(&alice.session).await;
+    world.router.forget(&alice.session.jid.to_bare());
+    bob.send(&iq("get", "alice@localhost", VCARD)).await;
+    bob.expect(&[&["type='result'", "from='alice@localhost'", &vcard("YWJj")]]);
+    let alice = world.online("alice", "a").await;
+    alice.send(&iq("get", "", VCARD)).await;
+    alice.expect(&[&[&vcard("YWJj")]]);
+    alice.send(&iq("set", "", &vcard(&"x".repeat(300)))).await;
+    alice.expect(&[&["not-acceptable"]]);
+    // Not through a block.
+    alice.send(&block("<item jid='bob@localhost'/>")).await;
+    bob.send(&iq("get", "alice@localhost", VCARD)).await;
+    bob.expect(&[&["service-unavailable"]]);
+    // The server has one as well.
+    bob.send(&iq("get", "localhost", VCARD)).await;
+    bob.expect(&[&[
+        "<FN>localhost</FN>",
+        "<USERID>root@localhost</USERID>",
+        "<JABBERID>root@localhost</JABBERID>",
+        "<URL>https://example.org/</URL>",
+    ]]);
+}
+
+#[tokio::test]
+async fn xep0153_the_hash_of_a_photo_is_told_for_those_who_leave_it_to_the_server() {
+    let world = World::within("avatar", &["alice", "bob"], Limits::default(), 1 << 20).await;
+    let (alice, bob) = (world.online("alice", "a").await, world.online("bob", "b").await);
+    befriend(&alice, &bob).await;
+    let silent = world.client("alice", "silent").await;
+    silent.send("<presence><x xmlns='vcard-temp:x:update'><photo/></x></presence>").await;
+    bob.forget();
+    let (abc, x) = ("<photo>a9993e364706816aba3e25717850c26c9cd0d89d</photo>", "<x xmlns='vcard-temp:x:update'>");
+    alice.send(&iq("set", "", &vcard("YWJj"))).await;
+    bob.expect(&[&["from='alice@localhost/a'", x, abc]]);
+    // The same again is no news; another photo is.
+    alice.send(&iq("set", "", &vcard("YWJj").replace("Juliet", "Julia"))).await;
+    bob.expect(&[]);
+    alice.send("<presence><show>dnd</show></presence>").await;
+    bob.expect(&[&["<show>dnd</show>", abc]]);
+    alice.send("<presence to='bob@localhost/b'/>").await;
+    bob.expect(&[&["to='bob@localhost/b'", abc]]);
+    // Whoever comes later sees it, after a restart too.
+    for client in [&alice, &silent] {
+        world.router.unbind(&client.session).await;
+    }
+    world.router.forget(&alice.session.jid.to_bare());
+    bob.forget();
+    let alice = world.online("alice", "a").await;
+    bob.expect(&[&[abc]]);
+    let other = world.client("bob", "other").await;
+    other.send("<presence/>").await;
+    assert!(other.received().iter().any(|stanza| stanza.contains(abc)));
+    bob.forget();
+    alice.send(&iq("set", "", "<vCard xmlns='vcard-temp'><FN>Juliet</FN></vCard>")).await;
+    bob.expect(&[&[x, "<photo/>"]]);
+    alice.send("<presence/>").await;
+    bob.expect(&[&["<presence from='alice@localhost/a' to='bob@localhost'/>"]]);
+}
+
+#[tokio::test]
+async fn xep0012_last_activity_of_server_account_and_contact() {
+    let world = World::within("last", &["alice", "bob", "carol"], Limits::default(), 1 << 20).await;
+    let (alice, bob, carol) = (world.online("alice", "a").await, world.online("bob", "b").await, world.online("carol", "c").await);
+    befriend(&alice, &bob).await;
+    let last = |to: &str| iq("get", to, "<query xmlns='jabber:iq:last'/>");
+    alice.send(&last("localhost")).await;
+    alice.expect(&[&["type='result'", "<query xmlns='jabber:iq:last' seconds='"]]);
+    // §3: one who is there, and oneself.
+    for to in ["bob@localhost", ""] {
+        alice.send(&last(to)).await;
+        alice.expect(&[&["<query xmlns='jabber:iq:last' seconds='0'/>"]]);
+    }
+    // §3 and §4: without a subscription nobody learns anything, not even who or what there is.
+    for to in ["bob@localhost", "bob@localhost/b", "bob@localhost/none", "nobody@localhost", "nobody@localhost/x"] {
+        carol.send(&last(to)).await;
+        carol.expect(&[&["type='error'", "<error type='auth'><forbidden", &format!("from='{to}'")]]);
+    }
+    bob.expect(&[]);
+    alice.send(&last("bob@localhost/b")).await;
+    bob.expect(&[&["jabber:iq:last", "from='alice@localhost/a'"]]);
+    bob.send("<presence type='unavailable'><status>Heading &lt;Home&gt;</status></presence>").await;
+    world.router.unbind(&bob.session).await;
+    world.router.forget(&bob.session.jid.to_bare());
+    alice.forget();
+    alice.send(&last("bob@localhost")).await;
+    alice.expect(&[&["from='bob@localhost'", "seconds='", ">Heading &lt;Home"]]);
+    // A session that never was available is no activity.
+    let silent = world.client("bob", "silent").await;
+    world.router.unbind(&silent.session).await;
+    alice.send(&last("bob@localhost")).await;
+    alice.expect(&[&["Heading"]]);
+}
+
+#[tokio::test]
+async fn xep0202_and_xep0092_the_server_tells_its_time_and_version() {
+    let world = World::new("time", &["alice"]).await;
+    let alice = world.online("alice", "a").await;
+    alice.send(&iq("get", "localhost", "<time xmlns='urn:xmpp:time'/>")).await;
+    alice.expect(&[&["type='result'", "<time xmlns='urn:xmpp:time'><tzo>+00:00</tzo><utc>20", "Z</utc></time>"]]);
+    alice.send(&iq("get", "localhost", "<query xmlns='jabber:iq:version'/>")).await;
+    alice.expect(&[&["<name>campanile</name><version>"]]);
+    alice.send(&iq("get", "", "<ping xmlns='urn:xmpp:ping'/>")).await;
+    alice.expect(&[&["type='result'"]]);
+}
+
+#[tokio::test]
+async fn xep0030_and_xep0157_the_server_says_whom_to_write_to() {
+    let world = World::new("contact", &["alice"]).await;
+    let alice = world.online("alice", "a").await;
+    let info = alice.ask(&iq("get", "localhost", "<query xmlns='http://jabber.org/protocol/disco#info'/>")).await.remove(0);
+    let form = "<x xmlns='jabber:x:data' type='result'><field var='FORM_TYPE' type='hidden'><value>http://jabber.org/network/serverinfo</value></field><field var='abuse-addresses' type='list-multi'><value>mailto:abuse@localhost</value><value>xmpp:abuse@localhost</value></field><field var='admin-addresses' type='list-multi'><value>mailto:root@localhost</value>";
+    assert!(info.contains(form) && !info.contains("sales-addresses"), "{info}");
+}
+
+#[tokio::test]
+async fn xep0115_and_xep0390_the_names_in_the_stream_features_are_answered_with_the_same_information() {
+    let world = World::new("caps", &["alice"]).await;
+    let alice = world.online("alice", "a").await;
+    let query = |node: &str| format!("<query xmlns='http://jabber.org/protocol/disco#info'{node}/>");
+    let plain = alice.ask(&iq("get", "localhost", &query(""))).await.remove(0);
+    let features = campanile_signalling::features::stream_features(&world.router, &crate::world::contact());
+    let features: Vec<_> = features["localhost"].iter().map(|feature| String::from_utf8_lossy(feature).into_owned()).collect();
+    assert!(features.contains(&"<ver xmlns='urn:xmpp:features:rosterver'/>".to_owned()), "{features:?}");
+    let part = |text: &str, before: &str, after: &str| {
+        let (_, rest) = text.split_once(before).unwrap_or_else(|| panic!("{before} in {text}"));
+        rest.split(after).next().unwrap_or_default().to_owned()
+    };
+    let first = features.iter().find(|feature| feature.contains("http://jabber.org/protocol/caps")).expect("XEP-0115");
+    let second = features.iter().find(|feature| feature.contains("'urn:xmpp:caps'")).expect("XEP-0390");
+    let nodes = [
+        format!("{}#{}", part(first, "node='", "'"), part(first, "ver='", "'")),
+        format!("urn:xmpp:caps#sha-256.{}", part(second, "algo='sha-256'>", "<")),
+        format!("urn:xmpp:caps#sha3-256.{}", part(second, "algo='sha3-256'>", "<")),
+    ];
+    for node in nodes {
+        let attribute = format!(" node='{node}'");
+        let answer = alice.ask(&iq("get", "localhost", &query(&attribute))).await.remove(0);
+        assert_eq!(answer.replace(&attribute, ""), plain);
+        alice.send(&iq("get", "", &query(&attribute))).await;
+        alice.expect(&[&["item-not-found"]]);
+        alice.send(&iq("get", "localhost", &query(&attribute.replace('=', "A")).replace("nodeA", "node="))).await;
+        alice.expect(&[&["item-not-found"]]);
+    }
+}
+
+#[tokio::test]
+async fn xep0030_s8_items_of_an_account_are_its_resources_for_whoever_sees_them() {
+    let world = World::new("items", &["alice", "bob"]).await;
+    let (alice, bob) = (world.online("alice", "a").await, world.online("bob", "b").await);
+    let items = |to: &str| iq("get", to, "<query xmlns='http://jabber.org/protocol/disco#items'/>");
+    for to in ["bob@localhost", "nobody@localhost", "localhost"] {
+        alice.send(&items(to)).await;
+        alice.expect(&[&["type='result'", "<query xmlns='http://jabber.org/protocol/disco#items'/>"]]);
+    }
+    befriend(&alice, &bob).await;
+    for (to, item) in [("bob@localhost", "<item jid='bob@localhost/b'/>"), ("", "<item jid='alice@localhost/a'/>")] {
+        alice.send(&items(to)).await;
+        alice.expect(&[&[item]]);
+    }
+    alice.send(&items("bob@localhost").replace("<query ", "<query node='x' ")).await;
+    alice.expect(&[&["item-not-found"]]);
+}

@@ -2,13 +2,14 @@
 
 use std::io::{BufRead as _, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::PATIENCE;
 use super::server::{PASSWORD, Server};
 use super::tls;
 
@@ -64,6 +65,23 @@ pub fn browser(server: &Server, name: &str, more: Value) -> Events {
     run(Command::new("node").arg(script(name)).arg(argument.to_string()))
 }
 
+/// An interpreter of the system's, or of `.tests`, with a script of `tests/peers`.
+pub fn interpreter(name: &str, script_name: &str) -> Command {
+    let mut command = if name == "python" { Command::new(tools().join("venv/bin/python")) } else { Command::new(name) };
+    command.arg(script(script_name));
+    command
+}
+
+/// A program of `tests/peers` in C or C++, compiled into this folder and linked with a library.
+pub fn compiled(folder: &Path, source: &str, library: &str) -> Command {
+    let compiler = if source.ends_with(".cpp") { "c++" } else { "cc" };
+    let program = folder.join(Path::new(source).file_stem().expect("a name"));
+    let made = Command::new(compiler).arg("-Wall").arg("-o").arg(&program).arg(script(source)).arg(format!("-l{library}")).output();
+    let made = made.unwrap_or_else(|error| panic!("{compiler}: {error}"));
+    assert!(made.status.success(), "{source} does not compile:\n{}", String::from_utf8_lossy(&made.stderr));
+    Command::new(program)
+}
+
 /// coturn's client; gives all that it printed.
 pub fn uclient(arguments: &[&str]) -> String {
     // It waits for ever for answers that do not come.
@@ -87,41 +105,89 @@ fn merge(into: &mut Value, more: Value) {
 
 /// Runs a peer to its end; panics with all that it said unless it ends with `done`.
 fn run(command: &mut Command) -> Events {
-    let mut child = command
-        .env("CAMPANILE_TEST_TOOLS", tools())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    let (sender, lines) = mpsc::channel();
-    let readers: [Box<dyn Read + Send>; 2] = [Box::new(child.stdout.take().expect("piped")), Box::new(child.stderr.take().expect("piped"))];
-    for reader in readers {
-        let sender = sender.clone();
-        thread::spawn(move || {
-            for line in BufReader::new(reader).lines().map_while(Result::ok) {
-                if sender.send(line).is_err() {
-                    break;
+    let mut peer = Peer::start(command);
+    peer.done();
+    Events(std::mem::take(&mut peer.events))
+}
+
+/// A peer that the test talks with while it runs. What it says is kept; an event is looked for from the one after the last that was found.
+pub struct Peer {
+    child: Child,
+    lines: mpsc::Receiver<String>,
+    command: String,
+    said: Vec<String>,
+    events: Vec<Value>,
+    at: usize,
+    end: Instant,
+}
+
+impl Peer {
+    pub fn start(command: &mut Command) -> Self {
+        let mut child = command
+            .env("CAMPANILE_TEST_TOOLS", tools())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let (sender, lines) = mpsc::channel();
+        let readers: [Box<dyn Read + Send>; 2] =
+            [Box::new(child.stdout.take().expect("piped")), Box::new(child.stderr.take().expect("piped"))];
+        for reader in readers {
+            let sender = sender.clone();
+            thread::spawn(move || {
+                for line in BufReader::new(reader).lines().map_while(Result::ok) {
+                    if sender.send(line).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        let (command, end) = (format!("{command:?}"), Instant::now() + PROGRAM);
+        Self { child, lines, command, said: Vec::new(), events: Vec::new(), at: 0, end }
+    }
+
+    /// The next event of this name whose fields have these values.
+    pub fn expect(&mut self, event: &str, fields: &[(&str, &str)]) -> Value {
+        loop {
+            while let Some(value) = self.events.get(self.at) {
+                self.at += 1;
+                if value["event"] == event && fields.iter().all(|(key, wanted)| value[key] == *wanted) {
+                    return value.clone();
                 }
             }
-        });
-    }
-    drop(sender);
-    let (end, mut said) = (Instant::now() + PROGRAM, Vec::new());
-    loop {
-        match lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
-            Ok(line) => said.push(line),
-            Err(mpsc::RecvTimeoutError::Disconnected) => break,
-            Err(mpsc::RecvTimeoutError::Timeout) => {
-                child.kill().expect("it is ours");
-                said.push(format!("(ended by the test after {PROGRAM:?})"));
-                break;
-            }
+            let end = self.end.min(Instant::now() + PATIENCE);
+            assert!(self.read(end), "{} did not say {event} with {fields:?}:\n{}", self.command, self.said.join("\n"));
         }
     }
-    let status = child.wait().unwrap();
-    let events: Vec<Value> = said.iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
-    let done = events.iter().any(|event| event["event"] == "done");
-    assert!(status.success() && done, "{command:?} failed ({status}):\n{}", said.join("\n"));
-    Events(events)
+
+    /// Waits for the end, which must come after `done`.
+    pub fn done(&mut self) {
+        while self.read(self.end) {}
+        if Instant::now() >= self.end {
+            self.child.kill().expect("it is ours");
+            self.said.push(format!("(ended by the test after {PROGRAM:?})"));
+        }
+        let status = self.child.wait().unwrap();
+        let done = self.events.iter().any(|event| event["event"] == "done");
+        assert!(status.success() && done, "{} failed ({status}):\n{}", self.command, self.said.join("\n"));
+    }
+
+    /// Reads a line more; `false` when there was none by then.
+    fn read(&mut self, end: Instant) -> bool {
+        let Ok(line) = self.lines.recv_timeout(end.saturating_duration_since(Instant::now())) else { return false };
+        self.events.extend(serde_json::from_str::<Value>(&line).ok().filter(|value| value["event"].is_string()));
+        self.said.push(line);
+        true
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        if self.child.try_wait().is_ok_and(|status| status.is_none()) {
+            // it is ours, and a test that fails must not leave it
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
 }

@@ -3,7 +3,7 @@
 //! do, and would be charged for it here.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
@@ -14,16 +14,10 @@ use tokio::net::TcpStream;
 use super::Setup;
 use crate::client::PASSWORD;
 
-/// Where it takes commands of its administrator.
-pub fn api(port: u16) -> SocketAddr {
-    (Ipv4Addr::LOCALHOST, if port == u16::MAX { port - 1 } else { port + 1 }).into()
-}
-
 /// Writes the configuration.
-pub fn command(folder: &Path, port: u16, setup: Setup) -> anyhow::Result<Command> {
+pub fn command(folder: &Path, port: u16, api: u16, setup: Setup) -> anyhow::Result<Command> {
     let archive = if setup.archive { "  mod_mam: {default: always}\n" } else { "" };
     let here = folder.display();
-    let api = api(port).port();
     let config = format!(
         r#"hosts: [localhost]
 loglevel: error

@@ -24,7 +24,7 @@ pub struct Floor {
 impl Floor {
     /// Starts it.
     pub fn start() -> anyhow::Result<Self> {
-        let port = super::free_port()?;
+        let [port, _] = super::free_ports()?;
         let own: PathBuf = std::env::current_exe()?;
         let process = Command::new(own).arg("floor").arg(port.to_string()).stdin(Stdio::null()).spawn()?;
         Ok(Self { process, address: (Ipv4Addr::LOCALHOST, port).into() })

@@ -76,19 +76,19 @@ impl Server {
         let folder = std::env::temp_dir().join(format!("campanile-load-{}", super::unique()));
         fs::create_dir(&folder)?;
         let _ = certificate.write(&folder)?;
-        let port = free_port()?;
+        let [port, api] = free_ports()?;
         let name = which.name().to_owned();
         let starting = async {
             let command = match &which {
                 Which::Campanile(_, binary) => campanile::command(binary, &folder, port, setup).await?,
                 Which::Prosody => prosody::command(&folder, port, setup)?,
-                Which::Ejabberd => ejabberd::command(&folder, port, setup)?,
+                Which::Ejabberd => ejabberd::command(&folder, port, api, setup)?,
             };
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
             let server = Self { which, process: spawn(command, &folder)?, folder, address, connector: Arc::new(certificate.connector()?) };
             server.wait_for(address)?;
             if server.which == Which::Ejabberd {
-                let api = ejabberd::api(port);
+                let api = SocketAddr::from((Ipv4Addr::LOCALHOST, api));
                 server.wait_for(api)?;
                 ejabberd::register(api, setup.accounts).await?;
             }
@@ -159,7 +159,9 @@ fn spawn(mut command: Command, folder: &Path) -> anyhow::Result<Child> {
     command.spawn().with_context(|| format!("{command:?}"))
 }
 
-/// A port that was free just now, and whose two neighbours most likely are.
-fn free_port() -> anyhow::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+/// Two ports that were free just now.
+fn free_ports() -> anyhow::Result<[u16; 2]> {
+    // held together, so that they differ
+    let listeners = [TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?, TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?];
+    Ok([listeners[0].local_addr()?.port(), listeners[1].local_addr()?.port()])
 }

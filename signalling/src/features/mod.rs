@@ -4,17 +4,25 @@ pub mod blocking;
 pub mod carbons;
 pub mod disco;
 pub mod extdisco;
+pub mod last_activity;
 pub mod mam;
 pub mod offline;
 pub mod ping;
 pub mod presence;
+pub mod private;
 pub mod push;
 pub mod roster;
 pub mod stanza_id;
 pub mod subscription;
+pub mod time;
+pub mod vcard;
 pub mod version;
 
+use std::collections::BTreeMap;
+use std::time::Instant;
+
 use bytes::Bytes;
+use campanile_config::Contact;
 use campanile_relay::Relay;
 
 use crate::iq::IqTable;
@@ -22,10 +30,10 @@ use crate::ns;
 use crate::router::Router;
 use crate::xml::XmlWriter;
 
-/// Registers every feature and hands the table to the router.
-pub fn register(router: &Router, relay: Relay, services: Vec<extdisco::Service>) {
+/// Registers every feature and hands the table to the router. `contact` says whom to write to about the server.
+pub fn register(router: &Router, relay: Relay, services: Vec<extdisco::Service>, contact: &Contact) {
     let mut table = IqTable::default();
-    disco::Disco::register(router, &mut table);
+    disco::Disco::register(router, contact, &mut table);
     roster::Roster::register(router, &mut table);
     blocking::Blocking::register(router, &mut table);
     carbons::Carbons::register(&mut table);
@@ -33,19 +41,28 @@ pub fn register(router: &Router, relay: Relay, services: Vec<extdisco::Service>)
     mam::Mam::register(router, &mut table);
     offline::register(&mut table);
     extdisco::Extdisco::register(relay, services, &mut table);
+    last_activity::LastActivity::register(router, Instant::now(), &mut table);
     ping::register(&mut table);
+    private::Private::register(router, &mut table);
+    time::register(&mut table);
+    vcard::VCard::register(router, contact, &mut table);
     push::PushNotifications::register(router, &mut table);
     version::register(&mut table);
     router.serve(table);
 }
 
-/// What is offered as stream features beside resource binding (RFC 6120 §4.3.2): subscription pre-approval (RFC 6121 §3.4), roster
-/// versions (§2.6.1), stream management (XEP-0198 §2).
-pub fn stream_features() -> Vec<Bytes> {
+/// What is offered as stream features beside resource binding (RFC 6120 §4.3.2), on streams of each domain: subscription pre-approval
+/// (RFC 6121 §3.4), roster versions (§2.6.1), stream management (XEP-0198 §2), the names of what the domain can do (XEP-0115, XEP-0390).
+pub fn stream_features(router: &Router, contact: &Contact) -> BTreeMap<String, Vec<Bytes>> {
     let feature = |name: &str, namespace: &str| {
         let mut xml = XmlWriter::new();
         xml.open(name).ns(namespace).close();
         xml.finish()
     };
-    vec![feature("sub", ns::PRE_APPROVAL), feature("ver", ns::ROSTER_VER), feature("sm", ns::SM)]
+    let of = |domain: &String| {
+        let mut features = vec![feature("sub", ns::PRE_APPROVAL), feature("ver", ns::ROSTER_VER), feature("sm", ns::SM)];
+        features.extend(disco::stream_features(router.table(), contact, domain));
+        features
+    };
+    router.domains().iter().map(|domain| (domain.clone(), of(domain))).collect()
 }

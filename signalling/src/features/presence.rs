@@ -195,6 +195,22 @@ fn broadcast(account: &Account, stanza: &Stanza) -> Vec<Stanza> {
     account.watchers().map(|contact| stanza.clone().with_to(contact.clone())).collect()
 }
 
+/// Puts other presence in the place of what available resources last said, and tells who sees it (§4.4.2).
+pub async fn revise(router: &Router, home: &Arc<Home>, revise: impl Fn(&Stanza) -> Option<(Stanza, Stanza)>) {
+    let _turn = home.presence_turn().await;
+    let outgoing = home.with(|account| {
+        let mut told = Vec::new();
+        for session in &mut account.sessions {
+            if let Some((standing, tell)) = session.presence.as_ref().and_then(&revise) {
+                session.presence = Some(standing);
+                told.push(tell);
+            }
+        }
+        told.iter().flat_map(|presence| broadcast(account, presence)).collect()
+    });
+    router.route_all(outgoing).await;
+}
+
 /// What is owed when a resource becomes unavailable.
 #[derive(Default)]
 struct Goodbye {

@@ -148,6 +148,11 @@ pub(crate) fn parse(frame: &Bytes, bindings: &Bindings, depth_max: usize) -> Res
         Ok(to) => head.to = to,
         Err(error) => return Err(ParseError::Stanza(StanzaError::jid_malformed().with_text(error.to_string()), Box::new(head))),
     }
+    // §8.1.3 wants an id. Old libraries (XMPP4R) ask their own account for the roster without one and know the answer by what is in it; towards
+    // anybody else such a request stays wrong.
+    if head.id.is_none() && head.to.is_none() && matches!(kind, Kind::Iq(IqType::Get | IqType::Set)) {
+        head.id = Some(Text::from(""));
+    }
     let stanza = Stanza { head, body: frame.slice(collector.body), children: collector.indexer.children.as_slice().into() };
     match kind_error.or_else(|| check(&stanza)) {
         Some(error) => Err(ParseError::Stanza(error, Box::new(stanza.head))),
@@ -296,6 +301,8 @@ mod tests {
             ("<presence type='probe'/>", Kind::Presence(PresenceType::Probe)),
             ("<presence type='error'/>", Kind::Presence(PresenceType::Error)),
             ("<iq type='get' id=''><q xmlns='u'/></iq>", Kind::Iq(IqType::Get)),
+            // to the own account
+            ("<iq type='get'><q xmlns='u'/></iq>", Kind::Iq(IqType::Get)),
             ("<iq type='set' id='1'><q xmlns='u'/></iq>", Kind::Iq(IqType::Set)),
             ("<iq type='result' id='1'/>", Kind::Iq(IqType::Result)),
             ("<iq type='result' id='1'><q xmlns='u'/></iq>", Kind::Iq(IqType::Result)),
@@ -316,7 +323,11 @@ mod tests {
         };
         let (bad, jid) = (error("bad-request"), error("jid-malformed"));
         for (xml, condition, reply) in [
-            ("<iq type='get'><q xmlns='u'/></iq>", BadRequest, Some(format!("<iq id='' type='error'>{bad}</iq>"))),
+            (
+                "<iq type='get' to='a.example'><q xmlns='u'/></iq>",
+                BadRequest,
+                Some(format!("<iq from='a.example' id='' type='error'>{bad}</iq>")),
+            ),
             ("<iq id='1'><q xmlns='u'/></iq>", BadRequest, Some(format!("<iq id='1' type='error'>{bad}</iq>"))),
             ("<iq id='1' type='put'><q xmlns='u'/></iq>", BadRequest, Some(format!("<iq id='1' type='error'>{bad}</iq>"))),
             ("<iq id='1' type='get' to='a.example'/>", BadRequest, Some(format!("<iq from='a.example' id='1' type='error'>{bad}</iq>"))),

@@ -74,6 +74,9 @@ pub enum StoreError {
     /// The account is not there (any more).
     #[error("there is no account {0}")]
     NoSuchAccount(BareJid),
+    /// A bound on what one account may keep; answered where it is set and never logged.
+    #[error("the account keeps as much as it may")]
+    Full,
     /// The write queue stayed full for [`super::QUEUE_WAIT_MAX`], or the database did not answer in time.
     #[error("the database is too slow to {doing}")]
     Busy {

@@ -12,11 +12,13 @@ mod durable;
 mod error;
 mod folder;
 mod last_activity;
+mod private;
 mod push;
 mod revocations;
 mod rosters;
 mod schema;
 mod secrets;
+mod vcards;
 mod writer;
 
 use std::fs::OpenOptions;
@@ -38,12 +40,14 @@ pub use blocks::Blocks;
 pub use durable::Durability;
 pub use error::StoreError;
 pub use last_activity::{LastActivities, LastActivity};
+pub use private::{PRIVATE_ELEMENTS_MAX, PrivateElement, PrivateXml};
 pub use push::{PushService, PushServices};
 pub use revocations::Revocations;
 pub use rosters::{
     REMOVALS_MAX, REQUESTS_MAX, RosterChange, RosterItem, RosterUpdate, RosterVersion, Rosters, Subscription, SubscriptionRequest,
 };
 pub use secrets::Secrets;
+pub use vcards::VCards;
 
 use database::Database;
 use writer::Writer;
@@ -108,6 +112,18 @@ impl Store {
     #[must_use]
     pub fn durability(&self) -> &Durability {
         self.archive.durability()
+    }
+
+    /// What clients keep for themselves.
+    #[must_use]
+    pub fn private_xml(&self) -> PrivateXml {
+        PrivateXml::new(self.database.clone())
+    }
+
+    /// vCards and the hashes of their photos.
+    #[must_use]
+    pub fn vcards(&self) -> VCards {
+        VCards::new(self.database.clone())
     }
 
     /// When accounts were last there.

@@ -82,6 +82,8 @@ on_each_database! {
     turn_credentials_of_changed_accounts_are_void_until_they_expire => revocations;
     many_writers_at_once_lose_nothing => concurrent;
     xep0191_block_lists_are_kept => blocks;
+    xep0049_private_xml_is_kept_within_bounds => private;
+    xep0054_vcards_are_kept => vcards;
     xep0012_the_last_activity_is_kept => last_activity;
     rfc6121_s2_6_3_changes_since_a_version_are_known_within_bounds => roster_changes;
     xep0313_s3_1_messages_are_kept_in_order_and_read_in_pages => kept_in_order_and_read_in_pages;
@@ -270,6 +272,46 @@ async fn cascade(store: &Store) {
     let (version, items) = rosters.load_versioned(&romeo).await.unwrap();
     assert_eq!((version.number, items), (0, Vec::new()));
     assert!(rosters.requests(&romeo).await.unwrap().is_empty());
+}
+
+async fn private(store: &Store) {
+    let romeo = jid("romeo@example.org");
+    let private = store.private_xml();
+    store.accounts().create(&romeo, &keys(1)).await.unwrap();
+    let element = |name: &str, content: Option<&str>| PrivateElement {
+        namespace: "urn:x".to_owned(),
+        name: name.to_owned(),
+        content: content.map(|content| Bytes::copy_from_slice(content.as_bytes())),
+    };
+    let get = async |name: &str| private.get(&romeo, "urn:x", name).await.unwrap();
+    assert!(private.set(&romeo, vec![element("a", Some("<a>ü</a>")), element("b", Some("<b/>"))], 100).await.unwrap());
+    assert_eq!((get("a").await.as_deref(), get("b").await.as_deref()), (Some("<a>ü</a>".as_bytes()), Some(&b"<b/>"[..])));
+    assert_eq!(private.get(&romeo, "urn:y", "a").await.unwrap(), None);
+    // All or none, and the old is counted no more.
+    assert!(!private.set(&romeo, vec![element("b", None), element("c", Some("<c>too long</c>"))], 20).await.unwrap());
+    assert!(get("b").await.is_some() && get("c").await.is_none());
+    assert!(private.set(&romeo, vec![element("b", None), element("a", Some("<a>12345678901</a>"))], 20).await.unwrap());
+    assert!(get("b").await.is_none());
+    let many = (0..PRIVATE_ELEMENTS_MAX).map(|number| element(&format!("n{number}"), Some("<n/>"))).collect();
+    assert!(!private.set(&romeo, many, 1_000_000).await.unwrap(), "one too many");
+    assert!(matches!(private.set(&jid("nobody@example.org"), Vec::new(), 1).await, Err(StoreError::NoSuchAccount(_))));
+    store.accounts().delete(&romeo).await.unwrap();
+    assert!(get("a").await.is_none());
+}
+
+async fn vcards(store: &Store) {
+    let romeo = jid("romeo@example.org");
+    let vcards = store.vcards();
+    store.accounts().create(&romeo, &keys(1)).await.unwrap();
+    assert_eq!((vcards.get(&romeo).await.unwrap(), vcards.photo_hash(&romeo).await.unwrap()), (None, None));
+    for (text, hash) in [("<vCard xmlns='vcard-temp'><FN>Ü</FN></vCard>", Some("01b87f")), ("<vCard xmlns='vcard-temp'/>", None)] {
+        vcards.set(&romeo, Bytes::from(text), hash.map(str::to_owned)).await.unwrap();
+        assert_eq!(vcards.get(&romeo).await.unwrap(), Some(Bytes::from(text)));
+        assert_eq!(vcards.photo_hash(&romeo).await.unwrap().as_deref(), hash);
+    }
+    assert!(matches!(vcards.set(&jid("nobody@example.org"), Bytes::new(), None).await, Err(StoreError::NoSuchAccount(_))));
+    store.accounts().delete(&romeo).await.unwrap();
+    assert_eq!(vcards.get(&romeo).await.unwrap(), None);
 }
 
 async fn last_activity(store: &Store) {

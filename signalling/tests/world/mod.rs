@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use campanile_config::Contact;
 use campanile_relay::{Relay, Settings, Transport};
 use campanile_signalling::auth::{Password, ScramSet};
 use campanile_signalling::jid::BareJid;
@@ -30,6 +31,16 @@ pub struct Client {
     pub router: Router,
     pub session: SessionRef,
     pub mailbox: Arc<Mailbox>,
+}
+
+/// Contact addresses of each kind that tests look at.
+pub fn contact() -> Contact {
+    let addresses = |texts: &[&str]| texts.iter().map(|text| text.parse().expect("a URI")).collect();
+    Contact {
+        abuse: addresses(&["mailto:abuse@{domain}", "xmpp:abuse@{domain}"]),
+        admin: addresses(&["mailto:root@{domain}", "xmpp:root@{domain}", "https://example.org/"]),
+        ..Contact::default()
+    }
 }
 
 impl World {
@@ -74,6 +85,7 @@ impl World {
             &router,
             relay,
             features::extdisco::services(&[(Transport::Udp, ([127, 0, 0, 1], 3478).into())], &["turn.localhost".to_owned()]),
+            &contact(),
         );
         Self { router, store, calls, mailbox_bytes, folder }
     }

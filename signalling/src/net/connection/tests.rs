@@ -49,7 +49,7 @@ pub(crate) fn policy() -> Policy {
     Policy {
         domains: vec!["localhost".into()],
         require_tls: true,
-        features: Vec::new(),
+        features: Default::default(),
         limits: c2s::Limits {
             preauth: xml(2000),
             authenticated: xml(300_000),

@@ -127,7 +127,7 @@ impl C2s {
         }
         let policy = self.policy.clone();
         if features.bind {
-            features.more = &policy.features;
+            features.more = policy.features.get(self.domain()).map_or(&[], Vec::as_slice);
         }
         let mut out = XmlWriter::with_capacity(512);
         features.write(&mut out, self.framing == Framing::Alone);

@@ -1,5 +1,6 @@
 //! What the operator lays down for client streams.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,8 +14,8 @@ pub struct Policy {
     pub domains: Vec<String>,
     /// No log-in without TLS.
     pub require_tls: bool,
-    /// Features offered beside resource binding, each a whole element.
-    pub features: Vec<Bytes>,
+    /// Features offered beside resource binding on streams of each domain, each a whole element.
+    pub features: OfferedFeatures,
     /// Sizes, counts and times.
     pub limits: Limits,
 }
@@ -38,13 +39,16 @@ pub struct Limits {
     pub ack_wait: Duration,
 }
 
+/// What is offered beside resource binding, by domain.
+pub type OfferedFeatures = BTreeMap<String, Vec<Bytes>>;
+
 /// All that a stream may send before it is authenticated, in elements of the largest size: header, STARTTLS, header, and some log-ins.
 const PREAUTH_ELEMENTS: usize = 8;
 
 impl Policy {
-    /// What the sections say. `features` are offered beside resource binding, each a whole element.
+    /// What the sections say. `features` are offered beside resource binding, by domain, each a whole element.
     #[must_use]
-    pub fn new(domains: Vec<String>, c2s: &campanile_config::C2s, limits: &campanile_config::Limits, features: Vec<Bytes>) -> Self {
+    pub fn new(domains: Vec<String>, c2s: &campanile_config::C2s, limits: &campanile_config::Limits, features: OfferedFeatures) -> Self {
         let xml = |bytes_max| xml::Limits { bytes_max, depth_max: limits.stanza_depth };
         Self {
             domains,
@@ -65,7 +69,7 @@ impl Policy {
     /// What a reload may change (`config/src/live.rs`); hosts, features and sizes stay.
     #[must_use]
     pub fn reloaded(&self, c2s: &campanile_config::C2s, limits: &campanile_config::Limits) -> Self {
-        let new = Self::new(Vec::new(), c2s, limits, Vec::new());
+        let new = Self::new(Vec::new(), c2s, limits, BTreeMap::new());
         Self {
             require_tls: new.require_tls,
             limits: Limits {

@@ -25,7 +25,7 @@ fn policy() -> Policy {
     Policy {
         domains: vec!["example.org".into()],
         require_tls: true,
-        features: vec!["<c xmlns='http://jabber.org/protocol/caps'/>".into()],
+        features: [("example.org".into(), vec!["<c xmlns='http://jabber.org/protocol/caps'/>".into()])].into(),
         limits: Limits {
             preauth: xml(1000),
             authenticated: xml(5000),
@@ -283,7 +283,7 @@ fn every_limit_of_a_stream_is_the_operators() {
         keepalive_s: 8,
         ..Default::default()
     };
-    let policy = Policy::new(vec!["example.org".into()], &campanile_config::C2s::default(), &limits, Vec::new());
+    let policy = Policy::new(vec!["example.org".into()], &campanile_config::C2s::default(), &limits, Default::default());
     assert_eq!(policy.limits.preauth, xml::Limits { bytes_max: 3000, depth_max: 5 });
     assert_eq!(policy.limits.authenticated, xml::Limits { bytes_max: 4000, depth_max: 5 });
     assert_eq!(policy.limits.bytes_preauth, 24_000);
