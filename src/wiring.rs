@@ -37,6 +37,8 @@ use crate::{names, pages};
 const CERTIFICATES_EVERY: Duration = Duration::from_secs(5);
 /// How long streams have to end in, of the ten seconds of an orderly stop.
 const STREAMS_END_WITHIN: Duration = Duration::from_secs(6);
+/// How long writing the sessions that may be resumed takes at most, of those ten.
+const SESSIONS_STORED_WITHIN: Duration = Duration::from_secs(2);
 /// The same for answers to the operator.
 const ADMIN_ENDS_WITHIN: Duration = Duration::from_secs(2);
 
@@ -49,6 +51,7 @@ pub struct Server {
     /// Of the operator's HTTP, which outlives them in a stop.
     admin: Listeners,
     relay: Relay,
+    router: Router,
     store: Store,
     readiness: Arc<Readiness>,
     addresses: Addresses,
@@ -138,6 +141,7 @@ impl Server {
             admin: Listeners::new(Sources::new(0, admin::CONNECTIONS_MAX), listeners.metrics().clone()),
             readiness: Arc::new(readiness(&store)),
             relay: relay.clone(),
+            router: router.clone(),
             store,
             addresses: Addresses::default(),
             services,
@@ -146,6 +150,10 @@ impl Server {
             _data_dir: data_dir,
         };
         let control = Control::bind(&server._data_dir)?;
+        let restored = router.restore_sessions(config.limits.mailbox_bytes).await.context("sessions of the last stop")?;
+        if restored > 0 {
+            tracing::info!(sessions = restored, "sessions of the last stop can be resumed");
+        }
         server.listen(config, &context, &turn)?;
         server.serve_admin(config, &Pages { metrics, readiness: server.readiness.clone() })?;
         let (revocations, life) = (server.store.revocations(), Duration::from_secs(config.turn.credentials_s));
@@ -265,7 +273,7 @@ impl Server {
     pub async fn shutdown(mut self) {
         self.readiness.stopping();
         self.listeners.shutdown(STREAMS_END_WITHIN).await;
-        self.admin.shutdown(ADMIN_ENDS_WITHIN).await;
+        tokio::join!(self.store_sessions(), self.admin.shutdown(ADMIN_ENDS_WITHIN));
         self.stop.cancel();
         self.relay.shutdown().await;
         while let Some(ended) = self.tasks.join_next().await {
@@ -274,6 +282,18 @@ impl Server {
             }
         }
         self.store.close().await;
+    }
+}
+
+impl Server {
+    /// What is not written in time is lost as by a crash: messages come back from the store.
+    async fn store_sessions(&self) {
+        match tokio::time::timeout(SESSIONS_STORED_WITHIN, self.router.store_sessions()).await {
+            Ok(Ok(0)) => {}
+            Ok(Ok(sessions)) => tracing::info!(sessions, "sessions can be resumed after the next start"),
+            Ok(Err(error)) => tracing::error!(%error, "sessions cannot be resumed after the next start"),
+            Err(_) => tracing::error!("sessions cannot be resumed after the next start: the database takes too long"),
+        }
     }
 }
 

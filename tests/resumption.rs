@@ -249,3 +249,67 @@ fn a_resource_bound_anew_replaces_the_session_that_waits() {
     waiting.refused(&server, Over::DirectTls, "item-not-found");
     new.until_ack();
 }
+
+/// An orderly stop keeps each session with all that belongs to it; its client is told why the stream ends, and goes on after the start, over
+/// whatever transport.
+#[test]
+pub fn sessions_go_on_after_a_restart() {
+    let server = Server::start();
+    let mut alice = Managed::online(&server, Over::DirectTls, "alice", "home");
+    let mut bob = Managed::online(&server, Over::WebSocket, "bob", "phone");
+    alice.send("<presence type='subscribe' to='bob@localhost'/>");
+    bob.expect(&["type='subscribe'"]);
+    bob.send("<presence type='subscribed' to='alice@localhost'/>");
+    alice.expect(&["from='bob@localhost/phone'"]);
+    bob.send("<iq type='set' id='c'><enable xmlns='urn:xmpp:carbons:2'/></iq>");
+    bob.expect(&["id='c'", "type='result'"]);
+    alice.until_ack();
+    // One that was sent and not acknowledged, one that waits for a client that has no connection.
+    alice.send(&line("bob@localhost/phone", 1));
+    bob.expect(&["line 1"]);
+    let mut bob = bob.cut();
+    bob.h -= 1;
+    alice.send(&line("bob@localhost/phone", 2));
+    let (_, alice_sent) = alice.until_ack();
+    let stopped = server.restart(&[]);
+    let (mut alice, handled) = {
+        alice.expect(&["<stream:error", "<system-shutdown "]);
+        alice.cut().resume(&stopped, Over::WebSocket)
+    };
+    assert_eq!(handled, alice_sent);
+    let (mut bob, handled) = bob.resume(&stopped, Over::StartTls);
+    assert_eq!(handled, 3);
+    let (seen, _) = bob.until_ack();
+    assert_eq!(numbers(&seen), [1, 2]);
+    // Contacts have seen nothing, and see what comes next; carbons are still on.
+    let (seen, _) = alice.until_ack();
+    assert!(seen.iter().all(|element| !element.starts_with("<presence")), "{seen:#?}");
+    bob.send("<presence><show>away</show></presence>");
+    alice.expect(&["from='bob@localhost/phone'", "<show>away</show>"]);
+    let mut laptop = Wire::online(&stopped, "bob", "laptop");
+    alice.send(&line("bob@localhost/laptop", 3));
+    laptop.stanza("message", &["line 3"]);
+    bob.expect(&["<received", "line 3"]);
+    // The rows are gone: a crash now leaves nothing to go on with.
+    let cut = bob.cut();
+    let crashed = stopped.crash(&[]);
+    cut.refused(&crashed, Over::DirectTls, "item-not-found");
+}
+
+/// What was promised for a time is over after it, also when the server was down meanwhile; a password changed meanwhile ends it at once.
+#[test]
+pub fn sessions_of_the_last_stop_can_be_too_old() {
+    let server = Server::with("limits.resume_s = 1");
+    let bob = Managed::online(&server, Over::DirectTls, "bob", "phone");
+    let mut carol = Managed::bound_with(&server, Over::DirectTls, "carol", "phone", "resume='true'");
+    carol.until_ack();
+    let (bob, carol) = (bob.cut(), carol.cut());
+    let server = server.restart_after(&[("CAMPANILE_LIMITS__RESUME_S".to_owned(), "1".to_owned())], |server| {
+        assert!(server.command(&["user", "passwd", "carol@localhost", "--password", PASSWORD]).status.success());
+        // Until the second is over: nothing else tells that it is.
+        std::thread::sleep(std::time::Duration::from_millis(1100));
+    });
+    let (_, failed) = bob.refused(&server, Over::DirectTls, "item-not-found");
+    assert!(failed.contains(" h='1'"), "{failed}");
+    carol.refused(&server, Over::DirectTls, "item-not-found");
+}

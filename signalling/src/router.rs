@@ -1,6 +1,7 @@
 //! Where a stanza goes: from the session that sent it through the stages to its addressee's home (RFC 6120 §10, RFC 6121 §8).
 
 mod delivery;
+mod persistence;
 mod resumption;
 
 use std::collections::HashMap;

@@ -223,8 +223,25 @@ impl Server {
     }
 
     /// Stops the server and starts one with the same folder.
-    pub fn restart(mut self, variables: &[(String, String)]) -> Self {
+    pub fn restart(self, variables: &[(String, String)]) -> Self {
+        self.restart_after(variables, |_| {})
+    }
+
+    /// The same, and does something while no server runs.
+    pub fn restart_after(mut self, variables: &[(String, String)], meanwhile: impl FnOnce(&Self)) -> Self {
         self.stop();
+        meanwhile(&self);
+        self.serve_again(variables)
+    }
+
+    /// Ends the server as a power failure would, and starts one with the same folder.
+    pub fn crash(mut self, variables: &[(String, String)]) -> Self {
+        self.signal("KILL");
+        assert!(self.ended(Duration::from_secs(12)).is_some(), "killed");
+        self.serve_again(variables)
+    }
+
+    fn serve_again(mut self, variables: &[(String, String)]) -> Self {
         let folder = std::mem::replace(&mut self.folder, Folder::new());
         let schema = self.schema.take();
         let mut server = Self::serve(folder, variables);

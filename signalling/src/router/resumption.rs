@@ -41,14 +41,20 @@ struct State {
 }
 
 impl Hibernation {
-    fn add(&self, session: SessionRef, at: Instant) {
+    /// A session hibernates until then.
+    pub(super) fn add(&self, session: SessionRef, at: Instant) {
         {
             let mut state = self.locked();
             state.expiry.insert(session.id, at);
-            state.by_expiry.insert((at, session.id), session.clone());
-            state.lost.push(session);
+            state.by_expiry.insert((at, session.id), session);
         }
         self.changed.notify_one();
+    }
+
+    /// The same for one that has just lost its connection.
+    fn lost(&self, session: SessionRef, at: Instant) {
+        self.locked().lost.push(session.clone());
+        self.add(session, at);
     }
 
     /// The session is resumed, or over.
@@ -232,7 +238,7 @@ impl Router {
         });
         if let Some(ends) = ends {
             tracing::debug!(jid = %session.jid, "the session hibernates");
-            self.0.hibernation.add(session.clone(), ends);
+            self.0.hibernation.lost(session.clone(), ends);
             self.0.metrics.show_hibernated(self.0.hibernation.len());
         }
         ends.is_some()

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::time::SystemTime;
 
 use super::database::{Database, Row, Tx};
-use super::{StoreError, from_millis, revocations, to_millis};
+use super::{StoreError, from_millis, revocations, sessions, to_millis};
 use crate::auth::{ScramHash, ScramKeys, ScramSet};
 use crate::jid::BareJid;
 
@@ -144,6 +144,7 @@ impl Accounts {
                         return Err(StoreError::NoSuchAccount(account));
                     }
                     revocations::insert(tx, &account, now).await?;
+                    sessions::forget(tx, &account).await?;
                     tx.execute("DELETE FROM account_keys WHERE account = $1", &[account.as_str().into()]).await?;
                     insert_keys(tx, &account, &keys).await
                 })
@@ -161,6 +162,7 @@ impl Accounts {
             .write("disable an account", move |tx| {
                 Box::pin(async move {
                     const SQL: &str = "UPDATE accounts SET disabled = $2 WHERE jid = $1";
+                    sessions::forget(tx, &account).await?;
                     match tx.execute(SQL, &[account.as_str().into(), disabled.into()]).await? {
                         0 => Err(StoreError::NoSuchAccount(account)),
                         _ => Ok(()),

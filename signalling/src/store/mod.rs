@@ -18,6 +18,7 @@ mod revocations;
 mod rosters;
 mod schema;
 mod secrets;
+mod sessions;
 mod vcards;
 mod writer;
 
@@ -47,6 +48,7 @@ pub use rosters::{
     REMOVALS_MAX, REQUESTS_MAX, RosterChange, RosterItem, RosterUpdate, RosterVersion, Rosters, Subscription, SubscriptionRequest,
 };
 pub use secrets::Secrets;
+pub use sessions::{SessionState, Sessions, StoredSession, StoredStanza};
 pub use vcards::VCards;
 
 use database::Database;
@@ -148,6 +150,12 @@ impl Store {
     #[must_use]
     pub fn revocations(&self) -> Revocations {
         Revocations::new(self.database.clone())
+    }
+
+    /// Sessions that an orderly stop leaves to be resumed.
+    #[must_use]
+    pub fn sessions(&self) -> Sessions {
+        Sessions::new(self.database.clone())
     }
 
     /// The server's own secrets, in `data_dir/secret.key`.

@@ -85,6 +85,7 @@ on_each_database! {
     xep0049_private_xml_is_kept_within_bounds => private;
     xep0054_vcards_are_kept => vcards;
     xep0012_the_last_activity_is_kept => last_activity;
+    xep0198_s5_sessions_are_kept_until_the_next_start => sessions;
     rfc6121_s2_6_3_changes_since_a_version_are_known_within_bounds => roster_changes;
     xep0313_s3_1_messages_are_kept_in_order_and_read_in_pages => kept_in_order_and_read_in_pages;
     xep0160_s2_messages_wait_until_they_are_delivered => waits_until_it_is_delivered;
@@ -127,6 +128,63 @@ async fn accounts(store: &Store) {
     assert!(!accounts.delete(&romeo).await.unwrap());
     assert!(matches!(accounts.set_keys(&romeo, &keys(1)).await, Err(StoreError::NoSuchAccount(_))));
     assert!(matches!(accounts.set_disabled(&romeo, true).await, Err(StoreError::NoSuchAccount(_))));
+}
+
+async fn sessions(store: &Store) {
+    let (accounts, sessions) = (store.accounts(), store.sessions());
+    let [romeo, juliet] = ["juliet@example.com", "romeo@example.org"].map(jid);
+    for account in [&romeo, &juliet] {
+        accounts.create(account, &keys(1)).await.unwrap();
+    }
+    let session = |account: &BareJid, resource: &str| StoredSession {
+        jid: account.with_resource(resource).unwrap(),
+        token: [255; 16],
+        within: Duration::from_millis(600_000),
+        expires_at: from_millis(1_700_000_000_123),
+        acknowledged: u32::MAX,
+        handled: u32::MAX - 1,
+        state: SessionState {
+            priority: -1,
+            carbons: true,
+            directed: vec!["nurse@example.com/x".to_owned()],
+            probes_after: Some(String::new()),
+            ..SessionState::default()
+        },
+        presence: Bytes::from_static(b"<presence xmlns='jabber:client'/>"),
+        stanzas: vec![
+            StoredStanza { sent: true, stored: Some(ArchiveId::from_i64(i64::MAX)), stanza: Bytes::from_static(b"<message/>") },
+            StoredStanza { sent: false, stored: None, stanza: Bytes::from_static("<message>\u{1F514}</message>".as_bytes()) },
+        ],
+    };
+    // More than one job, and addresses that order by their bytes.
+    let mut all: Vec<_> = (0..150).map(|number| session(&romeo, &format!("r{number:03}"))).collect();
+    all.extend(["Z", "a", "é"].map(|resource| session(&juliet, resource)));
+    sessions.save(all.clone()).await.unwrap();
+    all[0].handled = 7;
+    sessions.save(vec![all[0].clone()]).await.unwrap();
+    let mut read: Vec<StoredSession> = Vec::new();
+    loop {
+        let page = sessions.page(read.last().map(|session| &session.jid), 40).await.unwrap();
+        if page.is_empty() {
+            break;
+        }
+        read.extend(page);
+    }
+    assert_eq!(read.len(), all.len());
+    assert_eq!(read, all);
+
+    // A new password and a ban void what they find; a deleted account takes its sessions along.
+    accounts.set_keys(&romeo, &keys(2)).await.unwrap();
+    assert_eq!(sessions.page(None, 200).await.unwrap(), all[150..]);
+    accounts.set_disabled(&juliet, true).await.unwrap();
+    assert_eq!(sessions.page(None, 200).await.unwrap(), []);
+    sessions.save(all[..2].to_vec()).await.unwrap();
+    accounts.delete(&romeo).await.unwrap();
+    assert_eq!(sessions.page(None, 200).await.unwrap(), []);
+    assert!(sessions.save(all[..1].to_vec()).await.is_err(), "of an account that is not there");
+    sessions.save(all[150..].to_vec()).await.unwrap();
+    sessions.clear().await.unwrap();
+    assert_eq!(sessions.page(None, 200).await.unwrap(), []);
 }
 
 async fn revocations(store: &Store) {
