@@ -121,7 +121,7 @@ pub const OUTBOUND: &[Stage] = &[
 
 /// Stages of the addressee's account, in order.
 pub const INBOUND: &[Stage] =
-    &[blocking::inbound, stanza_id::strip, last_activity::inbound, mam::inbound, carbons::inbound, push::inbound, offline::inbound];
+    &[blocking::inbound, last_activity::inbound, stanza_id::strip, mam::inbound, carbons::inbound, push::inbound, offline::inbound];
 
 /// Walks the stages until one has the last word.
 pub fn walk(stages: &[Stage], walk: &Walk<'_>, stanza: &mut Stanza) -> (Verdict, Effects) {

@@ -104,18 +104,6 @@ impl Store {
         Rosters::new(self.database.clone())
     }
 
-    /// Messages: the archive and what waits for delivery.
-    #[must_use]
-    pub fn archive(&self) -> &Archive {
-        &self.archive
-    }
-
-    /// How far messages that were queued are on the disk.
-    #[must_use]
-    pub fn durability(&self) -> &Durability {
-        self.archive.durability()
-    }
-
     /// What clients keep for themselves.
     #[must_use]
     pub fn private_xml(&self) -> PrivateXml {
@@ -126,6 +114,18 @@ impl Store {
     #[must_use]
     pub fn vcards(&self) -> VCards {
         VCards::new(self.database.clone())
+    }
+
+    /// Messages: the archive and what waits for delivery.
+    #[must_use]
+    pub fn archive(&self) -> &Archive {
+        &self.archive
+    }
+
+    /// How far messages that were queued are on the disk.
+    #[must_use]
+    pub fn durability(&self) -> &Durability {
+        self.archive.durability()
     }
 
     /// When accounts were last there.

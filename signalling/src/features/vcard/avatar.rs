@@ -82,6 +82,7 @@ mod tests {
     use super::*;
     use crate::account::{Account, Targets};
     use crate::jid::BareJid;
+    use crate::pipeline::Moment;
     use crate::stanza::Framing;
     use crate::xml::{Bindings, Element};
 
@@ -132,7 +133,7 @@ mod tests {
             for hash in [None, Some(HASH.to_owned())] {
                 account.photo_hash.clone_from(&hash);
                 let mut stanza = stanza(&presence);
-                let moment = crate::pipeline::Moment::for_tests();
+                let moment = Moment::for_tests();
                 let walk = Walk { account: &account, sender: None, targets: &Targets::Nobody, moment: &moment };
                 assert_eq!(outbound(&walk, &mut stanza, &mut Effects::default()), Verdict::Pass);
                 assert_eq!(written(&stanza), if hash.is_some() { expected.clone() } else { presence.clone() });
