@@ -5,6 +5,7 @@
 
 mod support;
 
+mod archive;
 mod backup;
 mod bad_input;
 mod browser_call;
