@@ -8,7 +8,8 @@ use anyhow::Context as _;
 use campanile_config::{ArchiveDefault, Config, PublicAddress};
 use campanile_relay::{Network, Relay, Transport};
 use campanile_signalling::auth::Authenticator;
-use campanile_signalling::features::{self, extdisco};
+use campanile_signalling::features;
+use campanile_signalling::features::extdisco::{self, Extdisco};
 use campanile_signalling::jid::BareJid;
 use campanile_signalling::jingle::{self, CallsService};
 use campanile_signalling::net::connection::{self, Context, Mode};
@@ -55,7 +56,7 @@ pub struct Server {
     store: Store,
     readiness: Arc<Readiness>,
     addresses: Addresses,
-    services: Vec<extdisco::Service>,
+    extdisco: Arc<Extdisco>,
     /// Ends what belongs to the server itself: control socket, watchers.
     stop: CancellationToken,
     tasks: JoinSet<()>,
@@ -109,7 +110,7 @@ impl Server {
         );
         let turn: Vec<_> = relay.services().iter().map(|service| (service.transport, service.local)).collect();
         let services = extdisco::services(&turn, &names::turn_hosts(config));
-        features::register(&router, relay.clone(), services.clone(), &config.server.contact);
+        let extdisco = features::register(&router, relay.clone(), services, &config.server.contact);
 
         let net_metrics = NetMetrics::new(&registry)?;
         let sources = Sources::new(config.limits.connections_per_source, config.limits.connections);
@@ -144,7 +145,7 @@ impl Server {
             router: router.clone(),
             store,
             addresses: Addresses::default(),
-            services,
+            extdisco: extdisco.clone(),
             stop: CancellationToken::new(),
             tasks: JoinSet::new(),
             _data_dir: data_dir,
@@ -161,7 +162,7 @@ impl Server {
         let hibernation = router.clone();
         let handler = move |request| control_request(router.clone(), relay.clone(), revocations.clone(), life, request);
         server.tasks.spawn(control.serve(handler, server.stop.clone()));
-        server.watch(certificates, calls, hibernation);
+        server.watch(certificates, calls, hibernation, life);
         Ok(server)
     }
 
@@ -213,8 +214,8 @@ impl Server {
         Ok(())
     }
 
-    /// Certificate files, calls that wait too long, and sessions that nobody resumes.
-    fn watch(&mut self, certificates: Certificates, calls: Arc<CallsService>, router: Router) {
+    /// Certificate files, calls that wait too long, sessions that nobody resumes, and credentials of that life.
+    fn watch(&mut self, certificates: Certificates, calls: Arc<CallsService>, router: Router, credentials: Duration) {
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
             let mut ticks = tokio::time::interval(CERTIFICATES_EVERY);
@@ -238,6 +239,10 @@ impl Server {
         self.tasks.spawn(async move {
             tokio::select! { () = stop.cancelled() => {}, () = router.run_hibernation() => {} }
         });
+        let (stop, extdisco) = (self.stop.clone(), self.extdisco.clone());
+        self.tasks.spawn(async move {
+            tokio::select! { () = stop.cancelled() => {}, () = extdisco.run(credentials) => {} }
+        });
     }
 
     /// Deletes messages that are too old, from now on.
@@ -255,13 +260,16 @@ impl Server {
 
     /// What clients are told by XEP-0215, in one line.
     pub fn told(&self) -> String {
-        let told = self.services.iter().map(|service| format!("{}:{}:{}/{}", service.kind, service.host, service.port, service.transport));
+        let services = self.extdisco.services();
+        let told = services.iter().map(|service| format!("{}:{}:{}/{}", service.kind, service.host, service.port, service.transport));
         told.collect::<Vec<_>>().join(" ")
     }
 
     /// Takes over what may change while the server runs (`config/src/live.rs`).
     pub async fn reload(&self, config: &Config) {
         self.context.reload(&config.c2s, &config.limits);
+        let listeners: Vec<_> = self.relay.services().iter().map(|service| (service.transport, service.local)).collect();
+        self.extdisco.replace(extdisco::services(&listeners, &names::turn_hosts(config)));
         let (certificates, settings) = (self.certificates.clone(), certificate_settings(config));
         // Each pair that cannot be used is logged where it is read, and the old one stays.
         if let Err(error) = tokio::task::spawn_blocking(move || certificates.reload(Some(settings))).await {

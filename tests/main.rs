@@ -5,6 +5,7 @@
 
 mod support;
 
+mod account_data;
 mod archive;
 mod backup;
 mod bad_input;
@@ -13,6 +14,7 @@ mod call_page;
 mod call_through_relay;
 mod chat;
 mod cli;
+mod client_state;
 mod foreign_clients;
 mod hostile;
 mod login;

@@ -7,6 +7,7 @@
 #![allow(clippy::print_stdout)] // a figure that Criterion does not measure
 
 use std::hint::black_box;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -24,6 +25,14 @@ struct World {
     accounts: Vec<BareJid>,
     peer: Jid,
     last: Option<ArchiveId>,
+    folder: PathBuf,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        // It is in the system's temporary directory: what cannot be removed is removed there.
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
 }
 
 impl World {
@@ -35,9 +44,7 @@ impl World {
             store.accounts().create(account, &ScramSet::default()).await.expect("a new account");
         }
         let peer = Jid::parse("user1@localhost/laptop").expect("a JID");
-        // The files stay open; their folder may go.
-        std::fs::remove_dir_all(folder).expect("the folder is ours");
-        Self { store, accounts, peer, last: None }
+        Self { store, accounts, peer, last: None, folder }
     }
 
     /// Queues so many messages, each for the next account, and waits until all are on the disk.

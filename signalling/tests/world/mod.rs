@@ -7,6 +7,7 @@ use std::time::Instant;
 use campanile_config::Contact;
 use campanile_relay::{Relay, Settings, Transport};
 use campanile_signalling::auth::{Password, ScramSet};
+use campanile_signalling::features::extdisco::Extdisco;
 use campanile_signalling::jid::BareJid;
 use campanile_signalling::jingle::CallsService;
 use campanile_signalling::mailbox::{Mailbox, Outgoing};
@@ -22,6 +23,7 @@ pub struct World {
     pub router: Router,
     pub store: Store,
     pub calls: Arc<CallsService>,
+    pub extdisco: Arc<Extdisco>,
     mailbox_bytes: usize,
     folder: PathBuf,
 }
@@ -81,13 +83,13 @@ impl World {
         );
         let relay = Relay::start(Settings { udp: Vec::new(), tcp: Vec::new(), workers: 1, ..Settings::default() })
             .expect("a relay without listeners");
-        features::register(
+        let extdisco = features::register(
             &router,
             relay,
             features::extdisco::services(&[(Transport::Udp, ([127, 0, 0, 1], 3478).into())], &["turn.localhost".to_owned()]),
             &contact(),
         );
-        Self { router, store, calls, mailbox_bytes, folder }
+        Self { router, store, calls, extdisco, mailbox_bytes, folder }
     }
 
     pub async fn client(&self, account: &str, resource: &str) -> Client {
