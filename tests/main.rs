@@ -5,6 +5,8 @@
 
 mod support;
 
+mod account_data;
+mod archive;
 mod backup;
 mod bad_input;
 mod browser_call;
@@ -12,6 +14,8 @@ mod call_page;
 mod call_through_relay;
 mod chat;
 mod cli;
+mod client_state;
+mod domains;
 mod foreign_clients;
 mod hostile;
 mod login;
@@ -20,6 +24,7 @@ mod postgres;
 mod presence_roster;
 mod probe;
 mod push;
+mod registration;
 mod resumption;
 mod turn_tcp;
 mod turn_tls;
