@@ -376,6 +376,12 @@ impl Router {
     /// The future of every stanza is as big as the longest way that one may take, so whatever is not on the way of a message to a session in
     /// memory is boxed.
     pub async fn handle(&self, session: &SessionRef, mut stanza: Stanza) {
+        if let Kind::Message(_) = stanza.kind()
+            && self.0.store.archive().is_behind()
+        {
+            // Its stream is not read meanwhile.
+            Box::pin(self.0.store.archive().room()).await;
+        }
         let moment = self.moment(&stanza);
         let walked = session.home.with(|account| {
             // A session that was replaced or ended by the server sends no more, whatever its connection has still read.
