@@ -18,14 +18,24 @@ use crate::support::wire::Wire;
 /// What has to be escaped on the way, or is not ASCII, in and out of the basic plane.
 const BODIES: [&str; 4] = ["Wherefore art thou?", "<b>&amp; \"quotes\" 'too' ]]></b>", "Zürich · 日本語 · 🔔", "two\nlines\tand a tab"];
 
-/// Alice uses the foreign client; bob is her contact, line by line.
-fn chats(server: &Server, service: &str, mut program: Command) {
-    become_contacts(server);
-    let mut bob = Wire::online(server, "bob", "home");
+/// A program with HOST PORT CA as its arguments.
+fn addressed(server: &Server, service: &str, mut program: Command) -> Command {
     let (address, ca) = (server.address(service), tls::ca_file(server.folder()));
     let host = if service == "https" { "localhost".to_owned() } else { address.ip().to_string() };
-    program.args([host, address.port().to_string()]).arg(&ca).args(["alice@localhost/foreign", PASSWORD]).env("NODE_EXTRA_CA_CERTS", &ca);
-    let mut alice = Peer::start(&mut program);
+    program.args([host, address.port().to_string()]).arg(&ca).env("NODE_EXTRA_CA_CERTS", &ca);
+    program
+}
+
+/// Alice's program, started.
+fn start(server: &Server, service: &str, program: Command) -> Peer {
+    Peer::start(addressed(server, service, program).args(["alice@localhost/foreign", PASSWORD]))
+}
+
+/// Alice uses the foreign client; bob is her contact, line by line.
+fn chats(server: &Server, service: &str, program: Command) {
+    become_contacts(server);
+    let mut bob = Wire::online(server, "bob", "home");
+    let mut alice = start(server, service, program);
 
     let online = alice.expect("online", &[("jid", "alice@localhost/foreign")]);
     assert!(online["tls"].as_str().is_some_and(|tls| tls != "no" && !tls.is_empty()), "{online}");
@@ -60,6 +70,170 @@ fn chats(server: &Server, service: &str, mut program: Command) {
     alice.expect("message", &[("body", "bye")]);
     bob.stanza("presence", &["type='unavailable'", "from='alice@localhost/foreign'"]);
     alice.done();
+}
+
+/// XEP-0198 §5: alice's client cuts its connection when it reads `cut`, and in the middle of the answers that `burst N` asks for; it comes back
+/// by itself and says `resumed`. Each line is seen once, both ways.
+fn resumes_in_a_burst(service: &str, program: Command) {
+    const LINES: usize = 200;
+    let server = Server::start();
+    become_contacts(&server);
+    let mut bob = Wire::online(&server, "bob", "home");
+    let mut alice = start(&server, service, program);
+    alice.expect("online", &[("jid", "alice@localhost/foreign")]);
+    bob.stanza("presence", &["from='alice@localhost/foreign'"]);
+    let say =
+        |bob: &mut Wire, body: &str| bob.send(&format!("<message to='alice@localhost/foreign' type='chat'><body>{body}</body></message>"));
+    let line = |number: usize| if number == LINES / 3 { "cut".to_owned() } else { format!("line {number}") };
+    for resumed in 1..=2 {
+        for number in 0..LINES {
+            say(&mut bob, &line(number));
+        }
+        for number in 0..LINES {
+            assert_eq!(alice.expect("message", &[])["body"], line(number));
+        }
+        if alice.all("resumed").count() < resumed {
+            alice.expect("resumed", &[]);
+        }
+    }
+    for _ in 0..2 {
+        say(&mut bob, &format!("burst {LINES}"));
+        for number in 0..LINES {
+            let got = bob.stanza("message", &["from='alice@localhost/foreign'"]);
+            assert!(got.contains(&format!("<body>answer {number}</body>")), "{got} instead of answer {number}");
+        }
+    }
+    bob.saw_nothing_of("<presence");
+    say(&mut bob, "bye");
+    bob.stanza("presence", &["type='unavailable'"]);
+    alice.done();
+    assert_eq!(alice.all("resumed").count(), 4);
+    assert_eq!(alice.all("message").count(), 2 * LINES + 3);
+}
+
+#[test]
+#[ignore = "slixmpp: run tests/run"]
+fn slixmpp_resumes_in_a_burst() {
+    resumes_in_a_burst("c2s", peers::interpreter("python", "resume.py"));
+}
+
+#[test]
+#[ignore = "stanza.js: run tests/run"]
+fn stanza_js_resumes_in_a_burst() {
+    resumes_in_a_burst("https", peers::interpreter("node", "stanza_resume.mjs"));
+}
+
+/// A device of alice's: it says `shown` (how, id, body, from) for whatever its user would see. With a last argument it first fetches what the archive
+/// has after that id, or all for an empty one; then it enables carbons, sends presence and says `synchronised`. `say …` is what to write to bob.
+struct Device {
+    resource: &'static str,
+    service: &'static str,
+    program: fn() -> Command,
+    /// Body and id of each message that it showed, over all its sessions.
+    seen: Vec<(String, String)>,
+}
+
+impl Device {
+    fn slixmpp(resource: &'static str) -> Self {
+        Self { resource, service: "c2s", program: || peers::interpreter("python", "history.py"), seen: Vec::new() }
+    }
+
+    fn stanza_js(resource: &'static str) -> Self {
+        Self { resource, service: "https", program: || peers::interpreter("node", "stanza_history.mjs"), seen: Vec::new() }
+    }
+
+    fn log_in(&self, server: &Server, after: Option<&str>) -> Peer {
+        let mut command = addressed(server, self.service, (self.program)());
+        command.arg(format!("alice@localhost/{}", self.resource)).arg(PASSWORD).args(after);
+        let mut peer = Peer::start(&mut command);
+        peer.expect("synchronised", &[]);
+        peer
+    }
+
+    /// Has it log out, by a message of bob's.
+    fn log_out(&mut self, mut peer: Peer, bob: &mut Wire) {
+        bob.send(&chat(&format!("alice@localhost/{}", self.resource), "bye"));
+        bob.stanza("presence", &["type='unavailable'", &format!("from='alice@localhost/{}'", self.resource)]);
+        peer.done();
+        let text = |event: &serde_json::Value, key: &str| event[key].as_str().expect("text").to_owned();
+        self.seen.extend(peer.all("shown").map(|event| (text(event, "body"), text(event, "id"))));
+    }
+
+    fn last_id(&self) -> &str {
+        &self.seen.last().expect("it has seen some").1
+    }
+}
+
+fn chat(to: &str, body: &str) -> String {
+    format!("<message to='{to}' type='chat'><body>{body}</body></message>")
+}
+
+/// XEP-0160, XEP-0280, XEP-0313 and XEP-0359 together: whichever way a message comes to a device, it comes once, and under the same id to all.
+fn each_message_is_shown_once(mut one: Device, mut two: Device) {
+    let server = Server::start();
+    become_contacts(&server);
+    let mut bob = Wire::online(&server, "bob", "home");
+    let bodies = |name: &str| [1, 2, 3, 4].map(|number| format!("{name} {number}"));
+    let tell = |bob: &mut Wire, bodies: &[String]| bodies.iter().for_each(|body| bob.send(&chat("alice@localhost", body)));
+    let (early, away, nobody) = (bodies("early"), bodies("away"), bodies("nobody"));
+
+    tell(&mut bob, &early);
+    bob.saw_nothing_of("<error");
+    let mut first = one.log_in(&server, None);
+    let mut ids = Vec::new();
+    for body in &early {
+        ids.push(first.expect("shown", &[("how", "delayed"), ("body", body)])["id"].as_str().expect("text").to_owned());
+    }
+    assert!(ids.iter().all(|id| !id.is_empty()), "XEP-0359: no id in {ids:?}");
+    let mut second = two.log_in(&server, Some(""));
+    bob.stanza("presence", &[&format!("from='alice@localhost/{}'", two.resource)]);
+    tell(&mut bob, &["both".to_owned()]);
+    for (peer, body, how) in [(&mut first, "both", "live"), (&mut second, "both", "live")] {
+        peer.expect("shown", &[("how", how), ("body", body)]);
+    }
+    bob.send(&chat(&format!("alice@localhost/{}", one.resource), "say hello"));
+    first.expect("shown", &[("how", "live"), ("body", "say hello")]);
+    second.expect("shown", &[("how", "received"), ("body", "say hello")]);
+    bob.stanza("message", &["<body>hello</body>"]);
+    second.expect("shown", &[("how", "sent"), ("body", "hello")]);
+    two.log_out(second, &mut bob);
+    assert_eq!(two.seen[..4].iter().map(|(_, id)| id).collect::<Vec<_>>(), ids.iter().collect::<Vec<_>>());
+
+    tell(&mut bob, &away);
+    first.expect("shown", &[("how", "live"), ("body", &away[3])]);
+    one.log_out(first, &mut bob);
+    tell(&mut bob, &nobody);
+    for device in [&mut two, &mut one] {
+        let peer = device.log_in(&server, Some(device.last_id()));
+        device.log_out(peer, &mut bob);
+    }
+
+    let wanted = |device: &Device, own: &[&str]| {
+        let mut wanted: Vec<&str> = [&early, &away, &nobody].into_iter().flatten().map(String::as_str).chain(own.iter().copied()).collect();
+        wanted.sort_unstable();
+        let mut seen: Vec<&str> = device.seen.iter().map(|(body, _)| body.as_str()).collect();
+        seen.sort_unstable();
+        assert_eq!(seen, wanted, "{}: {:?}", device.resource, device.seen);
+    };
+    // `bye` four times: each twice to one device, and to the other by a carbon or the archive, but the last, which came after its end
+    wanted(&two, &["both", "bye", "bye", "bye", "hello", "say hello"]);
+    wanted(&one, &["both", "bye", "bye", "bye", "bye", "say hello"]);
+    for (body, id) in one.seen.iter().filter(|(body, _)| body != "bye") {
+        let other = two.seen.iter().find(|(other, _)| other == body).expect("both have seen it");
+        assert_eq!(id, &other.1, "{body}");
+    }
+}
+
+#[test]
+#[ignore = "slixmpp, stanza.js: run tests/run"]
+fn slixmpp_and_stanza_js_show_each_message_once() {
+    each_message_is_shown_once(Device::slixmpp("desk"), Device::stanza_js("web"));
+}
+
+#[test]
+#[ignore = "slixmpp, stanza.js: run tests/run"]
+fn stanza_js_and_slixmpp_show_each_message_once() {
+    each_message_is_shown_once(Device::stanza_js("web"), Device::slixmpp("desk"));
 }
 
 /// RFC 6121 §3.1, both ways.

@@ -5,6 +5,7 @@
 
 mod support;
 
+mod account_data;
 mod backup;
 mod bad_input;
 mod browser_call;
@@ -13,6 +14,7 @@ mod call_through_relay;
 mod chat;
 mod cli;
 mod client_state;
+mod domains;
 mod foreign_clients;
 mod hostile;
 mod login;
@@ -21,6 +23,7 @@ mod postgres;
 mod presence_roster;
 mod probe;
 mod push;
+mod registration;
 mod resumption;
 mod turn_tcp;
 mod turn_tls;

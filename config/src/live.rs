@@ -9,6 +9,9 @@ use crate::Config;
 pub const LIVE: &[&str] = &[
     "server.log",
     "tls",
+    "turn.host",
+    "auth.registration",
+    "auth.anonymous",
     "c2s.require_tls",
     "limits.ack_wait_s",
     "limits.auth_attempts",
@@ -50,6 +53,8 @@ pub fn changes(running: &Config, new: &Config) -> Changes {
 pub fn adopt(running: &mut Config, new: Config) {
     running.server.log = new.server.log;
     running.tls = new.tls;
+    running.turn.host = new.turn.host;
+    running.auth = new.auth;
     running.c2s.require_tls = new.c2s.require_tls;
     running.limits.ack_wait_s = new.limits.ack_wait_s;
     running.limits.auth_attempts = new.limits.auth_attempts;
@@ -81,9 +86,10 @@ mod tests {
         new.server.data_dir = "elsewhere".into();
         new.tls.hosts.insert("example.org".to_owned(), HostCertificate { certificate: "c".into(), key: "k".into() });
         new.turn.host = Some("turn.example.org".to_owned());
+        new.turn.credentials_s = 7;
         let expected = Changes {
-            live: vec!["server.log".to_owned(), "tls.hosts".to_owned()],
-            restart: vec!["server.data_dir".to_owned(), "turn.host".to_owned()],
+            live: vec!["server.log".to_owned(), "tls.hosts".to_owned(), "turn.host".to_owned()],
+            restart: vec!["server.data_dir".to_owned(), "turn.credentials_s".to_owned()],
         };
         assert_eq!(changes(&running, &new), expected);
     }
@@ -94,7 +100,9 @@ mod tests {
         let mut new = running.clone();
         new.server.log = "debug".to_owned();
         new.tls.certificate = Some("c".into());
+        new.turn.host = Some("turn.example.org".to_owned());
         new.c2s.require_tls = !new.c2s.require_tls;
+        (new.auth.registration, new.auth.anonymous) = (true, true);
         let limits = &mut new.limits;
         (limits.auth_attempts, limits.bytes_burst, limits.bytes_per_second) = (1, 2, 3);
         (limits.handshake_s, limits.keepalive_s, limits.ack_wait_s) = (4, 5, 8);
@@ -116,6 +124,7 @@ mod tests {
     fn live_keys_exist() {
         let mut config = Config::default();
         config.tls.certificate = Some("c".into());
+        config.turn.host = Some("t".into());
         let tables = tables(&config);
         for path in LIVE {
             let mut parts = path.split('.');

@@ -109,6 +109,16 @@ impl Homes {
         shard.homes.get(jid).map(|entry| &entry.home).filter(|home| home.account.initialized()).cloned()
     }
 
+    /// All homes that are in memory, as of now.
+    pub fn in_memory(&self) -> Vec<Arc<Home>> {
+        let mut homes = Vec::new();
+        for shard in &self.shards {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            homes.extend(shard.homes.values().map(|entry| &entry.home).filter(|home| home.account.initialized()).cloned());
+        }
+        homes
+    }
+
     /// Drops the state of an account that was deleted.
     pub fn forget(&self, jid: &BareJid) {
         self.shard(jid).homes.remove(jid);

@@ -4,7 +4,7 @@ use campanile_signalling::jid::BareJid;
 use campanile_signalling::router::Limits;
 use campanile_signalling::store::{RosterChange, RosterItem};
 
-use crate::world::{World, befriend};
+use crate::world::{Client, World, befriend};
 
 fn block(items: &str) -> String {
     format!("<iq type='set' id='b'><block xmlns='urn:xmpp:blocking'>{items}</block></iq>")
@@ -121,6 +121,27 @@ async fn xep0191_s3_3_a_blocked_contact_sees_an_offline_account_and_gets_errors(
 }
 
 #[tokio::test]
+async fn xep0191_s3_3_what_waits_from_before_the_block_is_not_delivered_either() {
+    let world = World::new("block-offline", &["alice", "bob", "carol"]).await;
+    let (bob, carol) = (world.online("bob", "b").await, world.online("carol", "c").await);
+    bob.send("<message to='alice@localhost' type='chat' id='1'><body>from bob</body></message>").await;
+    carol.send("<message to='alice@localhost' type='chat' id='2'><body>from carol</body></message>").await;
+    let alice = world.client("alice", "a").await;
+    alice.ask(&block("<item jid='bob@localhost'/>")).await;
+    let messages = async |client: &Client| {
+        client.send("<presence/>").await;
+        world.router.pay(&client.session).await;
+        client.received().join("")
+    };
+    let got = messages(&alice).await;
+    assert!(got.contains("from carol") && !got.contains("from bob"), "{got}");
+    alice.ask(&unblock("")).await;
+    alice.ask("<presence type='unavailable'/>").await;
+    let got = messages(&alice).await;
+    assert!(got.contains("from bob"), "{got}");
+}
+
+#[tokio::test]
 async fn xep0191_presence_tells_only_whom_it_told_before() {
     let world = World::new("polite", &["alice", "bob", "carol"]).await;
     let (alice, bob, carol) = (world.online("alice", "a").await, world.online("bob", "b").await, world.online("carol", "c").await);
@@ -148,6 +169,25 @@ async fn xep0191_presence_tells_only_whom_it_told_before() {
     alice.forget();
     alice.send("<presence/>").await;
     alice.expect(&[&["from='alice@localhost/a'"]]);
+}
+
+#[tokio::test]
+async fn xep0191_s6_a_blocked_resource_of_a_contact_is_the_only_one_that_is_left() {
+    let world = World::new("one-resource", &["alice", "bob"]).await;
+    let (alice, b, phone) = (world.online("alice", "a").await, world.online("bob", "b").await, world.online("bob", "phone").await);
+    befriend(&alice, &b).await;
+    phone.forget();
+    alice.send(&block("<item jid='bob@localhost/b'/>")).await;
+    b.expect(&[&["type='unavailable'", "from='alice@localhost/a' to='bob@localhost/b'"]]);
+    b.send("<message to='alice@localhost'><body>x</body></message>").await;
+    b.expect(&[&["service-unavailable"]]);
+    alice.forget();
+    phone.send("<message to='alice@localhost'><body>y</body></message>").await;
+    alice.expect(&[&["<body>y</body>"]]);
+    phone.expect(&[]);
+    alice.send(&unblock("<item jid='bob@localhost/b'/>")).await;
+    b.expect(&[&["<presence from='alice@localhost/a' to='bob@localhost/b'/>"]]);
+    phone.expect(&[]);
 }
 
 #[tokio::test]
@@ -333,7 +373,7 @@ async fn xep0054_a_vcard_is_its_owners_to_change_and_everybodys_to_read() {
     let world = World::within("vcard", &["alice", "bob"], limits, 1 << 20).await;
     let (alice, bob) = (world.online("alice", "a").await, world.online("bob", "b").await);
     alice.send(&iq("get", "", VCARD)).await;
-    alice.expect(&[&["type='error'", "item-not-found"]]);
+    alice.expect(&[&["type='result'", "<vCard xmlns='vcard-temp'/>"]]);
     // §3.3: no vCard and no account look the same.
     for to in ["alice@localhost", "nobody@localhost"] {
         bob.send(&iq("get", to, VCARD)).await;

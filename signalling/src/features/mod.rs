@@ -12,6 +12,7 @@ pub mod ping;
 pub mod presence;
 pub mod private;
 pub mod push;
+pub mod register;
 pub mod roster;
 pub mod stanza_id;
 pub mod subscription;
@@ -20,19 +21,28 @@ pub mod vcard;
 pub mod version;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 use campanile_config::Contact;
 use campanile_relay::Relay;
 
+use crate::administration::Administration;
 use crate::iq::IqTable;
 use crate::ns;
 use crate::router::Router;
 use crate::xml::XmlWriter;
 
-/// Registers every feature and hands the table to the router. `contact` says whom to write to about the server.
-pub fn register(router: &Router, relay: Relay, services: Vec<extdisco::Service>, contact: &Contact) {
+/// Registers every feature and hands the table to the router. `contact` says whom to write to about the server. Returned is what has to be told of
+/// other services.
+pub fn register(
+    router: &Router,
+    administration: Arc<Administration>,
+    relay: Relay,
+    services: extdisco::Services,
+    contact: &Contact,
+) -> Arc<extdisco::Extdisco> {
     let mut table = IqTable::default();
     disco::Disco::register(router, contact, &mut table);
     roster::Roster::register(router, &mut table);
@@ -41,15 +51,18 @@ pub fn register(router: &Router, relay: Relay, services: Vec<extdisco::Service>,
     stanza_id::register(&mut table);
     mam::Mam::register(router, &mut table);
     offline::register(&mut table);
-    extdisco::Extdisco::register(relay, services, &mut table);
+    let extdisco = extdisco::Extdisco::register(router, relay, services, &mut table);
     last_activity::LastActivity::register(router, Instant::now(), &mut table);
     ping::register(&mut table);
     private::Private::register(router, &mut table);
     time::register(&mut table);
     vcard::VCard::register(router, contact, &mut table);
     push::PushNotifications::register(router, &mut table);
+    register::Register::register(router, administration.clone(), &mut table);
     version::register(&mut table);
     router.serve(table);
+    router.govern(administration);
+    extdisco
 }
 
 /// What is offered as stream features beside resource binding (RFC 6120 §4.3.2), on streams of each domain: subscription pre-approval

@@ -25,9 +25,12 @@ use super::metrics::Transport;
 use super::tls;
 use super::wire::Wire;
 use crate::auth::Attempt;
+use crate::jid::BareJid;
 use crate::mailbox::{Attachment, Mailbox, Outgoing, Progress};
 use crate::random;
 use crate::router::{Bound, NotResumed, Resumed};
+use crate::session::SessionRef;
+use crate::stanza::error::StanzaError;
 use crate::stanza::{Kind, Stanza};
 use crate::store::ArchiveId;
 use crate::stream::c2s::{Answer, C2s, Output, Question, Report, Security};
@@ -42,8 +45,6 @@ use writer::{Writer, poll_io, poll_read, poll_write};
 const OUTPUT_BYTES_HIGH: usize = 64 * 1024;
 /// What may be read and thrown away while a closed connection waits for the other side's end.
 const LINGER_BYTES_MAX: usize = 1 << 20;
-/// Room that is kept for mail in an idle connection.
-const MAIL_KEPT: usize = 4;
 /// TLS record type of a handshake (RFC 8446 §5.1): the first byte of a ClientHello, and never of XML.
 const TLS_HANDSHAKE: u8 = 0x16;
 
@@ -101,14 +102,17 @@ pub async fn serve_tcp(context: Arc<Context>, stream: TcpStream, peer: SocketAdd
             None => return,
         },
     };
-    if !direct {
-        let _open = context.metrics.open(Transport::Tcp);
-        return run(context.clone(), Box::new(stream), peer, Transport::Tcp, ChannelBindings::default(), accepted).await;
-    }
-    let _open = context.metrics.open(Transport::DirectTls);
-    if let Some((stream, bindings)) = accept_tls(&context, &context.direct_tls, stream, peer).await {
-        run(context.clone(), stream, peer, Transport::DirectTls, bindings, accepted).await;
-    }
+    let transport = if direct { Transport::DirectTls } else { Transport::Tcp };
+    let _open = context.metrics.open(transport);
+    let (io, bindings) = if direct {
+        // On the heap while it lasts: a future keeps room for its largest moment, and most of a connection's time is spent waiting.
+        let accepted = Box::pin(accept_tls(&context, &context.direct_tls, stream, None, peer)).await;
+        let Some(ready) = accepted else { return };
+        ready
+    } else {
+        (Box::new(stream) as Io, ChannelBindings::default())
+    };
+    run(context, io, peer, transport, bindings, accepted).await;
 }
 
 /// Waits for the first byte without taking it. `None`: it did not come.
@@ -128,12 +132,18 @@ async fn first_byte(context: &Context, stream: &TcpStream) -> Option<u8> {
     }
 }
 
-async fn accept_tls<S>(context: &Context, acceptor: &tls::Acceptor, stream: S, peer: SocketAddr) -> Option<(Io, ChannelBindings)>
+async fn accept_tls<S>(
+    context: &Context,
+    acceptor: &tls::Acceptor,
+    stream: S,
+    addressed: Option<&str>,
+    peer: SocketAddr,
+) -> Option<(Io, ChannelBindings)>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let within = context.limits.load().tls_handshake;
-    let result = match timeout(within, acceptor.accept(stream)).await {
+    let result = match timeout(within, acceptor.accept(stream, addressed)).await {
         Ok(Ok((stream, bindings))) => return Some((Box::new(stream), bindings)),
         Ok(Err(error)) => error.to_string(),
         Err(_) => "took too long".to_owned(),
@@ -145,13 +155,20 @@ where
 
 /// Runs the stream on a connection whose transport is ready: TCP in clear, direct TLS, or a WebSocket after its handshake.
 /// `bindings` are those of TLS that ends here. The time for negotiation runs from `accepted`.
-pub async fn run(context: Arc<Context>, io: Io, peer: SocketAddr, transport: Transport, bindings: ChannelBindings, accepted: Instant) {
+pub fn run(
+    context: Arc<Context>,
+    io: Io,
+    peer: SocketAddr,
+    transport: Transport,
+    bindings: ChannelBindings,
+    accepted: Instant,
+) -> impl Future<Output = ()> + Send {
     let security = match transport {
         Transport::DirectTls | Transport::WebSocketTls => Security::Tls(bindings),
         Transport::WebSocketTrusted => Security::Trusted,
         Transport::Tcp | Transport::WebSocket | Transport::Http => Security::Clear,
     };
-    Connection::new(context, io, peer, transport, security, accepted).run().await;
+    Connection::new(context, io, peer, transport, security, accepted).run()
 }
 
 /// What the loop woke up for.
@@ -162,7 +179,7 @@ enum Event {
     Written,
     /// The client closed the connection, or it broke.
     Gone(io::Result<()>),
-    Answer(Reply),
+    Answer(Box<Reply>),
     Mail,
     /// The mailbox takes nothing more, or is another connection's now.
     MailboxEnded,
@@ -208,7 +225,6 @@ struct Connection {
     accepted: Instant,
     stop_seen: bool,
     timer: Pin<Box<Sleep>>,
-    mail: Vec<Outgoing>,
 }
 
 /// XEP-0198 §4: what the client asked about is told once it is durable. At most two answers wait: a later question is answered by a later `h`.
@@ -226,7 +242,7 @@ struct Waiting {
 }
 
 impl Connection {
-    fn new(context: Arc<Context>, io: Io, peer: SocketAddr, transport: Transport, security: Security, accepted: Instant) -> Self {
+    fn new(context: Arc<Context>, io: Io, peer: SocketAddr, transport: Transport, security: Security, accepted: Instant) -> Box<Self> {
         let now = now();
         let policy = context.policy();
         let limits = context.limits.load_full();
@@ -234,7 +250,7 @@ impl Connection {
             Transport::Tcp | Transport::DirectTls => Wire::xml(policy.limits.preauth),
             _ => Wire::websocket(policy.limits.preauth),
         };
-        Self {
+        Box::new(Self {
             machine: C2s::new(policy, wire.framing(), security, random::bytes, accepted),
             bucket: Bucket::new(limits.bytes_per_second, limits.bytes_burst, now),
             writer: Writer { written: 0, unflushed: false, waits_since: None, bytes: context.metrics.bytes_out.clone() },
@@ -247,7 +263,6 @@ impl Connection {
             pending: None,
             read_after: None,
             stop_seen: false,
-            mail: Vec::new(),
             context,
             limits,
             io,
@@ -255,10 +270,11 @@ impl Connection {
             transport,
             accepted,
             wire,
-        }
+        })
     }
 
-    async fn run(mut self) {
+    /// Boxed, as in what follows: a future holds what it was given beside what it makes of that.
+    async fn run(mut self: Box<Self>) {
         debug!(peer = %self.peer, transport = self.transport.as_str(), "connected");
         loop {
             match self.settle().await {
@@ -280,7 +296,8 @@ impl Connection {
                 }
                 Event::Written => {}
                 Event::Gone(result) => return Box::pin(self.gone(result)).await,
-                Event::Answer(Reply { answer, bound, attempt }) => {
+                Event::Answer(reply) => {
+                    let Reply { answer, bound, attempt } = *reply;
                     self.pending = None;
                     self.attempt = attempt;
                     if bound.is_some() {
@@ -457,7 +474,7 @@ impl Connection {
             // However much waits to be written: to others, the session seems to be there until this is noticed.
             () = mail_ended(attachment), if bound => Event::MailboxEnded,
             () = durable(context, acks), if acks.first.is_some() => Event::Durable,
-            reply = async { pending.as_mut().expect("the branch is off without a question").await }, if pending.is_some() => Event::Answer(reply),
+            reply = async { pending.as_mut().expect("the branch is off without a question").await }, if pending.is_some() => Event::Answer(Box::new(reply)),
             () = timer => Event::Timer,
             () = context.stopping.cancelled(), if !*stop_seen => Event::Stop,
         }
@@ -485,9 +502,10 @@ impl Connection {
         if self.machine.is_closed() {
             return;
         }
-        bound.attachment().drain(&mut self.mail);
+        let mut mail = Vec::new();
+        bound.attachment().drain(&mut mail);
         let mut stanzas = 0;
-        for item in self.mail.drain(..) {
+        for item in mail {
             match item {
                 Outgoing::Stanza(delivery) => {
                     stanzas += 1;
@@ -504,9 +522,6 @@ impl Connection {
         if self.managed {
             self.machine.handle_sent(stanzas, now());
         }
-        if self.mail.capacity() > MAIL_KEPT {
-            self.mail = Vec::new();
-        }
     }
 
     /// Without stream management, what was handed to the socket has arrived as far as anybody can know.
@@ -516,10 +531,7 @@ impl Connection {
             return;
         }
         let stored: Vec<ArchiveId> = bound.in_flight.iter().filter_map(|(_, delivery)| delivery.stored).collect();
-        bound.in_flight.clear();
-        if bound.in_flight.capacity() > MAIL_KEPT {
-            bound.in_flight = Vec::new();
-        }
+        bound.in_flight = Vec::new();
         if let (Some(session), false) = (bound.session(), stored.is_empty()) {
             self.context.router.acknowledged(session, &stored);
         }
@@ -555,10 +567,10 @@ impl Connection {
                     let (answer, attempt) = context.authenticator.answer(question, source).await;
                     Reply { answer: Answer::Sasl(answer), bound: None, attempt }
                 }
-                Question::Bind { account, resource } => {
+                Question::Bind { account, resource, anonymous } => {
                     let mailbox = Arc::new(Mailbox::new(mailbox_bytes));
                     let attachment = mailbox.attach().expect("a new mailbox is open");
-                    match context.router.bind(&account, resource.as_deref(), mailbox, accepted).await {
+                    match bind(&context, &account, resource.as_deref(), anonymous, mailbox, accepted).await {
                         Ok(session) => {
                             let jid = session.jid.clone();
                             let bound = Box::new(Bound::new(context.router.clone(), session, attachment));
@@ -574,6 +586,10 @@ impl Connection {
                     Err(NotResumed::Failed(error, h)) => Reply { answer: Answer::NotResumed(error, h), bound: None, attempt: None },
                     Err(NotResumed::Broken(error)) => Reply { answer: Answer::Broken(error), bound: None, attempt: None },
                 },
+                Question::Register { account, password } => {
+                    let result = context.administration.register(&account, password, source).await.map(|()| account);
+                    Reply { answer: Answer::Registered(result), bound: None, attempt: None }
+                }
             }
         }
     }
@@ -584,6 +600,10 @@ impl Connection {
                 self.attempt = None;
                 self.context.metrics.sasl_failure(condition);
                 debug!(peer = %self.peer, condition, "log-in failed");
+            }
+            Report::Registered(account) => {
+                self.context.metrics.registered();
+                info!(jid = %account, peer = %self.peer, transport = self.transport.as_str(), "registered");
             }
             Report::LoggedIn { account, mechanism } => {
                 if let Some(attempt) = self.attempt.take() {
@@ -604,7 +624,7 @@ impl Connection {
         }
         self.flush().await?;
         let io = std::mem::replace(&mut self.io, Box::new(tokio::io::empty()));
-        match accept_tls(&self.context, &self.context.starttls, io, self.peer).await {
+        match accept_tls(&self.context, &self.context.starttls, io, Some(self.machine.domain()), self.peer).await {
             Some((io, bindings)) => {
                 self.io = io;
                 self.machine.handle_tls_established(bindings);
@@ -629,7 +649,7 @@ impl Connection {
     }
 
     /// The client has gone without closing its stream, or could not be written to.
-    async fn gone(mut self, result: io::Result<()>) {
+    async fn gone(mut self: Box<Self>, result: io::Result<()>) {
         debug!(peer = %self.peer, jid = self.machine.jid().map(|jid| jid.as_str()), error = ?result.as_ref().err(), "disconnected");
         let mut bound = self.session.take();
         // XEP-0198 §7: the stream is unfinished.
@@ -652,7 +672,7 @@ impl Connection {
     }
 
     /// RFC 6120 §4.4: our side is closed; writes what is left, and gives the client a moment to close its side.
-    async fn finish(mut self, reason: Option<StreamError>) {
+    async fn finish(mut self: Box<Self>, reason: Option<StreamError>) {
         match &reason {
             Some(error) => {
                 self.context.metrics.stream_error(error.condition.name());
@@ -706,6 +726,25 @@ impl Connection {
             left -= read;
         }
     }
+}
+
+/// An anonymous session has an account for as long as it lives (XEP-0175 §3).
+async fn bind(
+    context: &Context,
+    account: &BareJid,
+    resource: Option<&str>,
+    anonymous: bool,
+    mailbox: Arc<Mailbox>,
+    since: Instant,
+) -> Result<SessionRef, StanzaError> {
+    if anonymous {
+        context.administration.open_anonymous(account).await?;
+    }
+    let bound = context.router.bind(account, resource, mailbox, since).await;
+    if anonymous && bound.is_err() {
+        context.administration.anonymous_ended(account).await;
+    }
+    bound
 }
 
 async fn mail_ready(attachment: Option<&Attachment>) {

@@ -34,16 +34,17 @@ impl Acceptor {
         Self { config, certificates }
     }
 
-    /// Does the handshake. The caller bounds the time.
+    /// Does the handshake. `addressed` is the host that the client has named before TLS, which says what certificate it expects if it sends no
+    /// SNI. The caller bounds the time.
     ///
     /// # Errors
     /// The handshake failed, or the connection.
-    pub async fn accept<S>(&self, io: S) -> io::Result<(TlsStream<S>, ChannelBindings)>
+    pub async fn accept<S>(&self, io: S, addressed: Option<&str>) -> io::Result<(TlsStream<S>, ChannelBindings)>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let start = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), io).await?;
-        let Entry { key, end_point, sessions, .. } = self.certificates.choose(start.client_hello().server_name());
+        let Entry { key, end_point, sessions, .. } = self.certificates.choose(start.client_hello().server_name().or(addressed));
         let mut config = ServerConfig::clone(&self.config);
         config.cert_resolver = Arc::new(Chosen(key));
         config.session_storage = sessions;

@@ -200,7 +200,7 @@ async fn shake(
     let (near, far) = tokio::io::duplex(1 << 16);
     let connector = tokio_rustls::TlsConnector::from(client.clone());
     let name = rustls_pki_types::ServerName::try_from(host.to_owned()).unwrap();
-    let (server, client) = tokio::join!(acceptor.accept(far), connector.connect(name, near));
+    let (server, client) = tokio::join!(acceptor.accept(far, None), connector.connect(name, near));
     let ((mut server, bindings), mut client) = (server.unwrap(), client.unwrap());
     // the client takes up tickets by reading
     tokio::io::AsyncWriteExt::write_all(&mut server, b"x").await.unwrap();
@@ -248,7 +248,7 @@ async fn rfc9266_and_rfc5929_both_ends_bind_to_the_same() {
         assert_eq!(certificates.reload(None), 0);
         let (near, far) = tokio::io::duplex(1 << 16);
         let connector = tokio_rustls::TlsConnector::from(client.clone());
-        let (server, client) = tokio::join!(acceptor.accept(far), connector.connect("example.org".try_into().unwrap(), near));
+        let (server, client) = tokio::join!(acceptor.accept(far, None), connector.connect("example.org".try_into().unwrap(), near));
         assert!(client.is_err() && (server.is_err() || exports), "the old session was taken up");
     }
 }
