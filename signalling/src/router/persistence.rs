@@ -73,11 +73,11 @@ impl Router {
         let Some(home) = self.0.homes.get(&account).await? else { return Ok(false) };
         let now = Instant::now();
         let left = session.expires_at.duration_since(SystemTime::now()).unwrap_or_default();
-        let kept: Vec<_> = session.stanzas.iter().filter_map(|stanza| Some((stanza.stored?, is_archived(stanza)))).collect();
+        let in_flight: Vec<_> = session.stanzas.iter().filter_map(|stanza| stanza.stored).collect();
         let restored = restored(session, mailbox_bytes, now);
         let session = SessionRef { jid: restored.jid.clone(), id: restored.id, home: home.clone() };
         home.with(|account| {
-            account.messages.carried(kept);
+            account.messages.carried(in_flight);
             account.sessions.push(restored);
         });
         self.0.metrics.sessions.inc();
@@ -119,12 +119,6 @@ fn stored(session: &mut Session, expires_at: SystemTime) -> Option<StoredSession
         presence: session.presence.as_ref().map(|presence| presence.to_bytes(Framing::Alone)).unwrap_or_default(),
         stanzas: packed(outstanding, true).chain(packed(waiting, false)).collect(),
     })
-}
-
-/// What the archive shows carries its number (XEP-0359), a carbon of it inside. Should it stand there for another reason, the row merely stays
-/// until it is too old.
-fn is_archived(StoredStanza { stored, stanza, .. }: &StoredStanza) -> bool {
-    stored.is_some_and(|id| memchr::memmem::find(stanza, id.to_string().as_bytes()).is_some())
 }
 
 fn restored(stored: StoredSession, mailbox_bytes: usize, now: Instant) -> Session {

@@ -1,7 +1,8 @@
 //! TLS handshakes of client streams: which certificate this client is shown is chosen here, once, so that it is known what a log-in may be
 //! bound to (RFC 5929 §4, RFC 9266).
 //!
-//! `tls-exporter` over TLS 1.3 only: below, RFC 9266 §3 demands an extended master secret, and rustls does not say whether there is one.
+//! Over TLS 1.3 only. Below, clients bind to `tls-unique`, announced or not, which rustls does not give; and `tls-exporter` demands an extended
+//! master secret (RFC 9266 §3), of which it does not say whether there is one.
 
 use std::io;
 use std::sync::Arc;
@@ -50,11 +51,14 @@ impl Acceptor {
         config.session_storage = sessions;
         let stream = start.into_stream(Arc::new(config)).await?;
         let (_, connection) = stream.get_ref();
-        let exporter = match connection.protocol_version() {
-            Some(ProtocolVersion::TLSv1_3) => connection.export_keying_material(vec![0; EXPORTER_BYTES], EXPORTER_LABEL, Some(&[])).ok(),
-            _ => None,
+        let bindings = match connection.protocol_version() {
+            Some(ProtocolVersion::TLSv1_3) => {
+                let exporter = connection.export_keying_material(vec![0; EXPORTER_BYTES], EXPORTER_LABEL, Some(&[])).ok();
+                ChannelBindings::new(exporter, end_point.map(|end_point| end_point.to_vec()))
+            }
+            _ => ChannelBindings::default(),
         };
-        Ok((stream, ChannelBindings::new(exporter, end_point.map(|end_point| end_point.to_vec()))))
+        Ok((stream, bindings))
     }
 }
 

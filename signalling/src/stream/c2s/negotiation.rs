@@ -58,6 +58,10 @@ impl C2s {
             Security::Clear if self.policy.require_tls => return Offer::default(),
             Security::Clear => (Conditions::default(), ChannelBindings::default()),
             Security::Trusted => (Conditions { secure: true, ..Conditions::default() }, ChannelBindings::default()),
+            // Web pages cannot see their TLS connection, and stanza.js takes -PLUS where it is offered.
+            Security::Tls(_) if self.framing == Framing::Alone => {
+                (Conditions { secure: true, ..Conditions::default() }, ChannelBindings::default())
+            }
             Security::Tls(bindings) => (Conditions { secure: true, bindable: !bindings.is_empty(), anonymous: false }, bindings.clone()),
         };
         let conditions = Conditions { anonymous: self.policy.anonymous, ..conditions };

@@ -268,10 +268,12 @@ fn xep0440_s2_what_tls_that_ends_here_can_bind_to_is_announced() {
     // after the log-in nothing of it is kept
     server.feed(PLAIN);
     assert!(matches!(&server.machine.security, Security::Tls(bindings) if bindings.is_empty()));
-    // a proxy's TLS is not ours to bind to
-    let mut server = Server::websocket(Security::Trusted);
-    let features = server.feed(OPEN).take();
-    assert!(!features.contains("sasl-cb") && !features.contains("-PLUS") && features.contains("SCRAM-SHA-256"), "{features}");
+    // a proxy's TLS is not ours to bind to, and web pages cannot
+    for security in [Security::Trusted, Security::Tls(bindings())] {
+        let mut server = Server::websocket(security);
+        let features = server.feed(OPEN).take();
+        assert!(!features.contains("sasl-cb") && !features.contains("-PLUS") && features.contains("SCRAM-SHA-256"), "{features}");
+    }
 }
 
 #[test]
