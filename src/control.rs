@@ -46,10 +46,29 @@ pub enum Request {
         /// Bare JID.
         account: String,
     },
-    /// The account is gone from the database: the same, and what is held of it in memory is forgotten.
+    /// The account is gone from the database: the same, its contacts are told, and what is held of it in memory is forgotten.
     AccountDeleted {
         /// Bare JID.
         account: String,
+    },
+    /// The account is disabled in the database: its sessions end, its TURN credentials are void.
+    AccountDisabled {
+        /// Bare JID.
+        account: String,
+    },
+    /// Its sessions end; they may come again.
+    Kick {
+        /// Bare JID: all sessions; full JID: that one.
+        address: String,
+        /// What the client is told.
+        reason: Option<String>,
+    },
+    /// Who is there?
+    Sessions {
+        /// Bare JID; all accounts without it.
+        account: Option<String>,
+        /// Full JID behind which the answer begins.
+        after: Option<String>,
     },
 }
 
@@ -69,11 +88,27 @@ pub enum Answer {
         /// Sessions that were ended by it.
         sessions_ended: usize,
     },
+    /// To [`Request::Sessions`], in the order of their addresses.
+    Sessions {
+        /// As many as fit.
+        sessions: Vec<Session>,
+        /// There may be more behind the last one.
+        more: bool,
+    },
     /// It is not.
     Error {
         /// One sentence.
         message: String,
     },
+}
+
+/// A live session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// Full JID.
+    pub address: String,
+    /// Priority of its presence; absent while it is not available.
+    pub priority: Option<i8>,
 }
 
 /// The server's end.

@@ -1,6 +1,7 @@
 //! The names and addresses under which clients reach this server.
 
 use campanile_config::{Config, PublicAddress};
+use campanile_signalling::jid::BareJid;
 
 /// What XEP-0215 calls the relay: its name, else the public addresses, else the domain.
 pub fn turn_hosts(config: &Config) -> Vec<String> {
@@ -31,6 +32,11 @@ pub fn of_self_made_certificate(config: &Config) -> Vec<String> {
     names.extend(turn_hosts(config));
     names.extend(public_https(config).map(|(host, _)| host.to_owned()));
     names
+}
+
+/// Domains that cannot be those of addresses (RFC 7622 §3.2): symbols, which some registries sell, are no letters.
+pub fn not_of_addresses(config: &Config) -> impl Iterator<Item = &str> {
+    config.server.domains.iter().map(String::as_str).filter(|domain| !BareJid::parse(domain).is_ok_and(|jid| jid == *domain))
 }
 
 #[cfg(test)]

@@ -7,10 +7,11 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context as _;
 use campanile_config::{ArchiveDefault, Config, PublicAddress};
 use campanile_relay::{Network, Relay, Transport};
-use campanile_signalling::auth::Authenticator;
+use campanile_signalling::administration::Administration;
+use campanile_signalling::auth::{Authenticator, PerHour};
 use campanile_signalling::features;
 use campanile_signalling::features::extdisco::{self, Extdisco};
-use campanile_signalling::jid::BareJid;
+use campanile_signalling::jid::{BareJid, FullJid, Jid};
 use campanile_signalling::jingle::{self, CallsService};
 use campanile_signalling::net::connection::{self, Context, Mode};
 use campanile_signalling::net::http::{self, Http};
@@ -20,9 +21,8 @@ use campanile_signalling::net::sources::Sources;
 use campanile_signalling::net::tls::{self, Certificates};
 use campanile_signalling::retention::{self, Keep};
 use campanile_signalling::router::{self, Router};
-use campanile_signalling::store::{Policy, Revocations, Store};
+use campanile_signalling::store::{Policy, Store, StoreError};
 use campanile_signalling::stream::c2s;
-use campanile_signalling::stream::error::{Condition, StreamError};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -30,7 +30,7 @@ use crate::admin::health::Readiness;
 use crate::admin::metrics::Metrics;
 use crate::admin::numbers;
 use crate::admin::{self, Pages};
-use crate::control::{Answer, Control, Request};
+use crate::control::{self, Answer, Control, Request};
 use crate::lock::DataDir;
 use crate::{names, pages};
 
@@ -38,6 +38,8 @@ use crate::{names, pages};
 const CERTIFICATES_EVERY: Duration = Duration::from_secs(5);
 /// How long streams have to end in, of the ten seconds of an orderly stop.
 const STREAMS_END_WITHIN: Duration = Duration::from_secs(6);
+/// Sessions in one answer to the command line: their addresses, of 3 kB at most, must not outgrow a line.
+const SESSIONS_PAGE: usize = 16;
 /// How long writing the sessions that may be resumed takes at most, of those ten.
 const SESSIONS_STORED_WITHIN: Duration = Duration::from_secs(2);
 /// The same for answers to the operator.
@@ -82,6 +84,9 @@ impl Server {
     /// # Errors
     /// The first part that cannot start, with the key to look at; nothing is left running then.
     pub async fn start(config: &Config) -> anyhow::Result<Self> {
+        if let Some(domain) = names::not_of_addresses(config).next() {
+            anyhow::bail!("server.domains: {domain} has characters that RFC 7622 does not allow in an address");
+        }
         let data_dir = DataDir::claim(&config.server.data_dir)?;
         let metrics = Metrics::new()?;
         let registry = metrics.registry().clone();
@@ -110,12 +115,25 @@ impl Server {
         );
         let turn: Vec<_> = relay.services().iter().map(|service| (service.transport, service.local)).collect();
         let services = extdisco::services(&turn, &names::turn_hosts(config));
-        let extdisco = features::register(&router, relay.clone(), services, &config.server.contact);
+        let limits = &config.limits;
+        let anonymous = PerHour { source: limits.anonymous_per_source, all: limits.anonymous_per_hour };
+        let authenticator = Authenticator::new(&store, limits.auth_concurrency, anonymous)?;
+        let administration = Arc::new(Administration::new(
+            router.clone(),
+            authenticator.clone(),
+            relay.clone(),
+            Duration::from_secs(config.turn.credentials_s),
+            config.server.admins.iter().filter_map(|jid| BareJid::parse(jid).ok()).collect(),
+            PerHour { source: limits.registrations_per_source, all: limits.registrations_per_hour },
+        ));
+        let told = extdisco::Services { list: services.clone(), anonymous: config.turn.anonymous };
+        let extdisco = features::register(&router, administration.clone(), relay.clone(), told, &config.server.contact);
+        // Before anything is stored or resumed for them.
+        administration.clear_anonymous().await.context("storage")?;
 
         let net_metrics = NetMetrics::new(&registry)?;
         let sources = Sources::new(config.limits.connections_per_source, config.limits.connections);
         let listeners = Listeners::new(sources, net_metrics.clone());
-        let authenticator = Authenticator::new(&store, config.limits.auth_concurrency)?;
         metrics.numbers({
             let authenticator = authenticator.clone();
             move || numbers::auth(&authenticator.stats())
@@ -123,12 +141,14 @@ impl Server {
         let context = Arc::new(Context::new(
             router.clone(),
             authenticator,
+            administration.clone(),
             &certificates,
             net_metrics,
             listeners.stopping().clone(),
             c2s::Policy::new(
                 config.server.domains.clone(),
                 &config.c2s,
+                &config.auth,
                 &config.limits,
                 features::stream_features(&router, &config.server.contact),
             ),
@@ -157,12 +177,18 @@ impl Server {
         }
         server.listen(config, &context, &turn)?;
         server.serve_admin(config, &Pages { metrics, readiness: server.readiness.clone() })?;
-        let (revocations, life) = (server.store.revocations(), Duration::from_secs(config.turn.credentials_s));
         server.expire_messages(router.clone(), keep(config));
         let hibernation = router.clone();
-        let handler = move |request| control_request(router.clone(), relay.clone(), revocations.clone(), life, request);
+        let handler = {
+            let administration = administration.clone();
+            move |request| control_request(router.clone(), administration.clone(), request)
+        };
         server.tasks.spawn(control.serve(handler, server.stop.clone()));
-        server.watch(certificates, calls, hibernation, life);
+        server.watch(certificates, calls, hibernation, Duration::from_secs(config.turn.credentials_s));
+        let stop = server.stop.clone();
+        server.tasks.spawn(async move {
+            tokio::select! { () = stop.cancelled() => {}, () = administration.run() => {} }
+        });
         Ok(server)
     }
 
@@ -267,7 +293,7 @@ impl Server {
 
     /// Takes over what may change while the server runs (`config/src/live.rs`).
     pub async fn reload(&self, config: &Config) {
-        self.context.reload(&config.c2s, &config.limits);
+        self.context.reload(&config.c2s, &config.auth, &config.limits);
         let listeners: Vec<_> = self.relay.services().iter().map(|service| (service.transport, service.local)).collect();
         self.extdisco.replace(extdisco::services(&listeners, &names::turn_hosts(config)));
         let (certificates, settings) = (self.certificates.clone(), certificate_settings(config));
@@ -331,35 +357,36 @@ fn joined(addresses: &[SocketAddr]) -> Option<String> {
     if texts.is_empty() { None } else { Some(texts.join(",")) }
 }
 
-/// What the command line asks of the running server. `life` is that of TURN credentials.
-async fn control_request(router: Router, relay: Relay, revocations: Revocations, life: Duration, request: Request) -> Answer {
-    let deleted = matches!(request, Request::AccountDeleted { .. });
-    let (account, text) = match request {
-        Request::Status => return Answer::Status { version: env!("CARGO_PKG_VERSION").to_owned(), pid: std::process::id() },
-        Request::PasswordChanged { account } => (account, "the password was changed"),
-        Request::AccountDeleted { account } => (account, "the account was deleted"),
+/// What the command line asks of the running server.
+async fn control_request(router: Router, administration: Arc<Administration>, request: Request) -> Answer {
+    let done = |result: Result<usize, StoreError>| match result {
+        Ok(sessions_ended) => Answer::Done { sessions_ended },
+        Err(error) => Answer::Error {
+            message: format!("its sessions have ended, but its TURN credentials may be good again after a restart: {error}"),
+        },
     };
-    let account = match BareJid::parse(&account) {
-        Ok(account) => account,
-        Err(error) => return Answer::Error { message: format!("{account} is no account's address: {error}") },
-    };
-    // Sessions first: one that lives could fetch new credentials after the old ones were made void. For the same reason the time that was
-    // stored with the change is too early.
-    let error = StreamError::new(Condition::NotAuthorized).with_text(text);
-    let sessions_ended = router.kick(&account, error).await;
-    if deleted {
-        router.forget(&account);
-    }
-    relay.revoke(account.as_str());
-    match revocations.add(&account, SystemTime::now(), life).await {
-        Ok(()) => Answer::Done { sessions_ended },
-        Err(error) => {
-            tracing::error!(%account, %error, "void TURN credentials may be good again after a restart");
-            Answer::Error {
-                message: format!("its sessions have ended, but its TURN credentials may be good again after a restart: {error}"),
+    let account =
+        |text: &str| BareJid::parse(text).map_err(|error| Answer::Error { message: format!("{text} is no account's address: {error}") });
+    let answer = async {
+        Ok::<_, Answer>(match request {
+            Request::Status => Answer::Status { version: env!("CARGO_PKG_VERSION").to_owned(), pid: std::process::id() },
+            Request::PasswordChanged { account: text } => done(administration.password_changed(&account(&text)?).await),
+            Request::AccountDeleted { account: text } => done(administration.removed(&account(&text)?).await),
+            Request::AccountDisabled { account: text } => done(administration.disabled(&account(&text)?).await),
+            Request::Kick { address, reason } => {
+                let jid = Jid::parse(&address).map_err(|error| Answer::Error { message: format!("{address} is no address: {error}") })?;
+                let full = FullJid::try_from(jid.clone()).ok();
+                Answer::Done { sessions_ended: administration.kick(&jid.to_bare(), full.as_ref(), reason).await }
             }
-        }
-    }
+            Request::Sessions { account: text, after } => {
+                let account = text.as_deref().map(account).transpose()?;
+                let sessions = router.sessions(account.as_ref(), after.as_deref(), SESSIONS_PAGE);
+                let session = |info: router::SessionInfo| control::Session { address: info.jid.to_string(), priority: info.priority };
+                Answer::Sessions { more: sessions.len() == SESSIONS_PAGE, sessions: sessions.into_iter().map(session).collect() }
+            }
+        })
+    };
+    answer.await.unwrap_or_else(|refusal| refusal)
 }
 
 fn readiness(store: &Store) -> Readiness {

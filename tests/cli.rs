@@ -152,6 +152,96 @@ fn accounts_with_the_server_stopped_and_running() {
 }
 
 #[test]
+pub fn an_account_is_disabled_and_enabled_with_the_server_stopped_and_running() {
+    let server = Server::start();
+    let command = |arguments: &[&str]| {
+        let output = server.command(arguments);
+        (output.status.success(), text(&output))
+    };
+    let mut alice = Wire::online(&server, "alice", "home");
+    let (ok, said) = command(&["user", "disable", "alice@localhost", "--reason", "Call 212-555-1212."]);
+    assert!(ok && said.contains("alice@localhost disabled, 1 session ended"), "{said}");
+    // at once, and with the reason
+    let end = alice.until_closed();
+    assert!(end.contains("<policy-violation") && end.contains("Call 212-555-1212."), "{end}");
+    // RFC 6120 §6.5.2, told to the owner only
+    let mut wire = Wire::secure(&server);
+    let failure = wire.scram(crate::support::scram::Hash::Sha256, "alice", PASSWORD).expect_err("disabled");
+    assert!(failure.contains("<account-disabled/>") && failure.contains("Call 212-555-1212."), "{failure}");
+    let failure = wire.scram(crate::support::scram::Hash::Sha256, "alice", "guess").expect_err("wrong");
+    assert!(failure.contains("<not-authorized/>") && !failure.contains("212"), "{failure}");
+    assert!(command(&["user", "list"]).1.contains("alice@localhost (disabled)"));
+    assert!(command(&["user", "show", "alice@localhost"]).1.contains("disabled\tCall 212-555-1212."));
+    assert!(command(&["user", "enable", "alice@localhost"]).0);
+    let mut alice = Wire::online(&server, "alice", "home");
+    assert!(!command(&["user", "disable", "nobody@localhost"]).0);
+    assert!(!command(&["user", "enable", "nobody@localhost"]).0);
+
+    let (ok, said) = command(&["user", "show", "alice@localhost"]);
+    assert!(ok && said.contains("account\talice@localhost\n") && said.contains("session\talice@localhost/home\t0"), "{said}");
+    assert!(command(&["user", "sessions"]).1.contains("alice@localhost/home\t0"));
+    assert!(!command(&["user", "sessions", "bob@localhost"]).1.contains("alice"));
+    assert!(!command(&["user", "kick", "alice@localhost/other"]).0);
+    let (ok, said) = command(&["user", "kick", "alice@localhost/home", "--reason", "tidying up"]);
+    assert!(ok && said.contains("1 session ended"), "{said}");
+    let end = alice.until_closed();
+    assert!(end.contains("<policy-violation") && end.contains("tidying up"), "{end}");
+    Wire::online(&server, "alice", "home");
+
+    // without the server the same verbs act on the database
+    let mut server = server;
+    server.signal("TERM");
+    server.ended(std::time::Duration::from_secs(12)).expect("stops");
+    let command = |arguments: &[&str]| {
+        let output = server.command(arguments);
+        (output.status.success(), text(&output))
+    };
+    assert!(command(&["user", "disable", "alice@localhost"]).0);
+    assert!(command(&["user", "show", "alice@localhost"]).1.contains("no server runs here"));
+    let (ok, said) = command(&["user", "kick", "alice@localhost"]);
+    assert!(!ok && said.contains("no server runs here"), "{said}");
+    let server = server.restart(&[]);
+    let failure = Wire::secure(&server).scram(crate::support::scram::Hash::Sha256, "alice", PASSWORD).expect_err("disabled");
+    assert!(failure.contains("<account-disabled/>"), "{failure}");
+}
+
+/// XEP-0077 §3.2 for the operator's deletion: with the server running at once, else at its next start.
+#[test]
+pub fn contacts_of_a_deleted_account_are_told() {
+    let server = Server::start();
+    let befriend = |server: &Server, a: &str| {
+        let (mut a, mut carol) = (Wire::online(server, a, "a"), Wire::online(server, "carol", "c"));
+        carol.iq("r", "type='get'", "<query xmlns='jabber:iq:roster'/>");
+        carol.send(&format!("<presence type='subscribe' to='{}'/>", a.jid.split('/').next().expect("bare")));
+        a.stanza("presence", &["type='subscribe'"]);
+        a.send("<presence type='subscribed' to='carol@localhost'/>");
+        carol.stanza("presence", &["type='subscribed'"]);
+        (a, carol)
+    };
+    let (mut alice, mut carol) = befriend(&server, "alice");
+    assert!(server.command(&["user", "delete", "alice@localhost"]).status.success());
+    alice.expect_stream_error("not-authorized");
+    carol.stanza("presence", &["type='unavailable'", "from='alice@localhost/a'"]);
+    carol.stanza("presence", &["type='unsubscribed'", "from='alice@localhost'"]);
+    drop(carol);
+
+    drop(befriend(&server, "bob"));
+    let mut server = server;
+    server.signal("TERM");
+    server.ended(std::time::Duration::from_secs(12)).expect("stops");
+    assert!(server.command(&["user", "delete", "bob@localhost"]).status.success());
+    let server = server.restart(&[]);
+    let mut carol = Wire::bound(&server, "carol", "c");
+    loop {
+        let roster = carol.iq("r", "type='get'", "<query xmlns='jabber:iq:roster'/>");
+        assert!(roster.contains("jid='bob@localhost'"), "{roster}");
+        if roster.split("jid='bob@localhost'").nth(1).is_some_and(|item| item.contains("subscription='none'")) {
+            break;
+        }
+    }
+}
+
+#[test]
 fn a_password_is_read_from_standard_input() {
     use std::io::Write as _;
     use std::process::Stdio;

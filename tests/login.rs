@@ -78,8 +78,8 @@ fn a_log_in_bound_to_its_channel_cannot_be_passed_on() {
     let mut wire = Wire::secure(&server);
     let failure = wire.exchange("SCRAM-SHA-256", Scram::bound(Hash::Sha256, "alice", PASSWORD, "abc", "y", Vec::new())).expect_err("y");
     assert!(failure.contains("<not-authorized/>") && failure.contains("channel binding was offered"), "{failure}");
-    let unknown = Scram::bound(Hash::Sha256, "alice", PASSWORD, "abc", "p=tls-unique", vec![1; 12]);
-    let failure = wire.exchange("SCRAM-SHA-256-PLUS", unknown).expect_err("tls-unique");
+    let unknown = Scram::bound(Hash::Sha256, "alice", PASSWORD, "abc", "p=tls-unknown", vec![1; 12]);
+    let failure = wire.exchange("SCRAM-SHA-256-PLUS", unknown).expect_err("a type that nobody knows");
     assert!(failure.contains("<malformed-request/>"), "{failure}");
 }
 

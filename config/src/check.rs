@@ -58,11 +58,7 @@ fn not_built(config: &Config, findings: &mut Findings<'_>) {
     if config.cluster.nats.is_some() {
         findings.error("cluster.nats", "running several nodes is not built yet: leave the key out in this release");
     }
-    let ignored = [
-        ("auth.registration", config.auth.registration, "registration in the client (XEP-0077)"),
-        ("auth.anonymous", config.auth.anonymous, "SASL ANONYMOUS"),
-        ("components.secrets", !config.components.secrets.is_empty(), "external components"),
-    ];
+    let ignored = [("components.secrets", !config.components.secrets.is_empty(), "external components")];
     for (key, wanted, what) in ignored {
         if wanted {
             findings.warning(key, format!("{what} is not built yet: the key has no effect in this release"));

@@ -87,7 +87,7 @@ pub struct Server {
     pub log: String,
     /// Form of the log lines.
     pub log_format: LogFormat,
-    /// Bare JIDs of administrators. Not read yet.
+    /// Bare JIDs of administrators; clients cannot register their names.
     #[serde(deserialize_with = "value::bare_jids")]
     pub admins: Vec<String>,
     /// TLS for XMPP, HTTPS and TURN on one port. Not built yet.
@@ -204,9 +204,9 @@ pub struct HostCertificate {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Auth {
-    /// XEP-0077: anyone may make an account. Not built yet.
+    /// XEP-0077: anyone may make an account.
     pub registration: bool,
-    /// SASL ANONYMOUS (RFC 4505). Not built yet.
+    /// SASL ANONYMOUS (RFC 4505, XEP-0175): anyone may log in for one session.
     pub anonymous: bool,
 }
 
@@ -370,7 +370,7 @@ pub struct Turn {
     pub deny_peers: Vec<Network>,
     /// Life of issued credentials, seconds.
     pub credentials_s: u64,
-    /// Credentials for SASL ANONYMOUS sessions too. Not read yet.
+    /// Credentials for SASL ANONYMOUS sessions too.
     pub anonymous: bool,
 }
 

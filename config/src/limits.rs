@@ -57,6 +57,14 @@ pub struct Limits {
     pub permissions: usize,
     /// Channels of one allocation (RFC 8656 §12).
     pub channels: usize,
+    /// Accounts made in the client (XEP-0077) in an hour.
+    pub registrations_per_hour: u32,
+    /// The same from one source: an IPv4 address or an IPv6 /64.
+    pub registrations_per_source: u32,
+    /// Anonymous log-ins (XEP-0175) in an hour.
+    pub anonymous_per_hour: u32,
+    /// The same from one source.
+    pub anonymous_per_source: u32,
     /// Addresses on one account's block list (XEP-0191).
     pub blocked_jids: usize,
     /// Private XML of one account (XEP-0049).
@@ -97,6 +105,10 @@ impl Default for Limits {
             allocations_per_source: 1_024,
             permissions: 128,
             channels: 64,
+            registrations_per_hour: 200,
+            registrations_per_source: 5,
+            anonymous_per_hour: 10_000,
+            anonymous_per_source: 100,
             blocked_jids: 1_000,
             private_bytes: 262_144,
             vcard_bytes: 131_072,
@@ -135,6 +147,10 @@ impl Limits {
             ("allocations_per_source", self.allocations_per_source as u64),
             ("permissions", self.permissions as u64),
             ("channels", self.channels as u64),
+            ("registrations_per_hour", u64::from(self.registrations_per_hour)),
+            ("registrations_per_source", u64::from(self.registrations_per_source)),
+            ("anonymous_per_hour", u64::from(self.anonymous_per_hour)),
+            ("anonymous_per_source", u64::from(self.anonymous_per_source)),
             ("blocked_jids", self.blocked_jids as u64),
             ("private_bytes", self.private_bytes as u64),
             ("vcard_bytes", self.vcard_bytes as u64),

@@ -10,6 +10,8 @@ pub const LIVE: &[&str] = &[
     "server.log",
     "tls",
     "turn.host",
+    "auth.registration",
+    "auth.anonymous",
     "c2s.require_tls",
     "limits.ack_wait_s",
     "limits.auth_attempts",
@@ -52,6 +54,7 @@ pub fn adopt(running: &mut Config, new: Config) {
     running.server.log = new.server.log;
     running.tls = new.tls;
     running.turn.host = new.turn.host;
+    running.auth = new.auth;
     running.c2s.require_tls = new.c2s.require_tls;
     running.limits.ack_wait_s = new.limits.ack_wait_s;
     running.limits.auth_attempts = new.limits.auth_attempts;
@@ -99,6 +102,7 @@ mod tests {
         new.tls.certificate = Some("c".into());
         new.turn.host = Some("turn.example.org".to_owned());
         new.c2s.require_tls = !new.c2s.require_tls;
+        (new.auth.registration, new.auth.anonymous) = (true, true);
         let limits = &mut new.limits;
         (limits.auth_attempts, limits.bytes_burst, limits.bytes_per_second) = (1, 2, 3);
         (limits.handshake_s, limits.keepalive_s, limits.ack_wait_s) = (4, 5, 8);

@@ -32,6 +32,8 @@ pub struct Account {
     pub roster_version: RosterVersion,
     /// Subscription requests that wait for an answer: who asked, and the stanza as received (RFC 6121 §3.1.3).
     pub requests: BTreeMap<BareJid, Bytes>,
+    /// XEP-0175: it goes with its session.
+    pub anonymous: bool,
     /// What is kept of its messages (XEP-0160, XEP-0313).
     pub messages: Messages,
     /// XEP-0357: whom to wake when no stream is there.
@@ -75,6 +77,7 @@ impl Account {
         let (roster_version, roster) = store.rosters().load_versioned(jid).await?;
         let requests = store.rosters().requests(jid).await?;
         let mut account = Self::new(jid.clone(), roster, requests);
+        account.anonymous = summary.anonymous;
         account.messages = Messages::new(summary);
         account.push = Push::new(store.push_services().load(jid).await?);
         account.roster_version = roster_version;
@@ -93,6 +96,7 @@ impl Account {
             roster,
             roster_version: RosterVersion::default(),
             requests,
+            anonymous: false,
             messages: Messages::default(),
             blocked: BlockList::default(),
             push: Push::default(),

@@ -7,6 +7,7 @@
 //! - Failures are counted and slowed down by [`throttle`].
 
 mod keys;
+mod rates;
 pub mod throttle;
 
 use std::net::IpAddr;
@@ -17,10 +18,13 @@ use std::time::{Duration, Instant};
 use aws_lc_rs::rand;
 use tokio::sync::Semaphore;
 
+pub use rates::{PerHour, Rates};
+
 pub use keys::{ITERATIONS, Inventor, PASSWORD_BYTES_MAX, Password, PasswordError, SALT_BYTES, ScramHash, ScramKeys, ScramSet};
 
 use crate::jid::BareJid;
-use crate::store::{Accounts, Store, StoreError};
+use crate::random;
+use crate::store::{Accounts, Disabled, Store, StoreError};
 use crate::stream::sasl::{Answer, Question, SaslFailure};
 use throttle::{Throttle, Ticket};
 
@@ -80,6 +84,8 @@ struct Inner {
     accounts: Accounts,
     inventor: Inventor,
     throttle: Mutex<Throttle>,
+    /// Log-ins without an account.
+    anonymous: Mutex<Rates>,
     permits: Arc<Semaphore>,
     waiting: AtomicUsize,
     counters: Counters,
@@ -120,17 +126,19 @@ impl Drop for Attempt {
 }
 
 impl Authenticator {
-    /// The service for the accounts of `store`, with at most `concurrency` keys derived at once. Reads its secret from the data directory.
+    /// The service for the accounts of `store`, with at most `concurrency` keys derived at once and so many anonymous log-ins. Reads its secret
+    /// from the data directory.
     ///
     /// # Errors
     /// The secrets file cannot be read or written.
-    pub fn new(store: &Store, concurrency: usize) -> Result<Self, StoreError> {
+    pub fn new(store: &Store, concurrency: usize, anonymous: PerHour) -> Result<Self, StoreError> {
         let secret = store.secrets().get_or_create("auth", 32)?;
         Ok(Self {
             inner: Arc::new(Inner {
                 accounts: store.accounts(),
                 inventor: Inventor::new(&secret),
                 throttle: Mutex::new(Throttle::new()),
+                anonymous: Mutex::new(Rates::new(anonymous)),
                 permits: Arc::new(Semaphore::new(concurrency.max(1))),
                 waiting: AtomicUsize::new(0),
                 counters: Counters::default(),
@@ -142,13 +150,17 @@ impl Authenticator {
     ///
     /// The shell keeps the attempt until the exchange ends, and then calls [`Attempt::succeeded`] or drops it. There is none when the answer is a refusal.
     pub async fn answer(&self, question: Question, source: IpAddr) -> (Answer, Option<Attempt>) {
-        let account = question.account().clone();
+        let account = match &question {
+            Question::Keys { account, .. } | Question::Password { account, .. } => account.clone(),
+            Question::Anonymous { domain } => return (self.name(domain, source), None),
+        };
         let Some(attempt) = self.admit(&account, source).await else {
             return (Answer::Refused(SaslFailure::TemporaryAuthFailure), None);
         };
         let answer = match question {
             Question::Keys { hash, .. } => self.keys(&account, hash).await,
             Question::Password { password, .. } => self.verify(&account, password).await,
+            Question::Anonymous { .. } => return (Answer::Refused(SaslFailure::TemporaryAuthFailure), None), // answered above
         };
         match answer {
             Ok(answer @ Answer::Refused(_)) => (answer, None),
@@ -169,8 +181,24 @@ impl Authenticator {
         if account.local().is_none() {
             return Err(AuthError::NoAccountAddress(account.clone()));
         }
-        let keys = self.derive(Password::prepare(password)?).await?;
+        self.register(account, Password::prepare(password)?).await
+    }
+
+    /// The same with a password that is prepared already.
+    ///
+    /// # Errors
+    /// See [`AuthError`].
+    pub async fn register(&self, account: &BareJid, password: Password) -> Result<(), AuthError> {
+        let keys = self.derive(password).await?;
         Ok(self.inner.accounts.create(account, &keys).await?)
+    }
+
+    /// Whether this is the password of an account that may log in. For somebody who has logged in already: no throttle.
+    ///
+    /// # Errors
+    /// [`AuthError::Busy`], or the storage's.
+    pub async fn is_password(&self, account: &BareJid, password: Password) -> Result<bool, AuthError> {
+        Ok(matches!(self.verify(account, password).await?, Answer::Accepted))
     }
 
     /// Changes an account's password. Streams that are open stay so.
@@ -239,19 +267,35 @@ impl Authenticator {
         let ((hash, keys), genuine, disabled) = self.find(account, &ScramHash::ALL).await?;
         let right = self.blocking(move || keys.verify(hash, &password)).await?;
         Ok(match (right && genuine, disabled) {
-            (true, false) => Answer::Accepted,
-            (true, true) => Answer::Refused(SaslFailure::AccountDisabled),
+            (true, None) => Answer::Accepted,
+            (true, Some(disabled)) => Answer::Refused(SaslFailure::AccountDisabled(disabled.reason)),
             (false, _) => Answer::Refused(SaslFailure::NotAuthorized),
         })
     }
 
+    /// XEP-0175 §3: a UUID for its localpart.
+    fn name(&self, domain: &str, source: IpAddr) -> Answer {
+        let allowed = self.inner.anonymous.lock().unwrap_or_else(PoisonError::into_inner).take(source, Instant::now());
+        let named = allowed.then(|| BareJid::new(&random::uuid(), domain).ok()).flatten();
+        match named {
+            Some(account) => {
+                self.inner.counters.succeeded.fetch_add(1, Ordering::Relaxed);
+                Answer::Named(account)
+            }
+            None => {
+                self.inner.counters.refused.fetch_add(1, Ordering::Relaxed);
+                Answer::Refused(SaslFailure::TemporaryAuthFailure)
+            }
+        }
+    }
+
     /// The account's keys for the first of these hash functions that it has, else invented ones for the first; whether they are genuine; whether the
     /// account is disabled. The invented ones are always made, so that it takes the same time.
-    async fn find(&self, account: &BareJid, hashes: &[ScramHash]) -> Result<((ScramHash, ScramKeys), bool, bool), StoreError> {
+    async fn find(&self, account: &BareJid, hashes: &[ScramHash]) -> Result<Found, StoreError> {
         let first = hashes.first().copied().unwrap_or(ScramHash::Sha256);
         let invented = self.inner.inventor.invent(first, account);
         let Some(credentials) = self.inner.accounts.credentials(account).await? else {
-            return Ok(((first, invented), false, false));
+            return Ok(((first, invented), false, None));
         };
         let found = hashes.iter().find_map(|hash| Some((*hash, credentials.keys.get(*hash)?.clone())));
         Ok(match found {
@@ -276,6 +320,9 @@ impl Authenticator {
         done.await.map_err(|_| AuthError::Busy)
     }
 }
+
+/// Keys with their hash function, whether they are an account's, and whether that is disabled.
+type Found = ((ScramHash, ScramKeys), bool, Option<Disabled>);
 
 impl Inner {
     /// The table is whole after every call, so a panic elsewhere leaves it usable.

@@ -536,6 +536,93 @@ mod tests {
         check(&format!("example.com/{longest}r"), Err(JidError::ResourceTooLong));
     }
 
+    /// The rules of the PRECIS classes and profiles that RFC 7622 builds upon, a row for each.
+    #[test]
+    fn rfc8264_and_rfc8265_each_rule_of_the_localpart() {
+        for (local, expected) in [
+            // RFC 8265 §3.3: width mapping, case mapping, normalization.
+            ("ｆｏｏ", Some("foo")),
+            ("ÅNGSTRÖM", Some("ångström")),
+            ("a\u{30a}", Some("å")),
+            // §3.3, directionality: RFC 5893. Hebrew with digits at its end, but nothing that begins with one or mixes with Latin.
+            ("שלום", Some("שלום")),
+            ("שלום1", Some("שלום1")),
+            ("1שלום", None),
+            ("aש", None),
+            ("שa", None),
+            // RFC 8264 §9.9 and RFC 5892 appendix A: characters that need their context.
+            ("l·l", Some("l·l")),
+            ("a·b", None),
+            ("カタ・カナ", Some("カタ・カナ")),
+            ("a・b", None),
+            ("क\u{94d}\u{200d}ष", Some("क\u{94d}\u{200d}ष")),
+            ("a\u{200d}b", None),
+            ("a\u{200c}b", None),
+            ("א\u{5f3}", Some("א\u{5f3}")),
+            ("a\u{5f3}", None),
+            ("١٢", None),
+            ("ا١", Some("ا١")),
+            ("ا١۱", None),
+            // §9: what the class has no place for: controls, spaces, symbols, compatibility forms, old Hangul, unassigned, private use.
+            ("a\u{80}", None),
+            ("a\u{3000}b", None),
+            ("a\u{a0}b", None),
+            ("€", None),
+            ("a😀", None),
+            ("ﬁ", None),
+            ("\u{1100}", None),
+            ("\u{378}", None),
+            ("\u{e000}", None),
+            ("\u{ad}a", None),
+            // Exceptions of §9.6: allowed ones.
+            ("straße", Some("straße")),
+            ("ς", Some("ς")),
+        ] {
+            let address = BareJid::new(local, "example.com");
+            assert_eq!(address.ok().as_ref().and_then(|jid| jid.local()), expected, "{local:?}");
+        }
+    }
+
+    #[test]
+    fn rfc8265_s4_2_each_rule_of_the_resourcepart() {
+        for (resource, expected) in [
+            ("Zimmer ♚", Some("Zimmer ♚")),
+            // Case and width stay, other spaces become U+0020, normalization is NFC.
+            ("ＡbC", Some("ＡbC")),
+            ("a\u{3000}b", Some("a b")),
+            ("A\u{30a}", Some("Å")),
+            ("ﬁ", Some("ﬁ")),
+            // No directionality rule.
+            ("1שa", Some("1שa")),
+            ("a\u{80}", None),
+            ("\u{378}", None),
+            ("\u{e000}", None),
+            ("a\u{200d}b", None),
+        ] {
+            let address = BareJid::parse("a@b").unwrap().with_resource(resource);
+            assert_eq!(address.ok().as_ref().map(FullJid::resource_str), expected, "{resource:?}");
+        }
+    }
+
+    /// RFC 7622 §3.2 wants labels of IDNA2008 (RFC 5892), which knows letters and digits and no symbols.
+    #[test]
+    fn rfc5892_labels_are_letters_and_digits() {
+        for (domain, valid) in [
+            ("faß.example", true),
+            ("日本語.example", true),
+            ("क\u{94d}\u{200d}ष.example", true),
+            ("♚.example", false),
+            ("i❤.example", false),
+            ("xn--i-7iq.example", false),
+            ("a·b.example", false),
+            ("l·l.example", true),
+            ("1שלום.example", false),
+            ("aש.example", false),
+        ] {
+            assert_eq!(Jid::parse(domain).is_ok(), valid, "{domain:?}: {:?}", Jid::parse(domain));
+        }
+    }
+
     #[test]
     fn bare_and_full_are_told_apart() {
         assert_eq!(BareJid::parse("a@b/c"), Err(JidError::NotBare));

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use crate::features::csi::{self, Subject, Weight};
-use crate::stanza::{Kind, PresenceType, Stanza};
+use crate::stanza::{IqType, Kind, PresenceType, Stanza};
 use crate::store::ArchiveId;
 use crate::stream::error::{self, StreamError};
 use crate::stream::sm::{self, TooHigh};
@@ -229,7 +229,8 @@ impl Mailbox {
         management.map_or(Progress { handled: 0, queued: 0 }, |own| Progress { handled: own.handled, queued: own.queued })
     }
 
-    /// Gives back all that the client may not have, in order, and takes nothing more. An order to close stays for the connection.
+    /// Gives back all that the client may not have, in order, and takes nothing more. An order to close stays for the connection, and before it
+    /// what is of use to this client only: the answer to the very request that ended the session, say.
     pub fn take_back(&self) -> Vec<Delivery> {
         let left = {
             let mut queue = self.locked();
@@ -237,8 +238,12 @@ impl Mailbox {
             queue.bytes = 0;
             let mut left: Vec<_> = queue.management.as_deref_mut().map(|own| own.outstanding.drain(..).collect()).unwrap_or_default();
             let mut orders = VecDeque::new();
+            let closing = queue.waiting.iter().flatten().any(|item| matches!(item, Outgoing::Close(_)));
             for item in queue.waiting.drain(..).flatten() {
                 match item {
+                    Outgoing::Stanza(delivery) if closing && is_this_clients(&delivery.stanza) => {
+                        orders.push_back(Some(Outgoing::Stanza(delivery)));
+                    }
                     Outgoing::Stanza(delivery) => left.push(delivery),
                     Outgoing::Owed => {}
                     close @ Outgoing::Close(_) => orders.push_back(Some(close)),
@@ -483,6 +488,11 @@ impl Drop for Handling<'_> {
         }
         self.mailbox.settled.notify_waiters();
     }
+}
+
+/// Presence and answers: nobody else waits for them.
+fn is_this_clients(stanza: &Stanza) -> bool {
+    matches!(stanza.kind(), Kind::Presence(_) | Kind::Iq(IqType::Result | IqType::Error))
 }
 
 impl Queue {

@@ -20,3 +20,10 @@ pub fn bytes<const N: usize>() -> [u8; N] {
     SystemRandom::new().fill(&mut bytes).expect("the operating system has random bytes");
     bytes
 }
+
+/// A UUID of version 4 (RFC 4122 §4.4).
+pub fn uuid() -> String {
+    let bits = u128::from_be_bytes(bytes()) & !(0xf << 76) & !(0x3 << 62) | 0x4 << 76 | 0x2 << 62;
+    let hex = format!("{bits:032x}");
+    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+}

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
 
 use crate::account::{Account, Targets};
+use crate::administration::Administration;
 use crate::features::push::{self, Pushes};
 use crate::features::{presence, roster};
 use crate::homes::{Home, Homes};
@@ -119,6 +120,15 @@ impl Metrics {
     }
 }
 
+/// A session as the operator sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionInfo {
+    /// Its full JID.
+    pub jid: FullJid,
+    /// The priority of its presence; `None` while it is not available.
+    pub priority: Option<i8>,
+}
+
 /// The router of this node; clones are the same router.
 #[derive(Clone)]
 pub struct Router(Arc<Inner>);
@@ -131,6 +141,7 @@ struct Inner {
     limits: Limits,
     metrics: Metrics,
     table: OnceLock<IqTable>,
+    administration: OnceLock<Arc<Administration>>,
     /// When the sessions of an account were last ended by the server, for as long as a stream may take to bind.
     kicked: Mutex<HashMap<BareJid, Instant>>,
     pushes: Pushes,
@@ -155,6 +166,7 @@ impl Router {
             limits,
             metrics,
             table: OnceLock::new(),
+            administration: OnceLock::new(),
             kicked: Mutex::default(),
             pushes: Pushes::default(),
             hibernation: Hibernation::default(),
@@ -164,6 +176,11 @@ impl Router {
     /// Hands over the table of requests. Features hold the router, so it comes after them.
     pub fn serve(&self, table: IqTable) {
         assert!(self.0.table.set(table).is_ok(), "the table of requests is set once, at start");
+    }
+
+    /// Hands over who removes the accounts of anonymous sessions; it holds the router, so it comes after it.
+    pub fn govern(&self, administration: Arc<Administration>) {
+        assert!(self.0.administration.set(administration).is_ok(), "set once, at start");
     }
 
     /// The table of requests.
@@ -257,6 +274,10 @@ impl Router {
         let SessionRef { jid, id, home } = session;
         let found = home.with(|account| account.session(*id).map(|own| (own.mailbox.clone(), own.resumption)));
         let Some((mailbox, resumption)) = found else { return Vec::new() };
+        // Before it is gone, so that its client finds either.
+        if let Some(resumption) = resumption {
+            self.0.hibernation.remember(&home.jid, resumption.token, mailbox.progress().handled);
+        }
         self.0.calls.handle_gone(jid, Instant::now());
         if !presence::session_ended(self, home, *id).await {
             return Vec::new();
@@ -264,10 +285,12 @@ impl Router {
         self.0.metrics.sessions.dec();
         self.0.hibernation.remove(*id);
         self.0.metrics.show_hibernated(self.0.hibernation.len());
-        if let Some(resumption) = resumption {
-            self.0.hibernation.remember(&home.jid, resumption.token, mailbox.progress().handled);
+        let left = mailbox.take_back();
+        let over = home.with(|account| account.anonymous && account.sessions.is_empty());
+        if let (true, Some(administration)) = (over, self.0.administration.get()) {
+            Box::pin(administration.anonymous_ended(&home.jid)).await;
         }
-        mailbox.take_back()
+        left
     }
 
     /// Produces the next slice of what is owed to a session. Its connection asks for it when it has taken [`Outgoing::Owed`] from the mailbox, and
@@ -279,26 +302,63 @@ impl Router {
         presence::pay(self, session).await;
     }
 
-    /// Ends every session of an account with this error: it was deleted or its password changed.
+    /// Ends every session of an account with this error: it was removed or disabled, or its password changed.
     /// Returns how many there were.
     pub async fn kick(&self, account: &BareJid, error: StreamError) -> usize {
-        {
-            let now = Instant::now();
-            let mut kicked = self.kicked();
-            kicked.retain(|_, at| now.saturating_duration_since(*at) < KICK_REMEMBERED);
-            kicked.insert(account.clone(), now);
-        }
+        self.remember_kick(account);
         let Some(home) = self.0.homes.peek(account) else { return 0 };
-        let sessions: Vec<_> = home
-            .with(|account| account.sessions.iter().map(|session| (session.id, session.jid.clone(), session.mailbox.clone())).collect());
+        self.end_sessions(&home, error, |_| true).await
+    }
+
+    /// The same for all sessions but this one.
+    pub async fn kick_others(&self, session: &SessionRef, error: StreamError) -> usize {
+        self.remember_kick(&session.home.jid);
+        self.end_sessions(&session.home, error, |other| other.id != session.id).await
+    }
+
+    /// Ends the session of this resource, which may be bound again; whether there was one.
+    pub async fn kick_session(&self, jid: &FullJid, error: StreamError) -> bool {
+        let Some(home) = self.0.homes.peek(&jid.to_bare()) else { return false };
+        self.end_sessions(&home, error, |session| session.jid == *jid).await > 0
+    }
+
+    /// A stream that is on its way to bind must not come after the kick.
+    fn remember_kick(&self, account: &BareJid) {
+        let now = Instant::now();
+        let mut kicked = self.kicked();
+        kicked.retain(|_, at| now.saturating_duration_since(*at) < KICK_REMEMBERED);
+        kicked.insert(account.clone(), now);
+    }
+
+    async fn end_sessions(&self, home: &Arc<Home>, error: StreamError, chosen: impl Fn(&Session) -> bool) -> usize {
+        let sessions: Vec<_> = home.with(|account| {
+            let sessions = account.sessions.iter().filter(|session| chosen(session));
+            sessions.map(|session| (session.id, session.jid.clone(), session.mailbox.clone())).collect()
+        });
         let count = sessions.len();
         let mut left = Vec::new();
         for (id, jid, mailbox) in sessions {
             mailbox.push(Outgoing::Close(error.clone()));
             left.extend(self.end(&SessionRef { jid, id, home: home.clone() }).await);
         }
-        self.give_back(&home, left).await;
+        self.give_back(home, left).await;
         count
+    }
+
+    /// Up to `count` sessions in the order of their addresses, beginning behind `after`; of one account, or of all.
+    pub fn sessions(&self, account: Option<&BareJid>, after: Option<&str>, count: usize) -> Vec<SessionInfo> {
+        let homes = match account {
+            Some(account) => self.0.homes.peek(account).into_iter().collect(),
+            None => self.0.homes.in_memory(),
+        };
+        let info =
+            |session: &Session| SessionInfo { jid: session.jid.clone(), priority: session.is_available().then_some(session.priority) };
+        let of_home = |home: Arc<Home>| home.with(|account| account.sessions.iter().map(info).collect::<Vec<_>>());
+        let mut sessions: Vec<_> = homes.into_iter().flat_map(of_home).collect();
+        sessions.retain(|session| after.is_none_or(|after| session.jid.as_str() > after));
+        sessions.sort_unstable_by(|a, b| a.jid.as_str().cmp(b.jid.as_str()));
+        sessions.truncate(count);
+        sessions
     }
 
     /// Drops what memory holds of an account that was deleted; its sessions have been ended.

@@ -1,6 +1,7 @@
 //! What clients see of the router, its features and a database, without a network: one file per subject.
 
 mod account_data;
+mod accounts;
 mod messages;
 mod push;
 mod rfc6121;

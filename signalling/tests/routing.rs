@@ -387,6 +387,7 @@ async fn every_feature_shown_by_service_discovery_stands_in_the_doap_file() {
         for feature in world.router.table().features(to) {
             let specification = match feature {
                 "http://jabber.org/protocol/disco#info" | "http://jabber.org/protocol/disco#items" => "xep-0030.html",
+                "jabber:iq:register" => "xep-0077.html",
                 "jabber:iq:roster" => "rfc6121",
                 "http://jabber.org/protocol/rsm" => "xep-0059.html",
                 "msgoffline" => "xep-0160.html",

@@ -48,6 +48,9 @@ fn problems(loaded: &Loaded, now: SystemTime) -> Vec<Problem> {
     if let Err(message) = logging::parse(&config.server.log) {
         findings.add(Severity::Error, "server.log", message);
     }
+    for domain in names::not_of_addresses(config) {
+        findings.add(Severity::Error, "server.domains", format!("{domain} has characters that RFC 7622 does not allow in an address"));
+    }
     data_dir(config, &mut findings);
     if let Some(file) = &loaded.file {
         secrets_in_file(config, file, &mut findings);
@@ -407,6 +410,14 @@ mod tests {
             let problems = problems(&loaded, SystemTime::now());
             assert_eq!(problems.iter().filter(|problem| problem.message.contains("chmod o=")).count(), expected, "{problems:?}");
         }
+    }
+
+    #[test]
+    fn a_domain_has_to_be_fit_for_addresses() {
+        let mut config = Config::default();
+        assert_eq!(names::not_of_addresses(&config).count(), 0);
+        config.server.domains = vec!["bücher.example".to_owned(), "i❤.example".to_owned()];
+        assert_eq!(names::not_of_addresses(&config).collect::<Vec<_>>(), ["i❤.example"]);
     }
 
     #[test]

@@ -30,7 +30,7 @@ enum Verb {
     Serve,
     /// Read the configuration and say what is wrong with it; changes nothing
     Check,
-    /// Make, change, delete and list accounts, with the server running or not
+    /// Make, change, disable, delete and list accounts, with the server running or not; show and end their sessions
     User(user::Arguments),
     /// Place a real call through the running server, over each of its relays, and measure it
     Probe(probe::Arguments),

@@ -1,6 +1,6 @@
-//! `campanile user`: accounts, with the server running or not. The database is changed here, and with an account that is deleted or has a new
-//! password its TURN credentials become void, also for a server that starts later; a running server is then told, and ends its
-//! sessions and allocations at once.
+//! `campanile user`: accounts, with the server running or not. The database is changed here, and with an account that is deleted, disabled or has
+//! a new password its TURN credentials become void, also for a server that starts later; a running server is then told, and ends its
+//! sessions and allocations at once. Contacts of a deleted account are told by the server, now or at its start.
 
 use std::fs;
 use std::io::{self, IsTerminal as _};
@@ -10,15 +10,18 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use campanile_config::Config;
-use campanile_signalling::auth::Authenticator;
-use campanile_signalling::jid::BareJid;
-use campanile_signalling::store::{Account, Store};
+use campanile_signalling::auth::{Authenticator, PerHour};
+use campanile_signalling::jid::{BareJid, Jid};
+use campanile_signalling::store::{Account, Disabled, Store};
 use campanile_signalling::time::xep0082;
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
 
 use super::{load, print};
-use crate::control::{self, Answer, Request};
+use crate::control::{self, Answer, Request, Session};
+
+/// Longest reason: it goes into stream errors and answers to log-ins.
+const REASON_BYTES_MAX: usize = 1000;
 
 /// Arguments of `campanile user`.
 #[derive(Debug, Args)]
@@ -47,7 +50,43 @@ enum Action {
         #[arg(long, value_name = "PW")]
         password: Option<String>,
     },
-    /// Delete an account with its contacts; its sessions end
+    /// Refuse the log-ins of an account; its sessions end
+    Disable {
+        /// Its address, NAME@DOMAIN
+        #[arg(value_name = "JID")]
+        account: String,
+        /// What its owner is told at a log-in
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+    /// Allow the log-ins of an account again
+    Enable {
+        /// Its address, NAME@DOMAIN
+        #[arg(value_name = "JID")]
+        account: String,
+    },
+    /// End the sessions of an account, or one of them, with the server running; they may come again
+    Kick {
+        /// NAME@DOMAIN, or NAME@DOMAIN/RESOURCE
+        #[arg(value_name = "JID")]
+        address: String,
+        /// What the client is told
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+    /// List the sessions of the running server, or of one account: one line each with a tab between address and priority of the presence
+    Sessions {
+        /// Its address, NAME@DOMAIN
+        #[arg(value_name = "JID")]
+        account: Option<String>,
+    },
+    /// Show an account, and its sessions if the server runs
+    Show {
+        /// Its address, NAME@DOMAIN
+        #[arg(value_name = "JID")]
+        account: String,
+    },
+    /// Delete an account with all that it has; its sessions end, its contacts are told
     Delete {
         /// Its address, NAME@DOMAIN
         #[arg(value_name = "JID")]
@@ -113,6 +152,44 @@ async fn act(config: &Config, action: Action) -> anyhow::Result<String> {
             let told = tell(data_dir, &request).await.with_context(|| format!("{account} is deleted, but"))?;
             Ok(format!("{account} deleted{told}"))
         }
+        Action::Disable { account, reason } => {
+            let account = address(config, &account)?;
+            if reason.as_ref().is_some_and(|reason| reason.len() > REASON_BYTES_MAX) {
+                bail!("the reason is longer than {REASON_BYTES_MAX} bytes");
+            }
+            with_store(config, async |store| Ok(store.accounts().disable(&account, &Disabled { reason }).await?)).await?;
+            let request = Request::AccountDisabled { account: account.to_string() };
+            let told = tell(data_dir, &request).await.with_context(|| format!("{account} is disabled, but"))?;
+            Ok(format!("{account} disabled{told}"))
+        }
+        Action::Enable { account } => {
+            let account = address(config, &account)?;
+            with_store(config, async |store| Ok(store.accounts().enable(&account).await?)).await?;
+            Ok(format!("{account} enabled"))
+        }
+        Action::Kick { address, reason } => {
+            let jid = Jid::parse(&address)
+                .with_context(|| format!("`{address}` is not an address, write NAME@DOMAIN or NAME@DOMAIN/RESOURCE"))?;
+            self::address(config, jid.to_bare().as_str())?;
+            let request = Request::Kick { address: jid.to_string(), reason };
+            match control::ask(data_dir, &request).await? {
+                Some(Answer::Done { sessions_ended: 0 }) => bail!("{jid} has no session"),
+                Some(Answer::Done { sessions_ended }) => Ok(format!("{jid}: {}", counted(sessions_ended))),
+                Some(answer) => bail!("the running server answered something else: {answer:?}"),
+                None => bail!("no server runs here, so there is no session"),
+            }
+        }
+        Action::Sessions { account } => {
+            let account = account.map(|account| address(config, &account)).transpose()?;
+            let sessions = sessions(data_dir, account.as_ref()).await?.context("no server runs here, so there is no session")?;
+            Ok(sessions.iter().map(session_line).collect::<Vec<_>>().join("\n"))
+        }
+        Action::Show { account } => {
+            let account = address(config, &account)?;
+            let row = with_store(config, async |store| Ok(store.accounts().get(&account).await?)).await?;
+            let row = row.with_context(|| format!("there is no account {account}"))?;
+            Ok(shown(&row, sessions(data_dir, Some(&account)).await?))
+        }
         Action::List => {
             let store = open(config).await?;
             let accounts = store.accounts().list().await;
@@ -162,28 +239,81 @@ async fn open(config: &Config) -> anyhow::Result<Store> {
 
 /// Opens the database for one change and closes it, so that the change is complete when this returns.
 pub(super) async fn with_accounts(config: &Config, change: impl AsyncFnOnce(&Authenticator) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    // Nobody logs in here.
+    let nobody = PerHour { source: 0, all: 0 };
+    with_store(config, async |store| change(&Authenticator::new(store, config.limits.auth_concurrency, nobody)?).await).await
+}
+
+async fn with_store<T>(config: &Config, work: impl AsyncFnOnce(&Store) -> anyhow::Result<T>) -> anyhow::Result<T> {
     let store = open(config).await?;
-    let result = match Authenticator::new(&store, config.limits.auth_concurrency) {
-        Ok(accounts) => change(&accounts).await,
-        Err(error) => Err(error.into()),
-    };
+    let result = work(&store).await;
     store.close().await;
     result
+}
+
+/// All sessions of the running server, or of one account; `None` if none runs.
+async fn sessions(data_dir: &Path, account: Option<&BareJid>) -> anyhow::Result<Option<Vec<Session>>> {
+    let mut all: Vec<Session> = Vec::new();
+    loop {
+        let request = Request::Sessions { account: account.map(ToString::to_string), after: all.last().map(|last| last.address.clone()) };
+        match control::ask(data_dir, &request).await? {
+            Some(Answer::Sessions { sessions, more }) => {
+                all.extend(sessions);
+                if !more {
+                    return Ok(Some(all));
+                }
+            }
+            Some(answer) => bail!("the running server answered something else: {answer:?}"),
+            None => return Ok(None),
+        }
+    }
+}
+
+fn session_line(session: &Session) -> String {
+    let priority = session.priority.map_or_else(|| "not available".to_owned(), |priority| priority.to_string());
+    format!("{}\t{priority}", session.address)
+}
+
+/// Lines of a name and a value.
+fn shown(account: &Account, sessions: Option<Vec<Session>>) -> String {
+    let mut lines = vec![
+        format!("account\t{}", account.jid),
+        format!("made\t{}", xep0082(account.created_at)),
+        format!("password set\t{}", xep0082(account.password_changed_at)),
+    ];
+    match &account.disabled {
+        Some(Disabled { reason: Some(reason) }) => lines.push(format!("disabled\t{reason}")),
+        Some(Disabled { reason: None }) => lines.push("disabled\tyes".to_owned()),
+        None => {}
+    }
+    if account.anonymous {
+        lines.push("anonymous\tyes".to_owned());
+    }
+    match sessions {
+        Some(sessions) => lines.extend(sessions.iter().map(|session| format!("session\t{}", session_line(session)))),
+        None => lines.push("sessions\tno server runs here".to_owned()),
+    }
+    lines.join("\n")
+}
+
+fn counted(sessions: usize) -> String {
+    if sessions == 1 { "1 session ended".to_owned() } else { format!("{sessions} sessions ended") }
 }
 
 /// Tells a running server; what there is to say of it.
 pub(super) async fn tell(data_dir: &Path, request: &Request) -> anyhow::Result<String> {
     Ok(match control::ask(data_dir, request).await? {
-        Some(Answer::Done { sessions_ended: 1 }) => ", 1 session ended".to_owned(),
-        Some(Answer::Done { sessions_ended: count }) if count > 1 => format!(", {count} sessions ended"),
-        Some(Answer::Done { .. }) | None => String::new(),
-        Some(answer @ (Answer::Status { .. } | Answer::Error { .. })) => bail!("the running server answered something else: {answer:?}"),
+        Some(Answer::Done { sessions_ended: 0 }) | None => String::new(),
+        Some(Answer::Done { sessions_ended }) => format!(", {}", counted(sessions_ended)),
+        Some(answer @ (Answer::Status { .. } | Answer::Sessions { .. } | Answer::Error { .. })) => {
+            bail!("the running server answered something else: {answer:?}")
+        }
     })
 }
 
 fn listing(accounts: &[Account], on_terminal: bool) -> String {
     let row = |account: &Account| {
-        let jid = if account.disabled { format!("{} (disabled)", account.jid) } else { account.jid.to_string() };
+        let jid = if account.disabled.is_some() { format!("{} (disabled)", account.jid) } else { account.jid.to_string() };
         [jid, xep0082(account.created_at), xep0082(account.password_changed_at)]
     };
     if !on_terminal {
@@ -243,7 +373,13 @@ mod tests {
     fn a_pipe_gets_one_line_for_each_account() {
         let at = |seconds| std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
         let (created_at, password_changed_at) = (at(951_782_400), at(1_795_644_540));
-        let account = Account { jid: BareJid::parse("alice@localhost").unwrap(), created_at, password_changed_at, disabled: true };
+        let account = Account {
+            jid: BareJid::parse("alice@localhost").unwrap(),
+            created_at,
+            password_changed_at,
+            disabled: Some(Disabled::default()),
+            anonymous: false,
+        };
         assert_eq!(listing(&[account], false), "alice@localhost (disabled)\t2000-02-29T00:00:00Z\t2026-11-25T22:09:00Z");
     }
 

@@ -19,8 +19,12 @@ pub struct Pem {
     pub key: String,
 }
 
+/// Makes a certificate for these names.
+type Issue = dyn Fn(&[&str]) -> Pem + Send + Sync;
+
 struct Authority {
     ca: String,
+    issue: Box<Issue>,
     leaf: Pem,
     other: Pem,
 }
@@ -35,15 +39,16 @@ fn authority() -> &'static Authority {
         params.distinguished_name.push(DnType::CommonName, "campanile tests");
         let ca = params.self_signed(&key).unwrap().pem();
         let issuer = Issuer::new(params, key);
-        let issue = || {
+        let issue = move |names: &[&str]| {
             let key = KeyPair::generate().unwrap();
-            let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
-            let mut params = CertificateParams::new(names).unwrap();
-            params.distinguished_name.push(DnType::CommonName, "localhost");
+            let mut params = CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap();
+            params.distinguished_name.push(DnType::CommonName, names[0]);
             params.use_authority_key_identifier_extension = true;
             Pem { certificate: params.signed_by(&key, &issuer).unwrap().pem(), key: key.serialize_pem() }
         };
-        Authority { ca, leaf: issue(), other: issue() }
+        let localhost = ["localhost", "127.0.0.1", "::1"];
+        let (leaf, other) = (issue(&localhost), issue(&localhost));
+        Authority { ca, issue: Box::new(issue), leaf, other }
     })
 }
 
@@ -57,6 +62,11 @@ pub fn renewed() -> &'static Pem {
     &authority().other
 }
 
+/// A certificate for another domain.
+pub fn issued(name: &str) -> Pem {
+    (authority().issue)(&[name])
+}
+
 /// A file with the authority's certificate, for foreign clients.
 pub fn ca_file(folder: &std::path::Path) -> PathBuf {
     let path = folder.join("ca.pem");
@@ -68,15 +78,22 @@ pub type Stream = StreamOwned<ClientConnection, TcpStream>;
 
 /// TLS to `localhost`, verified against the tests' authority.
 pub fn connect(tcp: TcpStream, alpn: &[&str]) -> Result<Stream, String> {
+    connect_to(tcp, "localhost", true, alpn)
+}
+
+/// TLS to a domain, verified for it; `sni` says whether the client tells which it wants.
+pub fn connect_to(tcp: TcpStream, domain: &str, sni: bool, alpn: &[&str]) -> Result<Stream, String> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(authority().ca.as_bytes()).unwrap()).unwrap();
-    handshake(tcp, builder().with_root_certificates(roots).with_no_client_auth(), alpn)
+    let mut config = builder().with_root_certificates(roots).with_no_client_auth();
+    config.enable_sni = sni;
+    handshake(tcp, config, domain, alpn)
 }
 
 /// TLS that takes any certificate, for servers that made their own.
 pub fn connect_unverified(tcp: TcpStream) -> Result<Stream, String> {
     let verifier = Arc::new(AnyCertificate(Arc::new(aws_lc_rs::default_provider())));
-    handshake(tcp, builder().dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth(), &[])
+    handshake(tcp, builder().dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth(), "localhost", &[])
 }
 
 /// The certificate that the server showed.
@@ -99,9 +116,9 @@ fn builder() -> rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier> {
     ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap()
 }
 
-fn handshake(mut tcp: TcpStream, mut config: ClientConfig, alpn: &[&str]) -> Result<Stream, String> {
+fn handshake(mut tcp: TcpStream, mut config: ClientConfig, domain: &str, alpn: &[&str]) -> Result<Stream, String> {
     config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-    let mut conn = ClientConnection::new(Arc::new(config), ServerName::try_from("localhost").unwrap()).unwrap();
+    let mut conn = ClientConnection::new(Arc::new(config), ServerName::try_from(domain.to_owned()).unwrap()).unwrap();
     while conn.is_handshaking() {
         conn.complete_io(&mut tcp).map_err(|error| error.to_string())?;
     }

@@ -29,6 +29,10 @@ pub struct Wire {
     ended: bool,
     /// The full JID, once bound.
     pub jid: String,
+    /// The host that streams are opened to, `localhost` unless a test says otherwise; as DNS and JIDs know it.
+    pub domain: String,
+    /// Whether TLS says which host is wanted.
+    pub sni: bool,
 }
 
 /// A stream header to `localhost`.
@@ -55,8 +59,33 @@ impl Wire {
         Self::over(Transport::Tls(Box::new(stream)))
     }
 
+    /// Direct TLS to a domain (XEP-0368 §4), and its stream up to the features.
+    pub fn secure_at(server: &Server, domain: &str) -> Self {
+        let stream = tls::connect_to(dial(server.address("direct_tls")), domain, true, &["xmpp-client"]).expect("direct TLS");
+        let mut wire = Self { domain: domain.to_owned(), ..Self::over(Transport::Tls(Box::new(stream))) };
+        wire.header();
+        wire
+    }
+
+    /// STARTTLS at a domain, and the stream inside up to the features.
+    pub fn starttls_at(server: &Server, domain: &str, sni: bool) -> Self {
+        let mut wire = Self { domain: domain.to_owned(), sni, ..Self::tcp(server.address("c2s")) };
+        wire.header();
+        wire.starttls();
+        wire
+    }
+
     fn over(transport: Transport) -> Self {
-        Self { transport: Some(transport), received: String::new(), partial: Vec::new(), at: 0, ended: false, jid: String::new() }
+        Self {
+            transport: Some(transport),
+            received: String::new(),
+            partial: Vec::new(),
+            at: 0,
+            ended: false,
+            jid: String::new(),
+            domain: "localhost".to_owned(),
+            sni: true,
+        }
     }
 
     /// A stream in clear, up to its features.
@@ -91,7 +120,7 @@ impl Wire {
 
     /// Sends a stream header and reads the answer up to the features.
     pub fn header(&mut self) -> String {
-        self.send(HEADER);
+        self.send(&HEADER.replace("localhost", &self.domain));
         self.expect("</stream:features>")
     }
 
@@ -101,7 +130,7 @@ impl Wire {
         self.expect("<proceed");
         self.expect("/>");
         let Some(Transport::Clear(tcp)) = self.transport.take() else { panic!("already inside TLS") };
-        self.transport = Some(Transport::Tls(Box::new(tls::connect(tcp, &[]).expect("STARTTLS"))));
+        self.transport = Some(Transport::Tls(Box::new(tls::connect_to(tcp, &self.domain, self.sni, &[]).expect("STARTTLS"))));
         self.header()
     }
 

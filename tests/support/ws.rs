@@ -1,6 +1,6 @@
 //! A WebSocket client of a few lines (RFC 6455), so that frames can also be wrong.
 
-use std::io::{Read as _, Write as _};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 use base64::Engine as _;
@@ -8,18 +8,31 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::PATIENCE;
 use super::server::{PASSWORD, Server};
+use super::tls;
 
 /// What opens a stream to `localhost` (RFC 7395 §3.4).
 pub const OPEN: &str = "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='localhost' version='1.0'/>";
 
+trait Bytes: Read + Write {}
+impl<T: Read + Write> Bytes for T {}
+
 /// An open WebSocket with the subprotocol `xmpp`.
-pub struct Ws(TcpStream);
+pub struct Ws(Box<dyn Bytes>);
 
 impl Ws {
     /// Opens it; the error is the answer's head.
     pub fn connect(address: SocketAddr, path: &str, protocol: &str) -> Result<Self, String> {
-        let mut tcp = TcpStream::connect_timeout(&address, PATIENCE).unwrap();
-        tcp.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self::over(Box::new(dial(address)), address, path, protocol)
+    }
+
+    /// Over TLS that ends in the server, at this domain; and the certificate shown.
+    pub fn secure(address: SocketAddr, domain: &str) -> (Self, Vec<u8>) {
+        let stream = tls::connect_to(dial(address), domain, true, &["http/1.1"]).expect("HTTPS");
+        let shown = tls::shown(&stream);
+        (Self::over(Box::new(stream), address, "/xmpp-websocket", "xmpp").expect("RFC 7395 §3.1"), shown)
+    }
+
+    fn over(mut tcp: Box<dyn Bytes>, address: SocketAddr, path: &str, protocol: &str) -> Result<Self, String> {
         let request = format!(
             "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
              Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: {protocol}\r\n\r\n"
@@ -139,4 +152,10 @@ impl Ws {
         }
         panic!("the server closed before {parts:?} came; it sent {seen:?}");
     }
+}
+
+fn dial(address: SocketAddr) -> TcpStream {
+    let tcp = TcpStream::connect_timeout(&address, PATIENCE).unwrap();
+    tcp.set_read_timeout(Some(PATIENCE)).unwrap();
+    tcp
 }

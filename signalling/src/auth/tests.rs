@@ -17,7 +17,7 @@ impl Bench {
     async fn new() -> Self {
         let folder = TemporaryFolder::new();
         let store = Store::open(&format!("sqlite:{}/test.db", folder.path().display()), folder.path()).await.unwrap();
-        let auth = Authenticator::new(&store, 2).unwrap();
+        let auth = Authenticator::new(&store, 2, PerHour { source: 2, all: 100 }).unwrap();
         Self { auth, store, folder }
     }
 
@@ -92,7 +92,7 @@ async fn nobody_sees_whether_a_name_has_an_account() {
     }
     // Stable over restarts, too.
     let again = Store::open(&format!("sqlite:{}/test.db", bench.folder.path().display()), bench.folder.path()).await.unwrap();
-    let restarted = Authenticator::new(&again, 2).unwrap();
+    let restarted = Authenticator::new(&again, 2, PerHour { source: 2, all: 100 }).unwrap();
     let question = Question::Keys { account: jid("nobody@example.org"), hash: ScramHash::Sha1 };
     let (Answer::Keys { keys, .. }, Some(attempt)) = restarted.answer(question, SOURCE).await else { panic!() };
     attempt.succeeded();
@@ -116,9 +116,9 @@ async fn an_account_without_keys_for_a_mechanism_looks_like_none() {
 async fn a_disabled_account_is_told_to_its_owner_only() {
     let bench = Bench::new().await;
     bench.auth.create_account(&jid("romeo@example.org"), "secret").await.unwrap();
-    bench.store.accounts().set_disabled(&jid("romeo@example.org"), true).await.unwrap();
+    bench.store.accounts().disable(&jid("romeo@example.org"), &Disabled { reason: Some("enough".to_owned()) }).await.unwrap();
     assert!(is_refused(&bench.password("romeo@example.org", "guess").await, SaslFailure::NotAuthorized));
-    assert!(is_refused(&bench.password("romeo@example.org", "secret").await, SaslFailure::AccountDisabled));
+    assert!(is_refused(&bench.password("romeo@example.org", "secret").await, SaslFailure::AccountDisabled(Some("enough".to_owned()))));
 }
 
 #[tokio::test]
@@ -140,6 +140,22 @@ async fn guesses_are_slowed_down_and_counted_and_beyond_that_refused() {
     let stats = bench.auth.stats();
     assert!(stats.refused > 0 && stats.delayed > 0 && stats.failed >= 6, "{stats:?}");
     assert_eq!(stats.succeeded, 0);
+}
+
+#[tokio::test]
+async fn xep0175_s3_a_name_is_a_uuid_and_a_source_gets_so_many() {
+    let bench = Bench::new().await;
+    let name = || bench.auth.answer(Question::Anonymous { domain: "example.org".to_owned() }, SOURCE);
+    let mut names = std::collections::BTreeSet::new();
+    for _ in 0..2 {
+        let (Answer::Named(account), None) = name().await else { panic!("no name") };
+        let local = account.local().unwrap().to_owned();
+        let shape: Vec<_> = local.split('-').map(str::len).collect();
+        assert_eq!((shape, local.as_bytes()[14]), (vec![8, 4, 4, 4, 12], b'4'), "{local}");
+        names.insert(local);
+    }
+    assert_eq!(names.len(), 2);
+    assert!(is_refused(&name().await, SaslFailure::TemporaryAuthFailure));
 }
 
 #[tokio::test]

@@ -201,12 +201,12 @@ impl Throttle {
 
 /// Whom a source address stands for: one IPv4 address, or the /64 in which a host picks its IPv6 addresses freely.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Network {
+pub(super) enum Network {
     V4(u32),
     V6(u64),
 }
 
-fn network(source: IpAddr) -> Network {
+pub(super) fn network(source: IpAddr) -> Network {
     match source.to_canonical() {
         IpAddr::V4(address) => Network::V4(address.to_bits()),
         IpAddr::V6(address) => Network::V6(u64::try_from(address.to_bits() >> 64).expect("64 bits are left")),
@@ -215,7 +215,13 @@ fn network(source: IpAddr) -> Network {
 
 /// Two keyed hashes of what it stands for: nobody outside can make two names meet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Fingerprint([u64; 2]);
+pub(super) struct Fingerprint([u64; 2]);
+
+impl Fingerprint {
+    pub(super) fn of(hashes: [u64; 2]) -> Self {
+        Self(hashes)
+    }
+}
 
 /// Failures that fade.
 #[derive(Debug, Clone, Copy)]
@@ -245,7 +251,7 @@ impl Counter {
 }
 
 /// What a place in a table is worth keeping for.
-trait Weight {
+pub(super) trait Weight {
     fn weight(&self, now: Instant) -> f64;
 }
 
@@ -264,7 +270,7 @@ impl Weight for Instant {
 }
 
 /// A bounded map; see the head of this file for what it forgets.
-struct Table<T> {
+pub(super) struct Table<T> {
     places: usize,
     index: HashMap<Fingerprint, usize>,
     entries: Vec<(Fingerprint, T)>,
@@ -273,17 +279,17 @@ struct Table<T> {
 }
 
 impl<T: Weight> Table<T> {
-    fn new(places: usize) -> Self {
+    pub(super) fn new(places: usize) -> Self {
         let random = RandomState::new().hash_one(0) | 1;
         Self { places, index: HashMap::new(), entries: Vec::new(), random }
     }
 
-    fn get(&mut self, key: Fingerprint) -> Option<&mut T> {
+    pub(super) fn get(&mut self, key: Fingerprint) -> Option<&mut T> {
         let place = *self.index.get(&key)?;
         Some(&mut self.entries[place].1)
     }
 
-    fn entry(&mut self, key: Fingerprint, now: Instant, new: impl FnOnce() -> T) -> &mut T {
+    pub(super) fn entry(&mut self, key: Fingerprint, now: Instant, new: impl FnOnce() -> T) -> &mut T {
         let place = match self.index.get(&key) {
             Some(place) => *place,
             None => {

@@ -74,12 +74,20 @@ impl Disco {
             return Err(StanzaError::service_unavailable());
         }
         let domain = iq.stanza.to().map(Jid::domain).unwrap_or_default();
-        let info = of(self.router.table(), &self.contact, iq.to, domain);
+        let mut info = of(self.router.table(), &self.contact, iq.to, domain);
+        if iq.to != To::Server && self.is_anonymous(&iq) {
+            info.identities.iter_mut().filter(|identity| identity.category == "account").for_each(|identity| identity.kind = "anonymous");
+        }
         let node = node(&iq);
         match &node {
             Some(node) if iq.to != To::Server || !caps::names(&info, node) => Err(no_such_node()),
             node => Ok(Reply::Payload(info.write(node.as_deref()))),
         }
+    }
+
+    /// XEP-0175 §5. Such an account is in memory for as long as it lives.
+    fn is_anonymous(&self, iq: &Iq) -> bool {
+        self.router.home_in_memory(&iq.account()).is_some_and(|home| home.with(|account| account.anonymous))
     }
 
     /// §4: an account's resources, for whoever sees its presence (§8); the server has no items of its own.

@@ -40,7 +40,7 @@ pub struct Interest {
     /// The types it asked for; empty for all.
     kinds: BTreeSet<&'static str>,
     /// When its credentials are to be renewed.
-    renew_at: SystemTime,
+    renew_at: Option<SystemTime>,
 }
 
 /// The types of services there are.
@@ -49,11 +49,11 @@ const KINDS: [&str; 4] = ["stun", "stuns", "turn", "turns"];
 impl Interest {
     /// As it is kept with a session that outlives a stop of the server.
     pub fn to_stored(&self) -> ServicesInterest {
-        let since = self.renew_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let since = |at: SystemTime| at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
         ServicesInterest {
             namespace: self.namespace.to_owned(),
             kinds: self.kinds.iter().map(ToString::to_string).collect(),
-            renew_at_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
+            renew_at_ms: self.renew_at.and_then(|at| u64::try_from(since(at)).ok()).unwrap_or(u64::MAX),
         }
     }
 
@@ -61,7 +61,7 @@ impl Interest {
     pub fn from_stored(stored: &ServicesInterest) -> Option<Self> {
         let namespace = [ns::EXTDISCO, ns::EXTDISCO_1].into_iter().find(|known| *known == stored.namespace)?;
         let kinds = KINDS.into_iter().filter(|known| stored.kinds.iter().any(|kind| kind == known)).collect();
-        Some(Self { namespace, kinds, renew_at: SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(stored.renew_at_ms))? })
+        Some(Self { namespace, kinds, renew_at: SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(stored.renew_at_ms)) })
     }
 
     fn wants(&self, service: &Service) -> bool {
@@ -88,6 +88,15 @@ impl Service {
     }
 }
 
+/// What clients are told.
+#[derive(Clone, Debug, Default)]
+pub struct Services {
+    /// The entries, in order.
+    pub list: Vec<Service>,
+    /// Anonymous sessions are given credentials too (XEP-0175 §3, item 5).
+    pub anonymous: bool,
+}
+
 /// The order in which services are told: UDP before TCP before TLS, TURN before STUN within a listener's list of hosts.
 pub fn services(listeners: &[(Transport, SocketAddr)], hosts: &[String]) -> Vec<Service> {
     let mut services = Vec::new();
@@ -111,6 +120,8 @@ pub struct Extdisco {
     router: Router,
     relay: Relay,
     services: ArcSwap<Vec<Service>>,
+    /// Anonymous sessions are given credentials too.
+    anonymous: bool,
 }
 
 impl std::fmt::Debug for Extdisco {
@@ -121,8 +132,9 @@ impl std::fmt::Debug for Extdisco {
 
 impl Extdisco {
     /// §3.1 to §3.3, for the server's own users only.
-    pub fn register(router: &Router, relay: Relay, services: Vec<Service>, table: &mut IqTable) -> Arc<Self> {
-        let extdisco = Arc::new(Self { router: router.clone(), relay, services: ArcSwap::from_pointee(services) });
+    pub fn register(router: &Router, relay: Relay, services: Services, table: &mut IqTable) -> Arc<Self> {
+        let Services { list, anonymous } = services;
+        let extdisco = Arc::new(Self { router: router.clone(), relay, services: ArcSwap::from_pointee(list), anonymous });
         for namespace in [ns::EXTDISCO, ns::EXTDISCO_1] {
             table.feature(To::Server, namespace);
             table.get(To::Server, (namespace, "services"), &extdisco, Self::list);
@@ -145,14 +157,14 @@ impl Extdisco {
             xml.attr("type", kind);
         }
         for service in services.iter().filter(|service| kind.as_deref().is_none_or(|kind| service.kind == kind)) {
-            write(&mut xml, service, None, &credentials);
+            write(&mut xml, service, None, credentials.as_ref());
         }
         xml.close();
         let session = iq.session()?;
         session.home.with(|account| {
             if let Some(session) = account.session(session.id) {
                 session.services =
-                    Some(Box::new(interest(session.services.take(), namespace, kind.as_deref(), renew_at(now, &credentials))));
+                    Some(Box::new(interest(session.services.take(), namespace, kind.as_deref(), renew_at(now, credentials.as_ref()))));
                 // Here and not later: pushes that follow tell what has changed since.
                 session.send(Stanza::iq_result(&iq.stanza, xml.finish()));
             }
@@ -187,7 +199,7 @@ impl Extdisco {
             return;
         }
         for home in self.router.homes_in_memory() {
-            home.with(|account| self.push(account, &restricted, now, |interest| interest.renew_at <= now));
+            home.with(|account| self.push(account, &restricted, now, |interest| interest.renew_at.is_some_and(|at| at <= now)));
         }
     }
 
@@ -206,18 +218,18 @@ impl Extdisco {
         if !account.sessions.iter().any(|session| session.services.as_deref().is_some_and(&concerned)) {
             return;
         }
-        let credentials = self.relay.issue(account.jid.as_str(), now);
+        let credentials = self.issue_to(account, now);
         let renews = |action: Action| action == Action::Modify;
         for session in &mut account.sessions {
             let Some(interest) = session.services.as_deref_mut().filter(|interest| concerned(interest)) else { continue };
             let wanted: Vec<_> = changes.iter().filter(|(_, service)| interest.wants(service)).collect();
             if wanted.iter().any(|(action, _)| renews(*action)) {
-                interest.renew_at = renew_at(now, &credentials);
+                interest.renew_at = renew_at(now, credentials.as_ref());
             }
             if wanted.is_empty() {
                 continue;
             }
-            let payload = pushed(interest, &wanted, &credentials);
+            let payload = pushed(interest, &wanted, credentials.as_ref());
             let domain = Stanza::iq(IqType::Set, random::id()).with_from(session.jid.to_domain()).with_to(session.jid.clone());
             session.send(domain.with_content(payload));
         }
@@ -238,7 +250,10 @@ impl Extdisco {
             let port = wanted.attr("port").map(str::parse::<u16>).transpose().map_err(|_| StanzaError::bad_request("`port` is no port"))?;
             let matches = |service: &&Service| service.host == host && service.kind == kind && port.is_none_or(|port| port == service.port);
             for service in self.services.load().iter().filter(|service| service.is_restricted()).filter(matches) {
-                write(&mut xml, service, None, &credentials);
+                if credentials.is_none() {
+                    return Err(StanzaError::forbidden().with_text("no relay for anonymous sessions"));
+                }
+                write(&mut xml, service, None, credentials.as_ref());
                 found = true;
             }
         }
@@ -250,9 +265,14 @@ impl Extdisco {
         }
     }
 
-    fn issue(&self, iq: &Iq, now: SystemTime) -> Result<Credentials, StanzaError> {
+    /// `None` for an anonymous session that is given none.
+    fn issue(&self, iq: &Iq, now: SystemTime) -> Result<Option<Credentials>, StanzaError> {
         let session = iq.session.as_ref().ok_or_else(|| StanzaError::forbidden().with_text("only for this server's own users"))?;
-        Ok(self.relay.issue(session.home.jid.as_str(), now))
+        Ok(session.home.with(|account| self.issue_to(account, now)))
+    }
+
+    fn issue_to(&self, account: &Account, now: SystemTime) -> Option<Credentials> {
+        (self.anonymous || !account.anonymous).then(|| self.relay.issue(account.jid.as_str(), now))
     }
 }
 
@@ -282,7 +302,7 @@ fn changes(before: &[Service], now: &[Service]) -> Vec<(Action, Service)> {
 }
 
 /// What a session wants to be told of after one more request. It keeps what it wanted before, unless it asks in another namespace.
-fn interest(before: Option<Box<Interest>>, namespace: &'static str, kind: Option<&str>, renew_at: SystemTime) -> Interest {
+fn interest(before: Option<Box<Interest>>, namespace: &'static str, kind: Option<&str>, renew_at: Option<SystemTime>) -> Interest {
     let known = before.filter(|before| before.namespace == namespace).map(|before| before.kinds);
     let kinds = match (kind, known) {
         (None, _) => BTreeSet::new(),
@@ -293,11 +313,11 @@ fn interest(before: Option<Box<Interest>>, namespace: &'static str, kind: Option
     Interest { namespace, kinds, renew_at }
 }
 
-fn renew_at(now: SystemTime, credentials: &Credentials) -> SystemTime {
-    now + credentials.expires.duration_since(now).unwrap_or_default() * RENEWED_AT / 100
+fn renew_at(now: SystemTime, credentials: Option<&Credentials>) -> Option<SystemTime> {
+    Some(now + credentials?.expires.duration_since(now).unwrap_or_default() * RENEWED_AT / 100)
 }
 
-fn pushed(interest: &Interest, services: &[&(Action, Service)], credentials: &Credentials) -> Bytes {
+fn pushed(interest: &Interest, services: &[&(Action, Service)], credentials: Option<&Credentials>) -> Bytes {
     let mut xml = XmlWriter::new();
     xml.open("services").ns(interest.namespace);
     // Example 5 names the type of a request that named one.
@@ -311,12 +331,16 @@ fn pushed(interest: &Interest, services: &[&(Action, Service)], credentials: &Cr
     xml.finish()
 }
 
-/// §2. `restricted` says that the service wants credentials; they are there at once, but for a service that is gone.
-fn write(xml: &mut XmlWriter, service: &Service, action: Option<Action>, credentials: &Credentials) {
+/// §2. `restricted` says that the service wants credentials; they are there at once, but for a service that is gone. Who is given none is not told
+/// of what needs them.
+fn write(xml: &mut XmlWriter, service: &Service, action: Option<Action>, credentials: Option<&Credentials>) {
+    if service.is_restricted() && credentials.is_none() {
+        return;
+    }
     xml.open("service").attr_opt("action", action.map(Action::name));
     xml.attr("type", service.kind).attr("host", &service.host).attr("port", &service.port.to_string());
     xml.attr("transport", service.transport);
-    if service.is_restricted() && action != Some(Action::Delete) {
+    if let Some(credentials) = credentials.filter(|_| service.is_restricted() && action != Some(Action::Delete)) {
         xml.attr("restricted", "true").attr("username", &credentials.username).attr("password", &credentials.password);
         xml.attr("expires", &xep0082(credentials.expires));
     }
@@ -341,7 +365,7 @@ mod tests {
     #[test]
     fn s3_2_a_session_wants_what_it_has_asked_for() {
         let now = SystemTime::UNIX_EPOCH;
-        let after = |before: Option<Interest>, kind: Option<&str>| interest(before.map(Box::new), ns::EXTDISCO, kind, now);
+        let after = |before: Option<Interest>, kind: Option<&str>| interest(before.map(Box::new), ns::EXTDISCO, kind, Some(now));
         let wants = |interest: &Interest| [service("x", "turn"), service("x", "stun")].map(|service| interest.wants(&service));
         let turn = after(None, Some("turn"));
         assert_eq!(wants(&turn), [true, false]);
@@ -359,6 +383,6 @@ mod tests {
     fn credentials_are_renewed_when_four_fifths_of_their_life_are_over() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_644_352);
         let credentials = Credentials { username: String::new(), password: String::new(), expires: now + Duration::from_secs(1000) };
-        assert_eq!(renew_at(now, &credentials), now + Duration::from_secs(800));
+        assert_eq!(renew_at(now, Some(&credentials)), Some(now + Duration::from_secs(800)));
     }
 }

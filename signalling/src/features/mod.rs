@@ -12,6 +12,7 @@ pub mod ping;
 pub mod presence;
 pub mod private;
 pub mod push;
+pub mod register;
 pub mod roster;
 pub mod stanza_id;
 pub mod subscription;
@@ -27,6 +28,7 @@ use bytes::Bytes;
 use campanile_config::Contact;
 use campanile_relay::Relay;
 
+use crate::administration::Administration;
 use crate::iq::IqTable;
 use crate::ns;
 use crate::router::Router;
@@ -34,7 +36,13 @@ use crate::xml::XmlWriter;
 
 /// Registers every feature and hands the table to the router. `contact` says whom to write to about the server. Returned is what has to be told of
 /// other services.
-pub fn register(router: &Router, relay: Relay, services: Vec<extdisco::Service>, contact: &Contact) -> Arc<extdisco::Extdisco> {
+pub fn register(
+    router: &Router,
+    administration: Arc<Administration>,
+    relay: Relay,
+    services: extdisco::Services,
+    contact: &Contact,
+) -> Arc<extdisco::Extdisco> {
     let mut table = IqTable::default();
     disco::Disco::register(router, contact, &mut table);
     roster::Roster::register(router, &mut table);
@@ -50,8 +58,10 @@ pub fn register(router: &Router, relay: Relay, services: Vec<extdisco::Service>,
     time::register(&mut table);
     vcard::VCard::register(router, contact, &mut table);
     push::PushNotifications::register(router, &mut table);
+    register::Register::register(router, administration.clone(), &mut table);
     version::register(&mut table);
     router.serve(table);
+    router.govern(administration);
     extdisco
 }
 

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use precis_profiles::precis_core::profile::{PrecisFastInvocation, stabilize};
+use precis_profiles::precis_core::{IdentifierClass, StringClass as _};
 use precis_profiles::{OpaqueString, UsernameCaseMapped};
 
 use super::JidError;
@@ -159,13 +160,17 @@ fn ascii_domain(domain: &str) -> Result<AsciiDomain, JidError> {
     })
 }
 
-/// RFC 7622 §3.2.1: mapped, normalised, A-labels turned into U-labels; each label must have an A-label of at most 63 bytes.
+/// RFC 7622 §3.2.1: mapped, normalised, A-labels turned into U-labels; each label must have an A-label of at most 63 bytes, and be letters and
+/// digits: RFC 5892, whose characters PRECIS' IdentifierClass has taken over (RFC 8264 §4.2).
 fn international_domain(domain: &str) -> Result<String, JidError> {
     use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
     let uts46 = Uts46::new();
     let (unicode, valid) = uts46.to_unicode(domain.as_bytes(), AsciiDenyList::STD3, Hyphens::CheckFirstLast);
     valid.map_err(|_| JidError::DomainInvalid)?;
     let unicode = unicode.strip_suffix('.').unwrap_or(&unicode);
+    if unicode.split('.').any(|label| !label.is_ascii() && IdentifierClass::default().allows(label).is_err()) {
+        return Err(JidError::DomainInvalid);
+    }
     let ascii = uts46
         .to_ascii(unicode.as_bytes(), AsciiDenyList::STD3, Hyphens::CheckFirstLast, DnsLength::Ignore)
         .map_err(|_| JidError::DomainInvalid)?;

@@ -25,9 +25,12 @@ use super::metrics::Transport;
 use super::tls;
 use super::wire::Wire;
 use crate::auth::Attempt;
+use crate::jid::BareJid;
 use crate::mailbox::{Attachment, Mailbox, Outgoing, Progress};
 use crate::random;
 use crate::router::{Bound, NotResumed, Resumed};
+use crate::session::SessionRef;
+use crate::stanza::error::StanzaError;
 use crate::stanza::{Kind, Stanza};
 use crate::store::ArchiveId;
 use crate::stream::c2s::{Answer, C2s, Output, Question, Report, Security};
@@ -103,7 +106,7 @@ pub async fn serve_tcp(context: Arc<Context>, stream: TcpStream, peer: SocketAdd
     let _open = context.metrics.open(transport);
     let (io, bindings) = if direct {
         // On the heap while it lasts: a future keeps room for its largest moment, and most of a connection's time is spent waiting.
-        let accepted = Box::pin(accept_tls(&context, &context.direct_tls, stream, peer)).await;
+        let accepted = Box::pin(accept_tls(&context, &context.direct_tls, stream, None, peer)).await;
         let Some(ready) = accepted else { return };
         ready
     } else {
@@ -129,12 +132,18 @@ async fn first_byte(context: &Context, stream: &TcpStream) -> Option<u8> {
     }
 }
 
-async fn accept_tls<S>(context: &Context, acceptor: &tls::Acceptor, stream: S, peer: SocketAddr) -> Option<(Io, ChannelBindings)>
+async fn accept_tls<S>(
+    context: &Context,
+    acceptor: &tls::Acceptor,
+    stream: S,
+    addressed: Option<&str>,
+    peer: SocketAddr,
+) -> Option<(Io, ChannelBindings)>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let within = context.limits.load().tls_handshake;
-    let result = match timeout(within, acceptor.accept(stream)).await {
+    let result = match timeout(within, acceptor.accept(stream, addressed)).await {
         Ok(Ok((stream, bindings))) => return Some((Box::new(stream), bindings)),
         Ok(Err(error)) => error.to_string(),
         Err(_) => "took too long".to_owned(),
@@ -170,7 +179,7 @@ enum Event {
     Written,
     /// The client closed the connection, or it broke.
     Gone(io::Result<()>),
-    Answer(Reply),
+    Answer(Box<Reply>),
     Mail,
     /// The mailbox takes nothing more, or is another connection's now.
     MailboxEnded,
@@ -287,7 +296,8 @@ impl Connection {
                 }
                 Event::Written => {}
                 Event::Gone(result) => return Box::pin(self.gone(result)).await,
-                Event::Answer(Reply { answer, bound, attempt }) => {
+                Event::Answer(reply) => {
+                    let Reply { answer, bound, attempt } = *reply;
                     self.pending = None;
                     self.attempt = attempt;
                     if bound.is_some() {
@@ -464,7 +474,7 @@ impl Connection {
             // However much waits to be written: to others, the session seems to be there until this is noticed.
             () = mail_ended(attachment), if bound => Event::MailboxEnded,
             () = durable(context, acks), if acks.first.is_some() => Event::Durable,
-            reply = async { pending.as_mut().expect("the branch is off without a question").await }, if pending.is_some() => Event::Answer(reply),
+            reply = async { pending.as_mut().expect("the branch is off without a question").await }, if pending.is_some() => Event::Answer(Box::new(reply)),
             () = timer => Event::Timer,
             () = context.stopping.cancelled(), if !*stop_seen => Event::Stop,
         }
@@ -557,10 +567,10 @@ impl Connection {
                     let (answer, attempt) = context.authenticator.answer(question, source).await;
                     Reply { answer: Answer::Sasl(answer), bound: None, attempt }
                 }
-                Question::Bind { account, resource } => {
+                Question::Bind { account, resource, anonymous } => {
                     let mailbox = Arc::new(Mailbox::new(mailbox_bytes));
                     let attachment = mailbox.attach().expect("a new mailbox is open");
-                    match context.router.bind(&account, resource.as_deref(), mailbox, accepted).await {
+                    match bind(&context, &account, resource.as_deref(), anonymous, mailbox, accepted).await {
                         Ok(session) => {
                             let jid = session.jid.clone();
                             let bound = Box::new(Bound::new(context.router.clone(), session, attachment));
@@ -576,6 +586,10 @@ impl Connection {
                     Err(NotResumed::Failed(error, h)) => Reply { answer: Answer::NotResumed(error, h), bound: None, attempt: None },
                     Err(NotResumed::Broken(error)) => Reply { answer: Answer::Broken(error), bound: None, attempt: None },
                 },
+                Question::Register { account, password } => {
+                    let result = context.administration.register(&account, password, source).await.map(|()| account);
+                    Reply { answer: Answer::Registered(result), bound: None, attempt: None }
+                }
             }
         }
     }
@@ -586,6 +600,10 @@ impl Connection {
                 self.attempt = None;
                 self.context.metrics.sasl_failure(condition);
                 debug!(peer = %self.peer, condition, "log-in failed");
+            }
+            Report::Registered(account) => {
+                self.context.metrics.registered();
+                info!(jid = %account, peer = %self.peer, transport = self.transport.as_str(), "registered");
             }
             Report::LoggedIn { account, mechanism } => {
                 if let Some(attempt) = self.attempt.take() {
@@ -606,7 +624,7 @@ impl Connection {
         }
         self.flush().await?;
         let io = std::mem::replace(&mut self.io, Box::new(tokio::io::empty()));
-        match accept_tls(&self.context, &self.context.starttls, io, self.peer).await {
+        match accept_tls(&self.context, &self.context.starttls, io, Some(self.machine.domain()), self.peer).await {
             Some((io, bindings)) => {
                 self.io = io;
                 self.machine.handle_tls_established(bindings);
@@ -708,6 +726,25 @@ impl Connection {
             left -= read;
         }
     }
+}
+
+/// An anonymous session has an account for as long as it lives (XEP-0175 §3).
+async fn bind(
+    context: &Context,
+    account: &BareJid,
+    resource: Option<&str>,
+    anonymous: bool,
+    mailbox: Arc<Mailbox>,
+    since: Instant,
+) -> Result<SessionRef, StanzaError> {
+    if anonymous {
+        context.administration.open_anonymous(account).await?;
+    }
+    let bound = context.router.bind(account, resource, mailbox, since).await;
+    if anonymous && bound.is_err() {
+        context.administration.anonymous_ended(account).await;
+    }
+    bound
 }
 
 async fn mail_ready(attachment: Option<&Attachment>) {

@@ -260,7 +260,7 @@ pub fn serve(
 /// Does the TLS handshake, if there is one to do.
 async fn secure(stream: TcpStream, tls: Option<Acceptor>, peer: SocketAddr, metrics: &Metrics) -> Option<Io> {
     let Some(tls) = tls else { return Some(Box::new(stream)) };
-    match timeout(TLS_TIME, tls.accept(stream)).await {
+    match timeout(TLS_TIME, tls.accept(stream, None)).await {
         Ok(Ok((stream, _))) => return Some(Box::new(stream)),
         Ok(Err(error)) => debug!(%peer, %error, "TLS handshake failed"),
         Err(_) => debug!(%peer, "TLS handshake took too long"),

@@ -45,6 +45,7 @@ pub struct Metrics {
     stream_errors: IntCounterVec,
     sasl_failures: IntCounterVec,
     logins: IntCounterVec,
+    registrations: IntCounter,
     tls_failures: IntCounter,
     accept_errors: IntCounter,
     timeouts: IntCounterVec,
@@ -100,6 +101,7 @@ impl Metrics {
             stream_errors: counters(registry, "campanile_stream_errors_total", "Stream errors sent to clients.", "condition")?,
             sasl_failures: counters(registry, "campanile_sasl_failures_total", "SASL failures sent to clients.", "condition")?,
             logins: counters(registry, "campanile_logins_total", "Successful log-ins.", "mechanism")?,
+            registrations: counter(registry, "campanile_registrations_total", "Accounts made in a client (XEP-0077).")?,
             tls_failures: counter(registry, "campanile_tls_failures_total", "TLS handshakes that failed or took too long.")?,
             accept_errors: counter(registry, "campanile_accept_errors_total", "Errors of accept(2), as when file descriptors run out.")?,
             timeouts: counters(registry, "campanile_c2s_timeouts_total", "Client streams ended by a timeout.", "kind")?,
@@ -138,6 +140,11 @@ impl Metrics {
     /// A log-in has succeeded.
     pub fn login(&self, mechanism: &str) {
         self.logins.with_label_values(&[mechanism]).inc();
+    }
+
+    /// An account was made in a client.
+    pub fn registered(&self) {
+        self.registrations.inc();
     }
 
     /// A TLS handshake has failed.

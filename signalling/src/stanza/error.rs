@@ -151,13 +151,15 @@ pub struct StanzaError {
     pub text: Option<Cow<'static, str>>,
     /// An application-specific condition: one element with a namespace of its own.
     pub extra: Option<Bytes>,
+    /// Written with the attribute `code` of XEP-0086, where a protocol of old still asks for it.
+    pub with_code: bool,
 }
 
 impl StanzaError {
     /// An error with this condition and type, and no text.
     #[must_use]
     pub const fn new(condition: Condition, type_: ErrorType) -> Self {
-        Self { type_, condition, text: None, extra: None }
+        Self { type_, condition, text: None, extra: None, with_code: false }
     }
 
     /// `<bad-request/>` with a sentence about what is wrong.
@@ -173,9 +175,39 @@ impl StanzaError {
         self
     }
 
+    /// The same error, written with its code.
+    #[must_use]
+    pub fn with_code(mut self) -> Self {
+        self.with_code = true;
+        self
+    }
+
+    /// XEP-0086 §3.
+    fn code(&self) -> u16 {
+        match self.condition {
+            Condition::BadRequest | Condition::JidMalformed | Condition::UnexpectedRequest => 400,
+            Condition::NotAuthorized => 401,
+            Condition::Gone | Condition::Redirect => 302,
+            Condition::Forbidden => 403,
+            Condition::ItemNotFound | Condition::RecipientUnavailable | Condition::RemoteServerNotFound => 404,
+            Condition::NotAllowed => 405,
+            Condition::NotAcceptable | Condition::PolicyViolation => 406,
+            Condition::RegistrationRequired | Condition::SubscriptionRequired => 407,
+            Condition::Conflict => 409,
+            Condition::FeatureNotImplemented => 501,
+            Condition::ServiceUnavailable => 503,
+            Condition::RemoteServerTimeout => 504,
+            Condition::InternalServerError | Condition::ResourceConstraint | Condition::UndefinedCondition => 500,
+        }
+    }
+
     /// Writes `<error/>`. It stays in the content namespace of the stanza around it.
     pub fn write(&self, out: &mut XmlWriter) {
-        out.open("error").attr("type", self.type_.name());
+        out.open("error");
+        if self.with_code {
+            out.attr("code", &self.code().to_string());
+        }
+        out.attr("type", self.type_.name());
         out.open(self.condition.name()).ns(ns::STANZA_ERROR).close();
         if let Some(text) = &self.text {
             out.open("text").ns(ns::STANZA_ERROR).attr("xml:lang", "en").text(text).close();
@@ -204,7 +236,7 @@ impl StanzaError {
         let type_ = error.attr("type").and_then(ErrorType::parse).unwrap_or(condition.usual_type());
         let text = error.child(ns::STANZA_ERROR, "text").map(|text| Cow::Owned(text.text().into_owned()));
         let extra = error.children().find(|child| child.ns() != ns::STANZA_ERROR).map(|child| child.to_bytes());
-        Self { type_, condition, text, extra }
+        Self { type_, condition, text, extra, with_code: false }
     }
 }
 

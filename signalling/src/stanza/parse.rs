@@ -37,6 +37,7 @@ impl From<StreamError> for ParseError {
 /// What the pass collects.
 struct Collector<'a> {
     name: &'a str,
+    /// The stanza, or an element of its content namespace inside, is written with a prefix.
     prefixed: bool,
     ns: String,
     to: Option<Attribute<'a>>,
@@ -54,6 +55,9 @@ struct Collector<'a> {
 
 impl<'a> Sink<'a> for Collector<'a> {
     fn start(&mut self, depth: usize, tag: &StartTag<'_, 'a>) -> Result<(), XmlError> {
+        if tag.local_start > 0 && depth > 0 {
+            self.prefixed |= tag.ns().0 == self.indexer.content_ns;
+        }
         match depth {
             0 => self.head(tag),
             1 => return self.indexer.child_start(tag),
@@ -175,9 +179,9 @@ fn check_namespace(collector: &Collector<'_>, bindings: &Bindings) -> Result<(),
     if collector.indexer.content_ns != content {
         return Err(StreamError::new(Condition::InvalidNamespace).with_text(format!("stanzas of this stream are of {content}")));
     }
-    // The default namespace inside would be something else, and the body could not be passed on as it is.
+    // §4.8.5: not to be passed on; and the default namespace inside would be something else.
     if collector.prefixed {
-        return Err(StreamError::new(Condition::BadNamespacePrefix).with_text("a stanza's element must have no prefix"));
+        return Err(StreamError::new(Condition::BadNamespacePrefix).with_text("elements of the content namespace must have no prefix"));
     }
     Ok(())
 }
@@ -363,6 +367,8 @@ mod tests {
             ("<message xmlns=''/>", &client, Condition::InvalidNamespace),
             ("<message/>", &Bindings::empty(), Condition::InvalidNamespace),
             ("<c:message xmlns:c='jabber:client'/>", &client, Condition::BadNamespacePrefix),
+            ("<message><c:body xmlns:c='jabber:client'>hi</c:body></message>", &client, Condition::BadNamespacePrefix),
+            ("<message><x xmlns='u'><c:body xmlns:c='jabber:client'/></x></message>", &client, Condition::BadNamespacePrefix),
             ("<message from='@b'/>", &client, Condition::InvalidFrom),
             ("<message><body></message>", &client, Condition::NotWellFormed),
             ("<message><p:body/></message>", &client, Condition::NotWellFormed),

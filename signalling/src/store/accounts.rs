@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::time::SystemTime;
 
 use super::database::{Database, Row, Tx};
-use super::{StoreError, from_millis, revocations, sessions, to_millis};
+use super::{StoreError, farewells, from_millis, revocations, sessions, to_millis};
 use crate::auth::{ScramHash, ScramKeys, ScramSet};
 use crate::jid::BareJid;
 
@@ -18,7 +18,16 @@ pub struct Account {
     /// When its password was last set.
     pub password_changed_at: SystemTime,
     /// Whether log-ins are refused: RFC 6120 §6.5.2.
-    pub disabled: bool,
+    pub disabled: Option<Disabled>,
+    /// Whether it goes with its session: XEP-0175.
+    pub anonymous: bool,
+}
+
+/// An account's log-ins are refused.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Disabled {
+    /// What its owner is told of the reason.
+    pub reason: Option<String>,
 }
 
 /// What a log-in needs to know.
@@ -27,7 +36,14 @@ pub struct Credentials {
     /// The keys, one set per hash function.
     pub keys: ScramSet,
     /// Whether log-ins are refused.
-    pub disabled: bool,
+    pub disabled: Option<Disabled>,
+}
+
+/// Columns that [`read_account`] reads.
+macro_rules! select_accounts {
+    ($rest:literal) => {
+        concat!("SELECT jid, created_at, password_changed_at, disabled, disabled_reason, anonymous FROM accounts ", $rest)
+    };
 }
 
 /// The accounts of all domains.
@@ -46,14 +62,26 @@ impl Accounts {
     /// # Errors
     /// [`StoreError::AccountExists`], or the database's.
     pub async fn create(&self, account: &BareJid, keys: &ScramSet) -> Result<(), StoreError> {
+        self.insert(account, keys, false).await
+    }
+
+    /// Makes an account that nobody can log in to, for the one session of XEP-0175.
+    ///
+    /// # Errors
+    /// As for [`Accounts::create`].
+    pub async fn create_anonymous(&self, account: &BareJid) -> Result<(), StoreError> {
+        self.insert(account, &ScramSet::default(), true).await
+    }
+
+    async fn insert(&self, account: &BareJid, keys: &ScramSet, anonymous: bool) -> Result<(), StoreError> {
         let (account, keys) = (account.clone(), keys.clone());
         let now = to_millis(SystemTime::now());
         self.database
             .write("create an account", move |tx| {
                 Box::pin(async move {
-                    const SQL: &str = "INSERT INTO accounts (jid, domain, created_at, password_changed_at) VALUES ($1, $2, $3, $4)
-                                       ON CONFLICT (jid) DO NOTHING";
-                    let values = [account.as_str().into(), account.domain().into(), now.into(), now.into()];
+                    const SQL: &str = "INSERT INTO accounts (jid, domain, created_at, password_changed_at, anonymous)
+                                       VALUES ($1, $2, $3, $4, $5) ON CONFLICT (jid) DO NOTHING";
+                    let values = [account.as_str().into(), account.domain().into(), now.into(), now.into(), anonymous.into()];
                     if tx.execute(SQL, &values).await? == 0 {
                         return Err(StoreError::AccountExists(account));
                     }
@@ -63,7 +91,8 @@ impl Accounts {
             .await
     }
 
-    /// Removes an account and all that belongs to it, and voids its TURN credentials; whether it was there.
+    /// Removes an account and all that belongs to it, and voids its TURN credentials; whether it was there. What its contacts are to be told is
+    /// left in [`super::Farewells`].
     ///
     /// # Errors
     /// The database's.
@@ -73,6 +102,7 @@ impl Accounts {
         self.database
             .write("delete an account", move |tx| {
                 Box::pin(async move {
+                    farewells::insert(tx, &account).await?;
                     let deleted = tx.execute("DELETE FROM accounts WHERE jid = $1", &[account.as_str().into()]).await? > 0;
                     if deleted {
                         revocations::insert(tx, &account, now).await?;
@@ -97,7 +127,7 @@ impl Accounts {
     /// # Errors
     /// The database's.
     pub async fn get(&self, account: &BareJid) -> Result<Option<Account>, StoreError> {
-        const SQL: &str = "SELECT jid, created_at, password_changed_at, disabled FROM accounts WHERE jid = $1";
+        const SQL: &str = select_accounts!("WHERE jid = $1");
         self.database.fetch_optional("look up an account", SQL, &[account.as_str().into()]).await?.map(|row| read_account(&row)).transpose()
     }
 
@@ -114,11 +144,11 @@ impl Accounts {
     /// # Errors
     /// The database's.
     pub async fn credentials(&self, account: &BareJid) -> Result<Option<Credentials>, StoreError> {
-        const SQL: &str = "SELECT a.disabled, k.hash, k.salt, k.iterations, k.stored_key, k.server_key
+        const SQL: &str = "SELECT a.disabled, k.hash, k.salt, k.iterations, k.stored_key, k.server_key, a.disabled_reason
                            FROM accounts a LEFT JOIN account_keys k ON k.account = a.jid WHERE a.jid = $1";
         let mut found = None;
         for row in self.database.fetch_all("load an account's keys", SQL, &[account.as_str().into()]).await? {
-            let credentials = found.get_or_insert(Credentials { keys: ScramSet::default(), disabled: row.flag(0)? });
+            let credentials = found.get_or_insert(Credentials { keys: ScramSet::default(), disabled: read_disabled(&row, 0, 6)? });
             // No row of keys: an account that cannot log in by password. A hash this program does not know is left alone.
             if !row.is_null(1)?
                 && let Some(hash) = ScramHash::from_name(&row.text(1)?)
@@ -152,18 +182,38 @@ impl Accounts {
             .await
     }
 
-    /// Refuses or allows the account's log-ins.
+    /// Refuses the account's log-ins, and voids its TURN credentials.
     ///
     /// # Errors
     /// [`StoreError::NoSuchAccount`], or the database's.
-    pub async fn set_disabled(&self, account: &BareJid, disabled: bool) -> Result<(), StoreError> {
-        let account = account.clone();
+    pub async fn disable(&self, account: &BareJid, disabled: &Disabled) -> Result<(), StoreError> {
+        let (account, disabled) = (account.clone(), disabled.clone());
+        let now = to_millis(SystemTime::now());
         self.database
             .write("disable an account", move |tx| {
                 Box::pin(async move {
-                    const SQL: &str = "UPDATE accounts SET disabled = $2 WHERE jid = $1";
+                    const SQL: &str = "UPDATE accounts SET disabled = 1, disabled_reason = $2 WHERE jid = $1";
+                    if tx.execute(SQL, &[account.as_str().into(), disabled.reason.as_deref().into()]).await? == 0 {
+                        return Err(StoreError::NoSuchAccount(account));
+                    }
                     sessions::forget(tx, &account).await?;
-                    match tx.execute(SQL, &[account.as_str().into(), disabled.into()]).await? {
+                    revocations::insert(tx, &account, now).await
+                })
+            })
+            .await
+    }
+
+    /// Allows the account's log-ins again.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchAccount`], or the database's.
+    pub async fn enable(&self, account: &BareJid) -> Result<(), StoreError> {
+        let account = account.clone();
+        self.database
+            .write("enable an account", move |tx| {
+                Box::pin(async move {
+                    const SQL: &str = "UPDATE accounts SET disabled = 0, disabled_reason = NULL WHERE jid = $1";
+                    match tx.execute(SQL, &[account.as_str().into()]).await? {
                         0 => Err(StoreError::NoSuchAccount(account)),
                         _ => Ok(()),
                     }
@@ -172,12 +222,22 @@ impl Accounts {
             .await
     }
 
+    /// Up to `count` anonymous accounts: at the start, those that a crash has left.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn anonymous(&self, count: u32) -> Result<Vec<Account>, StoreError> {
+        const SQL: &str = select_accounts!("WHERE anonymous = 1 ORDER BY jid LIMIT $1");
+        let rows = self.database.fetch_all("list anonymous accounts", SQL, &[i64::from(count).into()]).await?;
+        rows.iter().map(read_account).collect()
+    }
+
     /// Up to `count` accounts in the order of their addresses, beginning behind `after`.
     ///
     /// # Errors
     /// The database's.
     pub async fn page(&self, after: Option<&BareJid>, count: u32) -> Result<Vec<Account>, StoreError> {
-        const SQL: &str = "SELECT jid, created_at, password_changed_at, disabled FROM accounts WHERE jid > $1 ORDER BY jid LIMIT $2";
+        const SQL: &str = select_accounts!("WHERE jid > $1 ORDER BY jid LIMIT $2");
         let after = after.map_or("", |jid| jid.as_str());
         let rows = self.database.fetch_all("list accounts", SQL, &[after.into(), i64::from(count).into()]).await?;
         rows.iter().map(read_account).collect()
@@ -228,7 +288,17 @@ async fn insert_keys(tx: &mut Tx, account: &BareJid, keys: &ScramSet) -> Result<
 
 fn read_account(row: &Row) -> Result<Account, StoreError> {
     let jid = BareJid::parse(&row.text(0)?).map_err(|cause| StoreError::Corrupt { place: "accounts.jid", cause: cause.to_string() })?;
-    Ok(Account { jid, created_at: from_millis(row.int(1)?), password_changed_at: from_millis(row.int(2)?), disabled: row.flag(3)? })
+    Ok(Account {
+        jid,
+        created_at: from_millis(row.int(1)?),
+        password_changed_at: from_millis(row.int(2)?),
+        disabled: read_disabled(row, 3, 4)?,
+        anonymous: row.flag(5)?,
+    })
+}
+
+fn read_disabled(row: &Row, flag: usize, reason: usize) -> Result<Option<Disabled>, StoreError> {
+    Ok(if row.flag(flag)? { Some(Disabled { reason: row.optional_text(reason)? }) } else { None })
 }
 
 fn read_keys(row: &Row) -> Result<ScramKeys, StoreError> {

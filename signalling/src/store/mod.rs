@@ -10,6 +10,7 @@ mod blocks;
 mod database;
 mod durable;
 mod error;
+mod farewells;
 mod folder;
 mod last_activity;
 mod private;
@@ -35,11 +36,12 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection as _, PgConnection};
 
-pub use accounts::{Account, Accounts, Credentials};
+pub use accounts::{Account, Accounts, Credentials, Disabled};
 pub use archive::{Archive, ArchiveId, Expired, Page, Policy, Preferences, Range, Record, Stored, Summary};
 pub use blocks::Blocks;
 pub use durable::Durability;
 pub use error::StoreError;
+pub use farewells::{Farewell, Farewells};
 pub use last_activity::{LastActivities, LastActivity};
 pub use private::{PRIVATE_ELEMENTS_MAX, PrivateElement, PrivateXml};
 pub use push::{PushService, PushServices};
@@ -138,6 +140,12 @@ impl Store {
     #[must_use]
     pub fn push_services(&self) -> PushServices {
         PushServices::new(self.database.clone())
+    }
+
+    /// Contacts of removed accounts that are still to be told.
+    #[must_use]
+    pub fn farewells(&self) -> Farewells {
+        Farewells::new(self.database.clone())
     }
 
     /// Who is blocked by whom.

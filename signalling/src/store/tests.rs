@@ -79,6 +79,7 @@ on_each_database! {
     a_roster_change_of_several_steps_is_whole_or_not_at_all => roster_atomic;
     rfc6121_s3_1_3_requests_are_kept_whole_and_bounded => requests;
     an_account_takes_its_data_with_it => cascade;
+    xep0077_s3_2_the_contacts_of_a_removed_account_are_still_to_be_told => farewells;
     turn_credentials_of_changed_accounts_are_void_until_they_expire => revocations;
     many_writers_at_once_lose_nothing => concurrent;
     xep0191_block_lists_are_kept => blocks;
@@ -109,7 +110,7 @@ async fn accounts(store: &Store) {
     assert!(accounts.exists(&romeo).await.unwrap());
     assert_eq!(accounts.keys(&romeo).await.unwrap(), Some(keys(1)));
     let account = accounts.get(&romeo).await.unwrap().unwrap();
-    assert!(account.jid == romeo && !account.disabled && account.created_at > before);
+    assert!(account.jid == romeo && account.disabled.is_none() && !account.anonymous && account.created_at > before);
 
     accounts.set_keys(&romeo, &keys(3)).await.unwrap();
     assert_eq!(accounts.keys(&romeo).await.unwrap(), Some(keys(3)));
@@ -120,15 +121,69 @@ async fn accounts(store: &Store) {
     accounts.set_keys(&romeo, &ScramSet::default()).await.unwrap();
     assert_eq!(accounts.keys(&romeo).await.unwrap(), Some(ScramSet::default()));
 
-    accounts.set_disabled(&romeo, true).await.unwrap();
-    assert!(accounts.credentials(&romeo).await.unwrap().unwrap().disabled);
-    accounts.set_disabled(&romeo, false).await.unwrap();
-    assert!(!accounts.get(&romeo).await.unwrap().unwrap().disabled);
+    for reason in [Some("spam".to_owned()), None] {
+        let disabled = Disabled { reason };
+        accounts.disable(&romeo, &disabled).await.unwrap();
+        assert_eq!(accounts.credentials(&romeo).await.unwrap().unwrap().disabled, Some(disabled.clone()));
+        assert_eq!(accounts.get(&romeo).await.unwrap().unwrap().disabled, Some(disabled));
+    }
+    accounts.enable(&romeo).await.unwrap();
+    assert_eq!(accounts.get(&romeo).await.unwrap().unwrap().disabled, None);
+
+    let somebody = jid("59bec12a@example.org");
+    accounts.create_anonymous(&somebody).await.unwrap();
+    assert_eq!(
+        accounts.anonymous(10).await.unwrap().into_iter().map(|account| account.jid).collect::<Vec<_>>(),
+        std::slice::from_ref(&somebody)
+    );
+    assert_eq!(accounts.keys(&somebody).await.unwrap(), Some(ScramSet::default()));
+    assert!(accounts.delete(&somebody).await.unwrap());
+    assert!(accounts.anonymous(10).await.unwrap().is_empty());
 
     assert!(accounts.delete(&romeo).await.unwrap());
     assert!(!accounts.delete(&romeo).await.unwrap());
     assert!(matches!(accounts.set_keys(&romeo, &keys(1)).await, Err(StoreError::NoSuchAccount(_))));
-    assert!(matches!(accounts.set_disabled(&romeo, true).await, Err(StoreError::NoSuchAccount(_))));
+    assert!(matches!(accounts.disable(&romeo, &Disabled::default()).await, Err(StoreError::NoSuchAccount(_))));
+    assert!(matches!(accounts.enable(&romeo).await, Err(StoreError::NoSuchAccount(_))));
+}
+
+async fn farewells(store: &Store) {
+    let (accounts, rosters, farewells) = (store.accounts(), store.rosters(), store.farewells());
+    let romeo = jid("romeo@example.org");
+    let all = [
+        ("to@example.org", Subscription::To, false, Some((true, false))),
+        ("from@example.org", Subscription::From, false, Some((false, true))),
+        ("both@example.org", Subscription::Both, false, Some((true, true))),
+        ("asked@example.org", Subscription::None, true, Some((true, false))),
+        ("from.asked@example.org", Subscription::From, true, Some((true, true))),
+        ("none@example.org", Subscription::None, false, None),
+    ];
+    for round in 0..2 {
+        accounts.create(&romeo, &keys(1)).await.unwrap();
+        for (contact, subscription, ask, _) in all {
+            rosters.set(&romeo, &RosterItem { subscription, ask, ..RosterItem::new(jid(contact)) }).await.unwrap();
+        }
+        rosters.add_request(&romeo, &jid("asks@example.org"), "<presence/>".into()).await.unwrap();
+        rosters.add_request(&romeo, &jid("to@example.org"), "<presence/>".into()).await.unwrap();
+        accounts.delete(&romeo).await.unwrap();
+        // an account of the same name that goes before all was said adds nothing twice
+        assert_eq!(farewells.page(100).await.unwrap().len(), 6, "{round}");
+    }
+    let mut expected: Vec<_> = all
+        .into_iter()
+        .filter_map(|(contact, _, _, told)| told.map(|(unsubscribe, unsubscribed)| (jid(contact), unsubscribe, unsubscribed)))
+        .map(|(contact, unsubscribe, unsubscribed)| {
+            let unsubscribed = unsubscribed || contact == jid("to@example.org");
+            Farewell { account: romeo.clone(), contact, unsubscribe, unsubscribed }
+        })
+        .collect();
+    expected.push(Farewell { account: romeo.clone(), contact: jid("asks@example.org"), unsubscribe: false, unsubscribed: true });
+    expected.sort_by(|a, b| a.contact.as_str().cmp(b.contact.as_str()));
+    let page = farewells.page(100).await.unwrap();
+    assert_eq!(page, expected);
+    farewells.said(page[1..].to_vec()).await.unwrap();
+    assert_eq!(farewells.page(100).await.unwrap(), expected[..1]);
+    farewells.said(page).await.unwrap();
 }
 
 async fn sessions(store: &Store) {
@@ -177,7 +232,7 @@ async fn sessions(store: &Store) {
     // A new password and a ban void what they find; a deleted account takes its sessions along.
     accounts.set_keys(&romeo, &keys(2)).await.unwrap();
     assert_eq!(sessions.page(None, 200).await.unwrap(), all[150..]);
-    accounts.set_disabled(&juliet, true).await.unwrap();
+    accounts.disable(&juliet, &Disabled::default()).await.unwrap();
     assert_eq!(sessions.page(None, 200).await.unwrap(), []);
     sessions.save(all[..2].to_vec()).await.unwrap();
     accounts.delete(&romeo).await.unwrap();

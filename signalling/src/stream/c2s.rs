@@ -7,6 +7,7 @@ mod header;
 mod management;
 mod negotiation;
 mod policy;
+mod register;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +20,7 @@ use bytes::Bytes;
 use super::error::{Condition, StreamError};
 use super::sasl::{self, ChannelBindings, Mechanism, NONCE_BYTES, Sasl};
 use super::sm::{Asker, Due};
+use crate::auth::Password;
 use crate::jid::{BareJid, FullJid};
 use crate::ns;
 use crate::stanza::error::StanzaError;
@@ -62,6 +64,15 @@ pub enum Question {
         account: BareJid,
         /// The resource that the client asks for.
         resource: Option<String>,
+        /// The account is there for this session only (XEP-0175).
+        anonymous: bool,
+    },
+    /// For whoever makes accounts (XEP-0077 §3.1).
+    Register {
+        /// The new account.
+        account: BareJid,
+        /// Its password.
+        password: Password,
     },
     /// For the router (XEP-0198 §5).
     Resume {
@@ -83,6 +94,8 @@ pub enum Answer {
     Bound(FullJid),
     /// The router has refused to bind.
     NotBound(StanzaError),
+    /// The account that was made, or why it was not.
+    Registered(Result<BareJid, StanzaError>),
     /// The router goes on with the session of this full JID (XEP-0198 §5).
     Resumed {
         /// The session's.
@@ -144,6 +157,8 @@ pub enum Report {
         /// The mechanism's name.
         mechanism: &'static str,
     },
+    /// An account was made in the client.
+    Registered(BareJid),
 }
 
 #[derive(Debug)]
@@ -158,6 +173,8 @@ enum State {
     Challenged(Mechanism, Sasl),
     /// The authenticator is asked.
     Verifying(Mechanism, Sasl),
+    /// An account is being made for this request.
+    Registering(Box<Stanza>),
     /// Logged in; the resource is to be bound.
     Binding,
     /// The router is asked to bind for this request.
@@ -184,6 +201,10 @@ pub struct C2s {
     domain: Option<String>,
     /// Who is logged in.
     account: Option<BareJid>,
+    /// Without an account of its own.
+    anonymous: bool,
+    /// An account was made on this connection.
+    registered: bool,
     /// The client's `from` on a header under TLS (§6.4.6).
     claimed: Option<BareJid>,
     /// Our header of the present stream is out.
@@ -196,6 +217,7 @@ pub struct C2s {
     lang: Option<String>,
     bytes_preauth: usize,
     failed_auths: u32,
+    failed_registrations: u32,
     failed_binds: u32,
     deadline: Instant,
     /// When the client was last heard, and when silence has to be acted upon.
@@ -219,6 +241,8 @@ impl C2s {
             outputs: VecDeque::new(),
             domain: None,
             account: None,
+            anonymous: false,
+            registered: false,
             claimed: None,
             header_sent: false,
             ended: false,
@@ -226,6 +250,7 @@ impl C2s {
             lang: None,
             bytes_preauth: 0,
             failed_auths: 0,
+            failed_registrations: 0,
             failed_binds: 0,
             deadline,
             heard: now,
@@ -241,7 +266,8 @@ impl C2s {
 
     /// Whether the next frame may be handed in: not while a question is open, TLS begins, or all is over.
     pub fn wants_input(&self) -> bool {
-        !self.ended && !matches!(self.state, State::Encrypting | State::Verifying(..) | State::Asking(_) | State::Resuming(_))
+        use State::{Asking, Encrypting, Registering, Resuming, Verifying};
+        !self.ended && !matches!(self.state, Encrypting | Verifying(..) | Registering(_) | Asking(_) | Resuming(_))
     }
 
     /// Whether the stream is over.
@@ -319,6 +345,7 @@ impl C2s {
                 let step = sasl.handle_answer(answer);
                 self.handle_step(mechanism, sasl, step);
             }
+            (Answer::Registered(result), State::Registering(request)) => self.registration_done(&request, result),
             (Answer::Bound(jid), State::Asking(request)) => self.bound(jid, &request),
             (Answer::NotBound(error), State::Asking(request)) => {
                 self.state = State::Binding;
@@ -406,6 +433,11 @@ impl C2s {
             match stanza.payload().map(|child| (child.ns(), child.name())) {
                 // RFC 3921 §3: nothing is left to do.
                 Some((ns::SESSION, "session")) => return self.answer(Some(Stanza::iq_result(&stanza, Bytes::new()))),
+                // XEP-0077 §3.3: a password that everybody on the way would read.
+                Some((ns::REGISTER, "query")) if self.security.is_clear() && !is_removal(&stanza) => {
+                    let error = StanzaError::not_authorized().with_text("a password is not given in clear").with_code();
+                    return self.answer(Stanza::error_for(stanza.head(), &error));
+                }
                 // §7.6.2.2: one resource for each stream.
                 Some((ns::BIND, "bind")) => {
                     let error = StanzaError::not_allowed().with_text("a resource is bound already");
@@ -529,8 +561,8 @@ impl C2s {
         self.policy.domains.first().map_or("localhost", String::as_str)
     }
 
-    /// The host that the stream was opened to.
-    fn domain(&self) -> &str {
+    /// The host that the stream was opened to, the default before that.
+    pub fn domain(&self) -> &str {
         self.domain.as_deref().unwrap_or_else(|| self.default_domain())
     }
 
@@ -540,6 +572,12 @@ impl C2s {
         self.ended = true;
         self.outputs.push_back(Output::Close(reason));
     }
+}
+
+/// XEP-0077 §3.2: without a password.
+fn is_removal(stanza: &Stanza) -> bool {
+    let element = stanza.payload().map(|query| query.element());
+    element.is_some_and(|element| element.is_ok_and(|element| element.root().child(ns::REGISTER, "remove").is_some()))
 }
 
 /// Whether an element has one of the three names; cheap, since every stanza is asked. What it really is, its parser says.

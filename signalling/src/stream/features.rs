@@ -13,6 +13,8 @@ pub struct Features<'a> {
     pub starttls: Option<bool>,
     /// §6.4.1, strongest first; without mechanisms nothing is written.
     pub sasl: Option<&'a Offer>,
+    /// XEP-0077 §8.
+    pub register: bool,
     /// §7.4, and the legacy session request as optional.
     pub bind: bool,
     /// Further features, each a whole element in its own namespace.
@@ -46,6 +48,9 @@ impl Features<'_> {
                 out.open("mechanism").text(mechanism.name()).close();
             }
             out.close();
+        }
+        if self.register {
+            out.open("register").ns(ns::REGISTER_FEATURE).close();
         }
         if self.bind {
             out.open("bind").ns(ns::BIND).close();

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use campanile_config::Contact;
 use campanile_relay::{Relay, Settings, Transport};
-use campanile_signalling::auth::{Password, ScramSet};
+use campanile_signalling::administration::Administration;
+use campanile_signalling::auth::{Authenticator, Password, PerHour, ScramSet};
 use campanile_signalling::features::extdisco::Extdisco;
 use campanile_signalling::jid::BareJid;
 use campanile_signalling::jingle::CallsService;
@@ -24,6 +25,7 @@ pub struct World {
     pub store: Store,
     pub calls: Arc<CallsService>,
     pub extdisco: Arc<Extdisco>,
+    pub administration: Arc<Administration>,
     mailbox_bytes: usize,
     folder: PathBuf,
 }
@@ -83,13 +85,17 @@ impl World {
         );
         let relay = Relay::start(Settings { udp: Vec::new(), tcp: Vec::new(), workers: 1, ..Settings::default() })
             .expect("a relay without listeners");
-        let extdisco = features::register(
-            &router,
-            relay,
-            features::extdisco::services(&[(Transport::Udp, ([127, 0, 0, 1], 3478).into())], &["turn.localhost".to_owned()]),
-            &contact(),
-        );
-        Self { router, store, calls, extdisco, mailbox_bytes, folder }
+        let rates = PerHour { source: 100, all: 100 };
+        let authenticator = Authenticator::new(&store, 2, rates).expect("a new secret");
+        let day = Duration::from_secs(86_400);
+        let reserved = vec![BareJid::new("root", "localhost").expect("a JID")];
+        let registrations = PerHour { source: 6, all: 100 };
+        let administration = Administration::new(router.clone(), authenticator, relay.clone(), day, reserved, registrations);
+        let administration = Arc::new(administration);
+        let list = features::extdisco::services(&[(Transport::Udp, ([127, 0, 0, 1], 3478).into())], &["turn.localhost".to_owned()]);
+        let services = features::extdisco::Services { list, anonymous: false };
+        let extdisco = features::register(&router, administration.clone(), relay, services, &contact());
+        Self { router, store, calls, extdisco, administration, mailbox_bytes, folder }
     }
 
     pub async fn client(&self, account: &str, resource: &str) -> Client {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 
+use crate::administration::Administration;
 use crate::auth::Authenticator;
 use crate::net::metrics::Metrics;
 use crate::net::tls::{self, Certificates, TlsError};
@@ -60,6 +61,7 @@ impl Default for Limits {
 pub struct Context {
     pub(super) router: Router,
     pub(super) authenticator: Authenticator,
+    pub(super) administration: Arc<Administration>,
     pub(super) metrics: Metrics,
     pub(super) stopping: CancellationToken,
     pub(super) starttls: tls::Acceptor,
@@ -79,9 +81,11 @@ impl Context {
     ///
     /// # Errors
     /// When the TLS settings are refused.
+    #[allow(clippy::too_many_arguments)] // each is a part of its own, joined in one place
     pub fn new(
         router: Router,
         authenticator: Authenticator,
+        administration: Arc<Administration>,
         certificates: &Certificates,
         metrics: Metrics,
         stopping: CancellationToken,
@@ -91,6 +95,7 @@ impl Context {
         Ok(Self {
             router,
             authenticator,
+            administration,
             metrics,
             stopping,
             starttls: certificates.acceptor(&[])?,
@@ -102,8 +107,8 @@ impl Context {
 
     /// Takes over what a reload may change (`config/src/live.rs`), for connections from now on. The size of a mailbox is not among it: rosters
     /// are bounded by it, and it must hold the largest stanza.
-    pub fn reload(&self, c2s: &campanile_config::C2s, limits: &campanile_config::Limits) {
-        self.policy.store(Arc::new(self.policy.load().reloaded(c2s, limits)));
+    pub fn reload(&self, c2s: &campanile_config::C2s, auth: &campanile_config::Auth, limits: &campanile_config::Limits) {
+        self.policy.store(Arc::new(self.policy.load().reloaded(c2s, auth, limits)));
         let mailbox_bytes = self.limits.load().mailbox_bytes;
         self.limits.store(Arc::new(Limits { mailbox_bytes, ..Limits::new(limits) }));
     }

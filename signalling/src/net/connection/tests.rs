@@ -3,13 +3,15 @@
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
+use campanile_relay::{Relay, Settings};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use tokio::io::{AsyncReadExt as _, DuplexStream};
 use tokio_rustls::TlsConnector;
 
 use super::*;
-use crate::auth::Authenticator;
+use crate::administration::Administration;
+use crate::auth::{Authenticator, PerHour};
 use crate::iq::IqTable;
 use crate::jid::BareJid;
 use crate::jingle::{self, CallsService};
@@ -49,6 +51,8 @@ pub(crate) fn policy() -> Policy {
     Policy {
         domains: vec!["localhost".into()],
         require_tls: true,
+        registration: false,
+        anonymous: false,
         features: Default::default(),
         limits: c2s::Limits {
             preauth: xml(2000),
@@ -73,7 +77,8 @@ impl Server {
         let folder = std::env::temp_dir().join(format!("campanile-net-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let store = Store::open(&format!("sqlite:{}", folder.join("test.db").display()), &folder).await.unwrap();
-        let authenticator = Authenticator::new(&store, 2).unwrap();
+        let rates = PerHour { source: 3, all: 100 };
+        let authenticator = Authenticator::new(&store, 2, rates).unwrap();
         authenticator.create_account(&BareJid::parse("romeo@localhost").unwrap(), "secret").await.unwrap();
         let certificates =
             Certificates::load(tls::Settings { default: None, hosts: Vec::new(), names: Vec::new(), data_dir: folder.clone() }).unwrap();
@@ -81,7 +86,12 @@ impl Server {
         let metrics = Metrics::new(&registry).unwrap();
         let listeners = Listeners::new(Sources::new(0, 0), metrics.clone());
         let stopping = listeners.stopping().clone();
-        let context = Context::new(router(&store), authenticator, &certificates, metrics, stopping, policy, limits).unwrap();
+        let router = router(&store);
+        let relay = Relay::start(Settings { udp: Vec::new(), tcp: Vec::new(), workers: 1, ..Settings::default() }).unwrap();
+        let administration = Administration::new(router.clone(), authenticator.clone(), relay, Duration::from_secs(1), Vec::new(), rates);
+        let administration = Arc::new(administration);
+        router.govern(administration.clone());
+        let context = Context::new(router, authenticator, administration, &certificates, metrics, stopping, policy, limits).unwrap();
         Self { context: Arc::new(context), listeners, certificates, registry, folder }
     }
 
@@ -443,7 +453,7 @@ async fn a_reload_holds_for_streams_from_now_on() {
     let server = Server::start().await;
     let mut old = server.logged_in(65_536).await;
     let limits = campanile_config::Limits { auth_attempts: 1, mailbox_bytes: 1, stanza_bytes: 1, stanza_depth: 1, ..Default::default() };
-    server.context.reload(&campanile_config::C2s { require_tls: false, ..Default::default() }, &limits);
+    server.context.reload(&campanile_config::C2s { require_tls: false, ..Default::default() }, &Default::default(), &limits);
     let mut new = server.connect(Transport::Tcp, 65_536);
     new.send(HEADER).await;
     assert!(new.expect("</stream:features>").await.contains("SCRAM-SHA-256"), "log-in without TLS is allowed now");

@@ -1,7 +1,8 @@
 //! TLS handshakes of client streams: which certificate this client is shown is chosen here, once, so that it is known what a log-in may be
 //! bound to (RFC 5929 §4, RFC 9266).
 //!
-//! `tls-exporter` over TLS 1.3 only: below, RFC 9266 §3 demands an extended master secret, and rustls does not say whether there is one.
+//! Over TLS 1.3 only. Below, clients bind to `tls-unique`, announced or not, which rustls does not give; and `tls-exporter` demands an extended
+//! master secret (RFC 9266 §3), of which it does not say whether there is one.
 
 use std::io;
 use std::sync::Arc;
@@ -34,26 +35,30 @@ impl Acceptor {
         Self { config, certificates }
     }
 
-    /// Does the handshake. The caller bounds the time.
+    /// Does the handshake. `addressed` is the host that the client has named before TLS, which says what certificate it expects if it sends no
+    /// SNI. The caller bounds the time.
     ///
     /// # Errors
     /// The handshake failed, or the connection.
-    pub async fn accept<S>(&self, io: S) -> io::Result<(TlsStream<S>, ChannelBindings)>
+    pub async fn accept<S>(&self, io: S, addressed: Option<&str>) -> io::Result<(TlsStream<S>, ChannelBindings)>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let start = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), io).await?;
-        let Entry { key, end_point, sessions, .. } = self.certificates.choose(start.client_hello().server_name());
+        let Entry { key, end_point, sessions, .. } = self.certificates.choose(start.client_hello().server_name().or(addressed));
         let mut config = ServerConfig::clone(&self.config);
         config.cert_resolver = Arc::new(Chosen(key));
         config.session_storage = sessions;
         let stream = start.into_stream(Arc::new(config)).await?;
         let (_, connection) = stream.get_ref();
-        let exporter = match connection.protocol_version() {
-            Some(ProtocolVersion::TLSv1_3) => connection.export_keying_material(vec![0; EXPORTER_BYTES], EXPORTER_LABEL, Some(&[])).ok(),
-            _ => None,
+        let bindings = match connection.protocol_version() {
+            Some(ProtocolVersion::TLSv1_3) => {
+                let exporter = connection.export_keying_material(vec![0; EXPORTER_BYTES], EXPORTER_LABEL, Some(&[])).ok();
+                ChannelBindings::new(exporter, end_point.map(|end_point| end_point.to_vec()))
+            }
+            _ => ChannelBindings::default(),
         };
-        Ok((stream, ChannelBindings::new(exporter, end_point.map(|end_point| end_point.to_vec()))))
+        Ok((stream, bindings))
     }
 }
 

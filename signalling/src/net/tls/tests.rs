@@ -200,7 +200,7 @@ async fn shake(
     let (near, far) = tokio::io::duplex(1 << 16);
     let connector = tokio_rustls::TlsConnector::from(client.clone());
     let name = rustls_pki_types::ServerName::try_from(host.to_owned()).unwrap();
-    let (server, client) = tokio::join!(acceptor.accept(far), connector.connect(name, near));
+    let (server, client) = tokio::join!(acceptor.accept(far, None), connector.connect(name, near));
     let ((mut server, bindings), mut client) = (server.unwrap(), client.unwrap());
     // the client takes up tickets by reading
     tokio::io::AsyncWriteExt::write_all(&mut server, b"x").await.unwrap();
@@ -228,28 +228,29 @@ async fn rfc9266_and_rfc5929_both_ends_bind_to_the_same() {
     let certificates = Certificates::load(settings).unwrap();
     let acceptor = certificates.acceptor(&[]).unwrap();
     let end_point = |der: &[u8]| super::pair::end_point(der);
-    for (versions, exports) in [(&[&rustls::version::TLS13][..], true), (&[&rustls::version::TLS12], false)] {
+    for (versions, binds) in [(&[&rustls::version::TLS13][..], true), (&[&rustls::version::TLS12], false)] {
         let client = rustls::ClientConfig::builder_with_provider(certificates.provider.clone()).with_protocol_versions(versions).unwrap();
         let client = Arc::new(client.with_root_certificates(roots(&certificates)).with_no_client_auth());
         let mut seen = Vec::new();
         for host in ["example.com", "example.org"] {
             let (exporter, certificate, bindings) = shake(&acceptor, &client, host).await;
-            // TLS 1.2: its exporter is safe with an extended master secret only, of which rustls says nothing
-            assert_eq!(bindings, ChannelBindings::new(exporter.filter(|_| exports), end_point(&certificate)), "{host}");
+            let expected = if binds { ChannelBindings::new(exporter, end_point(&certificate)) } else { ChannelBindings::default() };
+            assert_eq!(bindings, expected, "{host}");
             seen.push(certificate);
         }
         assert_ne!(seen[0], seen[1], "the name chooses the certificate");
 
         // A session that is taken up again shows no certificate, and is bound to the one it began with.
         let (exporter, certificate, bindings) = shake(&acceptor, &client, "example.org").await;
-        assert_eq!((&certificate, &bindings), (&seen[1], &ChannelBindings::new(exporter.filter(|_| exports), end_point(&certificate))));
+        let expected = if binds { ChannelBindings::new(exporter, end_point(&certificate)) } else { ChannelBindings::default() };
+        assert_eq!((&certificate, &bindings), (&seen[1], &expected));
         // After a renewal a session of the old certificate is not taken up: the client sees the new one, which it does not trust here.
         folder.pair("org", &["example.org", "renewed.example.org"]);
         assert_eq!(certificates.reload(None), 0);
         let (near, far) = tokio::io::duplex(1 << 16);
         let connector = tokio_rustls::TlsConnector::from(client.clone());
-        let (server, client) = tokio::join!(acceptor.accept(far), connector.connect("example.org".try_into().unwrap(), near));
-        assert!(client.is_err() && (server.is_err() || exports), "the old session was taken up");
+        let (server, client) = tokio::join!(acceptor.accept(far, None), connector.connect("example.org".try_into().unwrap(), near));
+        assert!(client.is_err() && (server.is_err() || binds), "the old session was taken up");
     }
 }
 

@@ -36,8 +36,8 @@ async fn check(url: &str, folder: &Path) {
     let account = |name: &str| BareJid::new(name, "example.org").unwrap();
     let (alice, bob) = (account("alice"), account("bob"));
     let keys = store.accounts().credentials(&alice).await.unwrap().unwrap();
-    assert!(!keys.disabled && keys.keys.get(ScramHash::Sha256).is_some());
-    assert!(store.accounts().credentials(&bob).await.unwrap().unwrap().disabled);
+    assert!(keys.disabled.is_none() && keys.keys.get(ScramHash::Sha256).is_some());
+    assert!(store.accounts().credentials(&bob).await.unwrap().unwrap().disabled.is_some());
     let roster = store.rosters().load(&alice).await.unwrap();
     assert_eq!(roster.len(), 2);
     assert_eq!(

@@ -37,7 +37,7 @@ impl C2s {
             // §7.7.2.1
             return self.refuse_bind(&stanza, &StanzaError::bad_request(error.to_string()));
         }
-        self.outputs.push_back(Output::Ask(Question::Bind { account, resource }));
+        self.outputs.push_back(Output::Ask(Question::Bind { account, resource, anonymous: self.anonymous }));
         self.state = State::Asking(Box::new(stanza));
     }
 

@@ -124,6 +124,7 @@ impl C2s {
             self.state = State::Negotiating;
             features.starttls = tcp_clear.then_some(self.policy.require_tls);
             features.sasl = Some(&offered);
+            features.register = self.takes_newcomers();
         }
         let policy = self.policy.clone();
         if features.bind {

@@ -58,7 +58,8 @@ impl C2s {
 
     fn handle_request(&mut self, request: Request) {
         match (request, self.asker.is_some()) {
-            (Request::Enable { resume, max }, false) => self.outputs.push_back(Output::Manage { resume, max }),
+            // An anonymous session can never be logged in to again (XEP-0175 §3).
+            (Request::Enable { resume, max }, false) => self.outputs.push_back(Output::Manage { resume: resume && !self.anonymous, max }),
             (Request::Ask, true) => self.outputs.push_back(Output::TellProgress),
             (Request::Ack { h }, true) => self.outputs.push_back(Output::Acknowledge(h)),
             // §3: enabled twice; §5: resumed with a resource bound; §4: acknowledgements of a stream that is not managed.

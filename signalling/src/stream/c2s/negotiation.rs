@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::super::error::{Condition, StreamError};
-use super::super::sasl::{self, ChannelBindings, Mechanism, Offer, Sasl, SaslFailure, Step};
+use super::super::sasl::{self, ChannelBindings, Conditions, Mechanism, Offer, Sasl, SaslFailure, Step};
 use super::{C2s, LANG, Output, Question, Report, Security, State};
 use crate::jid::BareJid;
 use crate::ns;
@@ -25,12 +25,8 @@ impl C2s {
             (ns::SASL, "response", Some((mechanism, sasl))) => self.response(mechanism, sasl, &root.text()),
             (ns::SASL, "abort", _) => self.sasl_failure(SaslFailure::Aborted), // §6.4.4
             (ns::SASL, "auth" | "response", _) => self.sasl_failure(SaslFailure::MalformedRequest),
-            (ns::CLIENT, "message" | "presence" | "iq", _) => {
-                // §4.9.3.12
-                self.fail(
-                    StreamError::new(Condition::NotAuthorized).with_text("stanzas are taken after authentication and resource binding"),
-                );
-            }
+            (ns::CLIENT, "iq", None) => self.iq_of_stranger(bytes),
+            (ns::CLIENT, "message" | "presence" | "iq", _) => self.too_early(),
             // XEP-0198 §3: not before authentication.
             (ns::SM, "enable" | "resume", None) => self.management_failed(&StanzaError::unexpected_request(), None),
             (namespace, name, _) => self.fail(unsupported(namespace, name)),
@@ -58,13 +54,18 @@ impl C2s {
 
     /// §6.3.4 and §13.8: PLAIN only where nobody listens, nothing at all in clear text where TLS is required; -PLUS only where TLS ends here.
     pub(super) fn sasl_offer(&self) -> Offer {
-        let mechanisms = |secure, bindable| Mechanism::offered(secure, bindable).collect();
-        match &self.security {
-            Security::Clear if self.policy.require_tls => Offer::default(),
-            Security::Clear => Offer { mechanisms: mechanisms(false, false), bindings: ChannelBindings::default() },
-            Security::Trusted => Offer { mechanisms: mechanisms(true, false), bindings: ChannelBindings::default() },
-            Security::Tls(bindings) => Offer { mechanisms: mechanisms(true, !bindings.is_empty()), bindings: bindings.clone() },
-        }
+        let (conditions, bindings) = match &self.security {
+            Security::Clear if self.policy.require_tls => return Offer::default(),
+            Security::Clear => (Conditions::default(), ChannelBindings::default()),
+            Security::Trusted => (Conditions { secure: true, ..Conditions::default() }, ChannelBindings::default()),
+            // Web pages cannot see their TLS connection, and stanza.js takes -PLUS where it is offered.
+            Security::Tls(_) if self.framing == Framing::Alone => {
+                (Conditions { secure: true, ..Conditions::default() }, ChannelBindings::default())
+            }
+            Security::Tls(bindings) => (Conditions { secure: true, bindable: !bindings.is_empty(), anonymous: false }, bindings.clone()),
+        };
+        let conditions = Conditions { anonymous: self.policy.anonymous, ..conditions };
+        Offer { mechanisms: Mechanism::offered(conditions).collect(), bindings }
     }
 
     pub(super) fn auth(&mut self, mechanism: Option<&str>, text: &str) {
@@ -136,6 +137,7 @@ impl C2s {
         self.send(out);
         self.outputs.push_back(Output::Report(Report::LoggedIn { account: account.clone(), mechanism: mechanism.name() }));
         self.account = Some(account);
+        self.anonymous = mechanism == Mechanism::Anonymous;
         if let Security::Tls(bindings) = &mut self.security {
             *bindings = ChannelBindings::default();
         }
@@ -146,7 +148,7 @@ impl C2s {
     pub(super) fn sasl_failure(&mut self, failure: SaslFailure) {
         let mut out = XmlWriter::new();
         out.open("failure").ns(ns::SASL).open(failure.name()).close();
-        if let Some(text) = explanation(failure) {
+        if let Some(text) = explanation(&failure) {
             out.open("text").attr("xml:lang", LANG).text(text).close();
         }
         out.close();
@@ -171,8 +173,9 @@ fn unsupported(namespace: &str, name: &str) -> StreamError {
 }
 
 /// §6.4.5: what helps whoever reads the client's log; nothing that tells whether the account exists.
-fn explanation(failure: SaslFailure) -> Option<&'static str> {
+fn explanation(failure: &SaslFailure) -> Option<&str> {
     match failure {
+        SaslFailure::AccountDisabled(reason) => reason.as_deref(),
         SaslFailure::EncryptionRequired => Some("this mechanism needs TLS"),
         SaslFailure::InvalidMechanism => Some("the mechanism is not offered"),
         SaslFailure::IncorrectEncoding => Some("the data is not base64 as RFC 4648 section 4 defines it"),

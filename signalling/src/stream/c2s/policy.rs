@@ -14,6 +14,10 @@ pub struct Policy {
     pub domains: Vec<String>,
     /// No log-in without TLS.
     pub require_tls: bool,
+    /// Newcomers may make accounts (XEP-0077).
+    pub registration: bool,
+    /// Log-ins without an account (XEP-0175).
+    pub anonymous: bool,
     /// Features offered beside resource binding on streams of each domain, each a whole element.
     pub features: OfferedFeatures,
     /// Sizes, counts and times.
@@ -48,11 +52,19 @@ const PREAUTH_ELEMENTS: usize = 8;
 impl Policy {
     /// What the sections say. `features` are offered beside resource binding, by domain, each a whole element.
     #[must_use]
-    pub fn new(domains: Vec<String>, c2s: &campanile_config::C2s, limits: &campanile_config::Limits, features: OfferedFeatures) -> Self {
+    pub fn new(
+        domains: Vec<String>,
+        c2s: &campanile_config::C2s,
+        auth: &campanile_config::Auth,
+        limits: &campanile_config::Limits,
+        features: OfferedFeatures,
+    ) -> Self {
         let xml = |bytes_max| xml::Limits { bytes_max, depth_max: limits.stanza_depth };
         Self {
             domains,
             require_tls: c2s.require_tls,
+            registration: auth.registration,
+            anonymous: auth.anonymous,
             features,
             limits: Limits {
                 preauth: xml(limits.stanza_bytes_preauth),
@@ -68,10 +80,12 @@ impl Policy {
 
     /// What a reload may change (`config/src/live.rs`); hosts, features and sizes stay.
     #[must_use]
-    pub fn reloaded(&self, c2s: &campanile_config::C2s, limits: &campanile_config::Limits) -> Self {
-        let new = Self::new(Vec::new(), c2s, limits, BTreeMap::new());
+    pub fn reloaded(&self, c2s: &campanile_config::C2s, auth: &campanile_config::Auth, limits: &campanile_config::Limits) -> Self {
+        let new = Self::new(Vec::new(), c2s, auth, limits, BTreeMap::new());
         Self {
             require_tls: new.require_tls,
+            registration: new.registration,
+            anonymous: new.anonymous,
             limits: Limits {
                 negotiation: new.limits.negotiation,
                 auth_attempts: new.limits.auth_attempts,

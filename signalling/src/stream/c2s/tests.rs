@@ -25,6 +25,8 @@ fn policy() -> Policy {
     Policy {
         domains: vec!["example.org".into()],
         require_tls: true,
+        registration: false,
+        anonymous: false,
         features: [("example.org".into(), vec!["<c xmlns='http://jabber.org/protocol/caps'/>".into()])].into(),
         limits: Limits {
             preauth: xml(1000),
@@ -49,6 +51,8 @@ struct Server {
     delivered: Vec<Stanza>,
     reports: Vec<Report>,
     keepalives: usize,
+    /// What the last question about a resource said of the account.
+    anonymous: bool,
     bind: fn(&BareJid, Option<&str>) -> Answer,
     ended: Option<Option<StreamError>>,
     /// XEP-0198: whether it is on, the client's stanzas handled since, ours acknowledged, and ours sent.
@@ -76,6 +80,7 @@ impl Server {
             delivered: Vec::new(),
             reports: Vec::new(),
             keepalives: 0,
+            anonymous: false,
             bind,
             ended: None,
             managed: false,
@@ -160,7 +165,8 @@ impl Server {
                     self.framer.reset();
                     self.framer.set_limits(limits);
                 }
-                Output::Ask(Question::Bind { account, resource }) => {
+                Output::Ask(Question::Bind { account, resource, anonymous }) => {
+                    self.anonymous = anonymous;
                     let answer = (self.bind)(&account, resource.as_deref());
                     self.machine.handle_answer(answer);
                 }
@@ -169,10 +175,19 @@ impl Server {
                     let refused = sasl::Answer::Refused(SaslFailure::NotAuthorized);
                     self.machine.handle_answer(Answer::Sasl(if accepted { sasl::Answer::Accepted } else { refused }));
                 }
+                Output::Ask(Question::Sasl(sasl::Question::Anonymous { domain })) => {
+                    let name = BareJid::new("59bec12a", &domain).unwrap();
+                    self.machine.handle_answer(Answer::Sasl(sasl::Answer::Named(name)));
+                }
+                Output::Ask(Question::Register { account, .. }) => {
+                    let taken = account.local() == Some("juliet");
+                    let answer = if taken { Err(StanzaError::conflict()) } else { Ok(account) };
+                    self.machine.handle_answer(Answer::Registered(answer));
+                }
                 Output::Ask(Question::Sasl(sasl::Question::Keys { hash, .. })) => {
                     let password = Password::prepare("secret").unwrap();
                     let keys = ScramKeys::derive(hash, &password, vec![1; 16], 4096.try_into().unwrap());
-                    self.machine.handle_answer(Answer::Sasl(sasl::Answer::Keys { keys, genuine: true, disabled: false }));
+                    self.machine.handle_answer(Answer::Sasl(sasl::Answer::Keys { keys, genuine: true, disabled: None }));
                 }
                 Output::Deliver(stanza) => {
                     self.delivered.push(stanza);
@@ -253,10 +268,12 @@ fn xep0440_s2_what_tls_that_ends_here_can_bind_to_is_announced() {
     // after the log-in nothing of it is kept
     server.feed(PLAIN);
     assert!(matches!(&server.machine.security, Security::Tls(bindings) if bindings.is_empty()));
-    // a proxy's TLS is not ours to bind to
-    let mut server = Server::websocket(Security::Trusted);
-    let features = server.feed(OPEN).take();
-    assert!(!features.contains("sasl-cb") && !features.contains("-PLUS") && features.contains("SCRAM-SHA-256"), "{features}");
+    // a proxy's TLS is not ours to bind to, and web pages cannot
+    for security in [Security::Trusted, Security::Tls(bindings())] {
+        let mut server = Server::websocket(security);
+        let features = server.feed(OPEN).take();
+        assert!(!features.contains("sasl-cb") && !features.contains("-PLUS") && features.contains("SCRAM-SHA-256"), "{features}");
+    }
 }
 
 #[test]
@@ -273,6 +290,121 @@ fn rfc5802_s6_a_client_that_was_shown_no_binding_is_told_of_the_downgrade() {
     assert!(server.take().contains("<invalid-mechanism/>"));
 }
 
+/// A registration with these fields.
+fn registration(fields: &str) -> String {
+    format!("<iq xmlns='jabber:client' type='set' id='reg2'><query xmlns='jabber:iq:register'>{fields}</query></iq>")
+}
+
+const ASK: &str = "<iq xmlns='jabber:client' type='get' id='reg1' to='example.org'><query xmlns='jabber:iq:register'/></iq>";
+
+#[test]
+fn xep0077_s3_1_a_newcomer_makes_an_account_and_logs_in() {
+    let open = || Policy { registration: true, ..policy() };
+    let tls = || Security::Tls(ChannelBindings::default());
+    for (framing, security) in [(Framing::Stream, tls()), (Framing::Alone, tls()), (Framing::Alone, Security::Trusted)] {
+        let mut server = Server::new(open(), framing, security);
+        let header = if framing == Framing::Stream { HEADER } else { OPEN };
+        assert!(server.feed(header).take().contains("<register xmlns='http://jabber.org/features/iq-register'/>"));
+        let form = server.feed(ASK).take();
+        for part in ["from='example.org'", "id='reg1'", "type='result'", "<username/><password/>", "<x xmlns='jabber:x:data' type='form'>"]
+        {
+            assert!(form.contains(part), "{part} in {form}");
+        }
+        let taken = server.feed(&registration("<username>juliet</username><password>R0m30</password>")).take();
+        assert!(taken.contains("<error code='409' type='cancel'><conflict") && !taken.contains("R0m30"), "{taken}");
+        let made = server.feed(&registration("<username>Romeo</username><password>secret</password>")).take();
+        assert!(made.contains("id='reg2' type='result'"), "{made}");
+        assert_eq!(server.reports, [Report::Registered(BareJid::parse("romeo@example.org").unwrap())]);
+        let second = server.feed(&registration("<username>nurse</username><password>secret</password>")).take();
+        assert!(second.contains("<error code='406' type='modify'><not-acceptable"), "{second}");
+        server.feed(PLAIN).feed(header).feed(BIND);
+        assert_eq!(server.machine.jid().unwrap().as_str(), "romeo@example.org/made");
+    }
+}
+
+#[test]
+fn xep0077_s3_each_error_of_a_newcomer() {
+    let long = "x".repeat(1024);
+    let form = |kind: &str, fields: &str| format!("<x xmlns='jabber:x:data' type='{kind}'>{fields}</x>");
+    let submitted = "<field var='username'><value>juliet</value></field><field var='password'><value>x</value></field>";
+    for (fields, condition) in [
+        ("<username>bill</username>".to_owned(), "<error code='406' type='modify'><not-acceptable"),
+        ("<username>bill</username><password/>".to_owned(), "<not-acceptable"),
+        ("<password>x</password>".to_owned(), "<not-acceptable"),
+        (String::new(), "<not-acceptable"),
+        ("<username>b i ll</username><password>x</password>".to_owned(), "<not-acceptable"),
+        ("<username>bill@example.org</username><password>x</password>".to_owned(), "<not-acceptable"),
+        (format!("<username>{long}</username><password>x</password>"), "<not-acceptable"),
+        ("<username>bill</username><password>&#xad;</password>".to_owned(), "<not-acceptable"),
+        ("<username>juliet</username><password>x</password>".to_owned(), "<error code='409' type='cancel'><conflict"),
+        ("<remove/>".to_owned(), "<error code='400' type='wait'><unexpected-request"),
+        ("<remove/><username>bill</username>".to_owned(), "<error code='400' type='modify'><bad-request"),
+        (form("submit", submitted), "<conflict"),
+        (form("form", submitted), "<bad-request"),
+        (form("cancel", ""), "type='result'"),
+    ] {
+        let limits = Limits { preauth: xml::Limits { bytes_max: 2000, depth_max: 20 }, ..policy().limits };
+        let mut server =
+            Server::new(Policy { registration: true, limits, ..policy() }, Framing::Stream, Security::Tls(ChannelBindings::default()));
+        server.feed(HEADER).take();
+        let answer = server.feed(&registration(&fields)).take();
+        assert!(answer.contains("id='reg2'") && answer.contains(condition), "{fields}: wanted {condition}, got {answer}");
+        assert!(server.ended.is_none());
+    }
+    // where it is off, or in clear where TLS is demanded
+    let mut closed = Server::tls();
+    assert!(!closed.feed(HEADER).take().contains("iq-register"));
+    assert!(closed.feed(ASK).take().contains("<error code='503' type='cancel'><service-unavailable"));
+    let mut clear = Server::new(Policy { registration: true, ..policy() }, Framing::Stream, Security::Clear);
+    assert!(!clear.feed(HEADER).take().contains("iq-register"));
+    assert!(clear.feed(ASK).take().contains("<error code='401' type='auth'><not-authorized"));
+    let mut trusted = Server::new(Policy { registration: true, require_tls: false, ..policy() }, Framing::Stream, Security::Clear);
+    assert!(trusted.feed(HEADER).take().contains("iq-register"));
+    // another's address, or another request, is a stranger's stanza
+    for stanza in [ASK.replace("example.org", "example.com"), ASK.replace("iq:register", "iq:version"), ASK.replace("'get'", "'result'")] {
+        let mut server = Server::new(Policy { registration: true, ..policy() }, Framing::Stream, Security::Tls(ChannelBindings::default()));
+        assert_eq!(server.feed(HEADER).feed(&stanza).error(), Condition::NotAuthorized, "{stanza}");
+    }
+    // trying for ever is not for free
+    let mut server = Server::new(Policy { registration: true, ..policy() }, Framing::Stream, Security::Tls(ChannelBindings::default()));
+    server.feed(HEADER);
+    for _ in 0..3 {
+        server.feed(&registration("<username>juliet</username><password>x</password>"));
+    }
+    assert_eq!(server.error(), Condition::PolicyViolation);
+}
+
+#[test]
+fn xep0077_s3_3_no_password_is_changed_in_clear() {
+    let mut server = Server::new(Policy { require_tls: false, ..policy() }, Framing::Stream, Security::Clear);
+    let change = registration("<username>romeo</username><password>new</password>");
+    server.feed(HEADER).take();
+    server.machine.state = State::Bound(crate::jid::FullJid::parse("romeo@example.org/orchard").unwrap());
+    server.machine.account = Some(BareJid::parse("romeo@example.org").unwrap());
+    assert!(server.feed(&change).delivered.is_empty());
+    let answer = server.take();
+    assert!(answer.contains("<error code='401' type='auth'><not-authorized") && !answer.contains("new"), "{answer}");
+    server.feed(&registration("<remove/>"));
+    assert_eq!(server.delivered.len(), 1, "a removal holds no secret");
+    let mut server = Server::bound(Framing::Stream);
+    server.feed(&change);
+    assert_eq!(server.delivered.len(), 1);
+}
+
+#[test]
+fn xep0175_s4_an_anonymous_log_in() {
+    let anonymous = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='ANONYMOUS'/>";
+    let open = Policy { anonymous: true, ..policy() };
+    let mut server = Server::new(open, Framing::Stream, Security::Tls(ChannelBindings::default()));
+    assert!(server.feed(HEADER).take().contains("<mechanism>ANONYMOUS</mechanism>"));
+    assert!(server.feed(anonymous).take().contains("<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>"));
+    server.feed(HEADER).feed(BIND);
+    assert_eq!(server.machine.jid().unwrap().as_str(), "59bec12a@example.org/made");
+    assert!(server.anonymous);
+    let mut closed = Server::tls();
+    assert!(closed.feed(HEADER).feed(&anonymous.replace("/>", ">=</auth>")).take().contains("<invalid-mechanism/>"));
+}
+
 #[test]
 fn every_limit_of_a_stream_is_the_operators() {
     let limits = campanile_config::Limits {
@@ -284,7 +416,8 @@ fn every_limit_of_a_stream_is_the_operators() {
         keepalive_s: 8,
         ..Default::default()
     };
-    let policy = Policy::new(vec!["example.org".into()], &campanile_config::C2s::default(), &limits, Default::default());
+    let policy =
+        Policy::new(vec!["example.org".into()], &campanile_config::C2s::default(), &Default::default(), &limits, Default::default());
     assert_eq!(policy.limits.preauth, xml::Limits { bytes_max: 3000, depth_max: 5 });
     assert_eq!(policy.limits.authenticated, xml::Limits { bytes_max: 4000, depth_max: 5 });
     assert_eq!(policy.limits.bytes_preauth, 24_000);
@@ -876,7 +1009,7 @@ fn s8_1_5_the_language_of_the_stream_is_that_of_its_stanzas() {
 fn s8_3_3_stanzas_that_cannot_be_handled_are_answered() {
     for (stanza, condition) in [
         ("<message to='a@b@c'/>", "jid-malformed"),
-        ("<iq type='get' to='example.org'><ping xmlns='urn:xmpp:ping'/></iq>", "bad-request"),
+        ("<iq type='get' to='juliet@example.org'><ping xmlns='urn:xmpp:ping'/></iq>", "bad-request"),
         ("<iq type='get' id='1'/>", "bad-request"),
         ("<iq type='subscribe' id='1'><x xmlns='y'/></iq>", "bad-request"),
     ] {
@@ -884,6 +1017,51 @@ fn s8_3_3_stanzas_that_cannot_be_handled_are_answered() {
         server.feed(stanza);
         assert!(server.sent.contains(&format!("<{condition} xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>")), "{stanza}: {}", server.sent);
         assert!(server.ended.is_none() && server.delivered.is_empty());
+    }
+}
+
+/// What a client that has a resource can do wrong, over TCP and over WebSocket, where each message is a document of its own.
+#[test]
+fn s4_9_3_what_ends_the_stream_of_a_client_over_either_framing() {
+    use Condition::*;
+    let big = format!("<message xmlns='jabber:client'><body>{}</body></message>", "x".repeat(5000));
+    let deep = format!("<message xmlns='jabber:client'>{}{}</message>", "<a>".repeat(30), "</a>".repeat(30));
+    for (text, over_tcp, over_websocket) in [
+        ("<c:message xmlns:c='jabber:client'/>", BadNamespacePrefix, BadNamespacePrefix),
+        ("<message xmlns='jabber:client'><c:body xmlns:c='jabber:client'/></message>", BadNamespacePrefix, BadNamespacePrefix),
+        ("<message xmlns='jabber:server'/>", InvalidNamespace, InvalidNamespace),
+        ("<message xmlns=''/>", InvalidNamespace, InvalidNamespace),
+        ("<message xmlns='urn:other'/>", UnsupportedStanzaType, UnsupportedStanzaType),
+        ("<query xmlns='jabber:client'/>", UnsupportedStanzaType, UnsupportedStanzaType),
+        ("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>", UnsupportedStanzaType, UnsupportedStanzaType),
+        ("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'/>", UnsupportedStanzaType, UnsupportedStanzaType),
+        ("<message xmlns='jabber:client' from='juliet@example.org'/>", InvalidFrom, InvalidFrom),
+        ("<message xmlns='jabber:client' from='romeo@example.org/other'/>", InvalidFrom, InvalidFrom),
+        ("<message xmlns='jabber:client' from='@'/>", InvalidFrom, InvalidFrom),
+        ("<message xmlns='jabber:client'><body></message></body>", NotWellFormed, NotWellFormed),
+        ("<message xmlns='jabber:client' a='' a=''/>", NotWellFormed, NotWellFormed),
+        ("<message xmlns='jabber:client'><p:x/></message>", NotWellFormed, NotWellFormed),
+        ("<message xmlns='jabber:client'><!-- --></message>", RestrictedXml, RestrictedXml),
+        ("<message xmlns='jabber:client'><?pi?></message>", RestrictedXml, RestrictedXml),
+        ("<message xmlns='jabber:client'>&nbsp;</message>", RestrictedXml, RestrictedXml),
+        ("<!DOCTYPE x [<!ENTITY a 'b'>]>", RestrictedXml, RestrictedXml),
+        ("text", BadFormat, BadFormat),
+        ("\u{feff}<message xmlns='jabber:client'/>", BadFormat, BadFormat),
+        (&big, PolicyViolation, PolicyViolation),
+        (&deep, PolicyViolation, PolicyViolation),
+    ] {
+        for (framing, condition) in [(Framing::Stream, over_tcp), (Framing::Alone, over_websocket)] {
+            // a message of such a size is refused before it is one, by net/websocket.rs
+            if framing == Framing::Alone && text.len() > 5000 {
+                continue;
+            }
+            let mut server = Server::bound(framing);
+            server.feed(text);
+            let shown = &text[..text.char_indices().nth(60).map_or(text.len(), |(at, _)| at)];
+            assert!(server.ended.is_some(), "{framing:?} {shown}: the stream goes on: {}", server.sent);
+            assert_eq!(server.error(), condition, "{framing:?} {shown}");
+            assert!(server.delivered.is_empty());
+        }
     }
 }
 

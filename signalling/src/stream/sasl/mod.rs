@@ -1,10 +1,11 @@
 //! SASL as XMPP runs it: RFC 6120 §6, RFC 4422. One exchange is a pure state machine; keys and verdicts come as answers, the nonce as an argument.
 //!
-//! Offered: SCRAM-SHA-256 (RFC 7677) and SCRAM-SHA-1 (RFC 5802), each also bound to the TLS connection (-PLUS), PLAIN (RFC 4616). What was
-//! offered is signed into each SCRAM exchange (XEP-0474, version 0.5). Not done: EXTERNAL.
+//! Offered: SCRAM-SHA-256 (RFC 7677) and SCRAM-SHA-1 (RFC 5802), each also bound to the TLS connection (-PLUS), PLAIN (RFC 4616), ANONYMOUS
+//! (RFC 4505, XEP-0175 1.2). What was offered is signed into each SCRAM exchange (XEP-0474, version 0.5). Not done: EXTERNAL.
 //!
 //! The stream decodes (`decode_initial`, `decode_response`), starts an exchange, and obeys each [`Step`]; `<abort/>` (§6.4.4) just drops the exchange.
 
+mod anonymous;
 mod binding;
 mod plain;
 mod scram;
@@ -15,6 +16,7 @@ use zeroize::Zeroizing;
 
 use crate::auth::{Password, ScramHash, ScramKeys};
 use crate::jid::BareJid;
+use crate::store::Disabled;
 
 pub use binding::{BindingType, ChannelBindings};
 
@@ -34,15 +36,22 @@ pub enum Mechanism {
     ScramSha1,
     /// RFC 4616. Only over TLS.
     Plain,
+    /// RFC 4505: no account.
+    Anonymous,
 }
 
 impl Mechanism {
     /// In the order of the server's preference (§6.4.1): strongest first.
-    pub const ALL: [Self; 5] = [Self::ScramSha256Plus, Self::ScramSha1Plus, Self::ScramSha256, Self::ScramSha1, Self::Plain];
+    pub const ALL: [Self; 6] =
+        [Self::ScramSha256Plus, Self::ScramSha1Plus, Self::ScramSha256, Self::ScramSha1, Self::Plain, Self::Anonymous];
 
-    /// The mechanisms to offer on a stream: `secure` when nobody can listen, `bindable` when there is something to bind to.
-    pub fn offered(secure: bool, bindable: bool) -> impl Iterator<Item = Self> {
-        Self::ALL.into_iter().filter(move |mechanism| (secure || !mechanism.needs_tls()) && (bindable || !mechanism.is_bound()))
+    /// The mechanisms to offer on such a stream.
+    pub fn offered(on: Conditions) -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(move |mechanism| {
+            (on.secure || !mechanism.needs_tls())
+                && (on.bindable || !mechanism.is_bound())
+                && (on.anonymous || *mechanism != Self::Anonymous)
+        })
     }
 
     /// The registered name.
@@ -54,6 +63,7 @@ impl Mechanism {
             Self::ScramSha256 => "SCRAM-SHA-256",
             Self::ScramSha1 => "SCRAM-SHA-1",
             Self::Plain => "PLAIN",
+            Self::Anonymous => "ANONYMOUS",
         }
     }
 
@@ -76,6 +86,17 @@ impl Mechanism {
     }
 }
 
+/// What decides which mechanisms a stream offers.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Conditions {
+    /// Nobody on the way can listen.
+    pub secure: bool,
+    /// There is something to bind to.
+    pub bindable: bool,
+    /// Log-ins without an account are allowed.
+    pub anonymous: bool,
+}
+
 /// What a stream offers for a log-in, as its features say: nobody on the way may talk a client out of it.
 #[derive(Debug, Clone, Default)]
 pub struct Offer {
@@ -86,12 +107,12 @@ pub struct Offer {
 }
 
 /// The conditions of RFC 6120 §6.5, two of them with what SCRAM knows of the reason.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum SaslFailure {
     /// §6.5.1: the answer to `<abort/>`.
     Aborted,
-    /// §6.5.2.
-    AccountDisabled,
+    /// §6.5.2, with what the operator says of the reason.
+    AccountDisabled(Option<String>),
     /// §6.5.3.
     CredentialsExpired,
     /// §6.5.4.
@@ -119,10 +140,10 @@ pub enum SaslFailure {
 impl SaslFailure {
     /// The element's name.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub fn name(&self) -> &'static str {
         match self {
             Self::Aborted => "aborted",
-            Self::AccountDisabled => "account-disabled",
+            Self::AccountDisabled(_) => "account-disabled",
             Self::CredentialsExpired => "credentials-expired",
             Self::EncryptionRequired => "encryption-required",
             Self::IncorrectEncoding => "incorrect-encoding",
@@ -153,16 +174,11 @@ pub enum Question {
         /// Prepared; wiped when dropped.
         password: Password,
     },
-}
-
-impl Question {
-    /// Who wants to log in.
-    #[must_use]
-    pub fn account(&self) -> &BareJid {
-        match self {
-            Self::Keys { account, .. } | Self::Password { account, .. } => account,
-        }
-    }
+    /// A name for somebody without an account.
+    Anonymous {
+        /// The host of the stream.
+        domain: String,
+    },
 }
 
 /// The answer to a [`Question`].
@@ -174,12 +190,14 @@ pub enum Answer {
         keys: ScramKeys,
         /// Whether they are the account's: no proof is right for invented ones.
         genuine: bool,
-        /// Whether the account's log-ins are refused; told only to whom proves to be the owner.
-        disabled: bool,
+        /// The account's log-ins are refused; told only to whom proves to be the owner.
+        disabled: Option<Disabled>,
     },
     /// To [`Question::Password`]: it is right.
     Accepted,
-    /// To either: the exchange ends like this.
+    /// To [`Question::Anonymous`]: a name that nobody has had.
+    Named(BareJid),
+    /// To each: the exchange ends like this.
     Refused(SaslFailure),
 }
 
@@ -216,6 +234,8 @@ enum State {
     First(Mechanism),
     /// PLAIN: the verdict is awaited.
     PlainVerdict(BareJid),
+    /// ANONYMOUS: the name is awaited.
+    Name,
     /// SCRAM: the keys are awaited.
     ScramKeys(scram::First),
     /// SCRAM: the client's proof is awaited.
@@ -230,6 +250,8 @@ impl Sasl {
         let mut sasl = Self { domain: domain.to_owned(), nonce, offer, state: State::First(mechanism) };
         let step = match initial_response {
             Some(message) => sasl.handle_response(message),
+            // XEP-0175 §4, example 4: nothing is this mechanism's message.
+            None if mechanism == Mechanism::Anonymous => sasl.handle_response(b""),
             // RFC 4422 §5, item 2a: these mechanisms are client-first.
             None => Step::Challenge(Vec::new()),
         };
@@ -241,6 +263,9 @@ impl Sasl {
         let next = match std::mem::replace(&mut self.state, State::Over) {
             State::First(Mechanism::Plain) => plain::read(message, &self.domain)
                 .map(|(account, password)| (State::PlainVerdict(account.clone()), Step::Ask(Question::Password { account, password }))),
+            State::First(Mechanism::Anonymous) => {
+                anonymous::check(message).map(|()| (State::Name, Step::Ask(Question::Anonymous { domain: self.domain.clone() })))
+            }
             State::First(mechanism @ (Mechanism::ScramSha256 | Mechanism::ScramSha256Plus)) => {
                 self.scram_first(ScramHash::Sha256, mechanism.is_bound(), message)
             }
@@ -251,7 +276,7 @@ impl Sasl {
                 challenged.verify(message).map(|(account, additional)| (State::Over, success(&account, Some(additional))))
             }
             // The client speaks out of turn.
-            State::PlainVerdict(_) | State::ScramKeys(_) | State::Over => Err(SaslFailure::MalformedRequest),
+            State::PlainVerdict(_) | State::Name | State::ScramKeys(_) | State::Over => Err(SaslFailure::MalformedRequest),
         };
         self.step(next)
     }
@@ -261,6 +286,7 @@ impl Sasl {
         let next = match (std::mem::replace(&mut self.state, State::Over), answer) {
             (_, Answer::Refused(failure)) => Err(failure),
             (State::PlainVerdict(account), Answer::Accepted) => Ok((State::Over, success(&account, None))),
+            (State::Name, Answer::Named(account)) => Ok((State::Over, success(&account, None))),
             (State::ScramKeys(first), Answer::Keys { keys, genuine, disabled }) => {
                 let (challenged, message) = first.challenge(&self.nonce, &self.offer, keys, genuine, disabled);
                 Ok((State::ScramProof(Box::new(challenged)), Step::Challenge(message)))

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 use super::{BindingType, Mechanism, Offer, SaslFailure, account, check_authzid};
 use crate::auth::{ScramHash, ScramKeys};
 use crate::jid::BareJid;
+use crate::store::Disabled;
 
 /// Longest nonce of a client, in bytes; clients send 16 to 64.
 const CLIENT_NONCE_BYTES_MAX: usize = 1024;
@@ -72,7 +73,7 @@ impl First {
         offer: &Offer,
         keys: ScramKeys,
         genuine: bool,
-        disabled: bool,
+        disabled: Option<Disabled>,
     ) -> (Challenged, Vec<u8>) {
         let nonce = format!("{}{server_nonce}", self.nonce);
         let mut message = format!("r={nonce},s={},i={}", STANDARD.encode(keys.salt()), keys.iterations());
@@ -95,7 +96,7 @@ pub(super) struct Challenged {
     message: String,
     keys: ScramKeys,
     genuine: bool,
-    disabled: bool,
+    disabled: Option<Disabled>,
 }
 
 impl Challenged {
@@ -128,8 +129,8 @@ impl Challenged {
         if !bool::from(right_binding & right_nonce & genuine & right_proof) {
             return Err(SaslFailure::NotAuthorized);
         }
-        if self.disabled {
-            return Err(SaslFailure::AccountDisabled);
+        if let Some(disabled) = &self.disabled {
+            return Err(SaslFailure::AccountDisabled(disabled.reason.clone()));
         }
         let server_signature = hash.hmac(self.keys.server_key(), auth_message.as_bytes());
         let last = format!("v={}", STANDARD.encode(server_signature.as_ref()));
