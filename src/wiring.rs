@@ -9,7 +9,8 @@ use campanile_config::{ArchiveDefault, Config, PublicAddress};
 use campanile_relay::{Network, Relay, Transport};
 use campanile_signalling::administration::Administration;
 use campanile_signalling::auth::{Authenticator, PerHour};
-use campanile_signalling::features::{self, extdisco};
+use campanile_signalling::features;
+use campanile_signalling::features::extdisco::{self, Extdisco};
 use campanile_signalling::jid::{BareJid, FullJid, Jid};
 use campanile_signalling::jingle::{self, CallsService};
 use campanile_signalling::net::connection::{self, Context, Mode};
@@ -57,7 +58,7 @@ pub struct Server {
     store: Store,
     readiness: Arc<Readiness>,
     addresses: Addresses,
-    services: Vec<extdisco::Service>,
+    extdisco: Arc<Extdisco>,
     /// Ends what belongs to the server itself: control socket, watchers.
     stop: CancellationToken,
     tasks: JoinSet<()>,
@@ -125,8 +126,8 @@ impl Server {
             config.server.admins.iter().filter_map(|jid| BareJid::parse(jid).ok()).collect(),
             PerHour { source: limits.registrations_per_source, all: limits.registrations_per_hour },
         ));
-        let told = extdisco::Services { list: services.clone(), anonymous: config.turn.anonymous };
-        features::register(&router, administration.clone(), relay.clone(), told, &config.server.contact);
+        let told = extdisco::Services { list: services, anonymous: config.turn.anonymous };
+        let extdisco = features::register(&router, administration.clone(), relay.clone(), told, &config.server.contact);
         // Before anything is stored or resumed for them.
         administration.clear_anonymous().await.context("storage")?;
 
@@ -164,7 +165,7 @@ impl Server {
             router: router.clone(),
             store,
             addresses: Addresses::default(),
-            services,
+            extdisco: extdisco.clone(),
             stop: CancellationToken::new(),
             tasks: JoinSet::new(),
             _data_dir: data_dir,
@@ -183,7 +184,7 @@ impl Server {
             move |request| control_request(router.clone(), administration.clone(), request)
         };
         server.tasks.spawn(control.serve(handler, server.stop.clone()));
-        server.watch(certificates, calls, hibernation);
+        server.watch(certificates, calls, hibernation, Duration::from_secs(config.turn.credentials_s));
         let stop = server.stop.clone();
         server.tasks.spawn(async move {
             tokio::select! { () = stop.cancelled() => {}, () = administration.run() => {} }
@@ -239,8 +240,8 @@ impl Server {
         Ok(())
     }
 
-    /// Certificate files, calls that wait too long, and sessions that nobody resumes.
-    fn watch(&mut self, certificates: Certificates, calls: Arc<CallsService>, router: Router) {
+    /// Certificate files, calls that wait too long, sessions that nobody resumes, and credentials of that life.
+    fn watch(&mut self, certificates: Certificates, calls: Arc<CallsService>, router: Router, credentials: Duration) {
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
             let mut ticks = tokio::time::interval(CERTIFICATES_EVERY);
@@ -264,6 +265,10 @@ impl Server {
         self.tasks.spawn(async move {
             tokio::select! { () = stop.cancelled() => {}, () = router.run_hibernation() => {} }
         });
+        let (stop, extdisco) = (self.stop.clone(), self.extdisco.clone());
+        self.tasks.spawn(async move {
+            tokio::select! { () = stop.cancelled() => {}, () = extdisco.run(credentials) => {} }
+        });
     }
 
     /// Deletes messages that are too old, from now on.
@@ -281,13 +286,16 @@ impl Server {
 
     /// What clients are told by XEP-0215, in one line.
     pub fn told(&self) -> String {
-        let told = self.services.iter().map(|service| format!("{}:{}:{}/{}", service.kind, service.host, service.port, service.transport));
+        let services = self.extdisco.services();
+        let told = services.iter().map(|service| format!("{}:{}:{}/{}", service.kind, service.host, service.port, service.transport));
         told.collect::<Vec<_>>().join(" ")
     }
 
     /// Takes over what may change while the server runs (`config/src/live.rs`).
     pub async fn reload(&self, config: &Config) {
         self.context.reload(&config.c2s, &config.auth, &config.limits);
+        let listeners: Vec<_> = self.relay.services().iter().map(|service| (service.transport, service.local)).collect();
+        self.extdisco.replace(extdisco::services(&listeners, &names::turn_hosts(config)));
         let (certificates, settings) = (self.certificates.clone(), certificate_settings(config));
         // Each pair that cannot be used is logged where it is read, and the old one stays.
         if let Err(error) = tokio::task::spawn_blocking(move || certificates.reload(Some(settings))).await {

@@ -5,6 +5,7 @@
 
 mod support;
 
+mod account_data;
 mod backup;
 mod bad_input;
 mod browser_call;
@@ -12,6 +13,7 @@ mod call_page;
 mod call_through_relay;
 mod chat;
 mod cli;
+mod client_state;
 mod domains;
 mod foreign_clients;
 mod hostile;

@@ -90,6 +90,23 @@ fn a_changed_limit_is_taken_up() {
     assert!(alice.iq("p", "type='get' to='localhost'", "<ping xmlns='urn:xmpp:ping'/>").contains("type='result'"));
 }
 
+/// XEP-0215 §3.2: a client that is logged in hears of a relay's new name, and is given credentials for it.
+#[test]
+fn a_changed_name_of_the_relay_is_told_to_clients() {
+    let server = Server::start();
+    let mut alice = Wire::online(&server, "alice", "home");
+    let services = "<services xmlns='urn:xmpp:extdisco:2' type='turn'/>";
+    assert!(!alice.iq("e", "type='get' to='localhost'", services).contains("turn.localhost"));
+    fs::write(server.folder().join("campanile.toml"), CONFIG.replace("[turn]", "[turn]\nhost = \"turn.localhost\"")).unwrap();
+    server.signal("HUP");
+    assert_eq!(server.logged("configuration reloaded")["changed"], "turn.host");
+    let push = alice.stanza("iq", &["type='set'", "urn:xmpp:extdisco:2"]);
+    for part in ["from='localhost'", "action='add'", "host='turn.localhost'", "password='", "action='delete'"] {
+        assert!(push.contains(part), "{part} is missing in {push}");
+    }
+    assert!(alice.iq("f", "type='get' to='localhost'", services).contains("turn.localhost"));
+}
+
 #[test]
 fn metrics_health_and_ready_tell_the_truth() {
     let server = Server::start();

@@ -4,7 +4,7 @@
 use crate::support::http;
 use crate::support::managed::{Managed, Over};
 use crate::support::server::{PASSWORD, Server};
-use crate::support::wire::Wire;
+use crate::support::wire::{Wire, attribute};
 
 fn line(to: &str, number: usize) -> String {
     format!("<message to='{to}' type='chat' id='m{number}'><body>line {number}</body></message>")
@@ -299,17 +299,68 @@ pub fn sessions_go_on_after_a_restart() {
 /// What was promised for a time is over after it, also when the server was down meanwhile; a password changed meanwhile ends it at once.
 #[test]
 pub fn sessions_of_the_last_stop_can_be_too_old() {
-    let server = Server::with("limits.resume_s = 1");
+    let server = Server::with("limits.resume_s = 3");
     let bob = Managed::online(&server, Over::DirectTls, "bob", "phone");
     let mut carol = Managed::bound_with(&server, Over::DirectTls, "carol", "phone", "resume='true'");
     carol.until_ack();
     let (bob, carol) = (bob.cut(), carol.cut());
-    let server = server.restart_after(&[("CAMPANILE_LIMITS__RESUME_S".to_owned(), "1".to_owned())], |server| {
+    let server = server.restart_after(&[("CAMPANILE_LIMITS__RESUME_S".to_owned(), "3".to_owned())], |server| {
         assert!(server.command(&["user", "passwd", "carol@localhost", "--password", PASSWORD]).status.success());
-        // Until the second is over: nothing else tells that it is.
-        std::thread::sleep(std::time::Duration::from_millis(1100));
+        // Until that time is over: nothing else tells that it is.
+        std::thread::sleep(std::time::Duration::from_millis(3100));
     });
     let (_, failed) = bob.refused(&server, Over::DirectTls, "item-not-found");
     assert!(failed.contains(" h='1'"), "{failed}");
     carol.refused(&server, Over::DirectTls, "item-not-found");
+}
+
+/// RFC 6120 §4.6: a client that neither answers nor says anything is taken for dead, over every transport, and its session waits for it; what it
+/// was sent comes when it is back.
+#[test]
+fn rfc6120_s4_6_a_client_that_has_fallen_silent_is_found_and_loses_nothing() {
+    let server = Server::with("limits.ack_wait_s = 1\nlimits.keepalive_s = 1");
+    let mut alice = Wire::online(&server, "alice", "home");
+    for over in Over::ALL {
+        let mut bob = Managed::online(&server, over, "bob", "phone");
+        bob.until_ack();
+        alice.send(&line("bob@localhost/phone", 1));
+        // It reads, so that TCP finds nothing wrong, and says nothing.
+        bob.expect(&["line 1"]);
+        bob.h -= 1;
+        let error = bob.expect(&["<stream:error"]);
+        assert!(error.contains("<connection-timeout "), "{over:?}: {error}");
+        let (mut bob, _) = bob.cut().resume(&server, over);
+        bob.expect(&["line 1"]);
+        bob.acknowledge();
+        bob.send("</stream:stream>");
+    }
+    let metrics = http::get(server.address("admin"), "/metrics").body;
+    assert!(metrics.contains("campanile_c2s_timeouts_total{kind=\"silence\"} 3"), "{metrics}");
+    assert!(metrics.contains("campanile_c2s_ack_latency_seconds_count "), "{metrics}");
+}
+
+/// A mailbox that overflows while nobody reads it ends the session; nothing is kept without bound, and what it held goes where it goes when nobody
+/// is there.
+#[test]
+fn a_session_without_connection_that_gets_too_much_ends() {
+    let server = Server::with("limits.mailbox_bytes = 1048576\nlimits.bytes_per_second = 100000000");
+    let (mut alice, mut carol) = (Wire::online(&server, "alice", "home"), Wire::online(&server, "carol", "home"));
+    let mut bob = Managed::online(&server, Over::DirectTls, "bob", "phone");
+    bob.send("<presence to='carol@localhost/home'/>");
+    carol.stanza("presence", &["from='bob@localhost/phone'"]);
+    let cut = bob.cut();
+    let payload = "x".repeat(100_000);
+    for number in 0..12 {
+        alice.send(&format!("<iq type='get' id='q{number}' to='bob@localhost/phone'><query xmlns='urn:example:x'>{payload}</query></iq>"));
+    }
+    carol.stanza("presence", &["from='bob@localhost/phone'", "type='unavailable'"]);
+    let mut answered: Vec<_> = (0..12)
+        .map(|_| {
+            let answer = alice.stanza("iq", &["type='error'", "<service-unavailable "]);
+            attribute(&answer, "id").expect("an id").to_owned()
+        })
+        .collect();
+    answered.sort_unstable_by_key(|id| id[1..].parse::<u32>().expect("a number"));
+    assert_eq!(answered, (0..12).map(|number| format!("q{number}")).collect::<Vec<_>>());
+    cut.refused(&server, Over::DirectTls, "item-not-found");
 }

@@ -11,6 +11,7 @@ pub const LIVE: &[&str] = &[
     "tls",
     "auth.registration",
     "auth.anonymous",
+    "turn.host",
     "c2s.require_tls",
     "limits.ack_wait_s",
     "limits.auth_attempts",
@@ -53,6 +54,7 @@ pub fn adopt(running: &mut Config, new: Config) {
     running.server.log = new.server.log;
     running.tls = new.tls;
     running.auth = new.auth;
+    running.turn.host = new.turn.host;
     running.c2s.require_tls = new.c2s.require_tls;
     running.limits.ack_wait_s = new.limits.ack_wait_s;
     running.limits.auth_attempts = new.limits.auth_attempts;
@@ -84,9 +86,10 @@ mod tests {
         new.server.data_dir = "elsewhere".into();
         new.tls.hosts.insert("example.org".to_owned(), HostCertificate { certificate: "c".into(), key: "k".into() });
         new.turn.host = Some("turn.example.org".to_owned());
+        new.turn.credentials_s = 7;
         let expected = Changes {
-            live: vec!["server.log".to_owned(), "tls.hosts".to_owned()],
-            restart: vec!["server.data_dir".to_owned(), "turn.host".to_owned()],
+            live: vec!["server.log".to_owned(), "tls.hosts".to_owned(), "turn.host".to_owned()],
+            restart: vec!["server.data_dir".to_owned(), "turn.credentials_s".to_owned()],
         };
         assert_eq!(changes(&running, &new), expected);
     }
@@ -97,6 +100,7 @@ mod tests {
         let mut new = running.clone();
         new.server.log = "debug".to_owned();
         new.tls.certificate = Some("c".into());
+        new.turn.host = Some("turn.example.org".to_owned());
         new.c2s.require_tls = !new.c2s.require_tls;
         (new.auth.registration, new.auth.anonymous) = (true, true);
         let limits = &mut new.limits;
@@ -120,6 +124,7 @@ mod tests {
     fn live_keys_exist() {
         let mut config = Config::default();
         config.tls.certificate = Some("c".into());
+        config.turn.host = Some("t".into());
         let tables = tables(&config);
         for path in LIVE {
             let mut parts = path.split('.');

@@ -109,13 +109,14 @@ impl Homes {
         shard.homes.get(jid).map(|entry| &entry.home).filter(|home| home.account.initialized()).cloned()
     }
 
-    /// All homes in memory.
+    /// All homes that are in memory, as of now.
     pub fn in_memory(&self) -> Vec<Arc<Home>> {
-        let of_shard = |shard: &Mutex<Shard>| {
+        let mut homes = Vec::new();
+        for shard in &self.shards {
             let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-            shard.homes.values().map(|entry| entry.home.clone()).filter(|home| home.account.initialized()).collect::<Vec<_>>()
-        };
-        self.shards.iter().flat_map(of_shard).collect()
+            homes.extend(shard.homes.values().map(|entry| &entry.home).filter(|home| home.account.initialized()).cloned());
+        }
+        homes
     }
 
     /// Drops the state of an account that was deleted.

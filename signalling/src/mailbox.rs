@@ -5,16 +5,27 @@
 //! client that does not read must not hold up those who write to it (RFC 6120 §4.9.3.17, `resource-constraint`). The reader learns of that
 //! end at once, however little it can write, since until then the session is taken for one that can be reached. Nothing is lost: what the
 //! mailbox holds when the session is over is given back whole.
+//!
+//! Presence that waits is superseded by the next one of the same full JID, once much waits. For an inactive client (XEP-0352) what is not
+//! urgent waits, up to a bound, and chat states are superseded too.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::stanza::{IqType, Kind, Stanza};
+use crate::features::csi::{self, Subject, Weight};
+use crate::stanza::{IqType, Kind, PresenceType, Stanza};
 use crate::store::ArchiveId;
 use crate::stream::error::{self, StreamError};
 use crate::stream::sm::{self, TooHigh};
+
+/// From so many waiting items on, presence is looked through for what is superseded.
+const SUPERSEDE_FROM: usize = 32;
+/// So many items wait for an inactive client, …
+const HELD_ITEMS_MAX: usize = 256;
+/// … or a part of what the mailbox holds.
+const HELD_PART: usize = 8;
 
 /// A stanza on its way to a client.
 #[derive(Debug, Clone)]
@@ -56,7 +67,8 @@ pub struct Mailbox {
 
 #[derive(Debug, Default)]
 struct Queue {
-    waiting: VecDeque<Outgoing>,
+    /// `None`: superseded by a later one.
+    waiting: VecDeque<Option<Outgoing>>,
     /// Of stanzas that wait or are not acknowledged.
     bytes: usize,
     closed: bool,
@@ -65,6 +77,19 @@ struct Queue {
     management: Option<Box<Management>>,
     /// Told when a mailbox without a connection overflows.
     without_connection: Option<Arc<Notify>>,
+    /// XEP-0352: nobody looks at the client.
+    inactive: bool,
+    /// Something in it must not wait.
+    urgent: bool,
+    /// Where in `waiting` the last of each subject stands, once that is of interest.
+    last: Option<Box<Last>>,
+}
+
+#[derive(Debug, Default)]
+struct Last {
+    places: HashMap<Subject, usize>,
+    /// Places in `waiting` that are empty.
+    superseded: usize,
 }
 
 /// XEP-0198 §4: the two counters, and what may have to be sent again.
@@ -128,8 +153,8 @@ impl Mailbox {
         let Contents { acknowledged, handled, outstanding, waiting, owed } = contents;
         let bytes = outstanding.iter().chain(&waiting).map(|delivery| delivery.stanza.size_bytes()).sum();
         let management = Management { acknowledged, outstanding: outstanding.into(), handled, ..Management::default() };
-        let mut waiting: VecDeque<_> = waiting.into_iter().map(Outgoing::Stanza).collect();
-        waiting.extend(owed.then_some(Outgoing::Owed));
+        let mut waiting: VecDeque<_> = waiting.into_iter().map(|delivery| Some(Outgoing::Stanza(delivery))).collect();
+        waiting.extend(owed.then_some(Some(Outgoing::Owed)));
         let mailbox = Self::new(bytes_max);
         *mailbox.locked() = Queue { waiting, bytes, management: Some(Box::new(management)), ..Queue::default() };
         mailbox
@@ -162,6 +187,7 @@ impl Mailbox {
             }
             queue.epoch += 1;
             queue.without_connection = None;
+            queue.inactive = false; // XEP-0352 §5.2
             queue.epoch
         };
         self.ended.notify_waiters();
@@ -212,15 +238,15 @@ impl Mailbox {
             queue.bytes = 0;
             let mut left: Vec<_> = queue.management.as_deref_mut().map(|own| own.outstanding.drain(..).collect()).unwrap_or_default();
             let mut orders = VecDeque::new();
-            let closing = queue.waiting.iter().any(|item| matches!(item, Outgoing::Close(_)));
-            for item in queue.waiting.drain(..) {
+            let closing = queue.waiting.iter().flatten().any(|item| matches!(item, Outgoing::Close(_)));
+            for item in queue.waiting.drain(..).flatten() {
                 match item {
                     Outgoing::Stanza(delivery) if closing && is_this_clients(&delivery.stanza) => {
-                        orders.push_back(Outgoing::Stanza(delivery));
+                        orders.push_back(Some(Outgoing::Stanza(delivery)));
                     }
                     Outgoing::Stanza(delivery) => left.push(delivery),
                     Outgoing::Owed => {}
-                    close @ Outgoing::Close(_) => orders.push_back(close),
+                    close @ Outgoing::Close(_) => orders.push_back(Some(close)),
                 }
             }
             queue.waiting = orders;
@@ -240,7 +266,7 @@ impl Mailbox {
                 None => (0, 0, Vec::new()),
             }
         };
-        let owed = self.locked().waiting.iter().any(|item| matches!(item, Outgoing::Owed));
+        let owed = self.locked().waiting.iter().flatten().any(|item| matches!(item, Outgoing::Owed));
         Contents { acknowledged, handled, outstanding, waiting: self.take_back(), owed }
     }
 
@@ -248,7 +274,7 @@ impl Mailbox {
     pub fn look(&self, mut show: impl FnMut(&Stanza)) {
         let queue = self.locked();
         let outstanding = queue.management.iter().flat_map(|own| &own.outstanding);
-        let waiting = queue.waiting.iter().filter_map(|item| match item {
+        let waiting = queue.waiting.iter().flatten().filter_map(|item| match item {
             Outgoing::Stanza(delivery) => Some(delivery),
             Outgoing::Owed | Outgoing::Close(_) => None,
         });
@@ -295,15 +321,29 @@ impl Attachment {
         queue.management.as_deref().map_or(0, |own| own.outstanding.len())
     }
 
+    /// XEP-0352 §4.2: whether somebody looks at the client. If nobody does, what is not urgent waits.
+    pub fn set_active(&self, active: bool) {
+        {
+            let mut queue = self.mailbox.locked();
+            if queue.epoch != self.epoch {
+                return;
+            }
+            queue.inactive = !active;
+            // What waits now was to be sent at once.
+            queue.urgent = !queue.waiting.is_empty();
+        }
+        self.mailbox.filled.notify_one();
+    }
+
     /// Takes the order to close, and no stanza: for a client that does not read. What waits is given back at the session's end.
     pub fn take_close(&self) -> Option<StreamError> {
         let mut queue = self.mailbox.locked();
         if queue.epoch != self.epoch {
             return None;
         }
-        let at = queue.waiting.iter().position(|item| matches!(item, Outgoing::Close(_)))?;
+        let at = queue.waiting.iter().position(|item| matches!(item, Some(Outgoing::Close(_))))?;
         match queue.waiting.remove(at) {
-            Some(Outgoing::Close(error)) => Some(error),
+            Some(Some(Outgoing::Close(error))) => Some(error),
             _ => None,
         }
     }
@@ -313,7 +353,7 @@ impl Attachment {
         loop {
             let (current, waits) = {
                 let queue = self.mailbox.locked();
-                (queue.epoch == self.epoch, !queue.waiting.is_empty())
+                (queue.epoch == self.epoch, queue.is_due(self.mailbox.bytes_max))
             };
             if !current {
                 // The wake-up may have been meant for who reads now.
@@ -417,9 +457,10 @@ impl Attachment {
         let Queue { waiting, management, .. } = &mut *queue;
         if let Some(own) = management {
             for delivery in own.outstanding.drain(..).rev() {
-                waiting.push_front(Outgoing::Stanza(delivery));
+                waiting.push_front(Some(Outgoing::Stanza(delivery)));
             }
         }
+        queue.last = None; // the places have moved
         Ok(acknowledged)
     }
 }
@@ -469,11 +510,14 @@ impl Queue {
                     return false;
                 }
                 self.bytes += size;
-                self.waiting.push_back(Outgoing::Stanza(delivery));
+                if self.inactive || self.waiting.len() >= SUPERSEDE_FROM || self.without_connection.is_some() {
+                    self.weigh(&delivery);
+                }
+                self.waiting.push_back(Some(Outgoing::Stanza(delivery)));
             }
             Outgoing::Owed => {
-                if !self.waiting.iter().any(|item| matches!(item, Outgoing::Owed)) {
-                    self.waiting.push_back(Outgoing::Owed);
+                if !self.waiting.iter().any(|item| matches!(item, Some(Outgoing::Owed))) {
+                    self.waiting.push_back(Some(Outgoing::Owed));
                 }
             }
             Outgoing::Close(error) => self.close(error),
@@ -484,7 +528,7 @@ impl Queue {
     /// The error comes after what already waits: the client still gets what it was promised, if it reads.
     fn close(&mut self, error: StreamError) {
         self.closed = true;
-        self.waiting.push_back(Outgoing::Close(error));
+        self.waiting.push_back(Some(Outgoing::Close(error)));
         if let Some(overflowed) = self.without_connection.take() {
             overflowed.notify_one();
         }
@@ -494,14 +538,63 @@ impl Queue {
         match self.management.as_deref_mut() {
             None => self.bytes = 0,
             Some(own) => {
-                let sent = self.waiting.iter().filter_map(|item| match item {
+                let sent = self.waiting.iter().flatten().filter_map(|item| match item {
                     Outgoing::Stanza(delivery) => Some(delivery.clone()),
                     _ => None,
                 });
                 own.outstanding.extend(sent);
             }
         }
-        into.extend(self.waiting.drain(..));
+        // What has been read holds no memory: most mailboxes are empty most of the time.
+        into.extend(std::mem::take(&mut self.waiting).into_iter().flatten());
+        self.urgent = false;
+        self.last = None;
+    }
+
+    /// Whether the reader has to come: for an inactive client, when something is urgent or much waits.
+    fn is_due(&self, bytes_max: usize) -> bool {
+        let held = self.inactive && !self.urgent && !self.closed;
+        !self.waiting.is_empty() && (!held || self.waiting.len() >= HELD_ITEMS_MAX || self.bytes > bytes_max / HELD_PART)
+    }
+
+    /// A stanza is about to join the others: whether it is urgent, and what it supersedes.
+    fn weigh(&mut self, delivery: &Delivery) {
+        let quiet = self.inactive || self.without_connection.is_some();
+        let weight = match delivery.stanza.kind() {
+            Kind::Presence(PresenceType::Available | PresenceType::Unavailable) => csi::presence(&delivery.stanza),
+            _ if quiet => csi::weight(&delivery.stanza),
+            _ => return,
+        };
+        self.urgent |= weight == Weight::Urgent;
+        match weight {
+            // What has a row in the store is never dropped.
+            Weight::Supersedes(subject) if delivery.stored.is_none() => self.supersede(subject, true),
+            // Whoever has written has done so.
+            Weight::Urgent => {
+                let addresses = delivery.stanza.from().map(|from| (from.clone(), delivery.stanza.to().cloned()));
+                if let (Kind::Message(_), Some((from, to))) = (delivery.stanza.kind(), addresses) {
+                    self.supersede(Subject::ChatState(from, to), false);
+                }
+            }
+            Weight::Supersedes(_) | Weight::Waits => {}
+        }
+    }
+
+    /// Drops the last stanza of this subject; the next one is about to join, if it `joins`.
+    fn supersede(&mut self, subject: Subject, joins: bool) {
+        let last = self.last.get_or_insert_with(|| Last::of(&self.waiting));
+        let before = last.places.remove(&subject).and_then(|place| self.waiting.get_mut(place)).and_then(Option::take);
+        if let Some(Outgoing::Stanza(delivery)) = before {
+            self.bytes = self.bytes.saturating_sub(delivery.stanza.size_bytes());
+            last.superseded += 1;
+        }
+        if last.superseded > SUPERSEDE_FROM && last.superseded > self.waiting.len() / 2 {
+            self.waiting.retain(Option::is_some);
+            *last = Last::of(&self.waiting);
+        }
+        if joins {
+            last.places.insert(subject, self.waiting.len());
+        }
     }
 
     fn acknowledge(&mut self, h: u32) -> Result<Acknowledged, TooHigh> {
@@ -512,13 +605,37 @@ impl Queue {
             self.bytes = self.bytes.saturating_sub(delivery.stanza.size_bytes());
             stored.extend(delivery.stored);
         }
+        if own.outstanding.is_empty() {
+            own.outstanding = VecDeque::new();
+        }
         own.acknowledged = own.acknowledged.wrapping_add(u32::try_from(count).unwrap_or(u32::MAX));
         Ok(Acknowledged { stored, count, outstanding: own.outstanding.len() })
     }
 }
 
+impl Last {
+    /// Looks through what waits.
+    fn of(waiting: &VecDeque<Option<Outgoing>>) -> Box<Self> {
+        let mut last = Self::default();
+        for (place, item) in waiting.iter().enumerate() {
+            match item {
+                Some(Outgoing::Stanza(Delivery { stanza, stored: None })) => {
+                    if let Weight::Supersedes(subject) = csi::weight(stanza) {
+                        last.places.insert(subject, place);
+                    }
+                }
+                Some(_) => {}
+                None => last.superseded += 1,
+            }
+        }
+        Box::new(last)
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::stanza::Stanza;
 
@@ -688,5 +805,208 @@ mod tests {
         let mut out = Vec::new();
         assert_eq!(again.drain(&mut out), 2);
         assert!(matches!(&out[..], [Outgoing::Stanza(_), Outgoing::Stanza(_), Outgoing::Owed]));
+    }
+
+    fn parsed(xml: &str) -> Outgoing {
+        Outgoing::Stanza(Stanza::parse(xml.to_owned().into(), &crate::xml::Bindings::client()).expect("well-formed").into())
+    }
+
+    fn presence(from: &str, status: &str) -> Outgoing {
+        parsed(&format!("<presence from='{from}'><status>{status}</status></presence>"))
+    }
+
+    fn composing(from: &str) -> Outgoing {
+        parsed(&format!("<message from='{from}'><composing xmlns='http://jabber.org/protocol/chatstates'/></message>"))
+    }
+
+    /// What comes out, shortened to what differs.
+    fn taken(attachment: &Attachment) -> Vec<String> {
+        let mut out = Vec::new();
+        attachment.drain(&mut out);
+        let short = |item: Outgoing| match item {
+            Outgoing::Stanza(Delivery { stanza, .. }) => {
+                let from = stanza.from().map_or("", |from| from.as_str()).to_owned();
+                let child = stanza.children().next();
+                from + " " + &child.map(|child| format!("{} {}", child.name(), child.text())).unwrap_or_default()
+            }
+            other => format!("{other:?}"),
+        };
+        out.into_iter().map(|item| short(item).trim_end().to_owned()).collect()
+    }
+
+    async fn is_due(attachment: &Attachment) -> bool {
+        let ready = attachment.ready();
+        tokio::pin!(ready);
+        futures_util::poll!(&mut ready).is_ready()
+    }
+
+    #[tokio::test]
+    async fn xep0352_s3_2_an_inactive_client_gets_what_is_urgent_and_what_waited_before_it() {
+        let attachment = Arc::new(Mailbox::new(100_000)).attach().expect("open");
+        let mailbox = attachment.mailbox().clone();
+        attachment.set_active(false);
+        for item in [
+            presence("a@b/c", "1"),
+            composing("a@b/c"),
+            presence("d@e/f", "1"),
+            presence("a@b/c", "2"),
+            composing("d@e/f"),
+            composing("a@b/c"),
+        ] {
+            assert!(mailbox.push(item));
+        }
+        assert!(!is_due(&attachment).await);
+        mailbox.push(parsed("<message from='a@b/c'><body>now</body></message>"));
+        assert!(is_due(&attachment).await);
+        assert_eq!(taken(&attachment), ["d@e/f status 1", "a@b/c status 2", "d@e/f composing", "a@b/c body now"]);
+        assert_eq!(mailbox.bytes(), 0);
+        mailbox.push(presence("a@b/c", "3"));
+        assert!(!is_due(&attachment).await, "what was urgent is gone");
+        attachment.set_active(true);
+        assert!(is_due(&attachment).await);
+        assert_eq!(taken(&attachment), ["a@b/c status 3"]);
+        mailbox.push(presence("a@b/c", "4"));
+        assert!(is_due(&attachment).await);
+        attachment.set_active(false);
+        assert!(is_due(&attachment).await, "it was to be sent at once");
+        // §5.2: a new connection is active.
+        let again = mailbox.attach().expect("open");
+        taken(&again);
+        mailbox.push(presence("a@b/c", "5"));
+        assert!(is_due(&again).await);
+    }
+
+    #[tokio::test]
+    async fn xep0352_s3_2_what_an_inactive_client_does_not_get_is_bounded() {
+        let attachment = Arc::new(Mailbox::new(1_000_000)).attach().expect("open");
+        attachment.set_active(false);
+        for number in 0..10_000 {
+            attachment.mailbox.push(presence("a@b/c", &number.to_string()));
+        }
+        assert!(!is_due(&attachment).await, "the last one only");
+        assert!(attachment.mailbox.locked().waiting.len() <= 2 * SUPERSEDE_FROM + 2);
+        for number in 0..HELD_ITEMS_MAX {
+            attachment.mailbox.push(presence(&format!("a@b/{number}"), ""));
+        }
+        assert!(is_due(&attachment).await);
+        assert_eq!(taken(&attachment)[0], "a@b/c status 9999");
+        attachment.mailbox.push(presence("a@b/c", &"x".repeat(130_000)));
+        assert!(is_due(&attachment).await, "it is large");
+    }
+
+    #[test]
+    fn presence_that_waits_is_superseded_once_much_waits_and_order_is_kept() {
+        let attachment = Arc::new(Mailbox::new(1_000_000)).attach().expect("open");
+        let mailbox = attachment.mailbox();
+        for number in 0..SUPERSEDE_FROM {
+            mailbox.push(presence("a@b/c", &number.to_string()));
+        }
+        mailbox.push(parsed("<message from='a@b/c'><body>x</body></message>"));
+        for number in 0..2_000 {
+            mailbox.push(presence("a@b/c", &format!("late {number}")));
+            mailbox.push(presence(&format!("n@b/{}", number % 100), &number.to_string()));
+        }
+        let out = taken(&attachment);
+        // What waited before is left alone, but for the last.
+        assert_eq!(out.len(), SUPERSEDE_FROM - 1 + 1 + 1 + 100, "{out:#?}");
+        assert_eq!(out[SUPERSEDE_FROM - 1], "a@b/c body x");
+        assert_eq!(out.iter().filter(|line| line.starts_with("a@b/c status late")).collect::<Vec<_>>(), ["a@b/c status late 1999"]);
+        assert_eq!(out.last().map(String::as_str), Some("n@b/99 status 1999"));
+        assert_eq!(mailbox.bytes(), 0);
+    }
+
+    #[test]
+    fn what_is_stored_is_never_superseded() {
+        let attachment = Arc::new(Mailbox::new(1_000_000)).attach().expect("open");
+        attachment.set_active(false);
+        let stored = |item: Outgoing| match item {
+            Outgoing::Stanza(delivery) => Outgoing::Stanza(Delivery { stored: Some(ArchiveId::from_i64(1)), ..delivery }),
+            other => other,
+        };
+        for _ in 0..3 {
+            attachment.mailbox.push(stored(composing("a@b/c")));
+        }
+        assert_eq!(taken(&attachment).len(), 3);
+    }
+
+    /// One thing that happens between the two ends.
+    #[derive(Debug, Clone)]
+    enum Step {
+        /// The router puts in so many stanzas.
+        Push(usize),
+        /// The connection writes all that waits.
+        Write,
+        /// The client reads so many of the stanzas under way.
+        Read(usize),
+        /// The client says how far it has come.
+        Acknowledge,
+        /// The connection breaks; what was under way is lost, and the client resumes.
+        Cut,
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            (0..5_usize).prop_map(Step::Push),
+            Just(Step::Write),
+            (0..6_usize).prop_map(Step::Read),
+            Just(Step::Acknowledge),
+            Just(Step::Cut),
+        ];
+        proptest::collection::vec(step, 0..80)
+    }
+
+    proptest! {
+        /// XEP-0198 §5: however often the connection breaks, and wherever the counters stand, the client sees each stanza once and in order, and what
+        /// it has not acknowledged at the end is given back.
+        #[test]
+        fn xep0198_each_stanza_once_and_in_order_whatever_breaks(steps in steps(), start in prop_oneof![Just(0), Just(u32::MAX - 3), any::<u32>()]) {
+            let contents = Contents { acknowledged: start, handled: 0, outstanding: Vec::new(), waiting: Vec::new(), owed: false };
+            let mailbox = Arc::new(Mailbox::restored(usize::MAX, contents));
+            let mut connection = mailbox.attach().expect("open");
+            let (mut pushed, mut seen, mut acknowledged) = (0_usize, 0_usize, 0_usize);
+            let mut under_way = VecDeque::new();
+            let write = |connection: &Attachment, under_way: &mut VecDeque<String>| {
+                let mut out = Vec::new();
+                connection.drain(&mut out);
+                under_way.extend(out.iter().filter_map(|item| match item {
+                    Outgoing::Stanza(delivery) => Some(bodies([delivery])),
+                    _ => None,
+                }));
+            };
+            for step in steps {
+                match step {
+                    Step::Push(count) => {
+                        for _ in 0..count {
+                            prop_assert!(mailbox.push(stanza(&pushed.to_string())));
+                            pushed += 1;
+                        }
+                    }
+                    Step::Write => write(&connection, &mut under_way),
+                    Step::Read(count) => {
+                        for body in under_way.drain(..count.min(under_way.len())) {
+                            prop_assert_eq!(body, seen.to_string());
+                            seen += 1;
+                        }
+                    }
+                    Step::Acknowledge => {
+                        let result = connection.acknowledge(start.wrapping_add(seen as u32)).expect("it was sent");
+                        acknowledged += result.count;
+                        prop_assert_eq!(acknowledged, seen);
+                    }
+                    Step::Cut => {
+                        under_way.clear();
+                        let next = mailbox.attach().expect("open");
+                        acknowledged += next.rewind(start.wrapping_add(seen as u32)).expect("it was sent").count;
+                        prop_assert_eq!(acknowledged, seen);
+                        connection = next;
+                    }
+                }
+            }
+            let left = mailbox.take_back();
+            prop_assert_eq!(left.len(), pushed - acknowledged);
+            for (delivery, number) in left.iter().zip(acknowledged..) {
+                prop_assert_eq!(bodies([delivery]), number.to_string());
+            }
+        }
     }
 }

@@ -584,6 +584,11 @@ impl Router {
         presence::revise(self, home, revise).await;
     }
 
+    /// Every home that is in memory, for what concerns all sessions.
+    pub fn homes_in_memory(&self) -> Vec<Arc<Home>> {
+        self.0.homes.in_memory()
+    }
+
     /// The home of an account if it is in memory.
     pub fn home_in_memory(&self, account: &BareJid) -> Option<Arc<Home>> {
         self.0.homes.peek(account)

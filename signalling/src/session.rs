@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::features::extdisco::Interest;
 use crate::homes::Home;
 use crate::jid::{BareJid, FullJid, Jid};
 use crate::mailbox::{Delivery, Mailbox, Outgoing};
@@ -70,6 +71,8 @@ pub struct Session {
     pub interested: bool,
     /// It asked for the block list and so is told of changes (XEP-0191 §3.3).
     pub interested_in_blocks: bool,
+    /// It asked for external services and so is told of others, and gets new credentials in time (XEP-0215 §3.2).
+    pub services: Option<Box<Interest>>,
     /// It enabled message carbons (XEP-0280 §4).
     pub carbons: bool,
     /// Who got directed presence and must learn when it leaves (RFC 6121 §4.6).
@@ -93,6 +96,7 @@ impl Session {
             priority: 0,
             interested: false,
             interested_in_blocks: false,
+            services: None,
             carbons: false,
             directed: BTreeSet::new(),
             probes_owed: None,

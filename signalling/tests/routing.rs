@@ -1,8 +1,9 @@
 //! What a stanza's sender and its addressees get, with the router, its features and a database, without a network.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
+use campanile_signalling::features::extdisco::Service;
 use campanile_signalling::iq::To;
 use campanile_signalling::jid::BareJid;
 use campanile_signalling::mailbox::Mailbox;
@@ -340,6 +341,42 @@ async fn xep0215_own_users_get_turn_services_with_full_credentials() {
     let stranger = Stanza::parse(stranger.to_owned().into(), &Bindings::client()).expect("valid");
     world.router.route(stranger, None).await;
     alice.expect(&[]);
+}
+
+#[tokio::test]
+async fn xep0215_s3_2_whoever_asked_for_services_is_told_of_others_and_gets_new_credentials_in_time() {
+    let world = World::new("push-services", &["alice", "bob"]).await;
+    let (alice, phone) = (world.online("alice", "a").await, world.online("alice", "phone").await);
+    let bob = world.online("bob", "b").await;
+    let before = world.extdisco.services();
+    let host = |name: &str| before.iter().map(|service| Service { host: name.to_owned(), ..service.clone() }).collect::<Vec<_>>();
+    let password = |stanza: &str| stanza.split_once("password='").and_then(|(_, rest)| rest.split('\'').next()).map(str::to_owned);
+    let told = alice.ask("<iq type='get' id='i' to='localhost'><services xmlns='urn:xmpp:extdisco:2'/></iq>").await;
+    phone.ask("<iq type='get' id='i' to='localhost'><services xmlns='urn:xmpp:extdisco:1' type='stun'/></iq>").await;
+    // What is the same is no news.
+    world.extdisco.replace(before.to_vec());
+    alice.expect(&[]);
+    world.extdisco.replace(host("other.localhost"));
+    alice.expect(&[&[
+        "<iq from='localhost' to='alice@localhost/a'",
+        "type='set'><services xmlns='urn:xmpp:extdisco:2'>",
+        "<service action='add' type='turn' host='other.localhost' port='3478' transport='udp' restricted='true' username='",
+        "<service action='delete' type='turn' host='turn.localhost' port='3478' transport='udp'/>",
+    ]]);
+    phone.expect(&[&["<services xmlns='urn:xmpp:extdisco:1' type='stun'><service action='add' type='stun' host='other.localhost' port='3478' transport='udp'/><service action='delete' type='stun'"]]);
+    // Credentials live for a day; the list of STUN servers has none.
+    let now = SystemTime::now();
+    world.extdisco.renew(now + Duration::from_secs(60_000));
+    alice.expect(&[]);
+    world.extdisco.renew(now + Duration::from_secs(70_000));
+    let renewed = alice.received();
+    assert!(renewed.len() == 1 && renewed[0].contains("<service action='modify' type='turn' host='other.localhost'"), "{renewed:#?}");
+    assert!(!renewed[0].contains("type='stun'") && password(&renewed[0]) != password(&told[0]), "{renewed:#?}");
+    world.extdisco.renew(now + Duration::from_secs(70_600));
+    world.extdisco.renew(now + Duration::from_secs(140_000));
+    alice.expect(&[&["action='modify'"]]);
+    phone.expect(&[]);
+    bob.expect(&[]);
 }
 
 #[tokio::test]

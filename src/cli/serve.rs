@@ -63,9 +63,9 @@ async fn reload(running: &mut Config, file: Option<&Path>, server: &Server, logg
             if let Err(error) = logging.set_filter(&new.config.server.log) {
                 error!(%error, "the log's filter stays as it is");
             }
-            server.reload(&new.config).await;
-            info!(changed = changes.live.join(" "), after_restart = changes.restart.join(" "), "configuration reloaded");
             live::adopt(running, new.config);
+            server.reload(running).await;
+            info!(changed = changes.live.join(" "), after_restart = changes.restart.join(" "), "configuration reloaded");
         }
         Err(problems) => {
             problems.0.iter().for_each(|problem| error!("{problem}"));

@@ -42,7 +42,8 @@ class Call {
     const online = this.#calls.roster.online(this.peer);
     const features = await Promise.all(online.map(({ full }) => this.#calls.roster.features(full)));
     if (this.state === 'ended') return;
-    this.#timeout(60, 'timeout');
+    // A device that is away may be woken by a push; if none says soon that it rings, nobody is there.
+    if (online.length) this.#timeout(60, 'timeout'); else this.#timeout(20, 'timeout', OFFLINE);
     if (!online.length || features.some(f => f.includes(PROPOSE))) {
       this.proposed = true;
       const media = this.video ? ['audio', 'video'] : ['audio'];
@@ -86,8 +87,10 @@ class Call {
     const reason = reasonIn(element);
     if (own) {
       if (this.state === 'incoming' && ELSEWHERE[action]) this.#close(ELSEWHERE[action]);
-    } else if (action === 'ringing' && this.state === 'calling') this.#set('ringing', 'Ringing at %s …');
-    else if (action === 'proceed' && this.outgoing && !this.full) {
+    } else if (action === 'ringing' && this.state === 'calling') {
+      this.#timeout(60, 'timeout');
+      this.#set('ringing', 'Ringing at %s …');
+    } else if (action === 'proceed' && this.outgoing && !this.full) {
       this.full = from;
       this.#set('connecting', 'Connecting …');
       this.#do(this.#initiate());
@@ -240,7 +243,8 @@ export class Calls {
       if (call?.sid === id && call.peer === peer) call.handleMessage('error', from, message);
     } else if (element?.localName === 'propose') {
       const video = mediaIn(element, 'description', RTP).includes('video');
-      if (peer !== own) this.#proposed(new Call(this, { peer, full: from, sid, video, proposed: true }));
+      const delay = kid(message, 'delay', 'urn:xmpp:delay'), late = Date.now() - Date.parse(delay?.getAttribute('stamp')) > 30_000;   // kept while we were away
+      if (peer !== own && !late) this.#proposed(new Call(this, { peer, full: from, sid, video, proposed: true }));
     } else if (element && call?.sid === sid && from !== this.connection.jid && [own, call.peer].includes(peer)) {
       call.handleMessage(element.localName, from, element, peer === own);
     }

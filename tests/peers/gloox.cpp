@@ -1,7 +1,10 @@
 // gloox 1.0.24: a client that answers; see foreign_clients.rs for what it does and says.
 //
 // Trust: the CA files of Client::setCACerts are never read, only the system's; a TLSDefault made by hand takes others. What was found out about
-// the certificate is shown to onTLSConnect, which decides: by `status`, since `chain` is true of self-signed certificates only. It asks for the roster and sends presence by itself.
+// the certificate is shown to onTLSConnect, which decides: by `status`, since `chain` is true of self-signed certificates only.
+// Its TLS is 1.2, where it binds SCRAM-SHA-1-PLUS to tls-unique, which the server does not have; told to do without -PLUS it says in SCRAM that
+// none was offered, which the server takes for an attack (RFC 5802 §6). So PLAIN, inside TLS.
+// It asks for the roster and sends presence by itself.
 
 #include <cstdio>
 #include <cstdlib>
@@ -56,6 +59,7 @@ public:
         tls->init();
         tls->setCACerts({ca});
         client.setEncryptionImpl(tls);
+        client.setSASLMechanisms(SaslMechPlain);
         client.registerConnectionListener(this);
         client.rosterManager()->registerRosterListener(this, true);
         client.registerPresenceHandler(this);

@@ -10,6 +10,22 @@ require 'openssl'
 require 'xmpp4r'
 require 'xmpp4r/roster'
 
+# It goes on with TLS while the reader of the clear stream may still live, and take the server's first bytes away: wait for its end.
+class Jabber::Stream
+  def stop
+    @parser_thread.kill
+    @parser_thread.join
+    @parser = nil
+  end
+end
+
+# In Ruby 3 what comes over TLS is bytes for its parser, which dies of the first letter beyond ASCII.
+class Jabber::Connection::SSLSocketUTF8
+  def readline(...)
+    super.force_encoding(Encoding::UTF_8)
+  end
+end
+
 def say(event, **details)
   puts JSON.generate({ event: event }.merge(details))
   $stdout.flush

@@ -3,10 +3,12 @@
 pub mod folder;
 pub mod http;
 pub mod managed;
+pub mod network;
 pub mod peers;
 pub mod postgres;
 pub mod scram;
 pub mod server;
+pub mod terminal;
 pub mod tls;
 pub mod turn;
 pub mod wire;

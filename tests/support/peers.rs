@@ -161,6 +161,11 @@ impl Peer {
         }
     }
 
+    /// All events of this name that were read so far.
+    pub fn all(&self, event: &str) -> impl Iterator<Item = &Value> {
+        self.events[..self.at].iter().filter(move |value| value["event"] == event)
+    }
+
     /// Waits for the end, which must come after `done`.
     pub fn done(&mut self) {
         while self.read(self.end) {}
@@ -168,6 +173,7 @@ impl Peer {
             self.child.kill().expect("it is ours");
             self.said.push(format!("(ended by the test after {PROGRAM:?})"));
         }
+        self.at = self.events.len();
         let status = self.child.wait().unwrap();
         let done = self.events.iter().any(|event| event["event"] == "done");
         assert!(status.success() && done, "{} failed ({status}):\n{}", self.command, self.said.join("\n"));

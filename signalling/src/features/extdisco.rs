@@ -2,18 +2,72 @@
 //!
 //! The services are the TURN listeners that live in this process, so what is told is what serves. UDP comes first, since some
 //! clients use the first entry only. Every TURN entry, `turns` too, has full credentials: browsers refuse a list that lacks any.
+//!
+//! Whoever asked for the list is told when it changes, and gets new credentials before the old ones end (§3.2): clients ask once, after log-in.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
+use arc_swap::ArcSwap;
+use bytes::Bytes;
 use campanile_relay::{Credentials, Relay, Transport};
 
+use crate::account::Account;
 use crate::iq::{Iq, IqTable, Reply, To};
 use crate::ns;
+use crate::random;
+use crate::router::Router;
 use crate::stanza::error::StanzaError;
+use crate::stanza::{IqType, Stanza};
+use crate::store::ServicesInterest;
 use crate::time::xep0082;
 use crate::xml::XmlWriter;
+
+/// What part of their life credentials have behind them when they are renewed, in percent.
+const RENEWED_AT: u32 = 80;
+/// How often that is looked at, at the least; more often where credentials live for a shorter time.
+const LOOK_EVERY: Duration = Duration::from_secs(600);
+/// How often of a life: what is found late has less than a fifth of it left, and more than a tenth.
+const LOOKS: u32 = 20;
+
+/// What a session was told of the services, and wants to be told again (§3.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interest {
+    /// The namespace it asked in.
+    namespace: &'static str,
+    /// The types it asked for; empty for all.
+    kinds: BTreeSet<&'static str>,
+    /// When its credentials are to be renewed.
+    renew_at: SystemTime,
+}
+
+/// The types of services there are.
+const KINDS: [&str; 4] = ["stun", "stuns", "turn", "turns"];
+
+impl Interest {
+    /// As it is kept with a session that outlives a stop of the server.
+    pub fn to_stored(&self) -> ServicesInterest {
+        let since = self.renew_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        ServicesInterest {
+            namespace: self.namespace.to_owned(),
+            kinds: self.kinds.iter().map(ToString::to_string).collect(),
+            renew_at_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+
+    /// The opposite; `None` for a namespace that is not served any more.
+    pub fn from_stored(stored: &ServicesInterest) -> Option<Self> {
+        let namespace = [ns::EXTDISCO, ns::EXTDISCO_1].into_iter().find(|known| *known == stored.namespace)?;
+        let kinds = KINDS.into_iter().filter(|known| stored.kinds.iter().any(|kind| kind == known)).collect();
+        Some(Self { namespace, kinds, renew_at: SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(stored.renew_at_ms))? })
+    }
+
+    fn wants(&self, service: &Service) -> bool {
+        self.kinds.is_empty() || self.kinds.contains(service.kind)
+    }
+}
 
 /// One entry of the list, before credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,43 +115,134 @@ pub fn services(listeners: &[(Transport, SocketAddr)], hosts: &[String]) -> Vec<
     services
 }
 
+/// Far off.
+const NEVER: Duration = Duration::from_secs(100 * 365 * 86_400);
+
 /// Answers for the services of this process.
 pub struct Extdisco {
+    router: Router,
     relay: Relay,
-    services: Services,
+    services: ArcSwap<Vec<Service>>,
+    /// Anonymous sessions are given credentials too.
+    anonymous: bool,
+}
+
+impl std::fmt::Debug for Extdisco {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Extdisco").field("services", &self.services).finish_non_exhaustive()
+    }
 }
 
 impl Extdisco {
     /// §3.1 to §3.3, for the server's own users only.
-    pub fn register(relay: Relay, services: Services, table: &mut IqTable) {
-        let extdisco = Arc::new(Self { relay, services });
+    pub fn register(router: &Router, relay: Relay, services: Services, table: &mut IqTable) -> Arc<Self> {
+        let Services { list, anonymous } = services;
+        let extdisco = Arc::new(Self { router: router.clone(), relay, services: ArcSwap::from_pointee(list), anonymous });
         for namespace in [ns::EXTDISCO, ns::EXTDISCO_1] {
             table.feature(To::Server, namespace);
-            table.get(To::Server, (namespace, "services"), &extdisco, Self::services);
+            table.get(To::Server, (namespace, "services"), &extdisco, Self::list);
             table.get(To::Server, (namespace, "credentials"), &extdisco, Self::credentials);
         }
+        extdisco
     }
 
     /// §3.1, §3.2.
-    async fn services(self: Arc<Self>, iq: Iq) -> Result<Reply, StanzaError> {
-        let credentials = self.issue(&iq)?;
+    async fn list(self: Arc<Self>, iq: Iq) -> Result<Reply, StanzaError> {
+        let now = SystemTime::now();
+        let credentials = self.issue(&iq, now)?;
         let payload = iq.payload();
+        let namespace = ns::intern(payload.ns()).unwrap_or(ns::EXTDISCO);
         let kind = payload.attr("type");
+        let services = self.services.load_full();
         let mut xml = XmlWriter::new();
-        xml.open("services").ns(payload.ns());
+        xml.open("services").ns(namespace);
         if let Some(kind) = kind.as_deref() {
             xml.attr("type", kind);
         }
-        for service in self.services.list.iter().filter(|service| kind.as_deref().is_none_or(|kind| service.kind == kind)) {
-            write(&mut xml, service, credentials.as_ref());
+        let wanted = |service: &&Service| kind.as_deref().is_none_or(|kind| service.kind == kind);
+        for service in services.iter().filter(wanted).filter(|service| credentials.is_some() || !service.is_restricted()) {
+            write(&mut xml, service, None, credentials.as_ref());
         }
         xml.close();
-        Ok(Reply::Payload(xml.finish()))
+        let session = iq.session()?;
+        session.home.with(|account| {
+            if let Some(session) = account.session(session.id) {
+                session.services =
+                    Some(Box::new(interest(session.services.take(), namespace, kind.as_deref(), renew_at(now, credentials.as_ref()))));
+                // Here and not later: pushes that follow tell what has changed since.
+                session.send(Stanza::iq_result(&iq.stanza, xml.finish()));
+            }
+        });
+        Ok(Reply::Sent)
+    }
+
+    /// What is told, as of now.
+    pub fn services(&self) -> Arc<Vec<Service>> {
+        self.services.load_full()
+    }
+
+    /// The services have become others: whoever asked for them is told which (§3.2).
+    pub fn replace(&self, services: Vec<Service>) {
+        let before = self.services.swap(Arc::new(services));
+        let changes = changes(&before, &self.services.load());
+        if changes.is_empty() {
+            return;
+        }
+        let now = SystemTime::now();
+        for home in self.router.homes_in_memory() {
+            home.with(|account| self.push(account, &changes, now, |_| true));
+        }
+    }
+
+    /// Sends new credentials to whoever asked for the services and whose credentials are about to end.
+    pub fn renew(&self, now: SystemTime) {
+        let services = self.services.load();
+        let restricted: Vec<_> =
+            services.iter().filter(|service| service.is_restricted()).cloned().map(|of| (Action::Modify, of)).collect();
+        if restricted.is_empty() {
+            return;
+        }
+        for home in self.router.homes_in_memory() {
+            home.with(|account| self.push(account, &restricted, now, |interest| interest.renew_at <= now));
+        }
+    }
+
+    /// Renews for as long as the server runs; credentials live for `life`.
+    pub async fn run(&self, life: Duration) {
+        let every = (life / LOOKS).clamp(Duration::from_secs(1), LOOK_EVERY);
+        let mut ticks = tokio::time::interval(every);
+        loop {
+            ticks.tick().await;
+            self.renew(SystemTime::now());
+        }
+    }
+
+    /// §3.2: a push to those sessions of an account that it concerns.
+    fn push(&self, account: &mut Account, changes: &[(Action, Service)], now: SystemTime, concerned: impl Fn(&Interest) -> bool) {
+        if !account.sessions.iter().any(|session| session.services.as_deref().is_some_and(&concerned)) {
+            return;
+        }
+        let credentials = self.issue_to(account.jid.as_str(), account.anonymous, now);
+        let told = |service: &Service| credentials.is_some() || !service.is_restricted();
+        let renews = |action: Action| action == Action::Modify;
+        for session in &mut account.sessions {
+            let Some(interest) = session.services.as_deref_mut().filter(|interest| concerned(interest)) else { continue };
+            let wanted: Vec<_> = changes.iter().filter(|(_, service)| interest.wants(service) && told(service)).collect();
+            if wanted.iter().any(|(action, _)| renews(*action)) {
+                interest.renew_at = renew_at(now, credentials.as_ref());
+            }
+            if wanted.is_empty() {
+                continue;
+            }
+            let payload = pushed(interest, &wanted, credentials.as_ref());
+            let domain = Stanza::iq(IqType::Set, random::id()).with_from(session.jid.to_domain()).with_to(session.jid.clone());
+            session.send(domain.with_content(payload));
+        }
     }
 
     /// §3.3.
     async fn credentials(self: Arc<Self>, iq: Iq) -> Result<Reply, StanzaError> {
-        let credentials = self.issue(&iq)?;
+        let credentials = self.issue(&iq, SystemTime::now())?;
         let element = iq.element()?;
         let namespace = element.root().ns();
         let mut xml = XmlWriter::new();
@@ -109,11 +254,11 @@ impl Extdisco {
             };
             let port = wanted.attr("port").map(str::parse::<u16>).transpose().map_err(|_| StanzaError::bad_request("`port` is no port"))?;
             let matches = |service: &&Service| service.host == host && service.kind == kind && port.is_none_or(|port| port == service.port);
-            for service in self.services.list.iter().filter(|service| service.is_restricted()).filter(matches) {
+            for service in self.services.load().iter().filter(|service| service.is_restricted()).filter(matches) {
                 if credentials.is_none() {
                     return Err(StanzaError::forbidden().with_text("no relay for anonymous sessions"));
                 }
-                write(&mut xml, service, credentials.as_ref());
+                write(&mut xml, service, None, credentials.as_ref());
                 found = true;
             }
         }
@@ -125,24 +270,123 @@ impl Extdisco {
         }
     }
 
-    /// `None` for an anonymous session that is given none.
-    fn issue(&self, iq: &Iq) -> Result<Option<Credentials>, StanzaError> {
+    /// `None` for an anonymous session that is given none (XEP-0175 §3, item 5).
+    fn issue(&self, iq: &Iq, now: SystemTime) -> Result<Option<Credentials>, StanzaError> {
         let session = iq.session.as_ref().ok_or_else(|| StanzaError::forbidden().with_text("only for this server's own users"))?;
-        let granted = self.services.anonymous || !session.home.with(|account| account.anonymous);
-        Ok(granted.then(|| self.relay.issue(session.home.jid.as_str(), SystemTime::now())))
+        let anonymous = session.home.with(|account| account.anonymous);
+        Ok(self.issue_to(session.home.jid.as_str(), anonymous, now))
+    }
+
+    fn issue_to(&self, account: &str, anonymous: bool, now: SystemTime) -> Option<Credentials> {
+        (self.anonymous || !anonymous).then(|| self.relay.issue(account, now))
     }
 }
 
-/// §2. `restricted` says that the service wants credentials; they are there at once. Who is given none is not told of what needs them.
-fn write(xml: &mut XmlWriter, service: &Service, credentials: Option<&Credentials>) {
-    if service.is_restricted() && credentials.is_none() {
-        return;
+/// What becomes of a service in a push (§3.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Action {
+    Add,
+    Delete,
+    Modify,
+}
+
+impl Action {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Add => "add",
+            Self::Delete => "delete",
+            Self::Modify => "modify",
+        }
     }
-    xml.open("service").attr("type", service.kind).attr("host", &service.host).attr("port", &service.port.to_string());
+}
+
+/// What one list has that another has not.
+fn changes(before: &[Service], now: &[Service]) -> Vec<(Action, Service)> {
+    let added = now.iter().filter(|service| !before.contains(service)).map(|service| (Action::Add, service.clone()));
+    let deleted = before.iter().filter(|service| !now.contains(service)).map(|service| (Action::Delete, service.clone()));
+    added.chain(deleted).collect()
+}
+
+/// What a session wants to be told of after one more request. It keeps what it wanted before, unless it asks in another namespace.
+fn interest(before: Option<Box<Interest>>, namespace: &'static str, kind: Option<&str>, renew_at: SystemTime) -> Interest {
+    let known = before.filter(|before| before.namespace == namespace).map(|before| before.kinds);
+    let kinds = match (kind, known) {
+        (None, _) => BTreeSet::new(),
+        // It asked for all before.
+        (Some(_), Some(known)) if known.is_empty() => known,
+        (Some(kind), known) => known.unwrap_or_default().into_iter().chain(KINDS.into_iter().filter(|known| *known == kind)).collect(),
+    };
+    Interest { namespace, kinds, renew_at }
+}
+
+/// Where nothing was issued, nothing ends.
+fn renew_at(now: SystemTime, credentials: Option<&Credentials>) -> SystemTime {
+    let Some(credentials) = credentials else { return now + NEVER };
+    now + credentials.expires.duration_since(now).unwrap_or_default() * RENEWED_AT / 100
+}
+
+fn pushed(interest: &Interest, services: &[&(Action, Service)], credentials: Option<&Credentials>) -> Bytes {
+    let mut xml = XmlWriter::new();
+    xml.open("services").ns(interest.namespace);
+    // Example 5 names the type of a request that named one.
+    if let (Some(kind), 1) = (interest.kinds.first(), interest.kinds.len()) {
+        xml.attr("type", kind);
+    }
+    for (action, service) in services {
+        write(&mut xml, service, Some(*action), credentials);
+    }
+    xml.close();
+    xml.finish()
+}
+
+/// §2. `restricted` says that the service wants credentials; they are there at once, but for a service that is gone.
+fn write(xml: &mut XmlWriter, service: &Service, action: Option<Action>, credentials: Option<&Credentials>) {
+    xml.open("service").attr_opt("action", action.map(Action::name));
+    xml.attr("type", service.kind).attr("host", &service.host).attr("port", &service.port.to_string());
     xml.attr("transport", service.transport);
-    if let Some(credentials) = credentials.filter(|_| service.is_restricted()) {
+    if let Some(credentials) = credentials.filter(|_| service.is_restricted() && action != Some(Action::Delete)) {
         xml.attr("restricted", "true").attr("username", &credentials.username).attr("password", &credentials.password);
         xml.attr("expires", &xep0082(credentials.expires));
     }
     xml.close();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn service(host: &str, kind: &'static str) -> Service {
+        Service { host: host.to_owned(), port: 3478, kind, transport: "udp" }
+    }
+
+    #[test]
+    fn s3_2_a_change_is_what_came_and_what_went() {
+        let (old, new, stays) = (service("old", "turn"), service("new", "turn"), service("stays", "stun"));
+        assert_eq!(changes(&[old.clone(), stays.clone()], &[stays.clone(), new.clone()]), [(Action::Add, new), (Action::Delete, old)]);
+        assert_eq!(changes(std::slice::from_ref(&stays), std::slice::from_ref(&stays)), []);
+    }
+
+    #[test]
+    fn s3_2_a_session_wants_what_it_has_asked_for() {
+        let now = SystemTime::UNIX_EPOCH;
+        let after = |before: Option<Interest>, kind: Option<&str>| interest(before.map(Box::new), ns::EXTDISCO, kind, now);
+        let wants = |interest: &Interest| [service("x", "turn"), service("x", "stun")].map(|service| interest.wants(&service));
+        let turn = after(None, Some("turn"));
+        assert_eq!(wants(&turn), [true, false]);
+        assert_eq!(Interest::from_stored(&turn.to_stored()), Some(turn.clone()));
+        let both = after(Some(turn.clone()), Some("stun"));
+        assert_eq!(wants(&both), [true, true]);
+        let all = after(Some(turn.clone()), None);
+        assert_eq!((wants(&all), &all.kinds.len()), ([true, true], &0));
+        assert_eq!(after(Some(all.clone()), Some("turn")), all);
+        let other = Interest { namespace: ns::EXTDISCO_1, ..all };
+        assert_eq!(wants(&after(Some(other), Some("turn"))), [true, false]);
+    }
+
+    #[test]
+    fn credentials_are_renewed_when_four_fifths_of_their_life_are_over() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_644_352);
+        let credentials = Credentials { username: String::new(), password: String::new(), expires: now + Duration::from_secs(1000) };
+        assert_eq!(renew_at(now, Some(&credentials)), now + Duration::from_secs(800));
+    }
 }

@@ -2,6 +2,7 @@
 
 pub mod blocking;
 pub mod carbons;
+pub mod csi;
 pub mod disco;
 pub mod extdisco;
 pub mod last_activity;
@@ -33,8 +34,15 @@ use crate::ns;
 use crate::router::Router;
 use crate::xml::XmlWriter;
 
-/// Registers every feature and hands the table to the router. `contact` says whom to write to about the server.
-pub fn register(router: &Router, administration: Arc<Administration>, relay: Relay, services: extdisco::Services, contact: &Contact) {
+/// Registers every feature and hands the table to the router. `contact` says whom to write to about the server. Returned is what has to be told of
+/// other services.
+pub fn register(
+    router: &Router,
+    administration: Arc<Administration>,
+    relay: Relay,
+    services: extdisco::Services,
+    contact: &Contact,
+) -> Arc<extdisco::Extdisco> {
     let mut table = IqTable::default();
     disco::Disco::register(router, contact, &mut table);
     roster::Roster::register(router, &mut table);
@@ -43,7 +51,7 @@ pub fn register(router: &Router, administration: Arc<Administration>, relay: Rel
     stanza_id::register(&mut table);
     mam::Mam::register(router, &mut table);
     offline::register(&mut table);
-    extdisco::Extdisco::register(relay, services, &mut table);
+    let extdisco = extdisco::Extdisco::register(router, relay, services, &mut table);
     last_activity::LastActivity::register(router, Instant::now(), &mut table);
     ping::register(&mut table);
     private::Private::register(router, &mut table);
@@ -54,10 +62,12 @@ pub fn register(router: &Router, administration: Arc<Administration>, relay: Rel
     version::register(&mut table);
     router.serve(table);
     router.govern(administration);
+    extdisco
 }
 
 /// What is offered as stream features beside resource binding (RFC 6120 §4.3.2), on streams of each domain: subscription pre-approval
-/// (RFC 6121 §3.4), roster versions (§2.6.1), stream management (XEP-0198 §2), the names of what the domain can do (XEP-0115, XEP-0390).
+/// (RFC 6121 §3.4), roster versions (§2.6.1), stream management (XEP-0198 §2), client state indication (XEP-0352 §4.1), the names of what the
+/// domain can do (XEP-0115, XEP-0390).
 pub fn stream_features(router: &Router, contact: &Contact) -> BTreeMap<String, Vec<Bytes>> {
     let feature = |name: &str, namespace: &str| {
         let mut xml = XmlWriter::new();
@@ -65,7 +75,8 @@ pub fn stream_features(router: &Router, contact: &Contact) -> BTreeMap<String, V
         xml.finish()
     };
     let of = |domain: &String| {
-        let mut features = vec![feature("sub", ns::PRE_APPROVAL), feature("ver", ns::ROSTER_VER), feature("sm", ns::SM)];
+        let mut features =
+            vec![feature("sub", ns::PRE_APPROVAL), feature("ver", ns::ROSTER_VER), feature("sm", ns::SM), feature("csi", ns::CSI)];
         features.extend(disco::stream_features(router.table(), contact, domain));
         features
     };

@@ -274,4 +274,38 @@ mod tests {
         assert_eq!((got.deliver, got.reply, got.next.from), (false, Some(Change::Subscribed), true));
         assert!(!outbound(approved.next, Change::Unsubscribed).next.approved, "unsubscribed cancels it");
     }
+
+    /// One account's view, and what is on its way to it.
+    fn send(states: &mut [State; 2], side: usize, change: Change) {
+        let step = outbound(states[side], change);
+        states[side] = step.next;
+        if step.route {
+            arrive(states, 1 - side, change);
+        }
+    }
+
+    fn arrive(states: &mut [State; 2], side: usize, change: Change) {
+        let step = inbound(states[side], change);
+        states[side] = step.next;
+        if let Some(reply) = step.reply {
+            arrive(states, 1 - side, reply);
+        }
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+        /// Whatever two people send each other, their rosters say the same of what is between them.
+        #[test]
+        fn two_views_of_one_subscription_agree(steps in proptest::collection::vec((0..2_usize, 0..4_usize), 0..40)) {
+            let mut states = [State::default(); 2];
+            for (side, change) in steps {
+                send(&mut states, side, [Change::Subscribe, Change::Subscribed, Change::Unsubscribe, Change::Unsubscribed][change]);
+                for (a, b) in [(states[0], states[1]), (states[1], states[0])] {
+                    proptest::prop_assert_eq!((a.to, a.pending_out), (b.from, b.pending_in), "{:?}", states);
+                    proptest::prop_assert!(!(a.to && a.pending_out), "{:?}", states);
+                }
+            }
+        }
+    }
 }

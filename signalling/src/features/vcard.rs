@@ -4,6 +4,7 @@ pub mod avatar;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use campanile_config::{Contact, ContactAddress};
 
 use crate::iq::{Iq, IqTable, Reply, To};
@@ -34,19 +35,20 @@ impl VCard {
         table.get(To::Server, (ns::VCARD, "vCard"), &vcard, Self::servers);
     }
 
-    /// §3.1.
+    /// §3.1. Of the two answers for no vCard it is the empty one: slixmpp takes the error for a failure and publishes no avatar.
     async fn own(self: Arc<Self>, iq: Iq) -> Result<Reply, StanzaError> {
-        self.load(&iq, StanzaError::item_not_found).await
+        let mut empty = XmlWriter::new();
+        empty.open("vCard").ns(ns::VCARD).close();
+        Ok(Reply::Payload(self.load(&iq).await?.unwrap_or_else(|| empty.finish())))
     }
 
     /// §3.3: no vCard and no account are the same.
     async fn others(self: Arc<Self>, iq: Iq) -> Result<Reply, StanzaError> {
-        self.load(&iq, StanzaError::service_unavailable).await
+        self.load(&iq).await?.map(Reply::Payload).ok_or_else(StanzaError::service_unavailable)
     }
 
-    async fn load(&self, iq: &Iq, missing: impl Fn() -> StanzaError) -> Result<Reply, StanzaError> {
-        let stored = self.router.store().vcards().get(&iq.account()).await;
-        stored.map_err(self.router.internal("load a vCard"))?.map(Reply::Payload).ok_or_else(missing)
+    async fn load(&self, iq: &Iq) -> Result<Option<Bytes>, StanzaError> {
+        self.router.store().vcards().get(&iq.account()).await.map_err(self.router.internal("load a vCard"))
     }
 
     /// §3.2. Where the photo becomes another, contacts are told at once (XEP-0153).

@@ -45,8 +45,6 @@ use writer::{Writer, poll_io, poll_read, poll_write};
 const OUTPUT_BYTES_HIGH: usize = 64 * 1024;
 /// What may be read and thrown away while a closed connection waits for the other side's end.
 const LINGER_BYTES_MAX: usize = 1 << 20;
-/// Room that is kept for mail in an idle connection.
-const MAIL_KEPT: usize = 4;
 /// TLS record type of a handshake (RFC 8446 §5.1): the first byte of a ClientHello, and never of XML.
 const TLS_HANDSHAKE: u8 = 0x16;
 
@@ -104,14 +102,17 @@ pub async fn serve_tcp(context: Arc<Context>, stream: TcpStream, peer: SocketAdd
             None => return,
         },
     };
-    if !direct {
-        let _open = context.metrics.open(Transport::Tcp);
-        return run(context.clone(), Box::new(stream), peer, Transport::Tcp, ChannelBindings::default(), accepted).await;
-    }
-    let _open = context.metrics.open(Transport::DirectTls);
-    if let Some((stream, bindings)) = accept_tls(&context, &context.direct_tls, stream, None, peer).await {
-        run(context.clone(), stream, peer, Transport::DirectTls, bindings, accepted).await;
-    }
+    let transport = if direct { Transport::DirectTls } else { Transport::Tcp };
+    let _open = context.metrics.open(transport);
+    let (io, bindings) = if direct {
+        // On the heap while it lasts: a future keeps room for its largest moment, and most of a connection's time is spent waiting.
+        let accepted = Box::pin(accept_tls(&context, &context.direct_tls, stream, None, peer)).await;
+        let Some(ready) = accepted else { return };
+        ready
+    } else {
+        (Box::new(stream) as Io, ChannelBindings::default())
+    };
+    run(context, io, peer, transport, bindings, accepted).await;
 }
 
 /// Waits for the first byte without taking it. `None`: it did not come.
@@ -154,13 +155,20 @@ where
 
 /// Runs the stream on a connection whose transport is ready: TCP in clear, direct TLS, or a WebSocket after its handshake.
 /// `bindings` are those of TLS that ends here. The time for negotiation runs from `accepted`.
-pub async fn run(context: Arc<Context>, io: Io, peer: SocketAddr, transport: Transport, bindings: ChannelBindings, accepted: Instant) {
+pub fn run(
+    context: Arc<Context>,
+    io: Io,
+    peer: SocketAddr,
+    transport: Transport,
+    bindings: ChannelBindings,
+    accepted: Instant,
+) -> impl Future<Output = ()> + Send {
     let security = match transport {
         Transport::DirectTls | Transport::WebSocketTls => Security::Tls(bindings),
         Transport::WebSocketTrusted => Security::Trusted,
         Transport::Tcp | Transport::WebSocket | Transport::Http => Security::Clear,
     };
-    Connection::new(context, io, peer, transport, security, accepted).run().await;
+    Connection::new(context, io, peer, transport, security, accepted).run()
 }
 
 /// What the loop woke up for.
@@ -217,7 +225,6 @@ struct Connection {
     accepted: Instant,
     stop_seen: bool,
     timer: Pin<Box<Sleep>>,
-    mail: Vec<Outgoing>,
 }
 
 /// XEP-0198 §4: what the client asked about is told once it is durable. At most two answers wait: a later question is answered by a later `h`.
@@ -235,7 +242,7 @@ struct Waiting {
 }
 
 impl Connection {
-    fn new(context: Arc<Context>, io: Io, peer: SocketAddr, transport: Transport, security: Security, accepted: Instant) -> Self {
+    fn new(context: Arc<Context>, io: Io, peer: SocketAddr, transport: Transport, security: Security, accepted: Instant) -> Box<Self> {
         let now = now();
         let policy = context.policy();
         let limits = context.limits.load_full();
@@ -243,7 +250,7 @@ impl Connection {
             Transport::Tcp | Transport::DirectTls => Wire::xml(policy.limits.preauth),
             _ => Wire::websocket(policy.limits.preauth),
         };
-        Self {
+        Box::new(Self {
             machine: C2s::new(policy, wire.framing(), security, random::bytes, accepted),
             bucket: Bucket::new(limits.bytes_per_second, limits.bytes_burst, now),
             writer: Writer { written: 0, unflushed: false, waits_since: None, bytes: context.metrics.bytes_out.clone() },
@@ -256,7 +263,6 @@ impl Connection {
             pending: None,
             read_after: None,
             stop_seen: false,
-            mail: Vec::new(),
             context,
             limits,
             io,
@@ -264,10 +270,11 @@ impl Connection {
             transport,
             accepted,
             wire,
-        }
+        })
     }
 
-    async fn run(mut self) {
+    /// Boxed, as in what follows: a future holds what it was given beside what it makes of that.
+    async fn run(mut self: Box<Self>) {
         debug!(peer = %self.peer, transport = self.transport.as_str(), "connected");
         loop {
             match self.settle().await {
@@ -346,6 +353,7 @@ impl Connection {
                         }
                     }
                     Output::Manage { resume, max } => self.manage(resume, max),
+                    Output::Active(active) => self.set_active(active),
                     Output::Acknowledge(h) => self.acknowledge(h),
                     Output::TellProgress => self.progress_asked(),
                     Output::Ask(question) => self.pending = Some(Box::pin(self.answer(question))),
@@ -404,6 +412,15 @@ impl Connection {
         let result = self.context.router.enable_management(&session, resume, max);
         self.managed |= result.is_ok();
         self.machine.handle_enabled(result);
+    }
+
+    /// XEP-0352 §5.1: what waited comes before anything that is answered from now on.
+    fn set_active(&mut self, active: bool) {
+        let Some(bound) = &self.session else { return };
+        bound.attachment().set_active(active);
+        if active {
+            self.take_mail();
+        }
     }
 
     /// XEP-0198 §4: the client has told how far it has come.
@@ -485,9 +502,10 @@ impl Connection {
         if self.machine.is_closed() {
             return;
         }
-        bound.attachment().drain(&mut self.mail);
+        let mut mail = Vec::new();
+        bound.attachment().drain(&mut mail);
         let mut stanzas = 0;
-        for item in self.mail.drain(..) {
+        for item in mail {
             match item {
                 Outgoing::Stanza(delivery) => {
                     stanzas += 1;
@@ -504,9 +522,6 @@ impl Connection {
         if self.managed {
             self.machine.handle_sent(stanzas, now());
         }
-        if self.mail.capacity() > MAIL_KEPT {
-            self.mail = Vec::new();
-        }
     }
 
     /// Without stream management, what was handed to the socket has arrived as far as anybody can know.
@@ -516,10 +531,7 @@ impl Connection {
             return;
         }
         let stored: Vec<ArchiveId> = bound.in_flight.iter().filter_map(|(_, delivery)| delivery.stored).collect();
-        bound.in_flight.clear();
-        if bound.in_flight.capacity() > MAIL_KEPT {
-            bound.in_flight = Vec::new();
-        }
+        bound.in_flight = Vec::new();
         if let (Some(session), false) = (bound.session(), stored.is_empty()) {
             self.context.router.acknowledged(session, &stored);
         }
@@ -637,7 +649,7 @@ impl Connection {
     }
 
     /// The client has gone without closing its stream, or could not be written to.
-    async fn gone(mut self, result: io::Result<()>) {
+    async fn gone(mut self: Box<Self>, result: io::Result<()>) {
         debug!(peer = %self.peer, jid = self.machine.jid().map(|jid| jid.as_str()), error = ?result.as_ref().err(), "disconnected");
         let mut bound = self.session.take();
         // XEP-0198 §7: the stream is unfinished.
@@ -660,7 +672,7 @@ impl Connection {
     }
 
     /// RFC 6120 §4.4: our side is closed; writes what is left, and gives the client a moment to close its side.
-    async fn finish(mut self, reason: Option<StreamError>) {
+    async fn finish(mut self: Box<Self>, reason: Option<StreamError>) {
         match &reason {
             Some(error) => {
                 self.context.metrics.stream_error(error.condition.name());

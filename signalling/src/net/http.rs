@@ -83,8 +83,6 @@ pub struct Via {
     pub port: u16,
     /// Whether TLS ends here.
     pub tls: bool,
-    /// What a log-in over it may be bound to.
-    bindings: ChannelBindings,
     proxies: Proxies,
     /// The connection's place among its source's; a WebSocket takes it along.
     place: Arc<Mutex<Option<Place>>>,
@@ -223,8 +221,8 @@ pub fn serve(
                 let _open = transport.map(|transport| metrics.open(transport));
                 let port = stream.local_addr().map_or(0, |local| local.port());
                 let (is_tls, place) = (tls.is_some(), Arc::new(Mutex::new(Some(place))));
-                let Some((io, bindings)) = secure(stream, tls, peer, &metrics).await else { return };
-                let via = Via { peer, port, tls: is_tls, bindings, proxies, place };
+                let Some(io) = secure(stream, tls, peer, &metrics).await else { return };
+                let via = Via { peer, port, tls: is_tls, proxies, place };
                 let tower = TowerToHyperService::new(router);
                 let service = hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
                     request.extensions_mut().insert(via.clone());
@@ -260,10 +258,10 @@ pub fn serve(
 }
 
 /// Does the TLS handshake, if there is one to do.
-async fn secure(stream: TcpStream, tls: Option<Acceptor>, peer: SocketAddr, metrics: &Metrics) -> Option<(Io, ChannelBindings)> {
-    let Some(tls) = tls else { return Some((Box::new(stream), ChannelBindings::default())) };
+async fn secure(stream: TcpStream, tls: Option<Acceptor>, peer: SocketAddr, metrics: &Metrics) -> Option<Io> {
+    let Some(tls) = tls else { return Some(Box::new(stream)) };
     match timeout(TLS_TIME, tls.accept(stream, None)).await {
-        Ok(Ok((stream, bindings))) => return Some((Box::new(stream), bindings)),
+        Ok(Ok((stream, _))) => return Some(Box::new(stream)),
         Ok(Err(error)) => debug!(%peer, %error, "TLS handshake failed"),
         Err(_) => debug!(%peer, "TLS handshake took too long"),
     }
@@ -304,7 +302,9 @@ async fn websocket(State(http): State<Http>, Extension(via): Extension<Via>, mut
             Ok(upgraded) => {
                 let _open = context.metrics().open(transport);
                 let now = tokio::time::Instant::now().into_std();
-                connection::run(context.clone(), Box::new(TokioIo::new(upgraded)), peer, transport, via.bindings, now).await;
+                // No -PLUS even inside TLS: a page cannot see the TLS it is in, and stanza.js takes the strongest name there is all the same.
+                let bindings = ChannelBindings::default();
+                connection::run(context.clone(), Box::new(TokioIo::new(upgraded)), peer, transport, bindings, now).await;
             }
             Err(error) => debug!(%peer, %error, "WebSocket handshake not completed"),
         }

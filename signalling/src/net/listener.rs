@@ -135,6 +135,8 @@ impl Listeners {
         F: Future<Output = ()> + Send + 'static,
     {
         let aborting = self.aborting.clone();
+        // Boxed, since the task would hold it twice: as what it was given, and as what it polls.
+        let connection = Box::pin(connection);
         self.tasks.spawn(async move {
             tokio::select! {
                 () = aborting.cancelled() => {}

@@ -21,7 +21,7 @@ pub enum Wire {
     /// RFC 7395.
     WebSocket {
         /// What finds the messages.
-        codec: Codec,
+        codec: Box<Codec>,
         /// A stanza before it becomes a message, so that its length is known.
         scratch: Vec<u8>,
     },
@@ -35,7 +35,7 @@ impl Wire {
 
     /// A stream of RFC 7395, after the WebSocket handshake.
     pub fn websocket(limits: Limits) -> Self {
-        Self::WebSocket { codec: Codec::new(limits), scratch: Vec::new() }
+        Self::WebSocket { codec: Box::new(Codec::new(limits)), scratch: Vec::new() }
     }
 
     /// How stanzas are written.

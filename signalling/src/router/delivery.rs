@@ -181,6 +181,10 @@ impl Router {
                     continue;
                 }
                 let Some(stanza) = delayed(&account.jid, message) else { continue };
+                // XEP-0191 §3.3: what came before the block waits for its end.
+                if stanza.from().is_some_and(|from| account.blocks(from)) {
+                    continue;
+                }
                 if !own.send_stored(stanza, message.id) {
                     break; // its stream has ended, and what it took is left over
                 }

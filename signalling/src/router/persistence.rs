@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use super::Router;
+use crate::features::extdisco::Interest;
 use crate::jid::{BareJid, FullJid, Jid};
 use crate::mailbox::{Contents, Delivery, Mailbox};
 use crate::session::{Probes, Resumption, Session, SessionRef};
@@ -109,6 +110,7 @@ fn stored(session: &mut Session, expires_at: SystemTime) -> Option<StoredSession
             directed: session.directed.iter().map(ToString::to_string).collect(),
             probes_after,
             owed,
+            services: session.services.as_deref().map(Interest::to_stored),
         },
         presence: session.presence.as_ref().map(|presence| presence.to_bytes(Framing::Alone)).unwrap_or_default(),
         stanzas: packed(outstanding, true).chain(packed(waiting, false)).collect(),
@@ -126,6 +128,7 @@ fn restored(stored: StoredSession, mailbox_bytes: usize, now: Instant) -> Sessio
     session.interested = state.interested;
     session.interested_in_blocks = state.interested_in_blocks;
     session.carbons = state.carbons;
+    session.services = state.services.as_ref().and_then(Interest::from_stored).map(Box::new);
     session.directed = state.directed.iter().filter_map(|jid| Jid::parse(jid).ok()).collect();
     session.probes_owed = state.probes_after.map(|after| BareJid::parse(&after).map_or(Probes::All, Probes::After));
     session.resumption = Some(Resumption { token: Token::new(token), within });

@@ -45,7 +45,9 @@ impl Hibernation {
     pub(super) fn add(&self, session: SessionRef, at: Instant) {
         {
             let mut state = self.locked();
-            state.expiry.insert(session.id, at);
+            if let Some(before) = state.expiry.insert(session.id, at) {
+                state.by_expiry.remove(&(before, session.id));
+            }
             state.by_expiry.insert((at, session.id), session);
         }
         self.changed.notify_one();
@@ -78,8 +80,17 @@ impl Hibernation {
         self.locked().by_expiry.first_key_value().map(|((at, _), _)| *at)
     }
 
-    fn due(&self, now: Instant) -> Vec<SessionRef> {
-        self.locked().by_expiry.iter().take_while(|((at, _), _)| *at <= now).map(|(_, session)| session.clone()).collect()
+    /// Takes out those whose time has come.
+    fn take_due(&self, now: Instant) -> Vec<SessionRef> {
+        let mut state = self.locked();
+        let mut due = Vec::new();
+        while state.by_expiry.first_key_value().is_some_and(|((at, _), _)| *at <= now) {
+            if let Some((_, session)) = state.by_expiry.pop_first() {
+                state.expiry.remove(&session.id);
+                due.push(session);
+            }
+        }
+        due
     }
 
     /// Remembers how far a session had come that can no longer be resumed.
@@ -322,7 +333,7 @@ impl Router {
 
     /// Ends the sessions that were to be resumed before `now`.
     pub async fn end_expired(&self, now: Instant) {
-        for session in self.0.hibernation.due(now) {
+        for session in self.0.hibernation.take_due(now) {
             self.end_hibernated(&session, |_| true).await;
         }
     }
@@ -338,8 +349,6 @@ impl Router {
             tracing::debug!(jid = %session.jid, "the session was not resumed");
             let left = self.end(session).await;
             self.give_back(&session.home, left).await;
-        } else if session.home.with(|account| account.session(session.id).is_none()) {
-            self.0.hibernation.remove(session.id);
         }
     }
 }

@@ -50,7 +50,7 @@ pub use rosters::{
     REMOVALS_MAX, REQUESTS_MAX, RosterChange, RosterItem, RosterUpdate, RosterVersion, Rosters, Subscription, SubscriptionRequest,
 };
 pub use secrets::Secrets;
-pub use sessions::{SessionState, Sessions, StoredSession, StoredStanza};
+pub use sessions::{ServicesInterest, SessionState, Sessions, StoredSession, StoredStanza};
 pub use vcards::VCards;
 
 use database::Database;

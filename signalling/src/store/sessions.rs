@@ -54,6 +54,19 @@ pub struct SessionState {
     pub probes_after: Option<String>,
     /// More is owed to it.
     pub owed: bool,
+    /// XEP-0215 §3.2.
+    pub services: Option<ServicesInterest>,
+}
+
+/// Which external services a session wants to be told of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServicesInterest {
+    /// The namespace it asked in.
+    pub namespace: String,
+    /// The types it asked for; empty for all.
+    pub kinds: Vec<String>,
+    /// When its credentials are to be renewed, milliseconds since 1970.
+    pub renew_at_ms: u64,
 }
 
 /// A stanza of a session.

@@ -131,6 +131,8 @@ pub enum Output {
         /// For so many seconds.
         max: Option<u64>,
     },
+    /// Whether somebody looks at the client now (XEP-0352 §4.2).
+    Active(bool),
     /// The client has this many of the stanzas sent: call [`C2s::handle_acknowledged`] (XEP-0198 §4).
     Acknowledge(u32),
     /// The client asks how far we have come: call [`C2s::handle_progress`] once what it sent so far is durable (XEP-0198 §4).

@@ -8,6 +8,7 @@ use campanile_config::Contact;
 use campanile_relay::{Relay, Settings, Transport};
 use campanile_signalling::administration::Administration;
 use campanile_signalling::auth::{Authenticator, Password, PerHour, ScramSet};
+use campanile_signalling::features::extdisco::Extdisco;
 use campanile_signalling::jid::BareJid;
 use campanile_signalling::jingle::CallsService;
 use campanile_signalling::mailbox::{Mailbox, Outgoing};
@@ -24,6 +25,7 @@ pub struct World {
     pub store: Store,
     pub calls: Arc<CallsService>,
     pub administration: Arc<Administration>,
+    pub extdisco: Arc<Extdisco>,
     mailbox_bytes: usize,
     folder: PathBuf,
 }
@@ -91,8 +93,9 @@ impl World {
         let administration = Administration::new(router.clone(), authenticator, relay.clone(), day, reserved, registrations);
         let administration = Arc::new(administration);
         let list = features::extdisco::services(&[(Transport::Udp, ([127, 0, 0, 1], 3478).into())], &["turn.localhost".to_owned()]);
-        features::register(&router, administration.clone(), relay, features::extdisco::Services { list, anonymous: false }, &contact());
-        Self { router, store, calls, administration, mailbox_bytes, folder }
+        let extdisco =
+            features::register(&router, administration.clone(), relay, features::extdisco::Services { list, anonymous: false }, &contact());
+        Self { router, store, calls, administration, extdisco, mailbox_bytes, folder }
     }
 
     pub async fn client(&self, account: &str, resource: &str) -> Client {

@@ -25,14 +25,7 @@ fn headers(list: &[(&'static str, &str)]) -> HeaderMap {
 
 fn via(peer: &str, tls: bool) -> Via {
     let proxies = Proxies::new(&["127.0.0.1".parse().unwrap(), "10.0.0.0/8".parse().unwrap()]);
-    Via {
-        peer: SocketAddr::new(peer.parse().unwrap(), 1234),
-        port: 5280,
-        tls,
-        bindings: ChannelBindings::default(),
-        proxies,
-        place: Arc::default(),
-    }
+    Via { peer: SocketAddr::new(peer.parse().unwrap(), 1234), port: 5280, tls, proxies, place: Arc::default() }
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! XEP-0198 on a client's stream: what comes in beside the stanzas, and what goes out. The elements and the counters are `stream/sm.rs`'s.
+//! XEP-0198, and XEP-0352's two elements, on a client's stream: what comes in beside the stanzas, and what goes out. The elements and the
+//! counters are `stream/sm.rs`'s.
 
 use std::time::Instant;
 
@@ -15,12 +16,21 @@ use crate::xml::Element;
 impl C2s {
     /// An element that is no stanza, on a stream with a resource.
     pub(super) fn handle_nonza(&mut self, bytes: Bytes, jid: &FullJid) {
-        match self.read_management(&bytes) {
-            Err(error) => self.fail(error),
-            Ok(Some(Ok(request))) => self.handle_request(request),
-            Ok(Some(Err(error))) => self.management_failed(&error, None),
+        let element = match Element::parse_within(&bytes, &self.bindings, self.limits().depth_max) {
+            Ok(element) => element,
+            Err(error) => return self.fail(error.into()),
+        };
+        let root = element.root();
+        match (root.ns(), root.name()) {
+            // XEP-0352 §4.2
+            (ns::CSI, state @ ("active" | "inactive")) => self.outputs.push_back(Output::Active(state == "active")),
+            (ns::SM, _) => match Request::read(root) {
+                Some(Ok(request)) => self.handle_request(request),
+                Some(Err(error)) => self.management_failed(&error, None),
+                None => self.handle_stanza(bytes, jid),
+            },
             // No stanza either, or one with a prefix: its parser says what is wrong with it.
-            Ok(None) => self.handle_stanza(bytes, jid),
+            _ => self.handle_stanza(bytes, jid),
         }
     }
 

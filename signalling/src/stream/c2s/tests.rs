@@ -213,6 +213,7 @@ impl Server {
                     }
                     self.machine.handle_acknowledged(result.map(|_| self.outstanding), self.start);
                 }
+                Output::Active(active) => self.sent.push_str(if active { "[active]" } else { "[inactive]" }),
                 Output::TellProgress => self.machine.handle_progress(self.handled),
                 Output::Ask(Question::Resume { previd, .. }) => {
                     let answer = (self.resume)(&previd);
@@ -1008,7 +1009,7 @@ fn s8_1_5_the_language_of_the_stream_is_that_of_its_stanzas() {
 fn s8_3_3_stanzas_that_cannot_be_handled_are_answered() {
     for (stanza, condition) in [
         ("<message to='a@b@c'/>", "jid-malformed"),
-        ("<iq type='get' to='juliet@example.org'><ping xmlns='urn:xmpp:ping'/></iq>", "bad-request"),
+        ("<iq type='get' to='example.org'><ping xmlns='urn:xmpp:ping'/></iq>", "bad-request"),
         ("<iq type='get' id='1'/>", "bad-request"),
         ("<iq type='subscribe' id='1'><x xmlns='y'/></iq>", "bad-request"),
     ] {
@@ -1358,4 +1359,17 @@ fn xep0198_s8_2_the_server_asks_and_rfc6120_s4_6_2_finds_who_does_not_answer() {
     assert_eq!((server.take().as_str(), server.keepalives), ("<r xmlns='urn:xmpp:sm:3'/>", 0));
     server.at(360);
     assert_eq!(server.error(), Condition::ConnectionTimeout);
+}
+
+// ---- XEP-0352
+
+#[test]
+fn xep0352_s4_2_the_state_is_told_and_nothing_is_answered() {
+    let mut server = Server::managed(Framing::Stream);
+    server.feed("<inactive xmlns='urn:xmpp:csi:0'/><active xmlns='urn:xmpp:csi:0'/>");
+    assert_eq!(server.take(), "[inactive][active]");
+    server.feed(&nonza("<r/>"));
+    assert_eq!(server.take(), "<a xmlns='urn:xmpp:sm:3' h='0'/>", "they are no stanzas");
+    server.feed("<asleep xmlns='urn:xmpp:csi:0'/>");
+    assert_eq!(server.error(), Condition::UnsupportedStanzaType);
 }

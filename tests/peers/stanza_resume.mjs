@@ -1,0 +1,49 @@
+// stanza.js 12.22 with stream management (XEP-0198) over WebSocket that cuts its own connection; see foreign_clients.rs for what it does and says.
+import { createRequire } from 'node:module';
+
+const { createClient } = createRequire(`${process.env.CAMPANILE_TEST_TOOLS}/npm/`)('stanza');
+const [host, port, , jid, password] = process.argv.slice(2);
+
+const say = (event, details) => console.log(JSON.stringify({ event, ...details }));
+const fail = why => { say('failed', { why }); process.exit(1); };
+
+const client = createClient({ jid, password, resource: jid.split('/')[1], autoReconnect: false,
+  transports: { websocket: `wss://${host}:${port}/xmpp-websocket`, bosh: false } });
+let parting = false, rest = null;
+const send = ([lines, to]) => lines.forEach(body => client.sendMessage({ to, type: 'chat', body }));
+// as when the network goes: no closing handshake, no closing frame
+const cut = () => client.transport.socket.terminate();
+
+client.on('auth:failed', () => fail('auth:failed'));
+client.on('stream:error', error => fail(`stream:error ${error?.condition}`));
+client.on('stanza:failed', ({ stanza }) => fail(`not sent: ${JSON.stringify(stanza)}`));
+client.on('disconnected', () => (parting ? say('done') : client.connect()));
+client.on('stream:management:resumed', () => {
+  say('resumed');
+  if (rest) send(rest);
+  rest = null;
+});
+client.on('message', ({ from, body }) => {
+  if (!body) return;
+  say('message', { from, body });
+  if (body === 'cut') cut();
+  if (body.startsWith('burst ')) {
+    const lines = Array.from({ length: Number(body.split(' ')[1]) }, (_, number) => `answer ${number}`);
+    const half = lines.length / 2;
+    rest = [lines.slice(half), from];
+    send([lines.slice(0, half), from]);
+    // sending is a queue of its own; this is in the middle of it
+    setTimeout(cut, 0);
+  }
+  if (body === 'bye') {
+    parting = true;
+    client.disconnect();
+  }
+});
+// the session has started some time before; nobody is told of it until it is resumable
+client.on('sm', ({ type }) => {
+  if (type !== 'enabled') return;
+  client.sendPresence();
+  say('online', { jid: client.jid });
+});
+client.connect();
