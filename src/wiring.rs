@@ -126,7 +126,7 @@ impl Server {
             config.server.admins.iter().filter_map(|jid| BareJid::parse(jid).ok()).collect(),
             PerHour { source: limits.registrations_per_source, all: limits.registrations_per_hour },
         ));
-        let told = extdisco::Services { list: services, anonymous: config.turn.anonymous };
+        let told = extdisco::Services { list: services.clone(), anonymous: config.turn.anonymous };
         let extdisco = features::register(&router, administration.clone(), relay.clone(), told, &config.server.contact);
         // Before anything is stored or resumed for them.
         administration.clear_anonymous().await.context("storage")?;

@@ -8,7 +8,7 @@ use crate::support::wire::Wire;
 
 #[test]
 #[ignore = "slixmpp: run tests/run"]
-fn slixmpp_finds_all_that_an_account_keeps() {
+pub fn slixmpp_finds_all_that_an_account_keeps() {
     let server = Server::with("server.contact = { abuse = [\"mailto:abuse@{domain}\"] }");
     let events = peers::python(&server, "account_data.py", json!({}));
     for event in ["private data", "avatar", "activity, time, version", "discovery", "blocking", "left"] {
@@ -18,7 +18,7 @@ fn slixmpp_finds_all_that_an_account_keeps() {
 
 /// XEP-0054 and XEP-0049 over a restart, as another device finds them.
 #[test]
-fn what_was_answered_is_there_after_a_restart() {
+pub fn what_was_answered_is_there_after_a_restart() {
     let server = Server::start();
     let vcard = "<vCard xmlns='vcard-temp'><FN>Alice &amp; Co</FN></vCard>";
     let private = "<query xmlns='jabber:iq:private'><x xmlns='urn:example:x'>kept</x></query>";

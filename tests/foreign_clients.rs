@@ -113,7 +113,7 @@ fn resumes_in_a_burst(service: &str, program: Command) {
 
 #[test]
 #[ignore = "slixmpp: run tests/run"]
-fn slixmpp_resumes_in_a_burst() {
+pub fn slixmpp_resumes_in_a_burst() {
     resumes_in_a_burst("c2s", peers::interpreter("python", "resume.py"));
 }
 
@@ -226,7 +226,7 @@ fn each_message_is_shown_once(mut one: Device, mut two: Device) {
 
 #[test]
 #[ignore = "slixmpp, stanza.js: run tests/run"]
-fn slixmpp_and_stanza_js_show_each_message_once() {
+pub fn slixmpp_and_stanza_js_show_each_message_once() {
     each_message_is_shown_once(Device::slixmpp("desk"), Device::stanza_js("web"));
 }
 
@@ -346,6 +346,7 @@ fn profanity_in_a_terminal() {
     bob.send("<presence><show>dnd</show><status>in a call</status></presence>");
     profanity.expect(&["bob@localhost (home) is dnd", "in a call"]);
     bob.send("<message to='alice@localhost' type='chat'><body>Zürich &amp; 日本語</body></message>");
+    profanity.expect(&["<< chat message: bob@localhost/home (win 2)"]);
     profanity.line("/win 2");
     profanity.expect(&["Zürich & 日本語"]);
     profanity.line("Grüezi <3");

@@ -6,6 +6,7 @@
 mod support;
 
 mod account_data;
+mod archive;
 mod backup;
 mod bad_input;
 mod browser_call;

@@ -17,13 +17,17 @@ macro_rules! on_postgres {
 }
 
 on_postgres! {
+    archive: what_is_written_to_who_is_away_waits_over_a_restart_and_comes_once,
+        a_power_failure_in_a_burst_loses_no_acknowledged_message_and_shows_none_twice, slixmpp_reads_its_archive_and_what_waited_for_it;
     login: a_wrong_password_and_an_unknown_user_look_the_same, every_mechanism_over_starttls_direct_tls_and_direct_tls_on_the_starttls_port,
         s7_resources_are_bound_invented_and_taken_over;
     chat: s8_5_2_a_message_reaches_every_device_in_order, slixmpp_chats_with_slixmpp;
     cli: an_account_is_disabled_and_enabled_with_the_server_stopped_and_running, contacts_of_a_deleted_account_are_told;
     registration: s3_2_and_s3_3_a_password_is_changed_and_an_account_removed, xep0175_a_crash_leaves_no_anonymous_account_behind,
         xep0175_somebody_comes_without_an_account_and_leaves_nothing;
-    resumption: sessions_go_on_after_a_restart, sessions_of_the_last_stop_can_be_too_old;
+    resumption: s4_what_was_acknowledged_survives_a_crash, sessions_go_on_after_a_restart, sessions_of_the_last_stop_can_be_too_old;
+    account_data: slixmpp_finds_all_that_an_account_keeps, what_was_answered_is_there_after_a_restart;
+    foreign_clients: slixmpp_resumes_in_a_burst, slixmpp_and_stanza_js_show_each_message_once;
     presence_roster: s2_the_roster, s3_1_3_a_request_waits_for_who_is_away, two_slixmpp_clients_become_contacts;
 }
 

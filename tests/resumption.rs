@@ -364,3 +364,55 @@ fn a_session_without_connection_that_gets_too_much_ends() {
     assert_eq!(answered, (0..12).map(|number| format!("q{number}")).collect::<Vec<_>>());
     cut.refused(&server, Over::DirectTls, "item-not-found");
 }
+
+/// §4: what is acknowledged is on the disk. After a crash nothing acknowledged is missing, nothing comes twice, and there is nothing to resume.
+#[test]
+pub fn s4_what_was_acknowledged_survives_a_crash() {
+    let server = Server::start();
+    let mut alice = Managed::online(&server, Over::DirectTls, "alice", "home");
+    alice.until_ack();
+    for number in 0..300 {
+        alice.send(&line("bob@localhost", number));
+        if number % 10 == 9 {
+            alice.send("<r xmlns='urn:xmpp:sm:3'/>");
+        }
+    }
+    // The presence was the first.
+    let mut acknowledged = 0;
+    while acknowledged < 100 {
+        let answer = alice.expect(&["<a "]);
+        acknowledged = attribute(&answer, "h").and_then(|h| h.parse::<usize>().ok()).expect("a number") - 1;
+    }
+    let coming = |server: &Server, over| {
+        let mut bob = Managed::bound_with(server, over, "bob", "phone", "resume='true'");
+        bob.send("<presence/>");
+        bob
+    };
+    let server = server.crash(&[]);
+    alice.cut().refused(&server, Over::DirectTls, "item-not-found");
+    let mut bob = coming(&server, Over::DirectTls);
+    let mut got = Vec::new();
+    while numbers(&got).len() < acknowledged {
+        got.push(bob.next().expect("the stream goes on"));
+    }
+    got.extend(bob.until_ack().0);
+    let count = numbers(&got).len();
+    assert!((acknowledged..=300).contains(&count), "{count} of {acknowledged} acknowledged ones");
+    assert_eq!(numbers(&got), (0..count).collect::<Vec<_>>());
+    assert!(got.iter().filter(|element| element.contains("<body>")).all(|element| element.contains("<delay ")), "they are late");
+    // Not acknowledged by bob, they come once more after the next crash, and no more once he has acknowledged them.
+    let server = server.crash(&[]);
+    let mut bob = coming(&server, Over::WebSocket);
+    let mut got = Vec::new();
+    while numbers(&got).len() < count {
+        got.push(bob.next().expect("the stream goes on"));
+    }
+    bob.acknowledge();
+    got.extend(bob.until_ack().0);
+    assert_eq!(numbers(&got), (0..count).collect::<Vec<_>>());
+    bob.send("</stream:stream>");
+    while bob.next().is_some() {}
+    let server = server.crash(&[]);
+    let mut bob = coming(&server, Over::DirectTls);
+    assert_eq!(numbers(&bob.until_ack().0), Vec::<usize>::new());
+}

@@ -9,9 +9,9 @@ use crate::Config;
 pub const LIVE: &[&str] = &[
     "server.log",
     "tls",
+    "turn.host",
     "auth.registration",
     "auth.anonymous",
-    "turn.host",
     "c2s.require_tls",
     "limits.ack_wait_s",
     "limits.auth_attempts",
@@ -53,8 +53,8 @@ pub fn changes(running: &Config, new: &Config) -> Changes {
 pub fn adopt(running: &mut Config, new: Config) {
     running.server.log = new.server.log;
     running.tls = new.tls;
-    running.auth = new.auth;
     running.turn.host = new.turn.host;
+    running.auth = new.auth;
     running.c2s.require_tls = new.c2s.require_tls;
     running.limits.ack_wait_s = new.limits.ack_wait_s;
     running.limits.auth_attempts = new.limits.auth_attempts;

@@ -274,6 +274,10 @@ impl Router {
         let SessionRef { jid, id, home } = session;
         let found = home.with(|account| account.session(*id).map(|own| (own.mailbox.clone(), own.resumption)));
         let Some((mailbox, resumption)) = found else { return Vec::new() };
+        // Before it is gone, so that its client finds either.
+        if let Some(resumption) = resumption {
+            self.0.hibernation.remember(&home.jid, resumption.token, mailbox.progress().handled);
+        }
         self.0.calls.handle_gone(jid, Instant::now());
         if !presence::session_ended(self, home, *id).await {
             return Vec::new();
@@ -281,9 +285,6 @@ impl Router {
         self.0.metrics.sessions.dec();
         self.0.hibernation.remove(*id);
         self.0.metrics.show_hibernated(self.0.hibernation.len());
-        if let Some(resumption) = resumption {
-            self.0.hibernation.remember(&home.jid, resumption.token, mailbox.progress().handled);
-        }
         let left = mailbox.take_back();
         let over = home.with(|account| account.anonymous && account.sessions.is_empty());
         if let (true, Some(administration)) = (over, self.0.administration.get()) {

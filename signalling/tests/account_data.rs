@@ -172,6 +172,25 @@ async fn xep0191_presence_tells_only_whom_it_told_before() {
 }
 
 #[tokio::test]
+async fn xep0191_s6_a_blocked_resource_of_a_contact_is_the_only_one_that_is_left() {
+    let world = World::new("one-resource", &["alice", "bob"]).await;
+    let (alice, b, phone) = (world.online("alice", "a").await, world.online("bob", "b").await, world.online("bob", "phone").await);
+    befriend(&alice, &b).await;
+    phone.forget();
+    alice.send(&block("<item jid='bob@localhost/b'/>")).await;
+    b.expect(&[&["type='unavailable'", "from='alice@localhost/a' to='bob@localhost/b'"]]);
+    b.send("<message to='alice@localhost'><body>x</body></message>").await;
+    b.expect(&[&["service-unavailable"]]);
+    alice.forget();
+    phone.send("<message to='alice@localhost'><body>y</body></message>").await;
+    alice.expect(&[&["<body>y</body>"]]);
+    phone.expect(&[]);
+    alice.send(&unblock("<item jid='bob@localhost/b'/>")).await;
+    b.expect(&[&["<presence from='alice@localhost/a' to='bob@localhost/b'/>"]]);
+    phone.expect(&[]);
+}
+
+#[tokio::test]
 async fn xep0191_s6_a_blocked_domain_is_blocked_whole_but_for_oneself_and_the_server() {
     let world = World::new("domain", &["alice", "bob"]).await;
     let (alice, bob) = (world.online("alice", "a").await, world.online("bob", "b").await);

@@ -480,6 +480,13 @@ async fn s4_6_directed_presence() {
     phone.send("<presence type='unavailable'/>").await;
     carol.expect(&[&["type='unavailable'", "from='alice@localhost/phone'"]]);
     bob.expect(&[]);
+    // Nor are one's own resources told twice.
+    phone.send("<presence to='alice@localhost'/>").await;
+    alice.forget();
+    phone.send("<presence/>").await;
+    alice.forget();
+    phone.send("<presence type='unavailable'/>").await;
+    alice.expect(&[&["type='unavailable'", "from='alice@localhost/phone'"]]);
     // A subscription takes precedence: one unavailable presence, not two.
     phone.send("<presence/>").await;
     phone.send("<presence to='bob@localhost'/>").await;

@@ -87,13 +87,13 @@ impl Messages {
         self.sent(id, 1, true, archived);
     }
 
-    /// A session that was stored comes back with these messages, which it may acknowledge or lose yet. What the archive shows is known by its
-    /// stanza-id.
-    pub fn carried(&mut self, messages: impl IntoIterator<Item = (ArchiveId, bool)>) {
-        for (id, archived) in messages {
+    /// A session that was stored comes back with these messages, which it may acknowledge or lose yet. Whether the archive shows them is not
+    /// known: the store sees to it that these stay.
+    pub fn carried(&mut self, ids: impl IntoIterator<Item = ArchiveId>) {
+        for id in ids {
             match self.in_flight.get_mut(&id) {
                 Some(flight) => flight.sessions += 1,
-                None => self.taken(id, archived),
+                None => self.taken(id, false),
             }
         }
     }
@@ -178,8 +178,8 @@ mod tests {
     fn a_stored_session_comes_back_with_what_it_had() {
         let mut messages = Messages::new(Summary { undelivered: 3, ..Summary::default() });
         let [first, second] = ids(&messages);
-        messages.carried([(first, true), (second, false)]);
-        messages.carried([(first, true)]);
+        messages.carried([first, second]);
+        messages.carried([first]);
         assert_eq!(messages.waiting(), 1);
         assert_eq!(messages.lost(first), Lost::Elsewhere);
         assert_eq!(messages.acknowledged(&[second]).forgotten, [second]);

@@ -40,7 +40,7 @@ pub struct Interest {
     /// The types it asked for; empty for all.
     kinds: BTreeSet<&'static str>,
     /// When its credentials are to be renewed.
-    renew_at: SystemTime,
+    renew_at: Option<SystemTime>,
 }
 
 /// The types of services there are.
@@ -49,11 +49,11 @@ const KINDS: [&str; 4] = ["stun", "stuns", "turn", "turns"];
 impl Interest {
     /// As it is kept with a session that outlives a stop of the server.
     pub fn to_stored(&self) -> ServicesInterest {
-        let since = self.renew_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let since = |at: SystemTime| at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
         ServicesInterest {
             namespace: self.namespace.to_owned(),
             kinds: self.kinds.iter().map(ToString::to_string).collect(),
-            renew_at_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
+            renew_at_ms: self.renew_at.and_then(|at| u64::try_from(since(at)).ok()).unwrap_or(u64::MAX),
         }
     }
 
@@ -61,7 +61,7 @@ impl Interest {
     pub fn from_stored(stored: &ServicesInterest) -> Option<Self> {
         let namespace = [ns::EXTDISCO, ns::EXTDISCO_1].into_iter().find(|known| *known == stored.namespace)?;
         let kinds = KINDS.into_iter().filter(|known| stored.kinds.iter().any(|kind| kind == known)).collect();
-        Some(Self { namespace, kinds, renew_at: SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(stored.renew_at_ms))? })
+        Some(Self { namespace, kinds, renew_at: SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(stored.renew_at_ms)) })
     }
 
     fn wants(&self, service: &Service) -> bool {
@@ -115,9 +115,6 @@ pub fn services(listeners: &[(Transport, SocketAddr)], hosts: &[String]) -> Vec<
     services
 }
 
-/// Far off.
-const NEVER: Duration = Duration::from_secs(100 * 365 * 86_400);
-
 /// Answers for the services of this process.
 pub struct Extdisco {
     router: Router,
@@ -159,8 +156,7 @@ impl Extdisco {
         if let Some(kind) = kind.as_deref() {
             xml.attr("type", kind);
         }
-        let wanted = |service: &&Service| kind.as_deref().is_none_or(|kind| service.kind == kind);
-        for service in services.iter().filter(wanted).filter(|service| credentials.is_some() || !service.is_restricted()) {
+        for service in services.iter().filter(|service| kind.as_deref().is_none_or(|kind| service.kind == kind)) {
             write(&mut xml, service, None, credentials.as_ref());
         }
         xml.close();
@@ -203,7 +199,7 @@ impl Extdisco {
             return;
         }
         for home in self.router.homes_in_memory() {
-            home.with(|account| self.push(account, &restricted, now, |interest| interest.renew_at <= now));
+            home.with(|account| self.push(account, &restricted, now, |interest| interest.renew_at.is_some_and(|at| at <= now)));
         }
     }
 
@@ -222,12 +218,11 @@ impl Extdisco {
         if !account.sessions.iter().any(|session| session.services.as_deref().is_some_and(&concerned)) {
             return;
         }
-        let credentials = self.issue_to(account.jid.as_str(), account.anonymous, now);
-        let told = |service: &Service| credentials.is_some() || !service.is_restricted();
+        let credentials = self.issue_to(account, now);
         let renews = |action: Action| action == Action::Modify;
         for session in &mut account.sessions {
             let Some(interest) = session.services.as_deref_mut().filter(|interest| concerned(interest)) else { continue };
-            let wanted: Vec<_> = changes.iter().filter(|(_, service)| interest.wants(service) && told(service)).collect();
+            let wanted: Vec<_> = changes.iter().filter(|(_, service)| interest.wants(service)).collect();
             if wanted.iter().any(|(action, _)| renews(*action)) {
                 interest.renew_at = renew_at(now, credentials.as_ref());
             }
@@ -270,15 +265,14 @@ impl Extdisco {
         }
     }
 
-    /// `None` for an anonymous session that is given none (XEP-0175 §3, item 5).
+    /// `None` for an anonymous session that is given none.
     fn issue(&self, iq: &Iq, now: SystemTime) -> Result<Option<Credentials>, StanzaError> {
         let session = iq.session.as_ref().ok_or_else(|| StanzaError::forbidden().with_text("only for this server's own users"))?;
-        let anonymous = session.home.with(|account| account.anonymous);
-        Ok(self.issue_to(session.home.jid.as_str(), anonymous, now))
+        Ok(session.home.with(|account| self.issue_to(account, now)))
     }
 
-    fn issue_to(&self, account: &str, anonymous: bool, now: SystemTime) -> Option<Credentials> {
-        (self.anonymous || !anonymous).then(|| self.relay.issue(account, now))
+    fn issue_to(&self, account: &Account, now: SystemTime) -> Option<Credentials> {
+        (self.anonymous || !account.anonymous).then(|| self.relay.issue(account.jid.as_str(), now))
     }
 }
 
@@ -308,7 +302,7 @@ fn changes(before: &[Service], now: &[Service]) -> Vec<(Action, Service)> {
 }
 
 /// What a session wants to be told of after one more request. It keeps what it wanted before, unless it asks in another namespace.
-fn interest(before: Option<Box<Interest>>, namespace: &'static str, kind: Option<&str>, renew_at: SystemTime) -> Interest {
+fn interest(before: Option<Box<Interest>>, namespace: &'static str, kind: Option<&str>, renew_at: Option<SystemTime>) -> Interest {
     let known = before.filter(|before| before.namespace == namespace).map(|before| before.kinds);
     let kinds = match (kind, known) {
         (None, _) => BTreeSet::new(),
@@ -319,10 +313,8 @@ fn interest(before: Option<Box<Interest>>, namespace: &'static str, kind: Option
     Interest { namespace, kinds, renew_at }
 }
 
-/// Where nothing was issued, nothing ends.
-fn renew_at(now: SystemTime, credentials: Option<&Credentials>) -> SystemTime {
-    let Some(credentials) = credentials else { return now + NEVER };
-    now + credentials.expires.duration_since(now).unwrap_or_default() * RENEWED_AT / 100
+fn renew_at(now: SystemTime, credentials: Option<&Credentials>) -> Option<SystemTime> {
+    Some(now + credentials?.expires.duration_since(now).unwrap_or_default() * RENEWED_AT / 100)
 }
 
 fn pushed(interest: &Interest, services: &[&(Action, Service)], credentials: Option<&Credentials>) -> Bytes {
@@ -339,8 +331,12 @@ fn pushed(interest: &Interest, services: &[&(Action, Service)], credentials: Opt
     xml.finish()
 }
 
-/// §2. `restricted` says that the service wants credentials; they are there at once, but for a service that is gone.
+/// §2. `restricted` says that the service wants credentials; they are there at once, but for a service that is gone. Who is given none is not told
+/// of what needs them.
 fn write(xml: &mut XmlWriter, service: &Service, action: Option<Action>, credentials: Option<&Credentials>) {
+    if service.is_restricted() && credentials.is_none() {
+        return;
+    }
     xml.open("service").attr_opt("action", action.map(Action::name));
     xml.attr("type", service.kind).attr("host", &service.host).attr("port", &service.port.to_string());
     xml.attr("transport", service.transport);
@@ -369,7 +365,7 @@ mod tests {
     #[test]
     fn s3_2_a_session_wants_what_it_has_asked_for() {
         let now = SystemTime::UNIX_EPOCH;
-        let after = |before: Option<Interest>, kind: Option<&str>| interest(before.map(Box::new), ns::EXTDISCO, kind, now);
+        let after = |before: Option<Interest>, kind: Option<&str>| interest(before.map(Box::new), ns::EXTDISCO, kind, Some(now));
         let wants = |interest: &Interest| [service("x", "turn"), service("x", "stun")].map(|service| interest.wants(&service));
         let turn = after(None, Some("turn"));
         assert_eq!(wants(&turn), [true, false]);
@@ -387,6 +383,6 @@ mod tests {
     fn credentials_are_renewed_when_four_fifths_of_their_life_are_over() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_644_352);
         let credentials = Credentials { username: String::new(), password: String::new(), expires: now + Duration::from_secs(1000) };
-        assert_eq!(renew_at(now, Some(&credentials)), now + Duration::from_secs(800));
+        assert_eq!(renew_at(now, Some(&credentials)), Some(now + Duration::from_secs(800)));
     }
 }

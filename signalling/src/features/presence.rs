@@ -225,8 +225,8 @@ fn become_unavailable(account: &mut Account, id: SessionId, stanza: Stanza) -> G
     let directed = std::mem::take(&mut session.directed);
     let was_available = session.is_available();
     let mut goodbye = Goodbye::default();
-    // Whoever subscribed since is told once.
-    let told_anyway = |to: &Jid| was_available && account.shows_presence_to(to);
+    // Whoever subscribed since, and the account's own resources, are told once.
+    let told_anyway = |to: &Jid| was_available && (account.shows_presence_to(to) || to.bare_str() == account.jid.as_str());
     let told: Vec<_> = directed.into_iter().filter(|to| !told_anyway(to)).collect();
     goodbye.stanzas.extend(told.into_iter().map(|to| stanza.clone().with_to(to)));
     if was_available {

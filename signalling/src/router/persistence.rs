@@ -73,9 +73,13 @@ impl Router {
         let Some(home) = self.0.homes.get(&account).await? else { return Ok(false) };
         let now = Instant::now();
         let left = session.expires_at.duration_since(SystemTime::now()).unwrap_or_default();
+        let in_flight: Vec<_> = session.stanzas.iter().filter_map(|stanza| stanza.stored).collect();
         let restored = restored(session, mailbox_bytes, now);
         let session = SessionRef { jid: restored.jid.clone(), id: restored.id, home: home.clone() };
-        home.with(|account| account.sessions.push(restored));
+        home.with(|account| {
+            account.messages.carried(in_flight);
+            account.sessions.push(restored);
+        });
         self.0.metrics.sessions.inc();
         self.0.hibernation.add(session, now + left);
         Ok(true)

@@ -102,7 +102,7 @@ impl Archive {
         self.queue.push(account, ids.into_iter().map(Change::Delivered));
     }
 
-    /// A client has these messages, which are not archived: nothing is kept of them.
+    /// A client has these messages: nothing is kept of those that are not archived.
     pub fn forget(&self, account: &BareJid, ids: impl IntoIterator<Item = ArchiveId>) {
         self.queue.push(account, ids.into_iter().map(Change::Forget));
     }

@@ -24,8 +24,8 @@ pub struct World {
     pub router: Router,
     pub store: Store,
     pub calls: Arc<CallsService>,
-    pub administration: Arc<Administration>,
     pub extdisco: Arc<Extdisco>,
+    pub administration: Arc<Administration>,
     mailbox_bytes: usize,
     folder: PathBuf,
 }
@@ -93,9 +93,9 @@ impl World {
         let administration = Administration::new(router.clone(), authenticator, relay.clone(), day, reserved, registrations);
         let administration = Arc::new(administration);
         let list = features::extdisco::services(&[(Transport::Udp, ([127, 0, 0, 1], 3478).into())], &["turn.localhost".to_owned()]);
-        let extdisco =
-            features::register(&router, administration.clone(), relay, features::extdisco::Services { list, anonymous: false }, &contact());
-        Self { router, store, calls, administration, extdisco, mailbox_bytes, folder }
+        let services = features::extdisco::Services { list, anonymous: false };
+        let extdisco = features::register(&router, administration.clone(), relay, services, &contact());
+        Self { router, store, calls, extdisco, administration, mailbox_bytes, folder }
     }
 
     pub async fn client(&self, account: &str, resource: &str) -> Client {

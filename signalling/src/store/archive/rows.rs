@@ -73,7 +73,8 @@ static UNDELIVERED_IF_THERE: LazyLock<Statement> = LazyLock::new(|| {
     )
 });
 static DELIVERED: LazyLock<Statement> = LazyLock::new(|| Statement::new("DELETE FROM undelivered WHERE (account, id) IN (VALUES ", 2, ")"));
-static FORGET: LazyLock<Statement> = LazyLock::new(|| Statement::new("DELETE FROM messages WHERE (account, id) IN (VALUES ", 2, ")"));
+static FORGET: LazyLock<Statement> =
+    LazyLock::new(|| Statement::new("DELETE FROM messages WHERE archived = 0 AND (account, id) IN (VALUES ", 2, ")"));
 
 /// Whether the accounts of a batch are known to be there.
 #[derive(Debug, Clone, Copy)]
@@ -111,9 +112,9 @@ pub(super) async fn write(tx: &mut Tx, batch: &[Entry], care: Care) -> Result<()
                 let key = (account, id.to_i64());
                 done.insert(key);
                 if !kept.contains_key(&key) {
-                    match &entry.change {
-                        Change::Forget(_) => forgotten.push(key),
-                        _ => delivered.push(key),
+                    delivered.push(key);
+                    if matches!(entry.change, Change::Forget(_)) {
+                        forgotten.push(key);
                     }
                 }
             }

@@ -1009,7 +1009,7 @@ fn s8_1_5_the_language_of_the_stream_is_that_of_its_stanzas() {
 fn s8_3_3_stanzas_that_cannot_be_handled_are_answered() {
     for (stanza, condition) in [
         ("<message to='a@b@c'/>", "jid-malformed"),
-        ("<iq type='get' to='example.org'><ping xmlns='urn:xmpp:ping'/></iq>", "bad-request"),
+        ("<iq type='get' to='juliet@example.org'><ping xmlns='urn:xmpp:ping'/></iq>", "bad-request"),
         ("<iq type='get' id='1'/>", "bad-request"),
         ("<iq type='subscribe' id='1'><x xmlns='y'/></iq>", "bad-request"),
     ] {
