@@ -159,6 +159,14 @@ impl Tx {
         }
     }
 
+    pub(super) async fn rollback(self) -> Result<(), StoreError> {
+        match self.inner {
+            TxInner::Sqlite(tx) => tx.rollback().await,
+            TxInner::Postgres(tx) => tx.rollback().await,
+        }
+        .map_err(|cause| StoreError::database(self.doing, cause))
+    }
+
     pub(super) async fn commit(self) -> Result<(), StoreError> {
         match self.inner {
             TxInner::Sqlite(tx) => tx.commit().await,
