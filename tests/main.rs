@@ -15,6 +15,7 @@ mod call_through_relay;
 mod chat;
 mod cli;
 mod client_state;
+mod documents;
 mod domains;
 mod foreign_clients;
 mod hostile;

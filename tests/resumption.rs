@@ -337,6 +337,7 @@ fn rfc6120_s4_6_a_client_that_has_fallen_silent_is_found_and_loses_nothing() {
     let metrics = http::get(server.address("admin"), "/metrics").body;
     assert!(metrics.contains("campanile_c2s_timeouts_total{kind=\"silence\"} 3"), "{metrics}");
     assert!(metrics.contains("campanile_c2s_ack_latency_seconds_count "), "{metrics}");
+    assert!(metrics.contains("campanile_c2s_unacknowledged_stanzas "), "{metrics}");
 }
 
 /// A mailbox that overflows while nobody reads it ends the session; nothing is kept without bound, and what it held goes where it goes when nobody

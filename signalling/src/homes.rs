@@ -123,6 +123,17 @@ impl Homes {
         homes
     }
 
+    /// Shows every account in memory, one at a time.
+    pub fn each(&self, mut show: impl FnMut(&Account)) {
+        for shard in &self.shards {
+            let homes: Vec<_> = {
+                let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+                shard.homes.values().map(|entry| entry.home.clone()).filter(|home| home.account.initialized()).collect()
+            };
+            homes.iter().for_each(|home| home.with(|account| show(account)));
+        }
+    }
+
     /// Drops the state of an account that was deleted.
     pub fn forget(&self, jid: &BareJid) {
         self.shard(jid).homes.remove(jid);

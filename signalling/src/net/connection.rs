@@ -282,6 +282,10 @@ impl Connection {
                 Flow::End(reason) => return Box::pin(self.finish(reason)).await,
                 Flow::Broken(error) => return Box::pin(self.gone(Err(error))).await,
             }
+            if let Err(error) = self.write_some().await {
+                return Box::pin(self.gone(Err(error))).await;
+            }
+            self.see_to_written();
             let event = self.wait().await;
             self.see_to_written();
             match event {
@@ -457,6 +461,20 @@ impl Connection {
         }
     }
 
+    /// Writes what the socket takes at once: nearly always everything, so that there is nothing to wait for but what comes next.
+    async fn write_some(&mut self) -> io::Result<()> {
+        let Self { io, wire, writer, .. } = self;
+        if wire.output().is_empty() && !writer.unflushed {
+            return Ok(());
+        }
+        std::future::poll_fn(|cx| match poll_write(io, wire, writer, cx) {
+            Poll::Ready(result) => Poll::Ready(result),
+            // The rest is written while waiting.
+            Poll::Pending => Poll::Ready(Ok(())),
+        })
+        .await
+    }
+
     async fn wait(&mut self) -> Event {
         let has_room = self.has_room();
         if self.writer.waits_since.is_none() && !self.wire.output().is_empty() {
@@ -524,14 +542,26 @@ impl Connection {
         }
     }
 
-    /// Without stream management, what was handed to the socket has arrived as far as anybody can know.
+    /// Lets go of output that is written, also of a client that never takes all of it. Without stream management, what was handed to the socket
+    /// has arrived as far as anybody can know.
     fn see_to_written(&mut self) {
-        let Some(bound) = self.session.as_mut().filter(|bound| !bound.in_flight.is_empty()) else { return };
-        if !self.wire.output().is_empty() || self.writer.unflushed {
-            return;
+        let (waits, written) = (self.wire.output().len(), self.writer.written);
+        let all = waits == 0 && !self.writer.unflushed;
+        // Not before it is worth moving what is behind it.
+        let much = written > OUTPUT_BYTES_HIGH && written > waits / 2;
+        if much {
+            self.wire.output().drain(..written);
+            self.writer.written = 0;
         }
-        let stored: Vec<ArchiveId> = bound.in_flight.iter().filter_map(|(_, delivery)| delivery.stored).collect();
-        bound.in_flight = Vec::new();
+        let Some(bound) = self.session.as_mut().filter(|bound| (all || much) && !bound.in_flight.is_empty()) else { return };
+        let gone = if all { bound.in_flight.len() } else { bound.in_flight.iter().take_while(|(end, _)| *end <= written).count() };
+        let stored: Vec<ArchiveId> = bound.in_flight.drain(..gone).filter_map(|(_, delivery)| delivery.stored).collect();
+        if much {
+            bound.in_flight.iter_mut().for_each(|(end, _)| *end -= written);
+        }
+        if bound.in_flight.is_empty() {
+            bound.in_flight = Vec::new();
+        }
         if let (Some(session), false) = (bound.session(), stored.is_empty()) {
             self.context.router.acknowledged(session, &stored);
         }
@@ -548,10 +578,17 @@ impl Connection {
         if has_room {
             self.take_mail();
         }
+        if self.machine.is_closed() {
+            return;
+        }
         let error = self.session.as_ref().and_then(|bound| bound.attachment().take_close());
-        if let Some(error) = error {
-            debug!(peer = %self.peer, jid = self.machine.jid().map(|jid| jid.as_str()), "the client does not read");
-            self.machine.handle_error(error);
+        match error {
+            Some(error) => {
+                debug!(peer = %self.peer, jid = self.machine.jid().map(|jid| jid.as_str()), "the client does not read");
+                self.machine.handle_error(error);
+            }
+            // The session is over, and nobody has said why.
+            None => self.machine.handle_error(Condition::Conflict.into()),
         }
     }
 

@@ -159,7 +159,7 @@ impl Tx {
         }
     }
 
-    pub(super) async fn roll_back(self) -> Result<(), StoreError> {
+    pub(super) async fn rollback(self) -> Result<(), StoreError> {
         match self.inner {
             TxInner::Sqlite(tx) => tx.rollback().await,
             TxInner::Postgres(tx) => tx.rollback().await,
