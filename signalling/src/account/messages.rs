@@ -87,13 +87,14 @@ impl Messages {
         self.sent(id, 1, true, archived);
     }
 
-    /// A session that was stored comes back with these messages, which it may acknowledge or lose yet. Whether the archive shows them is not
-    /// known: the store sees to it that these stay.
-    pub fn carried(&mut self, ids: impl IntoIterator<Item = ArchiveId>) {
+    /// A session that was stored comes back with these messages, which it may acknowledge or lose yet; of `noted`, which are in order, the store knows that
+    /// they are not acknowledged. Whether the archive shows these is not known: the store sees to it that they stay.
+    pub fn carried(&mut self, ids: &[ArchiveId], noted: &[ArchiveId]) {
         for id in ids {
-            match self.in_flight.get_mut(&id) {
+            match self.in_flight.get_mut(id) {
                 Some(flight) => flight.sessions += 1,
-                None => self.taken(id, false),
+                None if noted.binary_search(id).is_ok() => self.taken(*id, false),
+                None => self.sent(*id, 1, false, true),
             }
         }
     }
@@ -178,9 +179,11 @@ mod tests {
     fn a_stored_session_comes_back_with_what_it_had() {
         let mut messages = Messages::new(Summary { undelivered: 3, ..Summary::default() });
         let [first, second] = ids(&messages);
-        messages.carried([first, second]);
-        messages.carried([first]);
+        let [unnoted] = ids(&messages);
+        messages.carried(&[first, second, unnoted], &[first, second]);
+        messages.carried(&[first], &[first]);
         assert_eq!(messages.waiting(), 1);
+        assert_eq!(messages.lost(unnoted), Lost::WaitsUnnoted);
         assert_eq!(messages.lost(first), Lost::Elsewhere);
         assert_eq!(messages.acknowledged(&[second]).forgotten, [second]);
     }
