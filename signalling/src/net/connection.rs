@@ -280,6 +280,7 @@ impl Connection {
             match self.settle().await {
                 Flow::On => {}
                 Flow::End(reason) => return Box::pin(self.finish(reason)).await,
+                Flow::Cut => return Box::pin(self.gone(Ok(()))).await,
                 Flow::Broken(error) => return Box::pin(self.gone(Err(error))).await,
             }
             if let Err(error) = self.write_some().await {
@@ -378,6 +379,9 @@ impl Connection {
             match self.wire.next_frame() {
                 Ok(Some(frame)) => {
                     if let Frame::Close = frame {
+                        if self.managed && self.wire.is_cut() {
+                            return Flow::Cut; // RFC 7395 §3.6: the session is still alive
+                        }
                         // What the client was promised before it closed (§4.4) goes out before our closing tag.
                         self.take_mail();
                     }
@@ -844,6 +848,8 @@ enum Flow {
     On,
     /// Our side of the stream is closed.
     End(Option<StreamError>),
+    /// The client has closed the connection, but not its stream.
+    Cut,
     /// The connection cannot be used any more.
     Broken(io::Error),
 }
