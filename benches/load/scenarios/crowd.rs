@@ -1,5 +1,6 @@
-//! Messages among many sessions, each of its own account: sender and addressee are drawn anew for each message, fifty are under way. The
-//! unit is one message that arrived at the session it was for. Flat means that a message costs the same however many are connected.
+//! Messages among many sessions, each of its own account: sender and addressee are drawn anew for each message. Eight are under way, few
+//! enough that seldom two come together, however small the crowd. The unit is one message that arrived at the session it was for. Flat means
+//! that a message costs the same however many are connected.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -21,7 +22,7 @@ use crate::servers::Server;
 
 /// Log-ins at the same time.
 const AT_ONCE: usize = 8;
-const WINDOW: usize = 50;
+const WINDOW: usize = 8;
 
 /// Logs in the accounts with these numbers.
 pub async fn log_in(server: &Server, tls: bool, accounts: Range<usize>) -> anyhow::Result<Vec<Client>> {
