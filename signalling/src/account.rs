@@ -5,6 +5,7 @@ mod messages;
 mod visibility;
 
 use std::collections::BTreeMap;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 
@@ -34,6 +35,8 @@ pub struct Account {
     pub requests: BTreeMap<BareJid, Bytes>,
     /// XEP-0175: it goes with its session.
     pub anonymous: bool,
+    /// When the password was set that the account's sessions began with: they end with it (XEP-0077 §3.3).
+    pub password_changed_at: SystemTime,
     /// What is kept of its messages (XEP-0160, XEP-0313).
     pub messages: Messages,
     /// XEP-0357: whom to wake when no stream is there.
@@ -73,11 +76,13 @@ impl Account {
     /// # Errors
     /// What the database says.
     pub async fn load(store: &Store, jid: &BareJid) -> Result<Option<Self>, StoreError> {
+        let Some(row) = store.accounts().get(jid).await? else { return Ok(None) };
         let Some(summary) = store.archive().summary(jid).await? else { return Ok(None) };
         let (roster_version, roster) = store.rosters().load_versioned(jid).await?;
         let requests = store.rosters().requests(jid).await?;
         let mut account = Self::new(jid.clone(), roster, requests);
-        account.anonymous = summary.anonymous;
+        account.anonymous = row.anonymous;
+        account.password_changed_at = row.password_changed_at;
         account.messages = Messages::new(summary);
         account.push = Push::new(store.push_services().load(jid).await?);
         account.roster_version = roster_version;
@@ -97,6 +102,7 @@ impl Account {
             roster_version: RosterVersion::default(),
             requests,
             anonymous: false,
+            password_changed_at: SystemTime::UNIX_EPOCH,
             messages: Messages::default(),
             blocked: BlockList::default(),
             push: Push::default(),

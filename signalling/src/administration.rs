@@ -14,6 +14,7 @@ use campanile_relay::Relay;
 use tokio::sync::Notify;
 
 use crate::auth::{AuthError, Authenticator, Password, PerHour, Rates};
+use crate::homes::Home;
 use crate::jid::{BareJid, FullJid};
 use crate::router::Router;
 use crate::session::SessionRef;
@@ -94,12 +95,17 @@ impl Administration {
     /// The owner changes the password. The owner's other sessions end: who knows the old password may sit in one of them.
     ///
     /// # Errors
-    /// `not-acceptable` for a text that is no password, `resource-constraint` for a server that is busy, `internal-server-error` when it cannot
-    /// be stored.
+    /// `not-acceptable` for a text that is no password, `not-authorized` when another change came first, `resource-constraint` for a server that
+    /// is busy, `internal-server-error` when it cannot be stored.
     pub async fn change_password(&self, session: &SessionRef, password: &str) -> Result<(), StanzaError> {
         let account = &session.home.jid;
-        self.authenticator.set_password(account, password).await.map_err(refusal)?;
+        // Keys take their time, in which the session may end because the password has changed: then this one must not take its place. What is
+        // read from a session that lives is the time of the password that it began with, see `now_current`.
+        let since = session.home.with(|account| account.session(session.id).is_some().then_some(account.password_changed_at));
+        let since = since.ok_or_else(overtaken)?;
+        let changed_at = self.authenticator.replace_password(account, password, since).await.map_err(refusal)?.ok_or_else(overtaken)?;
         let ended = self.router.kick_others(session, password_changed()).await;
+        now_current(&session.home, changed_at);
         tracing::info!(%account, sessions_ended = ended, "password changed in the client");
         self.void_credentials(account).await.map_err(self.router.internal("void TURN credentials"))
     }
@@ -119,6 +125,9 @@ impl Administration {
     /// The storage's.
     pub async fn password_changed(&self, account: &BareJid) -> Result<usize, StoreError> {
         let ended = self.router.kick(account, password_changed()).await;
+        if let (Some(home), Some(row)) = (self.router.home_in_memory(account), self.router.store().accounts().get(account).await?) {
+            now_current(&home, row.password_changed_at);
+        }
         self.void_credentials(account).await.map(|()| ended)
     }
 
@@ -245,6 +254,15 @@ impl Administration {
         let stored = self.router.store().revocations().add(account, SystemTime::now(), self.credentials).await;
         stored.inspect_err(|error| tracing::error!(%account, %error, "void TURN credentials may be good again after a restart"))
     }
+}
+
+/// The password of `changed_at` is the current one. After the sessions have ended that began with another: none of them may see this time.
+fn now_current(home: &Home, changed_at: SystemTime) {
+    home.with(|account| account.password_changed_at = account.password_changed_at.max(changed_at));
+}
+
+fn overtaken() -> StanzaError {
+    StanzaError::not_authorized().with_text("the password was changed meanwhile")
 }
 
 fn password_changed() -> StreamError {
