@@ -130,8 +130,11 @@ impl Account {
         self.roster.get(&contact.to_bare()).is_some_and(|item| item.subscription.is_from())
     }
 
-    /// Whether the roster may take this item, new or in the place of an older one.
+    /// Whether the roster may take this item, new or in the place of an older one. What makes it no larger it always takes.
     pub fn roster_has_room(&self, item: &RosterItem, limits: &Limits) -> bool {
+        if self.roster.get(&item.jid).is_some_and(|known| wire_bytes(item) <= wire_bytes(known)) {
+            return true;
+        }
         let others = self.roster.values().filter(|known| known.jid != item.jid);
         let (count, bytes) = others.fold((0, 0), |(count, bytes), other| (count + 1, bytes + wire_bytes(other)));
         count < limits.roster_items && bytes + wire_bytes(item) <= limits.roster_bytes

@@ -14,12 +14,14 @@ use campanile_relay::Relay;
 use tokio::sync::Notify;
 
 use crate::auth::{AuthError, Authenticator, Password, PerHour, Rates};
+use crate::features::presence;
+use crate::features::subscription::Change;
 use crate::homes::Home;
 use crate::jid::{BareJid, FullJid};
 use crate::router::Router;
 use crate::session::SessionRef;
+use crate::stanza::Stanza;
 use crate::stanza::error::StanzaError;
-use crate::stanza::{PresenceType, Stanza};
 use crate::store::{Disabled, Farewell, StoreError};
 use crate::stream::error::{Condition, StreamError};
 
@@ -215,11 +217,32 @@ impl Administration {
             if page.is_empty() {
                 return Ok(());
             }
-            for farewell in &page {
-                self.router.route_all(farewell_stanzas(farewell)).await;
+            let (due, mut said) = (page.len(), Vec::with_capacity(page.len()));
+            for farewell in page {
+                if self.say(&farewell).await? {
+                    said.push(farewell);
+                }
             }
-            self.router.store().farewells().said(page).await?;
+            let failed = said.len() < due;
+            self.router.store().farewells().said(said).await?;
+            if failed {
+                return Err(StoreError::Busy { doing: "tell contacts of a removed account" });
+            }
         }
+    }
+
+    /// Whether a contact has been told. A local one is told at its home, and not by a stanza that its block list may stop: who takes the name next
+    /// must not find the subscription of another.
+    async fn say(&self, farewell: &Farewell) -> Result<bool, StoreError> {
+        let contact = &farewell.contact;
+        if !self.router.is_local(contact.domain()) {
+            self.router.route_all(farewell_stanzas(farewell)).await;
+            return Ok(true);
+        }
+        let Some(home) = self.router.home(contact).await? else { return Ok(true) };
+        let told = presence::farewell(&self.router, &home, &farewell.account, changes(farewell)).await;
+        // Unless the contact has gone too.
+        Ok(told.is_ok() || !self.router.store().accounts().exists(contact).await?)
     }
 
     // ---- The operator
@@ -269,10 +292,14 @@ fn password_changed() -> StreamError {
     StreamError::new(Condition::NotAuthorized).with_text("the password was changed")
 }
 
+fn changes(farewell: &Farewell) -> impl Iterator<Item = Change> + use<> {
+    let parts = [(farewell.unsubscribe, Change::Unsubscribe), (farewell.unsubscribed, Change::Unsubscribed)];
+    parts.into_iter().filter(|(due, _)| *due).map(|(_, change)| change)
+}
+
 fn farewell_stanzas(farewell: &Farewell) -> Vec<Stanza> {
-    let parts = [(farewell.unsubscribe, PresenceType::Unsubscribe), (farewell.unsubscribed, PresenceType::Unsubscribed)];
-    let stanza = |kind| Stanza::presence(kind).with_from(farewell.account.clone()).with_to(farewell.contact.clone());
-    parts.into_iter().filter(|(due, _)| *due).map(|(_, kind)| stanza(kind)).collect()
+    let stanza = |change: Change| Stanza::presence(change.kind()).with_from(farewell.account.clone()).with_to(farewell.contact.clone());
+    changes(farewell).map(stanza).collect()
 }
 
 /// What a client is told.

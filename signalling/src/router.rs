@@ -601,6 +601,14 @@ impl Router {
         self.0.homes.in_memory()
     }
 
+    /// The home of an account, loaded if need be; `None` if there is no such account.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn home(&self, account: &BareJid) -> Result<Option<Arc<Home>>, StoreError> {
+        self.0.homes.get(account).await
+    }
+
     /// The home of an account if it is in memory.
     pub fn home_in_memory(&self, account: &BareJid) -> Option<Arc<Home>> {
         self.0.homes.peek(account)

@@ -62,6 +62,27 @@ async fn xep0077_s3_2_a_removed_account_is_gone_everywhere() {
     assert!(late.is_err());
 }
 
+/// Whoever takes the name next finds nothing that was granted to another.
+#[tokio::test]
+async fn xep0077_s3_2_a_block_list_keeps_no_subscription_and_no_approval_outlives_the_account() {
+    let world = World::new("inherit", &["alice", "bob", "carol"]).await;
+    let (alice, bob, carol) = (world.online("alice", "a").await, world.online("bob", "b").await, world.online("carol", "c").await);
+    befriend(&alice, &bob).await;
+    bob.send("<iq type='set' id='b'><block xmlns='urn:xmpp:blocking'><item jid='alice@localhost'/></block></iq>").await;
+    carol.send("<presence type='subscribed' to='alice@localhost'/>").await;
+    let of = async |local: &str| world.store.rosters().load(&jid(local)).await.expect("reads");
+    assert!(of("carol").await.iter().any(|item| item.approved), "approved beforehand");
+    interested(&bob).await;
+    assert!(world.administration.remove(&jid("alice"), || {}).await.expect("removes"));
+    bob.forget();
+    world.administration.say_farewells().await.expect("the storage works");
+    bob.expect(&[&["subscription='to'"], &["subscription='none'"]]);
+    assert!(of("carol").await.iter().all(|item| !item.approved));
+    assert!(world.store.farewells().page(10).await.expect("reads").is_empty());
+    let home = world.router.home_in_memory(&jid("carol")).expect("is online");
+    assert!(home.with(|account| account.roster.values().all(|item| !item.approved)));
+}
+
 /// A server that dies between the removal and the farewells tells the contacts at its next start.
 #[tokio::test]
 async fn xep0077_s3_2_contacts_are_told_even_after_a_crash() {
