@@ -37,6 +37,8 @@ pub struct Account {
     pub anonymous: bool,
     /// When the password was set that the account's sessions began with: they end with it (XEP-0077 §3.3).
     pub password_changed_at: SystemTime,
+    /// RFC 6120 §6.5.2: nobody logs in, and no device is woken.
+    pub disabled: bool,
     /// What is kept of its messages (XEP-0160, XEP-0313).
     pub messages: Messages,
     /// XEP-0357: whom to wake when no stream is there.
@@ -83,6 +85,7 @@ impl Account {
         let mut account = Self::new(jid.clone(), roster, requests);
         account.anonymous = row.anonymous;
         account.password_changed_at = row.password_changed_at;
+        account.disabled = row.disabled.is_some();
         account.messages = Messages::new(summary);
         account.push = Push::new(store.push_services().load(jid).await?);
         account.roster_version = roster_version;
@@ -103,6 +106,7 @@ impl Account {
             requests,
             anonymous: false,
             password_changed_at: SystemTime::UNIX_EPOCH,
+            disabled: false,
             messages: Messages::default(),
             blocked: BlockList::default(),
             push: Push::default(),

@@ -257,8 +257,20 @@ impl Administration {
             Some(Disabled { reason: Some(reason) }) => format!("the account is disabled: {reason}"),
             _ => "the account is disabled".to_owned(),
         };
+        self.show_disabled(account, true);
         let ended = self.router.kick(account, StreamError::new(Condition::PolicyViolation).with_text(text)).await;
         self.void_credentials(account).await.map(|()| ended)
+    }
+
+    /// The account is enabled in the database.
+    pub fn enabled(&self, account: &BareJid) {
+        self.show_disabled(account, false);
+    }
+
+    fn show_disabled(&self, account: &BareJid, disabled: bool) {
+        if let Some(home) = self.router.home_in_memory(account) {
+            home.with(|account| account.disabled = disabled);
+        }
     }
 
     /// Ends sessions of an account that may log in again: all, or the one of this resource. Returns how many.
