@@ -7,13 +7,14 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use campanile_relay::Relay;
 use tokio::sync::Notify;
 
 use crate::auth::{AuthError, Authenticator, Password, PerHour, Rates};
+use crate::features::extdisco::Extdisco;
 use crate::features::presence;
 use crate::features::subscription::Change;
 use crate::homes::Home;
@@ -45,6 +46,7 @@ pub struct Administration {
     reserved: Vec<BareJid>,
     registrations: Mutex<Rates>,
     farewells: Notify,
+    services: OnceLock<Arc<Extdisco>>,
 }
 
 impl fmt::Debug for Administration {
@@ -65,7 +67,12 @@ impl Administration {
         registrations: PerHour,
     ) -> Self {
         let registrations = Mutex::new(Rates::new(registrations));
-        Self { router, authenticator, relay, credentials, reserved, registrations, farewells: Notify::new() }
+        Self { router, authenticator, relay, credentials, reserved, registrations, farewells: Notify::new(), services: OnceLock::new() }
+    }
+
+    /// Hands over who gives TURN credentials to the sessions that stay when the account's became void; it is made later.
+    pub fn reissues(&self, services: Arc<Extdisco>) {
+        assert!(self.services.set(services).is_ok(), "set once, at start");
     }
 
     // ---- XEP-0077 §3.1
@@ -109,7 +116,12 @@ impl Administration {
         let ended = self.router.kick_others(session, password_changed()).await;
         now_current(&session.home, changed_at);
         tracing::info!(%account, sessions_ended = ended, "password changed in the client");
-        self.void_credentials(account).await.map_err(self.router.internal("void TURN credentials"))
+        // The change is made, with what it voids: that this later time cannot be stored was logged, and is no reason to say otherwise.
+        self.void_credentials(account).await.unwrap_or_default();
+        if let Some(services) = self.services.get() {
+            services.reissue(&session.home, SystemTime::now());
+        }
+        Ok(())
     }
 
     /// Whether this is the owner's password.

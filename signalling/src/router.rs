@@ -252,7 +252,9 @@ impl Router {
         // What its predecessor did not get, the newcomer may.
         self.give_back(&session.home, left).await;
         if kicked {
-            return Err(StanzaError::not_authorized().with_text("the credentials have changed, log in again"));
+            return Err(
+                StanzaError::not_authorized().with_text("the account has changed since this stream began: connect and log in again")
+            );
         }
         Ok(session)
     }
