@@ -5,7 +5,7 @@ mod messages;
 mod visibility;
 
 use std::collections::BTreeMap;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 
@@ -19,6 +19,11 @@ use crate::store::{RosterItem, RosterVersion, Store, StoreError, SubscriptionReq
 
 pub use blocklist::BlockList;
 pub use messages::{Lost, Messages, Received};
+
+/// How often an account's password may be changed, or guessed at, by its sessions…
+const PASSWORD_REQUESTS_MAX: usize = 10;
+/// …in this time.
+const PASSWORD_REQUESTS_IN: Duration = Duration::from_secs(3600);
 
 /// All that this node knows of one account while it is in use.
 #[derive(Debug)]
@@ -39,6 +44,8 @@ pub struct Account {
     pub password_changed_at: SystemTime,
     /// RFC 6120 §6.5.2: nobody logs in, and no device is woken.
     pub disabled: bool,
+    /// When the password was to be changed, of late.
+    password_requests: Vec<Instant>,
     /// What is kept of its messages (XEP-0160, XEP-0313).
     pub messages: Messages,
     /// XEP-0357: whom to wake when no stream is there.
@@ -107,6 +114,7 @@ impl Account {
             anonymous: false,
             password_changed_at: SystemTime::UNIX_EPOCH,
             disabled: false,
+            password_requests: Vec::new(),
             messages: Messages::default(),
             blocked: BlockList::default(),
             push: Push::default(),
@@ -132,6 +140,14 @@ impl Account {
     /// Whether this contact may see the account's presence (`from` or `both`).
     pub fn shows_presence_to(&self, contact: &Jid) -> bool {
         self.roster.get(&contact.to_bare()).is_some_and(|item| item.subscription.is_from())
+    }
+
+    /// XEP-0077 §3.3: whether the password may be changed once more, or guessed at by `old_password`; counted.
+    pub fn takes_password_request(&mut self, now: Instant) -> bool {
+        self.password_requests.retain(|at| now.saturating_duration_since(*at) < PASSWORD_REQUESTS_IN);
+        let taken = self.password_requests.len() < PASSWORD_REQUESTS_MAX;
+        self.password_requests.extend(taken.then_some(now));
+        taken
     }
 
     /// Whether the roster may take this item, new or in the place of an older one. What makes it no larger it always takes.

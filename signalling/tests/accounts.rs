@@ -168,6 +168,34 @@ async fn xep0077_s3_3_a_new_password_ends_the_other_sessions() {
     assert_eq!(void.into_iter().map(|(account, _)| account).collect::<Vec<_>>(), [jid("alice")]);
 }
 
+/// XEP-0215 §3.2: the session that stays gets credentials in the place of those that became void.
+#[tokio::test]
+async fn xep0215_s3_2_a_new_password_brings_new_turn_credentials() {
+    let world = World::new("reissue", &["alice"]).await;
+    let (alice, phone) = (world.online("alice", "a").await, world.online("alice", "phone").await);
+    world.router.unbind(&phone.session).await;
+    alice.forget();
+    alice.ask("<iq type='get' id='i' to='localhost'><services xmlns='urn:xmpp:extdisco:2'/></iq>").await;
+    register(&alice, "", "<username>alice</username><password>newpass</password>").await;
+    alice.expect(&[&["type='set'", "action='modify'", "type='turn'", "username=", "password="], &["id='r' type='result'"]]);
+}
+
+/// XEP-0077 §3.3: `old_password` is no way to guess it, and a password changes a few times an hour.
+#[tokio::test]
+async fn xep0077_s3_3_passwords_are_not_guessed_in_a_session() {
+    let world = World::new("guess", &["alice"]).await;
+    let alice = world.online("alice", "a").await;
+    let guess = "<x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>jabber:iq:register:changepassword</value></field>\
+                 <field var='username'><value>alice</value></field><field var='old_password'><value>wrong</value></field>\
+                 <field var='password'><value>new</value></field></x>";
+    for attempt in 0..12 {
+        register(&alice, "", guess).await;
+        alice.expect(&[&[if attempt < 10 { "<not-authorized" } else { "<resource-constraint" }]]);
+    }
+    register(&alice, "", &guess.replace("wrong", "pw")).await;
+    alice.expect(&[&["<resource-constraint"]]);
+}
+
 /// A change that was under way when the owner, or the operator, set another password does not take its place: whoever sits in a session that has
 /// ended may have sent it.
 #[tokio::test]
