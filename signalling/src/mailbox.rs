@@ -406,13 +406,13 @@ impl Attachment {
         current
     }
 
-    /// A stanza of the client is going to be handled. `None` once another connection has taken over: it is that one's then, since the client
-    /// sends again what it was not told to be handled.
+    /// A stanza of the client is going to be handled. `None` once nothing more is taken or another connection has taken over: the client sends
+    /// again what it was not told to be handled.
     pub fn begin(&self) -> Option<Handling<'_>> {
         let mut queue = self.mailbox.locked();
-        let current = queue.epoch == self.epoch;
+        let takes = queue.epoch == self.epoch && !queue.closed;
         let management = queue.management.as_deref_mut()?;
-        if !current {
+        if !takes {
             return None;
         }
         management.handling = true;
@@ -771,6 +771,8 @@ mod tests {
         assert_eq!(second.mailbox.progress(), Progress { handled: 2, queued: 9 });
         drop(second.begin());
         assert_eq!(second.mailbox.progress().handled, 2, "what was cut off is not handled");
+        second.mailbox.close();
+        assert!(second.begin().is_none(), "nobody is there to handle it");
     }
 
     #[tokio::test]

@@ -370,10 +370,18 @@ impl Router {
         self.0.kicked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a stanza from a session's stream; its `from` is stamped. Answers come through the session's mailbox.
-    pub async fn handle(&self, session: &SessionRef, mut stanza: Stanza) {
+    /// Takes a stanza from a session's stream; its `from` is stamped. Answers come through the session's mailbox. False if the session is over: the
+    /// stanza was not handled.
+    pub async fn handle(&self, session: &SessionRef, stanza: Stanza) -> bool {
+        let Some((verdict, effects, stanza)) = self.take_in(session, stanza) else { return false };
+        self.bring_out(session, verdict, effects, stanza).await;
+        true
+    }
+
+    /// The sender's stages. `None` if the session is over.
+    fn take_in(&self, session: &SessionRef, mut stanza: Stanza) -> Option<(Verdict, Effects, Stanza)> {
         let moment = self.moment(&stanza);
-        let walked = session.home.with(|account| {
+        let (verdict, effects) = session.home.with(|account| {
             // A session that was replaced or ended by the server sends no more, whatever its connection has still read.
             account.session(session.id)?;
             let walk = Walk { account, sender: Some(session.id), targets: &Targets::Nobody, moment: &moment };
@@ -382,8 +390,11 @@ impl Router {
                 self.keep_sent(account, &stanza, effects.kept.take());
             }
             Some((verdict, effects))
-        });
-        let Some((verdict, mut effects)) = walked else { return };
+        })?;
+        Some((verdict, effects, stanza))
+    }
+
+    async fn bring_out(&self, session: &SessionRef, verdict: Verdict, mut effects: Effects, stanza: Stanza) {
         match verdict {
             Verdict::Pass => {
                 delivery::send_copies(std::mem::take(&mut effects.copies));

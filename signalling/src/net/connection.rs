@@ -343,13 +343,13 @@ impl Connection {
                     Output::Deliver(stanza) => {
                         self.context.metrics.stanzas_in.inc();
                         if !deliver(&self.context, self.session.as_deref(), self.managed, stanza).await {
-                            self.machine.handle_error(taken_over());
+                            self.session_gone();
                         }
                     }
                     Output::Answer(reply) => {
                         self.context.metrics.stanzas_in.inc();
                         if !self.answer_itself(reply) {
-                            self.machine.handle_error(taken_over());
+                            self.session_gone();
                         }
                     }
                     Output::Manage { resume, max } => self.manage(resume, max),
@@ -552,6 +552,14 @@ impl Connection {
         if let Some(error) = error {
             debug!(peer = %self.peer, jid = self.machine.jid().map(|jid| jid.as_str()), "the client does not read");
             self.machine.handle_error(error);
+        }
+    }
+
+    /// What the client sends is not handled any more: the session is over, for which the mailbox has the reason, or another connection's.
+    fn session_gone(&mut self) {
+        self.take_last_mail();
+        if !self.machine.is_closed() {
+            self.machine.handle_error(StreamError::new(Condition::Conflict).with_text("the session is over"));
         }
     }
 
@@ -768,19 +776,20 @@ async fn durable(context: &Context, acks: &Acks) {
     }
 }
 
-/// Brings a stanza of the client to the router. False if another connection has resumed the session: then it is that one's, since the client
-/// sends again what it was not told to be handled.
+/// Brings a stanza of the client to the router. False if the session is over, or another connection has resumed it: then the stanza is not
+/// handled, since the client sends again what it was not told to be handled.
 async fn deliver(context: &Context, bound: Option<&Bound>, managed: bool, stanza: Stanza) -> bool {
     let Some(bound) = bound else { return true };
     let Some(session) = bound.session() else { return true };
     // On the heap while it lasts: inside, its kilobytes would be held by every connection that waits.
     if !managed {
-        Box::pin(context.router.handle(session, stanza)).await;
-        return true;
+        return Box::pin(context.router.handle(session, stanza)).await;
     }
     let Some(handling) = bound.attachment().begin() else { return false };
     let stored = matches!(stanza.kind(), Kind::Message(_));
-    Box::pin(context.router.handle(session, stanza)).await;
+    if !Box::pin(context.router.handle(session, stanza)).await {
+        return false;
+    }
     // Messages may be on their way to the disk; what anything else changes is there when it is handled.
     handling.done(if stored { context.router.store().durability().queued() } else { 0 });
     true
