@@ -516,6 +516,8 @@ impl Queue {
                 self.waiting.push_back(Some(Outgoing::Stanza(delivery)));
             }
             Outgoing::Owed => {
+                // Messages may be among it.
+                self.urgent = true;
                 if !self.waiting.iter().any(|item| matches!(item, Some(Outgoing::Owed))) {
                     self.waiting.push_back(Some(Outgoing::Owed));
                 }
@@ -599,6 +601,10 @@ impl Queue {
 
     fn acknowledge(&mut self, h: u32) -> Result<Acknowledged, TooHigh> {
         let Some(own) = self.management.as_deref_mut() else { return Ok(Acknowledged::default()) };
+        if self.closed && own.outstanding.is_empty() {
+            // What was sent has been given back: nobody can say any more how much there was.
+            return Ok(Acknowledged::default());
+        }
         let count = sm::newly_acknowledged(own.acknowledged, own.outstanding.len(), h)?;
         let mut stored = Vec::new();
         for delivery in own.outstanding.drain(..count) {
@@ -721,6 +727,7 @@ mod tests {
         mailbox.push(stanza("4"));
         assert_eq!(bodies(&mailbox.take_back()), "34");
         assert_eq!(mailbox.bytes(), 0);
+        assert_eq!(attachment.acknowledge(3).expect("it was sent").count, 0, "it was given back");
         assert!(!mailbox.push(stanza("5")));
     }
 
@@ -864,9 +871,11 @@ mod tests {
         assert_eq!(mailbox.bytes(), 0);
         mailbox.push(presence("a@b/c", "3"));
         assert!(!is_due(&attachment).await, "what was urgent is gone");
+        mailbox.push(Outgoing::Owed);
+        assert!(is_due(&attachment).await, "messages may be owed");
         attachment.set_active(true);
         assert!(is_due(&attachment).await);
-        assert_eq!(taken(&attachment), ["a@b/c status 3"]);
+        assert_eq!(taken(&attachment), ["a@b/c status 3", "Owed"]);
         mailbox.push(presence("a@b/c", "4"));
         assert!(is_due(&attachment).await);
         attachment.set_active(false);

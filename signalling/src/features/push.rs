@@ -148,10 +148,11 @@ pub fn inbound(walk: &Walk<'_>, stanza: &mut Stanza, effects: &mut Effects) -> V
 
 fn event(walk: &Walk<'_>, kind: MessageType, stanza: &Stanza) -> Option<Event> {
     let own = stanza.from().is_some_and(|from| from.bare_str() == walk.account.jid.as_str());
+    let bounced = matches!(walk.targets, Targets::Bounce(_) | Targets::Nobody);
     if let Some((verb, call)) = propose::call_message(stanza) {
         let resource = stanza.to().and_then(|to| to.resource()).map(Into::into);
         return match verb {
-            Verb::Propose if !own && is_fresh(stanza, SystemTime::now()) => {
+            Verb::Propose if !own && !bounced && is_fresh(stanza, SystemTime::now()) => {
                 Some(Event::Proposed { call: id(&call), resource, element: about(&call) })
             }
             Verb::Retract | Verb::Finish if !own => Some(Event::Over { call: id(&call), element: about(&call) }),
@@ -159,7 +160,6 @@ fn event(walk: &Walk<'_>, kind: MessageType, stanza: &Stanza) -> Option<Event> {
             _ => None,
         };
     }
-    let bounced = matches!(walk.targets, Targets::Bounce(_) | Targets::Nobody);
     (!own && !bounced && kind != MessageType::Headline && is_for_the_user(stanza)).then_some(Event::Message)
 }
 
