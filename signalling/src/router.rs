@@ -5,12 +5,17 @@ mod persistence;
 mod resumption;
 
 use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use tokio_util::task::TaskTracker;
 
 use crate::account::{Account, Targets};
 use crate::administration::Administration;
@@ -20,7 +25,7 @@ use crate::homes::{Home, Homes};
 use crate::iq::{Iq, IqTable, To};
 use crate::jid::{BareJid, FullJid, Jid};
 use crate::jingle::CallsService;
-use crate::mailbox::{Delivery, Mailbox, Outgoing};
+use crate::mailbox::{Mailbox, Outgoing};
 use crate::pipeline::{self, Effects, Moment, Verdict, Walk};
 use crate::random;
 use crate::session::{Session, SessionId, SessionRef};
@@ -31,7 +36,7 @@ use crate::stream::error::{self, StreamError};
 
 pub use resumption::{Bound, NotResumed, Resumed};
 
-use resumption::Hibernation;
+use resumption::{Hibernation, Left};
 
 /// Far longer than a stream may take from its beginning to a bound resource.
 const KICK_REMEMBERED: Duration = Duration::from_secs(3600);
@@ -147,6 +152,8 @@ struct Inner {
     kicked: Mutex<HashMap<BareJid, Instant>>,
     pushes: Pushes,
     hibernation: Hibernation,
+    /// What must come to its end though nobody waits for it.
+    tasks: TaskTracker,
 }
 
 impl std::fmt::Debug for Router {
@@ -171,6 +178,7 @@ impl Router {
             kicked: Mutex::default(),
             pushes: Pushes::default(),
             hibernation: Hibernation::default(),
+            tasks: TaskTracker::new(),
         }))
     }
 
@@ -241,7 +249,7 @@ impl Router {
         while let Some(old) = home.with(|account| place(account, &mut newcomer, &self.0.limits))? {
             let error = StreamError::new(error::Condition::Conflict).with_text("another connection has bound this resource");
             old.mailbox.push(Outgoing::Close(error));
-            left.extend(self.end(&SessionRef { jid: old.jid, id: old.id, home: home.clone() }).await);
+            left.push(self.end(&SessionRef { jid: old.jid, id: old.id, home: home.clone() }).await);
         }
         self.0.metrics.sessions.inc();
         let session = SessionRef { jid, id, home };
@@ -251,7 +259,9 @@ impl Router {
             self.unbind(&session).await;
         }
         // What its predecessor did not get, the newcomer may.
-        self.give_back(&session.home, left).await;
+        for left in left {
+            left.go_on().await;
+        }
         if kicked {
             return Err(
                 StanzaError::not_authorized().with_text("the account has changed since this stream began: connect and log in again")
@@ -262,38 +272,56 @@ impl Router {
 
     /// Ends a session: contacts learn of it, its calls end, and what its client did not get goes elsewhere.
     pub async fn unbind(&self, session: &SessionRef) {
-        let left = self.end(session).await;
-        self.give_back(&session.home, left).await;
+        self.end(session).await.go_on().await;
     }
 
-    async fn give_back(&self, home: &Arc<Home>, left: Vec<Delivery>) {
-        if !left.is_empty() {
-            self.left_over(home, left).await;
-        }
+    /// Runs to its end whatever becomes of the caller; [`Router::store_sessions`] waits for it. `None` where there is no runtime any more.
+    fn spawn<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) -> Option<JoinHandle<T>> {
+        Handle::try_current().ok().map(|runtime| self.0.tasks.spawn_on(task, &runtime))
+    }
+
+    /// The same for what must not be left half done: binding a resource, ending a session.
+    pub async fn whole<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) -> Option<T> {
+        let ended = self.spawn(task)?.await;
+        ended.inspect_err(|error| tracing::error!(%error, "a task of a session ended badly")).ok()
     }
 
     /// Takes a session out of its account: contacts learn of it, its calls end. Returns what its client did not get.
-    async fn end(&self, session: &SessionRef) -> Vec<Delivery> {
-        let SessionRef { jid, id, home } = session;
-        let found = home.with(|account| account.session(*id).map(|own| (own.mailbox.clone(), own.resumption)));
-        let Some((mailbox, resumption)) = found else { return Vec::new() };
-        // Before it is gone, so that its client finds either.
-        if let Some(resumption) = resumption {
-            self.0.hibernation.remember(&home.jid, resumption.token, mailbox.progress().handled);
-        }
-        self.0.calls.handle_gone(jid, Instant::now());
-        if !presence::session_ended(self, home, *id).await {
-            return Vec::new();
-        }
-        self.0.metrics.sessions.dec();
-        self.0.hibernation.remove(*id);
-        self.0.metrics.show_hibernated(self.0.hibernation.len());
-        let left = mailbox.take_back();
-        let over = home.with(|account| account.anonymous && account.sessions.is_empty());
-        if let (true, Some(administration)) = (over, self.0.administration.get()) {
-            Box::pin(administration.anonymous_ended(&home.jid)).await;
-        }
-        left
+    async fn end(&self, session: &SessionRef) -> Left {
+        let ended = self.whole(self.clone().end_whole(session.clone())).await;
+        ended.unwrap_or_else(|| Left::new(self, session, false))
+    }
+
+    fn end_whole(self, session: SessionRef) -> Pin<Box<dyn Future<Output = Left> + Send>> {
+        Box::pin(async move {
+            let SessionRef { jid, id, home } = &session;
+            let found = home.with(|account| account.session(*id).map(|own| (own.mailbox.clone(), own.resumption)));
+            let Some((mailbox, resumption)) = found else { return Left::new(&self, &session, false) };
+            let remember = || {
+                if let Some(resumption) = resumption {
+                    self.0.hibernation.remember(&home.jid, resumption.token, mailbox.progress().handled);
+                }
+            };
+            // Before it is gone, so that its client finds either.
+            remember();
+            let over = |own: Session| {
+                let mut left = Left::new(&self, &session, own.hibernated.is_none());
+                left.put_first(own.mailbox.take_back());
+                left
+            };
+            let Some(left) = presence::session_ended(&self, home, *id, over).await else { return Left::new(&self, &session, false) };
+            remember();
+            // Nothing more comes from it that could begin a call.
+            self.0.calls.handle_gone(jid, Instant::now());
+            self.0.metrics.sessions.dec();
+            self.0.hibernation.remove(*id);
+            self.0.metrics.show_hibernated(self.0.hibernation.len());
+            let over = home.with(|account| account.anonymous && account.sessions.is_empty());
+            if let (true, Some(administration)) = (over, self.0.administration.get()) {
+                administration.anonymous_ended(&home.jid).await;
+            }
+            left
+        })
     }
 
     /// Produces the next slice of what is owed to a session. Its connection asks for it when it has taken [`Outgoing::Owed`] from the mailbox, and
@@ -342,9 +370,11 @@ impl Router {
         let mut left = Vec::new();
         for (id, jid, mailbox) in sessions {
             mailbox.push(Outgoing::Close(error.clone()));
-            left.extend(self.end(&SessionRef { jid, id, home: home.clone() }).await);
+            left.push(self.end(&SessionRef { jid, id, home: home.clone() }).await);
         }
-        self.give_back(home, left).await;
+        for left in left {
+            left.go_on().await;
+        }
         count
     }
 
@@ -373,13 +403,21 @@ impl Router {
         self.0.kicked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a stanza from a session's stream; its `from` is stamped. Answers come through the session's mailbox.
+    /// Takes a stanza from a session's stream; its `from` is stamped. Answers come through the session's mailbox. False if the session is over: the
+    /// stanza was not handled.
     ///
     /// The future of every stanza is as big as the longest way that one may take, so whatever is not on the way of a message to a session in
     /// memory is boxed.
-    pub async fn handle(&self, session: &SessionRef, mut stanza: Stanza) {
+    pub async fn handle(&self, session: &SessionRef, stanza: Stanza) -> bool {
+        let Some((verdict, effects, stanza)) = self.take_in(session, stanza) else { return false };
+        self.bring_out(session, verdict, effects, stanza).await;
+        true
+    }
+
+    /// The sender's stages. `None` if the session is over.
+    fn take_in(&self, session: &SessionRef, mut stanza: Stanza) -> Option<(Verdict, Effects, Stanza)> {
         let moment = self.moment(&stanza);
-        let walked = session.home.with(|account| {
+        let (verdict, effects) = session.home.with(|account| {
             // A session that was replaced or ended by the server sends no more, whatever its connection has still read.
             account.session(session.id)?;
             let walk = Walk { account, sender: Some(session.id), targets: &Targets::Nobody, moment: &moment };
@@ -388,8 +426,11 @@ impl Router {
                 self.keep_sent(account, &stanza, effects.kept.take());
             }
             Some((verdict, effects))
-        });
-        let Some((verdict, mut effects)) = walked else { return };
+        })?;
+        Some((verdict, effects, stanza))
+    }
+
+    async fn bring_out(&self, session: &SessionRef, verdict: Verdict, mut effects: Effects, stanza: Stanza) {
         match verdict {
             Verdict::Pass => {
                 delivery::send_copies(std::mem::take(&mut effects.copies));

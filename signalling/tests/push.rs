@@ -80,6 +80,27 @@ async fn s7_messages_wake_the_client_that_has_no_stream_whatever_other_devices_d
 }
 
 #[tokio::test]
+async fn what_waited_for_a_stream_that_dies_wakes_its_client() {
+    let world = World::new("push-died", &["alice", "bob", "push"]).await;
+    let (alice, service) = (world.online("alice", "a").await, world.client("push", "s").await);
+    let phone = world.online("bob", "phone").await;
+    phone.send(ENABLE).await;
+    for id in ["1", "2"] {
+        alice.send(&message("bob@localhost", id)).await;
+    }
+    alice.send(&call("bob@localhost", "propose")).await;
+    service.expect(&[]);
+    world.router.unbind(&phone.session).await;
+    service.expect(&[&["<field var='message-count'><value>2</value></field>"], &["<propose xmlns='urn:xmpp:jingle-message:0' id='c1'"]]);
+    // One that is replaced at once is there.
+    let phone = world.online("bob", "phone").await;
+    alice.send(&message("bob@localhost", "3")).await;
+    let _newer = world.client("bob", "phone").await;
+    service.expect(&[]);
+    drop(phone);
+}
+
+#[tokio::test]
 async fn registrations_outlive_the_home() {
     let world = World::new("push-home", &["alice", "bob", "push"]).await;
     let (alice, service) = (world.online("alice", "a").await, world.client("push", "s").await);

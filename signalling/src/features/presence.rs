@@ -70,18 +70,17 @@ pub async fn outbound(router: &Router, session: &SessionRef, kind: PresenceType,
     }
 }
 
-/// §4.5: takes the session out of its account and sends the presence that it owes. Says whether it was still there.
-pub async fn session_ended(router: &Router, home: &Arc<Home>, id: SessionId) -> bool {
+/// §4.5: takes the session out of its account and sends the presence that it owes. Gives what `over` makes of the session at that moment, if it
+/// was still there.
+pub async fn session_ended<T>(router: &Router, home: &Arc<Home>, id: SessionId, over: impl FnOnce(Session) -> T) -> Option<T> {
     let turn = home.presence_turn().await;
     let (found, goodbye) = home.with(|account| {
-        let jid = account.session(id).map(|session| session.jid.clone());
-        let found = jid.is_some();
-        let goodbye = match jid {
+        let goodbye = match account.session(id).map(|session| session.jid.clone()) {
             Some(jid) => become_unavailable(account, id, Stanza::presence(PresenceType::Unavailable).with_from(jid)),
             None => Goodbye::default(),
         };
-        account.sessions.retain(|session| session.id != id);
-        (found, goodbye)
+        let place = account.sessions.iter().position(|session| session.id == id);
+        (place.map(|place| over(account.sessions.remove(place))), goodbye)
     });
     router.route_all(goodbye.stanzas).await;
     drop(turn);
