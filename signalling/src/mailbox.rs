@@ -411,13 +411,13 @@ impl Attachment {
         current
     }
 
-    /// A stanza of the client is going to be handled. `None` once another connection has taken over: it is that one's then, since the client
-    /// sends again what it was not told to be handled.
+    /// A stanza of the client is going to be handled. `None` once nothing more is taken or another connection has taken over: the client sends
+    /// again what it was not told to be handled.
     pub fn begin(&self) -> Option<Handling<'_>> {
         let mut queue = self.mailbox.locked();
-        let current = queue.epoch == self.epoch;
+        let takes = queue.epoch == self.epoch && !queue.closed;
         let management = queue.management.as_deref_mut()?;
-        if !current {
+        if !takes {
             return None;
         }
         management.handling = true;
@@ -521,6 +521,8 @@ impl Queue {
                 self.waiting.push_back(Some(Outgoing::Stanza(delivery)));
             }
             Outgoing::Owed => {
+                // Messages may be among it.
+                self.urgent = true;
                 if !self.waiting.iter().any(|item| matches!(item, Some(Outgoing::Owed))) {
                     self.waiting.push_back(Some(Outgoing::Owed));
                 }
@@ -604,6 +606,10 @@ impl Queue {
 
     fn acknowledge(&mut self, h: u32) -> Result<Acknowledged, TooHigh> {
         let Some(own) = self.management.as_deref_mut() else { return Ok(Acknowledged::default()) };
+        if self.closed && own.outstanding.is_empty() {
+            // What was sent has been given back: nobody can say any more how much there was.
+            return Ok(Acknowledged::default());
+        }
         let count = sm::newly_acknowledged(own.acknowledged, own.outstanding.len(), h)?;
         let mut stored = Vec::new();
         for delivery in own.outstanding.drain(..count) {
@@ -726,6 +732,7 @@ mod tests {
         mailbox.push(stanza("4"));
         assert_eq!(bodies(&mailbox.take_back()), "34");
         assert_eq!(mailbox.bytes(), 0);
+        assert_eq!(attachment.acknowledge(3).expect("it was sent").count, 0, "it was given back");
         assert!(!mailbox.push(stanza("5")));
     }
 
@@ -776,6 +783,8 @@ mod tests {
         assert_eq!(second.mailbox.progress(), Progress { handled: 2, queued: 9 });
         drop(second.begin());
         assert_eq!(second.mailbox.progress().handled, 2, "what was cut off is not handled");
+        second.mailbox.close();
+        assert!(second.begin().is_none(), "nobody is there to handle it");
     }
 
     #[tokio::test]
@@ -867,9 +876,11 @@ mod tests {
         assert_eq!(mailbox.bytes(), 0);
         mailbox.push(presence("a@b/c", "3"));
         assert!(!is_due(&attachment).await, "what was urgent is gone");
+        mailbox.push(Outgoing::Owed);
+        assert!(is_due(&attachment).await, "messages may be owed");
         attachment.set_active(true);
         assert!(is_due(&attachment).await);
-        assert_eq!(taken(&attachment), ["a@b/c status 3"]);
+        assert_eq!(taken(&attachment), ["a@b/c status 3", "Owed"]);
         mailbox.push(presence("a@b/c", "4"));
         assert!(is_due(&attachment).await);
         attachment.set_active(false);

@@ -5,12 +5,17 @@ mod persistence;
 mod resumption;
 
 use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use tokio_util::task::TaskTracker;
 
 use crate::account::{Account, Targets};
 use crate::administration::Administration;
@@ -20,18 +25,18 @@ use crate::homes::{Home, Homes};
 use crate::iq::{Iq, IqTable, To};
 use crate::jid::{BareJid, FullJid, Jid};
 use crate::jingle::CallsService;
-use crate::mailbox::{Delivery, Mailbox, Outgoing};
+use crate::mailbox::{Mailbox, Outgoing};
 use crate::pipeline::{self, Effects, Moment, Verdict, Walk};
 use crate::random;
 use crate::session::{Session, SessionId, SessionRef};
-use crate::stanza::error::StanzaError;
-use crate::stanza::{IqType, Kind, MessageType, PresenceType, Stanza};
+use crate::stanza::error::{Condition, ErrorType, StanzaError};
+use crate::stanza::{IqType, Kind, PresenceType, Stanza};
 use crate::store::{RosterItem, RosterVersion, Store, StoreError};
 use crate::stream::error::{self, StreamError};
 
 pub use resumption::{Bound, NotResumed, Resumed};
 
-use resumption::Hibernation;
+use resumption::{Hibernation, Left};
 
 /// Far longer than a stream may take from its beginning to a bound resource.
 const KICK_REMEMBERED: Duration = Duration::from_secs(3600);
@@ -147,6 +152,8 @@ struct Inner {
     kicked: Mutex<HashMap<BareJid, Instant>>,
     pushes: Pushes,
     hibernation: Hibernation,
+    /// What must come to its end though nobody waits for it.
+    tasks: TaskTracker,
 }
 
 impl std::fmt::Debug for Router {
@@ -171,6 +178,7 @@ impl Router {
             kicked: Mutex::default(),
             pushes: Pushes::default(),
             hibernation: Hibernation::default(),
+            tasks: TaskTracker::new(),
         }))
     }
 
@@ -241,7 +249,7 @@ impl Router {
         while let Some(old) = home.with(|account| place(account, &mut newcomer, &self.0.limits))? {
             let error = StreamError::new(error::Condition::Conflict).with_text("another connection has bound this resource");
             old.mailbox.push(Outgoing::Close(error));
-            left.extend(self.end(&SessionRef { jid: old.jid, id: old.id, home: home.clone() }).await);
+            left.push(self.end(&SessionRef { jid: old.jid, id: old.id, home: home.clone() }).await);
         }
         self.0.metrics.sessions.inc();
         let session = SessionRef { jid, id, home };
@@ -251,47 +259,69 @@ impl Router {
             self.unbind(&session).await;
         }
         // What its predecessor did not get, the newcomer may.
-        self.give_back(&session.home, left).await;
+        for left in left {
+            left.go_on().await;
+        }
         if kicked {
-            return Err(StanzaError::not_authorized().with_text("the credentials have changed, log in again"));
+            return Err(
+                StanzaError::not_authorized().with_text("the account has changed since this stream began: connect and log in again")
+            );
         }
         Ok(session)
     }
 
     /// Ends a session: contacts learn of it, its calls end, and what its client did not get goes elsewhere.
     pub async fn unbind(&self, session: &SessionRef) {
-        let left = self.end(session).await;
-        self.give_back(&session.home, left).await;
+        self.end(session).await.go_on().await;
     }
 
-    async fn give_back(&self, home: &Arc<Home>, left: Vec<Delivery>) {
-        if !left.is_empty() {
-            self.left_over(home, left).await;
-        }
+    /// Runs to its end whatever becomes of the caller; [`Router::store_sessions`] waits for it. `None` where there is no runtime any more.
+    fn spawn<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) -> Option<JoinHandle<T>> {
+        Handle::try_current().ok().map(|runtime| self.0.tasks.spawn_on(task, &runtime))
+    }
+
+    /// The same for what must not be left half done: binding a resource, ending a session.
+    pub async fn whole<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) -> Option<T> {
+        let ended = self.spawn(task)?.await;
+        ended.inspect_err(|error| tracing::error!(%error, "a task of a session ended badly")).ok()
     }
 
     /// Takes a session out of its account: contacts learn of it, its calls end. Returns what its client did not get.
-    async fn end(&self, session: &SessionRef) -> Vec<Delivery> {
-        let SessionRef { jid, id, home } = session;
-        let found = home.with(|account| account.session(*id).map(|own| (own.mailbox.clone(), own.resumption)));
-        let Some((mailbox, resumption)) = found else { return Vec::new() };
-        // Before it is gone, so that its client finds either.
-        if let Some(resumption) = resumption {
-            self.0.hibernation.remember(&home.jid, resumption.token, mailbox.progress().handled);
-        }
-        self.0.calls.handle_gone(jid, Instant::now());
-        if !presence::session_ended(self, home, *id).await {
-            return Vec::new();
-        }
-        self.0.metrics.sessions.dec();
-        self.0.hibernation.remove(*id);
-        self.0.metrics.show_hibernated(self.0.hibernation.len());
-        let left = mailbox.take_back();
-        let over = home.with(|account| account.anonymous && account.sessions.is_empty());
-        if let (true, Some(administration)) = (over, self.0.administration.get()) {
-            Box::pin(administration.anonymous_ended(&home.jid)).await;
-        }
-        left
+    async fn end(&self, session: &SessionRef) -> Left {
+        let ended = self.whole(self.clone().end_whole(session.clone())).await;
+        ended.unwrap_or_else(|| Left::new(self, session, false))
+    }
+
+    fn end_whole(self, session: SessionRef) -> Pin<Box<dyn Future<Output = Left> + Send>> {
+        Box::pin(async move {
+            let SessionRef { jid, id, home } = &session;
+            let found = home.with(|account| account.session(*id).map(|own| (own.mailbox.clone(), own.resumption)));
+            let Some((mailbox, resumption)) = found else { return Left::new(&self, &session, false) };
+            let remember = || {
+                if let Some(resumption) = resumption {
+                    self.0.hibernation.remember(&home.jid, resumption.token, mailbox.progress().handled);
+                }
+            };
+            // Before it is gone, so that its client finds either.
+            remember();
+            let over = |own: Session| {
+                let mut left = Left::new(&self, &session, own.hibernated.is_none());
+                left.put_first(own.mailbox.take_back());
+                left
+            };
+            let Some(left) = presence::session_ended(&self, home, *id, over).await else { return Left::new(&self, &session, false) };
+            remember();
+            // Nothing more comes from it that could begin a call.
+            self.0.calls.handle_gone(jid, Instant::now());
+            self.0.metrics.sessions.dec();
+            self.0.hibernation.remove(*id);
+            self.0.metrics.show_hibernated(self.0.hibernation.len());
+            let over = home.with(|account| account.anonymous && account.sessions.is_empty());
+            if let (true, Some(administration)) = (over, self.0.administration.get()) {
+                administration.anonymous_ended(&home.jid).await;
+            }
+            left
+        })
     }
 
     /// Produces the next slice of what is owed to a session. Its connection asks for it when it has taken [`Outgoing::Owed`] from the mailbox, and
@@ -340,9 +370,11 @@ impl Router {
         let mut left = Vec::new();
         for (id, jid, mailbox) in sessions {
             mailbox.push(Outgoing::Close(error.clone()));
-            left.extend(self.end(&SessionRef { jid, id, home: home.clone() }).await);
+            left.push(self.end(&SessionRef { jid, id, home: home.clone() }).await);
         }
-        self.give_back(home, left).await;
+        for left in left {
+            left.go_on().await;
+        }
         count
     }
 
@@ -371,19 +403,27 @@ impl Router {
         self.0.kicked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a stanza from a session's stream; its `from` is stamped. Answers come through the session's mailbox.
+    /// Takes a stanza from a session's stream; its `from` is stamped. Answers come through the session's mailbox. False if the session is over: the
+    /// stanza was not handled.
     ///
     /// The future of every stanza is as big as the longest way that one may take, so whatever is not on the way of a message to a session in
     /// memory is boxed.
-    pub async fn handle(&self, session: &SessionRef, mut stanza: Stanza) {
+    pub async fn handle(&self, session: &SessionRef, stanza: Stanza) -> bool {
         if let Kind::Message(_) = stanza.kind()
             && self.0.store.archive().is_behind()
         {
             // Its stream is not read meanwhile.
             Box::pin(self.0.store.archive().room()).await;
         }
+        let Some((verdict, effects, stanza)) = self.take_in(session, stanza) else { return false };
+        self.bring_out(session, verdict, effects, stanza).await;
+        true
+    }
+
+    /// The sender's stages. `None` if the session is over.
+    fn take_in(&self, session: &SessionRef, mut stanza: Stanza) -> Option<(Verdict, Effects, Stanza)> {
         let moment = self.moment(&stanza);
-        let walked = session.home.with(|account| {
+        let (verdict, effects) = session.home.with(|account| {
             // A session that was replaced or ended by the server sends no more, whatever its connection has still read.
             account.session(session.id)?;
             let walk = Walk { account, sender: Some(session.id), targets: &Targets::Nobody, moment: &moment };
@@ -392,8 +432,11 @@ impl Router {
                 self.keep_sent(account, &stanza, effects.kept.take());
             }
             Some((verdict, effects))
-        });
-        let Some((verdict, mut effects)) = walked else { return };
+        })?;
+        Some((verdict, effects, stanza))
+    }
+
+    async fn bring_out(&self, session: &SessionRef, verdict: Verdict, mut effects: Effects, stanza: Stanza) {
         match verdict {
             Verdict::Pass => {
                 delivery::send_copies(std::mem::take(&mut effects.copies));
@@ -466,7 +509,7 @@ impl Router {
         let Some(to) = stanza.to().map(Jid::to_bare) else { return };
         let home = match self.home_for(&to, &stanza).await {
             Ok(Some(home)) => home,
-            Ok(None) => return self.no_such_account(stanza, origin).await,
+            Ok(None) => return self.no_such_account(&to, stanza, origin).await,
             Err(error) => {
                 tracing::error!(account = %to, %error, "cannot load an account");
                 return self.bounce(&stanza, StanzaError::internal_server_error(), origin).await;
@@ -520,16 +563,27 @@ impl Router {
         }
     }
 
-    /// RFC 6121 §8.5.1. The answer is the one that an account without resources gives to a stranger, so that nobody finds out which accounts
-    /// there are. Requests take the same way for that.
-    async fn no_such_account(&self, stanza: Stanza, origin: Option<&SessionRef>) {
-        match stanza.kind() {
-            Kind::Iq(_) => Box::pin(self.answer(To::Contact, stanza, origin)).await,
-            Kind::Message(MessageType::Normal | MessageType::Chat | MessageType::Groupchat) => {
-                self.bounce(&stanza, StanzaError::service_unavailable(), origin).await;
-            }
-            Kind::Presence(PresenceType::Probe) => Box::pin(presence::probe_of_nobody(self, &stanza)).await,
-            Kind::Message(_) | Kind::Presence(_) => {}
+    /// RFC 6121 §8.5.1. Nobody finds out which accounts there are: the stanza takes the way to an account that nobody has ever seen, whose
+    /// stages and answers are those of one that exists and has no resources. What that one would keep is dropped ("MUST either (a) silently ignore
+    /// the message or (b) return an error stanza").
+    async fn no_such_account(&self, to: &BareJid, mut stanza: Stanza, origin: Option<&SessionRef>) {
+        let moment = self.moment(&stanza);
+        let (verdict, targets) = {
+            let account = Account::new(to.clone(), Vec::new(), Vec::new());
+            let targets = account.targets(&stanza);
+            let walk = Walk { account: &account, sender: None, targets: &targets, moment: &moment };
+            // Without effects: nobody is there to keep a message or to be notified of it.
+            let (verdict, _) = pipeline::walk(pipeline::INBOUND, &walk, &mut stanza);
+            (verdict, targets)
+        };
+        match (verdict, targets) {
+            (Verdict::Bounce(error), _) | (Verdict::Pass, Targets::Bounce(error)) => self.bounce(&stanza, error, origin).await,
+            (Verdict::Pass, Targets::Account) => match stanza.kind() {
+                Kind::Presence(PresenceType::Probe) => Box::pin(presence::probe_of_nobody(self, &stanza)).await,
+                Kind::Presence(_) => {}
+                _ => self.answer(To::Contact, stanza, origin).await,
+            },
+            (Verdict::Drop, _) | (Verdict::Pass, Targets::Sessions(_) | Targets::Offline | Targets::Nobody) => {}
         }
     }
 
@@ -606,6 +660,14 @@ impl Router {
         self.0.homes.in_memory()
     }
 
+    /// The home of an account, loaded if need be; `None` if there is no such account.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn home(&self, account: &BareJid) -> Result<Option<Arc<Home>>, StoreError> {
+        self.0.homes.get(account).await
+    }
+
     /// The home of an account if it is in memory.
     pub fn home_in_memory(&self, account: &BareJid) -> Option<Arc<Home>> {
         self.0.homes.peek(account)
@@ -613,9 +675,14 @@ impl Router {
 
     /// Turns an error of the store into what the client is told, and logs it with what could not be done.
     pub fn internal(&self, operation: &'static str) -> impl Fn(StoreError) -> StanzaError {
-        move |error| {
-            tracing::error!(%error, "cannot {operation}");
-            StanzaError::internal_server_error()
+        move |error| match error {
+            StoreError::TooLong { .. } => {
+                StanzaError::new(Condition::NotAcceptable, ErrorType::Modify).with_text("the name or address is too long to be stored")
+            }
+            error => {
+                tracing::error!(%error, "cannot {operation}");
+                StanzaError::internal_server_error()
+            }
         }
     }
 }

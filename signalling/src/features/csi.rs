@@ -80,6 +80,8 @@ enum Name {
     ChatState,
     /// Says nothing to a person.
     Quiet,
+    /// Says something that nobody would look up for, and is said once.
+    Told,
     Other,
 }
 
@@ -89,22 +91,23 @@ impl Name {
             (ns::CHAT_STATES, _) => Self::ChatState,
             (ns::CLIENT, "thread") | (ns::HINTS | ns::STANZA_ID | ns::DELAY, _) => Self::Quiet,
             // That something has arrived or was read is of interest when somebody looks.
-            (ns::RECEIPTS | ns::CHAT_MARKERS | ns::PUBSUB_EVENT, _) => Self::Quiet,
+            (ns::RECEIPTS | ns::CHAT_MARKERS | ns::PUBSUB_EVENT, _) => Self::Told,
             _ => Self::Other,
         }
     }
 }
 
 fn weigh(names: &mut dyn Iterator<Item = Name>, (from, to): (Option<Jid>, Option<Jid>), headline: bool) -> Weight {
-    let (mut count, mut chat_state, mut other) = (0, false, false);
+    let (mut count, mut chat_state, mut told, mut other) = (0, false, false, false);
     for name in names {
         count += 1;
         chat_state |= matches!(name, Name::ChatState);
+        told |= matches!(name, Name::Told);
         other |= matches!(name, Name::Other);
     }
     match (other, from) {
         (true, _) if !headline => Weight::Urgent,
-        (false, Some(from)) if chat_state => Weight::Supersedes(Subject::ChatState(from, to)),
+        (false, Some(from)) if chat_state && !told => Weight::Supersedes(Subject::ChatState(from, to)),
         _ if count == 0 && !headline => Weight::Urgent,
         _ => Weight::Waits,
     }
@@ -157,6 +160,7 @@ mod tests {
             "<message from='a@b/c' type='chat'><displayed xmlns='urn:xmpp:chat-markers:0' id='1'/><store xmlns='urn:xmpp:hints'/></message>",
             "<message from='a@b' type='headline'><event xmlns='http://jabber.org/protocol/pubsub#event'/></message>",
             "<message from='a@b' type='headline'><x xmlns='urn:example:news'/></message>",
+            "<message from='a@b/c' type='chat'><active xmlns='http://jabber.org/protocol/chatstates'/><received xmlns='urn:xmpp:receipts' id='1'/></message>",
             "<presence from='room@m/nick'><x xmlns='http://jabber.org/protocol/muc#user'/></presence>",
         ] {
             check(xml, &Weight::Waits);

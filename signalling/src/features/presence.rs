@@ -70,18 +70,17 @@ pub async fn outbound(router: &Router, session: &SessionRef, kind: PresenceType,
     }
 }
 
-/// §4.5: takes the session out of its account and sends the presence that it owes. Says whether it was still there.
-pub async fn session_ended(router: &Router, home: &Arc<Home>, id: SessionId) -> bool {
+/// §4.5: takes the session out of its account and sends the presence that it owes. Gives what `over` makes of the session at that moment, if it
+/// was still there.
+pub async fn session_ended<T>(router: &Router, home: &Arc<Home>, id: SessionId, over: impl FnOnce(Session) -> T) -> Option<T> {
     let turn = home.presence_turn().await;
     let (found, goodbye) = home.with(|account| {
-        let jid = account.session(id).map(|session| session.jid.clone());
-        let found = jid.is_some();
-        let goodbye = match jid {
+        let goodbye = match account.session(id).map(|session| session.jid.clone()) {
             Some(jid) => become_unavailable(account, id, Stanza::presence(PresenceType::Unavailable).with_from(jid)),
             None => Goodbye::default(),
         };
-        account.sessions.retain(|session| session.id != id);
-        (found, goodbye)
+        let place = account.sessions.iter().position(|session| session.id == id);
+        (place.map(|place| over(account.sessions.remove(place))), goodbye)
     });
     router.route_all(goodbye.stanzas).await;
     drop(turn);
@@ -367,6 +366,31 @@ pub async fn inbound(router: &Router, home: &Arc<Home>, stanza: Stanza) {
         }
     });
     router.route_all(outgoing).await;
+}
+
+/// XEP-0077 §3.2: an account is gone, and with it what a local contact had with it: subscriptions, requests, and what the contact has approved
+/// beforehand (§3.4). Nobody is answered.
+///
+/// # Errors
+/// `internal-server-error` when it cannot be stored.
+pub async fn farewell(router: &Router, home: &Arc<Home>, gone: &BareJid, changes: impl Iterator<Item = Change>) -> Result<(), StanzaError> {
+    let _presence_turn = home.presence_turn().await;
+    let _turn = home.turn().await;
+    for change in changes {
+        let before = home.with(|account| state_towards(account, gone));
+        let step = subscription::inbound(before, change);
+        let item = save(router, home, gone, before, State { approved: false, ..step.next }, None).await?;
+        let stanza = Stanza::presence(change.kind()).with_from(gone.clone()).with_to(home.jid.clone());
+        home.with(|account| {
+            if step.deliver && !account.blocks(gone) {
+                for session in account.sessions.iter().filter(|session| session.interested) {
+                    session.send(stanza.clone());
+                }
+            }
+        });
+        item.iter().for_each(|item| router.push_roster_item(home, item));
+    }
+    Ok(())
 }
 
 /// §4.3.2.

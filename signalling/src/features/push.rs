@@ -19,6 +19,7 @@ use crate::homes::Home;
 use crate::iq::{Iq, IqTable, Reply, To};
 use crate::jid::{BareJid, Jid};
 use crate::jingle::propose::{self, Verb};
+use crate::mailbox::Delivery;
 use crate::ns;
 use crate::pipeline::{Effects, Verdict, Walk};
 use crate::random;
@@ -155,10 +156,11 @@ pub fn inbound(walk: &Walk<'_>, stanza: &mut Stanza, effects: &mut Effects) -> V
 
 fn event(walk: &Walk<'_>, kind: MessageType, stanza: &Stanza) -> Option<Event> {
     let own = stanza.from().is_some_and(|from| from.bare_str() == walk.account.jid.as_str());
+    let bounced = matches!(walk.targets, Targets::Bounce(_) | Targets::Nobody);
     if let Some((verb, call)) = propose::call_message(stanza) {
         let resource = stanza.to().and_then(|to| to.resource()).map(Into::into);
         return match verb {
-            Verb::Propose if !own && is_fresh(stanza, SystemTime::now()) => {
+            Verb::Propose if !own && !bounced && is_fresh(stanza, SystemTime::now()) => {
                 Some(Event::Proposed { call: id(&call), resource, element: about(&call) })
             }
             Verb::Retract | Verb::Finish if !own => Some(Event::Over { call: id(&call), element: about(&call) }),
@@ -166,7 +168,6 @@ fn event(walk: &Walk<'_>, kind: MessageType, stanza: &Stanza) -> Option<Event> {
             _ => None,
         };
     }
-    let bounced = matches!(walk.targets, Targets::Bounce(_) | Targets::Nobody);
     (!own && !bounced && kind != MessageType::Headline && is_for_the_user(stanza)).then_some(Event::Message)
 }
 
@@ -226,16 +227,52 @@ pub async fn lost(router: &Router, session: &SessionRef) {
             return None;
         }
         let own = account.session(session.id).filter(|own| own.hibernated.is_some())?;
-        let (mut messages, mut calls) = (0, Vec::new());
-        own.mailbox.look(|stanza| match (stanza.kind(), propose::call_message(stanza)) {
-            (Kind::Message(MessageType::Chat | MessageType::Normal), Some((Verb::Propose, call))) => calls.push((id(&call), about(&call))),
-            (Kind::Message(MessageType::Chat | MessageType::Normal), None) => messages += u32::from(is_for_the_user(stanza)),
-            _ => {}
-        });
-        Some(Event::Lost { resource: session.jid.resource_str().into(), messages, calls })
+        let mut unseen = Unseen::default();
+        own.mailbox.look(|stanza| unseen.count(stanza, true));
+        Some(unseen.event(session))
     });
     if let Some(event) = event {
         notify(router, &session.home, event).await;
+    }
+}
+
+/// A session has ended while its stream seemed to be there, and its client did not get these: nobody was notified of them when they came. Messages
+/// without a row in the store take their way once more, and are notified of then.
+pub async fn ended(router: &Router, session: &SessionRef, left: &[Delivery]) {
+    if session.home.with(|account| account.push.is_empty()) {
+        return;
+    }
+    let mut unseen = Unseen::default();
+    for Delivery { stanza, stored } in left {
+        unseen.count(stanza, stored.is_some());
+    }
+    if unseen.messages > 0 || !unseen.calls.is_empty() {
+        notify(router, &session.home, unseen.event(session)).await;
+    }
+}
+
+/// What a client may not have seen and its user should.
+#[derive(Default)]
+struct Unseen {
+    messages: u32,
+    calls: Vec<(Box<str>, Bytes)>,
+}
+
+impl Unseen {
+    fn count(&mut self, stanza: &Stanza, messages: bool) {
+        match (stanza.kind(), propose::call_message(stanza)) {
+            (Kind::Message(MessageType::Chat | MessageType::Normal), Some((Verb::Propose, call))) => {
+                self.calls.push((id(&call), about(&call)))
+            }
+            (Kind::Message(MessageType::Chat | MessageType::Normal), None) if messages => {
+                self.messages += u32::from(is_for_the_user(stanza));
+            }
+            _ => {}
+        }
+    }
+
+    fn event(self, session: &SessionRef) -> Event {
+        Event::Lost { resource: session.jid.resource_str().into(), messages: self.messages, calls: self.calls }
     }
 }
 
@@ -248,13 +285,32 @@ pub async fn notify(router: &Router, home: &Arc<Home>, event: Event) {
     }
     let now = Instant::now();
     let notices = home.with(|account| {
+        if account.disabled {
+            return Vec::new();
+        }
         let Account { push, sessions, .. } = account;
         let live = |resource: &str| sessions.iter().any(|session| session.hibernated.is_none() && session.jid.resource_str() == resource);
         push.handle(&event, live, now)
     });
     for notice in notices {
+        if is_unwanted(router, &notice.service.service, &home.jid).await {
+            continue;
+        }
         let request = router.pushes().request(home, &notice);
         Box::pin(router.route(request, None)).await;
+    }
+}
+
+/// XEP-0191 §3.3: a service may be a client of a local account, which has blocked whom the notification is about. That it comes from the server
+/// must not be a way around.
+async fn is_unwanted(router: &Router, service: &Jid, account: &BareJid) -> bool {
+    if !router.is_local(service.domain()) || service.local().is_none() {
+        return false;
+    }
+    match router.home(&service.to_bare()).await {
+        Ok(home) => home.is_some_and(|home| home.with(|owner| owner.blocks(account))),
+        // Routing meets the same error, and says so.
+        Err(_) => false,
     }
 }
 

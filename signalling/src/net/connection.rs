@@ -211,8 +211,6 @@ struct Connection {
     managed: bool,
     /// Answers to the client's `<r/>` that wait for the disk.
     acks: Acks,
-    /// More is owed to the session.
-    owed: bool,
     /// The log-in under way; dropped, it counts as failed.
     attempt: Option<Attempt>,
     /// The answer that is being found.
@@ -258,7 +256,6 @@ impl Connection {
             session: None,
             managed: false,
             acks: Acks::default(),
-            owed: false,
             attempt: None,
             pending: None,
             read_after: None,
@@ -336,25 +333,26 @@ impl Connection {
 
     /// Does what the machine says and feeds it what has been read, until it needs something from outside.
     async fn settle(&mut self) -> Flow {
-        if std::mem::take(&mut self.owed)
-            && let Some(session) = self.session.as_deref().and_then(Bound::session)
-        {
-            Box::pin(self.context.router.pay(session)).await;
-        }
         loop {
+            if let Some(bound) = self.session.as_deref_mut().filter(|bound| bound.owed) {
+                if let Some(session) = bound.session() {
+                    Box::pin(self.context.router.pay(session)).await;
+                }
+                bound.owed = false;
+            }
             while let Some(output) = self.machine.poll_output() {
                 match output {
                     Output::Send(bytes) => self.wire.send(&bytes),
                     Output::Deliver(stanza) => {
                         self.context.metrics.stanzas_in.inc();
                         if !deliver(&self.context, self.session.as_deref(), self.managed, stanza).await {
-                            self.machine.handle_error(taken_over());
+                            self.take_last_mail();
                         }
                     }
                     Output::Answer(reply) => {
                         self.context.metrics.stanzas_in.inc();
                         if !self.answer_itself(reply) {
-                            self.machine.handle_error(taken_over());
+                            self.take_last_mail();
                         }
                     }
                     Output::Manage { resume, max } => self.manage(resume, max),
@@ -372,6 +370,9 @@ impl Connection {
                     Output::Report(report) => self.report(&report),
                     Output::Close(reason) => return Flow::End(reason),
                 }
+            }
+            if self.session.as_deref().is_some_and(|bound| bound.owed) {
+                continue;
             }
             if !self.machine.wants_input() || !self.has_room() {
                 return Flow::On;
@@ -536,7 +537,7 @@ impl Connection {
                         bound.in_flight.push((self.wire.output().len(), delivery));
                     }
                 }
-                Outgoing::Owed => self.owed = true,
+                Outgoing::Owed => bound.owed = true,
                 Outgoing::Close(error) => self.machine.handle_error(error),
             }
         }
@@ -594,6 +595,9 @@ impl Connection {
             // The session is over, and nobody has said why.
             None => self.machine.handle_error(Condition::Conflict.into()),
         }
+        if !self.machine.is_closed() {
+            self.machine.handle_error(StreamError::new(Condition::Conflict).with_text("the session is over"));
+        }
     }
 
     /// Finds the answer to a question of the machine.
@@ -611,12 +615,14 @@ impl Connection {
                 Question::Bind { account, resource, anonymous } => {
                     let mailbox = Arc::new(Mailbox::new(mailbox_bytes));
                     let attachment = mailbox.attach().expect("a new mailbox is open");
-                    match bind(&context, &account, resource.as_deref(), anonymous, mailbox, accepted).await {
-                        Ok(session) => {
-                            let jid = session.jid.clone();
-                            let bound = Box::new(Bound::new(context.router.clone(), session, attachment));
-                            Reply { answer: Answer::Bound(jid), bound: Some(bound), attempt: None }
-                        }
+                    let router = context.router.clone();
+                    let whole = async move {
+                        let session = bind(&context, &account, resource.as_deref(), anonymous, mailbox, accepted).await?;
+                        Ok(Box::new(Bound::new(context.router.clone(), session, attachment)))
+                    };
+                    // If this connection ends before, the session ends when it is dropped as what it is.
+                    match router.whole(whole).await.unwrap_or_else(|| Err(StanzaError::internal_server_error())) {
+                        Ok(bound) => Reply { answer: Answer::Bound(bound.jid()), bound: Some(bound), attempt: None },
                         Err(error) => Reply { answer: Answer::NotBound(error), bound: None, attempt: None },
                     }
                 }
@@ -692,11 +698,8 @@ impl Connection {
     /// The client has gone without closing its stream, or could not be written to.
     async fn gone(mut self: Box<Self>, result: io::Result<()>) {
         debug!(peer = %self.peer, jid = self.machine.jid().map(|jid| jid.as_str()), error = ?result.as_ref().err(), "disconnected");
-        let mut bound = self.session.take();
-        // XEP-0198 §7: the stream is unfinished.
-        if bound.as_deref_mut().is_some_and(Bound::hibernate) {
-            bound = None;
-        }
+        let written = self.handed_over();
+        let bound = self.session.take();
         let flushed = async {
             if result.is_ok() {
                 // It may have closed its side only; whether it hears the rest is a courtesy.
@@ -705,7 +708,12 @@ impl Connection {
         };
         match bound {
             Some(mut bound) => {
-                tokio::join!(flushed, bound.end());
+                // XEP-0198 §7: the stream is unfinished.
+                if bound.hibernate(written) {
+                    flushed.await;
+                } else {
+                    tokio::join!(flushed, bound.end());
+                }
                 bound.leave_over(self.handed_over()).await;
             }
             None => flushed.await,
@@ -725,15 +733,17 @@ impl Connection {
             None => debug!(peer = %self.peer, "stream closed"),
         }
         self.wire.close();
-        let mut bound = self.session.take();
-        if may_be_resumed(reason.as_ref()) && bound.as_deref_mut().is_some_and(Bound::hibernate) {
-            bound = None;
-        }
+        let written = self.handed_over();
+        let bound = self.session.take();
         let until = tokio::time::Instant::now() + self.limits.close;
         // Contacts need not wait for a client that takes its time.
         let flushed = match bound {
             Some(mut bound) => {
-                let (flushed, ()) = tokio::join!(timeout_at(until, self.flush()), bound.end());
+                let flushed = if may_be_resumed(reason.as_ref()) && bound.hibernate(written) {
+                    timeout_at(until, self.flush()).await
+                } else {
+                    tokio::join!(timeout_at(until, self.flush()), bound.end()).0
+                };
                 bound.leave_over(self.handed_over()).await;
                 flushed
             }
@@ -809,19 +819,20 @@ async fn durable(context: &Context, acks: &Acks) {
     }
 }
 
-/// Brings a stanza of the client to the router. False if another connection has resumed the session: then it is that one's, since the client
-/// sends again what it was not told to be handled.
+/// Brings a stanza of the client to the router. False if the session is over, or another connection has resumed it: then the stanza is not
+/// handled, since the client sends again what it was not told to be handled.
 async fn deliver(context: &Context, bound: Option<&Bound>, managed: bool, stanza: Stanza) -> bool {
     let Some(bound) = bound else { return true };
     let Some(session) = bound.session() else { return true };
     // On the heap while it lasts: inside, its kilobytes would be held by every connection that waits.
     if !managed {
-        Box::pin(context.router.handle(session, stanza)).await;
-        return true;
+        return Box::pin(context.router.handle(session, stanza)).await;
     }
     let Some(handling) = bound.attachment().begin() else { return false };
     let stored = matches!(stanza.kind(), Kind::Message(_));
-    Box::pin(context.router.handle(session, stanza)).await;
+    if !Box::pin(context.router.handle(session, stanza)).await {
+        return false;
+    }
     // Messages may be on their way to the disk; what anything else changes is there when it is handled.
     handling.done(if stored { context.router.store().durability().queued() } else { 0 });
     true

@@ -23,6 +23,8 @@ impl Router {
     /// # Errors
     /// The database's.
     pub async fn store_sessions(&self) -> Result<usize, StoreError> {
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
         let (now, time) = (Instant::now(), SystemTime::now());
         let sessions: Vec<_> = self
             .0

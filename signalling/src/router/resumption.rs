@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use super::Router;
 use crate::features::push;
 use crate::jid::{BareJid, FullJid};
-use crate::mailbox::{Attachment, Delivery};
+use crate::mailbox::{Attachment, Delivery, Outgoing};
 use crate::random;
 use crate::session::{Resumption, Session, SessionId, SessionRef};
 use crate::stanza::error::StanzaError;
@@ -119,29 +119,32 @@ impl Hibernation {
 #[derive(Debug)]
 pub struct Bound {
     router: Router,
-    jid: FullJid,
-    session: Option<SessionRef>,
+    session: SessionRef,
+    /// It still is this connection's.
+    held: bool,
     attachment: Attachment,
-    /// Taken from the mailbox and not yet handed to the socket, each with where it ends in the output; without stream management only.
+    /// Taken from the mailbox and not yet handed to the socket, each with where it ends in the output; before stream management only.
     pub in_flight: Vec<(usize, Delivery)>,
+    /// More is owed to the session.
+    pub owed: bool,
     /// What the mailbox held when the session ended.
-    left: Vec<Delivery>,
+    left: Option<Left>,
 }
 
 impl Bound {
     /// A session that this connection has bound or resumed.
     pub fn new(router: Router, session: SessionRef, attachment: Attachment) -> Self {
-        Self { router, jid: session.jid.clone(), session: Some(session), attachment, in_flight: Vec::new(), left: Vec::new() }
+        Self { router, session, held: true, attachment, in_flight: Vec::new(), owed: false, left: None }
     }
 
     /// The session; `None` once it was given up.
     pub fn session(&self) -> Option<&SessionRef> {
-        self.session.as_ref()
+        self.held.then_some(&self.session)
     }
 
     /// The full JID bound.
     pub fn jid(&self) -> FullJid {
-        self.jid.clone()
+        self.session.jid.clone()
     }
 
     /// Where its mail comes from.
@@ -149,53 +152,117 @@ impl Bound {
         &self.attachment
     }
 
-    /// The connection is lost. Says whether the session goes on without it, or with another one; else it is to be ended.
-    pub fn hibernate(&mut self) -> bool {
-        let Some(session) = &self.session else { return true };
-        let stays = self.router.detach(session, &self.attachment) || !self.attachment.is_current();
-        if stays {
-            self.session = None;
+    /// The connection is lost, and `written` bytes of output were handed over. Says whether the session goes on without it, or with another one;
+    /// else it is to be ended. It cannot go on if what came before `<enabled/>` was not written: its client never learned how to resume it.
+    pub fn hibernate(&mut self, written: usize) -> bool {
+        if !self.held {
+            return true;
         }
+        if self.owed {
+            self.attachment.mailbox().push(Outgoing::Owed);
+        }
+        let all_written = self.in_flight.iter().all(|(end, _)| *end <= written);
+        let stays = (all_written && self.router.detach(&self.session, &self.attachment)) || !self.attachment.is_current();
+        self.held = !stays;
         stays
     }
 
     /// Takes the session out of its account: contacts learn of it, its calls end.
     pub async fn end(&mut self) {
-        let Some(session) = &self.session else { return };
+        if !self.held {
+            return;
+        }
         if self.attachment.retire() {
-            self.left = self.router.end(session).await;
+            self.left = Some(self.router.end(&self.session).await);
         } else {
-            self.session = None;
+            self.held = false;
         }
     }
 
-    /// After [`Bound::end`]: what the client did not get goes elsewhere. Of what was in flight, `written` bytes of output were handed over.
+    /// After [`Bound::hibernate`] or [`Bound::end`]: what the client did not get goes elsewhere. Of what was in flight, `written` bytes of output
+    /// were handed over.
     pub async fn leave_over(mut self, written: usize) {
-        let Some(session) = self.session.take() else { return };
-        let left = self.unwritten(written).chain(std::mem::take(&mut self.left)).collect();
-        self.router.give_back(&session.home, left).await;
+        self.held = false;
+        self.take_left(written).go_on().await;
     }
 
-    fn unwritten(&mut self, written: usize) -> impl Iterator<Item = Delivery> + use<> {
-        std::mem::take(&mut self.in_flight).into_iter().filter(move |(end, _)| *end > written).map(|(_, delivery)| delivery)
+    /// What was written has arrived as far as anybody can know; the rest comes before what was in the mailbox.
+    fn take_left(&mut self, written: usize) -> Left {
+        let (got, lacks): (Vec<_>, Vec<_>) = std::mem::take(&mut self.in_flight).into_iter().partition(|(end, _)| *end <= written);
+        let stored: Vec<_> = got.into_iter().filter_map(|(_, delivery)| delivery.stored).collect();
+        self.router.acknowledged(&self.session, &stored);
+        let mut left = self.left.take().unwrap_or_else(|| Left::new(&self.router, &self.session, true));
+        left.put_first(lacks.into_iter().map(|(_, delivery)| delivery));
+        left
     }
 }
 
 impl Drop for Bound {
     fn drop(&mut self) {
-        if self.session.is_none() || self.hibernate() {
-            return;
-        }
-        if let (Some(session), Ok(runtime)) = (self.session.take(), tokio::runtime::Handle::try_current())
-            && self.attachment.retire()
-        {
-            let (router, in_flight) = (self.router.clone(), self.unwritten(0));
+        if self.held && !self.hibernate(0) && self.attachment.retire() && self.left.is_none() {
+            let (router, session, mut left) = (self.router.clone(), self.session.clone(), self.take_left(0));
             // Nobody can wait for it: the connection's own task is ending.
-            runtime.spawn(async move {
-                let left = in_flight.chain(router.end(&session).await).collect();
-                router.give_back(&session.home, left).await;
+            self.router.spawn(async move {
+                left.append(router.end(&session).await);
+                left.go_on().await;
             });
+        } else if !self.in_flight.is_empty() || self.left.is_some() {
+            drop(self.take_left(0));
         }
+    }
+}
+
+/// What a session that is over did not get. It goes elsewhere, also if it is dropped: whoever ended the session may be cut off.
+#[derive(Debug)]
+pub(super) struct Left {
+    router: Router,
+    session: SessionRef,
+    /// It had a stream when it ended.
+    live: bool,
+    deliveries: Vec<Delivery>,
+}
+
+impl Left {
+    pub(super) fn new(router: &Router, session: &SessionRef, live: bool) -> Self {
+        Self { router: router.clone(), session: session.clone(), live, deliveries: Vec::new() }
+    }
+
+    pub(super) fn put_first(&mut self, deliveries: impl IntoIterator<Item = Delivery>) {
+        self.deliveries.splice(0..0, deliveries);
+    }
+
+    fn append(&mut self, mut later: Self) {
+        self.live = later.live;
+        self.deliveries.append(&mut later.deliveries);
+    }
+
+    pub(super) async fn go_on(mut self) {
+        if let Some(going) = self.start() {
+            // It goes on if this is cut off.
+            if let Err(error) = going.await {
+                tracing::error!(%error, "what a session did not get may be lost until its account's next start");
+            }
+        }
+    }
+
+    fn start(&mut self) -> Option<tokio::task::JoinHandle<()>> {
+        let deliveries = std::mem::take(&mut self.deliveries);
+        if deliveries.is_empty() {
+            return None;
+        }
+        let (router, session, live) = (self.router.clone(), self.session.clone(), self.live);
+        self.router.spawn(async move {
+            if live {
+                push::ended(&router, &session, &deliveries).await;
+            }
+            router.left_over(&session.home, deliveries).await;
+        })
+    }
+}
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        drop(self.start());
     }
 }
 
@@ -361,8 +428,7 @@ impl Router {
         });
         if closed.is_some() {
             tracing::debug!(jid = %session.jid, "the session was not resumed");
-            let left = self.end(session).await;
-            self.give_back(&session.home, left).await;
+            self.end(session).await.go_on().await;
         }
     }
 }

@@ -60,6 +60,12 @@ pub enum StoreError {
         /// What the driver said.
         cause: Arc<sqlx::Error>,
     },
+    /// PostgreSQL's indexes hold values of up to about 2,700 bytes; an account with a contact may have more (RFC 7622 §3.1).
+    #[error("a name or address is too long for the database to {doing}")]
+    TooLong {
+        /// The operation.
+        doing: &'static str,
+    },
     /// A row that this program cannot have written.
     #[error("the database holds something unreadable in {place}: {cause}")]
     Corrupt {
@@ -92,11 +98,39 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether SQLite could not write at all: SQLITE_IOERR and SQLITE_FULL, with any extended code.
+    pub(super) fn is_of_the_disk(&self) -> bool {
+        let Self::Database { cause, .. } = self else { return false };
+        let code = cause.as_database_error().and_then(|error| error.code()).and_then(|code| code.parse::<i32>().ok());
+        code.is_some_and(|code| matches!(code & 0xff, 10 | 13))
+    }
+
     pub(super) fn database(doing: &'static str, cause: sqlx::Error) -> Self {
         match cause {
             sqlx::Error::PoolTimedOut => Self::Busy { doing },
             sqlx::Error::PoolClosed => Self::Stopped { doing },
+            // program_limit_exceeded
+            sqlx::Error::Database(error) if error.code().as_deref() == Some("54000") => Self::TooLong { doing },
             cause => Self::Database { doing, cause: Arc::new(cause) },
+        }
+    }
+
+    /// Whether the database refuses what it was given, and would refuse it again: another attempt changes nothing.
+    pub(super) fn is_refusal(&self) -> bool {
+        match self {
+            Self::TooLong { .. } => true,
+            Self::Database { cause, .. } => match &**cause {
+                sqlx::Error::Database(error) => error.code().is_some_and(|code| {
+                    match error.try_downcast_ref::<sqlx::sqlite::SqliteError>() {
+                        // TOOBIG, CONSTRAINT, MISMATCH, RANGE
+                        Some(_) => code.parse::<i32>().is_ok_and(|code| matches!(code & 0xff, 18 | 19 | 20 | 25)),
+                        // data exception, integrity constraint violation, program limit exceeded
+                        None => ["22", "23", "54"].iter().any(|class| code.starts_with(class)),
+                    }
+                }),
+                _ => false,
+            },
+            _ => false,
         }
     }
 

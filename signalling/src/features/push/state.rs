@@ -142,7 +142,7 @@ impl Push {
             Event::Message => self.message(live, now),
             Event::Proposed { call, resource, element } => self.proposed(call, resource.as_deref(), element, live, now),
             Event::Over { call, element } => self.over(call, element, live),
-            Event::Lost { resource, messages, calls } => self.lost(resource, *messages, calls, now),
+            Event::Lost { resource, messages, calls } => self.lost(resource, *messages, calls, live, now),
             Event::Withdrawn { service, node } => {
                 self.disable(service, Some(node));
                 Vec::new()
@@ -163,8 +163,18 @@ impl Push {
         notices
     }
 
-    fn lost(&mut self, resource: &str, messages: u32, calls: &[(Box<str>, Bytes)], now: Instant) -> Vec<Notice> {
+    fn lost(
+        &mut self,
+        resource: &str,
+        messages: u32,
+        calls: &[(Box<str>, Bytes)],
+        live: impl Fn(&str) -> bool,
+        now: Instant,
+    ) -> Vec<Notice> {
         let mut notices = Vec::new();
+        if live(resource) {
+            return notices; // it came back, and gets them
+        }
         for client in self.clients.iter_mut().filter(|client| client.service.resource == resource) {
             client.messages = messages;
             if messages > 0 {

@@ -497,6 +497,107 @@ fn router(store: &Store) -> Router {
     router
 }
 
+fn romeo() -> BareJid {
+    BareJid::parse("romeo@localhost").unwrap()
+}
+
+impl Server {
+    async fn juliet_writes(&self, body: &str) {
+        let xml = format!("<message from='juliet@localhost/balcony' to='romeo@localhost' type='chat'><body>{body}</body></message>");
+        let stanza = Stanza::parse(xml.into(), &xml::Bindings::client()).unwrap();
+        self.context.router.route(stanza, None).await;
+    }
+
+    /// How many messages wait for romeo in the store.
+    async fn waiting(&self) -> usize {
+        self.context.router.store().archive().waiting(&romeo(), None, 64, 1 << 20).await.unwrap().messages.len()
+    }
+
+    /// Waits until romeo's sessions are like this.
+    async fn sessions_are(&self, wanted: impl Fn(&[crate::session::Session]) -> bool) {
+        let home = self.context.router.home_in_memory(&romeo()).unwrap();
+        let come = async {
+            while !home.with(|account| wanted(&account.sessions)) {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        timeout(Duration::from_secs(10), come).await.expect("the sessions become what is wanted");
+    }
+}
+
+#[tokio::test]
+async fn what_was_written_last_without_stream_management_has_arrived() {
+    let server = Server::start().await;
+    server.juliet_writes("late").await;
+    assert_eq!(server.waiting().await, 1);
+    let mut client = server.logged_in(65_536).await;
+    client.send("<presence/></stream:stream>").await;
+    assert!(client.rest().await.contains("<body>late</body>"));
+    drop(client);
+    server.listeners.shutdown(Duration::from_secs(5)).await;
+    assert_eq!(server.waiting().await, 0);
+}
+
+#[tokio::test]
+async fn xep0198_s3_what_was_not_written_before_enabled_is_not_lost() {
+    let server = Server::start().await;
+    let mut client = server.logged_in(4096).await;
+    client.send("<presence/>").await;
+    client.expect("from='romeo@localhost/orchard'").await;
+    for _ in 0..3 {
+        server.juliet_writes(&"x".repeat(3000)).await;
+    }
+    client.send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>").await;
+    server.sessions_are(|sessions| sessions[0].resumption.is_some()).await;
+    drop(client);
+    // The client never read how to resume it; the pipe took one message.
+    server.sessions_are(<[_]>::is_empty).await;
+    let come = async {
+        while server.waiting().await < 2 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    timeout(Duration::from_secs(10), come).await.expect("they wait");
+}
+
+#[tokio::test]
+async fn a_session_whose_end_is_cut_off_ends_and_so_does_one_whose_binding_is_cut_off() {
+    let mut policy = policy();
+    policy.limits.negotiation = Duration::from_millis(300);
+    let server = Server::with(policy, Limits { close: Duration::from_millis(50), ..Limits::default() }).await;
+    let mut first = server.logged_in(65_536).await;
+    first.send("<presence/>").await;
+    first.expect("from='romeo@localhost/orchard'").await;
+    let home = server.context.router.home_in_memory(&romeo()).unwrap();
+    let turn = home.presence_turn().await;
+    // The newcomer waits for the end of the first, which waits for its turn; its time to bind ends before.
+    let mut second = server.connect(Transport::DirectTls, 65_536);
+    second.send(HEADER).await;
+    second.expect("</stream:features>").await;
+    second.send(PLAIN).await;
+    second.expect("<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>").await;
+    second.send(HEADER).await;
+    second.expect("</stream:features>").await;
+    second.send(BIND).await;
+    assert!(second.rest().await.contains("<connection-timeout"));
+    server.juliet_writes("still to come").await;
+    drop(second);
+    drop(turn);
+    server.sessions_are(<[_]>::is_empty).await;
+    // The same for whoever ends one and is cut off.
+    let _third = server.logged_in(65_536).await;
+    let found = home.with(|account| account.sessions.first().map(|own| (own.jid.clone(), own.id))).unwrap();
+    let session = SessionRef { jid: found.0, id: found.1, home: home.clone() };
+    let turn = home.presence_turn().await;
+    {
+        let unbind = server.context.router.unbind(&session);
+        tokio::pin!(unbind);
+        assert!(futures_util::poll!(&mut unbind).is_pending());
+    }
+    drop(turn);
+    server.sessions_are(<[_]>::is_empty).await;
+}
+
 #[tokio::test]
 async fn a_connection_that_waits_is_small() {
     let server = Server::start().await;

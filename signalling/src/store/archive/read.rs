@@ -76,12 +76,14 @@ impl Range {
 }
 
 fn for_each_address(select: &str, end: [&str; 3]) -> [String; 3] {
+    // The index holds the beginning of the address: a whole one may be longer than PostgreSQL's indexes take.
+    const PEER: &str = "substr(peer, 1, 128) = substr($4, 1, 128) AND peer = $4";
     const RANGE: &str = "FROM messages WHERE account = $1 AND id > $2 AND id < $3 AND archived = 1";
     let [all, bare, full] = end;
     [
         format!("{select} {RANGE} {all}"),
-        format!("{select} {RANGE} AND peer = $4 {bare}"),
-        format!("{select} {RANGE} AND peer = $4 AND resource = $5 {full}"),
+        format!("{select} {RANGE} AND {PEER} {bare}"),
+        format!("{select} {RANGE} AND {PEER} AND resource = $5 {full}"),
     ]
 }
 

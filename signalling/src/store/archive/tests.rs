@@ -248,3 +248,18 @@ pub async fn a_failing_database_delays_and_loses_nothing(store: &Store) {
     assert_eq!(archive.count(&romeo, &Range::default()).await.unwrap(), 34);
     assert_eq!(archive.summary(&romeo).await.unwrap().unwrap().undelivered, 33);
 }
+
+pub async fn a_refused_message_holds_nobody_up(store: &Store) {
+    const SQLITE: &str = "CREATE TRIGGER refuse BEFORE INSERT ON messages WHEN NEW.id = 13 BEGIN SELECT RAISE(ABORT, 'no'); END";
+    const POSTGRES: &str = "ALTER TABLE messages ADD CONSTRAINT refuse CHECK (id <> 13)";
+    let archive = store.archive();
+    let sql = if matches!(archive.database, Database::Sqlite { .. }) { SQLITE } else { POSTGRES };
+    archive.database.write("refuse", move |tx| Box::pin(async move { tx.execute(sql, &[]).await })).await.unwrap();
+    let romeo = account(store, "romeo@x").await;
+    for number in 1..=30 {
+        archive.keep(&romeo, record(number, "juliet@x"));
+    }
+    let all = archive.page(&romeo, &Range::default(), false, 100, usize::MAX).await.unwrap();
+    assert_eq!(numbers(&all), (1..=30).filter(|number| *number != 13).collect::<Vec<_>>());
+    assert!(archive.durability().is_durable(30));
+}

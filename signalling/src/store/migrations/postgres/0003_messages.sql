@@ -11,7 +11,8 @@ CREATE TABLE messages (
     PRIMARY KEY (account, id)
 );
 
-CREATE INDEX messages_by_peer ON messages (account, peer, id) WHERE archived = 1;
+-- The beginning alone, since an address may be longer than an index of PostgreSQL takes.
+CREATE INDEX messages_by_peer ON messages (account, substr(peer, 1, 128), id) WHERE archived = 1;
 
 -- Messages that no client of the account has acknowledged (XEP-0160, XEP-0198).
 CREATE TABLE undelivered (
