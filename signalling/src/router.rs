@@ -409,6 +409,12 @@ impl Router {
     /// The future of every stanza is as big as the longest way that one may take, so whatever is not on the way of a message to a session in
     /// memory is boxed.
     pub async fn handle(&self, session: &SessionRef, stanza: Stanza) -> bool {
+        if let Kind::Message(_) = stanza.kind()
+            && self.0.store.archive().is_behind()
+        {
+            // Its stream is not read meanwhile.
+            Box::pin(self.0.store.archive().room()).await;
+        }
         let Some((verdict, effects, stanza)) = self.take_in(session, stanza) else { return false };
         self.bring_out(session, verdict, effects, stanza).await;
         true

@@ -280,6 +280,10 @@ impl Connection {
                 Flow::Cut => return Box::pin(self.gone(Ok(()))).await,
                 Flow::Broken(error) => return Box::pin(self.gone(Err(error))).await,
             }
+            if let Err(error) = self.write_some().await {
+                return Box::pin(self.gone(Err(error))).await;
+            }
+            self.see_to_written();
             let event = self.wait().await;
             self.see_to_written();
             match event {
@@ -460,6 +464,20 @@ impl Connection {
             self.context.metrics.ack_latency.observe(now().saturating_duration_since(waiting.asked).as_secs_f64());
             self.acks.first = self.acks.last.take();
         }
+    }
+
+    /// Writes what the socket takes at once: nearly always everything, so that there is nothing to wait for but what comes next.
+    async fn write_some(&mut self) -> io::Result<()> {
+        let Self { io, wire, writer, .. } = self;
+        if wire.output().is_empty() && !writer.unflushed {
+            return Ok(());
+        }
+        std::future::poll_fn(|cx| match poll_write(io, wire, writer, cx) {
+            Poll::Ready(result) => Poll::Ready(result),
+            // The rest is written while waiting.
+            Poll::Pending => Poll::Ready(Ok(())),
+        })
+        .await
     }
 
     async fn wait(&mut self) -> Event {

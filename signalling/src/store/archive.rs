@@ -85,6 +85,17 @@ impl Archive {
         self.queue.has_room()
     }
 
+    /// Whether the database is so far behind that whoever brings messages should wait for [`Archive::room`].
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.queue.is_behind()
+    }
+
+    /// Resolves once the database has caught up; at once when it fails, and after two seconds in any case.
+    pub async fn room(&self) {
+        self.queue.room().await;
+    }
+
     /// Keeps a message of the account.
     pub fn keep(&self, account: &BareJid, record: Record) {
         self.queue.push(account, [Change::Keep(record)]);

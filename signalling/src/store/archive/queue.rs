@@ -3,6 +3,7 @@
 //! There is no timer: the task takes what is there, commits, and what came meanwhile is the next batch. A commit that fails is tried again until
 //! it succeeds; meanwhile the queue fills up to [`QUEUE_BYTES_MAX`], and messages are refused where they would be stored. A change that the database
 //! refuses for what it is must not hold up all others: it is found by halving the batch, logged and left out.
+//! While the database works and is only slower than those who send, they wait: [`Queue::room`].
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,6 +21,10 @@ use crate::jid::BareJid;
 
 /// Bytes of changes that wait or are being written.
 const QUEUE_BYTES_MAX: usize = 32 << 20;
+/// From here on, whoever brings messages waits for the database.
+const QUEUE_BYTES_HIGH: usize = QUEUE_BYTES_MAX / 4;
+/// How long one message waits before it takes its chance: the queue may be full by then.
+const ROOM_WAIT_MAX: Duration = Duration::from_secs(2);
 /// About what a change takes in memory besides its stanza.
 const CHANGE_BYTES: usize = 160;
 /// Changes in one transaction: it bounds how long the first of a batch waits for the last.
@@ -70,6 +75,8 @@ impl Entry {
 pub(super) struct Queue {
     state: Mutex<State>,
     filled: Notify,
+    /// A batch was written, or failed.
+    moved: Notify,
     durability: Durability,
     stop: CancellationToken,
     task: Mutex<Option<JoinHandle<()>>>,
@@ -80,6 +87,8 @@ struct State {
     waiting: VecDeque<Entry>,
     /// Of what waits and of what is being written.
     bytes: usize,
+    /// The last attempt to write failed: nobody is made to wait for the next.
+    failing: bool,
 }
 
 impl Queue {
@@ -87,6 +96,7 @@ impl Queue {
         let queue = Arc::new(Self {
             state: Mutex::default(),
             filled: Notify::new(),
+            moved: Notify::new(),
             durability: Durability::default(),
             stop: CancellationToken::new(),
             task: Mutex::default(),
@@ -102,6 +112,28 @@ impl Queue {
 
     pub(super) fn has_room(&self) -> bool {
         self.state().bytes < QUEUE_BYTES_MAX
+    }
+
+    /// Whether there is reason to wait for [`Queue::room`].
+    pub(super) fn is_behind(&self) -> bool {
+        let state = self.state();
+        state.bytes >= QUEUE_BYTES_HIGH && !state.failing
+    }
+
+    /// Resolves once the database has caught up so far that a message need not wait, or cannot: so a sender that is faster than the disk is
+    /// slowed down, and is refused only when the database fails.
+    pub(super) async fn room(&self) {
+        let caught_up = async {
+            loop {
+                let moved = self.moved.notified();
+                if !self.is_behind() {
+                    return;
+                }
+                moved.await;
+            }
+        };
+        // That it takes too long is for whoever stores the message to say.
+        let _ = tokio::time::timeout(ROOM_WAIT_MAX, caught_up).await;
     }
 
     pub(super) fn push(&self, account: &BareJid, changes: impl IntoIterator<Item = Change>) {
@@ -140,8 +172,18 @@ impl Queue {
     }
 
     fn written(&self, bytes: usize, number: u64) {
-        self.state().bytes -= bytes;
+        {
+            let mut state = self.state();
+            state.bytes -= bytes;
+            state.failing = false;
+        }
         self.durability.publish(number);
+        self.moved.notify_waiters();
+    }
+
+    fn failed(&self) {
+        self.state().failing = true;
+        self.moved.notify_waiters();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -204,10 +246,39 @@ async fn write(queue: &Queue, database: &Database, batch: Vec<Entry>) -> bool {
                 return false;
             }
         }
+        queue.failed();
         tracing::error!(%error, changes = part.len(), "messages were not stored, trying again");
         parts.push(part);
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(RETRY_MAX);
     }
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_sender_waits_while_the_database_is_behind_and_not_when_it_fails() {
+        let queue = Queue {
+            state: Mutex::default(),
+            filled: Notify::new(),
+            moved: Notify::new(),
+            durability: Durability::default(),
+            stop: CancellationToken::new(),
+            task: Mutex::default(),
+        };
+        queue.room().await;
+        queue.state().bytes = QUEUE_BYTES_HIGH;
+        for caught_up in [|queue: &Queue| queue.written(1, 1), |queue: &Queue| queue.failed()] {
+            queue.state().bytes = QUEUE_BYTES_HIGH;
+            let room = queue.room();
+            tokio::pin!(room);
+            assert!(futures_util::poll!(&mut room).is_pending());
+            assert!(queue.has_room());
+            caught_up(&queue);
+            room.await;
+        }
+    }
 }
