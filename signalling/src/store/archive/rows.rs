@@ -64,17 +64,22 @@ static KEEP: LazyLock<Statement> = LazyLock::new(|| {
 });
 static UNDELIVERED: LazyLock<Statement> =
     LazyLock::new(|| Statement::new("INSERT INTO undelivered (account, id) VALUES ", 2, " ON CONFLICT (account, id) DO NOTHING"));
+/// The rows of a list as pairs of the columns' types: SQLite looks them up by the key only then.
+const PAIRS: &str = "(account, id) IN (SELECT CAST(column1 AS TEXT), CAST(column2 AS BIGINT) FROM (VALUES ";
 /// Of messages kept earlier, which retention may have taken away.
 static UNDELIVERED_IF_THERE: LazyLock<Statement> = LazyLock::new(|| {
-    Statement::new(
-        "INSERT INTO undelivered (account, id) SELECT account, id FROM messages WHERE (account, id) IN (VALUES ",
-        2,
-        ") ON CONFLICT (account, id) DO NOTHING",
-    )
+    let head = format!("INSERT INTO undelivered (account, id) SELECT account, id FROM messages WHERE {PAIRS}");
+    Statement::new(&head, 2, ") AS v) ON CONFLICT (account, id) DO NOTHING")
 });
-static DELIVERED: LazyLock<Statement> = LazyLock::new(|| Statement::new("DELETE FROM undelivered WHERE (account, id) IN (VALUES ", 2, ")"));
+static DELIVERED: LazyLock<Statement> = LazyLock::new(|| Statement::new(&format!("DELETE FROM undelivered WHERE {PAIRS}"), 2, ") AS v)"));
 static FORGET: LazyLock<Statement> =
-    LazyLock::new(|| Statement::new("DELETE FROM messages WHERE archived = 0 AND (account, id) IN (VALUES ", 2, ")"));
+    LazyLock::new(|| Statement::new(&format!("DELETE FROM messages WHERE archived = 0 AND {PAIRS}"), 2, ") AS v)"));
+
+/// Those that look rows up, for the test that none reads a whole table.
+#[cfg(test)]
+pub(super) fn statements() -> impl Iterator<Item = &'static str> {
+    UNDELIVERED_IF_THERE.sql.iter().chain(&DELIVERED.sql).chain(&FORGET.sql).map(String::as_str)
+}
 
 /// Whether the accounts of a batch are known to be there.
 #[derive(Debug, Clone, Copy)]
