@@ -82,6 +82,10 @@ impl Homes {
         if home.account.initialized() {
             return Ok(Some(home));
         }
+        Box::pin(self.load(home, jid)).await
+    }
+
+    async fn load(&self, home: Arc<Home>, jid: &BareJid) -> Result<Option<Arc<Home>>, StoreError> {
         let loaded = home
             .account
             .get_or_try_init(|| async {

@@ -239,7 +239,8 @@ impl Database {
         match self {
             Self::Sqlite { writer, .. } => writer.write(doing, work).await,
             Self::Postgres(pool) => {
-                let tx = pool.begin().await.map_err(|cause| StoreError::database(doing, cause))?;
+                // Boxed: its four kilobytes would be part of every future that may write, hence of every stanza's.
+                let tx = Box::pin(pool.begin()).await.map_err(|cause| StoreError::database(doing, cause))?;
                 let mut tx = Tx { inner: TxInner::Postgres(tx), doing };
                 let result = work(&mut tx).await?; // dropped on failure, which rolls back
                 tx.commit().await?;
