@@ -24,7 +24,7 @@ use crate::mailbox::{Delivery, Mailbox, Outgoing};
 use crate::pipeline::{self, Effects, Moment, Verdict, Walk};
 use crate::random;
 use crate::session::{Session, SessionId, SessionRef};
-use crate::stanza::error::StanzaError;
+use crate::stanza::error::{Condition, ErrorType, StanzaError};
 use crate::stanza::{IqType, Kind, MessageType, PresenceType, Stanza};
 use crate::store::{RosterItem, RosterVersion, Store, StoreError};
 use crate::stream::error::{self, StreamError};
@@ -607,9 +607,14 @@ impl Router {
 
     /// Turns an error of the store into what the client is told, and logs it with what could not be done.
     pub fn internal(&self, operation: &'static str) -> impl Fn(StoreError) -> StanzaError {
-        move |error| {
-            tracing::error!(%error, "cannot {operation}");
-            StanzaError::internal_server_error()
+        move |error| match error {
+            StoreError::TooLong { .. } => {
+                StanzaError::new(Condition::NotAcceptable, ErrorType::Modify).with_text("the name or address is too long to be stored")
+            }
+            error => {
+                tracing::error!(%error, "cannot {operation}");
+                StanzaError::internal_server_error()
+            }
         }
     }
 }

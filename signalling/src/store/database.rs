@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
 use futures_util::future::BoxFuture;
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{PgPool, Postgres, Row as _, Sqlite, SqlitePool, Transaction};
+use sqlx::{PgPool, Postgres, Row as _, Sqlite, SqlitePool};
 
 use super::StoreError;
 use super::writer::Writer;
@@ -120,33 +121,58 @@ macro_rules! bound {
     }};
 }
 
-/// The transaction that a write job runs in.
+/// The transaction that a write job runs in. It has its connection for itself; one that is dropped before its end, or whose end failed, takes
+/// the connection along: nobody knows in which state that is.
 pub(super) struct Tx {
-    pub(super) inner: TxInner,
+    connection: Connection,
+    open: bool,
     /// What the job is about, for its errors.
     pub(super) doing: &'static str,
 }
 
-pub(super) enum TxInner {
-    Sqlite(Transaction<'static, Sqlite>),
-    Postgres(Transaction<'static, Postgres>),
+pub(super) enum Connection {
+    Sqlite(PoolConnection<Sqlite>),
+    Postgres(PoolConnection<Postgres>),
 }
 
 impl Tx {
+    pub(super) async fn begin(connection: Connection, doing: &'static str) -> Result<Self, StoreError> {
+        // SQLite's write lock is taken at the start, so no statement inside can find it taken by another process.
+        let sql = match connection {
+            Connection::Sqlite(_) => "BEGIN IMMEDIATE",
+            Connection::Postgres(_) => "BEGIN",
+        };
+        let mut tx = Self { connection, open: true, doing };
+        tx.execute(sql, &[]).await?;
+        Ok(tx)
+    }
+
+    pub(super) async fn commit(mut self) -> Result<(), StoreError> {
+        self.execute("COMMIT", &[]).await?;
+        self.open = false;
+        Ok(())
+    }
+
+    pub(super) async fn roll_back(mut self) -> Result<(), StoreError> {
+        self.execute("ROLLBACK", &[]).await?;
+        self.open = false;
+        Ok(())
+    }
+
     /// Runs a statement; how many rows it changed.
     pub(super) async fn execute(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<u64, StoreError> {
-        match &mut self.inner {
-            TxInner::Sqlite(tx) => bound!(sql, values).execute(&mut **tx).await.map(|done| done.rows_affected()),
-            TxInner::Postgres(tx) => bound!(sql, values).execute(&mut **tx).await.map(|done| done.rows_affected()),
+        match &mut self.connection {
+            Connection::Sqlite(own) => bound!(sql, values).execute(&mut **own).await.map(|done| done.rows_affected()),
+            Connection::Postgres(own) => bound!(sql, values).execute(&mut **own).await.map(|done| done.rows_affected()),
         }
         .map_err(|cause| StoreError::database(self.doing, cause))
     }
 
     /// Runs a statement that yields at most one row (`RETURNING`, or a look-up before a change).
     pub(super) async fn fetch_optional(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<Option<Row>, StoreError> {
-        match &mut self.inner {
-            TxInner::Sqlite(tx) => bound!(sql, values).fetch_optional(&mut **tx).await.map(|row| row.map(Row::Sqlite)),
-            TxInner::Postgres(tx) => bound!(sql, values).fetch_optional(&mut **tx).await.map(|row| row.map(Row::Postgres)),
+        match &mut self.connection {
+            Connection::Sqlite(own) => bound!(sql, values).fetch_optional(&mut **own).await.map(|row| row.map(Row::Sqlite)),
+            Connection::Postgres(own) => bound!(sql, values).fetch_optional(&mut **own).await.map(|row| row.map(Row::Postgres)),
         }
         .map_err(|cause| StoreError::database(self.doing, cause))
     }
@@ -158,29 +184,31 @@ impl Tx {
             None => Err(StoreError::NoSuchAccount(account.clone())),
         }
     }
+}
 
-    pub(super) async fn rollback(self) -> Result<(), StoreError> {
-        match self.inner {
-            TxInner::Sqlite(tx) => tx.rollback().await,
-            TxInner::Postgres(tx) => tx.rollback().await,
+impl Drop for Tx {
+    fn drop(&mut self) {
+        if self.open {
+            match &mut self.connection {
+                Connection::Sqlite(own) => own.close_on_drop(),
+                Connection::Postgres(own) => own.close_on_drop(),
+            }
         }
-        .map_err(|cause| StoreError::database(self.doing, cause))
-    }
-
-    pub(super) async fn commit(self) -> Result<(), StoreError> {
-        match self.inner {
-            TxInner::Sqlite(tx) => tx.commit().await,
-            TxInner::Postgres(tx) => tx.commit().await,
-        }
-        .map_err(|cause| StoreError::database(self.doing, cause))
     }
 }
 
 /// The database in use. A clone is another handle on the same connections.
 #[derive(Clone)]
 pub(super) enum Database {
-    Sqlite { readers: SqlitePool, writer: Arc<Writer> },
-    Postgres(PgPool),
+    Sqlite {
+        readers: SqlitePool,
+        writer: Arc<Writer>,
+    },
+    Postgres {
+        pool: PgPool,
+        /// How long it may take for a job or a reading statement: its host may be gone without a word.
+        answer_wait: Duration,
+    },
 }
 
 impl Database {
@@ -190,7 +218,11 @@ impl Database {
             Self::Sqlite { readers, .. } => {
                 bound!(sql, values).fetch_all(readers).await.map(|rows| rows.into_iter().map(Row::Sqlite).collect())
             }
-            Self::Postgres(pool) => bound!(sql, values).fetch_all(pool).await.map(|rows| rows.into_iter().map(Row::Postgres).collect()),
+            Self::Postgres { pool, answer_wait } => {
+                let rows = tokio::time::timeout(*answer_wait, bound!(sql, values).fetch_all(pool)).await;
+                let rows = rows.map_err(|_| StoreError::Busy { doing })?;
+                rows.map(|rows| rows.into_iter().map(Row::Postgres).collect())
+            }
         }
         .map_err(|cause| StoreError::database(doing, cause))
     }
@@ -214,10 +246,18 @@ impl Database {
             }};
         }
         match self {
-            Self::Sqlite { readers, .. } => each!(readers, Row::Sqlite),
-            Self::Postgres(pool) => each!(pool, Row::Postgres),
+            Self::Sqlite { readers, .. } => {
+                each!(readers, Row::Sqlite);
+                Ok(())
+            }
+            Self::Postgres { pool, answer_wait } => {
+                let read = async {
+                    each!(pool, Row::Postgres);
+                    Ok(())
+                };
+                in_time(doing, *answer_wait, read).await
+            }
         }
-        Ok(())
     }
 
     /// Like [`Self::fetch_all`] for a statement that yields at most one row.
@@ -238,13 +278,22 @@ impl Database {
     {
         match self {
             Self::Sqlite { writer, .. } => writer.write(doing, work).await,
-            Self::Postgres(pool) => {
-                // Boxed: its four kilobytes would be part of every future that may write, hence of every stanza's.
-                let tx = Box::pin(pool.begin()).await.map_err(|cause| StoreError::database(doing, cause))?;
-                let mut tx = Tx { inner: TxInner::Postgres(tx), doing };
-                let result = work(&mut tx).await?; // dropped on failure, which rolls back
-                tx.commit().await?;
-                Ok(result)
+            Self::Postgres { pool, answer_wait } => {
+                let job = async {
+                    let connection = pool.acquire().await.map_err(|cause| StoreError::database(doing, cause))?;
+                    let mut tx = Tx::begin(Connection::Postgres(connection), doing).await?;
+                    match work(&mut tx).await {
+                        Ok(result) => tx.commit().await.map(|()| result),
+                        Err(error) => {
+                            if let Err(failed) = tx.roll_back().await {
+                                tracing::debug!(error = %failed, "a failed transaction could not be rolled back: its connection is closed");
+                            }
+                            Err(error)
+                        }
+                    }
+                };
+                // Boxed: its kilobytes would be part of every future that may write, hence of every stanza's.
+                in_time(doing, *answer_wait, Box::pin(job)).await
             }
         }
     }
@@ -255,9 +304,9 @@ impl Database {
             match self {
                 Self::Sqlite { readers, writer } => {
                     sqlx::query("SELECT 1").execute(readers).await.map_err(|cause| StoreError::database(doing, cause))?;
-                    if writer.is_running() { Ok(()) } else { Err(StoreError::Stopped { doing }) }
+                    writer.healthy(doing).await
                 }
-                Self::Postgres(pool) => {
+                Self::Postgres { pool, .. } => {
                     sqlx::query("SELECT 1").execute(pool).await.map(|_| ()).map_err(|cause| StoreError::database(doing, cause))
                 }
             }
@@ -272,7 +321,16 @@ impl Database {
                 readers.close().await;
                 writer.close().await;
             }
-            Self::Postgres(pool) => pool.close().await,
+            // It waits for connections that are in use, and so for a host that does not answer.
+            Self::Postgres { pool, answer_wait } => {
+                if tokio::time::timeout(*answer_wait, pool.close()).await.is_err() {
+                    tracing::warn!("PostgreSQL did not let its connections go");
+                }
+            }
         }
     }
+}
+
+async fn in_time<T>(doing: &'static str, wait: Duration, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    tokio::time::timeout(wait, work).await.unwrap_or(Err(StoreError::Busy { doing }))
 }

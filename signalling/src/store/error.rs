@@ -60,6 +60,12 @@ pub enum StoreError {
         /// What the driver said.
         cause: Arc<sqlx::Error>,
     },
+    /// PostgreSQL's indexes hold values of up to about 2,700 bytes; an account with a contact may have more (RFC 7622 §3.1).
+    #[error("a name or address is too long for the database to {doing}")]
+    TooLong {
+        /// The operation.
+        doing: &'static str,
+    },
     /// A row that this program cannot have written.
     #[error("the database holds something unreadable in {place}: {cause}")]
     Corrupt {
@@ -96,7 +102,28 @@ impl StoreError {
         match cause {
             sqlx::Error::PoolTimedOut => Self::Busy { doing },
             sqlx::Error::PoolClosed => Self::Stopped { doing },
+            // program_limit_exceeded
+            sqlx::Error::Database(error) if error.code().as_deref() == Some("54000") => Self::TooLong { doing },
             cause => Self::Database { doing, cause: Arc::new(cause) },
+        }
+    }
+
+    /// Whether the database refuses what it was given, and would refuse it again: another attempt changes nothing.
+    pub(super) fn is_refusal(&self) -> bool {
+        match self {
+            Self::TooLong { .. } => true,
+            Self::Database { cause, .. } => match &**cause {
+                sqlx::Error::Database(error) => error.code().is_some_and(|code| {
+                    match error.try_downcast_ref::<sqlx::sqlite::SqliteError>() {
+                        // TOOBIG, CONSTRAINT, MISMATCH, RANGE
+                        Some(_) => code.parse::<i32>().is_ok_and(|code| matches!(code & 0xff, 18 | 19 | 20 | 25)),
+                        // data exception, integrity constraint violation, program limit exceeded
+                        None => ["22", "23", "54"].iter().any(|class| code.starts_with(class)),
+                    }
+                }),
+                _ => false,
+            },
+            _ => false,
         }
     }
 

@@ -69,6 +69,10 @@ const ACQUIRE_WAIT_MAX: Duration = Duration::from_secs(10);
 const WRITER_CACHE_KB: u32 = 32 * 1024;
 /// Pages in the log ahead of the file: the more, the more commits share the writing of a page back into it.
 const CHECKPOINT_PAGES: u32 = 8192;
+/// How long PostgreSQL works at one statement, or lets a transaction wait for the next one, before it gives up.
+const STATEMENT_MAX: Duration = Duration::from_secs(30);
+/// How long PostgreSQL may take altogether. [`STATEMENT_MAX`] is shorter: as long as its host lives, it gives up by itself.
+const ANSWER_WAIT_MAX: Duration = Duration::from_secs(40);
 /// Connections to PostgreSQL.
 const POSTGRES_CONNECTIONS_MAX: u32 = 16;
 
@@ -285,9 +289,14 @@ async fn open_postgres(options: PgConnectOptions) -> Result<Database, StoreError
     // One connection beforehand: the pool would go on trying, and then say that it took too long instead of why.
     let first = async { PgConnection::connect_with(&options).await?.close().await };
     tokio::time::timeout(ACQUIRE_WAIT_MAX, first).await.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(failed)?;
-    let pool = PgPoolOptions::new().max_connections(POSTGRES_CONNECTIONS_MAX).acquire_timeout(ACQUIRE_WAIT_MAX).connect_lazy_with(options);
-    schema::migrate_postgres(&pool).await?;
-    Ok(Database::Postgres(pool))
+    let pool = PgPoolOptions::new().max_connections(POSTGRES_CONNECTIONS_MAX).acquire_timeout(ACQUIRE_WAIT_MAX);
+    // Without the limit on statements: a migration may take long.
+    let migrating = pool.clone().max_connections(1).connect_lazy_with(options.clone());
+    let migrated = schema::migrate_postgres(&migrating).await;
+    migrating.close().await;
+    migrated?;
+    let bounds = ["statement_timeout", "idle_in_transaction_session_timeout"].map(|name| (name, STATEMENT_MAX.as_millis().to_string()));
+    Ok(Database::Postgres { pool: pool.connect_lazy_with(options.options(bounds)), answer_wait: ANSWER_WAIT_MAX })
 }
 
 /// Milliseconds since 1970, as the tables hold times.

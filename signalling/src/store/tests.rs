@@ -95,6 +95,8 @@ on_each_database! {
     xep0313_s3_2_what_is_too_old_goes => what_is_too_old_goes;
     many_senders_at_once_lose_no_message => many_senders_lose_nothing;
     a_database_that_fails_for_a_while_loses_no_message => a_failing_database_delays_and_loses_nothing;
+    a_message_that_the_database_refuses_holds_nobody_up => a_refused_message_holds_nobody_up;
+    rfc7622_s3_1_the_longest_addresses_are_stored_or_refused => longest_addresses;
 }
 
 async fn accounts(store: &Store) {
@@ -729,4 +731,158 @@ async fn real_keys_survive_the_round_trip() {
     store.accounts().create(&jid("romeo@example.org"), &set).await.unwrap();
     assert_eq!(store.accounts().keys(&jid("romeo@example.org")).await.unwrap(), Some(set));
     store.close().await;
+}
+
+/// RFC 7622 §3.1: each part of an address has up to 1,023 bytes. PostgreSQL's indexes do not take two such addresses, and say so.
+async fn longest_addresses(store: &Store) {
+    let part = |letter: &str| letter.repeat(1_000);
+    let account = jid(&format!("{}@{}", "a".repeat(1023), "d".repeat(63)));
+    let contact = jid(&format!("{}@{}", "c".repeat(1023), [63, 63, 63, 60].map(|length| "e".repeat(length)).join(".")));
+    store.accounts().create(&account, &keys(1)).await.unwrap();
+    let archive = store.archive();
+    let id = ArchiveId::at(SystemTime::now());
+    let peer = crate::jid::Jid::parse(&format!("{contact}/{}", "r".repeat(1023))).unwrap();
+    let record = Record { id, peer: peer.clone(), archived: true, undelivered: true, stanza: Bytes::from_static(b"<message/>") };
+    archive.keep(&account, record);
+    for with in [peer.clone(), crate::jid::Jid::from(contact.clone())] {
+        let range = Range { with: Some(with), ..Range::default() };
+        assert_eq!(archive.page(&account, &range, true, 10, usize::MAX).await.unwrap().messages.len(), 1);
+    }
+
+    let refused = matches!(store.database, Database::Postgres { .. });
+    let check = |outcome: Result<(), StoreError>| match outcome {
+        Ok(()) => assert!(!refused),
+        Err(error) => assert!(refused && matches!(error, StoreError::TooLong { .. }), "{error:?}"),
+    };
+    // Letters at random would do no more: what PostgreSQL could compress it need not.
+    let noise = |length: usize| (0..length).map(|_| char::from(b'a' + (crate::random::number() % 26) as u8)).collect::<String>();
+    let element = PrivateElement { namespace: noise(4_000), name: part("n"), content: Some(Bytes::from_static(b"<x/>")) };
+    check(store.private_xml().set(&account, vec![element], 1 << 20).await.map(drop));
+    let far = crate::jid::Jid::parse(&format!("{}@{}/{}", noise(1023), noise(60), noise(1023))).unwrap();
+    let owner = jid(&format!("{}@x", noise(1023)));
+    store.accounts().create(&owner, &keys(1)).await.unwrap();
+    check(store.blocks().add(&owner, vec![far]).await);
+}
+
+#[tokio::test]
+async fn writing_goes_on_after_a_commit_that_failed() {
+    let folder = TemporaryFolder::new();
+    let store = sqlite(&folder).await;
+    // SQLite itself rolls back when the disk is full; at the end of a transaction it looks at the foreign keys put off until then.
+    for fault in ["ROLLBACK", "PRAGMA defer_foreign_keys = ON"] {
+        let failed = store.database.write("fail", move |tx| {
+            Box::pin(async move {
+                tx.execute(fault, &[]).await?;
+                tx.execute("INSERT INTO blocked_jids (account, jid) VALUES ('nobody@x', 'x')", &[]).await
+            })
+        });
+        failed.await.unwrap_err();
+        store.accounts().create(&jid(&format!("{}@example.org", fault.len())), &keys(1)).await.unwrap();
+        store.healthy().await.unwrap();
+    }
+    assert_eq!(store.accounts().count().await.unwrap(), 2);
+    assert!(store.blocks().load(&jid("nobody@x")).await.unwrap().is_empty());
+    store.close().await;
+}
+
+/// The test runs itself again as a process that may not write large files.
+#[tokio::test]
+async fn a_full_disk_is_told_and_writing_goes_on_when_there_is_room() {
+    const INSIDE: &str = "CAMPANILE_TEST_FULL_DISK";
+    if std::env::var_os(INSIDE).is_none() {
+        let name = "store::tests::a_full_disk_is_told_and_writing_goes_on_when_there_is_room";
+        let program = std::env::current_exe().unwrap();
+        let script = "trap '' XFSZ; ulimit -S -f 2000; exec \"$0\" --exact \"$1\" --nocapture";
+        let output = std::process::Command::new("bash").args(["-c", script]).arg(program).arg(name).env(INSIDE, "1").output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && said.contains("1 passed"), "{said}{}", String::from_utf8_lossy(&output.stderr));
+        return;
+    }
+    let folder = TemporaryFolder::new();
+    let store = sqlite(&folder).await;
+    let fill = async |number: usize| {
+        store
+            .database
+            .write("fill", move |tx| {
+                Box::pin(async move {
+                    const SQL: &str =
+                        "INSERT INTO messages (account, id, peer, resource, peer_hash, archived, stanza) VALUES ('a@x', $1, '', '', 0, 1, $2)";
+                    tx.execute(SQL, &[(number as i64).into(), [7_u8; 100_000].as_slice().into()]).await
+                })
+            })
+            .await
+    };
+    store.accounts().create(&jid("a@x"), &keys(1)).await.unwrap();
+    let mut stored = 0;
+    while fill(stored).await.is_ok() {
+        stored += 1;
+        assert!(stored < 100, "the limit was not met");
+    }
+    // Where a large one does not fit, a small one may.
+    while store.database.write("fill", |tx| Box::pin(async move { tx.execute("PRAGMA user_version = 0", &[]).await })).await.is_ok() {}
+    assert!(store.healthy().await.is_err(), "`/ready` says no while nothing can be written");
+    let lifted = std::process::Command::new("prlimit").args(["--pid", &std::process::id().to_string(), "--fsize=unlimited"]).status();
+    assert!(lifted.unwrap().success());
+    store.healthy().await.unwrap();
+    fill(stored).await.unwrap();
+    assert_eq!(store.archive().count(&jid("a@x"), &Range::default()).await.unwrap(), stored + 1);
+    store.close().await;
+}
+
+/// What stands between the server and PostgreSQL, and at times lets nothing through.
+async fn gate(to: String) -> (u16, tokio::sync::watch::Sender<bool>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (shut, is_shut) = tokio::sync::watch::channel(false);
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let (to, mut is_shut) = (to.clone(), is_shut.clone());
+            tokio::spawn(async move {
+                let mut server = tokio::net::TcpStream::connect(to).await.unwrap();
+                let shut = async { is_shut.wait_for(|shut| *shut).await.map(|_| ()) };
+                tokio::select! {
+                    _ = tokio::io::copy_bidirectional(&mut client, &mut server) => return,
+                    _ = shut => {}
+                }
+                std::future::pending::<()>().await;
+            });
+        }
+    });
+    (port, shut)
+}
+
+#[tokio::test]
+async fn a_host_that_falls_silent_holds_nobody_up() {
+    let folder = TemporaryFolder::new();
+    let Some(direct) = postgres(&folder, "silent").await else { return };
+    let base = std::env::var("CAMPANILE_TEST_POSTGRES").unwrap();
+    let (before, rest) = base.split_once('@').unwrap();
+    let (host, rest) = rest.split_once('/').unwrap();
+    let (port, shut) = gate(host.to_owned()).await;
+    let separator = if base.contains('?') { '&' } else { '?' };
+    let schema = format!("test_silent_{}", std::process::id());
+    let url = format!("{before}@127.0.0.1:{port}/{rest}{separator}options=-c%20search_path%3D{schema}");
+    let store = Store::open(&url, folder.path()).await.unwrap();
+    let Database::Postgres { pool, .. } = &store.database else { panic!("not PostgreSQL") };
+    let database = Database::Postgres { pool: pool.clone(), answer_wait: Duration::from_secs(1) };
+    let write = async || database.write("try", |tx| Box::pin(async move { tx.execute("DELETE FROM blocked_jids", &[]).await })).await;
+    write().await.unwrap();
+
+    let silence = shut.clone();
+    let midway = database.write("wait", move |tx| {
+        Box::pin(async move {
+            silence.send_replace(true);
+            tx.execute("DELETE FROM blocked_jids", &[]).await
+        })
+    });
+    assert!(matches!(midway.await, Err(StoreError::Busy { .. })));
+    assert!(matches!(write().await, Err(StoreError::Busy { .. })));
+    let read = database.fetch_all("read", "SELECT 1", &[]).await;
+    assert!(matches!(read, Err(StoreError::Busy { .. })));
+
+    shut.send_replace(false);
+    let again = async { while write().await.is_err() {} };
+    tokio::time::timeout(Duration::from_secs(30), again).await.expect("it goes on when the host is back");
+    database.close().await;
+    direct.close().await;
 }

@@ -2,10 +2,12 @@
 //!
 //! There is no timer: the task takes what is there, commits, and what came meanwhile is the next batch. So an idle server commits at once and
 //! a busy one pays one `fsync` for many jobs. Of several, each has its own savepoint: one that fails is undone alone. Callers are answered after the
-//! commit. Policy when the queue is full: callers wait, [`QUEUE_WAIT_MAX`] at most.
+//! commit. Policy when the queue is full: callers wait, [`QUEUE_WAIT_MAX`] at most. A batch that fails takes its connection along ([`Tx`]); the pool
+//! opens another one for the next.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -14,7 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::database::{Tx, TxInner};
+use super::database::{Connection, Tx};
 use super::{QUEUE_WAIT_MAX, StoreError};
 
 /// Jobs that may wait.
@@ -26,6 +28,8 @@ pub(super) struct Writer {
     jobs: mpsc::Sender<Box<dyn Job>>,
     stop: CancellationToken,
     task: Mutex<Option<JoinHandle<()>>>,
+    /// The last batch was not stored.
+    failing: Arc<AtomicBool>,
 }
 
 impl Writer {
@@ -33,8 +37,9 @@ impl Writer {
     pub(super) fn start(pool: SqlitePool) -> Self {
         let (jobs, queue) = mpsc::channel(QUEUE_JOBS_MAX);
         let stop = CancellationToken::new();
-        let task = tokio::spawn(run(pool, queue, stop.clone()));
-        Self { jobs, stop, task: Mutex::new(Some(task)) }
+        let failing = Arc::new(AtomicBool::new(false));
+        let task = tokio::spawn(run(pool, queue, stop.clone(), Arc::clone(&failing)));
+        Self { jobs, stop, task: Mutex::new(Some(task)), failing }
     }
 
     pub(super) async fn write<T, F>(&self, doing: &'static str, work: F) -> Result<T, StoreError>
@@ -52,8 +57,16 @@ impl Writer {
         answer.await.unwrap_or(Err(StoreError::Stopped { doing }))
     }
 
-    pub(super) fn is_running(&self) -> bool {
-        !self.jobs.is_closed()
+    /// Whether writes are stored. After a failure it tries one, since nothing else may be written while the server is not said to be ready.
+    pub(super) async fn healthy(&self, doing: &'static str) -> Result<(), StoreError> {
+        if self.jobs.is_closed() {
+            return Err(StoreError::Stopped { doing });
+        }
+        if !self.failing.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        // A number that nothing else uses, and that is written whether it changes or not.
+        self.write(doing, |tx| Box::pin(async move { tx.execute("PRAGMA user_version = 0", &[]).await.map(|_| ()) })).await
     }
 
     /// Commits what is queued, then ends the task and closes its connection.
@@ -119,7 +132,7 @@ where
     }
 }
 
-async fn run(pool: SqlitePool, mut queue: mpsc::Receiver<Box<dyn Job>>, stop: CancellationToken) {
+async fn run(pool: SqlitePool, mut queue: mpsc::Receiver<Box<dyn Job>>, stop: CancellationToken, failing: Arc<AtomicBool>) {
     let mut batch = Vec::with_capacity(BATCH_JOBS_MAX);
     loop {
         let waiting = tokio::select! {
@@ -134,6 +147,7 @@ async fn run(pool: SqlitePool, mut queue: mpsc::Receiver<Box<dyn Job>>, stop: Ca
             break;
         }
         let outcome = commit(&pool, &mut batch).await;
+        failing.store(outcome.is_err(), Ordering::Relaxed);
         if let Err(error) = &outcome {
             tracing::error!(%error, jobs = batch.len(), "a batch of writes was not stored");
         }
@@ -144,14 +158,14 @@ async fn run(pool: SqlitePool, mut queue: mpsc::Receiver<Box<dyn Job>>, stop: Ca
     pool.close().await;
 }
 
-/// One transaction. The write lock is taken at its start, so no statement inside can find it taken by another process.
+/// One transaction.
 async fn commit(pool: &SqlitePool, batch: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
     let doing = batch.first().map_or("write", |job| job.doing());
-    let tx = pool.begin_with("BEGIN IMMEDIATE").await.map_err(|cause| StoreError::database(doing, cause))?;
-    let mut tx = Tx { inner: TxInner::Sqlite(tx), doing };
+    let connection = pool.acquire().await.map_err(|cause| StoreError::database(doing, cause))?;
+    let mut tx = Tx::begin(Connection::Sqlite(connection), doing).await?;
     if let [job] = batch {
         // Nobody to be spared when it fails: the transaction is its own.
-        return if job.run(&mut tx).await { tx.commit().await } else { tx.rollback().await };
+        return if job.run(&mut tx).await { tx.commit().await } else { tx.roll_back().await };
     }
     for job in batch {
         tx.execute("SAVEPOINT job", &[]).await?;

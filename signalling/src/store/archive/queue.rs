@@ -1,7 +1,8 @@
 //! The group commit: changes that wait in memory, and the one task that writes all of them in one transaction.
 //!
 //! There is no timer: the task takes what is there, commits, and what came meanwhile is the next batch. A commit that fails is tried again until
-//! it succeeds; meanwhile the queue fills up to [`QUEUE_BYTES_MAX`], and messages are refused where they would be stored.
+//! it succeeds; meanwhile the queue fills up to [`QUEUE_BYTES_MAX`], and messages are refused where they would be stored. A change that the database
+//! refuses for what it is must not hold up all others: it is found by halving the batch, logged and left out.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -36,6 +37,17 @@ pub(super) enum Change {
     Undelivered(ArchiveId),
     Delivered(ArchiveId),
     Forget(ArchiveId),
+}
+
+impl Change {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Keep(_) => "keep",
+            Self::Undelivered(_) => "undelivered",
+            Self::Delivered(_) => "delivered",
+            Self::Forget(_) => "forget",
+        }
+    }
 }
 
 /// A change in the queue.
@@ -163,24 +175,38 @@ async fn write(queue: &Queue, database: &Database, batch: Vec<Entry>) -> bool {
     let (mut pause, mut attempts_left) = (RETRY_FIRST, LAST_ATTEMPTS);
     // An account that was deleted meanwhile makes the whole batch fail: only then is each looked up.
     let mut care = Care::Trust;
-    loop {
-        let rows = Arc::clone(&batch);
-        let outcome = database.write("store messages", move |tx| Box::pin(async move { rows::write(tx, &rows, care).await })).await;
-        let Err(error) = outcome else { return true };
+    // What is left, the next part last.
+    let mut parts = vec![0..batch.len()];
+    while let Some(part) = parts.pop() {
+        let (rows, range) = (Arc::clone(&batch), part.clone());
+        let job = database.write("store messages", move |tx| Box::pin(async move { rows::write(tx, &rows[range], care).await }));
+        let Err(error) = job.await else { continue };
         if matches!(care, Care::Trust) {
             care = Care::LookUp;
-            tracing::debug!(%error, changes = batch.len(), "messages were not stored, trying again without deleted accounts");
+            tracing::debug!(%error, changes = part.len(), "messages were not stored, trying again without deleted accounts");
+            parts.push(part);
+            continue;
+        }
+        if error.is_refusal() {
+            if let [entry] = &batch[part.clone()] {
+                tracing::error!(%error, account = %entry.account, change = entry.change.name(), "the database refuses a message: it is lost");
+            } else {
+                let middle = part.start + part.len() / 2;
+                parts.extend([middle..part.end, part.start..middle]);
+            }
             continue;
         }
         if queue.stop.is_cancelled() {
             attempts_left -= 1;
             if attempts_left == 0 {
-                tracing::error!(%error, changes = batch.len(), "messages are lost: the database did not take them before the server's end");
+                tracing::error!(%error, changes = part.len(), "messages are lost: the database did not take them before the server's end");
                 return false;
             }
         }
-        tracing::error!(%error, changes = batch.len(), "messages were not stored, trying again");
+        tracing::error!(%error, changes = part.len(), "messages were not stored, trying again");
+        parts.push(part);
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(RETRY_MAX);
     }
+    true
 }

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 
 use super::super::database::{Row, Value};
-use super::{Archive, ArchiveId, StoreError, optional_id};
+use super::{Archive, ArchiveId, StoreError, optional_id, rows};
 use crate::jid::{BareJid, Jid};
 
 /// Ids looked up by one statement.
@@ -59,7 +59,7 @@ impl Range {
     fn values<'a>(&'a self, account: &'a BareJid) -> Vec<Value<'a>> {
         let mut values = vec![account.as_str().into(), self.low().into(), self.high().into()];
         if let Some(with) = &self.with {
-            values.push(with.bare_str().into());
+            values.extend([rows::hash(with.bare_str()).into(), with.bare_str().into()]);
             values.extend(with.resource().map(Value::from));
         }
         values
@@ -84,11 +84,11 @@ fn for_each_address(select: &str, order: Option<&str>) -> [String; 3] {
             format!("ORDER BY {} LIMIT ${limit}", columns.join(", "))
         }
     };
-    let with = "AND (peer, id) > ($4, $2) AND (peer, id) < ($4, $3)";
+    let with = "AND (peer_hash, id) > ($4, $2) AND (peer_hash, id) < ($4, $3) AND peer = $5";
     [
         format!("{select} FROM messages WHERE account = $1 AND id > $2 AND id < $3 AND archived = 1 {}", end(4, &["id"])),
-        format!("{select} FROM messages WHERE account = $1 {with} AND archived = 1 {}", end(5, &["peer", "id"])),
-        format!("{select} FROM messages WHERE account = $1 {with} AND resource = $5 AND archived = 1 {}", end(6, &["peer", "id"])),
+        format!("{select} FROM messages WHERE account = $1 {with} AND archived = 1 {}", end(6, &["peer_hash", "id"])),
+        format!("{select} FROM messages WHERE account = $1 {with} AND resource = $6 AND archived = 1 {}", end(7, &["peer_hash", "id"])),
     ]
 }
 

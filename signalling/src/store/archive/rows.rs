@@ -56,8 +56,8 @@ impl Statement {
 
 static KEEP: LazyLock<Statement> = LazyLock::new(|| {
     Statement::new(
-        "INSERT INTO messages (account, id, peer, resource, archived, stanza) VALUES ",
-        6,
+        "INSERT INTO messages (account, id, peer, resource, peer_hash, archived, stanza) VALUES ",
+        7,
         // A commit whose answer was lost is tried again.
         " ON CONFLICT (account, id) DO NOTHING",
     )
@@ -146,6 +146,7 @@ pub(super) async fn write(tx: &mut Tx, batch: &[Entry], care: Care) -> Result<()
             record.id.to_i64().into(),
             record.peer.bare_str().into(),
             record.peer.resource().unwrap_or_default().into(),
+            hash(record.peer.bare_str()).into(),
             record.archived.into(),
             record.stanza.as_ref().into(),
         ]);
@@ -155,6 +156,12 @@ pub(super) async fn write(tx: &mut Tx, batch: &[Entry], care: Care) -> Result<()
     UNDELIVERED_IF_THERE.run(tx, &noted, key).await?;
     DELIVERED.run(tx, &delivered, key).await?;
     FORGET.run(tx, &forgotten, key).await
+}
+
+/// FNV-1a of an address, for the index: addresses themselves may be longer than PostgreSQL's indexes take. It is in the database, so it never changes.
+pub(super) fn hash(address: &str) -> i64 {
+    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    address.bytes().fold(0xcbf2_9ce4_8422_2325, step).cast_signed()
 }
 
 fn key<'a>((account, id): &(&'a str, i64), values: &mut Vec<Value<'a>>) {
