@@ -55,8 +55,6 @@ pub struct Summary {
     pub undelivered: usize,
     /// XEP-0441.
     pub preferences: Preferences,
-    /// XEP-0175: the account goes with its session.
-    pub anonymous: bool,
 }
 
 /// The archives of all accounts. A clone is another handle on the same queue.
@@ -113,7 +111,7 @@ impl Archive {
     /// The database's.
     pub async fn summary(&self, account: &BareJid) -> Result<Option<Summary>, StoreError> {
         const SQL: &str = "SELECT (SELECT MAX(m.id) FROM messages m WHERE m.account = a.jid),
-                                  (SELECT COUNT(*) FROM undelivered u WHERE u.account = a.jid), p.policy, p.always, p.never, a.anonymous
+                                  (SELECT COUNT(*) FROM undelivered u WHERE u.account = a.jid), p.policy, p.always, p.never
                            FROM accounts a LEFT JOIN archive_preferences p ON p.account = a.jid WHERE a.jid = $1";
         let doing = "load an account's messages";
         self.settled(doing).await?;
@@ -122,7 +120,6 @@ impl Archive {
             last: optional_id(&row, 0)?,
             undelivered: usize::try_from(row.int(1)?).unwrap_or_default(),
             preferences: if row.is_null(2)? { Preferences::default() } else { preferences::read(&row, 2)? },
-            anonymous: row.flag(5)?,
         }))
     }
 
