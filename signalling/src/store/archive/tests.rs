@@ -263,3 +263,27 @@ pub async fn a_refused_message_holds_nobody_up(store: &Store) {
     assert_eq!(numbers(&all), (1..=30).filter(|number| *number != 13).collect::<Vec<_>>());
     assert!(archive.durability().is_durable(30));
 }
+
+/// SQLite's planner chooses without statistics; a whole table read for each acknowledgement would pass every other test.
+#[tokio::test]
+async fn no_statement_reads_a_whole_table() {
+    let folder = super::super::TemporaryFolder::new();
+    let store = Store::open(&format!("sqlite:{}/test.db", folder.path().display()), folder.path()).await.unwrap();
+    for sql in read::statements().chain(rows::statements()).chain(retention::statements()) {
+        let explain: &'static str = format!("EXPLAIN QUERY PLAN {sql}").leak();
+        let mut plan = Vec::new();
+        for row in store.database.fetch_all("explain", explain, &[]).await.unwrap() {
+            plan.push(row.text(3).unwrap());
+        }
+        let whole =
+            |line: &String| line.starts_with("SCAN") && ["messages", "undelivered", " m", " u"].iter().any(|table| line.ends_with(table));
+        assert!(!plan.iter().any(whole), "{sql}: {plan:#?}");
+        assert!(
+            !plan.iter().any(|line| line.contains("TEMP B-TREE")
+                || line.ends_with("(account=?)") && !sql.contains("MAX") && !sql.starts_with("SELECT (SELECT")),
+            "{sql}: {plan:#?}"
+        );
+        assert_eq!(sql.contains("peer_hash, id"), plan.iter().any(|line| line.contains("messages_by_peer")), "{sql}: {plan:#?}");
+    }
+    store.close().await;
+}
