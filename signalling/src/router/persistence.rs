@@ -77,6 +77,7 @@ impl Router {
         let left = session.expires_at.duration_since(SystemTime::now()).unwrap_or_default();
         let in_flight: Vec<_> = session.stanzas.iter().filter_map(|stanza| stanza.stored).collect();
         let restored = restored(session, mailbox_bytes, now);
+        restored.mailbox.tell_overflow(&self.0.hibernation.overflowed);
         let session = SessionRef { jid: restored.jid.clone(), id: restored.id, home: home.clone() };
         home.with(|account| {
             account.messages.carried(in_flight);
