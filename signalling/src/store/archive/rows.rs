@@ -181,3 +181,16 @@ async fn missing_accounts<'a>(tx: &mut Tx, batch: &'a [Entry]) -> Result<HashSet
     }
     Ok(accounts)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Vectors of the hash's authors: databases hold it.
+    #[test]
+    fn the_hash_of_an_address_never_changes() {
+        for (text, expected) in [("", 0xcbf2_9ce4_8422_2325_u64), ("a", 0xaf63_dc4c_8601_ec8c), ("foobar", 0x8594_4171_f739_67e8)] {
+            assert_eq!(hash(text), expected.cast_signed(), "{text}");
+        }
+    }
+}
