@@ -4,7 +4,7 @@
 //! it succeeds; meanwhile the queue fills up to [`QUEUE_BYTES_MAX`], and messages are refused where they would be stored. A change that the database
 //! refuses for what it is must not hold up all others: it is found by halving the batch, logged and left out.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -80,6 +80,8 @@ struct State {
     waiting: VecDeque<Entry>,
     /// Of what waits and of what is being written.
     bytes: usize,
+    /// The number of the last change of each account that has one which waits or is being written.
+    last: HashMap<BareJid, u64>,
 }
 
 impl Queue {
@@ -104,14 +106,23 @@ impl Queue {
         self.state().bytes < QUEUE_BYTES_MAX
     }
 
+    /// The number of the account's last change that may not be written yet.
+    pub(super) fn last_of(&self, account: &BareJid) -> Option<u64> {
+        self.state().last.get(account).copied()
+    }
+
     pub(super) fn push(&self, account: &BareJid, changes: impl IntoIterator<Item = Change>) {
         let mut state = self.state();
         let before = state.waiting.len();
+        let mut last = None;
         for change in changes {
             let entry = Entry { account: account.clone(), change };
             state.bytes += entry.bytes();
             state.waiting.push_back(entry);
-            self.durability.next();
+            last = Some(self.durability.next());
+        }
+        if let Some(last) = last {
+            state.last.insert(account.clone(), last);
         }
         // Who finds the queue empty wakes the task; it looks again before it sleeps.
         let wake = before == 0 && !state.waiting.is_empty();
@@ -140,7 +151,10 @@ impl Queue {
     }
 
     fn written(&self, bytes: usize, number: u64) {
-        self.state().bytes -= bytes;
+        let mut state = self.state();
+        state.bytes -= bytes;
+        state.last.retain(|_, last| *last > number);
+        drop(state);
         self.durability.publish(number);
     }
 
@@ -176,7 +190,7 @@ async fn write(queue: &Queue, database: &Database, batch: Vec<Entry>) -> bool {
     // An account that was deleted meanwhile makes the whole batch fail: only then is each looked up.
     let mut care = Care::Trust;
     // What is left, the next part last.
-    let mut parts = vec![0..batch.len()];
+    let mut parts: Vec<_> = std::iter::once(0..batch.len()).collect();
     while let Some(part) = parts.pop() {
         let (rows, range) = (Arc::clone(&batch), part.clone());
         let job = database.write("store messages", move |tx| Box::pin(async move { rows::write(tx, &rows[range], care).await }));

@@ -82,7 +82,7 @@ pub async fn kept_in_order_and_read_in_pages(store: &Store) {
     assert!(!archive.has(&juliet, &[at(8)]).await.unwrap());
     assert_eq!(archive.ends(&jid("nobody@x")).await.unwrap(), None);
     let summary = archive.summary(&romeo).await.unwrap().unwrap();
-    assert_eq!((summary.last, summary.undelivered), (Some(at(201)), 1));
+    assert_eq!((summary.last, summary.undelivered), (Some(at(201)), [at(201)].into()));
     assert_eq!(archive.summary(&jid("nobody@x")).await.unwrap(), None);
 }
 
@@ -218,7 +218,7 @@ pub async fn many_senders_lose_nothing(store: &Store) {
     }
     for account in &accounts {
         let summary = store.archive().summary(account).await.unwrap().unwrap();
-        assert_eq!((summary.last, summary.undelivered), (Some(at(100)), 40));
+        assert_eq!((summary.last, summary.undelivered.len()), (Some(at(100)), 40));
         assert_eq!(store.archive().count(account, &Range::default()).await.unwrap(), 100);
     }
 }
