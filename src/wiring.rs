@@ -138,6 +138,10 @@ impl Server {
             let authenticator = authenticator.clone();
             move || numbers::auth(&authenticator.stats())
         })?;
+        metrics.numbers({
+            let router = router.clone();
+            move || numbers::mailboxes(router.unacknowledged())
+        })?;
         let context = Arc::new(Context::new(
             router.clone(),
             authenticator,

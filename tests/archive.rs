@@ -115,3 +115,36 @@ pub fn a_power_failure_in_a_burst_loses_no_acknowledged_message_and_shows_none_t
         first = end;
     }
 }
+
+/// XEP-0198 §5 over an orderly stop: what a session has not acknowledged is its own to acknowledge, and comes to nobody else meanwhile.
+#[test]
+pub fn a_session_that_goes_on_after_a_restart_acknowledges_what_it_was_sent_before() {
+    let server = Server::start();
+    let mut alice = Wire::online(&server, "alice", "home");
+    let mut bob = Managed::online(&server, Over::DirectTls, "bob", "phone");
+    for number in 0..20 {
+        alice.send(&line("bob@localhost", number));
+    }
+    for expected in 0..10 {
+        assert_eq!(number(&bob.expect(&["<body>line "])), Some(expected));
+    }
+    let cut = bob.cut();
+    alice.saw_nothing_of("type='error'");
+    let server = server.restart(&[]);
+    let mut laptop = Wire::online(&server, "bob", "laptop");
+    laptop.saw_nothing_of("<body>");
+    let (mut bob, _) = cut.resume(&server, Over::DirectTls);
+    for expected in 10..20 {
+        assert_eq!(number(&bob.expect(&["<body>line "])), Some(expected));
+    }
+    bob.acknowledge();
+    // What is queued behind it is durable when it is acknowledged, and so is it.
+    bob.send(&line("alice@localhost", 20));
+    bob.until_ack();
+    bob.send("</stream:stream>");
+    while bob.next().is_some() {}
+    let server = server.crash(&[]);
+    let mut tablet = Wire::online(&server, "bob", "tablet");
+    tablet.saw_nothing_of("<body>");
+    assert_eq!(archive(&mut tablet), (0..=20).collect::<Vec<_>>());
+}

@@ -18,7 +18,8 @@ macro_rules! on_postgres {
 
 on_postgres! {
     archive: what_is_written_to_who_is_away_waits_over_a_restart_and_comes_once,
-        a_power_failure_in_a_burst_loses_no_acknowledged_message_and_shows_none_twice, slixmpp_reads_its_archive_and_what_waited_for_it;
+        a_power_failure_in_a_burst_loses_no_acknowledged_message_and_shows_none_twice,
+        a_session_that_goes_on_after_a_restart_acknowledges_what_it_was_sent_before, slixmpp_reads_its_archive_and_what_waited_for_it;
     login: a_wrong_password_and_an_unknown_user_look_the_same, every_mechanism_over_starttls_direct_tls_and_direct_tls_on_the_starttls_port,
         s7_resources_are_bound_invented_and_taken_over;
     chat: s8_5_2_a_message_reaches_every_device_in_order, slixmpp_chats_with_slixmpp;

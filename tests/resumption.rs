@@ -216,6 +216,26 @@ fn s5_nobody_else_can_resume() {
     closed.cut().refused(&server, Over::DirectTls, "item-not-found");
 }
 
+/// RFC 7395 §3.6: a WebSocket that is closed without the stream leaves the session alive.
+#[test]
+fn rfc7395_s3_6_a_page_that_goes_may_come_back() {
+    let server = Server::start();
+    let mut alice = Wire::online(&server, "alice", "home");
+    let mut bob = Managed::online(&server, Over::WebSocket, "bob", "web");
+    bob.send("<presence to='alice@localhost/home'/>");
+    alice.stanza("presence", &["from='bob@localhost/web'"]);
+    bob.until_ack();
+    bob.close_websocket();
+    alice.send(&line("bob@localhost/web", 1));
+    let (mut bob, _) = bob.cut().resume(&server, Over::WebSocket);
+    bob.expect(&["line 1"]);
+    alice.saw_nothing_of("type='unavailable'");
+    bob.send("<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>");
+    while bob.next().is_some() {}
+    alice.stanza("presence", &["from='bob@localhost/web'", "type='unavailable'"]);
+    bob.cut().refused(&server, Over::WebSocket, "item-not-found");
+}
+
 /// A new password and the end of an account make every identifier void.
 #[test]
 fn s10_a_new_password_ends_sessions_without_connection() {
@@ -337,6 +357,7 @@ fn rfc6120_s4_6_a_client_that_has_fallen_silent_is_found_and_loses_nothing() {
     let metrics = http::get(server.address("admin"), "/metrics").body;
     assert!(metrics.contains("campanile_c2s_timeouts_total{kind=\"silence\"} 3"), "{metrics}");
     assert!(metrics.contains("campanile_c2s_ack_latency_seconds_count "), "{metrics}");
+    assert!(metrics.contains("campanile_c2s_unacknowledged_stanzas "), "{metrics}");
 }
 
 /// A mailbox that overflows while nobody reads it ends the session; nothing is kept without bound, and what it held goes where it goes when nobody

@@ -4,6 +4,9 @@ use crate::ns;
 use crate::stanza::error::StanzaError;
 use crate::xml::{Node, XmlWriter};
 
+/// Fields of one form: each name is compared with the others.
+const FIELDS_MAX: usize = 128;
+
 /// §3.1: what a form is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FormType {
@@ -84,7 +87,7 @@ impl Form {
     /// The form that an element contains, if it does.
     ///
     /// # Errors
-    /// `bad-request` for more than one form, an unknown type, a field without a name and a name that comes twice.
+    /// `bad-request` for more than one form, an unknown type, a field without a name, a name that comes twice and more than 128 fields.
     pub fn of(parent: Node<'_>) -> Result<Option<Self>, StanzaError> {
         let mut forms = parent.children_named(ns::DATA_FORMS, "x");
         match (forms.next(), forms.next()) {
@@ -102,6 +105,9 @@ impl Form {
                 continue;
             }
             let var = node.attr("var").ok_or_else(|| StanzaError::bad_request("a field of a form needs a `var`"))?;
+            if fields.len() == FIELDS_MAX {
+                return Err(StanzaError::bad_request("the form has too many fields"));
+            }
             if fields.iter().any(|field| field.var == var) {
                 return Err(StanzaError::bad_request("a field of a form comes twice"));
             }

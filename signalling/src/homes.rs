@@ -82,6 +82,10 @@ impl Homes {
         if home.account.initialized() {
             return Ok(Some(home));
         }
+        Box::pin(self.load(home, jid)).await
+    }
+
+    async fn load(&self, home: Arc<Home>, jid: &BareJid) -> Result<Option<Arc<Home>>, StoreError> {
         let loaded = home
             .account
             .get_or_try_init(|| async {
@@ -117,6 +121,17 @@ impl Homes {
             homes.extend(shard.homes.values().map(|entry| &entry.home).filter(|home| home.account.initialized()).cloned());
         }
         homes
+    }
+
+    /// Shows every account in memory, one at a time.
+    pub fn each(&self, mut show: impl FnMut(&Account)) {
+        for shard in &self.shards {
+            let homes: Vec<_> = {
+                let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+                shard.homes.values().map(|entry| entry.home.clone()).filter(|home| home.account.initialized()).collect()
+            };
+            homes.iter().for_each(|home| home.with(|account| show(account)));
+        }
     }
 
     /// Drops the state of an account that was deleted.

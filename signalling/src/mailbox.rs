@@ -281,6 +281,11 @@ impl Mailbox {
         outstanding.chain(waiting).for_each(|delivery| show(&delivery.stanza));
     }
 
+    /// How many stanzas were sent and are not acknowledged; none without stream management.
+    pub fn outstanding(&self) -> usize {
+        self.locked().management.as_deref().map_or(0, |own| own.outstanding.len())
+    }
+
     /// Bytes of stanzas that wait or are not acknowledged.
     pub fn bytes(&self) -> usize {
         self.locked().bytes

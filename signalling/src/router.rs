@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
 
 use crate::account::{Account, Targets};
@@ -371,6 +372,9 @@ impl Router {
     }
 
     /// Takes a stanza from a session's stream; its `from` is stamped. Answers come through the session's mailbox.
+    ///
+    /// The future of every stanza is as big as the longest way that one may take, so whatever is not on the way of a message to a session in
+    /// memory is boxed.
     pub async fn handle(&self, session: &SessionRef, mut stanza: Stanza) {
         let moment = self.moment(&stanza);
         let walked = session.home.with(|account| {
@@ -393,24 +397,26 @@ impl Router {
             Verdict::Bounce(error) => return self.bounce(&stanza, error, Some(session)).await,
         }
         match stanza.kind() {
-            Kind::Presence(kind) => {
-                // XEP-0160 §2: what has waited comes before what is new, so before the session is seen to be available.
-                let wants_messages = kind == PresenceType::Available && stanza.to().is_none() && presence::wants_messages(&stanza);
-                if wants_messages {
-                    self.pay_messages_first(session).await;
-                }
-                if let Err(error) = presence::outbound(self, session, kind, stanza.clone()).await {
-                    self.bounce(&stanza, error, Some(session)).await;
-                } else if wants_messages {
-                    self.owe_messages(session);
-                }
-            }
+            Kind::Presence(kind) => Box::pin(self.handle_presence(session, kind, stanza)).await,
             // RFC 6120 §10.3.1: without `to`, a message is for the own account.
             Kind::Message(_) if stanza.to().is_none() => {
                 self.route(stanza.with_to(session.jid.to_bare()), Some(session)).await;
             }
-            Kind::Iq(_) if stanza.to().is_none() => self.answer(To::Account, stanza, Some(session)).await,
+            Kind::Iq(_) if stanza.to().is_none() => Box::pin(self.answer(To::Account, stanza, Some(session))).await,
             _ => self.route(stanza, Some(session)).await,
+        }
+    }
+
+    async fn handle_presence(&self, session: &SessionRef, kind: PresenceType, stanza: Stanza) {
+        // XEP-0160 §2: what has waited comes before what is new, so before the session is seen to be available.
+        let wants_messages = kind == PresenceType::Available && stanza.to().is_none() && presence::wants_messages(&stanza);
+        if wants_messages {
+            self.pay_messages_first(session).await;
+        }
+        if let Err(error) = presence::outbound(self, session, kind, stanza.clone()).await {
+            self.bounce(&stanza, error, Some(session)).await;
+        } else if wants_messages {
+            self.owe_messages(session);
         }
     }
 
@@ -442,8 +448,8 @@ impl Router {
     async fn to_server(&self, stanza: Stanza, origin: Option<&SessionRef>) {
         let has_resource = stanza.to().is_some_and(|to| to.resource().is_some());
         match stanza.kind() {
-            Kind::Iq(IqType::Get | IqType::Set) if !has_resource => self.answer(To::Server, stanza, origin).await,
-            Kind::Iq(IqType::Result | IqType::Error) if !has_resource => push::answered(self, &stanza).await,
+            Kind::Iq(IqType::Get | IqType::Set) if !has_resource => Box::pin(self.answer(To::Server, stanza, origin)).await,
+            Kind::Iq(IqType::Result | IqType::Error) if !has_resource => Box::pin(push::answered(self, &stanza)).await,
             Kind::Presence(_) => {}
             _ => self.bounce(&stanza, StanzaError::service_unavailable(), origin).await,
         }
@@ -478,7 +484,9 @@ impl Router {
             (Verdict::Bounce(error), _) => self.bounce(&stanza, error, origin).await,
             (Verdict::Pass, targets) => {
                 self.perform(&home, effects, &stanza).await;
-                self.finish(&home, stanza, targets, origin).await;
+                if let Targets::Account | Targets::Bounce(_) = targets {
+                    Box::pin(self.finish(&home, stanza, targets, origin)).await;
+                }
             }
         }
     }
@@ -492,7 +500,7 @@ impl Router {
                 Kind::Presence(_) => Box::pin(presence::inbound(self, home, stanza)).await,
                 _ => {
                     let own = stanza.from().is_some_and(|from| from.to_bare() == home.jid);
-                    self.answer(if own { To::Account } else { To::Contact }, stanza, origin).await;
+                    Box::pin(self.answer(if own { To::Account } else { To::Contact }, stanza, origin)).await;
                 }
             },
         }
@@ -510,7 +518,7 @@ impl Router {
     /// there are. Requests take the same way for that.
     async fn no_such_account(&self, stanza: Stanza, origin: Option<&SessionRef>) {
         match stanza.kind() {
-            Kind::Iq(_) => self.answer(To::Contact, stanza, origin).await,
+            Kind::Iq(_) => Box::pin(self.answer(To::Contact, stanza, origin)).await,
             Kind::Message(MessageType::Normal | MessageType::Chat | MessageType::Groupchat) => {
                 self.bounce(&stanza, StanzaError::service_unavailable(), origin).await;
             }
@@ -531,11 +539,13 @@ impl Router {
     }
 
     /// Returns a stanza as an error, unless it is itself an error or an answer (RFC 6120 §8.3.1).
-    async fn bounce(&self, stanza: &Stanza, error: StanzaError, origin: Option<&SessionRef>) {
-        if let Some(reply) = Stanza::error_reply(stanza, &error) {
-            self.0.calls.observe(&reply, None, Instant::now());
-            self.reply(reply, origin).await;
-        }
+    fn bounce<'a>(&'a self, stanza: &'a Stanza, error: StanzaError, origin: Option<&'a SessionRef>) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            if let Some(reply) = Stanza::error_reply(stanza, &error) {
+                self.0.calls.observe(&reply, None, Instant::now());
+                self.reply(reply, origin).await;
+            }
+        })
     }
 
     async fn reply(&self, reply: Stanza, origin: Option<&SessionRef>) {
@@ -566,7 +576,7 @@ impl Router {
             self.0.calls.observe(stanza, Some(&account), Instant::now());
         }
         if let Some(event) = effects.push {
-            push::notify(self, home, event).await;
+            Box::pin(push::notify(self, home, event)).await;
         }
     }
 

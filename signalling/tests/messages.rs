@@ -1,9 +1,10 @@
 //! What becomes of messages: kept in archives, delivered, waiting for who is offline, never twice.
 
 use campanile_signalling::jid::BareJid;
+use campanile_signalling::mailbox::Outgoing;
 use campanile_signalling::retention::{self, Keep};
 use campanile_signalling::router::Limits;
-use campanile_signalling::store::{Page, Range};
+use campanile_signalling::store::{ArchiveId, Page, Range};
 
 use crate::world::{Client, World, befriend};
 
@@ -415,6 +416,63 @@ async fn what_a_session_did_not_get_waits_for_the_next_unless_another_has_it() {
     end(&world, &b).await;
     c.expect(&[&["<presence"], &["both"], &["type='unavailable'"]]);
     alice.expect(&[]);
+}
+
+/// What a client with stream management was sent, and the numbers of what is stored of it.
+fn drain(client: &Client) -> (Vec<String>, Vec<ArchiveId>) {
+    let (mut out, mut texts, mut ids) = (Vec::new(), Vec::new(), Vec::new());
+    client.mailbox.drain(&mut out);
+    for item in out {
+        if let Outgoing::Stanza(delivery) = item {
+            texts.push(format!("{:?}", delivery.stanza));
+            ids.extend(delivery.stored);
+        }
+    }
+    (texts, ids)
+}
+
+#[tokio::test]
+async fn xep0198_s4_a_message_is_in_mind_until_a_client_that_acknowledges_has_done_so() {
+    let world = World::new("managed", &["alice", "bob"]).await;
+    let (alice, bob) = (world.online("alice", "a").await, world.online("bob", "b").await);
+    // Without stream management nothing is noted for what is only on its way.
+    alice.send(&message("bob@localhost", "plain")).await;
+    assert_eq!(waiting(&world, "bob").await, 0);
+    let (texts, ids) = drain(&bob);
+    assert!(texts.len() == 1 && ids.len() == 1, "{texts:?}");
+    world.router.acknowledged(&bob.session, &ids);
+
+    assert!(bob.mailbox.manage());
+    alice.send(&message("bob@localhost", "managed")).await;
+    let transient = "<message to='bob@localhost' type='chat'><body>x</body><no-permanent-store xmlns='urn:xmpp:hints'/></message>";
+    alice.send(transient).await;
+    alice.send("<message to='bob@localhost' type='chat'><composing xmlns='http://jabber.org/protocol/chatstates'/></message>").await;
+    let (texts, ids) = drain(&bob);
+    assert_eq!((texts.len(), ids.len(), waiting(&world, "bob").await), (3, 2, 2));
+    // After a power failure both would come back; an acknowledgement ends that.
+    world.router.acknowledged(&bob.session, &ids);
+    assert_eq!((waiting(&world, "bob").await, archive(&world, "bob").await.len()), (0, 2));
+    let summary = world.store.archive().summary(&jid("bob")).await.expect("reads").expect("bob is there");
+    assert!(summary.undelivered.is_empty() && summary.last.is_some_and(|last| last < ids[1]), "what is not archived leaves no trace");
+}
+
+#[tokio::test]
+async fn xep0280_s7_who_has_a_copy_has_the_message() {
+    let world = World::new("managed-copies", &["alice", "bob"]).await;
+    let (alice, phone, laptop) =
+        (world.online("alice", "a").await, world.online("bob", "phone").await, world.online("bob", "laptop").await);
+    laptop.send(CARBONS).await;
+    assert!(phone.mailbox.manage() && laptop.mailbox.manage());
+    [&phone, &laptop].into_iter().for_each(Client::forget);
+    alice.send(&message("bob@localhost/phone", "hi")).await;
+    let (copy, ids) = drain(&laptop);
+    assert!(copy[0].contains("<received") && ids.len() == 1, "{copy:?}");
+    world.router.acknowledged(&laptop.session, &ids);
+    end(&world, &phone).await;
+    assert_eq!(waiting(&world, "bob").await, 0);
+    laptop.forget();
+    let tablet = world.online("bob", "tablet").await;
+    assert!(!(tablet.received().concat() + &laptop.received().concat()).contains("<body>hi"));
 }
 
 #[tokio::test]

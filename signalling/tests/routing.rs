@@ -7,7 +7,9 @@ use campanile_signalling::features::extdisco::Service;
 use campanile_signalling::iq::To;
 use campanile_signalling::jid::BareJid;
 use campanile_signalling::mailbox::Mailbox;
+use campanile_signalling::router::Limits;
 use campanile_signalling::stanza::Stanza;
+use campanile_signalling::store::{RosterChange, RosterItem, Subscription};
 use campanile_signalling::stream::error::{Condition, StreamError};
 use campanile_signalling::xml::Bindings;
 
@@ -411,4 +413,44 @@ async fn every_feature_shown_by_service_discovery_stands_in_the_doap_file() {
             assert!(doap.contains(specification), "{feature} is announced, but campanile.doap lacks {specification}");
         }
     }
+}
+
+/// What a log-in brings comes slice by slice, as fast as the client reads: presence of more contacts than its mailbox could hold.
+#[tokio::test]
+async fn rfc6121_s4_3_1_a_log_in_with_many_contacts_does_not_fill_the_mailbox() {
+    const CONTACTS: usize = 200;
+    let names: Vec<String> = (0..CONTACTS).map(|index| format!("u{index}")).collect();
+    let accounts: Vec<&str> = names.iter().map(String::as_str).chain(["bob"]).collect();
+    let limits = Limits { roster_items: CONTACTS, roster_bytes: 1_000_000, accounts_cached: 1000, ..Limits::default() };
+    let world = World::within("welcome", &accounts, limits, 200_000).await;
+    let bob = BareJid::new("bob", "localhost").expect("a JID");
+    let mut friends = Vec::new();
+    for name in &names {
+        let jid = BareJid::new(name, "localhost").expect("a JID");
+        let item = |jid: &BareJid, subscription| RosterChange::Set(RosterItem { subscription, ..RosterItem::new(jid.clone()) });
+        world.store.rosters().apply(&jid, vec![item(&bob, Subscription::From)]).await.expect("stores");
+        world.store.rosters().apply(&bob, vec![item(&jid, Subscription::To)]).await.expect("stores");
+        let friend = world.client(name, "x").await;
+        friend.send(&format!("<presence><status>{}</status></presence>", "x".repeat(10_000))).await;
+        friends.push(friend);
+    }
+    let client = world.client("bob", "b").await;
+    client.send("<presence/>").await;
+    let mut seen = std::collections::BTreeSet::new();
+    let mut rounds = 0;
+    loop {
+        let received = client.received();
+        let size: usize = received.iter().map(String::len).sum();
+        assert!(size < 100_000, "{size} bytes at once");
+        assert!(received.iter().all(|stanza| !stanza.starts_with("close")), "{received:?}");
+        let from = |stanza: &String| Some(stanza.split("from='").nth(1)?.split('\'').next()?.to_owned());
+        seen.extend(received.iter().filter_map(from).filter(|from| from.starts_with('u')));
+        if received.is_empty() {
+            break;
+        }
+        rounds += 1;
+        world.router.pay(&client.session).await;
+    }
+    assert_eq!(seen.len(), CONTACTS);
+    assert!(rounds > 10, "{rounds}");
 }

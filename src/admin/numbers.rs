@@ -59,6 +59,15 @@ fn directions(family: Family, to_peer: u64, to_client: u64) -> Family {
     family.with(&[("direction", "to_peer")], to_peer).with(&[("direction", "to_client")], to_client)
 }
 
+/// What clients have not acknowledged (XEP-0198), in stanzas, and with what waits for them in bytes.
+#[must_use]
+pub fn mailboxes((stanzas, bytes): (u64, u64)) -> Vec<Family> {
+    vec![
+        Family::gauge("campanile_c2s_unacknowledged_stanzas", "Stanzas sent that clients have not acknowledged.").with(&[], stanzas),
+        Family::gauge("campanile_c2s_mailbox_bytes", "Bytes of stanzas that wait for clients or are not acknowledged.").with(&[], bytes),
+    ]
+}
+
 /// What became of attempts to log in.
 #[must_use]
 pub fn auth(stats: &AuthStats) -> Vec<Family> {

@@ -11,8 +11,8 @@ const client = createClient({ jid, password, resource: jid.split('/')[1], autoRe
   transports: { websocket: `wss://${host}:${port}/xmpp-websocket`, bosh: false } });
 let parting = false, rest = null;
 const send = ([lines, to]) => lines.forEach(body => client.sendMessage({ to, type: 'chat', body }));
-// as when the network goes: no closing handshake, no closing frame
-const cut = () => client.transport.socket.terminate();
+// as when the network goes: the TCP socket below. The library would not notice terminate() of the WebSocket if it had an acknowledgement to write
+const cut = () => client.transport.socket._socket.destroy();
 
 client.on('auth:failed', () => fail('auth:failed'));
 client.on('stream:error', error => fail(`stream:error ${error?.condition}`));

@@ -131,6 +131,13 @@ impl Managed {
         self.send(&format!("<a xmlns='urn:xmpp:sm:3' h='{}'/>", self.h));
     }
 
+    /// The WebSocket is closed, the stream is not: what a browser does when its page goes.
+    pub fn close_websocket(&mut self) {
+        let Line::Web(ws) = &mut self.line else { panic!("no WebSocket") };
+        ws.frame(0x88, &1001_u16.to_be_bytes());
+        while ws.next().is_some() {}
+    }
+
     /// The connection breaks.
     pub fn cut(self) -> Cut {
         Cut { user: self.user, h: self.h, token: self.token }

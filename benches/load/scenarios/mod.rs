@@ -9,7 +9,7 @@ pub mod message;
 
 use std::time::{Duration, Instant};
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 
 use super::servers::Server;
 use super::servers::floor::Floor;
@@ -60,14 +60,14 @@ pub struct Pace {
 /// CPU time per unit, in microseconds, by subject: the servers take turns, so that what else the machine does meets them alike. The first
 /// turn, shorter, is not counted.
 pub async fn alternate<L: Load>(pace: Pace, mut loads: Vec<(Subject<'_>, L)>) -> anyhow::Result<Vec<(String, f64)>> {
-    for (_, load) in &mut loads {
-        load.round(Instant::now() + pace.round / 4).await?;
+    for (subject, load) in &mut loads {
+        load.round(Instant::now() + pace.round / 4).await.with_context(|| subject.name().to_owned())?;
     }
     let mut costs = vec![Vec::new(); loads.len()];
     for _ in 0..pace.rounds {
         for ((subject, load), costs) in loads.iter_mut().zip(&mut costs) {
             let before = subject.cpu()?;
-            let units = load.round(Instant::now() + pace.round).await?;
+            let units = load.round(Instant::now() + pace.round).await.with_context(|| subject.name().to_owned())?;
             ensure!(units > 0, "{} did nothing", subject.name());
             costs.push((subject.cpu()? - before).as_secs_f64() * 1e6 / units as f64);
         }

@@ -94,13 +94,14 @@ impl Messages {
         self.sent(id, 1, true, archived);
     }
 
-    /// A session that was stored comes back with these messages, which it may acknowledge or lose yet. Whether the archive shows them is not
-    /// known: the store sees to it that these stay.
-    pub fn carried(&mut self, ids: impl IntoIterator<Item = ArchiveId>) {
+    /// A session that was stored comes back with these messages, which it may acknowledge or lose yet; of `noted`, which are in order, the store knows that
+    /// they are not acknowledged. Whether the archive shows these is not known: the store sees to it that they stay.
+    pub fn carried(&mut self, ids: &[ArchiveId], noted: &[ArchiveId]) {
         for id in ids {
-            match self.in_flight.get_mut(&id) {
+            match self.in_flight.get_mut(id) {
                 Some(flight) => flight.sessions += 1,
-                None => self.taken(id, false),
+                None if noted.binary_search(id).is_ok() => self.taken(*id, false),
+                None => self.sent(*id, 1, false, true),
             }
         }
     }
@@ -184,9 +185,10 @@ mod tests {
     fn a_stored_session_comes_back_with_what_it_had() {
         let [first, second, third, unnoted] = ids(&Messages::default());
         let mut messages = Messages::new(Summary { undelivered: [first, second, third].into(), ..Summary::default() });
-        messages.carried([first, second, unnoted]);
-        messages.carried([first]);
+        messages.carried(&[first, second, unnoted], &[first, second]);
+        messages.carried(&[first], &[first]);
         assert_eq!((messages.waiting(), messages.next_waiting(None)), (1, Some(third)), "what the store did not count is not taken off");
+        assert_eq!(messages.lost(unnoted), Lost::WaitsUnnoted);
         assert_eq!(messages.lost(first), Lost::Elsewhere);
         assert_eq!(messages.acknowledged(&[second]).forgotten, [second]);
     }

@@ -19,6 +19,11 @@ use crate::stanza::{Framing, MessageType, Stanza};
 use crate::store::{ArchiveId, Page, Stored};
 use crate::time;
 use crate::xml::XmlWriter;
+#[cfg(any(test, fuzzing))]
+use crate::{
+    store::Policy,
+    xml::{Bindings, Element, Node},
+};
 
 use query::Query;
 
@@ -133,6 +138,20 @@ impl Mam {
         home.with(|account| account.messages.preferences = wanted);
         drop(turn);
         Ok(Reply::Payload(payload))
+    }
+}
+
+/// For `features/fuzz.rs`: reads an element as a query and as preferences, which must come back as they were written.
+#[cfg(any(test, fuzzing))]
+pub(super) fn fuzz(element: Node<'_>) {
+    if let Ok(query) = Query::read(element, 50) {
+        // Refusals are fine, panics are not.
+        drop((query.range(), query.named(), query.whole(), query.fin(&Page::default(), Some(0))));
+    }
+    if let Ok(read) = preferences::read(element) {
+        let written = preferences::write(&read, Policy::Always);
+        let again = Element::parse(&written, &Bindings::empty()).expect("what is written is valid");
+        assert_eq!(preferences::read(again.root()), Ok(read));
     }
 }
 

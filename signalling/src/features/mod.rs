@@ -5,6 +5,8 @@ pub mod carbons;
 pub mod csi;
 pub mod disco;
 pub mod extdisco;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod last_activity;
 pub mod mam;
 pub mod offline;

@@ -28,6 +28,8 @@ const KEPT_BYTES_MAX: usize = 4096;
 const WELCOME_BYTES_MAX: usize = 256 * 1024;
 /// Contacts looked for at once; the next ones when what came of these is on its way to the client.
 const PROBES_AT_ONCE: usize = 64;
+/// The same if what came of them is so large.
+const PROBED_BYTES_MAX: usize = 64 * 1024;
 
 /// §4 and §3: presence that a local session sends.
 ///
@@ -113,16 +115,30 @@ async fn available(router: &Router, session: &SessionRef, stanza: Stanza) -> Res
         (outgoing, next_watched(account, session))
     });
     router.route_all(outgoing).await;
-    for contact in watched {
-        look_for(router, session, contact).await;
-    }
+    look_for_all(router, session, watched).await;
     Ok(())
 }
 
 /// §4.3.1, the next slice: what contacts answer must not fill the mailbox of a client that logs in, however many they are.
 pub async fn pay(router: &Router, session: &SessionRef) {
-    for contact in session.home.with(|account| next_watched(account, session)) {
-        look_for(router, session, contact).await;
+    let watched = session.home.with(|account| next_watched(account, session));
+    look_for_all(router, session, watched).await;
+}
+
+/// The contacts of one slice, as far as what comes of them is not too much for once.
+async fn look_for_all(router: &Router, session: &SessionRef, watched: Vec<BareJid>) {
+    let bytes = || session.home.with(|account| account.session(session.id).map_or(0, |own| own.mailbox.bytes()));
+    let before = bytes();
+    for contact in watched {
+        look_for(router, session, contact.clone()).await;
+        if bytes() > before + PROBED_BYTES_MAX {
+            return session.home.with(|account| {
+                if let Some(own) = account.session(session.id).filter(|own| own.is_available()) {
+                    own.probes_owed = Some(Probes::After(contact));
+                    own.mailbox.push(Outgoing::Owed);
+                }
+            });
+        }
     }
 }
 

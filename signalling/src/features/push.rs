@@ -118,6 +118,14 @@ fn read_service(enable: Node<'_>, resource: &str) -> Result<PushService, StanzaE
     Ok(PushService { service, node, resource: resource.to_owned(), options })
 }
 
+/// For `features/fuzz.rs`.
+#[cfg(any(test, fuzzing))]
+pub(super) fn fuzz(element: Node<'_>) {
+    if let Ok(service) = read_service(element, "r") {
+        assert!(service.node.len() <= NODE_BYTES_MAX && service.options.len() <= OPTIONS_BYTES_MAX);
+    }
+}
+
 fn is_publish_options(form: Node<'_>) -> bool {
     let mut types = form.children_named(ns::DATA_FORMS, "field").filter(|field| field.attr("var") == Some("FORM_TYPE"));
     types.next().and_then(|field| field.child(ns::DATA_FORMS, "value")).is_some_and(|value| value.text() == ns::PUBLISH_OPTIONS)

@@ -17,6 +17,13 @@ use crate::stanza::Stanza;
 use crate::stanza::error::StanzaError;
 use query::{Fields, Query};
 
+/// For `features/fuzz.rs`.
+#[cfg(any(test, fuzzing))]
+pub(super) fn fuzz(element: crate::xml::Node<'_>) {
+    // Refusals are fine, panics are not.
+    drop(Query::read(element));
+}
+
 /// Answers registration requests.
 #[derive(Debug)]
 pub struct Register {

@@ -280,6 +280,7 @@ impl Connection {
             match self.settle().await {
                 Flow::On => {}
                 Flow::End(reason) => return Box::pin(self.finish(reason)).await,
+                Flow::Cut => return Box::pin(self.gone(Ok(()))).await,
                 Flow::Broken(error) => return Box::pin(self.gone(Err(error))).await,
             }
             let event = self.wait().await;
@@ -374,6 +375,9 @@ impl Connection {
             match self.wire.next_frame() {
                 Ok(Some(frame)) => {
                     if let Frame::Close = frame {
+                        if self.managed && self.wire.is_cut() {
+                            return Flow::Cut; // RFC 7395 §3.6: the session is still alive
+                        }
                         // What the client was promised before it closed (§4.4) goes out before our closing tag.
                         self.take_mail();
                     }
@@ -524,14 +528,26 @@ impl Connection {
         }
     }
 
-    /// Without stream management, what was handed to the socket has arrived as far as anybody can know.
+    /// Lets go of output that is written, also of a client that never takes all of it. Without stream management, what was handed to the socket
+    /// has arrived as far as anybody can know.
     fn see_to_written(&mut self) {
-        let Some(bound) = self.session.as_mut().filter(|bound| !bound.in_flight.is_empty()) else { return };
-        if !self.wire.output().is_empty() || self.writer.unflushed {
-            return;
+        let (waits, written) = (self.wire.output().len(), self.writer.written);
+        let all = waits == 0 && !self.writer.unflushed;
+        // Not before it is worth moving what is behind it.
+        let much = written > OUTPUT_BYTES_HIGH && written > waits / 2;
+        if much {
+            self.wire.output().drain(..written);
+            self.writer.written = 0;
         }
-        let stored: Vec<ArchiveId> = bound.in_flight.iter().filter_map(|(_, delivery)| delivery.stored).collect();
-        bound.in_flight = Vec::new();
+        let Some(bound) = self.session.as_mut().filter(|bound| (all || much) && !bound.in_flight.is_empty()) else { return };
+        let gone = if all { bound.in_flight.len() } else { bound.in_flight.iter().take_while(|(end, _)| *end <= written).count() };
+        let stored: Vec<ArchiveId> = bound.in_flight.drain(..gone).filter_map(|(_, delivery)| delivery.stored).collect();
+        if much {
+            bound.in_flight.iter_mut().for_each(|(end, _)| *end -= written);
+        }
+        if bound.in_flight.is_empty() {
+            bound.in_flight = Vec::new();
+        }
         if let (Some(session), false) = (bound.session(), stored.is_empty()) {
             self.context.router.acknowledged(session, &stored);
         }
@@ -548,10 +564,17 @@ impl Connection {
         if has_room {
             self.take_mail();
         }
+        if self.machine.is_closed() {
+            return;
+        }
         let error = self.session.as_ref().and_then(|bound| bound.attachment().take_close());
-        if let Some(error) = error {
-            debug!(peer = %self.peer, jid = self.machine.jid().map(|jid| jid.as_str()), "the client does not read");
-            self.machine.handle_error(error);
+        match error {
+            Some(error) => {
+                debug!(peer = %self.peer, jid = self.machine.jid().map(|jid| jid.as_str()), "the client does not read");
+                self.machine.handle_error(error);
+            }
+            // The session is over, and nobody has said why.
+            None => self.machine.handle_error(Condition::Conflict.into()),
         }
     }
 
@@ -807,6 +830,8 @@ enum Flow {
     On,
     /// Our side of the stream is closed.
     End(Option<StreamError>),
+    /// The client has closed the connection, but not its stream.
+    Cut,
     /// The connection cannot be used any more.
     Broken(io::Error),
 }

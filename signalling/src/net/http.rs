@@ -302,7 +302,7 @@ async fn websocket(State(http): State<Http>, Extension(via): Extension<Via>, mut
             Ok(upgraded) => {
                 let _open = context.metrics().open(transport);
                 let now = tokio::time::Instant::now().into_std();
-                // No -PLUS even inside TLS: a page cannot see the TLS it is in, and stanza.js takes the strongest name there is all the same.
+                // no log-in over WebSocket is bound to its TLS
                 let bindings = ChannelBindings::default();
                 connection::run(context.clone(), Box::new(TokioIo::new(upgraded)), peer, transport, bindings, now).await;
             }

@@ -24,6 +24,8 @@ pub enum Wire {
         codec: Box<Codec>,
         /// A stanza before it becomes a message, so that its length is known.
         scratch: Vec<u8>,
+        /// The client has closed the WebSocket without having closed its stream.
+        cut: bool,
     },
 }
 
@@ -35,7 +37,7 @@ impl Wire {
 
     /// A stream of RFC 7395, after the WebSocket handshake.
     pub fn websocket(limits: Limits) -> Self {
-        Self::WebSocket { codec: Box::new(Codec::new(limits)), scratch: Vec::new() }
+        Self::WebSocket { codec: Box::new(Codec::new(limits)), scratch: Vec::new(), cut: false }
     }
 
     /// How stanzas are written.
@@ -61,9 +63,12 @@ impl Wire {
     pub fn next_frame(&mut self) -> Result<Option<Frame>, StreamError> {
         match self {
             Self::Xml { framer, .. } => Ok(framer.next()?),
-            Self::WebSocket { codec, .. } => match codec.next_incoming() {
+            Self::WebSocket { codec, cut, .. } => match codec.next_incoming() {
                 Ok(Some(Incoming::Frame(frame))) => Ok(Some(frame)),
-                Ok(Some(Incoming::Closed)) => Ok(Some(Frame::Close)),
+                Ok(Some(Incoming::Closed)) => {
+                    *cut = true;
+                    Ok(Some(Frame::Close))
+                }
                 Ok(None) => Ok(None),
                 Err(Broken { error, .. }) => Err(error),
             },
@@ -101,7 +106,7 @@ impl Wire {
     pub fn send_stanza(&mut self, stanza: &Stanza) {
         match self {
             Self::Xml { output, .. } => stanza.write(output, Framing::Stream),
-            Self::WebSocket { codec, scratch } => {
+            Self::WebSocket { codec, scratch, .. } => {
                 scratch.clear();
                 stanza.write(scratch, Framing::Alone);
                 codec.send(scratch);
@@ -118,6 +123,11 @@ impl Wire {
             Self::Xml { output, .. } => output.push(b' '),
             Self::WebSocket { codec, .. } => codec.ping(),
         }
+    }
+
+    /// Whether the frame that closed the stream was none of the stream: RFC 7395 §3.6, "implicitly closed".
+    pub fn is_cut(&self) -> bool {
+        matches!(self, Self::WebSocket { cut: true, .. })
     }
 
     /// Queues the end of the connection, where the framing has one of its own.

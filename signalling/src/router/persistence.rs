@@ -74,10 +74,14 @@ impl Router {
         let now = Instant::now();
         let left = session.expires_at.duration_since(SystemTime::now()).unwrap_or_default();
         let in_flight: Vec<_> = session.stanzas.iter().filter_map(|stanza| stanza.stored).collect();
+        let noted = match in_flight.iter().min().zip(in_flight.iter().max()) {
+            Some((first, last)) => self.store().archive().undelivered_between(&account, *first, *last).await?,
+            None => Vec::new(),
+        };
         let restored = restored(session, mailbox_bytes, now);
         let session = SessionRef { jid: restored.jid.clone(), id: restored.id, home: home.clone() };
         home.with(|account| {
-            account.messages.carried(in_flight);
+            account.messages.carried(&in_flight, &noted);
             account.sessions.push(restored);
         });
         self.0.metrics.sessions.inc();

@@ -225,6 +225,8 @@ impl Router {
     /// `unexpected-request` if it is on, or the session is over.
     pub fn enable_management(&self, session: &SessionRef, resume: bool, max: Option<u64>) -> Result<Enabled, StanzaError> {
         session.home.with(|account| {
+            // Nobody can log in to an anonymous account a second time.
+            let resume = resume && !account.anonymous;
             let own = account.session(session.id).filter(|own| own.mailbox.manage());
             let own = own.ok_or_else(StanzaError::unexpected_request)?;
             own.resumption = resume.then(|| {
@@ -301,6 +303,18 @@ impl Router {
         let progress = bound.attachment().mailbox().progress();
         self.store().durability().reached(progress.queued).await;
         Ok(Resumed { bound, handled: progress.handled })
+    }
+
+    /// What clients have not acknowledged, of all sessions together, in stanzas and bytes with what waits.
+    pub fn unacknowledged(&self) -> (u64, u64) {
+        let (mut stanzas, mut bytes) = (0, 0);
+        self.0.homes.each(|account| {
+            for session in &account.sessions {
+                stanzas += session.mailbox.outstanding() as u64;
+                bytes += session.mailbox.bytes() as u64;
+            }
+        });
+        (stanzas, bytes)
     }
 
     /// Ends sessions that hibernate when their time has come, and wakes the clients that lost theirs with something to see, as long as the future is polled.

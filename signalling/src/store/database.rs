@@ -292,7 +292,8 @@ impl Database {
                         }
                     }
                 };
-                in_time(doing, *answer_wait, job).await
+                // Boxed: its kilobytes would be part of every future that may write, hence of every stanza's.
+                in_time(doing, *answer_wait, Box::pin(job)).await
             }
         }
     }

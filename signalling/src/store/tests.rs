@@ -94,6 +94,7 @@ on_each_database! {
     xep0441_preferences_are_kept => preferences_are_kept;
     xep0313_s3_2_what_is_too_old_goes => what_is_too_old_goes;
     many_senders_at_once_lose_no_message => many_senders_lose_nothing;
+    a_database_that_fails_for_a_while_loses_no_message => a_failing_database_delays_and_loses_nothing;
     a_message_that_the_database_refuses_holds_nobody_up => a_refused_message_holds_nobody_up;
     rfc7622_s3_1_the_longest_addresses_are_stored_or_refused => longest_addresses;
 }

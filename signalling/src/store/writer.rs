@@ -1,7 +1,7 @@
 //! SQLite's one writer: a bounded queue of jobs, and a task that commits all that waits as one transaction.
 //!
 //! There is no timer: the task takes what is there, commits, and what came meanwhile is the next batch. So an idle server commits at once and
-//! a busy one pays one `fsync` for many jobs. Each job has its own savepoint: one that fails is undone alone. Callers are answered after the
+//! a busy one pays one `fsync` for many jobs. Of several, each has its own savepoint: one that fails is undone alone. Callers are answered after the
 //! commit. Policy when the queue is full: callers wait, [`QUEUE_WAIT_MAX`] at most. A batch that fails takes its connection along ([`Tx`]); the pool
 //! opens another one for the next.
 
@@ -163,6 +163,10 @@ async fn commit(pool: &SqlitePool, batch: &mut [Box<dyn Job>]) -> Result<(), Sto
     let doing = batch.first().map_or("write", |job| job.doing());
     let connection = pool.acquire().await.map_err(|cause| StoreError::database(doing, cause))?;
     let mut tx = Tx::begin(Connection::Sqlite(connection), doing).await?;
+    if let [job] = batch {
+        // Nobody to be spared when it fails: the transaction is its own.
+        return if job.run(&mut tx).await { tx.commit().await } else { tx.roll_back().await };
+    }
     for job in batch {
         tx.execute("SAVEPOINT job", &[]).await?;
         if !job.run(&mut tx).await {

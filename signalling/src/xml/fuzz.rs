@@ -96,6 +96,71 @@ fn element(frame: &Bytes, bindings: &Bindings) {
     }
 }
 
+/// Inputs made of a corpus: two of its files spliced, a few bytes changed.
+#[cfg(test)]
+pub(crate) mod mutation {
+    use std::path::Path;
+
+    use proptest::prelude::*;
+    use proptest::sample::Index;
+
+    /// What becomes of a corpus.
+    #[derive(Debug)]
+    pub(crate) struct Mutation {
+        files: (Index, Index),
+        splice: (Index, Index),
+        edits: Vec<(Index, u8, u8)>,
+    }
+
+    impl Mutation {
+        /// The input.
+        pub(crate) fn of(&self, corpus: &[Vec<u8>]) -> Vec<u8> {
+            let (first, second) = (self.files.0.get(corpus), self.files.1.get(corpus));
+            let mut data = first[..self.splice.0.index(first.len() + 1)].to_vec();
+            data.extend_from_slice(&second[self.splice.1.index(second.len() + 1)..]);
+            for (index, byte, what) in &self.edits {
+                if data.is_empty() {
+                    break;
+                }
+                let at = index.index(data.len());
+                match what {
+                    0 => data[at] = *byte,
+                    1 => {
+                        data.remove(at);
+                    }
+                    _ => data.insert(at, *byte),
+                }
+            }
+            data
+        }
+    }
+
+    /// All mutations.
+    pub(crate) fn any() -> impl Strategy<Value = Mutation> {
+        let index = proptest::arbitrary::any::<Index>;
+        let edit = (index(), proptest::arbitrary::any::<u8>(), 0..3u8);
+        ((index(), index()), (index(), index()), prop::collection::vec(edit, 0..6)).prop_map(|(files, splice, edits)| Mutation {
+            files,
+            splice,
+            edits,
+        })
+    }
+
+    /// More cases than usual; `PROPTEST_CASES` asks for more still.
+    pub(crate) fn config() -> ProptestConfig {
+        let default = ProptestConfig::default();
+        ProptestConfig { cases: default.cases.max(1_000), failure_persistence: None, ..default }
+    }
+
+    /// The files of a folder.
+    pub(crate) fn corpus(folder: &Path) -> Vec<Vec<u8>> {
+        let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        assert!(files.len() >= 10, "the corpus is missing");
+        files.iter().map(|file| std::fs::read(file).unwrap()).collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -105,11 +170,7 @@ mod tests {
     use super::*;
 
     fn corpus() -> Vec<Vec<u8>> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/framer");
-        let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-        files.sort();
-        assert!(files.len() >= 10, "the corpus is missing");
-        files.iter().map(|file| std::fs::read(file).unwrap()).collect()
+        mutation::corpus(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/framer"))
     }
 
     #[test]
@@ -119,39 +180,12 @@ mod tests {
         }
     }
 
-    /// More cases than usual; `PROPTEST_CASES` asks for more still.
-    fn config() -> ProptestConfig {
-        let default = ProptestConfig::default();
-        ProptestConfig { cases: default.cases.max(1_000), failure_persistence: None, ..default }
-    }
-
     proptest! {
-        #![proptest_config(config())]
+        #![proptest_config(mutation::config())]
 
         #[test]
-        fn mutations_of_the_corpus_hold_the_promises(
-            (first, second) in any::<(prop::sample::Index, prop::sample::Index)>(),
-            splice in any::<(prop::sample::Index, prop::sample::Index)>(),
-            edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..3u8), 0..6),
-        ) {
-            let corpus = corpus();
-            let (first, second) = (first.get(&corpus), second.get(&corpus));
-            let mut data = first[..splice.0.index(first.len() + 1)].to_vec();
-            data.extend_from_slice(&second[splice.1.index(second.len() + 1)..]);
-            for (index, byte, what) in edits {
-                if data.is_empty() {
-                    break;
-                }
-                let at = index.index(data.len());
-                match what {
-                    0 => data[at] = byte,
-                    1 => {
-                        data.remove(at);
-                    }
-                    _ => data.insert(at, byte),
-                }
-            }
-            stream(&data);
+        fn mutations_of_the_corpus_hold_the_promises(mutation in mutation::any()) {
+            stream(&mutation.of(&corpus()));
         }
     }
 }

@@ -355,6 +355,26 @@ async fn a_client_over_its_rate_is_read_more_slowly_and_loses_nothing() {
 }
 
 #[tokio::test]
+async fn a_client_that_is_never_done_reading_gets_everything_in_order() {
+    let limits = Limits { bytes_per_second: 0, ..Limits::default() };
+    let server = Server::with(policy(), limits).await;
+    let (mut reader, mut writer) = tokio::io::split(server.logged_in(2048).await.io);
+    let body = "x".repeat(1000);
+    let sender = async {
+        for number in 0..1000 {
+            writer.write_all(message(&format!("{number} {body}")).as_bytes()).await.unwrap();
+        }
+        writer.write_all(b"</stream:stream>").await.unwrap();
+    };
+    let mut received = String::new();
+    let receiver = async { reader.read_to_string(&mut received).await };
+    let (_, result) = tokio::join!(sender, receiver);
+    result.unwrap();
+    let numbers = received.split("<body>").skip(1).map(|rest| rest.split(' ').next().unwrap().parse::<usize>().unwrap());
+    assert!(numbers.eq(0..1000), "{}", received.matches("<body>").count());
+}
+
+#[tokio::test]
 async fn a_client_that_does_not_read_is_ended() {
     let limits = Limits { bytes_per_second: 0, write: Duration::from_millis(200), ..Limits::default() };
     let server = Server::with(policy(), limits).await;

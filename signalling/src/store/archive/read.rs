@@ -283,12 +283,12 @@ impl Archive {
         Ok(page)
     }
 
-    /// Which messages between these two, both included, no client has acknowledged.
+    /// Which messages between these two, both included, no client has acknowledged, in order.
     ///
     /// # Errors
     /// The database's.
     pub async fn undelivered_between(&self, account: &BareJid, first: ArchiveId, last: ArchiveId) -> Result<Vec<ArchiveId>, StoreError> {
-        const SQL: &str = "SELECT id FROM undelivered WHERE account = $1 AND id >= $2 AND id <= $3";
+        const SQL: &str = "SELECT id FROM undelivered WHERE account = $1 AND id >= $2 AND id <= $3 ORDER BY id";
         let values = [account.as_str().into(), first.to_i64().into(), last.to_i64().into()];
         let rows = self.database.fetch_all("look for messages that wait", SQL, &values).await?;
         rows.iter().map(|row| row.int(0).map(ArchiveId::from_i64)).collect()

@@ -1,4 +1,4 @@
-//! A batch of changes as few statements of many rows. Statements are made once, for 64, 8 and 1 rows.
+//! A batch of changes as few statements of many rows. Statements are made once, for each power of two up to 64 rows.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
@@ -9,7 +9,7 @@ use super::queue::{Change, Entry};
 use super::{Record, StoreError};
 
 /// Rows of one statement; what is left over goes with the next smaller one.
-const SIZES: [usize; 3] = [64, 8, 1];
+const SIZES: [usize; 7] = [64, 32, 16, 8, 4, 2, 1];
 
 /// The same statement for each of [`SIZES`].
 struct Statement {

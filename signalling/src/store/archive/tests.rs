@@ -223,6 +223,32 @@ pub async fn many_senders_lose_nothing(store: &Store) {
     }
 }
 
+/// A commit that fails is tried again; meanwhile the queue fills, and messages are refused where they would be stored.
+pub async fn a_failing_database_delays_and_loses_nothing(store: &Store) {
+    let (archive, database) = (store.archive(), store.database.clone());
+    let romeo = account(store, "romeo@x").await;
+    // What makes every insert fail, until it is taken away.
+    let spoil =
+        [("ALTER TABLE messages RENAME COLUMN stanza TO spoilt", false), ("ALTER TABLE messages RENAME COLUMN spoilt TO stanza", true)];
+    for (sql, healed) in spoil {
+        database.write("spoil", move |tx| Box::pin(async move { tx.execute(sql, &[]).await })).await.unwrap();
+        if healed {
+            break;
+        }
+        for number in 1..=34 {
+            archive.keep(&romeo, Record { stanza: Bytes::from(vec![b'x'; 1 << 20]), undelivered: true, ..record(number, "juliet@x") });
+        }
+        archive.delivered(&romeo, [at(1)]);
+        assert!(!archive.has_room(), "34 MiB wait");
+        let reached = tokio::time::timeout(Duration::from_millis(300), archive.durability().reached(1)).await;
+        assert!(reached.is_err(), "nothing is durable");
+    }
+    archive.durability().reached(archive.durability().queued()).await;
+    assert!(archive.has_room());
+    assert_eq!(archive.count(&romeo, &Range::default()).await.unwrap(), 34);
+    assert_eq!(archive.summary(&romeo).await.unwrap().unwrap().undelivered.len(), 33);
+}
+
 pub async fn a_refused_message_holds_nobody_up(store: &Store) {
     const SQLITE: &str = "CREATE TRIGGER refuse BEFORE INSERT ON messages WHEN NEW.id = 13 BEGIN SELECT RAISE(ABORT, 'no'); END";
     const POSTGRES: &str = "ALTER TABLE messages ADD CONSTRAINT refuse CHECK (id <> 13)";
