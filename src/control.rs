@@ -56,6 +56,11 @@ pub enum Request {
         /// Bare JID.
         account: String,
     },
+    /// The account is enabled again in the database.
+    AccountEnabled {
+        /// Bare JID.
+        account: String,
+    },
     /// Its sessions end; they may come again.
     Kick {
         /// Bare JID: all sessions; full JID: that one.

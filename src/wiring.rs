@@ -377,6 +377,10 @@ async fn control_request(router: Router, administration: Arc<Administration>, re
             Request::PasswordChanged { account: text } => done(administration.password_changed(&account(&text)?).await),
             Request::AccountDeleted { account: text } => done(administration.removed(&account(&text)?).await),
             Request::AccountDisabled { account: text } => done(administration.disabled(&account(&text)?).await),
+            Request::AccountEnabled { account: text } => {
+                administration.enabled(&account(&text)?);
+                Answer::Done { sessions_ended: 0 }
+            }
             Request::Kick { address, reason } => {
                 let jid = Jid::parse(&address).map_err(|error| Answer::Error { message: format!("{address} is no address: {error}") })?;
                 let full = FullJid::try_from(jid.clone()).ok();

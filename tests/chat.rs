@@ -67,17 +67,19 @@ fn s8_5_who_is_not_there() {
         assert!(answer.contains("type='error'") && answer.contains("<service-unavailable"), "{to}: {answer}");
         assert!(answer.contains(&format!("from='{to}'")), "{answer}");
     }
-    alice.send("<message to='nobody@localhost' type='chat' id='lost'><body>hello?</body></message>");
+    // What an account would keep is taken in silence.
+    alice.send("<message to='nobody@localhost' type='chat' id='lost'><body>hello?</body><no-store xmlns='urn:xmpp:hints'/></message>");
     let error = alice.stanza("message", &["id='lost'"]);
     assert!(error.contains("type='error'") && error.contains("<service-unavailable"), "{error}");
     for quiet in [
         "<message to='nobody@localhost' type='error' id='e1'><error type='cancel'><gone xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>",
+        "<message to='nobody@localhost' type='chat' id='e0'><body>hello?</body></message>",
         "<iq to='nobody@localhost' type='result' id='e2'/>",
         "<presence to='nobody@localhost' type='unavailable' id='e3'/>",
     ] {
         alice.send(quiet);
     }
-    for id in ["'e1'", "'e2'", "'e3'"] {
+    for id in ["'e0'", "'e1'", "'e2'", "'e3'"] {
         alice.saw_nothing_of(id);
     }
 }

@@ -5,6 +5,7 @@ mod messages;
 mod visibility;
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 
@@ -18,6 +19,11 @@ use crate::store::{RosterItem, RosterVersion, Store, StoreError, SubscriptionReq
 
 pub use blocklist::BlockList;
 pub use messages::{Lost, Messages, Received};
+
+/// How often an account's password may be changed, or guessed at, by its sessions…
+const PASSWORD_REQUESTS_MAX: usize = 10;
+/// …in this time.
+const PASSWORD_REQUESTS_IN: Duration = Duration::from_secs(3600);
 
 /// All that this node knows of one account while it is in use.
 #[derive(Debug)]
@@ -34,6 +40,12 @@ pub struct Account {
     pub requests: BTreeMap<BareJid, Bytes>,
     /// XEP-0175: it goes with its session.
     pub anonymous: bool,
+    /// When the password was set that the account's sessions began with: they end with it (XEP-0077 §3.3).
+    pub password_changed_at: SystemTime,
+    /// RFC 6120 §6.5.2: nobody logs in, and no device is woken.
+    pub disabled: bool,
+    /// When the password was to be changed, of late.
+    password_requests: Vec<Instant>,
     /// What is kept of its messages (XEP-0160, XEP-0313).
     pub messages: Messages,
     /// XEP-0357: whom to wake when no stream is there.
@@ -73,6 +85,7 @@ impl Account {
     /// # Errors
     /// What the database says.
     pub async fn load(store: &Store, jid: &BareJid) -> Result<Option<Self>, StoreError> {
+        let Some(row) = store.accounts().get(jid).await? else { return Ok(None) };
         let Some(summary) = store.archive().summary(jid).await? else { return Ok(None) };
         let (rosters, services, blocks, vcards) = (store.rosters(), store.push_services(), store.blocks(), store.vcards());
         let ((roster_version, roster), requests, services, blocked, photo_hash) = tokio::try_join!(
@@ -83,7 +96,9 @@ impl Account {
             vcards.photo_hash(jid),
         )?;
         let mut account = Self::new(jid.clone(), roster, requests);
-        account.anonymous = summary.anonymous;
+        account.anonymous = row.anonymous;
+        account.password_changed_at = row.password_changed_at;
+        account.disabled = row.disabled.is_some();
         account.messages = Messages::new(summary);
         account.push = Push::new(services);
         account.roster_version = roster_version;
@@ -103,6 +118,9 @@ impl Account {
             roster_version: RosterVersion::default(),
             requests,
             anonymous: false,
+            password_changed_at: SystemTime::UNIX_EPOCH,
+            disabled: false,
+            password_requests: Vec::new(),
             messages: Messages::default(),
             blocked: BlockList::default(),
             push: Push::default(),
@@ -130,8 +148,19 @@ impl Account {
         self.roster.get(&contact.to_bare()).is_some_and(|item| item.subscription.is_from())
     }
 
-    /// Whether the roster may take this item, new or in the place of an older one.
+    /// XEP-0077 §3.3: whether the password may be changed once more, or guessed at by `old_password`; counted.
+    pub fn takes_password_request(&mut self, now: Instant) -> bool {
+        self.password_requests.retain(|at| now.saturating_duration_since(*at) < PASSWORD_REQUESTS_IN);
+        let taken = self.password_requests.len() < PASSWORD_REQUESTS_MAX;
+        self.password_requests.extend(taken.then_some(now));
+        taken
+    }
+
+    /// Whether the roster may take this item, new or in the place of an older one. What makes it no larger it always takes.
     pub fn roster_has_room(&self, item: &RosterItem, limits: &Limits) -> bool {
+        if self.roster.get(&item.jid).is_some_and(|known| wire_bytes(item) <= wire_bytes(known)) {
+            return true;
+        }
         let others = self.roster.values().filter(|known| known.jid != item.jid);
         let (count, bytes) = others.fold((0, 0), |(count, bytes), other| (count + 1, bytes + wire_bytes(other)));
         count < limits.roster_items && bytes + wire_bytes(item) <= limits.roster_bytes

@@ -7,18 +7,22 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use campanile_relay::Relay;
 use tokio::sync::Notify;
 
 use crate::auth::{AuthError, Authenticator, Password, PerHour, Rates};
+use crate::features::extdisco::Extdisco;
+use crate::features::presence;
+use crate::features::subscription::Change;
+use crate::homes::Home;
 use crate::jid::{BareJid, FullJid};
 use crate::router::Router;
 use crate::session::SessionRef;
+use crate::stanza::Stanza;
 use crate::stanza::error::StanzaError;
-use crate::stanza::{PresenceType, Stanza};
 use crate::store::{Disabled, Farewell, StoreError};
 use crate::stream::error::{Condition, StreamError};
 
@@ -42,6 +46,7 @@ pub struct Administration {
     reserved: Vec<BareJid>,
     registrations: Mutex<Rates>,
     farewells: Notify,
+    services: OnceLock<Arc<Extdisco>>,
 }
 
 impl fmt::Debug for Administration {
@@ -62,7 +67,12 @@ impl Administration {
         registrations: PerHour,
     ) -> Self {
         let registrations = Mutex::new(Rates::new(registrations));
-        Self { router, authenticator, relay, credentials, reserved, registrations, farewells: Notify::new() }
+        Self { router, authenticator, relay, credentials, reserved, registrations, farewells: Notify::new(), services: OnceLock::new() }
+    }
+
+    /// Hands over who gives TURN credentials to the sessions that stay when the account's became void; it is made later.
+    pub fn reissues(&self, services: Arc<Extdisco>) {
+        assert!(self.services.set(services).is_ok(), "set once, at start");
     }
 
     // ---- XEP-0077 §3.1
@@ -94,14 +104,24 @@ impl Administration {
     /// The owner changes the password. The owner's other sessions end: who knows the old password may sit in one of them.
     ///
     /// # Errors
-    /// `not-acceptable` for a text that is no password, `resource-constraint` for a server that is busy, `internal-server-error` when it cannot
-    /// be stored.
+    /// `not-acceptable` for a text that is no password, `not-authorized` when another change came first, `resource-constraint` for a server that
+    /// is busy, `internal-server-error` when it cannot be stored.
     pub async fn change_password(&self, session: &SessionRef, password: &str) -> Result<(), StanzaError> {
         let account = &session.home.jid;
-        self.authenticator.set_password(account, password).await.map_err(refusal)?;
+        // Keys take their time, in which the session may end because the password has changed: then this one must not take its place. What is
+        // read from a session that lives is the time of the password that it began with, see `now_current`.
+        let since = session.home.with(|account| account.session(session.id).is_some().then_some(account.password_changed_at));
+        let since = since.ok_or_else(overtaken)?;
+        let changed_at = self.authenticator.replace_password(account, password, since).await.map_err(refusal)?.ok_or_else(overtaken)?;
         let ended = self.router.kick_others(session, password_changed()).await;
+        now_current(&session.home, changed_at);
         tracing::info!(%account, sessions_ended = ended, "password changed in the client");
-        self.void_credentials(account).await.map_err(self.router.internal("void TURN credentials"))
+        // The change is made, with what it voids: that this later time cannot be stored was logged, and is no reason to say otherwise.
+        self.void_credentials(account).await.unwrap_or_default();
+        if let Some(services) = self.services.get() {
+            services.reissue(&session.home, SystemTime::now());
+        }
+        Ok(())
     }
 
     /// Whether this is the owner's password.
@@ -119,6 +139,9 @@ impl Administration {
     /// The storage's.
     pub async fn password_changed(&self, account: &BareJid) -> Result<usize, StoreError> {
         let ended = self.router.kick(account, password_changed()).await;
+        if let (Some(home), Some(row)) = (self.router.home_in_memory(account), self.router.store().accounts().get(account).await?) {
+            now_current(&home, row.password_changed_at);
+        }
         self.void_credentials(account).await.map(|()| ended)
     }
 
@@ -206,11 +229,32 @@ impl Administration {
             if page.is_empty() {
                 return Ok(());
             }
-            for farewell in &page {
-                self.router.route_all(farewell_stanzas(farewell)).await;
+            let (due, mut said) = (page.len(), Vec::with_capacity(page.len()));
+            for farewell in page {
+                if self.say(&farewell).await? {
+                    said.push(farewell);
+                }
             }
-            self.router.store().farewells().said(page).await?;
+            let failed = said.len() < due;
+            self.router.store().farewells().said(said).await?;
+            if failed {
+                return Err(StoreError::Busy { doing: "tell contacts of a removed account" });
+            }
         }
+    }
+
+    /// Whether a contact has been told. A local one is told at its home, and not by a stanza that its block list may stop: who takes the name next
+    /// must not find the subscription of another.
+    async fn say(&self, farewell: &Farewell) -> Result<bool, StoreError> {
+        let contact = &farewell.contact;
+        if !self.router.is_local(contact.domain()) {
+            self.router.route_all(farewell_stanzas(farewell)).await;
+            return Ok(true);
+        }
+        let Some(home) = self.router.home(contact).await? else { return Ok(true) };
+        let told = presence::farewell(&self.router, &home, &farewell.account, changes(farewell)).await;
+        // Unless the contact has gone too.
+        Ok(told.is_ok() || !self.router.store().accounts().exists(contact).await?)
     }
 
     // ---- The operator
@@ -225,8 +269,20 @@ impl Administration {
             Some(Disabled { reason: Some(reason) }) => format!("the account is disabled: {reason}"),
             _ => "the account is disabled".to_owned(),
         };
+        self.show_disabled(account, true);
         let ended = self.router.kick(account, StreamError::new(Condition::PolicyViolation).with_text(text)).await;
         self.void_credentials(account).await.map(|()| ended)
+    }
+
+    /// The account is enabled in the database.
+    pub fn enabled(&self, account: &BareJid) {
+        self.show_disabled(account, false);
+    }
+
+    fn show_disabled(&self, account: &BareJid, disabled: bool) {
+        if let Some(home) = self.router.home_in_memory(account) {
+            home.with(|account| account.disabled = disabled);
+        }
     }
 
     /// Ends sessions of an account that may log in again: all, or the one of this resource. Returns how many.
@@ -247,14 +303,27 @@ impl Administration {
     }
 }
 
+/// The password of `changed_at` is the current one. After the sessions have ended that began with another: none of them may see this time.
+fn now_current(home: &Home, changed_at: SystemTime) {
+    home.with(|account| account.password_changed_at = account.password_changed_at.max(changed_at));
+}
+
+fn overtaken() -> StanzaError {
+    StanzaError::not_authorized().with_text("the password was changed meanwhile")
+}
+
 fn password_changed() -> StreamError {
     StreamError::new(Condition::NotAuthorized).with_text("the password was changed")
 }
 
+fn changes(farewell: &Farewell) -> impl Iterator<Item = Change> + use<> {
+    let parts = [(farewell.unsubscribe, Change::Unsubscribe), (farewell.unsubscribed, Change::Unsubscribed)];
+    parts.into_iter().filter(|(due, _)| *due).map(|(_, change)| change)
+}
+
 fn farewell_stanzas(farewell: &Farewell) -> Vec<Stanza> {
-    let parts = [(farewell.unsubscribe, PresenceType::Unsubscribe), (farewell.unsubscribed, PresenceType::Unsubscribed)];
-    let stanza = |kind| Stanza::presence(kind).with_from(farewell.account.clone()).with_to(farewell.contact.clone());
-    parts.into_iter().filter(|(due, _)| *due).map(|(_, kind)| stanza(kind)).collect()
+    let stanza = |change: Change| Stanza::presence(change.kind()).with_from(farewell.account.clone()).with_to(farewell.contact.clone());
+    changes(farewell).map(stanza).collect()
 }
 
 /// What a client is told.

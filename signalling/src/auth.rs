@@ -13,7 +13,7 @@ pub mod throttle;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use aws_lc_rs::rand;
 use tokio::sync::Semaphore;
@@ -208,6 +208,15 @@ impl Authenticator {
     pub async fn set_password(&self, account: &BareJid, password: &str) -> Result<(), AuthError> {
         let keys = self.derive(Password::prepare(password)?).await?;
         Ok(self.inner.accounts.set_keys(account, &keys).await?)
+    }
+
+    /// The same if the password is still that of `since`; when the new one was set, or `None` if another change came first.
+    ///
+    /// # Errors
+    /// See [`AuthError`].
+    pub async fn replace_password(&self, account: &BareJid, password: &str, since: SystemTime) -> Result<Option<SystemTime>, AuthError> {
+        let keys = self.derive(Password::prepare(password)?).await?;
+        Ok(self.inner.accounts.set_keys_after(account, &keys, since).await?)
     }
 
     /// Removes an account with all its data; whether it was there. Its streams are the caller's to end.

@@ -25,7 +25,7 @@ use crate::pipeline::{self, Effects, Moment, Verdict, Walk};
 use crate::random;
 use crate::session::{Session, SessionId, SessionRef};
 use crate::stanza::error::{Condition, ErrorType, StanzaError};
-use crate::stanza::{IqType, Kind, MessageType, PresenceType, Stanza};
+use crate::stanza::{IqType, Kind, PresenceType, Stanza};
 use crate::store::{RosterItem, RosterVersion, Store, StoreError};
 use crate::stream::error::{self, StreamError};
 
@@ -253,7 +253,9 @@ impl Router {
         // What its predecessor did not get, the newcomer may.
         self.give_back(&session.home, left).await;
         if kicked {
-            return Err(StanzaError::not_authorized().with_text("the credentials have changed, log in again"));
+            return Err(
+                StanzaError::not_authorized().with_text("the account has changed since this stream began: connect and log in again")
+            );
         }
         Ok(session)
     }
@@ -460,7 +462,7 @@ impl Router {
         let Some(to) = stanza.to().map(Jid::to_bare) else { return };
         let home = match self.home_for(&to, &stanza).await {
             Ok(Some(home)) => home,
-            Ok(None) => return self.no_such_account(stanza, origin).await,
+            Ok(None) => return self.no_such_account(&to, stanza, origin).await,
             Err(error) => {
                 tracing::error!(account = %to, %error, "cannot load an account");
                 return self.bounce(&stanza, StanzaError::internal_server_error(), origin).await;
@@ -514,16 +516,27 @@ impl Router {
         }
     }
 
-    /// RFC 6121 §8.5.1. The answer is the one that an account without resources gives to a stranger, so that nobody finds out which accounts
-    /// there are. Requests take the same way for that.
-    async fn no_such_account(&self, stanza: Stanza, origin: Option<&SessionRef>) {
-        match stanza.kind() {
-            Kind::Iq(_) => Box::pin(self.answer(To::Contact, stanza, origin)).await,
-            Kind::Message(MessageType::Normal | MessageType::Chat | MessageType::Groupchat) => {
-                self.bounce(&stanza, StanzaError::service_unavailable(), origin).await;
-            }
-            Kind::Presence(PresenceType::Probe) => Box::pin(presence::probe_of_nobody(self, &stanza)).await,
-            Kind::Message(_) | Kind::Presence(_) => {}
+    /// RFC 6121 §8.5.1. Nobody finds out which accounts there are: the stanza takes the way to an account that nobody has ever seen, whose
+    /// stages and answers are those of one that exists and has no resources. What that one would keep is dropped ("MUST either (a) silently ignore
+    /// the message or (b) return an error stanza").
+    async fn no_such_account(&self, to: &BareJid, mut stanza: Stanza, origin: Option<&SessionRef>) {
+        let moment = self.moment(&stanza);
+        let (verdict, targets) = {
+            let account = Account::new(to.clone(), Vec::new(), Vec::new());
+            let targets = account.targets(&stanza);
+            let walk = Walk { account: &account, sender: None, targets: &targets, moment: &moment };
+            // Without effects: nobody is there to keep a message or to be notified of it.
+            let (verdict, _) = pipeline::walk(pipeline::INBOUND, &walk, &mut stanza);
+            (verdict, targets)
+        };
+        match (verdict, targets) {
+            (Verdict::Bounce(error), _) | (Verdict::Pass, Targets::Bounce(error)) => self.bounce(&stanza, error, origin).await,
+            (Verdict::Pass, Targets::Account) => match stanza.kind() {
+                Kind::Presence(PresenceType::Probe) => Box::pin(presence::probe_of_nobody(self, &stanza)).await,
+                Kind::Presence(_) => {}
+                _ => self.answer(To::Contact, stanza, origin).await,
+            },
+            (Verdict::Drop, _) | (Verdict::Pass, Targets::Sessions(_) | Targets::Offline | Targets::Nobody) => {}
         }
     }
 
@@ -598,6 +611,14 @@ impl Router {
     /// Every home that is in memory, for what concerns all sessions.
     pub fn homes_in_memory(&self) -> Vec<Arc<Home>> {
         self.0.homes.in_memory()
+    }
+
+    /// The home of an account, loaded if need be; `None` if there is no such account.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn home(&self, account: &BareJid) -> Result<Option<Arc<Home>>, StoreError> {
+        self.0.homes.get(account).await
     }
 
     /// The home of an account if it is in memory.

@@ -464,6 +464,10 @@ async fn xep0012_last_activity_of_server_account_and_contact() {
     alice.send(&last("bob@localhost/b")).await;
     bob.expect(&[&["jabber:iq:last", "from='alice@localhost/a'"]]);
     bob.send("<presence type='unavailable'><status>Heading &lt;Home&gt;</status></presence>").await;
+    // A resource that is connected and not available does not count.
+    alice.forget();
+    alice.send(&last("bob@localhost")).await;
+    alice.expect(&[&["Heading"]]);
     world.router.unbind(&bob.session).await;
     world.router.forget(&bob.session.jid.to_bare());
     alice.forget();

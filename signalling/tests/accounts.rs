@@ -53,12 +53,34 @@ async fn xep0077_s3_2_a_removed_account_is_gone_everywhere() {
     assert!(!world.store.accounts().exists(&jid("alice")).await.expect("reads"));
     assert!(world.store.rosters().load(&jid("alice")).await.expect("reads").is_empty());
     assert!(world.router.home_in_memory(&jid("alice")).is_none());
-    bob.send("<message to='alice@localhost' type='chat' id='m'><body>still there?</body></message>").await;
+    bob.send("<message to='alice@localhost' type='chat' id='m'><body>still there?</body><no-store xmlns='urn:xmpp:hints'/></message>")
+        .await;
     bob.expect(&[&["type='error'", "<service-unavailable"]]);
     // a stream that was on its way to bind does not come back to life
     let mailbox = std::sync::Arc::new(campanile_signalling::mailbox::Mailbox::new(1000));
     let late = world.router.bind(&jid("alice"), Some("late"), mailbox, std::time::Instant::now()).await;
     assert!(late.is_err());
+}
+
+/// Whoever takes the name next finds nothing that was granted to another.
+#[tokio::test]
+async fn xep0077_s3_2_a_block_list_keeps_no_subscription_and_no_approval_outlives_the_account() {
+    let world = World::new("inherit", &["alice", "bob", "carol"]).await;
+    let (alice, bob, carol) = (world.online("alice", "a").await, world.online("bob", "b").await, world.online("carol", "c").await);
+    befriend(&alice, &bob).await;
+    bob.send("<iq type='set' id='b'><block xmlns='urn:xmpp:blocking'><item jid='alice@localhost'/></block></iq>").await;
+    carol.send("<presence type='subscribed' to='alice@localhost'/>").await;
+    let of = async |local: &str| world.store.rosters().load(&jid(local)).await.expect("reads");
+    assert!(of("carol").await.iter().any(|item| item.approved), "approved beforehand");
+    interested(&bob).await;
+    assert!(world.administration.remove(&jid("alice"), || {}).await.expect("removes"));
+    bob.forget();
+    world.administration.say_farewells().await.expect("the storage works");
+    bob.expect(&[&["subscription='to'"], &["subscription='none'"]]);
+    assert!(of("carol").await.iter().all(|item| !item.approved));
+    assert!(world.store.farewells().page(10).await.expect("reads").is_empty());
+    let home = world.router.home_in_memory(&jid("carol")).expect("is online");
+    assert!(home.with(|account| account.roster.values().all(|item| !item.approved)));
 }
 
 /// A server that dies between the removal and the farewells tells the contacts at its next start.
@@ -144,6 +166,76 @@ async fn xep0077_s3_3_a_new_password_ends_the_other_sessions() {
     let day = std::time::Duration::from_secs(86_400);
     let void = world.store.revocations().load(std::time::SystemTime::now(), day).await.expect("reads");
     assert_eq!(void.into_iter().map(|(account, _)| account).collect::<Vec<_>>(), [jid("alice")]);
+}
+
+/// XEP-0215 §3.2: the session that stays gets credentials in the place of those that became void.
+#[tokio::test]
+async fn xep0215_s3_2_a_new_password_brings_new_turn_credentials() {
+    let world = World::new("reissue", &["alice"]).await;
+    let (alice, phone) = (world.online("alice", "a").await, world.online("alice", "phone").await);
+    world.router.unbind(&phone.session).await;
+    alice.forget();
+    alice.ask("<iq type='get' id='i' to='localhost'><services xmlns='urn:xmpp:extdisco:2'/></iq>").await;
+    register(&alice, "", "<username>alice</username><password>newpass</password>").await;
+    alice.expect(&[&["type='set'", "action='modify'", "type='turn'", "username=", "password="], &["id='r' type='result'"]]);
+}
+
+/// XEP-0077 §3.3: `old_password` is no way to guess it, and a password changes a few times an hour.
+#[tokio::test]
+async fn xep0077_s3_3_passwords_are_not_guessed_in_a_session() {
+    let world = World::new("guess", &["alice"]).await;
+    let alice = world.online("alice", "a").await;
+    let guess = "<x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>jabber:iq:register:changepassword</value></field>\
+                 <field var='username'><value>alice</value></field><field var='old_password'><value>wrong</value></field>\
+                 <field var='password'><value>new</value></field></x>";
+    for attempt in 0..12 {
+        register(&alice, "", guess).await;
+        alice.expect(&[&[if attempt < 10 { "<not-authorized" } else { "<resource-constraint" }]]);
+    }
+    register(&alice, "", &guess.replace("wrong", "pw")).await;
+    alice.expect(&[&["<resource-constraint"]]);
+}
+
+/// A change that was under way when the owner, or the operator, set another password does not take its place: whoever sits in a session that has
+/// ended may have sent it.
+#[tokio::test]
+async fn xep0077_s3_3_a_change_that_is_overtaken_is_refused() {
+    let world = World::new("overtaken", &["alice"]).await;
+    let (alice, thief) = (world.online("alice", "a").await, world.online("alice", "thief").await);
+    let keys = async || world.store.accounts().keys(&jid("alice")).await.expect("reads").expect("is there");
+    let other = |seed: u8| {
+        let password = campanile_signalling::auth::Password::prepare("operator's").expect("a password");
+        campanile_signalling::auth::ScramSet::derive(&password, &[seed; 32])
+    };
+    // another process has set a password, and has not told yet
+    world.store.accounts().set_keys(&jid("alice"), &other(1)).await.expect("stores");
+    let change = "<username>alice</username><password>thief's</password>";
+    alice.forget();
+    thief.forget();
+    register(&thief, "", change).await;
+    thief.expect(&[&["<error code='401' type='auth'><not-authorized"]]);
+    assert_eq!(keys().await, other(1));
+    // it tells: both sessions end, and what they have still sent is worth nothing
+    assert_eq!(world.administration.password_changed(&jid("alice")).await.expect("stores"), 2);
+    assert!(world.administration.change_password(&thief.session, "thief's").await.is_err());
+    assert_eq!(keys().await, other(1));
+    // who has logged in since may change it, and again
+    let alice = world.online("alice", "b").await;
+    for password in ["mine", "mine again"] {
+        let before = keys().await;
+        register(&alice, "", &format!("<username>alice</username><password>{password}</password>")).await;
+        alice.expect(&[&["id='r' type='result'"]]);
+        assert_ne!(keys().await, before);
+    }
+    // two sessions at once: one of them wins, and ends the other
+    let laptop = world.online("alice", "laptop").await;
+    let changes = [(&alice, "first"), (&laptop, "second")];
+    let [(alice, first), (laptop, second)] = changes;
+    let both = tokio::join!(
+        world.administration.change_password(&alice.session, first),
+        world.administration.change_password(&laptop.session, second)
+    );
+    assert_eq!([both.0.is_ok(), both.1.is_ok()].into_iter().filter(|done| *done).count(), 1, "{both:?}");
 }
 
 #[tokio::test]

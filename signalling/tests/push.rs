@@ -163,3 +163,36 @@ async fn s7_1_a_service_that_refuses_is_disabled_and_s8_one_that_withdraws_too()
     service.send("<message to='bob@localhost'><pubsub xmlns='http://jabber.org/protocol/pubsub' node='n'><affiliation jid='bob@localhost' affiliation='none'/></pubsub></message>").await;
     assert_eq!(world.store.push_services().load(&phone.session.jid.to_bare()).await.expect("reads").len(), 0);
 }
+
+/// XEP-0191 §3.3: what comes by way of the server is no way around a block list, and who cannot log in is not woken.
+#[tokio::test]
+async fn xep0191_s3_3_a_service_that_has_blocked_the_account_gets_nothing_nor_does_one_of_a_disabled_account() {
+    let world = World::new("push-blocked", &["alice", "bob", "push"]).await;
+    let (alice, service) = (world.online("alice", "a").await, world.client("push", "s").await);
+    let phone = world.online("bob", "phone").await;
+    phone.send(ENABLE).await;
+    world.router.unbind(&phone.session).await;
+    let list = |verb: &str| format!("<iq type='set' id='b'><{verb} xmlns='urn:xmpp:blocking'><item jid='bob@localhost'/></{verb}></iq>");
+    service.send(&list("block")).await;
+    service.forget();
+    alice.send(&message("bob@localhost", "1")).await;
+    service.expect(&[]);
+    service.send(&list("unblock")).await;
+    service.forget();
+    alice.send(&message("bob@localhost", "2")).await;
+    service.expect(&[&["<notification xmlns='urn:xmpp:push:0'>"]]);
+
+    let bob = phone.session.jid.to_bare();
+    world.store.accounts().disable(&bob, &Default::default()).await.expect("stores");
+    world.administration.disabled(&bob).await.expect("stores");
+    alice.send(&message("bob@localhost", "3")).await;
+    service.expect(&[]);
+    // as it is loaded
+    world.router.forget(&bob);
+    alice.send(&message("bob@localhost", "4")).await;
+    service.expect(&[]);
+    world.store.accounts().enable(&bob).await.expect("stores");
+    world.administration.enabled(&bob);
+    alice.send(&message("bob@localhost", "5")).await;
+    service.expect(&[&["<notification xmlns='urn:xmpp:push:0'>"]]);
+}

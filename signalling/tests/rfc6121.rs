@@ -496,7 +496,7 @@ async fn s4_6_directed_presence() {
 }
 
 /// Table 1, with the answers that each cell allows: D, the resource addressed; A, every one of non-negative priority; E, an error; S, nothing;
-/// O, kept for later or an error.
+/// O, kept for later or an error. Nobody is answered for as `offline` is: what that one keeps is dropped in silence.
 #[tokio::test]
 async fn s8_5_4_messages_by_type_address_and_resources() {
     let world = world("s854", &["carol", "offline", "negative", "one", "more"]).await;
@@ -512,8 +512,8 @@ async fn s8_5_4_messages_by_type_address_and_resources() {
     sessions.push(world.client("more", "silent").await);
     let types = ["normal", "chat", "groupchat", "headline", "error"];
     for (to, cells) in [
-        ("nobody@localhost", "E E E S S"),
-        ("nobody@localhost/x", "E E E E/S S"),
+        ("nobody@localhost", "S S E S S"),
+        ("nobody@localhost/x", "E S E E S"),
         ("offline@localhost", "O O E S S"),
         ("offline@localhost/x", "E O E E S"),
         ("negative@localhost", "O O E S S"),

@@ -44,6 +44,40 @@ async fn rfc6121_s8_5_1_and_8_5_2_2_nobody_home_gives_the_same_error_as_no_such_
         alice.send(&format!("<iq to='{to}' type='get' id='3'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>")).await;
         alice.expect(&[&["type='error'", "<service-unavailable", "id='3'"]]);
     }
+    // what may be kept is taken in silence, and what account-wide rules say is said of nobody too
+    for request in [
+        "type='get' id='5'><query xmlns='jabber:iq:private'><a xmlns='urn:a'/></query>",
+        "type='set' id='5'><query xmlns='jabber:iq:private'><a xmlns='urn:a'/></query>",
+        "type='get' id='5'><vCard xmlns='vcard-temp'/>",
+        "type='set' id='5'><vCard xmlns='vcard-temp'/>",
+        "type='get' id='5'><query xmlns='http://jabber.org/protocol/disco#items'/>",
+        "type='get' id='5'><query xmlns='jabber:iq:last'/>",
+        "type='get' id='5'><query xmlns='jabber:iq:roster'/>",
+        "type='get' id='5'><ping xmlns='urn:xmpp:ping'/>",
+        "type='set' id='5'><query xmlns='urn:xmpp:mam:2'/>",
+        "type='set' id='5'><jingle xmlns='urn:xmpp:jingle:1' action='session-initiate' sid='s'/>",
+    ] {
+        let mut answers = Vec::new();
+        for name in ["bob", "nobody"] {
+            for resource in ["", "/x"] {
+                let stanza = format!("<iq to='{name}@localhost{resource}' {request}</iq>");
+                answers.push(alice.ask(&stanza).await.join("").replace(name, "NAME"));
+            }
+        }
+        assert_eq!(answers[..2], answers[2..], "{request}");
+    }
+    for kind in ["chat", "normal"] {
+        for resource in ["", "/x"] {
+            let mut answers = Vec::new();
+            for name in ["bob", "nobody"] {
+                let stanza = format!("<message to='{name}@localhost{resource}' type='{kind}' id='6'><body>hi</body></message>");
+                answers.push(alice.ask(&stanza).await.join("").replace(name, "NAME"));
+            }
+            assert_eq!(answers[0], answers[1], "{kind}{resource}");
+        }
+    }
+    alice.send("<message to='nobody@localhost' type='chat' id='6'><body>hi</body></message>").await;
+    alice.expect(&[]);
     alice.send("<message to='x@elsewhere.example' id='4'><body>hi</body></message>").await;
     alice.expect(&[&["<remote-server-not-found"]]);
 }

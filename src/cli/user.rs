@@ -165,6 +165,8 @@ async fn act(config: &Config, action: Action) -> anyhow::Result<String> {
         Action::Enable { account } => {
             let account = address(config, &account)?;
             with_store(config, async |store| Ok(store.accounts().enable(&account).await?)).await?;
+            let request = Request::AccountEnabled { account: account.to_string() };
+            tell(data_dir, &request).await.with_context(|| format!("{account} is enabled, but"))?;
             Ok(format!("{account} enabled"))
         }
         Action::Kick { address, reason } => {

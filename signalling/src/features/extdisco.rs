@@ -15,6 +15,7 @@ use bytes::Bytes;
 use campanile_relay::{Credentials, Relay, Transport};
 
 use crate::account::Account;
+use crate::homes::Home;
 use crate::iq::{Iq, IqTable, Reply, To};
 use crate::ns;
 use crate::random;
@@ -192,15 +193,25 @@ impl Extdisco {
 
     /// Sends new credentials to whoever asked for the services and whose credentials are about to end.
     pub fn renew(&self, now: SystemTime) {
-        let services = self.services.load();
-        let restricted: Vec<_> =
-            services.iter().filter(|service| service.is_restricted()).cloned().map(|of| (Action::Modify, of)).collect();
+        let restricted = self.restricted();
         if restricted.is_empty() {
             return;
         }
         for home in self.router.homes_in_memory() {
             home.with(|account| self.push(account, &restricted, now, |interest| interest.renew_at.is_some_and(|at| at <= now)));
         }
+    }
+
+    /// What was issued to an account is void until `now`: those of its sessions that asked for the services get other credentials.
+    pub fn reissue(&self, home: &Home, now: SystemTime) {
+        // What is void goes by milliseconds, that of `now` among it.
+        let now = now + Duration::from_millis(1);
+        home.with(|account| self.push(account, &self.restricted(), now, |interest| interest.renew_at.is_some()));
+    }
+
+    fn restricted(&self) -> Vec<(Action, Service)> {
+        let services = self.services.load();
+        services.iter().filter(|service| service.is_restricted()).cloned().map(|of| (Action::Modify, of)).collect()
     }
 
     /// Renews for as long as the server runs; credentials live for `life`.

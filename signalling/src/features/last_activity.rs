@@ -42,7 +42,7 @@ impl LastActivity {
         let account = iq.account();
         let seen = |from: &Jid| {
             let home = self.router.home_in_memory(&account)?;
-            home.with(|account| (iq.to == To::Account || account.shows_presence_to(from)).then_some(account.sessions.is_empty()))
+            home.with(|account| (iq.to == To::Account || account.shows_presence_to(from)).then_some(account.available().next().is_none()))
         };
         match iq.stanza.from().and_then(seen) {
             None => return Err(forbidden()),

@@ -62,6 +62,7 @@ pub fn register(
     push::PushNotifications::register(router, &mut table);
     register::Register::register(router, administration.clone(), &mut table);
     version::register(&mut table);
+    administration.reissues(extdisco.clone());
     router.serve(table);
     router.govern(administration);
     extdisco

@@ -369,6 +369,31 @@ pub async fn inbound(router: &Router, home: &Arc<Home>, stanza: Stanza) {
     router.route_all(outgoing).await;
 }
 
+/// XEP-0077 §3.2: an account is gone, and with it what a local contact had with it: subscriptions, requests, and what the contact has approved
+/// beforehand (§3.4). Nobody is answered.
+///
+/// # Errors
+/// `internal-server-error` when it cannot be stored.
+pub async fn farewell(router: &Router, home: &Arc<Home>, gone: &BareJid, changes: impl Iterator<Item = Change>) -> Result<(), StanzaError> {
+    let _presence_turn = home.presence_turn().await;
+    let _turn = home.turn().await;
+    for change in changes {
+        let before = home.with(|account| state_towards(account, gone));
+        let step = subscription::inbound(before, change);
+        let item = save(router, home, gone, before, State { approved: false, ..step.next }, None).await?;
+        let stanza = Stanza::presence(change.kind()).with_from(gone.clone()).with_to(home.jid.clone());
+        home.with(|account| {
+            if step.deliver && !account.blocks(gone) {
+                for session in account.sessions.iter().filter(|session| session.interested) {
+                    session.send(stanza.clone());
+                }
+            }
+        });
+        item.iter().for_each(|item| router.push_roster_item(home, item));
+    }
+    Ok(())
+}
+
 /// §4.3.2.
 async fn answer_probe(router: &Router, home: &Arc<Home>, probe: &Stanza, from: &Jid) {
     let Some(to) = probe.to() else { return };

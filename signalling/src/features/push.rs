@@ -248,13 +248,32 @@ pub async fn notify(router: &Router, home: &Arc<Home>, event: Event) {
     }
     let now = Instant::now();
     let notices = home.with(|account| {
+        if account.disabled {
+            return Vec::new();
+        }
         let Account { push, sessions, .. } = account;
         let live = |resource: &str| sessions.iter().any(|session| session.hibernated.is_none() && session.jid.resource_str() == resource);
         push.handle(&event, live, now)
     });
     for notice in notices {
+        if is_unwanted(router, &notice.service.service, &home.jid).await {
+            continue;
+        }
         let request = router.pushes().request(home, &notice);
         Box::pin(router.route(request, None)).await;
+    }
+}
+
+/// XEP-0191 §3.3: a service may be a client of a local account, which has blocked whom the notification is about. That it comes from the server
+/// must not be a way around.
+async fn is_unwanted(router: &Router, service: &Jid, account: &BareJid) -> bool {
+    if !router.is_local(service.domain()) || service.local().is_none() {
+        return false;
+    }
+    match router.home(&service.to_bare()).await {
+        Ok(home) => home.is_some_and(|home| home.with(|owner| owner.blocks(account))),
+        // Routing meets the same error, and says so.
+        Err(_) => false,
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod query;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::administration::Administration;
 use crate::iq::{Iq, IqTable, Reply, To};
@@ -99,6 +100,9 @@ impl Register {
         };
         if !is_own(session, &username) {
             return Err(StanzaError::not_allowed().with_text("only the own password can be changed"));
+        }
+        if !session.home.with(|account| account.takes_password_request(Instant::now())) {
+            return Err(StanzaError::resource_constraint().with_text("too many attempts to change the password, try again later"));
         }
         if let Some(old) = fields.old_password
             && !self.administration.is_password(session, &old).await?

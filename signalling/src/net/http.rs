@@ -89,15 +89,30 @@ pub struct Via {
 }
 
 impl Via {
-    /// The client's address: that of the connection, or what a trusted proxy says (`X-Forwarded-For`, RFC 7239 §5.2).
+    /// The client's address: that of the connection, or what a trusted proxy says (`X-Forwarded-For`, RFC 7239 §5.2). Where it says both, and not
+    /// the same, one of them is not the proxy's but the client's: neither counts.
     pub fn client(&self, headers: &HeaderMap) -> IpAddr {
+        self.told(headers).unwrap_or(self.peer.ip())
+    }
+
+    /// `None` for headers that contradict each other.
+    fn told(&self, headers: &HeaderMap) -> Option<IpAddr> {
         let peer = self.peer.ip();
         if !self.proxies.trusts(peer) {
-            return peer;
+            return Some(peer);
         }
+        let client = |listed: Vec<_>| (!listed.is_empty()).then(|| self.last_stranger(listed));
+        let (common, standard) = (client(x_forwarded_for(headers)), client(forwarded_for(headers)));
+        match (common, standard) {
+            (Some(common), Some(standard)) if common != standard => None,
+            (common, standard) => Some(common.or(standard).unwrap_or(peer)),
+        }
+    }
+
+    fn last_stranger(&self, listed: Vec<Option<IpAddr>>) -> IpAddr {
         // Each proxy adds at the right: the last that is not a proxy of ours is the client; what stands further left, it may have made up.
-        let mut client = peer;
-        for address in forwarded_for(headers).into_iter().rev() {
+        let mut client = self.peer.ip();
+        for address in listed.into_iter().rev() {
             let Some(address) = address else { break };
             client = address;
             if !self.proxies.trusts(client) {
@@ -107,11 +122,19 @@ impl Via {
         client
     }
 
-    /// Whether nobody on the way can listen: TLS that ends here, or a trusted proxy or this machine, unless the proxy says `http`.
+    /// Whether nobody on the way can listen: TLS that ends here, this machine, or a trusted proxy that says so of all the way.
     pub fn is_secure(&self, headers: &HeaderMap) -> bool {
-        self.tls
-            || (self.proxies.trusts(self.peer.ip())
-                && forwarded_proto(headers).iter().all(|proto| matches!(proto.as_str(), "https" | "wss")))
+        if self.tls {
+            return true;
+        }
+        if !self.proxies.trusts(self.peer.ip()) || self.told(headers).is_none() {
+            return false;
+        }
+        let protocols = forwarded_proto(headers);
+        match protocols.is_empty() {
+            true => !is_forwarded(headers),
+            false => protocols.iter().all(|protocol| matches!(protocol.as_str(), "https" | "wss")),
+        }
     }
 
     fn take_place(&self) -> Option<Place> {
@@ -412,16 +435,27 @@ fn host_name(value: &str) -> Option<String> {
     (!authority.as_str().contains('@')).then(|| authority.host().to_ascii_lowercase())
 }
 
-/// The addresses of `X-Forwarded-For`, else of `Forwarded` (RFC 7239 §4), from the client's end to ours; `None` for what is no address.
-fn forwarded_for(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
-    let listed: Vec<_> = tokens(headers, &HeaderName::from_static("x-forwarded-for")).map(address).collect();
-    if listed.is_empty() { forwarded(headers, "for").map(|value| address(&value)).collect() } else { listed }
+/// The addresses of `X-Forwarded-For`, from the client's end to ours; `None` for what is no address.
+fn x_forwarded_for(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
+    tokens(headers, &HeaderName::from_static("x-forwarded-for")).map(address).collect()
 }
 
-/// What the proxies say the client's protocol is; nothing if they say nothing.
+/// Those of `Forwarded` (RFC 7239 §4).
+fn forwarded_for(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
+    forwarded(headers, "for").map(|value| address(&value)).collect()
+}
+
+/// What the proxies say the client's protocol is, in either way; nothing if they say nothing.
 fn forwarded_proto(headers: &HeaderMap) -> Vec<String> {
-    let listed: Vec<_> = tokens(headers, &HeaderName::from_static("x-forwarded-proto")).map(str::to_ascii_lowercase).collect();
-    if listed.is_empty() { forwarded(headers, "proto").map(|value| value.to_ascii_lowercase()).collect() } else { listed }
+    let name = HeaderName::from_static("x-forwarded-proto");
+    let common = tokens(headers, &name).map(str::to_ascii_lowercase);
+    common.chain(forwarded(headers, "proto").map(|value| value.to_ascii_lowercase())).collect()
+}
+
+/// Whether a proxy has passed the request on.
+fn is_forwarded(headers: &HeaderMap) -> bool {
+    let names = ["forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-real-ip", "via"];
+    names.into_iter().any(|name| headers.contains_key(name))
 }
 
 /// The values of one parameter of `Forwarded`.

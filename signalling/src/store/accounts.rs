@@ -169,14 +169,36 @@ impl Accounts {
         self.database
             .write("change a password", move |tx| {
                 Box::pin(async move {
-                    const SQL: &str = "UPDATE accounts SET password_changed_at = $2 WHERE jid = $1";
+                    // It grows, also within a millisecond: each change can be told from the one before.
+                    const SQL: &str = "UPDATE accounts SET password_changed_at =
+                                           CASE WHEN password_changed_at < $2 THEN $2 ELSE password_changed_at + 1 END
+                                       WHERE jid = $1";
                     if tx.execute(SQL, &[account.as_str().into(), now.into()]).await? == 0 {
                         return Err(StoreError::NoSuchAccount(account));
                     }
-                    revocations::insert(tx, &account, now).await?;
-                    sessions::forget(tx, &account).await?;
-                    tx.execute("DELETE FROM account_keys WHERE account = $1", &[account.as_str().into()]).await?;
-                    insert_keys(tx, &account, &keys).await
+                    replace_keys(tx, &account, &keys, now).await
+                })
+            })
+            .await
+    }
+
+    /// The same if the password is still that of `since`; when the new one was set, or `None` if another change or a removal came first.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn set_keys_after(&self, account: &BareJid, keys: &ScramSet, since: SystemTime) -> Result<Option<SystemTime>, StoreError> {
+        let (account, keys) = (account.clone(), keys.clone());
+        let since = to_millis(since);
+        let now = to_millis(SystemTime::now()).max(since.saturating_add(1));
+        self.database
+            .write("change a password", move |tx| {
+                Box::pin(async move {
+                    const SQL: &str = "UPDATE accounts SET password_changed_at = $2 WHERE jid = $1 AND password_changed_at = $3";
+                    if tx.execute(SQL, &[account.as_str().into(), now.into(), since.into()]).await? == 0 {
+                        return Ok(None);
+                    }
+                    replace_keys(tx, &account, &keys, now).await?;
+                    Ok(Some(from_millis(now)))
                 })
             })
             .await
@@ -268,6 +290,14 @@ impl Accounts {
         let row = self.database.fetch_optional("count the accounts", "SELECT COUNT(*) FROM accounts", &[]).await?;
         Ok(row.map(|row| row.int(0)).transpose()?.and_then(|count| u64::try_from(count).ok()).unwrap_or_default())
     }
+}
+
+/// What else goes with a new password.
+async fn replace_keys(tx: &mut Tx, account: &BareJid, keys: &ScramSet, now_ms: i64) -> Result<(), StoreError> {
+    revocations::insert(tx, account, now_ms).await?;
+    sessions::forget(tx, account).await?;
+    tx.execute("DELETE FROM account_keys WHERE account = $1", &[account.as_str().into()]).await?;
+    insert_keys(tx, account, keys).await
 }
 
 async fn insert_keys(tx: &mut Tx, account: &BareJid, keys: &ScramSet) -> Result<(), StoreError> {

@@ -56,8 +56,6 @@ pub struct Summary {
     pub undelivered: BTreeSet<ArchiveId>,
     /// XEP-0441.
     pub preferences: Preferences,
-    /// XEP-0175: the account goes with its session.
-    pub anonymous: bool,
 }
 
 /// The archives of all accounts. A clone is another handle on the same queue.
@@ -115,7 +113,7 @@ impl Archive {
     pub async fn summary(&self, account: &BareJid) -> Result<Option<Summary>, StoreError> {
         const UNDELIVERED: &str = "SELECT id FROM undelivered WHERE account = $1";
         const SQL: &str = "SELECT (SELECT MAX(m.id) FROM messages m WHERE m.account = a.jid),
-                                  (SELECT MIN(u.id) FROM undelivered u WHERE u.account = a.jid), p.policy, p.always, p.never, a.anonymous
+                                  (SELECT MIN(u.id) FROM undelivered u WHERE u.account = a.jid), p.policy, p.always, p.never
                            FROM accounts a LEFT JOIN archive_preferences p ON p.account = a.jid WHERE a.jid = $1";
         let doing = "load an account's messages";
         self.settled(account, doing).await?;
@@ -129,7 +127,6 @@ impl Archive {
             last: optional_id(&row, 0)?,
             undelivered: undelivered.iter().map(|row| row.int(0).map(ArchiveId::from_i64)).collect::<Result<_, _>>()?,
             preferences: if row.is_null(2)? { Preferences::default() } else { preferences::read(&row, 2)? },
-            anonymous: row.flag(5)?,
         }))
     }
 

@@ -98,6 +98,13 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether SQLite could not write at all: SQLITE_IOERR and SQLITE_FULL, with any extended code.
+    pub(super) fn is_of_the_disk(&self) -> bool {
+        let Self::Database { cause, .. } = self else { return false };
+        let code = cause.as_database_error().and_then(|error| error.code()).and_then(|code| code.parse::<i32>().ok());
+        code.is_some_and(|code| matches!(code & 0xff, 10 | 13))
+    }
+
     pub(super) fn database(doing: &'static str, cause: sqlx::Error) -> Self {
         match cause {
             sqlx::Error::PoolTimedOut => Self::Busy { doing },

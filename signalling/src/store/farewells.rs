@@ -71,8 +71,14 @@ pub(super) async fn insert(tx: &mut Tx, account: &BareJid) -> Result<(), StoreEr
     const REQUESTS: &str = "INSERT INTO farewells (account, contact, unsubscribe, unsubscribed)
         SELECT account, contact, 0, 1 FROM subscription_requests WHERE account = $1
         ON CONFLICT (account, contact) DO UPDATE SET unsubscribed = 1";
+    // RFC 6121 §3.4: whom the account's name was promised to see its contact's presence. Nobody is promised anything by name of an anonymous one.
+    const APPROVALS: &str = "INSERT INTO farewells (account, contact, unsubscribe, unsubscribed)
+        SELECT contact, account, 1, 0 FROM roster_items
+        WHERE contact = $1 AND approved = 1 AND EXISTS (SELECT 1 FROM accounts WHERE jid = $1 AND anonymous = 0)
+        ON CONFLICT (account, contact) DO UPDATE SET unsubscribe = 1";
     tx.execute(CONTACTS, &[account.as_str().into()]).await?;
     tx.execute(REQUESTS, &[account.as_str().into()]).await?;
+    tx.execute(APPROVALS, &[account.as_str().into()]).await?;
     Ok(())
 }
 

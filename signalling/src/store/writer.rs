@@ -84,6 +84,8 @@ trait Job: Send {
     fn doing(&self) -> &'static str;
     /// Runs the job and keeps its result; whether it succeeded.
     fn run<'a>(&'a mut self, tx: &'a mut Tx) -> BoxFuture<'a, bool>;
+    /// Why it failed, once it ran.
+    fn failure(&self) -> Option<&StoreError>;
     /// Answers the caller: with the job's own result when the batch was committed.
     fn finish(self: Box<Self>, batch: Result<(), StoreError>);
 }
@@ -115,6 +117,10 @@ where
             self.result = Some(result);
             succeeded
         })
+    }
+
+    fn failure(&self) -> Option<&StoreError> {
+        self.result.as_ref()?.as_ref().err()
     }
 
     fn finish(self: Box<Self>, batch: Result<(), StoreError>) {
@@ -165,7 +171,12 @@ async fn commit(pool: &SqlitePool, batch: &mut [Box<dyn Job>]) -> Result<(), Sto
     let mut tx = Tx::begin(Connection::Sqlite(connection), doing).await?;
     if let [job] = batch {
         // Nobody to be spared when it fails: the transaction is its own.
-        return if job.run(&mut tx).await { tx.commit().await } else { tx.roll_back().await };
+        if job.run(&mut tx).await {
+            return tx.commit().await;
+        }
+        tx.roll_back().await?;
+        // Its own mistake is nobody else's, a disk that takes nothing is.
+        return job.failure().filter(|error| error.is_of_the_disk()).map_or(Ok(()), |error| Err(error.clone()));
     }
     for job in batch {
         tx.execute("SAVEPOINT job", &[]).await?;

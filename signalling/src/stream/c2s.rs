@@ -25,7 +25,7 @@ use crate::jid::{BareJid, FullJid};
 use crate::ns;
 use crate::stanza::error::StanzaError;
 use crate::stanza::{Framing, IqType, Kind, ParseError, Stanza};
-use crate::xml::{self, Bindings, Frame, XmlWriter};
+use crate::xml::{self, Bindings, Frame, Node, XmlWriter};
 
 pub use policy::{Limits, Policy};
 
@@ -429,15 +429,15 @@ impl C2s {
         if let Some(lang) = &self.lang {
             stanza.set_lang_default(lang); // §4.7.4
         }
+        // XEP-0077 §3.3: a password that everybody on the way would read, whoever it is for.
+        if self.security.is_clear() && stanza.kind() == Kind::Iq(IqType::Set) && holds_password(&stanza) {
+            let error = StanzaError::not_authorized().with_text("a password is not given in clear").with_code();
+            return self.answer(Stanza::error_for(stanza.head(), &error));
+        }
         if stanza.kind() == Kind::Iq(IqType::Set) && is_for_us(&stanza, jid) {
             match stanza.payload().map(|child| (child.ns(), child.name())) {
                 // RFC 3921 §3: nothing is left to do.
                 Some((ns::SESSION, "session")) => return self.answer(Some(Stanza::iq_result(&stanza, Bytes::new()))),
-                // XEP-0077 §3.3: a password that everybody on the way would read.
-                Some((ns::REGISTER, "query")) if self.security.is_clear() && !is_removal(&stanza) => {
-                    let error = StanzaError::not_authorized().with_text("a password is not given in clear").with_code();
-                    return self.answer(Stanza::error_for(stanza.head(), &error));
-                }
                 // §7.6.2.2: one resource for each stream.
                 Some((ns::BIND, "bind")) => {
                     let error = StanzaError::not_allowed().with_text("a resource is bound already");
@@ -574,10 +574,19 @@ impl C2s {
     }
 }
 
-/// XEP-0077 §3.2: without a password.
-fn is_removal(stanza: &Stanza) -> bool {
-    let element = stanza.payload().map(|query| query.element());
-    element.is_some_and(|element| element.is_ok_and(|element| element.root().child(ns::REGISTER, "remove").is_some()))
+/// XEP-0077 §3.3 and §4: whether a request to register has a password, as an element or in a form. What cannot be read may have one.
+fn holds_password(stanza: &Stanza) -> bool {
+    let query = stanza.payload().filter(|query| query.is(ns::REGISTER, "query"));
+    let in_form = |form: Node<'_>| {
+        let mut fields = form.children_named(ns::DATA_FORMS, "field");
+        fields.any(|field| matches!(field.attr("var"), Some("password" | "old_password")))
+    };
+    query.is_some_and(|query| match query.element() {
+        Ok(query) => {
+            query.root().child(ns::REGISTER, "password").is_some() || query.root().children_named(ns::DATA_FORMS, "x").any(in_form)
+        }
+        Err(_) => true,
+    })
 }
 
 /// Whether an element has one of the three names; cheap, since every stanza is asked. What it really is, its parser says.

@@ -63,6 +63,9 @@ fn only_trusted_proxies_say_who_the_client_is() {
         ("127.0.0.1", &[("forwarded", "for=6.6.6.6, For=192.0.2.1")], "192.0.2.1"),
         ("127.0.0.1", &[("x-forwarded-for", "10.1.1.1, 10.2.2.2")], "10.1.1.1"),
         ("203.0.113.1", &[("x-forwarded-for", "192.0.2.1")], "203.0.113.1"),
+        // a proxy that writes the one header and passes the client's other one on
+        ("127.0.0.1", &[("x-forwarded-for", "6.6.6.6"), ("forwarded", "for=192.0.2.1")], "127.0.0.1"),
+        ("127.0.0.1", &[("x-forwarded-for", "6.6.6.6, 192.0.2.1"), ("forwarded", "for=192.0.2.1")], "192.0.2.1"),
     ] {
         assert_eq!(via(peer, false).client(&headers(list)).to_string(), client, "{peer} {list:?}");
     }
@@ -78,6 +81,14 @@ fn clear_http_is_secure_only_through_a_trusted_proxy() {
         ("127.0.0.1", false, &[("x-forwarded-proto", "http")], false),
         ("127.0.0.1", false, &[("x-forwarded-proto", "https, http")], false),
         ("10.0.0.9", false, &[("forwarded", "for=192.0.2.1;proto=http")], false),
+        ("10.0.0.9", false, &[("forwarded", "for=192.0.2.1;proto=https")], true),
+        // passed on, and nothing said of how it came
+        ("10.0.0.9", false, &[("x-forwarded-for", "192.0.2.1")], false),
+        ("10.0.0.9", false, &[("forwarded", "for=192.0.2.1")], false),
+        ("10.0.0.9", false, &[("via", "1.1 proxy")], false),
+        // one word is the proxy's, the other the client's
+        ("10.0.0.9", false, &[("x-forwarded-proto", "https"), ("forwarded", "for=192.0.2.1;proto=http")], false),
+        ("10.0.0.9", false, &[("x-forwarded-for", "6.6.6.6"), ("forwarded", "for=192.0.2.1;proto=https")], false),
     ] {
         assert_eq!(via(peer, tls).is_secure(&headers(list)), secure, "{peer} {list:?}");
     }

@@ -190,7 +190,8 @@ async fn write(queue: &Queue, database: &Database, batch: Vec<Entry>) -> bool {
     // An account that was deleted meanwhile makes the whole batch fail: only then is each looked up.
     let mut care = Care::Trust;
     // What is left, the next part last.
-    let mut parts: Vec<_> = std::iter::once(0..batch.len()).collect();
+    let whole = 0..batch.len();
+    let mut parts = Vec::from([whole]);
     while let Some(part) = parts.pop() {
         let (rows, range) = (Arc::clone(&batch), part.clone());
         let job = database.write("store messages", move |tx| Box::pin(async move { rows::write(tx, &rows[range], care).await }));

@@ -12,9 +12,9 @@ use crate::stanza::error::StanzaError;
 use crate::stanza::{IqType, Kind, Stanza};
 
 impl C2s {
-    /// §8, §11: whether newcomers may register here: where passwords may be given.
+    /// §8, §11: whether newcomers may register here: where a password may be given, as for PLAIN (RFC 6120 §13.8.3), also if `c2s.require_tls` is off.
     pub(super) fn takes_newcomers(&self) -> bool {
-        self.policy.registration && (!self.policy.require_tls || !self.security.is_clear())
+        self.policy.registration && !self.security.is_clear()
     }
 
     /// An `<iq/>` before the log-in.
