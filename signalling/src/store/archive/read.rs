@@ -10,6 +10,8 @@ use crate::jid::{BareJid, Jid};
 
 /// Ids looked up by one statement.
 const IDS: usize = 64;
+/// Messages read by one statement: what a page has no room for has been read in vain.
+const CHUNK: usize = 32;
 /// What each message counts for besides its stanza when pages are measured: the envelope that goes around it.
 const ENVELOPE_BYTES: usize = 256;
 
@@ -126,15 +128,9 @@ impl Archive {
         bytes_max: usize,
     ) -> Result<Page, StoreError> {
         let doing = "read a page of an archive";
-        self.settled(doing).await?;
+        self.settled(account, doing).await?;
         let mut page = match &range.ids {
-            None => {
-                let sql = range.choose(if backwards { &BACKWARDS } else { &FORWARDS });
-                let mut values = range.values(account);
-                // One more than wanted says whether there are more.
-                values.push(limit(count + 1).into());
-                self.read_page(doing, sql, &values, count, bytes_max).await?
-            }
+            None => self.page_of_range(account, range.clone(), backwards, count, bytes_max).await?,
             Some(ids) => self.page_of_ids(account, range, ids, backwards, count, bytes_max).await?,
         };
         if backwards {
@@ -143,29 +139,38 @@ impl Archive {
         Ok(page)
     }
 
-    async fn read_page(
+    async fn page_of_range(
         &self,
-        doing: &'static str,
-        sql: &'static str,
-        values: &[Value<'_>],
+        account: &BareJid,
+        mut range: Range,
+        backwards: bool,
         count: usize,
         bytes_max: usize,
     ) -> Result<Page, StoreError> {
+        let sql = range.choose(if backwards { &BACKWARDS } else { &FORWARDS });
         let mut page = Page { messages: Vec::new(), complete: true };
         let mut bytes = 0;
-        self.database
-            .fetch_each(doing, sql, values, |row| {
+        loop {
+            // One more than wanted says whether there are more.
+            let wanted = (count + 1 - page.messages.len()).min(CHUNK);
+            let mut values = range.values(account);
+            values.push(limit(wanted).into());
+            let rows = self.database.fetch_all("read a page of an archive", sql, &values).await?;
+            let read = rows.len();
+            for row in rows {
                 if page.messages.len() >= count || (bytes >= bytes_max && !page.messages.is_empty()) {
                     page.complete = false;
-                    return Ok(false);
+                    return Ok(page);
                 }
-                let stanza = Bytes::from(row.bytes(1)?);
+                let (id, stanza) = (ArchiveId::from_i64(row.int(0)?), Bytes::from(row.bytes(1)?));
                 bytes += stanza.len() + ENVELOPE_BYTES;
-                page.messages.push(Stored { id: ArchiveId::from_i64(row.int(0)?), archived: true, stanza });
-                Ok(true)
-            })
-            .await?;
-        Ok(page)
+                page.messages.push(Stored { id, archived: true, stanza });
+                *(if backwards { &mut range.before } else { &mut range.after }) = Some(id);
+            }
+            if read < wanted {
+                return Ok(page);
+            }
+        }
     }
 
     async fn page_of_ids(
@@ -218,7 +223,7 @@ impl Archive {
     /// The database's.
     pub async fn count(&self, account: &BareJid, range: &Range) -> Result<usize, StoreError> {
         let doing = "count the messages of an archive";
-        self.settled(doing).await?;
+        self.settled(account, doing).await?;
         let row = self.database.fetch_optional(doing, range.choose(&COUNT), &range.values(account)).await?;
         Ok(row.map(|row| row.int(0)).transpose()?.and_then(|count| usize::try_from(count).ok()).unwrap_or_default())
     }
@@ -228,7 +233,7 @@ impl Archive {
     /// # Errors
     /// The database's.
     pub async fn has(&self, account: &BareJid, ids: &[ArchiveId]) -> Result<bool, StoreError> {
-        self.settled("look a message up").await?;
+        self.settled(account, "look a message up").await?;
         let mut wanted: Vec<i64> = ids.iter().map(|id| id.to_i64()).collect();
         wanted.sort_unstable();
         wanted.dedup();
@@ -256,7 +261,7 @@ impl Archive {
     /// The database's.
     pub async fn ends(&self, account: &BareJid) -> Result<Option<(ArchiveId, ArchiveId)>, StoreError> {
         let doing = "read the ends of an archive";
-        self.settled(doing).await?;
+        self.settled(account, doing).await?;
         let Some(row) = self.database.fetch_optional(doing, ENDS, &[account.as_str().into()]).await? else { return Ok(None) };
         Ok(optional_id(&row, 0)?.zip(optional_id(&row, 1)?))
     }
@@ -268,7 +273,7 @@ impl Archive {
     /// The database's.
     pub async fn waiting(&self, account: &BareJid, after: Option<ArchiveId>, count: usize, bytes_max: usize) -> Result<Page, StoreError> {
         let doing = "read messages that wait";
-        self.settled(doing).await?;
+        self.settled(account, doing).await?;
         let after = after.map_or(-1, ArchiveId::to_i64);
         let values = [account.as_str().into(), after.into(), limit(count + 1).into()];
         let mut page = Page { messages: Vec::new(), complete: true };

@@ -82,7 +82,7 @@ pub async fn kept_in_order_and_read_in_pages(store: &Store) {
     assert!(!archive.has(&juliet, &[at(8)]).await.unwrap());
     assert_eq!(archive.ends(&jid("nobody@x")).await.unwrap(), None);
     let summary = archive.summary(&romeo).await.unwrap().unwrap();
-    assert_eq!((summary.last, summary.undelivered), (Some(at(201)), 1));
+    assert_eq!((summary.last, summary.undelivered), (Some(at(201)), [at(201)].into()));
     assert_eq!(archive.summary(&jid("nobody@x")).await.unwrap(), None);
 }
 
@@ -218,7 +218,7 @@ pub async fn many_senders_lose_nothing(store: &Store) {
     }
     for account in &accounts {
         let summary = store.archive().summary(account).await.unwrap().unwrap();
-        assert_eq!((summary.last, summary.undelivered), (Some(at(100)), 40));
+        assert_eq!((summary.last, summary.undelivered.len()), (Some(at(100)), 40));
         assert_eq!(store.archive().count(account, &Range::default()).await.unwrap(), 100);
     }
 }
@@ -246,7 +246,7 @@ pub async fn a_failing_database_delays_and_loses_nothing(store: &Store) {
     archive.durability().reached(archive.durability().queued()).await;
     assert!(archive.has_room());
     assert_eq!(archive.count(&romeo, &Range::default()).await.unwrap(), 34);
-    assert_eq!(archive.summary(&romeo).await.unwrap().unwrap().undelivered, 33);
+    assert_eq!(archive.summary(&romeo).await.unwrap().unwrap().undelivered.len(), 33);
 }
 
 pub async fn a_refused_message_holds_nobody_up(store: &Store) {
