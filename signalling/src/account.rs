@@ -87,17 +87,23 @@ impl Account {
     pub async fn load(store: &Store, jid: &BareJid) -> Result<Option<Self>, StoreError> {
         let Some(row) = store.accounts().get(jid).await? else { return Ok(None) };
         let Some(summary) = store.archive().summary(jid).await? else { return Ok(None) };
-        let (roster_version, roster) = store.rosters().load_versioned(jid).await?;
-        let requests = store.rosters().requests(jid).await?;
+        let (rosters, services, blocks, vcards) = (store.rosters(), store.push_services(), store.blocks(), store.vcards());
+        let ((roster_version, roster), requests, services, blocked, photo_hash) = tokio::try_join!(
+            rosters.load_versioned(jid),
+            rosters.requests(jid),
+            services.load(jid),
+            blocks.load(jid),
+            vcards.photo_hash(jid),
+        )?;
         let mut account = Self::new(jid.clone(), roster, requests);
         account.anonymous = row.anonymous;
         account.password_changed_at = row.password_changed_at;
         account.disabled = row.disabled.is_some();
         account.messages = Messages::new(summary);
-        account.push = Push::new(store.push_services().load(jid).await?);
+        account.push = Push::new(services);
         account.roster_version = roster_version;
-        account.blocked = store.blocks().load(jid).await?.into_iter().collect();
-        account.photo_hash = store.vcards().photo_hash(jid).await?;
+        account.blocked = blocked.into_iter().collect();
+        account.photo_hash = photo_hash;
         Ok(Some(account))
     }
 

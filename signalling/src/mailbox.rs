@@ -160,6 +160,11 @@ impl Mailbox {
         mailbox
     }
 
+    /// A restored one has no connection yet: an overflow is told to `overflowed`, as after [`Attachment::detach`].
+    pub fn tell_overflow(&self, overflowed: &Arc<Notify>) {
+        self.locked().without_connection = Some(overflowed.clone());
+    }
+
     /// Queues one item. Returns false when the stream has ended or ends now because the queue is full.
     pub fn push(&self, item: Outgoing) -> bool {
         let (accepted, closed) = {
@@ -796,6 +801,11 @@ mod tests {
         overflowed.notified().await;
         assert!(attachment.mailbox.attach().is_none());
         assert!(!attachment.detach(&overflowed));
+        let contents = Contents { acknowledged: 0, handled: 0, outstanding: Vec::new(), waiting: Vec::new(), owed: false };
+        let restored = Mailbox::restored(200, contents);
+        restored.tell_overflow(&overflowed);
+        assert!(!restored.push(stanza(&"x".repeat(200))));
+        overflowed.notified().await;
     }
 
     #[test]

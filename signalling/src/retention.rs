@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use crate::router::Router;
-use crate::store::StoreError;
+use crate::store::{ArchiveId, StoreError};
 
 const EVERY: Duration = Duration::from_secs(3600);
 
@@ -38,7 +38,7 @@ pub async fn expire(router: &Router, keep: Keep, now: SystemTime) -> Result<(), 
     while let Some(expired) = router.store().archive().expire(last.as_ref(), archive, offline).await? {
         tracing::debug!(account = %expired.account, archived = expired.archived, undelivered = expired.undelivered, "old messages deleted");
         if let Some(home) = router.home_in_memory(&expired.account) {
-            home.with(|account| account.messages.expired(expired.undelivered));
+            home.with(|account| account.messages.expired(ArchiveId::at(offline)));
         }
         last = Some(expired.account);
     }

@@ -460,7 +460,7 @@ impl Router {
         // XEP-0160 §2: what has waited comes before what is new, so before the session is seen to be available.
         let wants_messages = kind == PresenceType::Available && stanza.to().is_none() && presence::wants_messages(&stanza);
         if wants_messages {
-            self.pay_messages(session).await;
+            self.pay_messages_first(session).await;
         }
         if let Err(error) = presence::outbound(self, session, kind, stanza.clone()).await {
             self.bounce(&stanza, error, Some(session)).await;

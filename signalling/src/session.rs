@@ -79,6 +79,8 @@ pub struct Session {
     pub directed: BTreeSet<Jid>,
     /// Whose presence it is still owed.
     pub probes_owed: Option<Probes>,
+    /// Up to where it was given the messages that wait for the account (XEP-0160).
+    pub given: Option<ArchiveId>,
     /// How it may be resumed, if it may.
     pub resumption: Option<Resumption>,
     /// Since when it has no connection: it hibernates, and still counts as there.
@@ -100,6 +102,7 @@ impl Session {
             carbons: false,
             directed: BTreeSet::new(),
             probes_owed: None,
+            given: None,
             resumption: None,
             hibernated: None,
         }

@@ -3,6 +3,7 @@
 use campanile_signalling::jid::BareJid;
 use campanile_signalling::mailbox::Outgoing;
 use campanile_signalling::retention::{self, Keep};
+use campanile_signalling::router::Limits;
 use campanile_signalling::store::{ArchiveId, Page, Range};
 
 use crate::world::{Client, World, befriend};
@@ -452,7 +453,7 @@ async fn xep0198_s4_a_message_is_in_mind_until_a_client_that_acknowledges_has_do
     world.router.acknowledged(&bob.session, &ids);
     assert_eq!((waiting(&world, "bob").await, archive(&world, "bob").await.len()), (0, 2));
     let summary = world.store.archive().summary(&jid("bob")).await.expect("reads").expect("bob is there");
-    assert!(summary.undelivered == 0 && summary.last.is_some_and(|last| last < ids[1]), "what is not archived leaves no trace");
+    assert!(summary.undelivered.is_empty() && summary.last.is_some_and(|last| last < ids[1]), "what is not archived leaves no trace");
 }
 
 #[tokio::test]
@@ -554,4 +555,78 @@ async fn xep0160_s2_more_than_a_slice_waits_and_all_of_it_comes() {
     }
     let numbers: Vec<_> = found.iter().filter_map(|stanza| stanza.split_once("<body>")?.1.chars().next()).collect();
     assert_eq!(numbers, ['0', '1', '2', '3', '4']);
+}
+
+#[tokio::test]
+async fn xep0280_what_came_as_a_carbon_does_not_come_again_from_offline_storage() {
+    for (name, extra) in [("kept", ""), ("not-kept", "<no-store xmlns='urn:xmpp:hints'/>")] {
+        let world = World::new(&format!("carbon-once-{name}"), &["alice", "bob"]).await;
+        let (alice, broken, other) =
+            (world.online("alice", "a").await, world.online("bob", "broken").await, world.online("bob", "other").await);
+        other.send(CARBONS).await;
+        [&alice, &broken, &other].into_iter().for_each(Client::forget);
+        broken.mailbox.close();
+        alice.send(&format!("<message to='bob@localhost/broken' type='chat' id='1'><body>hi</body>{extra}</message>")).await;
+        other.expect(&[&["<received", "<body>hi</body>"]]);
+        assert_eq!(waiting(&world, "bob").await, 0, "{name}");
+        assert!(alice.received().is_empty(), "{name}: neither does it come back");
+    }
+}
+
+#[tokio::test]
+async fn xep0160_s2_what_waited_comes_before_what_is_new_in_order_and_once() {
+    let limits = Limits { offline_messages: 200, archive_page_bytes: 12_500, ..Limits::default() };
+    let world = World::within("offline-order", &["alice", "bob"], limits, 100_000).await;
+    let alice = world.online("alice", "a").await;
+    for number in 0..150 {
+        alice.send(&message("bob@localhost", &format!("m{number:03}"))).await;
+    }
+    let bob = world.client("bob", "b").await;
+    assert!(bob.mailbox.manage(), "nothing is acknowledged here");
+    bob.send("<presence/>").await;
+    alice.send(&message("bob@localhost", "new")).await;
+    let mut received = bob.received();
+    let first = bodies_of(&received).len();
+    assert!(first > 64 && received[..first - 1].iter().all(|stanza| stanza.starts_with("<message")), "more than one slice comes first");
+    loop {
+        world.router.pay(&bob.session).await;
+        match bob.received() {
+            more if more.is_empty() => break,
+            more => received.extend(more),
+        }
+    }
+    let mut bodies = bodies_of(&received);
+    bodies.retain(|body| body != "new");
+    assert_eq!(bodies, (0..150).map(|number| format!("m{number:03}")).collect::<Vec<_>>());
+    assert_eq!(waiting(&world, "bob").await, 151, "until they are acknowledged");
+}
+
+fn bodies_of(stanzas: &[String]) -> Vec<String> {
+    stanzas.iter().filter_map(|stanza| Some(stanza.split_once("<body>")?.1.split_once("</body>")?.0.to_owned())).collect()
+}
+
+#[tokio::test]
+async fn xep0198_s5_what_a_session_leaves_goes_to_one_with_a_connection() {
+    let world = World::new("heir", &["alice", "bob"]).await;
+    let (alice, asleep, awake) =
+        (world.online("alice", "a").await, world.online("bob", "asleep").await, world.online("bob", "awake").await);
+    let over = world.online("bob", "over").await;
+    assert!(over.mailbox.manage());
+    asleep.session.home.with(|account| account.session(asleep.session.id).expect("bound").hibernated = Some(std::time::Instant::now()));
+    alice.send(&message("bob@localhost/over", "hi")).await;
+    [&asleep, &awake].into_iter().for_each(Client::forget);
+    world.router.unbind(&over.session).await;
+    assert_eq!(bodies_of(&awake.received()), ["hi"]);
+    assert!(bodies_of(&asleep.received()).is_empty());
+}
+
+#[tokio::test]
+async fn xep0203_forged_delays_by_the_server_or_the_own_account_are_taken_away() {
+    let world = World::new("delay-forged", &["alice", "bob"]).await;
+    let (alice, bob) = (world.online("alice", "a").await, world.online("bob", "b").await);
+    let forged = |from: &str| format!("<delay xmlns='urn:xmpp:delay' stamp='2002-09-10T23:08:25Z' from='{from}'/>");
+    let all = ["localhost", "LOCALHOST", "alice@localhost", "bob@localhost", "room@x"].map(forged).concat();
+    alice.send(&format!("<message to='bob@localhost' type='chat'><body>hi</body>{all}</message>")).await;
+    let received = bob.received().join("");
+    assert!(received.matches("<delay").count() == 1 && received.contains(&forged("room@x")), "{received}");
 }

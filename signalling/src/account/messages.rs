@@ -1,7 +1,8 @@
 //! An account's messages in memory: their numbers, how many wait in the store, and which are on their way to which session.
 
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::ops::Bound;
 use std::time::SystemTime;
 
 use crate::store::{ArchiveId, Preferences, Summary};
@@ -13,8 +14,8 @@ pub struct Messages {
     last: Cell<Option<ArchiveId>>,
     /// XEP-0441.
     pub preferences: Preferences,
-    /// Messages that no client has acknowledged, those in flight left out.
-    waiting: usize,
+    /// Messages that no client has acknowledged, those in flight left out: each of them has a row in the store, or one in its queue.
+    waiting: BTreeSet<ArchiveId>,
     in_flight: HashMap<ArchiveId, Flight>,
 }
 
@@ -63,17 +64,23 @@ impl Messages {
 
     /// How many messages wait in the store for a session.
     pub fn waiting(&self) -> usize {
-        self.waiting
+        self.waiting.len()
     }
 
-    /// Whether a session has this message and may still acknowledge it.
-    pub fn is_in_flight(&self, id: ArchiveId) -> bool {
-        self.in_flight.contains_key(&id)
+    /// The first message behind this one that waits in the store for a session.
+    pub fn next_waiting(&self, after: Option<ArchiveId>) -> Option<ArchiveId> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.waiting.range((from, Bound::Unbounded)).next().copied()
+    }
+
+    /// Whether this message waits. What was read from the store just now may have been acknowledged since.
+    pub fn waits(&self, id: ArchiveId) -> bool {
+        self.waiting.contains(&id)
     }
 
     /// A message was kept for which there was no session.
-    pub fn stored(&mut self) {
-        self.waiting += 1;
+    pub fn stored(&mut self, id: ArchiveId) {
+        self.waiting.insert(id);
     }
 
     /// A kept message went to so many sessions. `noted`: the store knows that it is not acknowledged.
@@ -83,7 +90,7 @@ impl Messages {
 
     /// A message that waited went to a session.
     pub fn taken(&mut self, id: ArchiveId, archived: bool) {
-        self.waiting = self.waiting.saturating_sub(1);
+        self.waiting.remove(&id);
         self.sent(id, 1, true, archived);
     }
 
@@ -114,8 +121,7 @@ impl Messages {
 
     /// A client was shown these messages of the archive, which waited. Returns those that still did.
     pub fn seen(&mut self, mut ids: Vec<ArchiveId>) -> Vec<ArchiveId> {
-        ids.retain(|id| !self.is_in_flight(*id));
-        self.waiting = self.waiting.saturating_sub(ids.len());
+        ids.retain(|id| self.waiting.remove(id));
         ids
     }
 
@@ -128,13 +134,13 @@ impl Messages {
         }
         let noted = flight.noted;
         self.in_flight.remove(&id);
-        self.waiting += 1;
+        self.waiting.insert(id);
         if noted { Lost::Waits } else { Lost::WaitsUnnoted }
     }
 
-    /// So many messages waited too long and are gone.
-    pub fn expired(&mut self, count: u64) {
-        self.waiting = self.waiting.saturating_sub(usize::try_from(count).unwrap_or(usize::MAX));
+    /// Messages before this one waited too long and are gone.
+    pub fn expired(&mut self, before: ArchiveId) {
+        self.waiting = self.waiting.split_off(&before);
     }
 }
 
@@ -177,14 +183,31 @@ mod tests {
 
     #[test]
     fn a_stored_session_comes_back_with_what_it_had() {
-        let mut messages = Messages::new(Summary { undelivered: 3, ..Summary::default() });
-        let [first, second] = ids(&messages);
-        let [unnoted] = ids(&messages);
+        let [first, second, third, unnoted] = ids(&Messages::default());
+        let mut messages = Messages::new(Summary { undelivered: [first, second, third].into(), ..Summary::default() });
         messages.carried(&[first, second, unnoted], &[first, second]);
         messages.carried(&[first], &[first]);
-        assert_eq!(messages.waiting(), 1);
+        assert_eq!((messages.waiting(), messages.next_waiting(None)), (1, Some(third)), "what the store did not count is not taken off");
         assert_eq!(messages.lost(unnoted), Lost::WaitsUnnoted);
         assert_eq!(messages.lost(first), Lost::Elsewhere);
         assert_eq!(messages.acknowledged(&[second]).forgotten, [second]);
+    }
+
+    #[test]
+    fn what_waits_is_known_message_by_message() {
+        let mut messages = Messages::default();
+        let [first, second, third] = ids(&messages);
+        for id in [first, second, third] {
+            messages.stored(id);
+        }
+        messages.taken(first, true);
+        messages.acknowledged(&[first]);
+        assert!(!messages.waits(first) && messages.waits(second), "a page that was read before the acknowledgement delivers nothing twice");
+        assert_eq!((messages.next_waiting(None), messages.next_waiting(Some(second))), (Some(second), Some(third)));
+        messages.taken(second, true);
+        messages.expired(third);
+        assert_eq!(messages.waiting(), 1, "what is in flight does not wait, however old it is");
+        assert_eq!(messages.seen(vec![first, second, third]), [third]);
+        assert_eq!((messages.waiting(), messages.next_waiting(Some(third))), (0, None));
     }
 }

@@ -16,10 +16,18 @@ pub fn register(table: &mut IqTable) {
 
 /// First stage of both pipelines, §3, rule 2: nobody but the account's own archive says under which id it has a message.
 pub fn strip(walk: &Walk<'_>, stanza: &mut Stanza, _: &mut Effects) -> Verdict {
-    if matches!(stanza.kind(), Kind::Message(_)) && stanza.children().any(|child| is_by(walk.account, &child)) {
-        stanza.remove_children(|child| is_by(walk.account, child));
+    let is_forged = |child: &Child<'_>| is_by(walk.account, child) || is_delay_by(walk.account, child);
+    if matches!(stanza.kind(), Kind::Message(_)) && stanza.children().any(|child| is_forged(&child)) {
+        stanza.remove_children(|child| is_forged(child));
     }
     Verdict::Pass
+}
+
+/// XEP-0203 §5: nor since when the account or its server has kept one. Both say so only after all stages.
+fn is_delay_by(account: &Account, child: &Child<'_>) -> bool {
+    let is_own = |from: &str| from == account.jid.domain() || from == account.jid.as_str();
+    child.is(ns::DELAY, "delay")
+        && child.attr("from").is_some_and(|from| is_own(&from) || Jid::parse(&from).is_ok_and(|from| is_own(from.as_str())))
 }
 
 /// Rule 7: addresses are normalised before they are compared.

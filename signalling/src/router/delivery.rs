@@ -17,6 +17,8 @@ use crate::xml::Bindings;
 
 /// Messages of one slice of what waits.
 const SLICE_MAX: usize = 64;
+/// Of their bytes, so many slices may be in a mailbox before a session is available: less than half of what it holds.
+const SLICES_FIRST: usize = 3;
 
 impl Router {
     /// Step 9 of a stanza's life: head and shared body go to each mailbox, and what is to be kept joins the queue of the store. All under the
@@ -50,12 +52,12 @@ impl Router {
         Verdict::Pass
     }
 
-    /// Whether a session took it.
+    /// Whether a session took it, or a copy: it is not to be delivered once more.
     fn send_to(&self, account: &mut Account, chosen: &[SessionId], stanza: &Stanza, copies: Vec<Copy>, kept: Option<&Kept>) -> bool {
         let is_chosen = |session: &&Session| chosen.contains(&session.id);
         let Some(kept) = kept else {
-            send_copies(copies);
-            return account.sessions.iter().filter(is_chosen).filter(|session| session.send(stanza.clone())).count() > 0;
+            let copied = send_copies(copies);
+            return account.sessions.iter().filter(is_chosen).filter(|session| session.send(stanza.clone())).count() + copied > 0;
         };
         let reached = |session: &&Session| is_chosen(session) || copies.iter().any(|copy| copy.session == session.id);
         let noted = account.sessions.iter().filter(reached).any(Session::acknowledges);
@@ -66,9 +68,9 @@ impl Router {
         let has_it = |session: &&Session| session.send_stored(stanza.clone(), kept.id);
         let taken = account.sessions.iter().filter(is_chosen).filter(has_it).count();
         let copied = |copy: Copy| copy.mailbox.push(Outgoing::Stanza(Delivery { stanza: copy.stanza, stored: Some(kept.id) }));
-        let copies = copies.into_iter().map(copied).filter(|taken| *taken).count();
+        let taken = taken + copies.into_iter().map(copied).filter(|taken| *taken).count();
         if taken > 0 {
-            account.messages.sent(kept.id, taken + copies, noted, kept.archived);
+            account.messages.sent(kept.id, taken, noted, kept.archived);
             self.record(account, stanza, kept, noted);
         }
         taken > 0
@@ -76,7 +78,7 @@ impl Router {
 
     /// Keeps a message that waits.
     fn keep(&self, account: &mut Account, stanza: &Stanza, kept: Kept, undelivered: bool) {
-        account.messages.stored();
+        account.messages.stored(kept.id);
         self.record(account, stanza, &kept, undelivered);
     }
 
@@ -121,7 +123,11 @@ impl Router {
             let lost = |id: &ArchiveId| account.messages.lost(*id) == Lost::WaitsUnnoted;
             let unnoted: Vec<_> = stored.into_iter().filter(lost).collect();
             self.store().archive().undelivered(&account.jid, unnoted);
-            account.sessions.iter().find(|session| session.takes_bare_messages()).map(|own| (own.id, own.jid.clone()))
+            // What waits again may be older than what they were given since.
+            account.sessions.iter_mut().for_each(|session| session.given = None);
+            // One that hibernates may be over before its client comes back.
+            let heirs = account.sessions.iter().filter(|session| session.takes_bare_messages());
+            heirs.min_by_key(|own| own.hibernated.is_some()).map(|own| (own.id, own.jid.clone()))
         });
         for stanza in left.into_iter().filter(|delivery| delivery.stored.is_none()).map(|delivery| delivery.stanza) {
             match stanza.kind() {
@@ -138,32 +144,51 @@ impl Router {
     }
 
     /// XEP-0160 §2: delivers the next slice of what waits for an account to one of its sessions, and leaves a marker if there is more.
+    pub(super) async fn pay_messages(&self, session: &SessionRef) {
+        if self.pay_slice(session).await {
+            self.owe_messages(session);
+        }
+    }
+
+    /// The same for a session that is about to become available: as much as its mailbox can well take at once, so that it comes before what is
+    /// new. The marker for the rest comes later, [`Router::owe_messages`].
+    pub(super) async fn pay_messages_first(&self, session: &SessionRef) {
+        let bytes_max = SLICES_FIRST * self.limits().archive_page_bytes;
+        session.home.with(|account| {
+            if let Some(own) = account.session(session.id).filter(|own| !own.is_available()) {
+                own.given = None;
+            }
+        });
+        let has_room = || session.home.with(|account| account.session(session.id).is_some_and(|own| own.mailbox.bytes() < bytes_max));
+        while self.pay_slice(session).await && has_room() {}
+    }
+
+    /// One slice; whether it was one and there is more.
     ///
     /// Errors of the database are logged: the messages wait on.
-    pub(super) async fn pay_messages(&self, session: &SessionRef) {
+    async fn pay_slice(&self, session: &SessionRef) -> bool {
         let (account, archive) = (&session.home.jid, self.store().archive());
-        let mut after = None;
-        while session.home.with(|account| account.messages.waiting() > 0 && account.session(session.id).is_some()) {
-            let page = match archive.waiting(account, after, SLICE_MAX, self.limits().archive_page_bytes).await {
+        while let Some(next) = session.home.with(|account| next_waiting(account, session)) {
+            let after = ArchiveId::from_i64(next.to_i64() - 1);
+            let page = match archive.waiting(account, Some(after), SLICE_MAX, self.limits().archive_page_bytes).await {
                 Ok(page) => page,
-                Err(error) => return tracing::error!(%account, %error, "cannot read messages that wait"),
+                Err(error) => {
+                    tracing::error!(%account, %error, "cannot read messages that wait");
+                    return false;
+                }
             };
-            after = page.messages.last().map(|message| message.id);
-            let count = self.hand_over(session, &page);
-            if page.complete {
-                return;
-            }
             // A slice that is all on its way to other sessions is none.
-            if count > 0 {
-                return self.owe_messages(session);
+            if self.hand_over(session, &page, next) > 0 {
+                return session.home.with(|account| next_waiting(account, session)).is_some();
             }
         }
+        false
     }
 
     /// Leaves a marker in the mailbox of a session if messages wait: its connection asks for them when it has written what came before.
     pub(super) fn owe_messages(&self, session: &SessionRef) {
         session.home.with(|account| {
-            if account.messages.waiting() > 0
+            if next_waiting(account, session).is_some()
                 && let Some(own) = account.session(session.id)
             {
                 own.mailbox.push(Outgoing::Owed);
@@ -171,21 +196,28 @@ impl Router {
         });
     }
 
-    /// How many messages of a slice went to the session.
-    fn hand_over(&self, session: &SessionRef, page: &Page) -> usize {
+    /// How many messages of a slice, read from this one on, went to the session. Only what waits now does: since the slice was read, some may
+    /// have gone elsewhere or been acknowledged.
+    fn hand_over(&self, session: &SessionRef, page: &Page, from: ArchiveId) -> usize {
         session.home.with(|account| {
+            let Account { jid, sessions, messages, .. } = account;
+            let Some(position) = sessions.iter().position(|own| own.id == session.id) else { return 0 };
+            // It goes on behind what was read, whatever became of it.
+            let last = page.messages.last().map_or(from, |message| message.id);
+            sessions[position].given = Some(last.max(from));
+            let delayed: Vec<_> = page
+                .messages
+                .iter()
+                .filter(|message| messages.waits(message.id))
+                .filter_map(|message| Some((message, delayed(jid, message)?)))
+                .collect();
             let mut count = 0;
-            for message in &page.messages {
-                let Some(own) = account.sessions.iter().find(|own| own.id == session.id) else { break };
-                if account.messages.is_in_flight(message.id) {
-                    continue;
-                }
-                let Some(stanza) = delayed(&account.jid, message) else { continue };
+            for (message, stanza) in delayed {
                 // XEP-0191 §3.3: what came before the block waits for its end.
                 if stanza.from().is_some_and(|from| account.blocks(from)) {
                     continue;
                 }
-                if !own.send_stored(stanza, message.id) {
+                if !account.sessions[position].send_stored(stanza, message.id) {
                     break; // its stream has ended, and what it took is left over
                 }
                 account.messages.taken(message.id, message.archived);
@@ -194,6 +226,12 @@ impl Router {
             count
         })
     }
+}
+
+/// The first message that waits and that a session has not been given.
+fn next_waiting(account: &mut Account, session: &SessionRef) -> Option<ArchiveId> {
+    let given = account.session(session.id)?.given;
+    account.messages.next_waiting(given)
 }
 
 /// Whether somebody else has a message that is not stored, or nobody is to have it: RFC 6121 §8.5.3.2.1 then says nothing more about it.
@@ -221,9 +259,7 @@ fn delayed(account: &BareJid, message: &Stored) -> Option<Stanza> {
     Some(stanza)
 }
 
-/// Copies that nobody waits for.
-pub(super) fn send_copies(copies: Vec<Copy>) {
-    for Copy { mailbox, stanza, .. } in copies {
-        mailbox.push(Outgoing::Stanza(stanza.into()));
-    }
+/// Copies that are not kept; how many were taken.
+pub(super) fn send_copies(copies: Vec<Copy>) -> usize {
+    copies.into_iter().map(|Copy { mailbox, stanza, .. }| mailbox.push(Outgoing::Stanza(stanza.into()))).filter(|taken| *taken).count()
 }

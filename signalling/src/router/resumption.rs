@@ -27,7 +27,7 @@ pub(super) struct Hibernation {
     /// A session was added.
     changed: Notify,
     /// The mailbox of one of them is full.
-    overflowed: Arc<Notify>,
+    pub(super) overflowed: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]

@@ -1,7 +1,7 @@
 //! The messages of all accounts: the archive (XEP-0313) and what waits for delivery (XEP-0160), one table for both.
 //!
 //! Changes join a queue in memory, which never waits and gives each a number; one task writes all that waits in one transaction ([`queue`]).
-//! Reads first wait until what was queued before them is written.
+//! Reads first wait until what was queued before them for their account is written.
 
 mod id;
 mod preferences;
@@ -10,6 +10,7 @@ mod read;
 mod retention;
 mod rows;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU8;
 use std::time::Duration;
@@ -52,7 +53,7 @@ pub struct Summary {
     /// The highest number given out.
     pub last: Option<ArchiveId>,
     /// Messages that no client has acknowledged.
-    pub undelivered: usize,
+    pub undelivered: BTreeSet<ArchiveId>,
     /// XEP-0441.
     pub preferences: Preferences,
 }
@@ -121,27 +122,29 @@ impl Archive {
     /// # Errors
     /// The database's.
     pub async fn summary(&self, account: &BareJid) -> Result<Option<Summary>, StoreError> {
+        const UNDELIVERED: &str = "SELECT id FROM undelivered WHERE account = $1";
         const SQL: &str = "SELECT (SELECT MAX(m.id) FROM messages m WHERE m.account = a.jid),
-                                  (SELECT COUNT(*) FROM undelivered u WHERE u.account = a.jid), p.policy, p.always, p.never
+                                  (SELECT MIN(u.id) FROM undelivered u WHERE u.account = a.jid), p.policy, p.always, p.never
                            FROM accounts a LEFT JOIN archive_preferences p ON p.account = a.jid WHERE a.jid = $1";
         let doing = "load an account's messages";
-        self.settled(doing).await?;
+        self.settled(account, doing).await?;
         let Some(row) = self.database.fetch_optional(doing, SQL, &[account.as_str().into()]).await? else { return Ok(None) };
+        // Few accounts have some.
+        let undelivered = match optional_id(&row, 1)? {
+            Some(_) => self.database.fetch_all(doing, UNDELIVERED, &[account.as_str().into()]).await?,
+            None => Vec::new(),
+        };
         Ok(Some(Summary {
             last: optional_id(&row, 0)?,
-            undelivered: usize::try_from(row.int(1)?).unwrap_or_default(),
+            undelivered: undelivered.iter().map(|row| row.int(0).map(ArchiveId::from_i64)).collect::<Result<_, _>>()?,
             preferences: if row.is_null(2)? { Preferences::default() } else { preferences::read(&row, 2)? },
         }))
     }
 
-    /// Waits until what was queued so far is written.
-    async fn settled(&self, doing: &'static str) -> Result<(), StoreError> {
-        let durability = self.durability();
-        let queued = durability.queued();
-        if durability.is_durable(queued) {
-            return Ok(());
-        }
-        tokio::time::timeout(SETTLE_WAIT_MAX, durability.reached(queued)).await.map_err(|_| StoreError::Busy { doing })
+    /// Waits until what was queued so far for the account is written.
+    async fn settled(&self, account: &BareJid, doing: &'static str) -> Result<(), StoreError> {
+        let Some(queued) = self.queue.last_of(account) else { return Ok(()) };
+        tokio::time::timeout(SETTLE_WAIT_MAX, self.durability().reached(queued)).await.map_err(|_| StoreError::Busy { doing })
     }
 
     /// Writes what is queued and ends the task.

@@ -65,6 +65,10 @@ pub const QUEUE_WAIT_MAX: Duration = Duration::from_secs(10);
 const BUSY_WAIT_MAX: Duration = Duration::from_secs(10);
 /// How long a statement may wait for a connection.
 const ACQUIRE_WAIT_MAX: Duration = Duration::from_secs(10);
+/// Pages that SQLite's writer keeps: messages of many accounts touch a page of each, and a page that is not there is read again.
+const WRITER_CACHE_KB: u32 = 32 * 1024;
+/// Pages in the log ahead of the file: the more, the more commits share the writing of a page back into it.
+const CHECKPOINT_PAGES: u32 = 8192;
 /// How long PostgreSQL works at one statement, or lets a transaction wait for the next one, before it gives up.
 const STATEMENT_MAX: Duration = Duration::from_secs(30);
 /// How long PostgreSQL may take altogether. [`STATEMENT_MAX`] is shorter: as long as its host lives, it gives up by itself.
@@ -234,7 +238,12 @@ async fn open_sqlite(path: &Path) -> Result<Database, StoreError> {
         .max_lifetime(None)
         .test_before_acquire(false)
         .acquire_timeout(BUSY_WAIT_MAX + ACQUIRE_WAIT_MAX);
-    let writing = common.clone().journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
+    let writing = common
+        .clone()
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .pragma("cache_size", format!("-{WRITER_CACHE_KB}"))
+        .pragma("wal_autocheckpoint", CHECKPOINT_PAGES.to_string());
     // Switching to WAL needs the file alone and does not wait for a lock by itself.
     let deadline = Instant::now() + BUSY_WAIT_MAX;
     let writer = loop {

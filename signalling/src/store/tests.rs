@@ -806,7 +806,7 @@ async fn a_full_disk_is_told_and_writing_goes_on_when_there_is_room() {
             .write("fill", move |tx| {
                 Box::pin(async move {
                     const SQL: &str =
-                        "INSERT INTO messages (account, id, peer, resource, archived, stanza) VALUES ('a@x', $1, '', '', 1, $2)";
+                        "INSERT INTO messages (account, id, peer, resource, peer_hash, archived, stanza) VALUES ('a@x', $1, '', '', 0, 1, $2)";
                     tx.execute(SQL, &[(number as i64).into(), [7_u8; 100_000].as_slice().into()]).await
                 })
             })

@@ -502,7 +502,7 @@ fn romeo() -> BareJid {
 }
 
 impl Server {
-    async fn juliet_writes(&self, body: &str) {
+    async fn juliet_says(&self, body: &str) {
         let xml = format!("<message from='juliet@localhost/balcony' to='romeo@localhost' type='chat'><body>{body}</body></message>");
         let stanza = Stanza::parse(xml.into(), &xml::Bindings::client()).unwrap();
         self.context.router.route(stanza, None).await;
@@ -528,7 +528,7 @@ impl Server {
 #[tokio::test]
 async fn what_was_written_last_without_stream_management_has_arrived() {
     let server = Server::start().await;
-    server.juliet_writes("late").await;
+    server.juliet_says("late").await;
     assert_eq!(server.waiting().await, 1);
     let mut client = server.logged_in(65_536).await;
     client.send("<presence/></stream:stream>").await;
@@ -545,7 +545,7 @@ async fn xep0198_s3_what_was_not_written_before_enabled_is_not_lost() {
     client.send("<presence/>").await;
     client.expect("from='romeo@localhost/orchard'").await;
     for _ in 0..3 {
-        server.juliet_writes(&"x".repeat(3000)).await;
+        server.juliet_says(&"x".repeat(3000)).await;
     }
     client.send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>").await;
     server.sessions_are(|sessions| sessions[0].resumption.is_some()).await;
@@ -580,7 +580,7 @@ async fn a_session_whose_end_is_cut_off_ends_and_so_does_one_whose_binding_is_cu
     second.expect("</stream:features>").await;
     second.send(BIND).await;
     assert!(second.rest().await.contains("<connection-timeout"));
-    server.juliet_writes("still to come").await;
+    server.juliet_says("still to come").await;
     drop(second);
     drop(turn);
     server.sessions_are(<[_]>::is_empty).await;

@@ -5,7 +5,7 @@
 //! refuses for what it is must not hold up all others: it is found by halving the batch, logged and left out.
 //! While the database works and is only slower than those who send, they wait: [`Queue::room`].
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -89,6 +89,8 @@ struct State {
     bytes: usize,
     /// The last attempt to write failed: nobody is made to wait for the next.
     failing: bool,
+    /// The number of the last change of each account that has one which waits or is being written.
+    last: HashMap<BareJid, u64>,
 }
 
 impl Queue {
@@ -136,14 +138,23 @@ impl Queue {
         let _ = tokio::time::timeout(ROOM_WAIT_MAX, caught_up).await;
     }
 
+    /// The number of the account's last change that may not be written yet.
+    pub(super) fn last_of(&self, account: &BareJid) -> Option<u64> {
+        self.state().last.get(account).copied()
+    }
+
     pub(super) fn push(&self, account: &BareJid, changes: impl IntoIterator<Item = Change>) {
         let mut state = self.state();
         let before = state.waiting.len();
+        let mut last = None;
         for change in changes {
             let entry = Entry { account: account.clone(), change };
             state.bytes += entry.bytes();
             state.waiting.push_back(entry);
-            self.durability.next();
+            last = Some(self.durability.next());
+        }
+        if let Some(last) = last {
+            state.last.insert(account.clone(), last);
         }
         // Who finds the queue empty wakes the task; it looks again before it sleeps.
         let wake = before == 0 && !state.waiting.is_empty();
@@ -175,6 +186,7 @@ impl Queue {
         {
             let mut state = self.state();
             state.bytes -= bytes;
+            state.last.retain(|_, last| *last > number);
             state.failing = false;
         }
         self.durability.publish(number);

@@ -5,11 +5,13 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 
 use super::super::database::{Row, Value};
-use super::{Archive, ArchiveId, StoreError, optional_id};
+use super::{Archive, ArchiveId, StoreError, optional_id, rows};
 use crate::jid::{BareJid, Jid};
 
 /// Ids looked up by one statement.
 const IDS: usize = 64;
+/// Messages read by one statement: what a page has no room for has been read in vain.
+const CHUNK: usize = 32;
 /// What each message counts for besides its stanza when pages are measured: the envelope that goes around it.
 const ENVELOPE_BYTES: usize = 256;
 
@@ -59,7 +61,7 @@ impl Range {
     fn values<'a>(&'a self, account: &'a BareJid) -> Vec<Value<'a>> {
         let mut values = vec![account.as_str().into(), self.low().into(), self.high().into()];
         if let Some(with) = &self.with {
-            values.push(with.bare_str().into());
+            values.extend([rows::hash(with.bare_str()).into(), with.bare_str().into()]);
             values.extend(with.resource().map(Value::from));
         }
         values
@@ -75,28 +77,42 @@ impl Range {
     }
 }
 
-fn for_each_address(select: &str, end: [&str; 3]) -> [String; 3] {
-    // The index holds the beginning of the address: a whole one may be longer than PostgreSQL's indexes take.
-    const PEER: &str = "substr(peer, 1, 128) = substr($4, 1, 128) AND peer = $4";
-    const RANGE: &str = "FROM messages WHERE account = $1 AND id > $2 AND id < $3 AND archived = 1";
-    let [all, bare, full] = end;
+/// `order` is that of ids; statements with an address go along the index by address, which needs its bounds as pairs to be chosen.
+fn for_each_address(select: &str, order: Option<&str>) -> [String; 3] {
+    let end = |limit: usize, columns: &[&str]| match order {
+        None => String::new(),
+        Some(order) => {
+            let columns: Vec<String> = columns.iter().map(|column| format!("{column} {order}")).collect();
+            format!("ORDER BY {} LIMIT ${limit}", columns.join(", "))
+        }
+    };
+    let with = "AND (peer_hash, id) > ($4, $2) AND (peer_hash, id) < ($4, $3) AND peer = $5";
     [
-        format!("{select} {RANGE} {all}"),
-        format!("{select} {RANGE} AND {PEER} {bare}"),
-        format!("{select} {RANGE} AND {PEER} AND resource = $5 {full}"),
+        format!("{select} FROM messages WHERE account = $1 AND id > $2 AND id < $3 AND archived = 1 {}", end(4, &["id"])),
+        format!("{select} FROM messages WHERE account = $1 {with} AND archived = 1 {}", end(6, &["peer_hash", "id"])),
+        format!("{select} FROM messages WHERE account = $1 {with} AND resource = $6 AND archived = 1 {}", end(7, &["peer_hash", "id"])),
     ]
 }
 
-const SELECT: &str = "SELECT id, stanza";
-static FORWARDS: LazyLock<[String; 3]> =
-    LazyLock::new(|| for_each_address(SELECT, ["ORDER BY id LIMIT $4", "ORDER BY id LIMIT $5", "ORDER BY id LIMIT $6"]));
-static BACKWARDS: LazyLock<[String; 3]> =
-    LazyLock::new(|| for_each_address(SELECT, ["ORDER BY id DESC LIMIT $4", "ORDER BY id DESC LIMIT $5", "ORDER BY id DESC LIMIT $6"]));
-static COUNT: LazyLock<[String; 3]> = LazyLock::new(|| for_each_address("SELECT COUNT(*)", [""; 3]));
+static FORWARDS: LazyLock<[String; 3]> = LazyLock::new(|| for_each_address("SELECT id, stanza", Some("ASC")));
+static BACKWARDS: LazyLock<[String; 3]> = LazyLock::new(|| for_each_address("SELECT id, stanza", Some("DESC")));
+static COUNT: LazyLock<[String; 3]> = LazyLock::new(|| for_each_address("SELECT COUNT(*)", None));
 static BY_ID: LazyLock<String> = LazyLock::new(|| {
     let places: Vec<String> = (2..IDS + 2).map(|place| format!("${place}")).collect();
     format!("SELECT id, peer, resource FROM messages WHERE account = $1 AND archived = 1 AND id IN ({}) ORDER BY id", places.join(", "))
 });
+
+/// All that read a part of a table, for the test that none reads the whole.
+#[cfg(test)]
+pub(super) fn statements() -> impl Iterator<Item = &'static str> {
+    FORWARDS.iter().chain(&*BACKWARDS).chain(&*COUNT).map(String::as_str).chain([BY_ID.as_str(), WAITING, UNDELIVERED_BETWEEN, ENDS])
+}
+
+const ENDS: &str = "SELECT (SELECT id FROM messages WHERE account = $1 AND archived = 1 ORDER BY id LIMIT 1),
+                           (SELECT id FROM messages WHERE account = $1 AND archived = 1 ORDER BY id DESC LIMIT 1)";
+const WAITING: &str = "SELECT m.id, m.stanza, m.archived FROM undelivered u JOIN messages m ON m.account = u.account AND m.id = u.id
+                       WHERE u.account = $1 AND u.id > $2 ORDER BY u.id LIMIT $3";
+const UNDELIVERED_BETWEEN: &str = "SELECT id FROM undelivered WHERE account = $1 AND id >= $2 AND id <= $3 ORDER BY id";
 
 impl Archive {
     /// Up to `count` messages of a range, and about `bytes_max` bytes, at least one: the oldest ones, or the newest with `backwards`.
@@ -112,15 +128,9 @@ impl Archive {
         bytes_max: usize,
     ) -> Result<Page, StoreError> {
         let doing = "read a page of an archive";
-        self.settled(doing).await?;
+        self.settled(account, doing).await?;
         let mut page = match &range.ids {
-            None => {
-                let sql = range.choose(if backwards { &BACKWARDS } else { &FORWARDS });
-                let mut values = range.values(account);
-                // One more than wanted says whether there are more.
-                values.push(limit(count + 1).into());
-                self.read_page(doing, sql, &values, count, bytes_max).await?
-            }
+            None => self.page_of_range(account, range.clone(), backwards, count, bytes_max).await?,
             Some(ids) => self.page_of_ids(account, range, ids, backwards, count, bytes_max).await?,
         };
         if backwards {
@@ -129,29 +139,38 @@ impl Archive {
         Ok(page)
     }
 
-    async fn read_page(
+    async fn page_of_range(
         &self,
-        doing: &'static str,
-        sql: &'static str,
-        values: &[Value<'_>],
+        account: &BareJid,
+        mut range: Range,
+        backwards: bool,
         count: usize,
         bytes_max: usize,
     ) -> Result<Page, StoreError> {
+        let sql = range.choose(if backwards { &BACKWARDS } else { &FORWARDS });
         let mut page = Page { messages: Vec::new(), complete: true };
         let mut bytes = 0;
-        self.database
-            .fetch_each(doing, sql, values, |row| {
+        loop {
+            // One more than wanted says whether there are more.
+            let wanted = (count + 1 - page.messages.len()).min(CHUNK);
+            let mut values = range.values(account);
+            values.push(limit(wanted).into());
+            let rows = self.database.fetch_all("read a page of an archive", sql, &values).await?;
+            let read = rows.len();
+            for row in rows {
                 if page.messages.len() >= count || (bytes >= bytes_max && !page.messages.is_empty()) {
                     page.complete = false;
-                    return Ok(false);
+                    return Ok(page);
                 }
-                let stanza = Bytes::from(row.bytes(1)?);
+                let (id, stanza) = (ArchiveId::from_i64(row.int(0)?), Bytes::from(row.bytes(1)?));
                 bytes += stanza.len() + ENVELOPE_BYTES;
-                page.messages.push(Stored { id: ArchiveId::from_i64(row.int(0)?), archived: true, stanza });
-                Ok(true)
-            })
-            .await?;
-        Ok(page)
+                page.messages.push(Stored { id, archived: true, stanza });
+                *(if backwards { &mut range.before } else { &mut range.after }) = Some(id);
+            }
+            if read < wanted {
+                return Ok(page);
+            }
+        }
     }
 
     async fn page_of_ids(
@@ -204,7 +223,7 @@ impl Archive {
     /// The database's.
     pub async fn count(&self, account: &BareJid, range: &Range) -> Result<usize, StoreError> {
         let doing = "count the messages of an archive";
-        self.settled(doing).await?;
+        self.settled(account, doing).await?;
         let row = self.database.fetch_optional(doing, range.choose(&COUNT), &range.values(account)).await?;
         Ok(row.map(|row| row.int(0)).transpose()?.and_then(|count| usize::try_from(count).ok()).unwrap_or_default())
     }
@@ -214,7 +233,7 @@ impl Archive {
     /// # Errors
     /// The database's.
     pub async fn has(&self, account: &BareJid, ids: &[ArchiveId]) -> Result<bool, StoreError> {
-        self.settled("look a message up").await?;
+        self.settled(account, "look a message up").await?;
         let mut wanted: Vec<i64> = ids.iter().map(|id| id.to_i64()).collect();
         wanted.sort_unstable();
         wanted.dedup();
@@ -241,11 +260,9 @@ impl Archive {
     /// # Errors
     /// The database's.
     pub async fn ends(&self, account: &BareJid) -> Result<Option<(ArchiveId, ArchiveId)>, StoreError> {
-        const SQL: &str = "SELECT (SELECT id FROM messages WHERE account = $1 AND archived = 1 ORDER BY id LIMIT 1),
-                                  (SELECT id FROM messages WHERE account = $1 AND archived = 1 ORDER BY id DESC LIMIT 1)";
         let doing = "read the ends of an archive";
-        self.settled(doing).await?;
-        let Some(row) = self.database.fetch_optional(doing, SQL, &[account.as_str().into()]).await? else { return Ok(None) };
+        self.settled(account, doing).await?;
+        let Some(row) = self.database.fetch_optional(doing, ENDS, &[account.as_str().into()]).await? else { return Ok(None) };
         Ok(optional_id(&row, 0)?.zip(optional_id(&row, 1)?))
     }
 
@@ -255,16 +272,14 @@ impl Archive {
     /// # Errors
     /// The database's.
     pub async fn waiting(&self, account: &BareJid, after: Option<ArchiveId>, count: usize, bytes_max: usize) -> Result<Page, StoreError> {
-        const SQL: &str = "SELECT m.id, m.stanza, m.archived FROM undelivered u JOIN messages m ON m.account = u.account AND m.id = u.id
-                           WHERE u.account = $1 AND u.id > $2 ORDER BY u.id LIMIT $3";
         let doing = "read messages that wait";
-        self.settled(doing).await?;
+        self.settled(account, doing).await?;
         let after = after.map_or(-1, ArchiveId::to_i64);
         let values = [account.as_str().into(), after.into(), limit(count + 1).into()];
         let mut page = Page { messages: Vec::new(), complete: true };
         let mut bytes = 0;
         self.database
-            .fetch_each(doing, SQL, &values, |row| {
+            .fetch_each(doing, WAITING, &values, |row| {
                 if page.messages.len() >= count || (bytes >= bytes_max && !page.messages.is_empty()) {
                     page.complete = false;
                     return Ok(false);
@@ -283,9 +298,8 @@ impl Archive {
     /// # Errors
     /// The database's.
     pub async fn undelivered_between(&self, account: &BareJid, first: ArchiveId, last: ArchiveId) -> Result<Vec<ArchiveId>, StoreError> {
-        const SQL: &str = "SELECT id FROM undelivered WHERE account = $1 AND id >= $2 AND id <= $3 ORDER BY id";
         let values = [account.as_str().into(), first.to_i64().into(), last.to_i64().into()];
-        let rows = self.database.fetch_all("look for messages that wait", SQL, &values).await?;
+        let rows = self.database.fetch_all("look for messages that wait", UNDELIVERED_BETWEEN, &values).await?;
         rows.iter().map(|row| row.int(0).map(ArchiveId::from_i64)).collect()
     }
 }

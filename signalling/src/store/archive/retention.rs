@@ -64,15 +64,23 @@ impl Archive {
     }
 
     async fn hide(&self, account: &BareJid, before: i64) -> Result<u64, StoreError> {
-        const SQL: &str = "UPDATE messages SET archived = 0 WHERE account = $1 AND archived = 1 AND id IN
-                           (SELECT id FROM undelivered WHERE account = $1 AND id < $2)";
         let account = account.clone();
         self.database
-            .write("hide old messages", move |tx| Box::pin(async move { tx.execute(SQL, &[account.as_str().into(), before.into()]).await }))
+            .write("hide old messages", move |tx| {
+                Box::pin(async move { tx.execute(HIDE, &[account.as_str().into(), before.into()]).await })
+            })
             .await
     }
 }
 
+/// All that look for rows, for the test that none reads a whole table.
+#[cfg(test)]
+pub(super) fn statements() -> impl Iterator<Item = &'static str> {
+    [UNDELIVERED, ARCHIVED, NEITHER, HIDE].into_iter()
+}
+
+const HIDE: &str = "UPDATE messages SET archived = 0 WHERE account = $1 AND archived = 1 AND id IN
+    (SELECT id FROM undelivered WHERE account = $1 AND id < $2)";
 const UNDELIVERED: &str =
     "DELETE FROM undelivered WHERE account = $1 AND id IN (SELECT id FROM undelivered WHERE account = $1 AND id < $2 ORDER BY id LIMIT $3)";
 const ARCHIVED: &str = "DELETE FROM messages WHERE account = $1 AND id IN

@@ -56,25 +56,30 @@ impl Statement {
 
 static KEEP: LazyLock<Statement> = LazyLock::new(|| {
     Statement::new(
-        "INSERT INTO messages (account, id, peer, resource, archived, stanza) VALUES ",
-        6,
+        "INSERT INTO messages (account, id, peer, resource, peer_hash, archived, stanza) VALUES ",
+        7,
         // A commit whose answer was lost is tried again.
         " ON CONFLICT (account, id) DO NOTHING",
     )
 });
 static UNDELIVERED: LazyLock<Statement> =
     LazyLock::new(|| Statement::new("INSERT INTO undelivered (account, id) VALUES ", 2, " ON CONFLICT (account, id) DO NOTHING"));
+/// The rows of a list as pairs of the columns' types: SQLite looks them up by the key only then.
+const PAIRS: &str = "(account, id) IN (SELECT CAST(column1 AS TEXT), CAST(column2 AS BIGINT) FROM (VALUES ";
 /// Of messages kept earlier, which retention may have taken away.
 static UNDELIVERED_IF_THERE: LazyLock<Statement> = LazyLock::new(|| {
-    Statement::new(
-        "INSERT INTO undelivered (account, id) SELECT account, id FROM messages WHERE (account, id) IN (VALUES ",
-        2,
-        ") ON CONFLICT (account, id) DO NOTHING",
-    )
+    let head = format!("INSERT INTO undelivered (account, id) SELECT account, id FROM messages WHERE {PAIRS}");
+    Statement::new(&head, 2, ") AS v) ON CONFLICT (account, id) DO NOTHING")
 });
-static DELIVERED: LazyLock<Statement> = LazyLock::new(|| Statement::new("DELETE FROM undelivered WHERE (account, id) IN (VALUES ", 2, ")"));
+static DELIVERED: LazyLock<Statement> = LazyLock::new(|| Statement::new(&format!("DELETE FROM undelivered WHERE {PAIRS}"), 2, ") AS v)"));
 static FORGET: LazyLock<Statement> =
-    LazyLock::new(|| Statement::new("DELETE FROM messages WHERE archived = 0 AND (account, id) IN (VALUES ", 2, ")"));
+    LazyLock::new(|| Statement::new(&format!("DELETE FROM messages WHERE archived = 0 AND {PAIRS}"), 2, ") AS v)"));
+
+/// Those that look rows up, for the test that none reads a whole table.
+#[cfg(test)]
+pub(super) fn statements() -> impl Iterator<Item = &'static str> {
+    UNDELIVERED_IF_THERE.sql.iter().chain(&DELIVERED.sql).chain(&FORGET.sql).map(String::as_str)
+}
 
 /// Whether the accounts of a batch are known to be there.
 #[derive(Debug, Clone, Copy)]
@@ -141,6 +146,7 @@ pub(super) async fn write(tx: &mut Tx, batch: &[Entry], care: Care) -> Result<()
             record.id.to_i64().into(),
             record.peer.bare_str().into(),
             record.peer.resource().unwrap_or_default().into(),
+            hash(record.peer.bare_str()).into(),
             record.archived.into(),
             record.stanza.as_ref().into(),
         ]);
@@ -150,6 +156,12 @@ pub(super) async fn write(tx: &mut Tx, batch: &[Entry], care: Care) -> Result<()
     UNDELIVERED_IF_THERE.run(tx, &noted, key).await?;
     DELIVERED.run(tx, &delivered, key).await?;
     FORGET.run(tx, &forgotten, key).await
+}
+
+/// FNV-1a of an address, for the index: addresses themselves may be longer than PostgreSQL's indexes take. It is in the database, so it never changes.
+pub(super) fn hash(address: &str) -> i64 {
+    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    address.bytes().fold(0xcbf2_9ce4_8422_2325, step).cast_signed()
 }
 
 fn key<'a>((account, id): &(&'a str, i64), values: &mut Vec<Value<'a>>) {
@@ -168,4 +180,17 @@ async fn missing_accounts<'a>(tx: &mut Tx, batch: &'a [Entry]) -> Result<HashSet
         accounts.remove(account);
     }
     Ok(accounts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Vectors of the hash's authors: databases hold it.
+    #[test]
+    fn the_hash_of_an_address_never_changes() {
+        for (text, expected) in [("", 0xcbf2_9ce4_8422_2325_u64), ("a", 0xaf63_dc4c_8601_ec8c), ("foobar", 0x8594_4171_f739_67e8)] {
+            assert_eq!(hash(text), expected.cast_signed(), "{text}");
+        }
+    }
 }

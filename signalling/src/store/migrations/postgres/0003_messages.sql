@@ -6,13 +6,14 @@ CREATE TABLE messages (
     id BIGINT NOT NULL,
     peer TEXT COLLATE "C" NOT NULL,
     resource TEXT COLLATE "C" NOT NULL,
+    peer_hash BIGINT NOT NULL,
     archived BIGINT NOT NULL,
     stanza BYTEA NOT NULL,
     PRIMARY KEY (account, id)
 );
 
--- The beginning alone, since an address may be longer than an index of PostgreSQL takes.
-CREATE INDEX messages_by_peer ON messages (account, substr(peer, 1, 128), id) WHERE archived = 1;
+-- By a hash of the address (FNV-1a), which may itself be longer than an index of PostgreSQL takes.
+CREATE INDEX messages_by_peer ON messages (account, peer_hash, id) WHERE archived = 1;
 
 -- Messages that no client of the account has acknowledged (XEP-0160, XEP-0198).
 CREATE TABLE undelivered (

@@ -6,13 +6,14 @@ CREATE TABLE messages (
     id INTEGER NOT NULL,
     peer TEXT NOT NULL,
     resource TEXT NOT NULL,
+    peer_hash INTEGER NOT NULL,
     archived INTEGER NOT NULL,
     stanza BLOB NOT NULL,
     PRIMARY KEY (account, id)
 ) STRICT, WITHOUT ROWID;
 
--- The beginning alone, since an address may be longer than an index of PostgreSQL takes.
-CREATE INDEX messages_by_peer ON messages (account, substr(peer, 1, 128), id) WHERE archived = 1;
+-- By a hash of the address (FNV-1a), which may itself be longer than an index of PostgreSQL takes.
+CREATE INDEX messages_by_peer ON messages (account, peer_hash, id) WHERE archived = 1;
 
 -- Messages that no client of the account has acknowledged (XEP-0160, XEP-0198).
 CREATE TABLE undelivered (
