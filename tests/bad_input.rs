@@ -297,7 +297,8 @@ fn who_does_not_read_costs_neither_memory_nor_time() {
         bob.stanza("message", &[&format!("<body>line {number}</body>")]);
     }
     let grown = server.resident_kb().saturating_sub(before);
-    assert!(grown < 32 * 1024, "{grown} kB more");
+    // 80 MB go to the archive: SQLite keeps 32 MB of pages, and of what waits to be written there are some 20 MB at most.
+    assert!(grown < 80 * 1024, "{grown} kB more");
     drop(deaf);
     serves(&server);
 }

@@ -29,6 +29,8 @@ const ROOM_WAIT_MAX: Duration = Duration::from_secs(2);
 const CHANGE_BYTES: usize = 160;
 /// Changes in one transaction: it bounds how long the first of a batch waits for the last.
 const BATCH_MAX: usize = 4096;
+/// Bytes of changes in one transaction, about: the database's client holds them twice more while it writes.
+const BATCH_BYTES_MAX: usize = 4 << 20;
 /// Between attempts to write a batch that failed.
 const RETRY_FIRST: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(5);
@@ -176,9 +178,16 @@ impl Queue {
     /// The next batch with its number of bytes.
     fn take(&self) -> (Vec<Entry>, usize) {
         let mut state = self.state();
-        let count = state.waiting.len().min(BATCH_MAX);
+        let mut bytes = 0;
+        let mut count = 0;
+        for entry in state.waiting.iter().take(BATCH_MAX) {
+            if count > 0 && bytes >= BATCH_BYTES_MAX {
+                break;
+            }
+            bytes += entry.bytes();
+            count += 1;
+        }
         let batch: Vec<Entry> = state.waiting.drain(..count).collect();
-        let bytes = batch.iter().map(Entry::bytes).sum();
         (batch, bytes)
     }
 
