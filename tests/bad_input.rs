@@ -284,7 +284,8 @@ fn floods_before_authentication_leave_the_server_serving() {
 /// One client that does not read must not take the memory of the server, nor the time of the others.
 #[test]
 fn who_does_not_read_costs_neither_memory_nor_time() {
-    let server = Server::with("limits.mailbox_bytes = 1048576\nlimits.bytes_per_second = 100000000");
+    // Without archive: what waits for the disk has a bound of its own.
+    let server = Server::with("limits.mailbox_bytes = 1048576\nlimits.bytes_per_second = 100000000\narchive.default = \"never\"");
     let mut alice = Wire::bound(&server, "alice", "home");
     let mut bob = Wire::online(&server, "bob", "home");
     let deaf = Wire::online(&server, "bob", "deaf");

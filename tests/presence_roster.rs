@@ -1,5 +1,6 @@
 //! Promise: two people who agree see each other come and go; nobody else sees them.
 
+use crate::support::PATIENCE;
 use crate::support::peers;
 use crate::support::server::Server;
 use crate::support::wire::Wire;
@@ -87,4 +88,44 @@ fn s4_strangers_see_nothing() {
     carol.stanza("presence", &["<show>chat</show>", "from='alice@localhost/home'"]);
     drop(alice);
     carol.stanza("presence", &["type='unavailable'", "from='alice@localhost/home'"]);
+}
+
+/// Whatever the server answered or pushed before it was killed is there, once; and a client that knows the version of the last push gets the rest.
+#[test]
+pub fn s2_6_a_killed_server_has_every_roster_change_that_it_told_of() {
+    const GET: &str = "<query xmlns='jabber:iq:roster' ver=''/>";
+    let mut server = Server::start();
+    let (mut laptop, mut phone) = (Wire::bound(&server, "alice", "laptop"), Wire::bound(&server, "alice", "phone"));
+    for wire in [&mut laptop, &mut phone] {
+        wire.iq("r", "type='get'", GET);
+    }
+    let set = |number: usize| {
+        format!("<iq type='set' id='s{number}'><query xmlns='jabber:iq:roster'><item jid='c{number}@localhost'/></query></iq>")
+    };
+    laptop.send(&(0..400).map(set).collect::<String>());
+    let pushed = phone.expect("jid='c40@localhost'");
+    server.signal("KILL");
+    server.ended(PATIENCE).expect("SIGKILL");
+    let answered = laptop.until_closed();
+    let pushed = pushed + &phone.until_closed();
+    // without one that is cut off
+    let pushed = &pushed[..pushed.rfind("</iq>").expect("whole ones")];
+    let server = server.restart(&[]);
+    let roster = Wire::bound(&server, "alice", "tablet").iq("r", "type='get'", GET);
+    let kept = |number: usize| roster.matches(&format!("jid='c{number}@localhost'")).count();
+    let (mut told, mut all) = (0, 0);
+    for number in 0..400 {
+        let was_told = answered.contains(&format!("id='s{number}'")) || pushed.contains(&format!("jid='c{number}@localhost'"));
+        assert!(kept(number) == 1 || !was_told && kept(number) == 0, "c{number}: told {was_told}, there {} times", kept(number));
+        (told, all) = (told + usize::from(was_told), all + kept(number));
+    }
+    assert!((41..400).contains(&told) || all == 400, "the server was killed in the middle: {told} of {all}");
+    let version = pushed.rsplit("ver='").next().and_then(|rest| rest.split('\'').next()).expect("pushes have versions");
+    let seen = (0..400).filter(|number| pushed.contains(&format!("jid='c{number}@localhost'"))).count();
+    let mut phone = Wire::bound(&server, "alice", "phone");
+    phone.iq("v", "type='get'", &format!("<query xmlns='jabber:iq:roster' ver='{version}'/>"));
+    for _ in seen..all {
+        phone.stanza("iq", &["type='set'", "jid='c"]);
+    }
+    phone.saw_nothing_of("jid='c");
 }

@@ -26,7 +26,7 @@ async def chat(server):
     ping = await alice.plugin["xep_0199"].ping(alice.boundjid.host)
     info = await alice.plugin["xep_0030"].get_info(jid=alice.boundjid.host)
     say("server", ping_ms=round(1000 * ping, 2), features=sorted(info["disco_info"]["features"]))
-    bob.send_message(f"nobody@{bob.boundjid.host}", "is anybody there?", mtype="chat")
+    bob.send_message(f"nobody@{bob.boundjid.host}", "is anybody there?", mtype="groupchat")  # what would not be kept for one who is away
     await bob.until("an error", lambda name, s: name == "message_error" and s["error"]["condition"] == "service-unavailable")
     for client in (alice, bob):
         await client.disconnect()

@@ -2,11 +2,7 @@
 //
 // Trust: the CA files of Client::setCACerts are never read, only the system's; a TLSDefault made by hand takes others. What was found out about
 // the certificate is shown to onTLSConnect, which decides: by `status`, since `chain` is true of self-signed certificates only.
-<<<<<<< HEAD
-// Its TLS is 1.2, where it would bind SCRAM-SHA-1-PLUS to tls-unique, offered or not; so the server offers no -PLUS there.
-=======
 // Its TLS is 1.2, where it would bind a -PLUS mechanism to tls-unique whatever the server announces; SCRAM-SHA-1 where none is offered.
->>>>>>> clients
 // It asks for the roster and sends presence by itself.
 
 #include <cstdio>

@@ -83,6 +83,7 @@ on_each_database! {
     turn_credentials_of_changed_accounts_are_void_until_they_expire => revocations;
     many_writers_at_once_lose_nothing => concurrent;
     xep0191_block_lists_are_kept => blocks;
+    xep0357_s5_and_s6_push_services_are_kept_and_forgotten => push_services;
     xep0049_private_xml_is_kept_within_bounds => private;
     xep0054_vcards_are_kept => vcards;
     xep0012_the_last_activity_is_kept => last_activity;
@@ -478,6 +479,37 @@ async fn roster_changes(store: &Store) {
     assert_eq!(changes(8).await, None, "the oldest removal, of version 9, is forgotten");
     assert_eq!(changes(9).await.unwrap().len(), REMOVALS_MAX as usize);
     assert_eq!(rosters.changes_since(&jid("nobody@example.org"), 0).await.unwrap(), None);
+}
+
+async fn push_services(store: &Store) {
+    let (romeo, juliet) = (jid("romeo@example.org"), jid("juliet@example.org"));
+    let services = store.push_services();
+    let service = |address: &str, node: &str, resource: &str| PushService {
+        service: crate::jid::Jid::parse(address).unwrap(),
+        node: node.to_owned(),
+        resource: resource.to_owned(),
+        options: Bytes::from_static(b"<x xmlns='jabber:x:data' type='submit'/>"),
+    };
+    assert!(services.enable(&romeo, &service("push.example", "a", "phone")).await.is_err(), "there is no such account");
+    for account in [&romeo, &juliet] {
+        store.accounts().create(account, &keys(1)).await.unwrap();
+        for node in ["a", "b"] {
+            services.enable(account, &service("push.example", node, "phone")).await.unwrap();
+        }
+        services.enable(account, &service("other.example/x", "", "tablet")).await.unwrap();
+    }
+    let renewed = PushService { options: Bytes::new(), ..service("push.example", "a", "new phone") };
+    services.enable(&romeo, &renewed).await.unwrap();
+    let loaded = services.load(&romeo).await.unwrap();
+    assert_eq!(loaded.len(), 3);
+    assert!(loaded.contains(&renewed), "the last request counts: {loaded:?}");
+    services.disable(&romeo, &renewed.service, Some("a")).await.unwrap();
+    assert_eq!(services.load(&romeo).await.unwrap().len(), 2);
+    services.disable(&romeo, &renewed.service, None).await.unwrap();
+    assert_eq!(services.load(&romeo).await.unwrap(), [service("other.example/x", "", "tablet")]);
+    assert_eq!(services.load(&juliet).await.unwrap().len(), 3);
+    assert!(store.accounts().delete(&juliet).await.unwrap());
+    assert!(services.load(&juliet).await.unwrap().is_empty());
 }
 
 async fn blocks(store: &Store) {
