@@ -116,8 +116,8 @@ pub fn xep0175_somebody_comes_without_an_account_and_leaves_nothing() {
     wire.send("</stream:stream>");
     wire.until_closed();
     // gone with the stream: the answer comes once the session has ended
-    bob.send(&format!("<message to='{name}/web' type='chat' id='late'><body>bye</body></message>"));
-    bob.stanza("message", &["type='error'", "id='late'"]);
+    bob.send(&format!("<iq to='{name}/web' type='get' id='late'><query xmlns='jabber:iq:version'/></iq>"));
+    bob.stanza("iq", &["type='error'", "id='late'"]);
     server.logs("account removed");
     assert!(!text(&server.command(&["user", "list"])).contains(&name));
 
