@@ -8,7 +8,7 @@
 
 use std::hint::black_box;
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use campanile_signalling::auth::ScramSet;
@@ -16,6 +16,7 @@ use campanile_signalling::jid::{BareJid, Jid};
 use campanile_signalling::store::{ArchiveId, Range, Record, Store};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
 
 const STANZA: &[u8] = b"<message xmlns='jabber:client' from='user1@localhost/laptop' to='user2@localhost' type='chat' id='m1'>\
     <body>Wherefore art thou, Romeo?</body><active xmlns='http://jabber.org/protocol/chatstates'/><request xmlns='urn:xmpp:receipts'/></message>";
@@ -98,5 +99,57 @@ fn archive(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, archive);
+/// How long a sender's `h` (XEP-0198) waits for its message to be on the disk, with many senders of one message at a time: in time, and in commits that
+/// end meanwhile. Two is the most it should take: the one under way, and its own.
+fn latency(_: &mut Criterion) {
+    const SENDERS: usize = 64;
+    const MESSAGES: usize = 200;
+    /// What is told of one commit wakes all its senders within this.
+    const TOGETHER: Duration = Duration::from_micros(100);
+    let runtime = Runtime::new().expect("a runtime");
+    let mut waits: Vec<(Instant, Instant)> = runtime.block_on(async {
+        let world = World::new(SENDERS).await;
+        let mut senders = JoinSet::new();
+        for account in world.accounts.clone() {
+            let (archive, peer) = (world.store.archive().clone(), world.peer.clone());
+            senders.spawn(async move {
+                let (mut waits, mut last) = (Vec::new(), None);
+                for _ in 0..MESSAGES {
+                    let id = ArchiveId::after(last, SystemTime::now(), 7);
+                    last = Some(id);
+                    let begun = Instant::now();
+                    archive.keep(
+                        &account,
+                        Record { id, peer: peer.clone(), archived: true, undelivered: false, stanza: Bytes::from_static(STANZA) },
+                    );
+                    archive.durability().reached(archive.durability().queued()).await;
+                    waits.push((begun, Instant::now()));
+                }
+                waits
+            });
+        }
+        senders.join_all().await.concat()
+    });
+    waits.sort_by_key(|(_, ended)| *ended);
+    let mut commits: Vec<Instant> = Vec::new();
+    let mut before: Option<Instant> = None;
+    for (_, ended) in &waits {
+        if before.is_none_or(|before| *ended - before > TOGETHER) {
+            commits.push(*ended);
+        }
+        before = Some(*ended);
+    }
+    let mut times: Vec<Duration> = waits.iter().map(|(begun, ended)| *ended - *begun).collect();
+    let mut counts: Vec<usize> =
+        waits.iter().map(|(begun, ended)| commits.iter().filter(|at| *at > begun && *at <= ended).count()).collect();
+    times.sort_unstable();
+    counts.sort_unstable();
+    let (half, most) = (waits.len() / 2, waits.len() * 99 / 100);
+    println!(
+        "h of {SENDERS} senders: p50 {:?}, p99 {:?}; commits waited for: p50 {}, p99 {}",
+        times[half], times[most], counts[half], counts[most]
+    );
+}
+
+criterion_group!(benches, latency, archive);
 criterion_main!(benches);

@@ -1,6 +1,8 @@
 //! Where a stanza goes: from the session that sent it through the stages to its addressee's home (RFC 6120 §10, RFC 6121 §8).
 
 mod delivery;
+mod limits;
+mod metrics;
 mod persistence;
 mod resumption;
 
@@ -12,7 +14,6 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
@@ -34,97 +35,14 @@ use crate::stanza::{IqType, Kind, PresenceType, Stanza};
 use crate::store::{RosterItem, RosterVersion, Store, StoreError};
 use crate::stream::error::{self, StreamError};
 
+pub use limits::Limits;
+pub use metrics::Metrics;
 pub use resumption::{Bound, NotResumed, Resumed};
 
 use resumption::{Hibernation, Left};
 
 /// Far longer than a stream may take from its beginning to a bound resource.
 const KICK_REMEMBERED: Duration = Duration::from_secs(3600);
-
-/// Counts that bound what one account may hold in memory; from `[limits]`.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Connected resources of one account.
-    pub sessions_per_account: usize,
-    /// Items in one roster.
-    pub roster_items: usize,
-    /// Bytes of one roster as it is sent; well below what a mailbox holds.
-    pub roster_bytes: usize,
-    /// Addresses that one session's directed presence went to.
-    pub directed_presences: usize,
-    /// Push services of one account.
-    pub push_services: usize,
-    /// Accounts kept in memory without sessions, about.
-    pub accounts_cached: usize,
-    /// Addresses on one block list.
-    pub blocked_jids: usize,
-    /// Bytes of private XML that one account keeps.
-    pub private_bytes: usize,
-    /// Bytes of one vCard.
-    pub vcard_bytes: usize,
-    /// How long a session is kept without a connection (XEP-0198 §5).
-    pub resume: Duration,
-    /// Messages that may wait for an account without sessions (XEP-0160 §2).
-    pub offline_messages: usize,
-    /// Messages in one page of an archive (XEP-0313 §4.3.1).
-    pub archive_page: usize,
-    /// About how many bytes such a page and a slice of waiting messages have; well below what a mailbox holds.
-    pub archive_page_bytes: usize,
-}
-
-/// Those of the documented configuration.
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            sessions_per_account: 32,
-            roster_items: 2_000,
-            roster_bytes: 524_288,
-            directed_presences: 2_000,
-            push_services: 16,
-            accounts_cached: 10_000,
-            blocked_jids: 1_000,
-            private_bytes: 262_144,
-            vcard_bytes: 131_072,
-            resume: Duration::from_secs(600),
-            offline_messages: 2_000,
-            archive_page: 250,
-            archive_page_bytes: 262_144,
-        }
-    }
-}
-
-/// What Prometheus is told of the router.
-#[derive(Clone, Debug)]
-pub struct Metrics {
-    sessions: IntGauge,
-    hibernated: IntGauge,
-    resumptions: IntCounterVec,
-}
-
-impl Metrics {
-    /// Makes and registers them.
-    ///
-    /// # Errors
-    /// They are registered already.
-    pub fn new(registry: &Registry) -> prometheus::Result<Self> {
-        let sessions = IntGauge::new("campanile_c2s_sessions", "Client sessions that have bound a resource")?;
-        let hibernated = IntGauge::new("campanile_c2s_sessions_hibernated", "Those of them that wait for their client to resume them")?;
-        let resumptions = Opts::new("campanile_c2s_resumptions_total", "Attempts of clients to resume a session");
-        let resumptions = IntCounterVec::new(resumptions, &["result"])?;
-        registry.register(Box::new(sessions.clone()))?;
-        registry.register(Box::new(hibernated.clone()))?;
-        registry.register(Box::new(resumptions.clone()))?;
-        Ok(Self { sessions, hibernated, resumptions })
-    }
-
-    fn show_hibernated(&self, count: usize) {
-        self.hibernated.set(i64::try_from(count).unwrap_or(i64::MAX));
-    }
-
-    fn count_resumption(&self, result: &str) {
-        self.resumptions.with_label_values(&[result]).inc();
-    }
-}
 
 /// A session as the operator sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]

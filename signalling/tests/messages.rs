@@ -630,3 +630,26 @@ async fn xep0203_forged_delays_by_the_server_or_the_own_account_are_taken_away()
     let received = bob.received().join("");
     assert!(received.matches("<delay").count() == 1 && received.contains(&forged("room@x")), "{received}");
 }
+
+/// Nor does the count of what was handled (XEP-0198), which waits for what is archived only.
+#[tokio::test]
+async fn a_message_that_is_not_archived_waits_for_no_database() {
+    let world = World::new("no-database", &["alice", "bob"]).await;
+    let (alice, bob) = (world.online("alice", "a").await, world.online("bob", "b").await);
+    let durability = world.store.durability().clone();
+    let prefs =
+        |default: &str| format!("<iq type='set' id='p'><prefs xmlns='urn:xmpp:mam:2' default='{default}'><always/><never/></prefs></iq>");
+    for client in [&alice, &bob] {
+        client.send(&prefs("never")).await;
+        client.expect(&[&["type='result'"]]);
+    }
+    durability.reached(durability.queued()).await;
+    // From here on nothing can be read or written.
+    world.store.close().await;
+    alice.send(&message("bob@localhost", "hi")).await;
+    bob.expect(&[&["<body>hi</body>"]]);
+    assert!(durability.is_durable(durability.queued()), "nothing was queued for it");
+    alice.send(&message("bob@localhost/b", "again")).await;
+    bob.expect(&[&["<body>again</body>"]]);
+    assert!(durability.is_durable(durability.queued()));
+}

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 
-from peer import say
+from peer import say, until_over
 from slixmpp import ClientXMPP
 
 
@@ -51,12 +51,7 @@ async def chat(host, port, ca, jid, password, after=None):
     client.add_event_handler("message", message)
     for kind in ["received", "sent"]:
         client.add_event_handler(f"carbon_{kind}", carbon(kind))
-    for trouble in ["failed_all_auth", "ssl_invalid_chain", "connection_failed", "stream_error", "disconnected"]:
-        client.add_event_handler(trouble, lambda what, trouble=trouble: over.done() or over.set_exception(AssertionError(f"{trouble}: {what}")))
-    client.connect(host, int(port))
-    await over
-    await client.disconnect()
-    say("done")
+    await until_over(client, host, port, over)
 
 
 asyncio.run(chat(*sys.argv[1:]))

@@ -81,3 +81,13 @@ def main(script):
         say("failed", why=f"{type(error).__name__}: {error}")
         sys.exit(1)
     say("done")
+
+
+async def until_over(client, host, port, over, troubles=("failed_all_auth", "ssl_invalid_chain", "connection_failed", "stream_error", "disconnected")):
+    """Runs a client of its own until `over` is done; each of these events before that is what went wrong."""
+    for trouble in troubles:
+        client.add_event_handler(trouble, lambda what, trouble=trouble: over.done() or over.set_exception(AssertionError(f"{trouble}: {what}")))
+    client.connect(host, int(port))
+    await over
+    await client.disconnect()
+    say("done")

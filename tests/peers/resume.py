@@ -3,7 +3,7 @@
 import asyncio
 import sys
 
-from peer import say
+from peer import say, until_over
 from slixmpp import ClientXMPP
 
 
@@ -49,12 +49,7 @@ async def chat(host, port, ca, jid, password):
     client.add_event_handler("session_resumed", resumed)
     client.add_event_handler("message", message)
     client.add_event_handler("disconnected", lambda _: over.done() or client.connect(host, int(port)))
-    for trouble in ["failed_all_auth", "ssl_invalid_chain", "connection_failed", "stream_error", "sm_failed"]:
-        client.add_event_handler(trouble, lambda what, trouble=trouble: over.done() or over.set_exception(AssertionError(f"{trouble}: {what}")))
-    client.connect(host, int(port))
-    await over
-    await client.disconnect()
-    say("done")
+    await until_over(client, host, port, over, ["failed_all_auth", "ssl_invalid_chain", "connection_failed", "stream_error", "sm_failed"])
 
 
 asyncio.run(chat(*sys.argv[1:]))

@@ -5,7 +5,7 @@ Trust: `ca_certs` names a file; the name in the certificate must be the JID's do
 import asyncio
 import sys
 
-from peer import say
+from peer import say, until_over
 from slixmpp import ClientXMPP
 
 
@@ -36,12 +36,7 @@ async def chat(host, port, ca, jid, password):
     client.add_event_handler("session_start", started)
     client.add_event_handler("presence", presence)
     client.add_event_handler("message", message)
-    for trouble in ["failed_all_auth", "ssl_invalid_chain", "connection_failed", "stream_error", "disconnected"]:
-        client.add_event_handler(trouble, lambda what, trouble=trouble: over.done() or over.set_exception(AssertionError(f"{trouble}: {what}")))
-    client.connect(host, int(port))
-    await over
-    await client.disconnect()
-    say("done")
+    await until_over(client, host, port, over)
 
 
 asyncio.run(chat(*sys.argv[1:]))

@@ -161,7 +161,8 @@ fn event(walk: &Walk<'_>, kind: MessageType, stanza: &Stanza) -> Option<Event> {
         let resource = stanza.to().and_then(|to| to.resource()).map(Into::into);
         return match verb {
             Verb::Propose if !own && !bounced && is_fresh(stanza, SystemTime::now()) => {
-                Some(Event::Proposed { call: id(&call), resource, element: about(&call) })
+                let caller = stanza.from().map_or("", |from| from.bare_str()).into();
+                Some(Event::Proposed { call: id(&call), caller, resource, element: about(&call) })
             }
             Verb::Retract | Verb::Finish if !own => Some(Event::Over { call: id(&call), element: about(&call) }),
             Verb::Accept | Verb::Reject if own => Some(Event::Over { call: id(&call), element: about(&call) }),
@@ -343,6 +344,7 @@ pub struct Pushes(Mutex<Table>);
 #[derive(Debug, Default)]
 struct Table {
     awaited: HashMap<String, Awaited>,
+    /// Those asked, the oldest first; also those that were answered meanwhile.
     order: VecDeque<String>,
 }
 
@@ -379,7 +381,7 @@ impl Pushes {
         if table.awaited.get(id)?.service != *from {
             return None;
         }
-        table.order.retain(|awaited| awaited != id);
+        // Its place in the order goes when its turn comes.
         table.awaited.remove(id)
     }
 

@@ -81,7 +81,7 @@ impl Router {
             None => Vec::new(),
         };
         let restored = restored(session, mailbox_bytes, now);
-        restored.mailbox.tell_overflow(&self.0.hibernation.overflowed);
+        restored.mailbox.tell_overflow(&self.0.hibernation.overflows, restored.id);
         let session = SessionRef { jid: restored.jid.clone(), id: restored.id, home: home.clone() };
         home.with(|account| {
             account.messages.carried(&in_flight, &noted);

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use super::Router;
 use crate::features::push;
 use crate::jid::{BareJid, FullJid};
-use crate::mailbox::{Attachment, Delivery, Outgoing};
+use crate::mailbox::{Attachment, Delivery, Outgoing, Overflows};
 use crate::random;
 use crate::session::{Resumption, Session, SessionId, SessionRef};
 use crate::stanza::error::StanzaError;
@@ -26,8 +26,8 @@ pub(super) struct Hibernation {
     state: Mutex<State>,
     /// A session was added.
     changed: Notify,
-    /// The mailbox of one of them is full.
-    pub(super) overflowed: Arc<Notify>,
+    /// Those whose mailbox is full.
+    pub(super) overflows: Arc<Overflows>,
 }
 
 #[derive(Debug, Default)]
@@ -74,6 +74,13 @@ impl Hibernation {
     /// All of them, those that end first first.
     pub(super) fn all(&self) -> Vec<(Instant, SessionRef)> {
         self.locked().by_expiry.iter().map(|((at, _), session)| (*at, session.clone())).collect()
+    }
+
+    /// The one with this id, while it waits for its time to come.
+    fn find(&self, id: SessionId) -> Option<SessionRef> {
+        let state = self.locked();
+        let at = *state.expiry.get(&id)?;
+        state.by_expiry.get(&(at, id)).cloned()
     }
 
     fn next(&self) -> Option<Instant> {
@@ -311,7 +318,7 @@ impl Router {
         let ends = session.home.with(|account| {
             let own = account.session(session.id)?;
             let within = own.resumption?.within;
-            attachment.detach(&self.0.hibernation.overflowed).then(|| {
+            attachment.detach(&self.0.hibernation.overflows, session.id).then(|| {
                 own.hibernated = Some(now);
                 now + within
             })
@@ -401,10 +408,12 @@ impl Router {
                     let lost = std::mem::take(&mut hibernation.locked().lost);
                     for session in lost {
                         push::lost(self, &session).await;
+                        // It may have overflowed before it was listed here.
+                        self.end_hibernated(&session, |own| own.mailbox.is_closed()).await;
                     }
                 }
-                () = hibernation.overflowed.notified() => {
-                    for (_, session) in hibernation.all() {
+                full = hibernation.overflows.next() => {
+                    for session in full.into_iter().filter_map(|id| hibernation.find(id)) {
                         self.end_hibernated(&session, |own| own.mailbox.is_closed()).await;
                     }
                 }
@@ -415,7 +424,8 @@ impl Router {
     /// Ends the sessions that were to be resumed before `now`.
     pub async fn end_expired(&self, now: Instant) {
         for session in self.0.hibernation.take_due(now) {
-            self.end_hibernated(&session, |_| true).await;
+            // Resumed since and hibernating again, it has its whole time once more.
+            self.end_hibernated(&session, |own| self.0.hibernation.find(own.id).is_none()).await;
         }
     }
 

@@ -1,4 +1,4 @@
-//! The direct children of a stanza, found by an index and read in place: STYLE's "typed head, raw body".
+//! The direct children of a stanza, found by an index and read in place: the head is typed, the body stays as received.
 
 use std::borrow::Cow;
 use std::ops::Range;

@@ -13,8 +13,10 @@ use crate::store::PushService;
 
 /// How long a proposed call may ring; its end is no news later. Clients give up within a minute or two.
 const RINGING: Duration = Duration::from_secs(180);
-/// Calls that ring at the same time; the oldest gives way.
-const RINGING_MAX: usize = 16;
+/// Calls of that time that are remembered; the oldest gives way.
+const RINGING_MAX: usize = 64;
+/// Calls of one caller within that time that wake anybody: whoever calls oftener rings those who are there.
+const CALLS_PER_CALLER: usize = 6;
 /// Notifications of messages that one client gets at once…
 const BURST: u32 = 30;
 /// …and one more for each of these.
@@ -31,6 +33,8 @@ pub enum Event {
     Proposed {
         /// Its id.
         call: Box<str>,
+        /// The caller's bare address.
+        caller: Box<str>,
         /// The resource addressed, if not the whole account.
         resource: Option<Box<str>>,
         /// The element that says so.
@@ -94,7 +98,10 @@ struct Client {
 #[derive(Debug)]
 struct Ringing {
     call: Box<str>,
+    caller: Box<str>,
     since: Instant,
+    /// It rings no more.
+    over: bool,
     /// Who was told: address and node of the service. Nobody, while all have a stream.
     told: Vec<(Jid, String)>,
 }
@@ -140,7 +147,7 @@ impl Push {
         self.ringing.retain(|ringing| now.saturating_duration_since(ringing.since) < RINGING);
         match event {
             Event::Message => self.message(live, now),
-            Event::Proposed { call, resource, element } => self.proposed(call, resource.as_deref(), element, live, now),
+            Event::Proposed { call, caller, resource, element } => self.proposed((call, caller), resource.as_deref(), element, live, now),
             Event::Over { call, element } => self.over(call, element, live),
             Event::Lost { resource, messages, calls } => self.lost(resource, *messages, calls, live, now),
             Event::Withdrawn { service, node } => {
@@ -182,7 +189,7 @@ impl Push {
             }
             for (call, element) in calls {
                 // Unless it is over meanwhile.
-                let ringing = self.ringing.iter_mut().find(|ringing| ringing.call == *call);
+                let ringing = self.ringing.iter_mut().find(|ringing| ringing.call == *call && !ringing.over);
                 if let Some(ringing) = ringing.filter(|ringing| !ringing.told.iter().any(|(service, node)| client.is(service, node))) {
                     ringing.told.push(client.key());
                     notices.push(client.about_call(element));
@@ -192,8 +199,16 @@ impl Push {
         notices
     }
 
-    fn proposed(&mut self, call: &str, to: Option<&str>, element: &Bytes, live: impl Fn(&str) -> bool, now: Instant) -> Vec<Notice> {
-        if self.ringing.iter().any(|ringing| *ringing.call == *call) {
+    fn proposed(
+        &mut self,
+        (call, caller): (&str, &str),
+        to: Option<&str>,
+        element: &Bytes,
+        live: impl Fn(&str) -> bool,
+        now: Instant,
+    ) -> Vec<Notice> {
+        let calls = self.ringing.iter().filter(|ringing| *ringing.caller == *caller).count();
+        if calls >= CALLS_PER_CALLER || self.ringing.iter().any(|ringing| *ringing.call == *call && !ringing.over) {
             return Vec::new();
         }
         let wanted = |client: &&Client| to.is_none_or(|to| to == client.service.resource) && !live(&client.service.resource);
@@ -201,13 +216,14 @@ impl Push {
         if self.ringing.len() >= RINGING_MAX {
             self.ringing.pop_front();
         }
-        self.ringing.push_back(Ringing { call: call.into(), since: now, told: woken.iter().map(|client| client.key()).collect() });
+        let told = woken.iter().map(|client| client.key()).collect();
+        self.ringing.push_back(Ringing { call: call.into(), caller: caller.into(), since: now, over: false, told });
         woken.into_iter().map(|client| client.about_call(element)).collect()
     }
 
     fn over(&mut self, call: &str, element: &Bytes, live: impl Fn(&str) -> bool) -> Vec<Notice> {
-        let Some(index) = self.ringing.iter().position(|ringing| *ringing.call == *call) else { return Vec::new() };
-        let Some(ringing) = self.ringing.remove(index) else { return Vec::new() };
+        let Some(ringing) = self.ringing.iter_mut().find(|ringing| *ringing.call == *call && !ringing.over) else { return Vec::new() };
+        ringing.over = true;
         let told = |client: &&Client| ringing.told.iter().any(|(service, node)| client.is(service, node));
         self.clients.iter().filter(told).filter(|client| !live(&client.service.resource)).map(|client| client.about_call(element)).collect()
     }
@@ -269,7 +285,7 @@ mod tests {
     }
 
     fn proposed(call: &str) -> Event {
-        Event::Proposed { call: call.into(), resource: None, element: Bytes::from_static(b"<propose/>") }
+        Event::Proposed { call: call.into(), caller: call.into(), resource: None, element: Bytes::from_static(b"<propose/>") }
     }
 
     fn over(call: &str) -> Event {
@@ -321,7 +337,7 @@ mod tests {
     #[test]
     fn a_call_for_one_device_wakes_that_one() {
         let mut push = push(&[("a", "phone"), ("b", "tablet")]);
-        let event = Event::Proposed { call: "1".into(), resource: Some("tablet".into()), element: Bytes::new() };
+        let event = Event::Proposed { call: "1".into(), caller: "a@b".into(), resource: Some("tablet".into()), element: Bytes::new() };
         assert_eq!(nodes(&push.handle(&event, |_| false, Instant::now())), ["b"]);
     }
 
@@ -334,6 +350,26 @@ mod tests {
         }
         assert!(push.handle(&over("0"), |_| false, now).is_empty());
         assert_eq!(push.handle(&over("1"), |_| false, now).len(), 1);
+    }
+
+    #[test]
+    fn who_calls_all_the_time_wakes_nobody_any_more_and_others_do() {
+        let mut push = push(&[("a", "phone")]);
+        let now = Instant::now();
+        let call = |number: usize, caller: &str| Event::Proposed {
+            call: number.to_string().into(),
+            caller: caller.into(),
+            resource: None,
+            element: Bytes::new(),
+        };
+        let mut woken = 0;
+        for number in 0..100 {
+            woken += push.handle(&call(number, "flood@x"), |_| false, now).len();
+            push.handle(&over(&number.to_string()), |_| false, now);
+        }
+        assert_eq!(woken, CALLS_PER_CALLER);
+        assert_eq!(push.handle(&call(100, "friend@x"), |_| false, now).len(), 1);
+        assert_eq!(push.handle(&call(101, "flood@x"), |_| false, now + RINGING).len(), 1);
     }
 
     #[test]

@@ -74,6 +74,7 @@ impl Entry {
     }
 }
 
+#[derive(Default)]
 pub(super) struct Queue {
     state: Mutex<State>,
     filled: Notify,
@@ -97,14 +98,7 @@ struct State {
 
 impl Queue {
     pub(super) fn start(database: Database) -> Arc<Self> {
-        let queue = Arc::new(Self {
-            state: Mutex::default(),
-            filled: Notify::new(),
-            moved: Notify::new(),
-            durability: Durability::default(),
-            stop: CancellationToken::new(),
-            task: Mutex::default(),
-        });
+        let queue = Arc::new(Self::default());
         let task = tokio::spawn(run(Arc::clone(&queue), database));
         *queue.task.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
         queue
@@ -282,14 +276,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_sender_waits_while_the_database_is_behind_and_not_when_it_fails() {
-        let queue = Queue {
-            state: Mutex::default(),
-            filled: Notify::new(),
-            moved: Notify::new(),
-            durability: Durability::default(),
-            stop: CancellationToken::new(),
-            task: Mutex::default(),
-        };
+        let queue = Queue::default();
         queue.room().await;
         queue.state().bytes = QUEUE_BYTES_HIGH;
         for caught_up in [|queue: &Queue| queue.written(1, 1), |queue: &Queue| queue.failed()] {
