@@ -9,8 +9,11 @@ const fail = why => { say('failed', { why }); process.exit(1); };
 
 const client = createClient({ jid, password, resource: jid.split('/')[1], autoReconnect: false,
   transports: { websocket: `wss://${host}:${port}/xmpp-websocket`, bosh: false } });
-let parting = false, rest = null;
-const send = ([lines, to]) => lines.forEach(body => client.sendMessage({ to, type: 'chat', body }));
+let parting = false, rest = null, sent = 0;
+const send = ([lines, to]) => lines.forEach(body => { sent += 1; client.sendMessage({ to, type: 'chat', body }); });
+// What it sends again after a resumption the library no longer tracks (Client.js: `replay || track()`), so that until all of that is acknowledged
+// another resumption would lose as many of what it sends next.
+const acknowledged = async () => { while (client.sm.lastAck !== sent) await new Promise(next => client.once('sm', () => setImmediate(next))); };
 // as when the network goes: the TCP socket below. The library would not notice terminate() of the WebSocket if it had an acknowledgement to write
 const cut = () => client.transport.socket._socket.destroy();
 
@@ -24,11 +27,12 @@ client.on('stream:management:resumed', () => {
   if (rest) send(rest);
   rest = null;
 });
-client.on('message', ({ from, body }) => {
+client.on('message', async ({ from, body }) => {
   if (!body) return;
   say('message', { from, body });
   if (body === 'cut') cut();
   if (body.startsWith('burst ')) {
+    await acknowledged();
     const lines = Array.from({ length: Number(body.split(' ')[1]) }, (_, number) => `answer ${number}`);
     const half = lines.length / 2;
     rest = [lines.slice(half), from];
@@ -44,6 +48,7 @@ client.on('message', ({ from, body }) => {
 // the session has started some time before; nobody is told of it until it is resumable
 client.on('sm', ({ type }) => {
   if (type !== 'enabled') return;
+  sent += 1;
   client.sendPresence();
   say('online', { jid: client.jid });
 });
