@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::{Instant, SystemTime};
 
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
-use tokio_rustls::TlsAcceptor;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -25,6 +25,7 @@ use crate::turn::ports::Ports;
 use crate::turn::registry::{CallId, Hosts, Registry};
 use crate::turn::server::Server;
 use crate::turn::tcp::Acceptor;
+use crate::turn::tls::Tls;
 
 /// Messages that may wait for a worker from TCP and TLS clients.
 const INBOX_MESSAGES: usize = 1_024;
@@ -99,6 +100,7 @@ struct Inner {
     auth: Arc<Auth>,
     registry: Arc<Registry>,
     workers: Vec<WorkerHandle>,
+    acceptor: Arc<Acceptor>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -153,7 +155,7 @@ impl Relay {
             for &address in addresses {
                 let tls = match (transport, &settings.tls_config) {
                     (Transport::Tls, None) => return Err(RelayError::NoCertificate(address)),
-                    (Transport::Tls, Some(config)) => Some(TlsAcceptor::from(config.clone())),
+                    (Transport::Tls, Some(config)) => Some(Tls::new(config)),
                     _ => None,
                 };
                 let (local, sockets) = listen_tcp(address).map_err(listen_error(transport, address))?;
@@ -175,15 +177,9 @@ impl Relay {
             workers.push(worker);
             handles.push(handle);
         }
-        let inner = Arc::new(Inner {
-            services,
-            auth,
-            registry,
-            workers: handles,
-            threads: Mutex::default(),
-            stop: CancellationToken::new(),
-            tasks: TaskTracker::new(),
-        });
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let acceptor = Acceptor::new(handles.clone(), registry.clone(), settings.limits, settings.proxies, stop.clone(), tasks.clone());
+        let inner = Arc::new(Inner { services, auth, registry, workers: handles, acceptor, threads: Mutex::default(), stop, tasks });
         for (index, worker) in workers.into_iter().enumerate() {
             let thread = std::thread::Builder::new()
                 .name(format!("relay-{index}"))
@@ -191,9 +187,8 @@ impl Relay {
                 .map_err(|cause| RelayError::System { what: "start a relay worker", cause })?;
             inner.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
         }
-        let acceptor = Acceptor::new(inner.workers.clone(), settings.limits, inner.stop.clone(), inner.tasks.clone());
         for (listener, tls) in listeners {
-            inner.tasks.spawn(acceptor.clone().accept(listener, tls));
+            inner.tasks.spawn(inner.acceptor.clone().accept(listener, tls));
         }
         Ok(Self { inner })
     }
@@ -201,6 +196,16 @@ impl Relay {
     /// The live listeners: UDP first, then TCP, then TLS.
     pub fn services(&self) -> Vec<Service> {
         self.inner.services.clone()
+    }
+
+    /// Serves a client whose TLS was accepted elsewhere, as one of a listener for TLS; `remote` is the client's address, `local` the one it
+    /// came to. `keep` is dropped when the connection ends. False, and the connection is closed, when there are too many.
+    pub fn adopt<S, K>(&self, stream: S, remote: SocketAddr, local: SocketAddr, keep: K) -> bool
+    where
+        S: AsyncRead + AsyncWrite + Send + 'static,
+        K: Send + 'static,
+    {
+        self.inner.acceptor.adopt(stream, remote, local, keep)
     }
 
     /// Credentials for an account, as XEP-0215 hands them out. Costs microseconds and remembers nothing.

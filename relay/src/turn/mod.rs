@@ -8,3 +8,4 @@ pub mod ports;
 pub mod registry;
 pub mod server;
 pub mod tcp;
+pub mod tls;
