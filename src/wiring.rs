@@ -15,8 +15,9 @@ use campanile_signalling::jid::{BareJid, FullJid, Jid};
 use campanile_signalling::jingle::{self, CallsService};
 use campanile_signalling::net::connection::{self, Context, Mode};
 use campanile_signalling::net::http::{self, Http};
-use campanile_signalling::net::listener::Listeners;
+use campanile_signalling::net::listener::{Front, Listeners, Listening};
 use campanile_signalling::net::metrics::Metrics as NetMetrics;
+use campanile_signalling::net::mux::Mux;
 use campanile_signalling::net::sources::Sources;
 use campanile_signalling::net::tls::{self, Certificates};
 use campanile_signalling::retention::{self, Keep};
@@ -58,6 +59,8 @@ pub struct Server {
     store: Store,
     readiness: Arc<Readiness>,
     addresses: Addresses,
+    /// Where the relay's clients come in.
+    turn: Vec<(Transport, SocketAddr)>,
     extdisco: Arc<Extdisco>,
     /// Ends what belongs to the server itself: control socket, watchers.
     stop: CancellationToken,
@@ -68,6 +71,7 @@ pub struct Server {
 /// Where each service listens, by its name in the line `ready`.
 #[derive(Debug, Default)]
 pub struct Addresses {
+    mux: Vec<SocketAddr>,
     c2s: Vec<SocketAddr>,
     direct_tls: Vec<SocketAddr>,
     http: Vec<SocketAddr>,
@@ -113,7 +117,11 @@ impl Server {
             router_limits(config),
             router::Metrics::new(&registry)?,
         );
-        let turn: Vec<_> = relay.services().iter().map(|service| (service.transport, service.local)).collect();
+        // Open, but not served yet: what clients are told includes its port.
+        let mux = config.server.mux.iter().map(|address| Listening::open("mux", *address)).collect::<Result<Vec<_>, _>>();
+        let mux = mux.context("server.mux")?;
+        let mut turn: Vec<_> = relay.services().iter().map(|service| (service.transport, service.local)).collect();
+        turn.extend(mux.iter().map(|listening| (Transport::Tls, listening.local())));
         let services = extdisco::services(&turn, &names::turn_hosts(config));
         let limits = &config.limits;
         let anonymous = PerHour { source: limits.anonymous_per_source, all: limits.anonymous_per_hour };
@@ -169,6 +177,7 @@ impl Server {
             router: router.clone(),
             store,
             addresses: Addresses::default(),
+            turn,
             extdisco: extdisco.clone(),
             stop: CancellationToken::new(),
             tasks: JoinSet::new(),
@@ -179,7 +188,7 @@ impl Server {
         if restored > 0 {
             tracing::info!(sessions = restored, "sessions of the last stop can be resumed");
         }
-        server.listen(config, &context, &turn)?;
+        server.listen(config, &context, mux)?;
         server.serve_admin(config, &Pages { metrics, readiness: server.readiness.clone() })?;
         server.expire_messages(router.clone(), keep(config));
         let hibernation = router.clone();
@@ -196,14 +205,15 @@ impl Server {
         Ok(server)
     }
 
-    /// Opens the listeners of clients. The relay's are open already.
-    fn listen(&mut self, config: &Config, context: &Arc<Context>, turn: &[(Transport, SocketAddr)]) -> anyhow::Result<()> {
+    /// Opens the listeners of clients. The relay's are open already, and `mux`.
+    fn listen(&mut self, config: &Config, context: &Arc<Context>, mux: Vec<Listening>) -> anyhow::Result<()> {
         for (key, addresses, mode, into) in [
             ("c2s.listen", &config.c2s.listen, Mode::StartTls, &mut self.addresses.c2s),
             ("c2s.direct_tls", &config.c2s.direct_tls, Mode::DirectTls, &mut self.addresses.direct_tls),
         ] {
             for address in addresses {
-                into.push(connection::listen(&self.listeners, context, *address, mode).context(key)?);
+                let front = Front::header(&config.c2s.proxy_protocol);
+                into.push(connection::listen(&self.listeners, context, *address, front, mode).context(key)?);
             }
         }
         let http = Http::new(
@@ -222,12 +232,20 @@ impl Server {
                 into.push(http.listen(*address, tls, routes.clone()).context(key)?);
             }
         }
+        if !mux.is_empty() {
+            let behind = Mux::new(context.clone(), &self.certificates, http, routes, self.relay.clone()).context("server.mux")?;
+            for listening in mux {
+                self.addresses.mux.push(listening.local());
+                behind.serve(&self.listeners, listening, Front::header(&config.server.proxy_protocol));
+            }
+        }
+        let turn = self.relay.services();
         for (transport, into) in [
             (Transport::Udp, &mut self.addresses.turn_udp),
             (Transport::Tcp, &mut self.addresses.turn_tcp),
             (Transport::Tls, &mut self.addresses.turn_tls),
         ] {
-            into.extend(turn.iter().filter(|(of, _)| *of == transport).map(|(_, address)| *address));
+            into.extend(turn.iter().filter(|service| service.transport == transport).map(|service| service.local));
         }
         for (service, addresses) in self.addresses.each() {
             for address in addresses {
@@ -298,8 +316,7 @@ impl Server {
     /// Takes over what may change while the server runs (`config/src/live.rs`).
     pub async fn reload(&self, config: &Config) {
         self.context.reload(&config.c2s, &config.auth, &config.limits);
-        let listeners: Vec<_> = self.relay.services().iter().map(|service| (service.transport, service.local)).collect();
-        self.extdisco.replace(extdisco::services(&listeners, &names::turn_hosts(config)));
+        self.extdisco.replace(extdisco::services(&self.turn, &names::turn_hosts(config)));
         let (certificates, settings) = (self.certificates.clone(), certificate_settings(config));
         // Each pair that cannot be used is logged where it is read, and the old one stays.
         if let Err(error) = tokio::task::spawn_blocking(move || certificates.reload(Some(settings))).await {
@@ -336,8 +353,9 @@ impl Server {
 }
 
 impl Addresses {
-    fn each(&self) -> [(&'static str, &[SocketAddr]); 8] {
+    fn each(&self) -> [(&'static str, &[SocketAddr]); 9] {
         [
+            ("mux", &self.mux),
             ("c2s", &self.c2s),
             ("direct_tls", &self.direct_tls),
             ("http", &self.http),
@@ -351,8 +369,8 @@ impl Addresses {
 
     /// The line that says that the server serves; a service that is switched off has no field.
     pub fn log_ready(&self) {
-        let [c2s, direct_tls, http, https, admin, turn_udp, turn_tcp, turn_tls] = self.each().map(|(_, addresses)| joined(addresses));
-        tracing::info!(c2s, direct_tls, http, https, admin, turn_udp, turn_tcp, turn_tls, "ready");
+        let [mux, c2s, direct_tls, http, https, admin, turn_udp, turn_tcp, turn_tls] = self.each().map(|(_, addresses)| joined(addresses));
+        tracing::info!(mux, c2s, direct_tls, http, https, admin, turn_udp, turn_tcp, turn_tls, "ready");
     }
 }
 
@@ -421,6 +439,7 @@ async fn relay_settings(config: &Config, store: &Store, certificates: &Certifica
         tcp: config.turn.tcp.clone(),
         tls: config.turn.tls.clone(),
         tls_config: Some(certificates.server_config(&[])?),
+        proxies: config.turn.proxy_protocol.iter().filter_map(network).collect(),
         realm: default_domain(config)?.to_owned(),
         public_addresses: public_addresses(config).await?,
         ports: config.turn.ports.first..=config.turn.ports.last,

@@ -5,6 +5,8 @@ pub mod connection;
 pub mod http;
 pub mod listener;
 pub mod metrics;
+pub mod mux;
+mod replay;
 pub mod sources;
 pub mod tls;
 pub mod websocket;
