@@ -6,6 +6,7 @@ pub mod http;
 pub mod listener;
 pub mod metrics;
 pub mod mux;
+mod quiet;
 mod replay;
 pub mod sources;
 pub mod tls;
