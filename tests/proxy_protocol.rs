@@ -103,13 +103,13 @@ fn without_a_header_nobody_is_served() {
 fn each_client_behind_the_proxy_has_limits_of_its_own() {
     let server = Server::with(&format!("{EVERYWHERE}\nlimits.connections_per_source = 1"));
     let header = |client: &str| proxy_protocol::write(client.parse().unwrap(), FRONT.parse().unwrap(), &[]);
-    for service in ["mux", "turn_tls"] {
+    for (service, one, another) in [("mux", "198.51.100.1:1", "198.51.100.2:1"), ("turn_tls", "198.51.100.3:1", "198.51.100.4:1")] {
         let open = |client: &str| tls::connect(dial(server.address(service), &header(client)), &["stun.turn"]);
-        let mut first = open("198.51.100.1:1").expect("the first");
-        assert_eq!(mapped(&mut first), "198.51.100.1:1".parse().unwrap());
-        assert!(open("198.51.100.1:2").is_err(), "a second of the same client");
-        let mut other = open("198.51.100.2:1").expect("of another");
-        assert_eq!(mapped(&mut other), "198.51.100.2:1".parse().unwrap());
+        let mut first = open(one).expect("the first");
+        assert_eq!(mapped(&mut first), one.parse().unwrap());
+        assert!(open(one).is_err(), "a second of the same client");
+        let mut other = open(another).expect("of another");
+        assert_eq!(mapped(&mut other), another.parse().unwrap());
     }
 }
 

@@ -5,7 +5,7 @@
 use std::io;
 use std::sync::Arc;
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::server::Acceptor;
@@ -42,6 +42,14 @@ impl Tls {
         let start = LazyConfigAcceptor::new(Acceptor::default(), io).await?;
         let names_ours =
             start.client_hello().alpn().is_some_and(|mut names| names.any(|name| self.named.alpn_protocols.iter().any(|our| our == name)));
-        start.into_stream(if names_ours { &self.named } else { &self.unnamed }.clone()).await
+        let config = if names_ours { &self.named } else { &self.unnamed };
+        match start.into_stream(config.clone()).into_fallible().await {
+            Ok(stream) => Ok(stream),
+            Err((error, mut io)) => {
+                // The alert may wait in a buffer; whether the client hears it is a courtesy.
+                let _ = io.flush().await;
+                Err(error)
+            }
+        }
     }
 }
