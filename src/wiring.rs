@@ -1,11 +1,11 @@
 //! Builds every part in order and joins them: the only file that knows all crates.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
-use campanile_config::{ArchiveDefault, Config, PublicAddress};
+use campanile_config::{ArchiveDefault, Config};
 use campanile_relay::{Network, Relay, Transport};
 use campanile_signalling::administration::Administration;
 use campanile_signalling::auth::{Authenticator, PerHour};
@@ -24,6 +24,7 @@ use campanile_signalling::retention::{self, Keep};
 use campanile_signalling::router::{self, Router};
 use campanile_signalling::store::{Policy, Store, StoreError};
 use campanile_signalling::stream::c2s;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -33,6 +34,7 @@ use crate::admin::numbers;
 use crate::admin::{self, Pages};
 use crate::control::{self, Answer, Control, Request};
 use crate::lock::DataDir;
+use crate::public::{self, Answers, Change, Resolver, Wanted};
 use crate::{names, pages};
 
 /// How often certificate files are looked at.
@@ -59,8 +61,8 @@ pub struct Server {
     store: Store,
     readiness: Arc<Readiness>,
     addresses: Addresses,
-    /// Where the relay's clients come in.
-    turn: Vec<(Transport, SocketAddr)>,
+    /// What the configuration says of our own addresses.
+    wanted: watch::Sender<Wanted>,
     extdisco: Arc<Extdisco>,
     /// Ends what belongs to the server itself: control socket, watchers.
     stop: CancellationToken,
@@ -102,7 +104,10 @@ impl Server {
         });
         let certificates = Certificates::load(certificate_settings(config)).context("tls")?;
 
-        let relay = Relay::start(relay_settings(config, &store, &certificates).await?).context("turn")?;
+        let resolver = public::system();
+        let (public, public_addresses) = public::start(&config.server.public_address, &resolver).await?;
+        let settings = campanile_relay::Settings { public_addresses, ..relay_settings(config, &store, &certificates).await? };
+        let relay = Relay::start(settings).context("turn")?;
         metrics.numbers({
             let relay = relay.clone();
             move || numbers::relay(&relay.stats())
@@ -177,7 +182,7 @@ impl Server {
             router: router.clone(),
             store,
             addresses: Addresses::default(),
-            turn,
+            wanted: watch::Sender::new(wanted(config)),
             extdisco: extdisco.clone(),
             stop: CancellationToken::new(),
             tasks: JoinSet::new(),
@@ -189,6 +194,7 @@ impl Server {
             tracing::info!(sessions = restored, "sessions of the last stop can be resumed");
         }
         server.listen(config, &context, mux)?;
+        server.follow_addresses(public, resolver, turn);
         server.serve_admin(config, &Pages { metrics, readiness: server.readiness.clone() })?;
         server.expire_messages(router.clone(), keep(config));
         let hibernation = router.clone();
@@ -293,6 +299,16 @@ impl Server {
         });
     }
 
+    /// The addresses of this machine as the outside sees them, which may change; `turn` is where the relay's clients come in.
+    fn follow_addresses(&mut self, answers: Answers, resolver: Resolver, turn: Vec<(Transport, SocketAddr)>) {
+        let (relay, extdisco) = (self.relay.clone(), self.extdisco.clone());
+        let tell = move |wanted: &Wanted, change: &Change| {
+            relay.set_public_addresses(&change.now);
+            extdisco.replace(extdisco::services(&turn, &wanted.hosts), change.before != change.now);
+        };
+        self.tasks.spawn(public::run(answers, self.wanted.subscribe(), resolver, tell, self.stop.clone()));
+    }
+
     /// Deletes messages that are too old, from now on.
     fn expire_messages(&mut self, router: Router, keep: Keep) {
         let stop = self.stop.clone();
@@ -316,7 +332,8 @@ impl Server {
     /// Takes over what may change while the server runs (`config/src/live.rs`).
     pub async fn reload(&self, config: &Config) {
         self.context.reload(&config.c2s, &config.auth, &config.limits);
-        self.extdisco.replace(extdisco::services(&self.turn, &names::turn_hosts(config)));
+        // Clients are told when names have been looked up.
+        self.wanted.send_replace(wanted(config));
         let (certificates, settings) = (self.certificates.clone(), certificate_settings(config));
         // Each pair that cannot be used is logged where it is read, and the old one stays.
         if let Err(error) = tokio::task::spawn_blocking(move || certificates.reload(Some(settings))).await {
@@ -441,7 +458,6 @@ async fn relay_settings(config: &Config, store: &Store, certificates: &Certifica
         tls_config: Some(certificates.server_config(&[])?),
         proxies: config.turn.proxy_protocol.iter().filter_map(network).collect(),
         realm: default_domain(config)?.to_owned(),
-        public_addresses: public_addresses(config).await?,
         ports: config.turn.ports.first..=config.turn.ports.last,
         key,
         rest_secret: config.turn.secret.as_ref().map(|secret| secret.expose().to_owned()),
@@ -463,21 +479,8 @@ async fn relay_settings(config: &Config, store: &Store, certificates: &Certifica
     })
 }
 
-/// The addresses that the relay advertises, one of each family; host names are looked up now.
-async fn public_addresses(config: &Config) -> anyhow::Result<Vec<IpAddr>> {
-    let mut found: Vec<IpAddr> = Vec::new();
-    for address in &config.server.public_address {
-        match address {
-            PublicAddress::Ip(ip) => found.push(*ip),
-            PublicAddress::Name(name) => {
-                let resolved = tokio::net::lookup_host((name.as_str(), 0)).await;
-                let resolved = resolved.with_context(|| format!("server.public_address: {name} cannot be looked up"))?;
-                found.extend(resolved.map(|address| address.ip()));
-            }
-        }
-    }
-    let first = |v4: bool| found.iter().copied().find(|ip| ip.is_ipv4() == v4);
-    Ok(first(true).into_iter().chain(first(false)).collect())
+fn wanted(config: &Config) -> Wanted {
+    Wanted { addresses: config.server.public_address.clone(), hosts: names::turn_hosts(config) }
 }
 
 fn call_limits(config: &Config) -> jingle::Limits {

@@ -91,6 +91,9 @@ fn domains(config: &Config, findings: &mut Findings<'_>) {
     }
 }
 
+/// Names of `server.public_address`; one is usual, one per family makes sense.
+const NAMES_MAX: usize = 8;
+
 fn public_address(config: &Config, findings: &mut Findings<'_>) {
     const KEY: &str = "server.public_address";
     let addresses = &config.server.public_address;
@@ -99,6 +102,10 @@ fn public_address(config: &Config, findings: &mut Findings<'_>) {
         if addresses.iter().filter(of_family).count() > 1 {
             findings.error(KEY, format!("two {family} addresses; one per family can be told to clients"));
         }
+    }
+    let names = addresses.iter().filter(|address| matches!(address, PublicAddress::Name(_))).count();
+    if names > NAMES_MAX {
+        findings.error(KEY, format!("{names} host names; at most {NAMES_MAX} are looked up"));
     }
     let Some(domain) = config.server.domains.iter().find(|domain| domain::is_public(domain)) else { return };
     for address in addresses {
@@ -454,6 +461,12 @@ mod tests {
                 Error,
                 "server.public_address",
                 "two IPv4",
+            ),
+            (
+                |c| c.server.public_address = vec![PublicAddress::Name("relay.example.org".into()); 9],
+                Error,
+                "server.public_address",
+                "at most 8",
             ),
             (|c| c.tls.certificate = Some("c".into()), Error, "tls.certificate", "tls.key"),
             (|c| c.tls.key = Some("k".into()), Error, "tls.key", "tls.certificate"),

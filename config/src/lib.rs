@@ -80,7 +80,8 @@ pub struct Server {
     pub domains: Vec<String>,
     /// Folder of database file, generated certificate, keys and control socket.
     pub data_dir: PathBuf,
-    /// What relays and services advertise, one per address family; empty: the local address on which the client's packet came.
+    /// What relays and services advertise, one per address family; empty: the local address on which the client's packet came. Host names are
+    /// looked up again every minute.
     #[serde(deserialize_with = "value::one_or_list")]
     pub public_address: Vec<PublicAddress>,
     /// Log filter in the syntax of `RUST_LOG`, which overrides it.

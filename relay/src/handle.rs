@@ -2,7 +2,7 @@
 //! to calls; reads what the workers publish.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -206,6 +206,11 @@ impl Relay {
         K: Send + 'static,
     {
         self.inner.acceptor.adopt(stream, remote, local, keep)
+    }
+
+    /// What clients are told from now on in place of local addresses, at most one per family. Running allocations keep what they were told.
+    pub fn set_public_addresses(&self, addresses: &[IpAddr]) {
+        self.inner.registry.ports.set_advertised(addresses);
     }
 
     /// Credentials for an account, as XEP-0215 hands them out. Costs microseconds and remembers nothing.
