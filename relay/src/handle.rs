@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use std::time::{Instant, SystemTime};
 
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+use campanile_ice::stun::turn::Family;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -246,7 +247,10 @@ impl Relay {
         for worker in &self.inner.workers {
             sum.merge(&worker.stats.lock().unwrap_or_else(PoisonError::into_inner));
         }
-        sum.ports = self.inner.registry.ports.usage();
+        for family in [Family::V4, Family::V6] {
+            let (used, ports) = self.inner.registry.ports.usage_of(family);
+            (*sum.ports_used.of(family), *sum.ports.of(family)) = (used.into(), ports.into());
+        }
         sum
     }
 
