@@ -102,7 +102,7 @@ impl AuthFailure {
 }
 
 /// The codes of error responses that are counted; the order of `Stats::errors`.
-pub const ERROR_CODES: [u16; 13] = [400, 401, 403, 420, 437, 438, 440, 441, 442, 443, 486, 500, 508];
+pub const ERROR_CODES: [u16; 16] = [400, 401, 403, 405, 420, 437, 438, 440, 441, 442, 443, 446, 447, 486, 500, 508];
 
 /// One number per transport between client and server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
