@@ -26,6 +26,7 @@ mod postgres;
 mod presence_roster;
 mod probe;
 mod proxy_protocol;
+mod public_address;
 mod push;
 mod registration;
 mod resumption;

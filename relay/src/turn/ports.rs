@@ -120,6 +120,11 @@ impl Ports {
         self.advertised.now(family).map(IpAddr::from)
     }
 
+    /// Whether an address is, or was, the advertised one: what is live may have been told it.
+    pub fn is_advertised(&self, ip: IpAddr) -> bool {
+        self.advertised.holds(ip.into())
+    }
+
     /// The form of a bound relayed address that clients and peers are told.
     pub fn advertise(&self, bound: SocketAddr) -> SocketAddr {
         SocketAddr::new(self.advertised_ip(Family::of(bound)).unwrap_or(bound.ip()), bound.port())
@@ -150,6 +155,12 @@ impl Ports {
     pub fn usage(&self) -> (u32, u32) {
         let taken = self.families.iter().map(|family| family.taken.load(Ordering::Relaxed)).sum();
         (taken, self.families.iter().map(|family| family.slots.len() as u32).sum())
+    }
+
+    /// Ports of a family taken, and ports that there are.
+    pub fn usage_of(&self, family: Family) -> (u32, u32) {
+        let family = self.of(family);
+        (family.taken.load(Ordering::Relaxed), family.slots.len() as u32)
     }
 
     fn bound(&self, address: Endpoint) -> Option<Ip> {

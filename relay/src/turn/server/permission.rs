@@ -99,7 +99,8 @@ impl Server {
         }
         let is_own = |ip: IpAddr| hosts.contains(ip) || self.registry.ports.advertised_ip(ip_family(ip)) == Some(ip);
         if self.registry.rules.permits(peer.ip(), is_own) {
-            return Ok(if is_own(peer.ip()) { Reach::Own } else { Reach::Peer });
+            let may_be_own = is_own(peer.ip()) || self.registry.ports.is_advertised(peer.ip());
+            return Ok(if may_be_own { Reach::Own } else { Reach::Peer });
         }
         // Our own relayed addresses, by address and port. A permission is per address: once there, it may be refreshed by any port.
         let is_relayed = self.registry.ports.resolve(peer.into()).is_some();
