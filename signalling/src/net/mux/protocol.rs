@@ -128,7 +128,7 @@ mod tests {
             (b"get / HT", Unknown),
             // ChannelData, which no connection begins with (RFC 8656 §12.4).
             (b"\x40\0\0\x04", Unknown),
-            (b"\x16\x03\x01\0", Unknown),
+            (b"\x16\x03\x01\0\xA5\x01\0\0", Unknown),
             (b"SSH-2.0-", Unknown),
             (b"\xFF", Unknown),
         ] {
