@@ -56,7 +56,8 @@ fn s11_5_types_and_s18_13_error_data() {
     assert_eq!((bench.permit(&client, "8.8.8.8:1"), bench.permit(&client, "[2600::1]:1")), (None, None));
     let (v4, v6) = ((1, "8.8.8.8:5"), (2, "[2600::1]:5"));
     // Type, code, and the error data where it is told at all.
-    let table: &[((u32, &str), u8, u8, Option<u32>)] = &[
+    type Case<'a> = ((u32, &'a str), u8, u8, Option<u32>);
+    let table: &[Case<'_>] = &[
         (v4, 3, 0, Some(0)),
         (v4, 3, 1, Some(0)),
         (v4, 3, 4, Some(1_400)),
