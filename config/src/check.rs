@@ -188,21 +188,12 @@ fn clear_text(config: &Config, findings: &mut Findings<'_>) {
 
 /// PROXY headers: who may send them, and who then must.
 fn tcp_proxies(config: &Config, findings: &mut Findings<'_>) {
-    let lists: [(&str, &[Network], &[&[SocketAddr]], &str); 4] = [
-        ("server.proxy_protocol", &config.server.proxy_protocol, &[&config.server.mux], "server.mux is []"),
-        (
-            "c2s.proxy_protocol",
-            &config.c2s.proxy_protocol,
-            &[&config.c2s.listen, &config.c2s.direct_tls],
-            "c2s.listen and c2s.direct_tls are both []",
-        ),
-        (
-            "http.proxy_protocol",
-            &config.http.proxy_protocol,
-            &[&config.http.listen, &config.http.tls_listen],
-            "http.listen and http.tls_listen are both []",
-        ),
-        ("turn.proxy_protocol", &config.turn.proxy_protocol, &[&config.turn.tcp, &config.turn.tls], "turn.tcp and turn.tls are both []"),
+    let (server, c2s, http, turn) = (&config.server, &config.c2s, &config.http, &config.turn);
+    let lists = [
+        ("server.proxy_protocol", &server.proxy_protocol, [&server.mux, &server.mux], "server.mux is []"),
+        ("c2s.proxy_protocol", &c2s.proxy_protocol, [&c2s.listen, &c2s.direct_tls], "c2s.listen and c2s.direct_tls are both []"),
+        ("http.proxy_protocol", &http.proxy_protocol, [&http.listen, &http.tls_listen], "http.listen and http.tls_listen are both []"),
+        ("turn.proxy_protocol", &turn.proxy_protocol, [&turn.tcp, &turn.tls], "turn.tcp and turn.tls are both []"),
     ];
     for (key, networks, listeners, none) in lists {
         if !networks.is_empty() && listeners.iter().all(|list| list.is_empty()) {
