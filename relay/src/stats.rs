@@ -124,6 +124,10 @@ pub struct Stats {
     pub allocations_made: PerTransport,
     /// Open connections (`udp` stays 0).
     pub connections: PerTransport,
+    /// Data connections of TCP allocations (RFC 6062), those included that wait for their client or peer.
+    pub data_connections: u64,
+    /// Data connections that clients have ever bound.
+    pub data_connections_made: u64,
     /// Payload that was relayed from clients to peers.
     pub to_peer: Volume,
     /// Payload that was relayed from peers to clients.
@@ -180,6 +184,7 @@ impl Stats {
             sum.tcp += other.tcp;
             sum.tls += other.tls;
         }
+        self.data_connections_made += other.data_connections_made;
         self.to_peer.merge(other.to_peer);
         self.to_client.merge(other.to_client);
         self.bindings += other.bindings;

@@ -4,4 +4,5 @@ pub mod batch;
 pub mod demux;
 pub mod flow;
 pub mod socket;
+pub mod tcp_relay;
 pub mod worker;

@@ -19,13 +19,15 @@ use super::batch::{Batch, HEAD_ROOM, Poller, SLOTS, SLOTS_PER_RELAY, Waker, inte
 use super::demux::{self, Kind};
 use super::flow::{Client, SocketId, Via};
 use super::socket::bind_relayed;
+use super::tcp_relay::{Arrival, TcpRelays};
 use crate::endpoint::Endpoint;
 use crate::quality::report::Direction;
 use crate::stats::{DropReason, Stats};
+use crate::turn::data_connections::DataConnectionKey;
 use crate::turn::ports::PortKind;
 use crate::turn::registry::{AllocationKey, CallId, Hosts, Registry};
 use crate::turn::server::{Delivery, DeliveryHeader, Now, Opened, Output, Route, Server, Wanted};
-use crate::turn::tcp::Outbox;
+use crate::turn::stream::{Outbox, Turn, ends_with_bind};
 
 /// How often counters and meters are published.
 const PUBLISH: Duration = Duration::from_secs(1);
@@ -44,9 +46,13 @@ pub enum Inbox {
     /// A client has connected.
     Connected(Client, Outbox),
     /// Whole frames of a client.
-    Frames(u64, Bytes),
+    Frames(u64, Bytes, Turn),
     /// A connection is gone.
     Disconnected(u64),
+    /// Whether a peer has been connected to; the socket is in the table of data connections.
+    PeerConnected(DataConnectionKey, bool),
+    /// A peer has connected to a relayed TCP address.
+    PeerArrived(Arrival),
 }
 
 /// What `Relay` wants of a worker; few, and bounded by the number of calls and accounts.
@@ -82,6 +88,8 @@ pub struct Worker {
     poller: Poller,
     listeners: Vec<Listener>,
     sockets: Slab<Relayed>,
+    /// Relayed TCP addresses; none where there is no runtime for them.
+    tcp: Option<TcpRelays>,
     /// Closed by the server, to be dropped once what is queued on them was sent.
     closing: Vec<SocketId>,
     streams: HashMap<u64, Stream>,
@@ -145,6 +153,7 @@ impl Worker {
             poller,
             listeners: sockets,
             sockets: Slab::new(),
+            tcp: None,
             closing: Vec::new(),
             streams: HashMap::new(),
             dirty: Vec::new(),
@@ -158,6 +167,11 @@ impl Worker {
             worker.look_for_addresses();
         }
         Ok((worker, handle))
+    }
+
+    /// Serves TCP allocations (RFC 6062) from now on.
+    pub fn relay_tcp(&mut self, relays: TcpRelays) {
+        self.tcp = Some(relays);
     }
 
     /// The thread. Ends at `Control::Shutdown`, or when the kernel refuses to wait.
@@ -330,7 +344,18 @@ impl Worker {
                         self.server.handle_connected(client, now.at);
                     }
                 }
-                Ok(Inbox::Frames(id, bytes)) => self.read_frames(id, bytes, batch, now),
+                Ok(Inbox::Frames(id, bytes, _turn)) => self.read_frames(id, bytes, batch, now),
+                Ok(Inbox::PeerConnected(connection, is_connected)) => {
+                    self.server.handle_peer_connected(connection, is_connected, now.at);
+                    self.work_outputs(batch, now);
+                }
+                Ok(Inbox::PeerArrived(arrival)) => {
+                    // Without a permission it is closed by being dropped.
+                    if let Some(connection) = self.server.handle_peer_arrived(arrival.socket, arrival.remote, now.at) {
+                        self.registry.data.connected(connection, arrival.stream);
+                    }
+                    self.work_outputs(batch, now);
+                }
                 Ok(Inbox::Disconnected(id)) => {
                     self.streams.remove(&id);
                     self.server.handle_disconnected(id, now.at);
@@ -344,19 +369,27 @@ impl Worker {
 
     fn read_frames(&mut self, id: u64, mut bytes: Bytes, batch: &mut Batch, now: Now) {
         let Some(client) = self.streams.get(&id).map(|stream| stream.client) else { return };
+        let mut is_paused = false;
         while let Frame::Whole(length) = stream_frame(&bytes) {
             if batch.is_full() {
                 self.flush(batch);
             }
             let frame = bytes.split_to(length);
+            is_paused = ends_with_bind(&frame);
             let route = self.demultiplex(client, &frame, now);
             if let Some(route) = route {
+                if let Some(stream) = self.streams.get(&id) {
+                    stream.outbox.trust();
+                }
                 self.server.observe(route.allocation, Direction::ToPeer, &frame[route.payload.clone()], now.at);
                 if let Some(relayed) = self.sockets.get(route.socket.0 as usize) {
                     batch.queue_shared(relayed.socket.as_fd(), frame.slice(route.payload), route.to, None);
                 }
             }
             self.work_outputs(batch, now);
+        }
+        if is_paused && let Some(stream) = self.streams.get(&id) {
+            stream.outbox.resume();
         }
     }
 
@@ -388,7 +421,10 @@ impl Worker {
                     });
                     self.server.handle_opened(opening, result, now);
                 }
+                Output::Close(socket) if socket.tcp_number().is_some() => self.tcp.iter_mut().for_each(|tcp| tcp.close(socket)),
                 Output::Close(socket) => self.closing.push(socket),
+                Output::Connect { connection, from, to, .. } => self.tcp.iter().for_each(|tcp| tcp.connect(connection, from, to)),
+                Output::Bind { client, connection } => self.bind_stream(client, connection),
                 Output::Disconnect(id) => {
                     // Dropping the outbox ends the connection's task.
                     self.streams.remove(&id);
@@ -416,8 +452,45 @@ impl Worker {
         }
     }
 
+    /// Makes a client's connection a data connection.
+    fn bind_stream(&mut self, client: Client, connection: u32) {
+        let Some(mut stream) = client.via.stream().and_then(|id| self.streams.remove(&id)) else { return };
+        let Some(link) = self.registry.data.take(connection) else { return };
+        stream.outbox.send(stream.pending.split().freeze());
+        stream.outbox.bind(link);
+    }
+
+    fn listen(&mut self, ip: IpAddr) -> io::Result<Opened> {
+        let tcp = self.tcp.as_mut().ok_or_else(|| io::Error::other("no TCP allocations here"))?;
+        let family = if ip.is_ipv4() { Family::V4 } else { Family::V6 };
+        // Ports that others on this host use stay taken until one is found, so that none is tried twice.
+        let mut busy = Vec::new();
+        let mut result = Err(io::Error::new(io::ErrorKind::AddrInUse, "ports are in use by others"));
+        while busy.len() < BIND_TRIES {
+            let server = &mut self.server;
+            let Some(port) = self.registry.ports.take(family, PortKind::Any, || server.random()) else { break };
+            let bound = SocketAddr::new(ip, port);
+            match tcp.listen(bound) {
+                Ok(socket) => {
+                    result = Ok(Opened { socket, bound, token: None });
+                    break;
+                }
+                Err(error) => {
+                    busy.push(port);
+                    if error.kind() != io::ErrorKind::AddrInUse {
+                        result = Err(error);
+                        break;
+                    }
+                }
+            }
+        }
+        busy.into_iter().for_each(|port| self.registry.ports.release(family, port));
+        result
+    }
+
     fn open(&mut self, wanted: Wanted, now: Now) -> io::Result<Opened> {
         let (socket, bound, token) = match wanted {
+            Wanted::Listen(ip) => return self.listen(ip),
             Wanted::Reserved(token) => {
                 let (socket, bound) = self.registry.redeem(token).ok_or_else(|| io::Error::other("the reservation has just ended"))?;
                 (socket, bound, None)
@@ -500,6 +573,7 @@ impl Worker {
     }
 
     fn publish(&mut self, now: Instant) {
+        self.server.collect_data();
         self.server.publish_quality();
         if self.index == 0 {
             self.registry.sweep(now);

@@ -43,6 +43,10 @@ impl Server {
         let peer = message.get_xor_address(AttributeType::XOR_PEER_ADDRESS).ok().flatten().ok_or(DropReason::Malformed)?;
         let payload = message.range_of(AttributeType::DATA).ok_or(DropReason::Malformed)?;
         let relay = self.allocations[allocation as usize].relay(wire_family(peer)).ok_or(DropReason::NoPermission)?;
+        // The control connection of a TCP allocation carries no data (RFC 6062 §3).
+        if relay.socket.tcp_number().is_some() {
+            return Err(DropReason::Unexpected);
+        }
         let permit = self.flows.permit(relay.socket, peer.ip().into(), now).ok_or(DropReason::NoPermission)?;
         let to = resolve(&self.registry, permit.reach, peer.into())?;
         Ok(Route { socket: relay.socket, to, payload, allocation })

@@ -11,6 +11,7 @@ use campanile_ice::stun::{AttributeType, Class, Message, Method, TransactionId, 
 use crate::datapath::flow::{Client, SocketId, Via};
 use crate::settings::{Limits, Settings};
 use crate::turn::auth::Auth;
+use crate::turn::data_connections::DataConnectionKey;
 use crate::turn::peers::PeerRules;
 use crate::turn::ports::{PortKind, Ports};
 use crate::turn::registry::{Hosts, Registry};
@@ -29,6 +30,10 @@ pub(super) struct Bench {
     pub(super) closed: Vec<SocketId>,
     pub(super) disconnected: Vec<u64>,
     pub(super) sent: Vec<(Client, Vec<u8>)>,
+    /// Data connections that the shell is to make, from and to where.
+    pub(super) connects: Vec<(DataConnectionKey, SocketAddr, SocketAddr)>,
+    /// Clients that became data connections.
+    pub(super) bound: Vec<(Client, u32)>,
 }
 
 /// A client with its credentials.
@@ -56,7 +61,18 @@ impl Bench {
         ));
         let server = Server::new(3, auth.clone(), registry.clone(), settings.call_grace, [9; 32], start);
         let now = Now { at: start, time: SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000) };
-        Self { server, auth, registry, now, next_socket: 0, closed: Vec::new(), disconnected: Vec::new(), sent: Vec::new() }
+        Self {
+            server,
+            auth,
+            registry,
+            now,
+            next_socket: 0,
+            closed: Vec::new(),
+            disconnected: Vec::new(),
+            sent: Vec::new(),
+            connects: Vec::new(),
+            bound: Vec::new(),
+        }
     }
 
     pub(super) fn pass(&mut self, seconds: u64) {
@@ -74,6 +90,8 @@ impl Bench {
                 Output::Send { client, message } => self.sent.push((client, message)),
                 Output::Close(socket) => self.closed.push(socket),
                 Output::Disconnect(id) => self.disconnected.push(id),
+                Output::Connect { connection, from, to, .. } => self.connects.push((connection, from, to)),
+                Output::Bind { client, connection } => self.bound.push((client, connection)),
                 Output::Open { opening, wanted } => {
                     let opened = self.open(wanted).ok_or(wanted);
                     self.server.handle_opened(opening, opened, self.now);
@@ -85,6 +103,12 @@ impl Bench {
     pub(super) fn open(&mut self, wanted: Wanted) -> Option<Opened> {
         let (bound, token) = match wanted {
             Wanted::Reserved(token) => (self.registry.redeem(token)?.1, None),
+            Wanted::Listen(ip) => {
+                let family = if ip.is_ipv4() { Family::V4 } else { Family::V6 };
+                let port = self.registry.ports.take(family, PortKind::Any, || self.server.random())?;
+                self.next_socket += 1;
+                return Some(Opened { socket: SocketId::tcp(self.next_socket), bound: SocketAddr::new(ip, port), token: None });
+            }
             Wanted::Fresh(ip, kind) => {
                 let family = if ip.is_ipv4() { Family::V4 } else { Family::V6 };
                 let port = self.registry.ports.take(family, kind, || self.server.random())?;
