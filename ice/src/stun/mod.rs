@@ -282,6 +282,15 @@ impl<'a> Message<'a> {
         self.sha1_at.is_some() || self.sha256_at.is_some()
     }
 
+    /// Which integrity attribute counts: MESSAGE-INTEGRITY-SHA256 where it is present (§9.2.4).
+    pub fn integrity(&self) -> Option<Integrity> {
+        match (self.sha256_at, self.sha1_at) {
+            (Some(_), _) => Some(Integrity::Sha256),
+            (None, Some(_)) => Some(Integrity::Sha1),
+            (None, None) => None,
+        }
+    }
+
     /// The attributes before the first integrity attribute; those after it must be ignored (§14.5, §14.6).
     pub fn attributes(&self) -> Attributes<'a> {
         Attributes { bytes: &self.bytes[..self.attributes_end], at: HEADER_BYTES }

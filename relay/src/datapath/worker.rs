@@ -8,17 +8,18 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc as std_mpsc};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::{Bytes, BytesMut};
-use campanile_ice::stun::TransactionId;
 use campanile_ice::stun::turn::{
-    CHANNEL_HEADER_BYTES, DATA_INDICATION_HEADER_BYTES_MAX, Family, Frame, channel_header, data_indication_header, padding, stream_frame,
+    CHANNEL_HEADER_BYTES, DATA_INDICATION_HEADER_BYTES_MAX, Family, Frame, Icmp, channel_header, data_indication_header, padding,
+    stream_frame,
 };
+use campanile_ice::stun::{ErrorCode, TransactionId};
 use slab::Slab;
 use tokio::sync::mpsc;
 
-use super::batch::{Batch, HEAD_ROOM, Poller, SLOTS, SLOTS_PER_RELAY, Waker, interface_addresses};
+use super::batch::{Batch, HEAD_ROOM, Poller, SLOTS, SLOTS_PER_RELAY, SendError, Waker, interface_addresses, read_error};
 use super::demux::{self, Kind};
 use super::flow::{Client, SocketId, Via};
-use super::socket::bind_relayed;
+use super::socket::{bind_relayed, send_unfragmented};
 use super::tcp_relay::{Arrival, TcpRelays};
 use crate::endpoint::Endpoint;
 use crate::quality::report::Direction;
@@ -35,6 +36,8 @@ const PUBLISH: Duration = Duration::from_secs(1);
 const LOOK_FOR_ADDRESSES: Duration = Duration::from_secs(10);
 /// What is taken from the inbox before sockets are looked at again.
 const INBOX_BATCH: usize = 64;
+/// ICMP errors taken from one socket at a time.
+const ERRORS_PER_TURN: usize = 16;
 /// Ports tried when others on this host have them in use.
 const BIND_TRIES: usize = 64;
 
@@ -144,7 +147,7 @@ impl Worker {
         }
         let (inbox_sender, inbox) = mpsc::channel(inbox_messages);
         let (control_sender, control) = std_mpsc::channel();
-        let published = Arc::new(Mutex::new(Stats::default()));
+        let published = Arc::new(Mutex::new(Stats { busy: vec![Duration::ZERO], ..Stats::default() }));
         let handle = WorkerHandle { inbox: inbox_sender, control: control_sender, waker: waker.clone(), stats: published.clone() };
         let worker = Self {
             index,
@@ -180,18 +183,28 @@ impl Worker {
     /// What the kernel says.
     pub fn run(mut self) -> io::Result<()> {
         let mut batch = Batch::new();
-        let (mut publish_at, mut look_at) = (Instant::now(), Instant::now() + LOOK_FOR_ADDRESSES);
+        let started = Instant::now();
+        let (mut publish_at, mut look_at) = (started, started + LOOK_FOR_ADDRESSES);
+        let mut waited = Duration::ZERO;
         let mut is_inbox_empty = true;
         loop {
             let due = self.server.poll_timeout().map_or(publish_at, |at| at.min(publish_at));
-            let timeout = if is_inbox_empty { due.saturating_duration_since(Instant::now()) } else { Duration::ZERO };
+            let waits_from = is_inbox_empty.then(Instant::now);
+            let timeout = waits_from.map_or(Duration::ZERO, |from| due.saturating_duration_since(from));
             let ready = self.poller.wait(timeout)?;
             let now = Now { at: Instant::now(), time: SystemTime::now() };
+            waited += waits_from.map_or(Duration::ZERO, |from| now.at.saturating_duration_since(from));
             for index in 0..ready {
                 match self.poller.token(index) {
                     WAKER_TOKEN => self.waker.reset(),
                     token if token >= LISTENER_TOKENS => self.receive_from_clients((token & 0xFFFF) as u16, &mut batch, now),
-                    token => self.receive_from_peers(SocketId(token as u32), &mut batch, now),
+                    token => {
+                        let id = SocketId(token as u32);
+                        if self.poller.is_error(index) {
+                            self.read_errors(id, None, &mut batch, now);
+                        }
+                        self.receive_from_peers(id, &mut batch, now);
+                    }
                 }
             }
             is_inbox_empty = self.read_inbox(&mut batch, now);
@@ -204,7 +217,7 @@ impl Worker {
             self.flush(&mut batch);
             if now.at >= publish_at {
                 publish_at = now.at + PUBLISH;
-                self.publish(now.at);
+                self.publish(now.at, now.at.saturating_duration_since(started).saturating_sub(waited));
             }
             if self.index == 0 && now.at >= look_at {
                 look_at = now.at + LOOK_FOR_ADDRESSES;
@@ -236,6 +249,11 @@ impl Worker {
             if let Some(route) = route {
                 let payload = &batch.payload(slot)[route.payload.clone()];
                 self.server.observe(route.allocation, Direction::ToPeer, payload, now.at);
+                if route.dont_fragment {
+                    let bytes = payload.to_vec();
+                    self.send_unfragmented(&route, &bytes, batch, now);
+                    continue;
+                }
                 let Some(relayed) = self.sockets.get(route.socket.0 as usize) else { continue };
                 let range = HEAD_ROOM + route.payload.start..HEAD_ROOM + route.payload.end;
                 batch.queue_slot(relayed.socket.as_fd(), slot, range, route.to, None);
@@ -253,6 +271,35 @@ impl Worker {
                 None
             }
         }
+    }
+
+    /// RFC 8656 §11.2: a Send with DONT-FRAGMENT. Such are probes of a path, and few: each goes on its own.
+    fn send_unfragmented(&mut self, route: &Route, payload: &[u8], batch: &mut Batch, now: Now) {
+        let Some(relayed) = self.sockets.get(route.socket.0 as usize) else { return };
+        if let Err(error) = send_unfragmented(&relayed.socket, payload, route.to.into()) {
+            tracing::debug!(%error, bytes = payload.len(), "not sent without fragments");
+            self.server.stats_mut().count_drop(DropReason::SendFailed);
+            self.read_errors(route.socket, Some(route.to), batch, now);
+        }
+    }
+
+    /// Tells clients what the network says of what they sent (RFC 8656 §11.5). `to` is where the last datagram was sent.
+    fn read_errors(&mut self, id: SocketId, to: Option<Endpoint>, batch: &mut Batch, now: Now) {
+        for _ in 0..ERRORS_PER_TURN {
+            let Some(relayed) = self.sockets.get(id.0 as usize) else { return };
+            match read_error(relayed.socket.as_fd()) {
+                Ok(Some(SendError::Icmp(peer, kind, code, error_data))) => {
+                    self.server.handle_icmp(id, peer, Icmp { kind, code, error_data }, now.at);
+                }
+                Ok(Some(SendError::TooBig(peer, mtu_bytes))) => {
+                    let family = if peer.ip.is_ipv4() { Family::V4 } else { Family::V6 };
+                    self.server.handle_icmp(id, to.unwrap_or(peer), Icmp::too_big(family, mtu_bytes), now.at);
+                }
+                Ok(Some(SendError::Other)) => {}
+                Ok(None) | Err(_) => break,
+            }
+        }
+        self.work_outputs(batch, now);
     }
 
     fn receive_from_peers(&mut self, id: SocketId, batch: &mut Batch, now: Now) {
@@ -325,11 +372,7 @@ impl Worker {
     }
 
     fn count_batch(&mut self, packets: usize) {
-        if packets > 0 {
-            let stats = self.server.stats_mut();
-            stats.batches += 1;
-            stats.received += packets as u64;
-        }
+        self.server.stats_mut().receives.count(packets);
     }
 
     // Others' wishes.
@@ -382,7 +425,9 @@ impl Worker {
                     stream.outbox.trust();
                 }
                 self.server.observe(route.allocation, Direction::ToPeer, &frame[route.payload.clone()], now.at);
-                if let Some(relayed) = self.sockets.get(route.socket.0 as usize) {
+                if route.dont_fragment {
+                    self.send_unfragmented(&route, &frame[route.payload.clone()], batch, now);
+                } else if let Some(relayed) = self.sockets.get(route.socket.0 as usize) {
                     batch.queue_shared(relayed.socket.as_fd(), frame.slice(route.payload), route.to, None);
                 }
             }
@@ -417,7 +462,7 @@ impl Worker {
                 Output::Open { opening, wanted } => {
                     let result = self.open(wanted, now).map_err(|error| {
                         tracing::debug!(%error, ?wanted, "no relayed address");
-                        wanted
+                        (wanted, why_not(&error))
                     });
                     self.server.handle_opened(opening, result, now);
                 }
@@ -558,6 +603,7 @@ impl Worker {
     // The end of a turn.
 
     fn flush(&mut self, batch: &mut Batch) {
+        self.server.stats_mut().sends.count(batch.queued());
         let failed = batch.flush();
         self.server.stats_mut().drops[DropReason::SendFailed as usize] += failed as u64;
         for id in self.dirty.drain(..) {
@@ -572,14 +618,15 @@ impl Worker {
         }
     }
 
-    fn publish(&mut self, now: Instant) {
+    /// `busy` is how long this worker has been at work.
+    fn publish(&mut self, now: Instant, busy: Duration) {
         self.server.collect_data();
         self.server.publish_quality();
         if self.index == 0 {
             self.registry.sweep(now);
         }
         let mut stats = self.server.stats_mut().clone();
-        stats.ports = self.registry.ports.usage();
+        stats.busy = vec![busy];
         *self.published.lock().unwrap_or_else(PoisonError::into_inner) = stats;
     }
 
@@ -588,6 +635,16 @@ impl Worker {
             Ok(addresses) => self.registry.set_hosts(Hosts::new(addresses).with_outward(outward_addresses())),
             Err(error) => tracing::warn!(%error, "the addresses of this host cannot be read"),
         }
+    }
+}
+
+/// 508 where there is no port, descriptor or memory left; 500 where the kernel refuses for a reason that is no want of room.
+fn why_not(error: &io::Error) -> ErrorCode {
+    match error.raw_os_error() {
+        None | Some(libc::EADDRINUSE | libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM | libc::ENOSPC) => {
+            ErrorCode::INSUFFICIENT_CAPACITY
+        }
+        Some(_) => ErrorCode::SERVER_ERROR,
     }
 }
 
@@ -643,7 +700,7 @@ mod tests {
         for (before, bytes) in [65_507, 65_508, 65_527].into_iter().enumerate() {
             assert_eq!(peer.send_to(&vec![7; bytes], relayed.bound).unwrap(), bytes);
             let deadline = Instant::now() + Duration::from_secs(5);
-            while worker.server.stats_mut().received == before as u64 && Instant::now() < deadline {
+            while worker.server.stats_mut().receives.packets == before as u64 && Instant::now() < deadline {
                 worker.receive_from_peers(relayed.socket, &mut batch, now);
             }
         }

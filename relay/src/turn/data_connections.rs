@@ -8,9 +8,9 @@ use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use campanile_ice::stun::integrity::Key;
 use tokio_util::sync::CancellationToken;
 
+use super::auth::Signing;
 use super::registry::AllocationKey;
 use crate::quality::report::{Direction, Volume};
 use crate::settings::Limits;
@@ -23,7 +23,7 @@ pub struct DataOwner {
     /// USERNAME of its requests; the only one that may bind a connection of it (§4.3).
     pub username: Box<str>,
     /// The key of that user name.
-    pub key: Key,
+    pub key: Signing,
     /// The account that it counts for.
     pub account: Arc<str>,
     /// What its data connections carried.
@@ -375,7 +375,7 @@ mod tests {
         Arc::new(DataOwner {
             allocation: AllocationKey { worker: 0, index, serial: 1 },
             username: format!("name of {account}").into(),
-            key: Key::short_term("secret"),
+            key: Signing { key: Key::short_term("secret"), algorithm: None },
             account: account.into(),
             carried: Carried::default(),
         })

@@ -5,6 +5,7 @@ mod authenticate;
 mod bench;
 mod connect;
 mod ends;
+mod icmp;
 mod permission;
 mod properties;
 mod refresh;

@@ -170,7 +170,8 @@ fn s5_2_connect() {
     bench.pass(1);
     assert_eq!(bench.sent.len(), 1);
     assert_eq!(Answer(bench.sent[0].1.clone()).code(), Some(447));
-    assert!(bench.registry.data.stop(second).is_none() && bench.registry.data.len() == 0);
+    assert!(bench.registry.data.stop(second).is_none());
+    assert_eq!(bench.registry.data.len(), 0);
     let data = again(&mut bench, &client, 2);
     assert_eq!(bind(&mut bench, &data, first.id), Some(400), "too late");
     connect(&mut bench, &client, PEER).unwrap();
