@@ -253,6 +253,19 @@ fn s5_4_connection_bind() {
 }
 
 #[test]
+fn data_connections_outlive_credentials_as_their_allocation_does() {
+    let mut bench = Bench::with(Settings { credentials: std::time::Duration::from_secs(60), ..Settings::default() }, Limits::default());
+    let client = client(&mut bench, ACCOUNT, 1);
+    allocate(&mut bench, &client);
+    bench.pass(300);
+    let (connection, ..) = connect(&mut bench, &client, PEER).unwrap();
+    connected(&mut bench, &client, connection, true);
+    let data = again(&mut bench, &client, 2);
+    assert_eq!(bench.ask(&data, tcp()).code(), Some(401));
+    assert_eq!(bind(&mut bench, &data, connection.id), None);
+}
+
+#[test]
 fn s5_5_data_connections_end_with_their_allocation_however_it_ends() {
     for end in 0..4 {
         let mut bench = Bench::new();
