@@ -27,11 +27,13 @@ pub enum DropReason {
     QueueFull,
     /// An unauthenticated request beyond the budget of its source.
     OverBudget,
+    /// From one relayed address of ours to another, whose worker was behind.
+    WorkerBusy,
 }
 
 impl DropReason {
     /// Every reason.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Malformed,
         Self::Unexpected,
         Self::NoAllocation,
@@ -43,6 +45,7 @@ impl DropReason {
         Self::SendFailed,
         Self::QueueFull,
         Self::OverBudget,
+        Self::WorkerBusy,
     ];
 
     /// The reason as a metric's label.
@@ -59,6 +62,7 @@ impl DropReason {
             Self::SendFailed => "send_failed",
             Self::QueueFull => "queue_full",
             Self::OverBudget => "over_budget",
+            Self::WorkerBusy => "worker_busy",
         }
     }
 }

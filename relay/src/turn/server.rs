@@ -31,7 +31,7 @@ use self::random::Random;
 use super::allocation::Allocation;
 use super::auth::{Auth, account_name};
 use super::budget::AnswerBudget;
-use super::ports::PortKind;
+use super::ports::{Home, PortKind};
 use super::registry::{AllocationKey, CallId, Registry};
 use crate::datapath::flow::{Client, Flows, SocketId, Via};
 use crate::endpoint::{Endpoint, Keyed};
@@ -96,6 +96,8 @@ pub struct Route {
     pub socket: SocketId,
     /// The peer, in its local form if it is a relayed address of ours.
     pub to: Endpoint,
+    /// Whose socket the peer is, if it is a relayed address of ours.
+    pub home: Option<Home>,
     /// Which bytes of the packet.
     pub payload: Range<usize>,
     /// Whose counters.

@@ -10,6 +10,7 @@ use crate::datapath::flow::{Client, Reach, SocketId};
 use crate::endpoint::Endpoint;
 use crate::quality::report::Direction;
 use crate::stats::DropReason;
+use crate::turn::ports::Home;
 use crate::turn::registry::Registry;
 
 impl Server {
@@ -25,8 +26,8 @@ impl Server {
             return None;
         };
         let (socket, allocation, reach, peer) = (flow.socket, flow.allocation, flow.reach, flow.peer);
-        let to = self.destination(reach, peer)?;
-        Some(Route { socket, to, payload, allocation })
+        let (to, home) = self.destination(reach, peer)?;
+        Some(Route { socket, to, home, payload, allocation })
     }
 
     /// §11.2.
@@ -44,11 +45,11 @@ impl Server {
         let payload = message.range_of(AttributeType::DATA).ok_or(DropReason::Malformed)?;
         let relay = self.allocations[allocation as usize].relay(wire_family(peer)).ok_or(DropReason::NoPermission)?;
         let permit = self.flows.permit(relay.socket, peer.ip().into(), now).ok_or(DropReason::NoPermission)?;
-        let to = resolve(&self.registry, permit.reach, peer.into())?;
-        Ok(Route { socket: relay.socket, to, payload, allocation })
+        let (to, home) = resolve(&self.registry, permit.reach, peer.into())?;
+        Ok(Route { socket: relay.socket, to, home, payload, allocation })
     }
 
-    fn destination(&mut self, reach: Reach, peer: Endpoint) -> Option<Endpoint> {
+    fn destination(&mut self, reach: Reach, peer: Endpoint) -> Option<(Endpoint, Option<Home>)> {
         resolve(&self.registry, reach, peer).map_err(|reason| self.stats.count_drop(reason)).ok()
     }
 
@@ -97,11 +98,14 @@ impl Server {
     }
 }
 
-/// Where a packet towards a permitted peer really goes.
-fn resolve(registry: &Registry, reach: Reach, peer: Endpoint) -> Result<Endpoint, DropReason> {
-    match reach {
-        Reach::Peer => Ok(peer),
-        Reach::Own => Ok(registry.ports.resolve(peer).unwrap_or(peer)),
-        Reach::Relays => registry.ports.resolve(peer).ok_or(DropReason::OwnAddress),
+/// Where a packet towards a permitted peer really goes, and whose socket is there if it is a relayed address of ours.
+fn resolve(registry: &Registry, reach: Reach, peer: Endpoint) -> Result<(Endpoint, Option<Home>), DropReason> {
+    if reach == Reach::Peer {
+        return Ok((peer, None));
+    }
+    match (registry.ports.find(peer), reach) {
+        (Some(live), _) => Ok((live.bound, Some(live.home))),
+        (None, Reach::Relays) => Err(DropReason::OwnAddress),
+        (None, _) => Ok((peer, None)),
     }
 }
