@@ -114,6 +114,7 @@ pub struct Batch {
     runs: Vec<Run>,
     sending: Messages,
     joining: Joining,
+    queued: usize,
     failed: usize,
 }
 
@@ -180,6 +181,7 @@ impl Batch {
             runs: Vec::with_capacity(OUTGOING_MAX),
             sending: Messages::new(OUTGOING_MAX, OUTGOING_MAX * PIECES),
             joining: Joining::new(),
+            queued: 0,
             failed: 0,
         }
     }
@@ -303,9 +305,15 @@ impl Batch {
             at,
             bytes,
         });
+        self.queued += 1;
         if self.outgoing.len() == OUTGOING_MAX {
             self.send_queued();
         }
+    }
+
+    /// How many datagrams were queued since the last `flush`.
+    pub fn queued(&self) -> usize {
+        self.queued
     }
 
     /// Sends what is queued and frees all slots. Packets to one destination from one socket keep their order. Returns how many datagrams
@@ -313,7 +321,7 @@ impl Batch {
     pub fn flush(&mut self) -> usize {
         self.send_queued();
         self.packets.clear();
-        self.slots_used = 0;
+        (self.slots_used, self.queued) = (0, 0);
         mem::take(&mut self.failed)
     }
 
@@ -336,9 +344,9 @@ impl Batch {
         }
         let mut at = 0;
         while at < self.runs.len() {
-            let head = *self.queued(self.runs[at].first);
+            let head = *self.at_place(self.runs[at].first);
             let is_alike = |run: &&Run| {
-                let outgoing = self.queued(run.first);
+                let outgoing = self.at_place(run.first);
                 outgoing.socket == head.socket && outgoing.dont_fragment == head.dont_fragment
             };
             let end = at + self.runs[at..].iter().take_while(is_alike).count();
@@ -354,21 +362,21 @@ impl Batch {
     }
 
     /// What stands at a place of the sorted order.
-    fn queued(&self, place: usize) -> &Outgoing {
+    fn at_place(&self, place: usize) -> &Outgoing {
         &self.outgoing[self.order[place] as usize & (OUTGOING_MAX - 1)]
     }
 
     /// How many of those at and after `first` go in one message: equally long ones to one destination, the last one may be shorter.
     fn run_from(&self, first: usize) -> usize {
-        let head = self.queued(first);
+        let head = self.at_place(first);
         let segment = head.length();
-        let alike = |place: usize| place < self.order.len() && self.queued(place).goes_with(head);
+        let alike = |place: usize| place < self.order.len() && self.at_place(place).goes_with(head);
         if segment == 0 || !alike(first + 1) || segment > self.joining.segment_bytes_max(head.to) {
             return 1;
         }
         let (mut count, mut bytes) = (1, segment);
         while count < SEGMENTS_MAX && alike(first + count) {
-            let next = self.queued(first + count).length();
+            let next = self.at_place(first + count).length();
             if next == 0 || next > segment || bytes + next > RUN_BYTES_MAX {
                 break;
             }
@@ -398,7 +406,7 @@ impl Batch {
             }
         }
         let message = self.runs.len();
-        let head = *self.queued(run.first);
+        let head = *self.at_place(run.first);
         let name_bytes = write_name(&mut self.sending.names[message], head.to);
         let segment_bytes = (run.count > 1).then_some(head.length() as u16);
         let control_bytes = write_control(&mut self.sending.controls[message], head.from, segment_bytes);
@@ -503,7 +511,7 @@ impl Batch {
         }
         self.failed += run.count - sent;
         if sent > 0 {
-            let head = *self.queued(run.first);
+            let head = *self.at_place(run.first);
             self.joining.refused(head.to, head.length(), code);
         }
     }

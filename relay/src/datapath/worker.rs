@@ -177,7 +177,7 @@ impl Worker {
         }
         let (inbox_sender, inbox) = mpsc::channel(inbox_messages);
         let (control_sender, control) = std_mpsc::channel();
-        let published = Arc::new(Mutex::new(Stats::default()));
+        let published = Arc::new(Mutex::new(Stats { busy: vec![Duration::ZERO], ..Stats::default() }));
         let handle = WorkerHandle { inbox: inbox_sender, control: control_sender, waker: waker.clone(), stats: published.clone() };
         let worker = Self {
             index,
@@ -223,18 +223,22 @@ impl Worker {
     /// What the kernel says.
     pub fn run(mut self) -> io::Result<()> {
         let mut batch = Batch::new();
-        let (mut publish_at, mut look_at) = (Instant::now(), Instant::now() + LOOK_FOR_ADDRESSES);
+        let started = Instant::now();
+        let (mut publish_at, mut look_at) = (started, started + LOOK_FOR_ADDRESSES);
+        let mut waited = Duration::ZERO;
         let mut has_more = false;
         loop {
             let due = self.server.poll_timeout().map_or(publish_at, |at| at.min(publish_at));
-            let timeout = if has_more { Duration::ZERO } else { due.saturating_duration_since(Instant::now()) };
+            let waits_from = (!has_more).then(Instant::now);
+            let timeout = waits_from.map_or(Duration::ZERO, |from| due.saturating_duration_since(from));
             let ready = self.wait(timeout)?;
             let now = Now { at: Instant::now(), time: SystemTime::now() };
+            waited += waits_from.map_or(Duration::ZERO, |from| now.at.saturating_duration_since(from));
             let Some(more) = self.turn(ready, &mut batch, now) else { return Ok(()) };
             has_more = more;
             if now.at >= publish_at {
                 publish_at = now.at + PUBLISH;
-                self.publish(now.at);
+                self.publish(now.at, now.at.saturating_duration_since(started).saturating_sub(waited));
             }
             if self.index == 0 && now.at >= look_at {
                 look_at = now.at + LOOK_FOR_ADDRESSES;
@@ -431,11 +435,7 @@ impl Worker {
     }
 
     fn count_batch(&mut self, packets: usize) {
-        if packets > 0 {
-            let stats = self.server.stats_mut();
-            stats.batches += 1;
-            stats.received += packets as u64;
-        }
+        self.server.stats_mut().receives.count(packets);
     }
 
     // Others' wishes.
@@ -595,6 +595,7 @@ impl Worker {
 
     fn flush(&mut self, batch: &mut Batch) {
         self.neighbours.publish();
+        self.server.stats_mut().sends.count(batch.queued());
         let failed = batch.flush();
         self.server.stats_mut().drops[DropReason::SendFailed as usize] += failed as u64;
         for id in self.dirty.drain(..) {
@@ -609,13 +610,14 @@ impl Worker {
         }
     }
 
-    fn publish(&mut self, now: Instant) {
+    /// `busy` is how long this worker has been at work.
+    fn publish(&mut self, now: Instant, busy: Duration) {
         self.server.publish_quality();
         if self.index == 0 {
             self.registry.sweep(now);
         }
         let mut stats = self.server.stats_mut().clone();
-        stats.ports = self.registry.ports.usage();
+        stats.busy = vec![busy];
         *self.published.lock().unwrap_or_else(PoisonError::into_inner) = stats;
     }
 
@@ -686,7 +688,7 @@ mod tests {
         for (before, bytes) in [65_507, 65_508, 65_527].into_iter().enumerate() {
             assert_eq!(peer.send_to(&vec![7; bytes], relayed.bound).unwrap(), bytes);
             let deadline = Instant::now() + Duration::from_secs(5);
-            while worker.server.stats_mut().received == before as u64 && Instant::now() < deadline {
+            while worker.server.stats_mut().receives.packets == before as u64 && Instant::now() < deadline {
                 worker.receive_from_peers(relayed.socket, &mut batch, now);
             }
         }

@@ -112,6 +112,7 @@ impl Server {
             }
             keep
         });
+        *self.stats.relayed.of(family) -= 1;
         self.registry.remove(relay.bound);
         self.outputs.push_back(Output::Close(relay.socket));
     }
