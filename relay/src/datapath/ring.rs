@@ -90,8 +90,7 @@ pub fn ring(bytes: usize) -> (Producer, Consumer) {
     assert!(bytes.is_power_of_two() && bytes >= 2 * HEAD_BYTES, "positions wrap with the memory");
     let memory: Box<[Block]> = vec![Block([0; ALIGN]); bytes / ALIGN].into();
     let position = || Position(AtomicUsize::new(0));
-    let shared =
-        Arc::new(Shared { memory: Box::into_raw(memory).cast(), bytes, published: position(), released: position() });
+    let shared = Arc::new(Shared { memory: Box::into_raw(memory).cast(), bytes, published: position(), released: position() });
     let alone = PhantomData;
     let producer = Producer { shared: shared.clone(), written: 0, published: 0, released: 0, alone };
     (producer, Consumer { shared, read: 0, released: 0, published: 0, alone })
@@ -162,7 +161,7 @@ impl Consumer {
     }
 
     /// The next packet.
-    pub fn next(&mut self) -> Option<Crossing<'_>> {
+    pub fn read(&mut self) -> Option<Crossing<'_>> {
         loop {
             if self.read == self.published {
                 self.published = self.shared.published.0.load(Ordering::Acquire);
@@ -214,13 +213,13 @@ mod tests {
         let (mut producer, mut consumer) = ring(1_024);
         let mut push = |count: usize| (0..count).take_while(|_| producer.push(endpoint(1), endpoint(2), &[7; 100])).count();
         let held = push(100);
-        assert!(held >= 4 && held < 10);
-        assert!(consumer.next().is_none() && !consumer.has_news(), "not published");
+        assert!((4..10).contains(&held));
+        assert!(consumer.read().is_none() && !consumer.has_news(), "not published");
         assert_eq!(push(1), 0);
         assert!(producer.publish() && !producer.publish());
         assert!(consumer.has_news());
         let mut read = 0;
-        while let Some(crossing) = consumer.next() {
+        while let Some(crossing) = consumer.read() {
             assert_eq!(crossing, Crossing { to: endpoint(1), source: endpoint(2), payload: &[7; 100] });
             read += 1;
         }
@@ -247,7 +246,7 @@ mod tests {
                     producer.publish();
                 }
                 if read {
-                    while let Some(crossing) = consumer.next() {
+                    while let Some(crossing) = consumer.read() {
                         let (to, source, payload) = under_way.pop_front().unwrap();
                         prop_assert_eq!(crossing, Crossing { to, source, payload: &payload });
                     }
@@ -279,7 +278,7 @@ mod tests {
         });
         let mut number = 0;
         while number < PACKETS {
-            while let Some(crossing) = consumer.next() {
+            while let Some(crossing) = consumer.read() {
                 assert_eq!(crossing.to, endpoint(number as u16));
                 assert!(crossing.payload.len() == number % 300 && crossing.payload.iter().all(|byte| *byte == number as u8));
                 number += 1;

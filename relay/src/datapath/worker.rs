@@ -374,7 +374,9 @@ impl Worker {
         let mut has_more = false;
         for ring in &mut rings {
             let mut count = 0;
-            while count < CROSSINGS_BATCH && let Some(crossing) = ring.next() {
+            while count < CROSSINGS_BATCH
+                && let Some(crossing) = ring.read()
+            {
                 count += 1;
                 // As through the kernel: whoever has the address now gets it.
                 if let Some(home) = self.registry.ports.home(crossing.to).filter(|home| home.worker == self.index) {
@@ -659,6 +661,9 @@ fn transaction_of_indication(worker: u16, count: u64) -> TransactionId {
     id[8..].copy_from_slice(&(count as u32).to_be_bytes());
     TransactionId(id)
 }
+
+#[cfg(test)]
+mod short_cut;
 
 #[cfg(test)]
 mod tests {

@@ -9,6 +9,8 @@ use super::{Delivery, DeliveryHeader, Route, Server, is_known, wire_family};
 use crate::datapath::flow::{Client, Reach, SocketId};
 use crate::endpoint::Endpoint;
 use crate::quality::report::Direction;
+#[cfg(test)]
+use crate::quality::report::Volume;
 use crate::stats::DropReason;
 use crate::turn::ports::Home;
 use crate::turn::registry::Registry;
@@ -83,6 +85,13 @@ impl Server {
         let permit = self.flows.permit(socket, peer.ip, now).ok_or(DropReason::PeerNoPermission)?;
         admit(permit.reach)?;
         Ok(Delivery { client: permit.client, header: DeliveryHeader::Data(peer), allocation: permit.allocation })
+    }
+
+    /// What a client's allocation has carried, to peers and to the client.
+    #[cfg(test)]
+    pub(crate) fn volumes(&self, client: Client) -> Option<(Volume, Volume)> {
+        let allocation = &self.allocations[*self.by_client.get(&client)? as usize];
+        Some((allocation.to_peer, allocation.to_client))
     }
 
     /// Counts a payload that was relayed.
