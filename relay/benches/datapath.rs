@@ -217,7 +217,7 @@ fn socket() -> UdpSocket {
 }
 
 fn destination(socket: &UdpSocket, to: Endpoint) -> Destination<'_> {
-    Destination { socket: socket.as_fd(), to, from: None, dont_fragment: false }
+    Destination { socket: socket.as_fd(), to, from: None }
 }
 
 fn address(socket: &UdpSocket) -> Endpoint {

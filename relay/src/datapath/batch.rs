@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::ptr;
 
-use super::system::{can_send_joined, set_dont_fragment};
+use super::system::can_send_joined;
 use super::wire::{CONTROL_BYTES, Control, Name, read_control, read_name, write_control, write_name};
 use crate::endpoint::{Endpoint, Ip};
 
@@ -64,8 +64,6 @@ pub struct Destination<'a> {
     pub to: Endpoint,
     /// The source address, where the socket has several.
     pub from: Option<Ip>,
-    /// The DF bit (RFC 8656 §14).
-    pub dont_fragment: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -73,7 +71,6 @@ struct Outgoing {
     socket: RawFd,
     to: Endpoint,
     from: Option<Ip>,
-    dont_fragment: bool,
     /// Bytes in `heads` that go before, and zeros that go after.
     head_bytes: u8,
     pad_bytes: u8,
@@ -88,7 +85,7 @@ impl Outgoing {
     }
 
     fn goes_with(&self, other: &Self) -> bool {
-        self.socket == other.socket && self.to == other.to && self.from == other.from && self.dont_fragment == other.dont_fragment
+        self.socket == other.socket && self.to == other.to && self.from == other.from
     }
 }
 
@@ -299,7 +296,6 @@ impl Batch {
             socket: destination.socket.as_raw_fd(),
             to: destination.to,
             from: destination.from,
-            dont_fragment: destination.dont_fragment,
             head_bytes: head.len() as u8,
             pad_bytes: pad_bytes as u8,
             at,
@@ -344,17 +340,9 @@ impl Batch {
         }
         let mut at = 0;
         while at < self.runs.len() {
-            let head = *self.at_place(self.runs[at].first);
-            let is_alike = |run: &&Run| {
-                let outgoing = self.at_place(run.first);
-                outgoing.socket == head.socket && outgoing.dont_fragment == head.dont_fragment
-            };
-            let end = at + self.runs[at..].iter().take_while(is_alike).count();
-            if head.dont_fragment {
-                self.send_unfragmented(head, at..end);
-            } else {
-                self.send_messages(head.socket, at..end);
-            }
+            let socket = self.at_place(self.runs[at].first).socket;
+            let end = at + self.runs[at..].iter().take_while(|run| self.at_place(run.first).socket == socket).count();
+            self.send_messages(socket, at..end);
             at = end;
         }
         self.outgoing.clear();
@@ -433,21 +421,6 @@ impl Batch {
         ]
     }
 
-    /// Sends some messages of one socket with the DF bit set, which is an option of the socket.
-    fn send_unfragmented(&mut self, head: Outgoing, range: Range<usize>) {
-        // SAFETY: `Destination::socket` is to stay open until what is queued was sent.
-        let socket = unsafe { BorrowedFd::borrow_raw(head.socket) };
-        let is_ipv4 = head.to.ip.is_ipv4();
-        if set_dont_fragment(socket, is_ipv4, true).is_err() {
-            self.failed += self.runs[range].iter().map(|run| run.count).sum::<usize>();
-            return;
-        }
-        self.send_messages(head.socket, range);
-        if let Err(error) = set_dont_fragment(socket, is_ipv4, false) {
-            tracing::warn!(%error, "a relayed socket goes on without fragments");
-        }
-    }
-
     /// Sends some messages of one socket.
     fn send_messages(&mut self, socket: RawFd, range: Range<usize>) {
         let (mut at, end, mut is_second) = (range.start, range.end, false);
@@ -473,13 +446,13 @@ impl Batch {
                     self.failed += self.runs[at..end].iter().map(|run| run.count).sum::<usize>();
                     return;
                 }
+                // What an earlier datagram met on its way (ICMP) is told once, in place of sending this one.
+                _ if !is_second => is_second = true,
                 // Joined ones are refused where one alone is not: too long for the path, no checksums in the device.
                 (_, Some(code @ (libc::EINVAL | libc::EIO | libc::EMSGSIZE | libc::EOPNOTSUPP))) if self.runs[at].count > 1 => {
                     self.send_apart(socket, self.runs[at], code);
-                    at += 1;
+                    (at, is_second) = (at + 1, false);
                 }
-                // What an earlier datagram met on its way (ICMP) is told once, in place of sending this one.
-                _ if !is_second => is_second = true,
                 // This one has no route, or is too long.
                 _ => {
                     self.failed += self.runs[at].count;
@@ -521,8 +494,8 @@ impl Batch {
 /// Destinations are told apart by a hash: where two have the same, runs are shorter, no more.
 fn sort_key(outgoing: &Outgoing, place: usize) -> u64 {
     const { assert!(OUTGOING_MAX.is_power_of_two() && OUTGOING_MAX <= 1 << 12) };
-    let hash = mix(outgoing.to, outgoing.from) >> (64 - 27);
-    (outgoing.socket as u64 & 0xFF_FFFF) << 40 | u64::from(outgoing.dont_fragment) << 39 | hash << 12 | place as u64
+    let hash = mix(outgoing.to, outgoing.from) >> (64 - 28);
+    (outgoing.socket as u64 & 0xFF_FFFF) << 40 | hash << 12 | place as u64
 }
 
 fn mix(to: Endpoint, from: Option<Ip>) -> u64 {
@@ -595,7 +568,7 @@ mod tests {
     }
 
     fn destination(socket: &UdpSocket, to: Endpoint) -> Destination<'_> {
-        Destination { socket: socket.as_fd(), to, from: None, dont_fragment: false }
+        Destination { socket: socket.as_fd(), to, from: None }
     }
 
     /// All that a socket has received.
@@ -725,20 +698,6 @@ mod tests {
         assert_eq!(batch.flush(), 0);
         assert_eq!(received(&receiver), [[0; 100], [1; 100]]);
         assert!(batch.joining.segment_bytes_max(to) < 100);
-    }
-
-    #[test]
-    fn s14_the_df_bit_is_set_for_those_that_ask() {
-        let ((sender, _), (receiver, to)) = (socket("127.0.0.1:0"), socket("127.0.0.1:0"));
-        let mut batch = Batch::new();
-        for number in 0..6u8 {
-            let destination = Destination { dont_fragment: number % 2 == 0, ..destination(&sender, to) };
-            batch.queue_copy(destination, &[], &[number], 0);
-        }
-        assert_eq!(batch.flush(), 0);
-        let mut arrived = received(&receiver);
-        arrived.sort_unstable();
-        assert_eq!(arrived, (0..6u8).map(|number| vec![number]).collect::<Vec<_>>());
     }
 
     #[test]

@@ -10,6 +10,9 @@ use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::time::Duration;
 
+use super::wire::{Control, Name, read_name};
+use crate::endpoint::Endpoint;
+
 /// Waits for sockets that can be read.
 pub struct Poller {
     epoll: OwnedFd,
@@ -67,6 +70,11 @@ impl Poller {
     /// The token of the n-th socket of the last wait.
     pub fn token(&self, index: usize) -> u64 {
         self.events[index].u64
+    }
+
+    /// Whether there are errors to be read with `read_error`. The socket stays ready until they are.
+    pub fn is_error(&self, index: usize) -> bool {
+        self.events[index].events & libc::EPOLLERR as u32 != 0
     }
 }
 
@@ -158,15 +166,25 @@ pub fn allow_fragments(socket: BorrowedFd<'_>, is_ipv4: bool) -> io::Result<()> 
     }
 }
 
-/// Sets the DF bit of what a UDP socket sends from now on, whatever is known of the path (RFC 8656 §14), or lets the network fragment it.
+/// Forbids the network to fragment what a UDP socket sends (RFC 8656 §14: the DF bit is 1), whatever the kernel knows of the path.
 ///
 /// # Errors
 /// The kernel refuses.
-pub fn set_dont_fragment(socket: BorrowedFd<'_>, is_ipv4: bool, is_set: bool) -> io::Result<()> {
-    match (is_ipv4, is_set) {
-        (_, false) => allow_fragments(socket, is_ipv4),
-        (true, true) => set_option(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_PROBE),
-        (false, true) => set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_PROBE),
+pub fn forbid_fragments(socket: BorrowedFd<'_>, is_ipv4: bool) -> io::Result<()> {
+    match is_ipv4 {
+        true => set_option(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_PROBE),
+        false => set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_PROBE),
+    }
+}
+
+/// Makes a UDP socket keep ICMP errors, for `read_error`.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn keep_errors(socket: BorrowedFd<'_>, is_ipv4: bool) -> io::Result<()> {
+    match is_ipv4 {
+        true => set_option(socket, libc::IPPROTO_IP, libc::IP_RECVERR, 1),
+        false => set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVERR, 1),
     }
 }
 
@@ -181,6 +199,58 @@ pub fn receive_joined(socket: BorrowedFd<'_>) -> io::Result<()> {
 /// Whether the kernel can cut what a UDP socket sends into datagrams (UDP_SEGMENT).
 pub fn can_send_joined(socket: BorrowedFd<'_>) -> bool {
     set_option(socket, libc::SOL_UDP, libc::UDP_SEGMENT, 0).is_ok()
+}
+
+/// Why a datagram that a socket sent did not arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SendError {
+    /// The network says so: destination, ICMP type and code, and the MTU where it was too big.
+    Icmp(Endpoint, u8, u8, u32),
+    /// It is longer than this MTU of the link or path, and must not be fragmented. The destination's port may be missing (0).
+    TooBig(Endpoint, u32),
+    /// Something else.
+    Other,
+}
+
+/// Takes the oldest error of a socket for which `keep_errors` was called; none when there is none left.
+///
+/// # Errors
+/// What the kernel says, other than that there is nothing.
+pub fn read_error(socket: BorrowedFd<'_>) -> io::Result<Option<SendError>> {
+    // SAFETY: plain C structures for which zero is a valid value.
+    let (mut name, mut header) = unsafe { (mem::zeroed::<Name>(), mem::zeroed::<libc::msghdr>()) };
+    // An error with the address of who sent it; room for one of IPv6, and some.
+    let mut controls = [Control::NONE; 4];
+    header.msg_name = (&raw mut name).cast();
+    header.msg_namelen = mem::size_of::<Name>() as libc::socklen_t;
+    header.msg_control = (&raw mut controls).cast();
+    header.msg_controllen = mem::size_of_val(&controls) as _;
+    // SAFETY: the header points to a name and a control buffer of the stated lengths that live during the call, and to no vectors: the
+    // datagram itself is dropped.
+    let received = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut header, libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT) };
+    if received < 0 {
+        let error = io::Error::last_os_error();
+        return if error.kind() == io::ErrorKind::WouldBlock { Ok(None) } else { Err(error) };
+    }
+    // SAFETY: as in `wire::read_control`.
+    unsafe {
+        let mut message = libc::CMSG_FIRSTHDR(&raw const header);
+        while !message.is_null() {
+            if let (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR) =
+                ((*message).cmsg_level, (*message).cmsg_type)
+            {
+                let error: libc::sock_extended_err = ptr::read_unaligned(libc::CMSG_DATA(message).cast());
+                let to = read_name(&name);
+                return Ok(Some(match error.ee_origin {
+                    libc::SO_EE_ORIGIN_ICMP | libc::SO_EE_ORIGIN_ICMP6 => SendError::Icmp(to, error.ee_type, error.ee_code, error.ee_info),
+                    libc::SO_EE_ORIGIN_LOCAL if error.ee_errno == libc::EMSGSIZE as u32 => SendError::TooBig(to, error.ee_info),
+                    _ => SendError::Other,
+                }));
+            }
+            message = libc::CMSG_NXTHDR(&raw const header, message);
+        }
+    }
+    Ok(Some(SendError::Other))
 }
 
 fn set_option(socket: BorrowedFd<'_>, level: libc::c_int, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
@@ -248,6 +318,7 @@ mod tests {
     use std::net::UdpSocket;
     use std::os::fd::AsFd;
 
+    use super::super::batch::{Batch, Destination, SLOTS};
     use super::*;
 
     #[test]
@@ -283,6 +354,39 @@ mod tests {
         waker.be_awake();
         waker.wake_if_asleep();
         assert_eq!(poller.wait(Duration::ZERO).unwrap(), 0);
+    }
+
+    fn socket(address: &str) -> (UdpSocket, Endpoint) {
+        let socket = UdpSocket::bind(address).unwrap();
+        let local = socket.local_addr().unwrap();
+        (socket, local.into())
+    }
+
+    #[test]
+    fn errors_of_the_network_are_read_and_keep_nothing_back() {
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let ((sender, from), (receiver, to), (gone, nobody)) = (socket(address), socket(address), socket(address));
+            drop(gone);
+            keep_errors(sender.as_fd(), from.ip.is_ipv4()).unwrap();
+            let mut poller = Poller::new().unwrap();
+            poller.add(sender.as_fd(), 1).unwrap();
+            let mut batch = Batch::new();
+            for number in 0..6u8 {
+                let destination = Destination { socket: sender.as_fd(), to: if number % 2 == 0 { nobody } else { to }, from: None };
+                // Ever longer: joined ones would be one error.
+                batch.queue_copy(destination, &[], &vec![number; usize::from(number)], 0);
+            }
+            assert_eq!(batch.flush(), 0);
+            assert_eq!(batch.receive(receiver.as_fd(), SLOTS).unwrap(), 0..3);
+            assert_eq!(poller.wait(Duration::from_secs(5)).unwrap(), 1);
+            assert!(poller.is_error(0));
+            let refused = if to.ip.is_ipv4() { SendError::Icmp(nobody, 3, 3, 0) } else { SendError::Icmp(nobody, 1, 4, 0) };
+            for _ in 0..3 {
+                assert_eq!(read_error(sender.as_fd()).unwrap(), Some(refused), "{address}");
+            }
+            assert_eq!(read_error(sender.as_fd()).unwrap(), None);
+            assert_eq!(poller.wait(Duration::ZERO).unwrap(), 0);
+        }
     }
 
     #[test]

@@ -9,10 +9,11 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc as std_mpsc};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::{Bytes, BytesMut};
-use campanile_ice::stun::TransactionId;
 use campanile_ice::stun::turn::{
-    CHANNEL_HEADER_BYTES, DATA_INDICATION_HEADER_BYTES_MAX, Family, Frame, channel_header, data_indication_header, padding, stream_frame,
+    CHANNEL_HEADER_BYTES, DATA_INDICATION_HEADER_BYTES_MAX, Family, Frame, Icmp, channel_header, data_indication_header, padding,
+    stream_frame,
 };
+use campanile_ice::stun::{ErrorCode, TransactionId};
 use slab::Slab;
 use tokio::sync::mpsc;
 
@@ -20,8 +21,8 @@ use super::batch::{Batch, Destination, HEAD_BYTES_MAX, PAYLOAD_BYTES_MAX, SLOTS,
 use super::demux::{self, Kind};
 use super::flow::{Client, SocketId, Via};
 use super::neighbours::{Neighbours, neighbours};
-use super::socket::bind_relayed;
-use super::system::{Poller, Waker, interface_addresses};
+use super::socket::{bind_relayed, send_unfragmented};
+use super::system::{Poller, SendError, Waker, interface_addresses, read_error};
 use crate::endpoint::{Endpoint, Keyed};
 use crate::quality::report::Direction;
 use crate::stats::{DropReason, Stats};
@@ -36,6 +37,8 @@ const PUBLISH: Duration = Duration::from_secs(1);
 const LOOK_FOR_ADDRESSES: Duration = Duration::from_secs(10);
 /// What is taken from the inbox before sockets are looked at again.
 const INBOX_BATCH: usize = 64;
+/// ICMP errors taken from one socket at a time.
+const ERRORS_PER_TURN: usize = 16;
 /// Packets taken from one other worker before sockets are looked at again.
 const CROSSINGS_BATCH: usize = 256;
 /// Ports tried when others on this host have them in use.
@@ -142,7 +145,7 @@ impl Listener {
     /// How a datagram goes to a client.
     fn towards(&self, client: Client) -> Destination<'_> {
         let from = self.is_any.then_some(client.local.ip);
-        Destination { socket: self.socket.as_fd(), to: client.remote, from, dont_fragment: false }
+        Destination { socket: self.socket.as_fd(), to: client.remote, from }
     }
 }
 
@@ -265,7 +268,13 @@ impl Worker {
             match self.poller.token(index) {
                 WAKER_TOKEN => self.waker.reset(),
                 token if token >= LISTENER_TOKENS => self.receive_from_clients((token & 0xFFFF) as u16, batch, now),
-                token => self.receive_from_peers(SocketId(token as u32), batch, now),
+                token => {
+                    let id = SocketId(token as u32);
+                    if self.poller.is_error(index) {
+                        self.read_errors(id, None, batch, now);
+                    }
+                    self.receive_from_peers(id, batch, now);
+                }
             }
         }
         let mut has_more = self.read_neighbours(batch, now);
@@ -336,16 +345,49 @@ impl Worker {
         }
     }
 
+    /// RFC 8656 §11.2: a Send with DONT-FRAGMENT. Such are probes of a path, and few: each goes on its own.
+    fn send_unfragmented(&mut self, route: &Route, payload: &[u8], batch: &mut Batch, now: Now) {
+        let Some(relayed) = self.sockets.get(route.socket.0 as usize) else { return };
+        if let Err(error) = send_unfragmented(&relayed.socket, payload, route.to.into()) {
+            tracing::debug!(%error, bytes = payload.len(), "not sent without fragments");
+            self.server.stats_mut().count_drop(DropReason::SendFailed);
+            self.read_errors(route.socket, Some(route.to), batch, now);
+        }
+    }
+
+    /// Tells clients what the network says of what they sent (RFC 8656 §11.5). `to` is where the last datagram was sent.
+    fn read_errors(&mut self, id: SocketId, to: Option<Endpoint>, batch: &mut Batch, now: Now) {
+        for _ in 0..ERRORS_PER_TURN {
+            let Some(relayed) = self.sockets.get(id.0 as usize) else { return };
+            match read_error(relayed.socket.as_fd()) {
+                Ok(Some(SendError::Icmp(peer, kind, code, error_data))) => {
+                    self.server.handle_icmp(id, peer, Icmp { kind, code, error_data }, now.at);
+                }
+                Ok(Some(SendError::TooBig(peer, mtu_bytes))) => {
+                    let family = if peer.ip.is_ipv4() { Family::V4 } else { Family::V6 };
+                    self.server.handle_icmp(id, to.unwrap_or(peer), Icmp::too_big(family, mtu_bytes), now.at);
+                }
+                Ok(Some(SendError::Other)) => {}
+                Ok(None) | Err(_) => break,
+            }
+        }
+        self.work_outputs(batch, now);
+    }
+
     // Passing on.
 
     /// Sends a client's payload out of its relayed address; to a relayed address of ours it goes without the kernel, and is judged there
     /// as if it had come through it.
     fn forward(&mut self, route: Route, payload: Payload<'_>, batch: &mut Batch, now: Now) {
         self.server.observe(route.allocation, Direction::ToPeer, payload.bytes(batch), now.at);
+        if route.dont_fragment {
+            let bytes = payload.bytes(batch).to_vec();
+            return self.send_unfragmented(&route, &bytes, batch, now);
+        }
         let Some(relayed) = self.sockets.get(route.socket.0 as usize) else { return };
         let source = relayed.bound;
         let Some(home) = route.home.filter(|_| self.has_short_cut) else {
-            let destination = Destination { socket: relayed.socket.as_fd(), to: route.to, from: None, dont_fragment: false };
+            let destination = Destination { socket: relayed.socket.as_fd(), to: route.to, from: None };
             return payload.queue(destination, &[], 0, batch);
         };
         if payload.bytes(batch).len() > datagram_bytes_max(source) {
@@ -500,7 +542,7 @@ impl Worker {
                 Output::Open { opening, wanted } => {
                     let result = self.open(wanted, now).map_err(|error| {
                         tracing::debug!(%error, ?wanted, "no relayed address");
-                        wanted
+                        (wanted, why_not(&error))
                     });
                     self.server.handle_opened(opening, result, now);
                 }
@@ -628,6 +670,16 @@ impl Worker {
             Ok(addresses) => self.registry.set_hosts(Hosts::new(addresses).with_outward(outward_addresses())),
             Err(error) => tracing::warn!(%error, "the addresses of this host cannot be read"),
         }
+    }
+}
+
+/// 508 where there is no port, descriptor or memory left; 500 where the kernel refuses for a reason that is no want of room.
+fn why_not(error: &io::Error) -> ErrorCode {
+    match error.raw_os_error() {
+        None | Some(libc::EADDRINUSE | libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM | libc::ENOSPC) => {
+            ErrorCode::INSUFFICIENT_CAPACITY
+        }
+        Some(_) => ErrorCode::SERVER_ERROR,
     }
 }
 

@@ -133,7 +133,7 @@ impl World {
             Way::Udp(socket) => {
                 let mut batch = Batch::new();
                 for message in messages {
-                    let destination = Destination { socket: socket.as_fd(), to: party.client.local, from: None, dont_fragment: false };
+                    let destination = Destination { socket: socket.as_fd(), to: party.client.local, from: None };
                     batch.queue_copy(destination, &[], message, 0);
                 }
                 assert_eq!(batch.flush(), 0);
