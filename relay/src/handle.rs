@@ -16,8 +16,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::datapath::batch::{interface_addresses, raise_descriptor_limit};
 use crate::datapath::socket::{listen_tcp, listen_udp};
+use crate::datapath::system::{interface_addresses, raise_descriptor_limit};
 use crate::datapath::tcp_relay::TcpRelays;
 use crate::datapath::worker::{Control, Worker, WorkerHandle};
 use crate::quality::report::CallQuality;
@@ -185,6 +185,7 @@ impl Relay {
             workers.push(worker);
             handles.push(handle);
         }
+        Worker::join(&mut workers);
         let inner = Arc::new(Inner { services, auth, registry, workers: handles, threads: Mutex::default(), stop, tasks });
         for (index, worker) in workers.into_iter().enumerate() {
             let thread = std::thread::Builder::new()

@@ -31,11 +31,13 @@ pub enum DropReason {
     QueueFull,
     /// An unauthenticated request beyond the budget of its source.
     OverBudget,
+    /// From one relayed address of ours to another, whose worker was behind.
+    WorkerBusy,
 }
 
 impl DropReason {
     /// Every reason.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Malformed,
         Self::Unexpected,
         Self::NoAllocation,
@@ -47,6 +49,7 @@ impl DropReason {
         Self::SendFailed,
         Self::QueueFull,
         Self::OverBudget,
+        Self::WorkerBusy,
     ];
 
     /// The reason as a metric's label.
@@ -63,6 +66,7 @@ impl DropReason {
             Self::SendFailed => "send_failed",
             Self::QueueFull => "queue_full",
             Self::OverBudget => "over_budget",
+            Self::WorkerBusy => "worker_busy",
         }
     }
 }

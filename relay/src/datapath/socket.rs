@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::batch::{allow_fragments, forbid_fragments, keep_errors, tell_local_address};
+use super::system::{allow_fragments, forbid_fragments, keep_errors, receive_joined, tell_local_address};
 
 /// What a listening socket asks the kernel to buffer; it gives less where `rmem_max` and `wmem_max` say so.
 const LISTEN_BUFFER_BYTES: usize = 4 << 20;
@@ -41,6 +41,8 @@ pub fn listen_udp(address: SocketAddr, workers: usize) -> io::Result<Listening> 
                 let _ = socket.set_recv_buffer_size(LISTEN_BUFFER_BYTES);
                 let _ = socket.set_send_buffer_size(LISTEN_BUFFER_BYTES);
                 let socket = UdpSocket::from(socket);
+                // Without it datagrams come one by one.
+                let _ = receive_joined(socket.as_fd());
                 if address.ip().is_unspecified() {
                     tell_local_address(socket.as_fd(), address.is_ipv4())?;
                 }
@@ -80,6 +82,8 @@ pub fn listen_tcp(address: SocketAddr) -> io::Result<(SocketAddr, Vec<TcpListene
 pub fn bind_relayed(address: SocketAddr) -> io::Result<UdpSocket> {
     let socket = bind_udp(address, false)?;
     keep_errors(socket.as_fd(), address.is_ipv4())?;
+    // Without it datagrams come one by one.
+    let _ = receive_joined(socket.as_fd());
     Ok(socket.into())
 }
 

@@ -33,7 +33,7 @@ use super::allocation::Allocation;
 use super::auth::{Auth, Signing, account_name};
 use super::budget::AnswerBudget;
 use super::data_connections::{DataConnectionKey, Overdue};
-use super::ports::PortKind;
+use super::ports::{Home, PortKind};
 use super::registry::{AllocationKey, CallId, Registry};
 use crate::datapath::flow::{Client, Flows, SocketId, Via};
 use crate::endpoint::{Endpoint, Keyed};
@@ -119,6 +119,8 @@ pub struct Route {
     pub socket: SocketId,
     /// The peer, in its local form if it is a relayed address of ours.
     pub to: Endpoint,
+    /// Whose socket the peer is, if it is a relayed address of ours.
+    pub home: Option<Home>,
     /// Which bytes of the packet.
     pub payload: Range<usize>,
     /// Whose counters.

@@ -46,7 +46,7 @@ pub struct Outbox {
     carries_media: Cell<bool>,
 }
 
-enum Outgoing {
+pub(crate) enum Outgoing {
     Frames(Bytes),
     Bind(Box<Link>),
 }
@@ -63,9 +63,17 @@ struct Shared {
 }
 
 /// A client's message in a worker's inbox; dropped when the worker has worked it.
-pub struct Turn(#[allow(dead_code)] OwnedSemaphorePermit);
+#[derive(Default)]
+pub struct Turn(#[allow(dead_code)] Option<OwnedSemaphorePermit>);
 
 impl Outbox {
+    /// An outbox, and what is put into it.
+    #[cfg(test)]
+    pub(crate) fn with_receiver(bytes_max: usize) -> (Self, mpsc::Receiver<Outgoing>) {
+        let (sender, receiver) = mpsc::channel(OUTBOX_CHUNKS);
+        (Self { sender, shared: Arc::default(), bytes_max, carries_media: Cell::new(false) }, receiver)
+    }
+
     /// Whether `bytes` of media may be queued. Answers to requests may use twice the room.
     pub fn has_room(&self, bytes: usize) -> bool {
         if !self.carries_media.replace(true) {
@@ -195,7 +203,7 @@ async fn read(
                 }
                 length => buffer.split_to(length).freeze(),
             };
-            hand_over(worker, Inbox::Frames(id, frames, Turn(turn))).await?;
+            hand_over(worker, Inbox::Frames(id, frames, Turn(Some(turn)))).await?;
             if cut.ends_with_bind {
                 shared.resume.notified().await;
             }
@@ -290,11 +298,6 @@ async fn write<W: AsyncWrite + Unpin>(
 mod tests {
     use super::*;
 
-    fn outbox(bytes_max: usize) -> (Outbox, mpsc::Receiver<Outgoing>) {
-        let (sender, receiver) = mpsc::channel(OUTBOX_CHUNKS);
-        (Outbox { sender, shared: Arc::default(), bytes_max, carries_media: Cell::new(false) }, receiver)
-    }
-
     #[test]
     fn s12_5_whole_frames_are_cut_off_wherever_the_stream_is_split() {
         let mut stream = Vec::new();
@@ -335,7 +338,7 @@ mod tests {
 
     #[test]
     fn before_any_media_an_outbox_holds_few_answers() {
-        let (outbox, _receiver) = outbox(262_144);
+        let (outbox, _receiver) = Outbox::with_receiver(262_144);
         assert!(outbox.send(vec![0; ANSWERS_BYTES_MAX].into()) && !outbox.send(vec![0; 1].into()));
         assert!(!outbox.shared.is_trusted.load(Ordering::Relaxed));
         assert!(outbox.has_room(1) && outbox.send(vec![0; 1].into()));
@@ -344,7 +347,7 @@ mod tests {
 
     #[test]
     fn an_outbox_holds_media_up_to_its_bound_and_answers_up_to_twice() {
-        let (outbox, mut receiver) = outbox(100);
+        let (outbox, mut receiver) = Outbox::with_receiver(100);
         let queued = outbox.shared.clone();
         assert!(outbox.has_room(100) && !outbox.has_room(101));
         assert!(outbox.send(vec![0; 90].into()));

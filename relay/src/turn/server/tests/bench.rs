@@ -13,11 +13,12 @@ use crate::settings::{Limits, Settings};
 use crate::turn::auth::Auth;
 use crate::turn::data_connections::DataConnectionKey;
 use crate::turn::peers::PeerRules;
-use crate::turn::ports::{PortKind, Ports};
+use crate::turn::ports::{Home, PortKind, Ports};
 use crate::turn::registry::{Hosts, Registry};
 use crate::turn::server::{DeliveryHeader, Now, Opened, Output, Route, Server, Wanted};
 
 pub(super) const ACCOUNT: &str = "juliet@example.org";
+pub(super) const WORKER: u16 = 3;
 pub(super) const LOCAL: &str = "192.0.2.1:3478";
 
 /// A server with the shell played by the test.
@@ -66,7 +67,7 @@ impl Bench {
             limits,
             Hosts::new(["192.0.2.1", "127.0.0.1", "2001:db8::1", "::1"].map(|ip| ip.parse().unwrap())),
         ));
-        let server = Server::new(3, auth.clone(), registry.clone(), settings.call_grace, [9; 32], start);
+        let server = Server::new(WORKER, auth.clone(), registry.clone(), settings.call_grace, [9; 32], start);
         let now = Now { at: start, time: SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000) };
         Self {
             server,
@@ -130,9 +131,10 @@ impl Bench {
                 (SocketAddr::new(ip, port), token)
             }
         };
-        assert!(self.registry.ports.publish(bound));
         self.next_socket += 1;
-        Some(Opened { socket: SocketId(self.next_socket), bound, token })
+        let socket = SocketId(self.next_socket);
+        assert!(self.registry.ports.publish(bound, Home { worker: WORKER, socket }));
+        Some(Opened { socket, bound, token })
     }
 
     /// A UDP client with fresh credentials of an account and a good nonce.
