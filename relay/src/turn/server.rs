@@ -15,7 +15,7 @@ mod refresh;
 mod relayed;
 mod timers;
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::sync::Arc;
@@ -35,9 +35,13 @@ use super::budget::AnswerBudget;
 use super::data_connections::{DataConnectionKey, Overdue};
 use super::ports::{Home, PortKind};
 use super::registry::{AllocationKey, CallId, Registry};
+use crate::arena::Arena;
 use crate::datapath::flow::{Client, Flows, SocketId, Via};
 use crate::endpoint::{Endpoint, Keyed};
 use crate::stats::{AuthFailure, DropReason, PerTransport, Stats};
+
+/// Allocations whose quality is published at a time.
+const QUALITIES: usize = 32;
 
 /// Both clocks, read once per batch.
 #[derive(Clone, Copy, Debug)]
@@ -193,10 +197,10 @@ pub struct Server {
     auth: Arc<Auth>,
     registry: Arc<Registry>,
     call_grace: std::time::Duration,
-    allocations: Slab<Allocation>,
+    allocations: Arena<Allocation>,
     by_client: HashMap<Client, u32, Keyed>,
     /// Allocations with live calls.
-    linked: HashSet<u32>,
+    linked: BTreeSet<u32>,
     flows: Flows,
     connections: HashMap<u64, Connection>,
     /// TCP allocations by their listening sockets.
@@ -229,9 +233,9 @@ impl Server {
             auth,
             registry,
             call_grace,
-            allocations: Slab::new(),
+            allocations: Arena::default(),
             by_client: HashMap::default(),
-            linked: HashSet::new(),
+            linked: BTreeSet::new(),
             flows: Flows::default(),
             connections: HashMap::new(),
             listening: HashMap::new(),
@@ -380,9 +384,11 @@ impl Server {
         &mut self.stats
     }
 
-    /// Tells the registry what the allocations with live calls have carried so far. Called once a second.
-    pub fn publish_quality(&self) {
-        for &index in &self.linked {
+    /// Tells the registry what allocations with live calls have carried so far, from number `from` on: some of them, so that no packet
+    /// waits for all. Returns where to go on.
+    pub fn publish_quality(&self, from: u32) -> Option<u32> {
+        let mut rest = self.linked.range(from..);
+        for &index in rest.by_ref().take(QUALITIES) {
             let Some(allocation) = self.allocations.get(index as usize) else { continue };
             let Some(quality) = allocation.quality() else { continue };
             let key = AllocationKey { worker: self.worker, index, serial: allocation.serial };
@@ -390,6 +396,7 @@ impl Server {
                 self.registry.record(call, key, quality.clone());
             }
         }
+        rest.next().copied()
     }
 
     /// Whether nothing is held for any client.
