@@ -358,6 +358,9 @@ pub struct Turn {
     /// STUN and TURN over TLS.
     #[serde(deserialize_with = "value::list")]
     pub tls: Vec<SocketAddr>,
+    /// NAT behaviour discovery (RFC 5780): two addresses of this host that differ in IP address and port. Empty: none.
+    #[serde(deserialize_with = "value::list")]
+    pub nat_discovery: Vec<SocketAddr>,
     /// Ports of relayed addresses.
     pub ports: PortRange,
     /// TURN REST shared secret: names `EXPIRY:anything` made with it by other programs are accepted.
@@ -381,6 +384,7 @@ impl Default for Turn {
             udp: vec![value::any(3478)],
             tcp: vec![value::any(3478)],
             tls: vec![value::any(5349)],
+            nat_discovery: Vec::new(),
             ports: PortRange::new(49152, 65535),
             secret: None,
             allow_peers: Vec::new(),

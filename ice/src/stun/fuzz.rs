@@ -34,6 +34,7 @@ pub fn message(bytes: &[u8]) {
         assert!((300..700).contains(&code.0));
     }
     // Each is an answer or an error; none may panic.
+    let _ = (message.change_request(), message.response_port(), message.get_address(AttributeType::MAPPED_ADDRESS));
     let _ = (message.peers(), message.channel_number(), message.even_port(), message.reservation_token(), message.icmp());
     let _ = (message.password_algorithm(), message.get(AttributeType::NONCE).and_then(SecurityFeatures::read));
     let _ = (message.lifetime_s(), message.requested_transport(), message.family(AttributeType::REQUESTED_ADDRESS_FAMILY));

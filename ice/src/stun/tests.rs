@@ -208,6 +208,21 @@ fn s11_3_data_that_no_message_can_hold() {
 }
 
 #[test]
+fn s14_1_plain_addresses() {
+    for text in ["192.0.2.7:1234", "[2001:db8::7]:9"] {
+        let mut writer = Writer::new(Class::Success, Method::BINDING, TransactionId([1; 12]));
+        writer.address(AttributeType::MAPPED_ADDRESS, text.parse().unwrap());
+        let bytes = writer.finish();
+        let message = Message::parse(&bytes).unwrap();
+        assert_eq!(message.get_address(AttributeType::MAPPED_ADDRESS), Ok(Some(text.parse().unwrap())));
+        assert_eq!(message.get_address(AttributeType::OTHER_ADDRESS), Ok(None));
+    }
+    for value in [&[][..], &[0, 1, 0, 5], &[0, 1, 0, 5, 1, 2, 3], &[0, 2, 0, 5, 1, 2, 3, 4], &[0, 3, 0, 5, 1, 2, 3, 4]] {
+        assert_eq!(read_address(value), None, "{value:?}");
+    }
+}
+
+#[test]
 fn s14_8_error_codes() {
     let mut writer = Writer::new(Class::Error, Method::ALLOCATE, TransactionId([1; 12]));
     writer.error(ErrorCode::STALE_NONCE);

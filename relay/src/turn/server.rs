@@ -8,6 +8,7 @@ mod allocate;
 mod answer;
 mod authenticate;
 mod connection;
+pub mod discovery;
 mod icmp;
 mod permission;
 mod random;
@@ -27,6 +28,7 @@ use slab::Slab;
 
 use self::allocate::Opening;
 use self::connection::Connection;
+use self::discovery::Discovery;
 use self::random::Random;
 use super::allocation::Allocation;
 use super::auth::{Auth, Signing, account_name};
@@ -178,6 +180,7 @@ pub struct Server {
     openings: Slab<Opening>,
     outputs: VecDeque<Output>,
     budget: AnswerBudget,
+    discovery: Option<Discovery>,
     random: Random,
     serial: u64,
     stats: Stats,
@@ -208,6 +211,7 @@ impl Server {
             openings: Slab::new(),
             outputs: VecDeque::new(),
             budget,
+            discovery: None,
             random: Random::new(seed),
             serial: 0,
             stats: Stats::default(),
