@@ -303,13 +303,46 @@ proptest! {
     }
 }
 
+/// The corpus of each fuzz target of this crate, and its promises.
+const TARGETS: [(&str, Promises); 3] = [("stun", fuzz::message), ("channel_data", fuzz::channel_data), ("turn_stream", fuzz::stream)];
+type Promises = fn(&[u8]);
+
+fn corpus(target: &str) -> Vec<Vec<u8>> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(target);
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(files.len() >= 9, "the corpus of {target} is missing");
+    files.iter().map(|file| std::fs::read(file).unwrap()).collect()
+}
+
 #[test]
-fn the_corpus_of_the_fuzz_target_is_read() {
-    let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/stun");
-    let mut count = 0;
-    for entry in std::fs::read_dir(corpus).unwrap() {
-        fuzz::message(&std::fs::read(entry.unwrap().path()).unwrap());
-        count += 1;
+fn the_corpora_of_the_fuzz_targets_are_read() {
+    for (target, promises) in TARGETS {
+        corpus(target).iter().for_each(|bytes| promises(bytes));
     }
-    assert!(count >= 6, "{count} files");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
+
+    /// Two files of a corpus spliced, a few bytes changed.
+    #[test]
+    fn mutations_of_the_corpora_are_read(
+        files in any::<[prop::sample::Index; 2]>(), splice in any::<[prop::sample::Index; 2]>(),
+        edits in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
+    ) {
+        for (target, promises) in TARGETS {
+            let corpus = corpus(target);
+            let (first, second) = (files[0].get(&corpus), files[1].get(&corpus));
+            let mut bytes = first[..splice[0].index(first.len() + 1)].to_vec();
+            bytes.extend_from_slice(&second[splice[1].index(second.len() + 1)..]);
+            for (at, byte) in &edits {
+                if !bytes.is_empty() {
+                    let at = at.index(bytes.len());
+                    bytes[at] = *byte;
+                }
+            }
+            promises(&bytes);
+        }
+    }
 }

@@ -6,6 +6,7 @@ mod bench;
 mod discovery;
 mod ends;
 mod icmp;
+mod model;
 mod permission;
 mod properties;
 mod refresh;
