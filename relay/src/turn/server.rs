@@ -8,6 +8,7 @@ mod answer;
 mod authenticate;
 mod connect;
 mod connection;
+pub mod discovery;
 mod icmp;
 mod permission;
 mod random;
@@ -28,6 +29,7 @@ use slab::Slab;
 use self::allocate::Opening;
 use self::connect::Connecting;
 use self::connection::Connection;
+use self::discovery::Discovery;
 use self::random::Random;
 use super::allocation::Allocation;
 use super::auth::{Auth, Signing, account_name};
@@ -212,6 +214,7 @@ pub struct Server {
     openings: Slab<Opening>,
     outputs: VecDeque<Output>,
     budget: AnswerBudget,
+    discovery: Option<Discovery>,
     random: Random,
     serial: u64,
     stats: Stats,
@@ -244,6 +247,7 @@ impl Server {
             openings: Slab::new(),
             outputs: VecDeque::new(),
             budget,
+            discovery: None,
             random: Random::new(seed),
             serial: 0,
             stats: Stats::default(),
