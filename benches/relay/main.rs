@@ -20,6 +20,7 @@ mod scenarios;
 mod servers;
 mod sys;
 #[path = "../load/tls.rs"]
+#[allow(dead_code, reason = "`connector` is for tokio")]
 mod tls;
 mod workers;
 
