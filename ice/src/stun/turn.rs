@@ -20,6 +20,12 @@ impl Method {
     pub const CREATE_PERMISSION: Self = Self(0x008);
     /// ChannelBind (RFC 8656 §12).
     pub const CHANNEL_BIND: Self = Self(0x009);
+    /// Connect (RFC 6062 §4.3).
+    pub const CONNECT: Self = Self(0x00A);
+    /// ConnectionBind (RFC 6062 §4.3).
+    pub const CONNECTION_BIND: Self = Self(0x00B);
+    /// ConnectionAttempt, an indication (RFC 6062 §4.4).
+    pub const CONNECTION_ATTEMPT: Self = Self(0x00C);
 }
 
 impl AttributeType {
@@ -43,14 +49,22 @@ impl AttributeType {
     pub const DONT_FRAGMENT: Self = Self(0x001A);
     /// RESERVATION-TOKEN (RFC 8656 §18.10).
     pub const RESERVATION_TOKEN: Self = Self(0x0022);
+    /// CONNECTION-ID (RFC 6062 §6.2.1).
+    pub const CONNECTION_ID: Self = Self(0x002A);
     /// ADDITIONAL-ADDRESS-FAMILY (RFC 8656 §18.11).
     pub const ADDITIONAL_ADDRESS_FAMILY: Self = Self(0x8000);
     /// ADDRESS-ERROR-CODE (RFC 8656 §18.12).
     pub const ADDRESS_ERROR_CODE: Self = Self(0x8001);
+    /// ICMP (RFC 8656 §18.13).
+    pub const ICMP: Self = Self(0x8004);
+    /// MOBILITY-TICKET (RFC 8016 §3.3).
+    pub const MOBILITY_TICKET: Self = Self(0x8030);
 }
 
 /// REQUESTED-TRANSPORT's value for UDP (RFC 8656 §18.8).
 pub const TRANSPORT_UDP: u8 = 17;
+/// REQUESTED-TRANSPORT's value for TCP (RFC 6062 §4.1).
+pub const TRANSPORT_TCP: u8 = 6;
 
 /// An address family as attributes write it (RFC 8656 §18.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -83,6 +97,33 @@ pub enum RequestedFamily {
     Known(Family),
     /// Another value: 440.
     Unknown(u8),
+}
+
+/// The ICMP attribute (RFC 8656 §18.13): why a datagram to a peer was dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Icmp {
+    /// The ICMP type; ICMPv4's or ICMPv6's, as the peer's address is.
+    pub kind: u8,
+    /// The ICMP code.
+    pub code: u8,
+    /// The next hop's MTU where the datagram was too big, else 0.
+    pub error_data: u32,
+}
+
+impl Icmp {
+    /// A datagram was longer than the next link takes (RFC 1191 §4, RFC 4443 §3.2).
+    pub fn too_big(family: Family, mtu_bytes: u32) -> Self {
+        match family {
+            Family::V4 => Self { kind: 3, code: 4, error_data: mtu_bytes },
+            Family::V6 => Self { kind: 2, code: 0, error_data: mtu_bytes },
+        }
+    }
+
+    /// The attribute's value.
+    pub fn value(self) -> [u8; 8] {
+        let [a, b, c, d] = self.error_data.to_be_bytes();
+        [0, 0, self.kind, self.code, a, b, c, d]
+    }
 }
 
 /// A channel number between 0x4000 and 0x7FFF.
@@ -250,6 +291,26 @@ impl Message<'_> {
     /// The attribute is there with another size.
     pub fn reservation_token(&self) -> Result<Option<[u8; 8]>, Malformed> {
         self.get_array(AttributeType::RESERVATION_TOKEN)
+    }
+
+    /// ICMP (RFC 8656 §18.13).
+    ///
+    /// # Errors
+    /// The attribute is there with another size.
+    pub fn icmp(&self) -> Result<Option<Icmp>, Malformed> {
+        Ok(self.get_array::<8>(AttributeType::ICMP)?.map(|value| Icmp {
+            kind: value[2],
+            code: value[3],
+            error_data: u32::from_be_bytes([value[4], value[5], value[6], value[7]]),
+        }))
+    }
+
+    /// CONNECTION-ID (RFC 6062 §6.2.1).
+    ///
+    /// # Errors
+    /// The attribute is there with another size.
+    pub fn connection_id(&self) -> Result<Option<u32>, Malformed> {
+        self.get_u32(AttributeType::CONNECTION_ID)
     }
 
     /// All XOR-PEER-ADDRESS attributes (RFC 8656 §10.2).

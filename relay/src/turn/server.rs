@@ -1,13 +1,14 @@
 //! RFC 8656, the server's side for the clients of one worker, and STUN Binding (RFC 8489). No I/O, no clock.
 //!
 //! Requests are answered through `poll_output`; packets to be relayed are returned as routes, so that the payload stays where it was
-//! received. Deviation: channel numbers up to 0x7FFF are accepted (RFC 5766 §11). Not done: DONT-FRAGMENT (answered 420, as §7.2 allows), the ICMP attribute (§11.5), TCP allocations (RFC 6062), mobility
-//! (RFC 8016), SHA-256 credentials.
+//! received. Deviation: channel numbers up to 0x7FFF are accepted (RFC 5766 §11). Not done: TCP allocations (RFC 6062), mobility
+//! (RFC 8016).
 
 mod allocate;
 mod answer;
 mod authenticate;
 mod connection;
+mod icmp;
 mod permission;
 mod random;
 mod refresh;
@@ -20,7 +21,6 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use campanile_ice::stun::integrity::Key;
 use campanile_ice::stun::turn::{Channel, Family};
 use campanile_ice::stun::{AttributeType, Class, ErrorCode, Malformed, Message, Method};
 use slab::Slab;
@@ -29,9 +29,9 @@ use self::allocate::Opening;
 use self::connection::Connection;
 use self::random::Random;
 use super::allocation::Allocation;
-use super::auth::{Auth, account_name};
+use super::auth::{Auth, Signing, account_name};
 use super::budget::AnswerBudget;
-use super::ports::PortKind;
+use super::ports::{Home, PortKind};
 use super::registry::{AllocationKey, CallId, Registry};
 use crate::datapath::flow::{Client, Flows, SocketId, Via};
 use crate::endpoint::{Endpoint, Keyed};
@@ -96,10 +96,14 @@ pub struct Route {
     pub socket: SocketId,
     /// The peer, in its local form if it is a relayed address of ours.
     pub to: Endpoint,
+    /// Whose socket the peer is, if it is a relayed address of ours.
+    pub home: Option<Home>,
     /// Which bytes of the packet.
     pub payload: Range<usize>,
     /// Whose counters.
     pub allocation: u32,
+    /// The datagram is to go out with the DF bit set (§11.2, §14).
+    pub dont_fragment: bool,
 }
 
 /// Where a peer's packet goes.
@@ -133,7 +137,7 @@ struct Request<'a> {
     message: Message<'a>,
     client: Client,
     username: Box<str>,
-    key: Key,
+    key: Signing,
     account: Arc<str>,
     allocation: Option<u32>,
 }
@@ -141,13 +145,15 @@ struct Request<'a> {
 /// An error response: the code, and whether it is signed.
 struct Refusal {
     code: ErrorCode,
-    key: Option<Key>,
+    key: Option<Signing>,
     unknown: Vec<AttributeType>,
+    /// The user was named by a USERHASH that leads nowhere.
+    is_hash_unknown: bool,
 }
 
 impl From<ErrorCode> for Refusal {
     fn from(code: ErrorCode) -> Self {
-        Self { code, key: None, unknown: Vec::new() }
+        Self { code, key: None, unknown: Vec::new(), is_hash_unknown: false }
     }
 }
 
@@ -253,7 +259,7 @@ impl Server {
         // RFC 8489 §6.3.1.
         let unknown = request.message.unknown_attributes(is_known);
         if !unknown.is_empty() {
-            return Err(Refusal { code: ErrorCode::UNKNOWN_ATTRIBUTE, key: None, unknown });
+            return Err(Refusal { unknown, ..ErrorCode::UNKNOWN_ATTRIBUTE.into() });
         }
         if request.message.method() == Method::ALLOCATE {
             return self.allocate(request, now);
@@ -367,10 +373,14 @@ fn is_known(kind: AttributeType) -> bool {
             | AttributeType::DATA
             | AttributeType::REALM
             | AttributeType::NONCE
+            | AttributeType::MESSAGE_INTEGRITY_SHA256
+            | AttributeType::PASSWORD_ALGORITHM
+            | AttributeType::USERHASH
             | AttributeType::XOR_RELAYED_ADDRESS
             | AttributeType::REQUESTED_ADDRESS_FAMILY
             | AttributeType::EVEN_PORT
             | AttributeType::REQUESTED_TRANSPORT
+            | AttributeType::DONT_FRAGMENT
             | AttributeType::XOR_MAPPED_ADDRESS
             | AttributeType::RESERVATION_TOKEN
     )

@@ -3,10 +3,11 @@
 use std::net::{IpAddr, SocketAddr};
 
 use campanile_ice::stun::turn::Family;
-use campanile_ice::stun::{AttributeType, Method};
+use campanile_ice::stun::{AttributeType, ErrorCode, Method};
 
 use super::bench::{ACCOUNT, Answer, Ask, Bench, TestClient};
 use crate::settings::{Limits, Settings};
+use crate::stats::PerFamily;
 use crate::turn::ports::PortKind;
 use crate::turn::registry::Hosts;
 
@@ -121,6 +122,7 @@ fn s7_2_dual_allocations() {
     let end = Ask::new(Method::REFRESH).lifetime(0).with(AttributeType::REQUESTED_ADDRESS_FAMILY, &[2, 0, 0, 0]);
     assert_eq!(bench.ask(&client, end.clone()).code(), None);
     assert_eq!(bench.closed, [v6.socket]);
+    assert_eq!(bench.server.stats.relayed, PerFamily { ipv4: 1, ipv6: 0 });
     assert!(bench.send(&client, "[2600::1]:1").is_none() && bench.send(&client, "8.8.8.8:1").is_some());
     assert_eq!(bench.ask(&client, Ask { transaction: [4; 12], ..end }).code(), Some(443));
     assert_eq!(bench.permit(&client, "[2600::1]:1"), Some(443));
@@ -214,6 +216,27 @@ fn s7_2_quotas() {
 }
 
 #[test]
+fn s7_2_a_kernel_that_refuses_is_500_and_half_a_pair_of_families_names_508() {
+    let mut bench = Bench::new();
+    let client = bench.client();
+    bench.refusal = Some(ErrorCode::SERVER_ERROR);
+    assert_eq!(bench.ask(&client, Ask::allocate()).code(), Some(500));
+    assert_eq!(bench.ask(&client, Ask::allocate().with(AttributeType::EVEN_PORT, &[0x80])).code(), Some(500));
+    assert!(bench.server.is_idle());
+    bench.refusal = None;
+    let taken: Vec<u16> = std::iter::from_fn(|| bench.registry.ports.take(Family::V6, PortKind::Any, || 0)).collect();
+    let answer = bench.ask(&client, Ask::allocate().with(AttributeType::ADDITIONAL_ADDRESS_FAMILY, &[2, 0, 0, 0]));
+    assert_eq!(answer.code(), None);
+    assert_eq!(answer.message().get(AttributeType::ADDRESS_ERROR_CODE).unwrap()[..4], [2, 0, 5, 8]);
+    assert_eq!(answer.address(AttributeType::XOR_RELAYED_ADDRESS).unwrap().ip().to_string(), "192.0.2.1");
+    assert_eq!(bench.ask(&client, Ask::new(Method::REFRESH).lifetime(0)).code(), None);
+    for port in taken {
+        bench.registry.ports.release(Family::V6, port);
+    }
+    assert!(bench.server.is_idle() && bench.registry.ports.usage().0 == 0);
+}
+
+#[test]
 fn s7_2_no_port_left_is_508_and_recovers() {
     let mut bench = Bench::new();
     let mut taken: Vec<u16> = std::iter::from_fn(|| bench.registry.ports.take(Family::V4, PortKind::Any, || 0)).collect();
@@ -222,4 +245,24 @@ fn s7_2_no_port_left_is_508_and_recovers() {
     assert!(bench.server.is_idle());
     bench.registry.ports.release(Family::V4, taken.pop().unwrap());
     bench.allocate(&client);
+}
+
+/// `campanile drain`: what there is lives on, nothing is added, and who asks is told to try elsewhere or later.
+#[test]
+fn s7_2_a_server_that_drains_takes_no_allocation_and_refreshes_those_it_has() {
+    let mut bench = Bench::new();
+    let (first, second, third) = (bench.client_of(ACCOUNT, "198.51.100.9:1"), bench.client_of(ACCOUNT, "198.51.100.9:2"), bench.client());
+    let answer = bench.ask(&first, Ask::allocate().with(AttributeType::EVEN_PORT, &[0x80]));
+    let token = answer.message().reservation_token().unwrap().unwrap();
+    bench.registry.drain();
+    assert_eq!(bench.ask(&third, Ask::allocate()).code(), Some(508));
+    assert_eq!(bench.ask(&first, Ask::new(Method::REFRESH)).lifetime(), Some(600));
+    assert_eq!(bench.permit(&first, "8.8.8.8:1"), None);
+    // The second half of a pair was promised before.
+    assert_eq!(bench.ask(&second, Ask::allocate().with(AttributeType::RESERVATION_TOKEN, &token)).code(), None);
+    for client in [&first, &second] {
+        assert_eq!(bench.ask(client, Ask::new(Method::REFRESH).lifetime(0)).code(), None);
+    }
+    assert_eq!(bench.ask(&third, Ask::allocate()).code(), Some(508));
+    assert!(bench.server.is_idle());
 }

@@ -4,19 +4,20 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use campanile_ice::stun::integrity::{Integrity, Key, PasswordAlgorithm};
+use campanile_ice::stun::integrity::{Integrity, Key, PasswordAlgorithm, user_hash};
 use campanile_ice::stun::turn::Family;
-use campanile_ice::stun::{AttributeType, Class, Message, Method, TransactionId, Writer};
+use campanile_ice::stun::{AttributeType, Class, ErrorCode, Message, Method, TransactionId, Writer};
 
 use crate::datapath::flow::{Client, SocketId, Via};
 use crate::settings::{Limits, Settings};
 use crate::turn::auth::Auth;
 use crate::turn::peers::PeerRules;
-use crate::turn::ports::{PortKind, Ports};
+use crate::turn::ports::{Home, PortKind, Ports};
 use crate::turn::registry::{Hosts, Registry};
 use crate::turn::server::{DeliveryHeader, Now, Opened, Output, Route, Server, Wanted};
 
 pub(super) const ACCOUNT: &str = "juliet@example.org";
+pub(super) const WORKER: u16 = 3;
 pub(super) const LOCAL: &str = "192.0.2.1:3478";
 
 /// A server with the shell played by the test.
@@ -29,6 +30,8 @@ pub(super) struct Bench {
     pub(super) closed: Vec<SocketId>,
     pub(super) disconnected: Vec<u64>,
     pub(super) sent: Vec<(Client, Vec<u8>)>,
+    /// What becomes of every attempt to open a socket.
+    pub(super) refusal: Option<ErrorCode>,
 }
 
 /// A client with its credentials.
@@ -38,6 +41,10 @@ pub(super) struct TestClient {
     pub(super) username: String,
     pub(super) key: Key,
     pub(super) nonce: String,
+    /// PASSWORD-ALGORITHM, with MESSAGE-INTEGRITY-SHA256; none for a client of RFC 5389.
+    pub(super) algorithm: Option<PasswordAlgorithm>,
+    /// Sends USERHASH in place of USERNAME.
+    pub(super) is_anonymous: bool,
 }
 
 impl Bench {
@@ -47,16 +54,17 @@ impl Bench {
 
     pub(super) fn with(settings: Settings, limits: Limits) -> Self {
         let start = Instant::now();
-        let auth = Arc::new(Auth::new("example.org".into(), &[1; 32], Some("shared"), settings.credentials));
+        let rest_secret = settings.rest_secret.as_deref();
+        let auth = Arc::new(Auth::new("example.org".into(), &[1; 32], rest_secret, settings.credentials));
         let registry = Arc::new(Registry::new(
             Ports::new(50_000..=50_999, &settings.public_addresses),
             PeerRules::new(settings.allow_peers, settings.deny_peers),
             limits,
             Hosts::new(["192.0.2.1", "127.0.0.1", "2001:db8::1", "::1"].map(|ip| ip.parse().unwrap())),
         ));
-        let server = Server::new(3, auth.clone(), registry.clone(), settings.call_grace, [9; 32], start);
+        let server = Server::new(WORKER, auth.clone(), registry.clone(), settings.call_grace, [9; 32], start);
         let now = Now { at: start, time: SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000) };
-        Self { server, auth, registry, now, next_socket: 0, closed: Vec::new(), disconnected: Vec::new(), sent: Vec::new() }
+        Self { server, auth, registry, now, next_socket: 0, closed: Vec::new(), disconnected: Vec::new(), sent: Vec::new(), refusal: None }
     }
 
     pub(super) fn pass(&mut self, seconds: u64) {
@@ -75,7 +83,9 @@ impl Bench {
                 Output::Close(socket) => self.closed.push(socket),
                 Output::Disconnect(id) => self.disconnected.push(id),
                 Output::Open { opening, wanted } => {
-                    let opened = self.open(wanted).ok_or(wanted);
+                    let code = self.refusal.unwrap_or(ErrorCode::INSUFFICIENT_CAPACITY);
+                    let opened = if self.refusal.is_some() { None } else { self.open(wanted) };
+                    let opened = opened.ok_or((wanted, code));
                     self.server.handle_opened(opening, opened, self.now);
                 }
             }
@@ -96,9 +106,10 @@ impl Bench {
                 (SocketAddr::new(ip, port), token)
             }
         };
-        assert!(self.registry.ports.publish(bound));
         self.next_socket += 1;
-        Some(Opened { socket: SocketId(self.next_socket), bound, token })
+        let socket = SocketId(self.next_socket);
+        assert!(self.registry.ports.publish(bound, Home { worker: WORKER, socket }));
+        Some(Opened { socket, bound, token })
     }
 
     /// A UDP client with fresh credentials of an account and a good nonce.
@@ -111,7 +122,17 @@ impl Bench {
             key: Key::long_term(&credentials.username, "example.org", &credentials.password, PasswordAlgorithm::Md5).unwrap(),
             username: credentials.username,
             nonce: self.auth.nonce(remote, self.now.time),
+            algorithm: None,
+            is_anonymous: false,
         }
+    }
+
+    /// The same for a client of RFC 8489: it names an algorithm.
+    pub(super) fn client_with(&self, algorithm: PasswordAlgorithm, remote: &str) -> TestClient {
+        let client = self.client_of(ACCOUNT, remote);
+        let password = self.auth.owner(&client.username, self.now.time).unwrap_or_else(|error| panic!("{error:?}")).password;
+        let key = Key::long_term(&client.username, "example.org", &password, algorithm).unwrap();
+        TestClient { key, algorithm: Some(algorithm), ..client }
     }
 
     pub(super) fn client(&self) -> TestClient {
@@ -140,6 +161,7 @@ impl Bench {
         assert!(message.has_fingerprint());
         if message.has_integrity() {
             assert!(message.verify(&client.key), "signed with the key of the request");
+            assert_eq!(message.integrity(), Some(client.integrity()), "and as the request demands");
         } else {
             assert_eq!(answer.code(), Some(401));
         }
@@ -240,11 +262,23 @@ impl Ask {
 impl TestClient {
     pub(super) fn sign(&self, request: Ask) -> Vec<u8> {
         let mut writer = request.writer();
-        writer.attribute(AttributeType::USERNAME, self.username.as_bytes());
+        match self.is_anonymous {
+            true => writer.attribute(AttributeType::USERHASH, &user_hash(&self.username, "example.org").unwrap()),
+            false => writer.attribute(AttributeType::USERNAME, self.username.as_bytes()),
+        };
         writer.attribute(AttributeType::REALM, b"example.org");
         writer.attribute(AttributeType::NONCE, self.nonce.as_bytes());
-        writer.sign(&self.key, Integrity::Sha1);
+        if let Some(algorithm) = self.algorithm {
+            writer.attribute(AttributeType::PASSWORD_ALGORITHMS, &PasswordAlgorithm::OFFER);
+            writer.attribute(AttributeType::PASSWORD_ALGORITHM, &algorithm.value());
+        }
+        writer.sign(&self.key, self.integrity());
         writer.finish()
+    }
+
+    /// What requests are signed with, and their answers.
+    pub(super) fn integrity(&self) -> Integrity {
+        if self.algorithm.is_some() { Integrity::Sha256 } else { Integrity::Sha1 }
     }
 }
 
