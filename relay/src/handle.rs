@@ -24,6 +24,7 @@ use crate::turn::peers::PeerRules;
 use crate::turn::ports::Ports;
 use crate::turn::registry::{CallId, Hosts, Registry};
 use crate::turn::server::Server;
+use crate::turn::sessions::{RelaySession, SessionTag};
 use crate::turn::tcp::Acceptor;
 
 /// Messages that may wait for a worker from TCP and TLS clients.
@@ -203,11 +204,29 @@ impl Relay {
         self.inner.services.clone()
     }
 
-    /// Credentials for an account, as XEP-0215 hands them out. Costs microseconds and remembers nothing.
+    /// Credentials for an account. Costs microseconds and remembers nothing.
     pub fn issue(&self, account: &str, now: SystemTime) -> Credentials {
-        let mut random = [0; 12];
-        SystemRandom::new().fill(&mut random).expect("a running system has random numbers");
-        self.inner.auth.issue(account, now, random)
+        self.inner.auth.issue(account, now, random())
+    }
+
+    /// Credentials as XEP-0215 hands them out: those of a session, which must live, are good until [`Relay::end_session`]. No more than that
+    /// it lives is remembered.
+    pub fn issue_to(&self, account: &str, session: &RelaySession, now: SystemTime) -> Credentials {
+        self.inner.auth.issue_to(account, Some(session), now, random())
+    }
+
+    /// A session that has outlived a restart: what was issued to it is good again.
+    pub fn begin_session(&self, session: &RelaySession) {
+        self.inner.auth.sessions.begin(session);
+    }
+
+    /// A session is over: what was issued to it is void, and its allocations are freed.
+    pub fn end_session(&self, tag: SessionTag) {
+        if self.inner.auth.sessions.end(tag) {
+            for worker in 0..self.inner.workers.len() {
+                self.inner.tell(worker as u16, Control::EndSession(tag));
+            }
+        }
     }
 
     /// Links a call to the allocation behind a relayed address, in its advertised or bound form. Nothing happens, and false is
@@ -216,6 +235,13 @@ impl Relay {
         let Some(key) = self.inner.registry.link(&account_name(account), relayed, call) else { return false };
         self.inner.tell(key.worker, Control::Link(key, call));
         true
+    }
+
+    /// A call is accepted: the allocations that are linked to it by now may relay at their account's full rate.
+    pub fn accept_call(&self, call: CallId) {
+        for key in self.inner.registry.allocations_of(call) {
+            self.inner.tell(key.worker, Control::Accepted(key, call));
+        }
     }
 
     /// A call has ended: allocations that serve no other live call are freed after the configured grace.
@@ -293,6 +319,12 @@ impl Drop for Inner {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+fn random<const N: usize>() -> [u8; N] {
+    let mut random = [0; N];
+    SystemRandom::new().fill(&mut random).expect("a running system has random numbers");
+    random
 }
 
 fn listen_error(transport: Transport, address: SocketAddr) -> impl Fn(io::Error) -> RelayError {

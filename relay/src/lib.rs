@@ -17,3 +17,4 @@ pub use settings::{Limits, Network, NetworkError, Settings};
 pub use stats::{AuthFailure, DropReason, ERROR_CODES, PerTransport, Stats};
 pub use turn::auth::Credentials;
 pub use turn::registry::CallId;
+pub use turn::sessions::{RelaySession, SessionTag};

@@ -27,11 +27,13 @@ pub enum DropReason {
     QueueFull,
     /// An unauthenticated request beyond the budget of its source.
     OverBudget,
+    /// Payload beyond the bytes per second of its account.
+    OverQuota,
 }
 
 impl DropReason {
     /// Every reason.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Malformed,
         Self::Unexpected,
         Self::NoAllocation,
@@ -43,6 +45,7 @@ impl DropReason {
         Self::SendFailed,
         Self::QueueFull,
         Self::OverBudget,
+        Self::OverQuota,
     ];
 
     /// The reason as a metric's label.
@@ -59,6 +62,7 @@ impl DropReason {
             Self::SendFailed => "send_failed",
             Self::QueueFull => "queue_full",
             Self::OverBudget => "over_budget",
+            Self::OverQuota => "over_quota",
         }
     }
 }

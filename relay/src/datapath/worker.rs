@@ -25,6 +25,7 @@ use crate::stats::{DropReason, Stats};
 use crate::turn::ports::PortKind;
 use crate::turn::registry::{AllocationKey, CallId, Hosts, Registry};
 use crate::turn::server::{Delivery, DeliveryHeader, Now, Opened, Output, Route, Server, Wanted};
+use crate::turn::sessions::SessionTag;
 use crate::turn::tcp::Outbox;
 
 /// How often counters and meters are published.
@@ -53,10 +54,14 @@ pub enum Inbox {
 pub enum Control {
     /// A call uses an allocation.
     Link(AllocationKey, CallId),
+    /// A call that an allocation is linked to is accepted.
+    Accepted(AllocationKey, CallId),
     /// A call that used an allocation has ended.
     Unlink(AllocationKey, CallId),
     /// Free the allocations of an account.
     Revoke(Arc<str>),
+    /// Free the allocations of a session.
+    EndSession(SessionTag),
     /// Free everything and end.
     Shutdown,
 }
@@ -221,10 +226,12 @@ impl Worker {
             let route = self.demultiplex(client, batch.payload(slot), now);
             if let Some(route) = route {
                 let payload = &batch.payload(slot)[route.payload.clone()];
-                self.server.observe(route.allocation, Direction::ToPeer, payload, now.at);
-                let Some(relayed) = self.sockets.get(route.socket.0 as usize) else { continue };
-                let range = HEAD_ROOM + route.payload.start..HEAD_ROOM + route.payload.end;
-                batch.queue_slot(relayed.socket.as_fd(), slot, range, route.to, None);
+                if self.server.observe(route.allocation, Direction::ToPeer, payload, now.at)
+                    && let Some(relayed) = self.sockets.get(route.socket.0 as usize)
+                {
+                    let range = HEAD_ROOM + route.payload.start..HEAD_ROOM + route.payload.end;
+                    batch.queue_slot(relayed.socket.as_fd(), slot, range, route.to, None);
+                }
             }
             self.work_outputs(batch, now);
         }
@@ -255,8 +262,9 @@ impl Worker {
                 self.server.stats_mut().count_drop(DropReason::TooBig);
                 continue;
             }
-            if let Some(delivery) = self.server.handle_peer(id, packet.remote, now.at) {
-                self.server.observe(delivery.allocation, Direction::ToClient, batch.payload(slot), now.at);
+            if let Some(delivery) = self.server.handle_peer(id, packet.remote, now.at)
+                && self.server.observe(delivery.allocation, Direction::ToClient, batch.payload(slot), now.at)
+            {
                 self.deliver(delivery, slot, packet.payload_bytes, batch);
             }
         }
@@ -350,11 +358,11 @@ impl Worker {
             }
             let frame = bytes.split_to(length);
             let route = self.demultiplex(client, &frame, now);
-            if let Some(route) = route {
-                self.server.observe(route.allocation, Direction::ToPeer, &frame[route.payload.clone()], now.at);
-                if let Some(relayed) = self.sockets.get(route.socket.0 as usize) {
-                    batch.queue_shared(relayed.socket.as_fd(), frame.slice(route.payload), route.to, None);
-                }
+            if let Some(route) = route
+                && self.server.observe(route.allocation, Direction::ToPeer, &frame[route.payload.clone()], now.at)
+                && let Some(relayed) = self.sockets.get(route.socket.0 as usize)
+            {
+                batch.queue_shared(relayed.socket.as_fd(), frame.slice(route.payload), route.to, None);
             }
             self.work_outputs(batch, now);
         }
@@ -365,6 +373,8 @@ impl Worker {
         loop {
             match self.control.try_recv() {
                 Ok(Control::Link(key, call)) => self.server.handle_link(key, call),
+                Ok(Control::Accepted(key, call)) => self.server.handle_accepted(key, call),
+                Ok(Control::EndSession(tag)) => self.server.handle_session_end(tag, now.at),
                 Ok(Control::Unlink(key, call)) => self.server.handle_unlink(key, call, now.at),
                 Ok(Control::Revoke(account)) => self.server.handle_revoke(&account, now.at),
                 Ok(Control::Shutdown) | Err(std_mpsc::TryRecvError::Disconnected) => return true,

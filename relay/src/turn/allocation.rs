@@ -8,7 +8,9 @@ use campanile_ice::stun::integrity::Key;
 use campanile_ice::stun::turn::{Channel, Family};
 use campanile_ice::stun::{ErrorCode, TransactionId};
 
+use super::quota::Allowance;
 use super::registry::CallId;
+use super::sessions::RelaySession;
 use crate::datapath::flow::{Client, Reach, SocketId};
 use crate::endpoint::Ip;
 use crate::quality::meter::Meters;
@@ -35,6 +37,8 @@ pub struct Allocation {
     pub client: Client,
     /// The account it counts for.
     pub account: Arc<str>,
+    /// The session that its credentials were issued to; it ends with that.
+    pub session: Option<RelaySession>,
     /// USERNAME of the request that made it; the only one that may use it (§5).
     pub username: Box<str>,
     /// The key of that user name.
@@ -55,6 +59,10 @@ pub struct Allocation {
     pub channels: Vec<ChannelBinding>,
     /// Live calls that use it.
     pub calls: Vec<CallId>,
+    /// Those of them that are accepted.
+    pub accepted: Vec<CallId>,
+    /// What it may relay of its account's bytes per second.
+    pub allowance: Allowance,
     /// When it is freed because its last call ended.
     pub free_at: Option<Instant>,
     /// When the timer that stands for it runs out.
@@ -113,6 +121,16 @@ impl Allocation {
     /// The permission for an address, unless it has run out.
     pub fn permission(&self, ip: IpAddr, now: Instant) -> Option<&Permission> {
         self.permissions.iter().find(|permission| permission.ip == ip && permission.expires > now)
+    }
+
+    /// Whether it serves no accepted call, though the calls of its session are known.
+    pub fn is_early(&self) -> bool {
+        self.session.is_some() && self.accepted.is_empty()
+    }
+
+    /// Gives back to the account what has ended since there were `before` permissions and channels.
+    pub fn withdraw(&self, (permissions, channels): (usize, usize)) {
+        self.allowance.share().withdraw(permissions - self.permissions.len(), channels - self.channels.len());
     }
 
     /// The next time at which something of it ends.

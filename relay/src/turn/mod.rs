@@ -5,6 +5,8 @@ pub mod auth;
 pub mod budget;
 pub mod peers;
 pub mod ports;
+pub mod quota;
 pub mod registry;
 pub mod server;
+pub mod sessions;
 pub mod tcp;

@@ -10,6 +10,7 @@ use campanile_ice::stun::turn::Family;
 
 use super::peers::PeerRules;
 use super::ports::Ports;
+use super::quota::{AccountLimits, Shares};
 use crate::endpoint::Ip;
 use crate::quality::report::{CallQuality, RelayQuality};
 use crate::settings::Limits;
@@ -53,6 +54,8 @@ pub struct Registry {
     pub rules: PeerRules,
     /// Bounds.
     pub limits: Limits,
+    /// What each account uses.
+    pub shares: Shares,
     hosts: RwLock<Arc<Hosts>>,
     state: Mutex<State>,
     reservations: Mutex<HashMap<[u8; 8], Reservation>>,
@@ -97,7 +100,13 @@ enum Owner {
 impl Registry {
     /// A registry without allocations.
     pub fn new(ports: Ports, rules: PeerRules, limits: Limits, hosts: Hosts) -> Self {
-        Self { ports, rules, limits, hosts: RwLock::new(Arc::new(hosts)), state: Mutex::default(), reservations: Mutex::default() }
+        let shares = Shares::new(AccountLimits {
+            permissions: limits.permissions_per_account,
+            channels: limits.channels_per_account,
+            bytes_per_second: limits.bytes_per_second,
+            early_bytes_per_second: limits.early_bytes_per_second,
+        });
+        Self { ports, rules, limits, shares, hosts: RwLock::new(Arc::new(hosts)), state: Mutex::default(), reservations: Mutex::default() }
     }
 
     /// The addresses of this host.
@@ -175,6 +184,11 @@ impl Registry {
             *state.links.entry(key).or_default() += 1;
         }
         Some(key)
+    }
+
+    /// The allocations that a live call is linked to.
+    pub fn allocations_of(&self, call: CallId) -> Vec<AllocationKey> {
+        self.state().calls.get(&call).map(|call| call.allocations.clone()).unwrap_or_default()
     }
 
     /// Ends a call; returns its allocations.
@@ -270,8 +284,9 @@ impl Registry {
         }
     }
 
-    /// Forgets what is over: reservations not redeemed, calls ended long ago. Called once a second.
+    /// Forgets what is over: reservations not redeemed, calls ended long ago, accounts without allocations. Called once a second.
     pub fn sweep(&self, now: Instant) {
+        self.shares.sweep(now);
         self.reservations().retain(|_, reservation| {
             let keep = reservation.expires > now;
             if !keep {

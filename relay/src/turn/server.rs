@@ -33,6 +33,7 @@ use super::auth::{Auth, account_name};
 use super::budget::AnswerBudget;
 use super::ports::PortKind;
 use super::registry::{AllocationKey, CallId, Registry};
+use super::sessions::{RelaySession, SessionTag};
 use crate::datapath::flow::{Client, Flows, SocketId, Via};
 use crate::endpoint::{Endpoint, Keyed};
 use crate::stats::{AuthFailure, DropReason, PerTransport, Stats};
@@ -135,6 +136,7 @@ struct Request<'a> {
     username: Box<str>,
     key: Key,
     account: Arc<str>,
+    session: Option<RelaySession>,
     allocation: Option<u32>,
 }
 
@@ -165,6 +167,8 @@ pub struct Server {
     call_grace: std::time::Duration,
     allocations: Slab<Allocation>,
     by_client: HashMap<Client, u32, Keyed>,
+    /// The allocations of each session.
+    by_session: HashMap<SessionTag, Vec<u32>>,
     /// Allocations with live calls.
     linked: HashSet<u32>,
     flows: Flows,
@@ -197,6 +201,7 @@ impl Server {
             call_grace,
             allocations: Slab::new(),
             by_client: HashMap::default(),
+            by_session: HashMap::new(),
             linked: HashSet::new(),
             flows: Flows::default(),
             connections: HashMap::new(),
@@ -283,6 +288,15 @@ impl Server {
         self.linked.insert(key.index);
     }
 
+    /// A call that is linked to the allocation is accepted.
+    pub fn handle_accepted(&mut self, key: AllocationKey, call: CallId) {
+        let Some(allocation) = self.allocation_mut(key) else { return };
+        if allocation.calls.contains(&call) && !allocation.accepted.contains(&call) {
+            allocation.accepted.push(call);
+            allocation.allowance.set_early(allocation.is_early());
+        }
+    }
+
     /// A call that used the allocation has ended; after the last one the allocation has its grace.
     pub fn handle_unlink(&mut self, key: AllocationKey, call: CallId, now: Instant) {
         let free_at = now + self.call_grace;
@@ -292,6 +306,8 @@ impl Server {
         }
         let Some(allocation) = self.allocation_mut(key) else { return };
         allocation.calls.retain(|linked| *linked != call);
+        allocation.accepted.retain(|linked| *linked != call);
+        allocation.allowance.set_early(allocation.is_early());
         if allocation.calls.is_empty() {
             allocation.free_at = Some(free_at);
             self.linked.remove(&key.index);
@@ -309,6 +325,13 @@ impl Server {
             .map(|(index, _)| index as u32)
             .collect();
         for index in mine {
+            self.free(index, now);
+        }
+    }
+
+    /// A session is over: frees its allocations.
+    pub fn handle_session_end(&mut self, tag: SessionTag, now: Instant) {
+        for index in self.by_session.get(&tag).cloned().unwrap_or_default() {
             self.free(index, now);
         }
     }
@@ -348,7 +371,11 @@ impl Server {
 
     /// Whether nothing is held for any client.
     pub fn is_idle(&self) -> bool {
-        self.allocations.is_empty() && self.openings.is_empty() && self.flows.is_empty() && self.by_client.is_empty()
+        self.allocations.is_empty()
+            && self.openings.is_empty()
+            && self.flows.is_empty()
+            && self.by_client.is_empty()
+            && self.by_session.is_empty()
     }
 }
 

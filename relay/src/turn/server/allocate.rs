@@ -14,7 +14,9 @@ use crate::endpoint::Ip;
 use crate::turn::allocation::{Allocation, Relay, lifetime, relay_index};
 use crate::turn::budget::source_of;
 use crate::turn::ports::PortKind;
+use crate::turn::quota::Allowance;
 use crate::turn::registry::{AllocationKey, Full};
+use crate::turn::sessions::RelaySession;
 
 /// An Allocate request that waits for its sockets.
 pub(super) struct Opening {
@@ -23,6 +25,7 @@ pub(super) struct Opening {
     username: Box<str>,
     key: Key,
     account: Arc<str>,
+    session: Option<RelaySession>,
     source: Ip,
     /// Places in the quotas that were counted for it.
     places: usize,
@@ -120,6 +123,7 @@ impl Server {
             username: request.username,
             key: request.key,
             account: request.account,
+            session: request.session,
             source,
             places: places(kind),
             lifetime: lifetime(requested_lifetime),
@@ -181,9 +185,11 @@ impl Server {
             let relay = Relay { socket: opened.socket, bound: opened.bound, advertised, expires };
             relays[relay_index(Family::of(opened.bound))] = Some(relay);
         }
+        let allowance = Allowance::new(self.registry.shares.of(&opening.account, now.at), opening.session.is_some());
         let index = self.allocations.insert(Allocation {
             serial: self.serial,
             client: opening.client,
+            session: opening.session,
             account: opening.account,
             username: opening.username,
             key: opening.key,
@@ -195,6 +201,8 @@ impl Server {
             permissions: Vec::new(),
             channels: Vec::new(),
             calls: Vec::new(),
+            accepted: Vec::new(),
+            allowance,
             free_at: None,
             scheduled: expires,
             to_peer: Default::default(),
@@ -207,6 +215,9 @@ impl Server {
             self.registry.add(key, &allocation.account, relay.bound);
         }
         self.by_client.insert(opening.client, index);
+        if let Some(session) = &self.allocations[index as usize].session {
+            self.by_session.entry(session.tag).or_default().push(index);
+        }
         self.timers.insert((expires, Timer::Allocation { index, serial: self.serial }));
         *transport(&mut self.stats.allocations, opening.client.via) += 1;
         *transport(&mut self.stats.allocations_made, opening.client.via) += 1;

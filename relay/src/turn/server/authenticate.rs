@@ -10,6 +10,7 @@ use super::{Now, Refusal, Request, Server};
 use crate::datapath::flow::Client;
 use crate::stats::AuthFailure;
 use crate::turn::auth::BadName;
+use crate::turn::sessions::RelaySession;
 
 /// Bytes of a USERNAME (RFC 8489 §14.3: "less than 509 bytes").
 const USERNAME_BYTES_MAX: usize = 508;
@@ -29,7 +30,7 @@ impl Server {
             self.stats.count_auth_failure(AuthFailure::Incomplete);
             return Err(ErrorCode::BAD_REQUEST.into());
         };
-        let Some((username, key, account)) = self.credentials(client, username, now.time) else {
+        let Some((username, key, account, session)) = self.credentials(client, username, now.time) else {
             return Err(ErrorCode::UNAUTHENTICATED.into());
         };
         if !message.verify(&key) {
@@ -41,22 +42,27 @@ impl Server {
             return Err(Refusal { code: ErrorCode::STALE_NONCE, key: Some(key), unknown: Vec::new() });
         }
         let allocation = self.by_client.get(&client).copied();
-        Ok(Request { message, client, username, key, account, allocation })
+        Ok(Request { message, client, username, key, account, session, allocation })
     }
 
     /// The key and account of a user name. An allocation keeps its own, so that it can be refreshed when they have expired.
-    fn credentials(&mut self, client: Client, username: &[u8], time: SystemTime) -> Option<(Box<str>, Key, Arc<str>)> {
+    fn credentials(
+        &mut self,
+        client: Client,
+        username: &[u8],
+        time: SystemTime,
+    ) -> Option<(Box<str>, Key, Arc<str>, Option<RelaySession>)> {
         if let Some(&index) = self.by_client.get(&client) {
             let allocation = &self.allocations[index as usize];
             if allocation.username.as_bytes() == username {
-                return Some((allocation.username.clone(), allocation.key.clone(), allocation.account.clone()));
+                return Some((allocation.username.clone(), allocation.key.clone(), allocation.account.clone(), allocation.session.clone()));
             }
         }
         let username = std::str::from_utf8(username).ok().filter(|name| name.len() <= USERNAME_BYTES_MAX);
         let owner = username.ok_or(BadName::Unknown).and_then(|username| {
             let owner = self.auth.owner(username, time)?;
             let key = Key::long_term(username, self.auth.realm(), &owner.password, PasswordAlgorithm::Md5);
-            Ok((username.into(), key.map_err(|_| BadName::Unknown)?, owner.account))
+            Ok((username.into(), key.map_err(|_| BadName::Unknown)?, owner.account, owner.session))
         });
         owner
             .map_err(|reason| {

@@ -36,9 +36,10 @@ impl Server {
         for peer in first_of_each {
             granted.push((peer.ip(), self.judge(index, peer, &hosts, now)?));
         }
+        self.forget_ended(index, now);
         let allocation = &self.allocations[index as usize];
         let added = granted.iter().filter(|(ip, _)| allocation.permission(*ip, now).is_none()).count();
-        if allocation.permissions.len() + added > self.registry.limits.permissions {
+        if allocation.permissions.len() + added > self.registry.limits.permissions || !allocation.allowance.share().admit(added, 0) {
             return Err(ErrorCode::INSUFFICIENT_CAPACITY.into());
         }
         for (ip, reach) in granted {
@@ -66,13 +67,15 @@ impl Server {
         if reach == Reach::Relays && is_new && self.registry.ports.resolve(peer.into()).is_none() {
             return Err(ErrorCode::FORBIDDEN.into());
         }
-        let (limits, permissions) = (&self.registry.limits, allocation.permissions.len());
+        self.forget_ended(index, now);
+        let (allocation, limits) = (&self.allocations[index as usize], &self.registry.limits);
+        let needs_permission = allocation.permission(peer.ip(), now).is_none();
         if (is_new && allocation.channels.len() >= limits.channels)
-            || (allocation.permission(peer.ip(), now).is_none() && permissions >= limits.permissions)
+            || (needs_permission && allocation.permissions.len() >= limits.permissions)
+            || !allocation.allowance.share().admit(needs_permission.into(), is_new.into())
         {
             return Err(ErrorCode::INSUFFICIENT_CAPACITY.into());
         }
-        self.forget_ended(index, now);
         let channels = &mut self.allocations[index as usize].channels;
         let binding = ChannelBinding { channel, peer, reach, expires: now + CHANNEL };
         match channels.iter_mut().find(|binding| binding.channel == channel) {

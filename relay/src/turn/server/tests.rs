@@ -6,5 +6,6 @@ mod bench;
 mod ends;
 mod permission;
 mod properties;
+mod quota;
 mod refresh;
 mod relayed;

@@ -62,6 +62,7 @@ impl Server {
         let Some(allocation) = self.allocations.get_mut(index as usize) else { return };
         let (client, relays, flows) = (allocation.client, allocation.relays, &mut self.flows);
         let socket = |ip: IpAddr| relays[relay_index(ip_family(ip))].map(|relay| relay.socket);
+        let before = (allocation.permissions.len(), allocation.channels.len());
         allocation.channels.retain(|binding| {
             let keep = binding.expires > now;
             if let (false, Some(socket)) = (keep, socket(binding.peer.ip())) {
@@ -76,6 +77,7 @@ impl Server {
             }
             keep
         });
+        allocation.withdraw(before);
     }
 
     // The end of an allocation.
@@ -98,6 +100,7 @@ impl Server {
         let allocation = &mut self.allocations[index as usize];
         let Some(relay) = allocation.relays[relay_index(family)].take() else { return };
         let (client, flows) = (allocation.client, &mut self.flows);
+        let before = (allocation.permissions.len(), allocation.channels.len());
         allocation.channels.retain(|binding| {
             let keep = ip_family(binding.peer.ip()) != family;
             if !keep {
@@ -112,6 +115,7 @@ impl Server {
             }
             keep
         });
+        allocation.withdraw(before);
         self.registry.remove(relay.bound);
         self.outputs.push_back(Output::Close(relay.socket));
     }
@@ -134,6 +138,14 @@ impl Server {
         }
         self.registry.withdraw(&allocation.account, allocation.source);
         self.by_client.remove(&allocation.client);
+        if let Some(session) = &allocation.session
+            && let Some(own) = self.by_session.get_mut(&session.tag)
+        {
+            own.retain(|other| *other != index);
+            if own.is_empty() {
+                self.by_session.remove(&session.tag);
+            }
+        }
         self.linked.remove(&index);
         *transport(&mut self.stats.allocations, allocation.client.via) -= 1;
         self.touch_connection(allocation.client, now);
