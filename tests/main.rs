@@ -26,6 +26,7 @@ mod presence_roster;
 mod probe;
 mod push;
 mod registration;
+mod relay_abuse;
 mod resumption;
 mod turn_tcp;
 mod turn_tls;

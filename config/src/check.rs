@@ -334,6 +334,8 @@ fn limits(config: &Config, findings: &mut Findings<'_>) {
         ("calls_per_account", limits.calls_per_account, "calls", limits.calls),
         ("allocations_per_account", limits.allocations_per_account, "allocations", limits.allocations),
         ("allocations_per_source", limits.allocations_per_source, "allocations", limits.allocations),
+        ("permissions", limits.permissions, "permissions_per_account", limits.permissions_per_account),
+        ("channels", limits.channels, "channels_per_account", limits.channels_per_account),
         ("allocations", limits.allocations, "the number of turn.ports", config.turn.ports.count()),
     ];
     for (small, value, large, bound) in pairs {
@@ -348,6 +350,15 @@ fn limits(config: &Config, findings: &mut Findings<'_>) {
     }
     if (limits.bytes_burst as usize) < limits.stanza_bytes {
         findings.warning("limits.bytes_burst", "less than limits.stanza_bytes: a large stanza waits for the rate even on an idle stream");
+    }
+    if limits.relay_early_bytes_per_second > limits.relay_bytes_per_second {
+        findings.warning(
+            "limits.relay_early_bytes_per_second",
+            "more than limits.relay_bytes_per_second: a call is slowed when it is accepted",
+        );
+    }
+    if limits.stun_answers_burst < limits.stun_answers_per_second {
+        findings.warning("limits.stun_answers_burst", "less than limits.stun_answers_per_second, which is then never reached");
     }
     if limits.stanza_depth < 8 {
         findings.error("limits.stanza_depth", "ordinary stanzas nest up to 8 deep");

@@ -72,6 +72,8 @@ impl DropReason {
 pub enum AuthFailure {
     /// An integrity attribute without user name, realm or nonce (400).
     Incomplete,
+    /// PASSWORD-ALGORITHMS is not what was offered, or PASSWORD-ALGORITHM none of it (400).
+    BidDown,
     /// A user name that nobody was given.
     UnknownName,
     /// Credentials past their expiry.
@@ -88,13 +90,22 @@ pub enum AuthFailure {
 
 impl AuthFailure {
     /// Every reason.
-    pub const ALL: [Self; 7] =
-        [Self::Incomplete, Self::UnknownName, Self::Expired, Self::Revoked, Self::WrongPassword, Self::StaleNonce, Self::WrongCredentials];
+    pub const ALL: [Self; 8] = [
+        Self::Incomplete,
+        Self::BidDown,
+        Self::UnknownName,
+        Self::Expired,
+        Self::Revoked,
+        Self::WrongPassword,
+        Self::StaleNonce,
+        Self::WrongCredentials,
+    ];
 
     /// The reason as a metric's label.
     pub fn label(self) -> &'static str {
         match self {
             Self::Incomplete => "incomplete",
+            Self::BidDown => "bid_down",
             Self::UnknownName => "unknown_name",
             Self::Expired => "expired",
             Self::Revoked => "revoked",
@@ -106,7 +117,7 @@ impl AuthFailure {
 }
 
 /// The codes of error responses that are counted; the order of `Stats::errors`.
-pub const ERROR_CODES: [u16; 13] = [400, 401, 403, 420, 437, 438, 440, 441, 442, 443, 486, 500, 508];
+pub const ERROR_CODES: [u16; 16] = [400, 401, 403, 405, 420, 437, 438, 440, 441, 442, 443, 446, 447, 486, 500, 508];
 
 /// One number per transport between client and server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use campanile_ice::stun::integrity::{Integrity, Key, PasswordAlgorithm};
+use campanile_ice::stun::integrity::{Integrity, Key, PasswordAlgorithm, user_hash};
 use campanile_ice::stun::turn::Family;
 use campanile_ice::stun::{AttributeType, Class, Message, Method, TransactionId, Writer};
 
@@ -44,6 +44,10 @@ pub(super) struct TestClient {
     pub(super) username: String,
     pub(super) key: Key,
     pub(super) nonce: String,
+    /// PASSWORD-ALGORITHM, with MESSAGE-INTEGRITY-SHA256; none for a client of RFC 5389.
+    pub(super) algorithm: Option<PasswordAlgorithm>,
+    /// Sends USERHASH in place of USERNAME.
+    pub(super) is_anonymous: bool,
 }
 
 impl Bench {
@@ -53,7 +57,8 @@ impl Bench {
 
     pub(super) fn with(settings: Settings, limits: Limits) -> Self {
         let start = Instant::now();
-        let auth = Arc::new(Auth::new("example.org".into(), &[1; 32], Some("shared"), settings.credentials));
+        let rest_secret = settings.rest_secret.as_deref();
+        let auth = Arc::new(Auth::new("example.org".into(), &[1; 32], rest_secret, settings.credentials));
         let registry = Arc::new(Registry::new(
             Ports::new(50_000..=50_999, &settings.public_addresses),
             PeerRules::new(settings.allow_peers, settings.deny_peers),
@@ -109,15 +114,15 @@ impl Bench {
 
     /// A UDP client with fresh credentials of an account and a good nonce.
     pub(super) fn client_of(&self, account: &str, remote: &str) -> TestClient {
-        self.client_with(&self.auth.issue(account, self.now.time, [5; 12]), remote)
+        self.client_showing(&self.auth.issue(account, self.now.time, [5; 12]), remote)
     }
 
     /// A client with the credentials that were issued to a session.
     pub(super) fn client_of_session(&self, account: &str, session: &RelaySession, remote: &str) -> TestClient {
-        self.client_with(&self.auth.issue_to(account, Some(session), self.now.time, [6; 12]), remote)
+        self.client_showing(&self.auth.issue_to(account, Some(session), self.now.time, [6; 12]), remote)
     }
 
-    fn client_with(&self, credentials: &Credentials, remote: &str) -> TestClient {
+    fn client_showing(&self, credentials: &Credentials, remote: &str) -> TestClient {
         let remote: SocketAddr = remote.parse().unwrap();
         let local: SocketAddr = if remote.is_ipv4() { LOCAL.parse().unwrap() } else { "[2001:db8::1]:3478".parse().unwrap() };
         TestClient {
@@ -125,7 +130,17 @@ impl Bench {
             key: Key::long_term(&credentials.username, "example.org", &credentials.password, PasswordAlgorithm::Md5).unwrap(),
             username: credentials.username.clone(),
             nonce: self.auth.nonce(remote, self.now.time),
+            algorithm: None,
+            is_anonymous: false,
         }
+    }
+
+    /// The same for a client of RFC 8489: it names an algorithm.
+    pub(super) fn client_with(&self, algorithm: PasswordAlgorithm, remote: &str) -> TestClient {
+        let client = self.client_of(ACCOUNT, remote);
+        let password = self.auth.owner(&client.username, self.now.time).unwrap_or_else(|error| panic!("{error:?}")).password;
+        let key = Key::long_term(&client.username, "example.org", &password, algorithm).unwrap();
+        TestClient { key, algorithm: Some(algorithm), ..client }
     }
 
     pub(super) fn client(&self) -> TestClient {
@@ -154,6 +169,7 @@ impl Bench {
         assert!(message.has_fingerprint());
         if message.has_integrity() {
             assert!(message.verify(&client.key), "signed with the key of the request");
+            assert_eq!(message.integrity(), Some(client.integrity()), "and as the request demands");
         } else {
             assert_eq!(answer.code(), Some(401));
         }
@@ -254,11 +270,23 @@ impl Ask {
 impl TestClient {
     pub(super) fn sign(&self, request: Ask) -> Vec<u8> {
         let mut writer = request.writer();
-        writer.attribute(AttributeType::USERNAME, self.username.as_bytes());
+        match self.is_anonymous {
+            true => writer.attribute(AttributeType::USERHASH, &user_hash(&self.username, "example.org").unwrap()),
+            false => writer.attribute(AttributeType::USERNAME, self.username.as_bytes()),
+        };
         writer.attribute(AttributeType::REALM, b"example.org");
         writer.attribute(AttributeType::NONCE, self.nonce.as_bytes());
-        writer.sign(&self.key, Integrity::Sha1);
+        if let Some(algorithm) = self.algorithm {
+            writer.attribute(AttributeType::PASSWORD_ALGORITHMS, &PasswordAlgorithm::OFFER);
+            writer.attribute(AttributeType::PASSWORD_ALGORITHM, &algorithm.value());
+        }
+        writer.sign(&self.key, self.integrity());
         writer.finish()
+    }
+
+    /// What requests are signed with, and their answers.
+    pub(super) fn integrity(&self) -> Integrity {
+        if self.algorithm.is_some() { Integrity::Sha256 } else { Integrity::Sha1 }
     }
 }
 
