@@ -1,6 +1,7 @@
 //! `Relay`: what the rest of the server holds. Starts the workers and the shell for TCP and TLS; gives out credentials; joins allocations
 //! to calls; reads what the workers publish.
 
+use std::any::Any;
 use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,6 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Instant, SystemTime};
 
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+use campanile_ice::stun::turn::Family;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -188,7 +190,7 @@ impl Relay {
         for (index, worker) in workers.into_iter().enumerate() {
             let thread = std::thread::Builder::new()
                 .name(format!("relay-{index}"))
-                .spawn(move || run(worker))
+                .spawn(move || run(index as u16, || worker.run()))
                 .map_err(|cause| RelayError::System { what: "start a relay worker", cause })?;
             inner.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
         }
@@ -272,8 +274,17 @@ impl Relay {
         for worker in &self.inner.workers {
             sum.merge(&worker.stats.lock().unwrap_or_else(PoisonError::into_inner));
         }
-        sum.ports = self.inner.registry.ports.usage();
+        for family in [Family::V4, Family::V6] {
+            let (used, ports) = self.inner.registry.ports.usage_of(family);
+            (*sum.ports_used.of(family), *sum.ports.of(family)) = (used.into(), ports.into());
+        }
         sum
+    }
+
+    /// From now on Allocate is answered with 508 (Insufficient Capacity). What there is goes on, and is refreshed; a reserved port (RFC 8656
+    /// §7.2) is handed out, since it was promised before.
+    pub fn drain(&self) {
+        self.inner.registry.drain();
     }
 
     /// Ends all connections and allocations, and waits for tasks and threads.
@@ -331,17 +342,59 @@ fn listen_error(transport: Transport, address: SocketAddr) -> impl Fn(io::Error)
     move |cause| RelayError::Listen { transport, address, cause }
 }
 
-/// A worker's thread. Half a relay would fail in ways that nobody can see, so a worker that cannot go on ends the process.
-fn run(worker: Worker) {
-    match catch_unwind(AssertUnwindSafe(|| worker.run())) {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => {
-            tracing::error!(%error, "a relay worker cannot go on, the process ends");
-            std::process::abort();
+/// A worker's thread. Half a relay would fail in ways that nobody can see, so a worker that cannot go on ends the process (ADR 5).
+fn run(worker: u16, work: impl FnOnce() -> io::Result<()>) {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => tracing::error!(worker, %error, "a relay worker cannot go on, the process ends"),
+        // Where it happened was said on standard error, by the hook for panics.
+        Err(panic) => tracing::error!(worker, panic = said(&*panic), "a relay worker panicked, the process ends"),
+    }
+    std::process::abort();
+}
+
+/// The text of a panic.
+fn said(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no text")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+    use std::process::Command;
+
+    use super::*;
+
+    /// Tells a copy of this test which way its worker is to end.
+    const ENDS_BY: &str = "CAMPANILE_TEST_WORKER_ENDS_BY";
+
+    /// ADR 5. The worker of a copy of this process ends as told; that process must end with it.
+    #[test]
+    fn a_worker_that_cannot_go_on_ends_the_process_with_a_clear_message() {
+        match std::env::var(ENDS_BY).as_deref() {
+            Ok("panic") => end_by(|| panic!("index {} out of range", 7)),
+            Ok("error") => end_by(|| Err(io::Error::other("epoll is gone"))),
+            _ => {}
         }
-        Err(_) => {
-            tracing::error!("a relay worker panicked, the process ends");
-            std::process::abort();
+        let name = "handle::tests::a_worker_that_cannot_go_on_ends_the_process_with_a_clear_message";
+        for (ends_by, message, detail) in [
+            ("panic", "a relay worker panicked, the process ends", "panic=\"index 7 out of range\""),
+            ("error", "a relay worker cannot go on, the process ends", "error=epoll is gone"),
+        ] {
+            let mut copy = Command::new(std::env::current_exe().unwrap());
+            let ended = copy.args(["--exact", name, "--nocapture"]).env(ENDS_BY, ends_by).output().unwrap();
+            assert_eq!(ended.status.signal(), Some(6), "aborted: {ended:?}");
+            let said = String::from_utf8_lossy(&ended.stderr);
+            assert!(said.contains(message) && said.contains(detail) && said.contains("worker=3"), "{said}");
         }
+    }
+
+    /// Runs a worker on a thread of its own, as `Relay::start` does; whoever waits for it must not be reached.
+    fn end_by(work: impl FnOnce() -> io::Result<()> + Send + 'static) {
+        tracing_subscriber::fmt().with_ansi(false).with_writer(io::stderr).init();
+        let worker = std::thread::spawn(move || run(3, work));
+        let _ = worker.join();
+        std::process::exit(0);
     }
 }

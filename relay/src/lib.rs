@@ -14,7 +14,7 @@ pub mod turn;
 pub use handle::{Relay, RelayError, Service, Transport};
 pub use quality::report::{CallQuality, Direction, RelayQuality, StreamQuality, Volume};
 pub use settings::{Limits, Network, NetworkError, Settings};
-pub use stats::{AuthFailure, DropReason, ERROR_CODES, PerTransport, Stats};
+pub use stats::{AuthFailure, BATCH_SIZES, Batches, DropReason, ERROR_CODES, PerFamily, PerTransport, Stats};
 pub use turn::auth::Credentials;
 pub use turn::registry::CallId;
 pub use turn::sessions::{RelaySession, SessionTag};

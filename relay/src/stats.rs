@@ -1,5 +1,9 @@
 //! Counters: plain numbers that a worker owns, published once a second and summed by `handle.rs`.
 
+use std::time::Duration;
+
+use campanile_ice::stun::turn::Family;
+
 use crate::quality::report::Volume;
 
 /// Why a packet went nowhere.
@@ -116,8 +120,36 @@ impl AuthFailure {
     }
 }
 
-/// The codes of error responses that are counted; the order of `Stats::errors`.
+/// The codes of error responses that are counted each for itself; the order of `Stats::errors`.
 pub const ERROR_CODES: [u16; 16] = [400, 401, 403, 405, 420, 437, 438, 440, 441, 442, 443, 446, 447, 486, 500, 508];
+
+/// The upper bounds of the classes that batches fall into by their size. The last is the size of the largest.
+pub const BATCH_SIZES: [u64; 7] = [1, 2, 4, 8, 16, 32, 64];
+
+/// Batches of packets by their size: one per packet on an idle machine, 64 at the limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Batches {
+    /// Batches of each class of [`BATCH_SIZES`], and last those that are larger.
+    pub counts: [u64; BATCH_SIZES.len() + 1],
+    /// Packets in all of them.
+    pub packets: u64,
+}
+
+impl Batches {
+    /// Counts a batch; one without packets is none.
+    pub fn count(&mut self, packets: usize) {
+        if packets > 0 {
+            let class = packets.next_power_of_two().trailing_zeros() as usize;
+            self.counts[class.min(BATCH_SIZES.len())] += 1;
+            self.packets += packets as u64;
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        add(&mut self.counts, &other.counts);
+        self.packets += other.packets;
+    }
+}
 
 /// One number per transport between client and server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -130,6 +162,25 @@ pub struct PerTransport {
     pub tls: u64,
 }
 
+/// One number per address family.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PerFamily {
+    /// IPv4.
+    pub ipv4: u64,
+    /// IPv6.
+    pub ipv6: u64,
+}
+
+impl PerFamily {
+    /// The number of a family.
+    pub fn of(&mut self, family: Family) -> &mut u64 {
+        match family {
+            Family::V4 => &mut self.ipv4,
+            Family::V6 => &mut self.ipv6,
+        }
+    }
+}
+
 /// What the relay did since it started, and what it holds now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
@@ -137,6 +188,8 @@ pub struct Stats {
     pub allocations: PerTransport,
     /// Allocations ever made.
     pub allocations_made: PerTransport,
+    /// Relayed addresses of the live allocations; one may have two.
+    pub relayed: PerFamily,
     /// Open connections (`udp` stays 0).
     pub connections: PerTransport,
     /// Payload that was relayed from clients to peers.
@@ -153,14 +206,18 @@ pub struct Stats {
     pub drops: [u64; DropReason::ALL.len()],
     /// Requests that failed to authenticate, in the order of [`AuthFailure::ALL`].
     pub auth_failures: [u64; AuthFailure::ALL.len()],
-    /// Error responses, in the order of [`ERROR_CODES`].
-    pub errors: [u64; ERROR_CODES.len()],
-    /// Batches received; packets per batch tell how busy a worker is.
-    pub batches: u64,
-    /// Datagrams received.
-    pub received: u64,
-    /// Relayed ports in use, and in the range, over both families.
-    pub ports: (u32, u32),
+    /// Error responses, in the order of [`ERROR_CODES`], and last those of other codes.
+    pub errors: [u64; ERROR_CODES.len() + 1],
+    /// Batches of datagrams received from one socket.
+    pub receives: Batches,
+    /// Batches of datagrams that were sent together.
+    pub sends: Batches,
+    /// How long each worker was at work and did not wait for packets, since it started; by the number of the worker.
+    pub busy: Vec<Duration>,
+    /// Relayed ports in use.
+    pub ports_used: PerFamily,
+    /// Relayed ports that there are.
+    pub ports: PerFamily,
 }
 
 impl Stats {
@@ -176,16 +233,12 @@ impl Stats {
 
     /// Counts an error response.
     pub fn count_error(&mut self, code: u16) {
-        if let Some(index) = ERROR_CODES.iter().position(|known| *known == code) {
-            self.errors[index] += 1;
-        }
+        let index = ERROR_CODES.iter().position(|known| *known == code);
+        self.errors[index.unwrap_or(ERROR_CODES.len())] += 1;
     }
 
-    /// Adds what another worker counted.
+    /// Adds what the next worker counted. Ports are everybody's: they are not added.
     pub fn merge(&mut self, other: &Self) {
-        fn add<const N: usize>(sum: &mut [u64; N], other: &[u64; N]) {
-            sum.iter_mut().zip(other).for_each(|(sum, other)| *sum += other);
-        }
         for (sum, other) in [
             (&mut self.allocations, &other.allocations),
             (&mut self.allocations_made, &other.allocations_made),
@@ -195,6 +248,8 @@ impl Stats {
             sum.tcp += other.tcp;
             sum.tls += other.tls;
         }
+        self.relayed.ipv4 += other.relayed.ipv4;
+        self.relayed.ipv6 += other.relayed.ipv6;
         self.to_peer.merge(other.to_peer);
         self.to_client.merge(other.to_client);
         self.bindings += other.bindings;
@@ -203,9 +258,14 @@ impl Stats {
         add(&mut self.drops, &other.drops);
         add(&mut self.auth_failures, &other.auth_failures);
         add(&mut self.errors, &other.errors);
-        self.batches += other.batches;
-        self.received += other.received;
+        self.receives.merge(&other.receives);
+        self.sends.merge(&other.sends);
+        self.busy.extend(&other.busy);
     }
+}
+
+fn add<const N: usize>(sum: &mut [u64; N], other: &[u64; N]) {
+    sum.iter_mut().zip(other).for_each(|(sum, other)| *sum += other);
 }
 
 #[cfg(test)]
@@ -225,5 +285,33 @@ mod tests {
         }
         stats.merge(&stats.clone());
         assert!(stats.drops.iter().chain(&stats.auth_failures).all(|count| *count == 2));
+    }
+
+    #[test]
+    fn a_batch_is_counted_in_the_class_that_holds_it() {
+        for (packets, class) in [(1, 0), (2, 1), (3, 2), (4, 2), (5, 3), (8, 3), (33, 6), (64, 6), (65, 7), (1000, 7)] {
+            let mut batches = Batches::default();
+            batches.count(0);
+            batches.count(packets);
+            assert_eq!(batches.counts.iter().position(|count| *count == 1), Some(class), "{packets}");
+            assert_eq!((batches.packets, batches.counts.iter().sum()), (packets as u64, 1_u64));
+            assert!(BATCH_SIZES.get(class).is_none_or(|bound| packets as u64 <= *bound), "{packets}");
+        }
+    }
+
+    #[test]
+    fn a_code_that_is_not_listed_is_counted_too() {
+        let mut stats = Stats::default();
+        stats.count_error(401);
+        stats.count_error(699);
+        assert_eq!((stats.errors[1], stats.errors[ERROR_CODES.len()]), (1, 1));
+    }
+
+    #[test]
+    fn workers_stand_in_their_order() {
+        let worker = |seconds| Stats { busy: vec![Duration::from_secs(seconds)], ..Stats::default() };
+        let mut sum = worker(1);
+        sum.merge(&worker(2));
+        assert_eq!(sum.busy, [Duration::from_secs(1), Duration::from_secs(2)]);
     }
 }

@@ -3,10 +3,11 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use prometheus::core::{Collector, Desc};
 use prometheus::process_collector::ProcessCollector;
-use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
+use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{IntGauge, Opts, Registry, TextEncoder};
 
 /// The text format's media type.
@@ -84,25 +85,53 @@ impl Family {
     /// Adds a number with its labels, `&[("transport", "udp")]`; those of one family have the same label names.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "the text format holds doubles; past 2^53 the last digits do not matter")]
-    pub fn with(mut self, labels: &[(&'static str, &str)], value: u64) -> Self {
-        let labels = labels.iter().map(|(name, value)| {
-            let mut label = LabelPair::default();
-            label.set_name((*name).to_owned());
-            label.set_value((*value).to_owned());
-            label
-        });
-        let mut metric = Metric::from_label(labels.collect());
+    pub fn with(self, labels: &[(&'static str, &str)], value: u64) -> Self {
+        self.sample(labels, value as f64)
+    }
+
+    /// The same with a time, whose name says seconds.
+    #[must_use]
+    pub fn with_time(self, labels: &[(&'static str, &str)], value: Duration) -> Self {
+        debug_assert!(self.name.contains("_seconds"), "{}", self.name);
+        self.sample(labels, value.as_secs_f64())
+    }
+
+    fn sample(mut self, labels: &[(&'static str, &str)], value: f64) -> Self {
+        let mut metric = labelled(labels);
         if self.kind == MetricType::COUNTER {
             let mut counter = Counter::default();
-            counter.set_value(value as f64);
+            counter.set_value(value);
             metric.set_counter(counter);
         } else {
             let mut gauge = Gauge::default();
-            gauge.set_value(value as f64);
+            gauge.set_value(value);
             metric.set_gauge(gauge);
         }
         self.samples.push(metric);
         self
+    }
+
+    /// How often something had which size: of each class that ends at a bound, and last of what is larger than all; `sum` is all sizes together.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "as in `with`")]
+    pub fn histogram(name: &'static str, help: &'static str, bounds: &[u64], counts: &[u64], sum: u64) -> Self {
+        debug_assert_eq!(counts.len(), bounds.len() + 1, "{name}");
+        let mut histogram = Histogram::default();
+        let mut so_far = 0;
+        let mut buckets = Vec::with_capacity(bounds.len());
+        for (bound, count) in bounds.iter().zip(counts) {
+            so_far += count;
+            let mut bucket = Bucket::default();
+            bucket.set_upper_bound(*bound as f64);
+            bucket.set_cumulative_count(so_far);
+            buckets.push(bucket);
+        }
+        histogram.set_bucket(buckets);
+        histogram.set_sample_count(counts.iter().sum());
+        histogram.set_sample_sum(sum as f64);
+        let mut metric = labelled(&[]);
+        metric.set_histogram(histogram);
+        Self { name, help, kind: MetricType::HISTOGRAM, samples: vec![metric] }
     }
 
     fn into_proto(self) -> MetricFamily {
@@ -113,6 +142,16 @@ impl Family {
         family.set_metric(self.samples);
         family
     }
+}
+
+fn labelled(labels: &[(&'static str, &str)]) -> Metric {
+    let labels = labels.iter().map(|(name, value)| {
+        let mut label = LabelPair::default();
+        label.set_name((*name).to_owned());
+        label.set_value((*value).to_owned());
+        label
+    });
+    Metric::from_label(labels.collect())
 }
 
 /// The collector behind [`Metrics::numbers`].
@@ -188,6 +227,16 @@ mod tests {
         count.store(7, Ordering::Relaxed);
         let second = metrics.text().unwrap();
         assert!(second.contains("# TYPE campanile_test_allocations gauge\ncampanile_test_allocations 12\n"), "{second}");
+    }
+
+    #[test]
+    fn a_histogram_counts_up_to_each_bound() {
+        let metrics = Metrics::new().unwrap();
+        metrics.numbers(|| vec![Family::histogram("campanile_test_sizes", "Sizes.", &[1, 4], &[5, 0, 2], 30)]).unwrap();
+        let text = metrics.text().unwrap();
+        for line in ["_bucket{le=\"1\"} 5", "_bucket{le=\"4\"} 5", "_bucket{le=\"+Inf\"} 7", "_sum 30", "_count 7"] {
+            assert!(text.contains(&format!("campanile_test_sizes{line}\n")), "{line}: {text}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Parts that count in plain numbers, as families of `/metrics`: the relay, whose threads share nothing, and the authenticator.
 
-use campanile_relay::{AuthFailure, DropReason, ERROR_CODES, PerTransport, Stats};
+use campanile_relay::{AuthFailure, BATCH_SIZES, Batches, DropReason, ERROR_CODES, PerFamily, PerTransport, Stats};
 use campanile_signalling::auth::AuthStats;
 
 use super::metrics::Family;
@@ -8,9 +8,15 @@ use super::metrics::Family;
 /// What the relay did since it started, and what it holds.
 #[must_use]
 pub fn relay(stats: &Stats) -> Vec<Family> {
-    let (used, available) = stats.ports;
     vec![
         transports(Family::gauge("campanile_turn_allocations", "Live TURN allocations."), stats.allocations),
+        families(
+            Family::gauge(
+                "campanile_turn_relayed_addresses",
+                "Relayed addresses of the live allocations; one may have one of each family.",
+            ),
+            stats.relayed,
+        ),
         transports(Family::counter("campanile_turn_allocations_total", "TURN allocations made."), stats.allocations_made),
         transports(Family::gauge("campanile_turn_connections", "Open TURN connections; none over UDP."), stats.connections),
         directions(
@@ -27,9 +33,19 @@ pub fn relay(stats: &Stats) -> Vec<Family> {
         Family::counter("campanile_turn_challenges_total", "Requests without credentials, answered with a challenge.")
             .with(&[], stats.challenges),
         Family::counter("campanile_turn_requests_total", "Successful TURN requests.").with(&[], stats.requests),
-        Family::counter("campanile_turn_received_packets_total", "Datagrams received by the relay's threads.").with(&[], stats.received),
-        Family::counter("campanile_turn_receive_batches_total", "Batches in which they were received; few per batch: idle threads.")
-            .with(&[], stats.batches),
+        batches(
+            "campanile_turn_receive_batch_packets",
+            "Datagrams that a relay thread received at once from one socket: 1 when idle, 64 at its limit.",
+            &stats.receives,
+        ),
+        batches("campanile_turn_send_batch_packets", "Datagrams that a relay thread sent together.", &stats.sends),
+        stats.busy.iter().zip(0..).fold(
+            Family::counter(
+                "campanile_turn_worker_busy_seconds_total",
+                "Time that each relay thread was at work and did not wait for packets.",
+            ),
+            |family, (busy, worker): (_, u32)| family.with_time(&[("worker", &worker.to_string())], *busy),
+        ),
         DropReason::ALL.iter().zip(stats.drops).fold(
             Family::counter("campanile_turn_dropped_packets_total", "Packets that went nowhere, by reason."),
             |family, (reason, count)| family.with(&[("reason", reason.label())], count),
@@ -40,12 +56,17 @@ pub fn relay(stats: &Stats) -> Vec<Family> {
         ),
         ERROR_CODES
             .iter()
+            .map(u16::to_string)
+            .chain(["other".to_owned()])
             .zip(stats.errors)
             .fold(Family::counter("campanile_turn_errors_total", "TURN error responses, by code."), |family, (code, count)| {
-                family.with(&[("code", &code.to_string())], count)
+                family.with(&[("code", &code)], count)
             }),
-        Family::gauge("campanile_turn_ports_used", "Relayed ports in use, both address families together.").with(&[], used.into()),
-        Family::gauge("campanile_turn_ports", "Relayed ports that there are.").with(&[], available.into()),
+        families(
+            Family::gauge("campanile_turn_ports_used", "Relayed ports in use, those that are reserved for a second half included."),
+            stats.ports_used,
+        ),
+        families(Family::gauge("campanile_turn_ports", "Relayed ports that there are."), stats.ports),
     ]
 }
 
@@ -53,6 +74,14 @@ fn transports(family: Family, counts: PerTransport) -> Family {
     [("udp", counts.udp), ("tcp", counts.tcp), ("tls", counts.tls)]
         .into_iter()
         .fold(family, |family, (transport, count)| family.with(&[("transport", transport)], count))
+}
+
+fn families(family: Family, counts: PerFamily) -> Family {
+    family.with(&[("family", "ipv4")], counts.ipv4).with(&[("family", "ipv6")], counts.ipv6)
+}
+
+fn batches(name: &'static str, help: &'static str, batches: &Batches) -> Family {
+    Family::histogram(name, help, &BATCH_SIZES, &batches.counts, batches.packets)
 }
 
 fn directions(family: Family, to_peer: u64, to_client: u64) -> Family {
@@ -93,7 +122,11 @@ mod tests {
 
     #[test]
     fn the_relay_s_numbers_keep_their_labels() {
-        let mut stats = Stats { ports: (3, 100), bindings: 5, ..Stats::default() };
+        let busy = vec![std::time::Duration::from_millis(1500), std::time::Duration::from_secs(2)];
+        let mut stats = Stats { bindings: 5, busy, ..Stats::default() };
+        (stats.ports_used.ipv6, stats.ports.ipv6, stats.relayed.ipv4) = (3, 100, 7);
+        stats.receives.count(3);
+        stats.sends.count(64);
         stats.allocations.tls = 2;
         stats.to_client.bytes = 77;
         stats.count_drop(DropReason::NoPermission);
@@ -111,8 +144,16 @@ mod tests {
             "campanile_turn_auth_failures_total{reason=\"expired\"} 1",
             "campanile_turn_errors_total{code=\"486\"} 1",
             "campanile_turn_bindings_total 5",
-            "campanile_turn_ports_used 3",
-            "campanile_turn_ports 100",
+            "campanile_turn_errors_total{code=\"other\"} 0",
+            "campanile_turn_ports_used{family=\"ipv6\"} 3",
+            "campanile_turn_ports{family=\"ipv6\"} 100",
+            "campanile_turn_relayed_addresses{family=\"ipv4\"} 7",
+            "campanile_turn_receive_batch_packets_bucket{le=\"2\"} 0",
+            "campanile_turn_receive_batch_packets_bucket{le=\"4\"} 1",
+            "campanile_turn_receive_batch_packets_sum 3",
+            "campanile_turn_send_batch_packets_bucket{le=\"+Inf\"} 1",
+            "campanile_turn_worker_busy_seconds_total{worker=\"0\"} 1.5",
+            "campanile_turn_worker_busy_seconds_total{worker=\"1\"} 2",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         }

@@ -187,6 +187,11 @@ impl Batch {
         self.outgoing.len() >= OUTGOING_MAX
     }
 
+    /// How many datagrams are queued.
+    pub fn queued(&self) -> usize {
+        self.outgoing.len()
+    }
+
     /// Sends what is queued, socket by socket, and frees all slots. Returns how many datagrams the kernel did not take.
     pub fn flush(&mut self) -> usize {
         let mut failed = 0;

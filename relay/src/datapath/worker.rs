@@ -141,7 +141,7 @@ impl Worker {
         }
         let (inbox_sender, inbox) = mpsc::channel(inbox_messages);
         let (control_sender, control) = std_mpsc::channel();
-        let published = Arc::new(Mutex::new(Stats::default()));
+        let published = Arc::new(Mutex::new(Stats { busy: vec![Duration::ZERO], ..Stats::default() }));
         let handle = WorkerHandle { inbox: inbox_sender, control: control_sender, waker: waker.clone(), stats: published.clone() };
         let worker = Self {
             index,
@@ -171,13 +171,17 @@ impl Worker {
     /// What the kernel says.
     pub fn run(mut self) -> io::Result<()> {
         let mut batch = Batch::new();
-        let (mut publish_at, mut look_at) = (Instant::now(), Instant::now() + LOOK_FOR_ADDRESSES);
+        let started = Instant::now();
+        let (mut publish_at, mut look_at) = (started, started + LOOK_FOR_ADDRESSES);
+        let mut waited = Duration::ZERO;
         let mut is_inbox_empty = true;
         loop {
             let due = self.server.poll_timeout().map_or(publish_at, |at| at.min(publish_at));
-            let timeout = if is_inbox_empty { due.saturating_duration_since(Instant::now()) } else { Duration::ZERO };
+            let waits_from = is_inbox_empty.then(Instant::now);
+            let timeout = waits_from.map_or(Duration::ZERO, |from| due.saturating_duration_since(from));
             let ready = self.poller.wait(timeout)?;
             let now = Now { at: Instant::now(), time: SystemTime::now() };
+            waited += waits_from.map_or(Duration::ZERO, |from| now.at.saturating_duration_since(from));
             for index in 0..ready {
                 match self.poller.token(index) {
                     WAKER_TOKEN => self.waker.reset(),
@@ -195,7 +199,7 @@ impl Worker {
             self.flush(&mut batch);
             if now.at >= publish_at {
                 publish_at = now.at + PUBLISH;
-                self.publish(now.at);
+                self.publish(now.at, now.at.saturating_duration_since(started).saturating_sub(waited));
             }
             if self.index == 0 && now.at >= look_at {
                 look_at = now.at + LOOK_FOR_ADDRESSES;
@@ -319,11 +323,7 @@ impl Worker {
     }
 
     fn count_batch(&mut self, packets: usize) {
-        if packets > 0 {
-            let stats = self.server.stats_mut();
-            stats.batches += 1;
-            stats.received += packets as u64;
-        }
+        self.server.stats_mut().receives.count(packets);
     }
 
     // Others' wishes.
@@ -495,6 +495,7 @@ impl Worker {
     // The end of a turn.
 
     fn flush(&mut self, batch: &mut Batch) {
+        self.server.stats_mut().sends.count(batch.queued());
         let failed = batch.flush();
         self.server.stats_mut().drops[DropReason::SendFailed as usize] += failed as u64;
         for id in self.dirty.drain(..) {
@@ -509,13 +510,14 @@ impl Worker {
         }
     }
 
-    fn publish(&mut self, now: Instant) {
+    /// `busy` is how long this worker has been at work.
+    fn publish(&mut self, now: Instant, busy: Duration) {
         self.server.publish_quality();
         if self.index == 0 {
             self.registry.sweep(now);
         }
         let mut stats = self.server.stats_mut().clone();
-        stats.ports = self.registry.ports.usage();
+        stats.busy = vec![busy];
         *self.published.lock().unwrap_or_else(PoisonError::into_inner) = stats;
     }
 
@@ -579,7 +581,7 @@ mod tests {
         for (before, bytes) in [65_507, 65_508, 65_527].into_iter().enumerate() {
             assert_eq!(peer.send_to(&vec![7; bytes], relayed.bound).unwrap(), bytes);
             let deadline = Instant::now() + Duration::from_secs(5);
-            while worker.server.stats_mut().received == before as u64 && Instant::now() < deadline {
+            while worker.server.stats_mut().receives.packets == before as u64 && Instant::now() < deadline {
                 worker.receive_from_peers(relayed.socket, &mut batch, now);
             }
         }

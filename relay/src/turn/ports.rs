@@ -144,6 +144,12 @@ impl Ports {
         (taken, self.families.iter().map(|family| family.slots.len() as u32).sum())
     }
 
+    /// Ports of a family taken, and ports that there are.
+    pub fn usage_of(&self, family: Family) -> (u32, u32) {
+        let family = self.of(family);
+        (family.taken.load(Ordering::Relaxed), family.slots.len() as u32)
+    }
+
     fn bound(&self, address: Endpoint) -> Option<Ip> {
         match self.slot(family_of(address), address.port)?.load(Ordering::Acquire) {
             FREE | TAKEN => None,

@@ -64,6 +64,8 @@ pub struct Registry {
 #[derive(Default)]
 struct State {
     admitted: usize,
+    /// No more are admitted.
+    draining: bool,
     accounts: HashMap<Arc<str>, usize>,
     sources: HashMap<Ip, usize>,
     relayed: HashMap<SocketAddr, (AllocationKey, Arc<str>)>,
@@ -125,7 +127,7 @@ impl Registry {
     /// One is used up; nothing was counted.
     pub fn admit(&self, account: &Arc<str>, source: Ip, places: usize) -> Result<(), Full> {
         let mut state = self.state();
-        if state.admitted + places > self.limits.allocations {
+        if state.draining || state.admitted + places > self.limits.allocations {
             return Err(Full::Server);
         }
         if count(&state.accounts, account) + places > self.limits.allocations_per_account
@@ -137,6 +139,11 @@ impl Registry {
         *state.accounts.entry(account.clone()).or_default() += places;
         *state.sources.entry(source).or_default() += places;
         Ok(())
+    }
+
+    /// Admits no more.
+    pub fn drain(&self) {
+        self.state().draining = true;
     }
 
     /// Takes back one place that `admit` counted.

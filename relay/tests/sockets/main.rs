@@ -447,7 +447,7 @@ async fn many_allocations_come_and_go_without_a_trace() {
         }
     }
     until(&relay, "all are gone", |stats| {
-        (stats.allocations.udp, stats.allocations.tcp, stats.connections.tcp, stats.ports.0) == (0, 0, 0, 0)
+        (stats.allocations.udp, stats.allocations.tcp, stats.connections.tcp, stats.ports_used.ipv4) == (0, 0, 0, 0)
             && (stats.allocations_made.udp, stats.allocations_made.tcp) == (250, 250)
     })
     .await;

@@ -213,6 +213,7 @@ impl Server {
         let key = AllocationKey { worker: self.worker, index, serial: allocation.serial };
         for relay in allocation.relays.iter().flatten() {
             self.registry.add(key, &allocation.account, relay.bound);
+            *self.stats.relayed.of(Family::of(relay.bound)) += 1;
         }
         self.by_client.insert(opening.client, index);
         if let Some(session) = &self.allocations[index as usize].session {

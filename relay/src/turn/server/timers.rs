@@ -116,6 +116,7 @@ impl Server {
             keep
         });
         allocation.withdraw(before);
+        *self.stats.relayed.of(family) -= 1;
         self.registry.remove(relay.bound);
         self.outputs.push_back(Output::Close(relay.socket));
     }

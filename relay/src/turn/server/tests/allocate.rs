@@ -7,6 +7,7 @@ use campanile_ice::stun::{AttributeType, Method};
 
 use super::bench::{ACCOUNT, Answer, Ask, Bench, TestClient};
 use crate::settings::{Limits, Settings};
+use crate::stats::PerFamily;
 use crate::turn::ports::PortKind;
 use crate::turn::registry::Hosts;
 
@@ -121,6 +122,7 @@ fn s7_2_dual_allocations() {
     let end = Ask::new(Method::REFRESH).lifetime(0).with(AttributeType::REQUESTED_ADDRESS_FAMILY, &[2, 0, 0, 0]);
     assert_eq!(bench.ask(&client, end.clone()).code(), None);
     assert_eq!(bench.closed, [v6.socket]);
+    assert_eq!(bench.server.stats.relayed, PerFamily { ipv4: 1, ipv6: 0 });
     assert!(bench.send(&client, "[2600::1]:1").is_none() && bench.send(&client, "8.8.8.8:1").is_some());
     assert_eq!(bench.ask(&client, Ask { transaction: [4; 12], ..end }).code(), Some(443));
     assert_eq!(bench.permit(&client, "[2600::1]:1"), Some(443));
@@ -222,4 +224,24 @@ fn s7_2_no_port_left_is_508_and_recovers() {
     assert!(bench.server.is_idle());
     bench.registry.ports.release(Family::V4, taken.pop().unwrap());
     bench.allocate(&client);
+}
+
+/// `campanile drain`: what there is lives on, nothing is added, and who asks is told to try elsewhere or later.
+#[test]
+fn s7_2_a_server_that_drains_takes_no_allocation_and_refreshes_those_it_has() {
+    let mut bench = Bench::new();
+    let (first, second, third) = (bench.client_of(ACCOUNT, "198.51.100.9:1"), bench.client_of(ACCOUNT, "198.51.100.9:2"), bench.client());
+    let answer = bench.ask(&first, Ask::allocate().with(AttributeType::EVEN_PORT, &[0x80]));
+    let token = answer.message().reservation_token().unwrap().unwrap();
+    bench.registry.drain();
+    assert_eq!(bench.ask(&third, Ask::allocate()).code(), Some(508));
+    assert_eq!(bench.ask(&first, Ask::new(Method::REFRESH)).lifetime(), Some(600));
+    assert_eq!(bench.permit(&first, "8.8.8.8:1"), None);
+    // The second half of a pair was promised before.
+    assert_eq!(bench.ask(&second, Ask::allocate().with(AttributeType::RESERVATION_TOKEN, &token)).code(), None);
+    for client in [&first, &second] {
+        assert_eq!(bench.ask(client, Ask::new(Method::REFRESH).lifetime(0)).code(), None);
+    }
+    assert_eq!(bench.ask(&third, Ask::allocate()).code(), Some(508));
+    assert!(bench.server.is_idle());
 }
