@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
-use campanile_config::{ArchiveDefault, Config, PublicAddress};
+use campanile_config::{ArchiveDefault, Config, Fence, PublicAddress};
 use campanile_relay::{Network, Relay, Transport};
 use campanile_signalling::administration::Administration;
 use campanile_signalling::auth::{Authenticator, PerHour};
@@ -430,6 +430,7 @@ async fn relay_settings(config: &Config, store: &Store, certificates: &Certifica
         revoked: revoked.into_iter().map(|(account, at)| (account.to_string(), at)).collect(),
         allow_peers: config.turn.allow_peers.iter().filter_map(network).collect(),
         deny_peers: config.turn.deny_peers.iter().filter_map(network).collect(),
+        fence: config.turn.fence == Fence::Session,
         limits: campanile_relay::Limits {
             allocations: limits.allocations,
             allocations_per_account: limits.allocations_per_account,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::domain::{self, Reach};
-use crate::{Config, Network, Origins, Problem, PublicAddress, Severity, key_path};
+use crate::{Config, Fence, Network, Origins, Problem, PublicAddress, Severity, key_path};
 
 /// Everything wrong or suspicious in `config`; `origins` gives the places.
 #[must_use]
@@ -263,6 +263,9 @@ fn turn(config: &Config, findings: &mut Findings<'_>) {
     if turn.secret.as_ref().is_some_and(|secret| secret.expose().len() < 16) {
         findings.warning("turn.secret", "shorter than 16 characters: who guesses it can use the relay without an account");
     }
+    if turn.secret.is_some() && turn.fence == Fence::Session {
+        findings.warning("turn.fence", "does not hold for names made with turn.secret: their calls are not seen");
+    }
     if !(60..=SECONDS_MAX).contains(&turn.credentials_s) {
         findings.error("turn.credentials_s", format!("a number of seconds from 60 to {SECONDS_MAX}, a year"));
     }
@@ -432,6 +435,23 @@ mod tests {
             (|c| c.auth.registration = true, Warning, "auth.registration", "TURN relay"),
             (|c| c.turn.anonymous = true, Warning, "turn.anonymous", "auth.anonymous"),
             (|c| c.turn.secret = secret("short"), Warning, "turn.secret", "16"),
+            (
+                |c| {
+                    c.turn.secret = secret("a long enough secret");
+                    c.turn.fence = Fence::Session;
+                },
+                Warning,
+                "turn.fence",
+                "turn.secret",
+            ),
+            (
+                |c| c.limits.relay_early_bytes_per_second = 30_000_000,
+                Warning,
+                "limits.relay_early_bytes_per_second",
+                "relay_bytes_per_second",
+            ),
+            (|c| c.limits.stun_answers_burst = 1, Warning, "limits.stun_answers_burst", "stun_answers_per_second"),
+            (|c| c.limits.permissions = 2_000, Warning, "limits.permissions", "permissions_per_account"),
             (|c| c.turn.credentials_s = 0, Error, "turn.credentials_s", "60"),
             (|c| c.turn.allow_peers = vec!["127.0.0.0/8".parse().unwrap()], Warning, "turn.allow_peers", "127.0.0.1"),
             (

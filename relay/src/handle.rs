@@ -22,6 +22,7 @@ use crate::quality::report::CallQuality;
 use crate::settings::{Limits, Settings};
 use crate::stats::Stats;
 use crate::turn::auth::{Auth, Credentials, account_name};
+use crate::turn::fence::{Fence, Offer};
 use crate::turn::peers::PeerRules;
 use crate::turn::ports::Ports;
 use crate::turn::registry::{CallId, Hosts, Registry};
@@ -125,12 +126,14 @@ impl Relay {
             answers_burst: share(settings.limits.answers_burst),
             ..settings.limits.clone()
         };
-        let registry = Arc::new(Registry::new(
+        let mut registry = Registry::new(
             Ports::new(settings.ports.clone(), &settings.public_addresses),
             PeerRules::new(settings.allow_peers.clone(), settings.deny_peers.clone()),
             limits,
             Hosts::new(addresses),
-        ));
+        );
+        registry.fence = Fence::new(settings.fence);
+        let registry = Arc::new(registry);
         let auth = Auth::new(settings.realm.clone(), &settings.key, settings.rest_secret.as_deref(), settings.credentials);
         for (account, at) in &settings.revoked {
             auth.revoke(account, *at);
@@ -239,6 +242,12 @@ impl Relay {
         true
     }
 
+    /// In a live call, `from` has offered this to `to`: what the fence lets `to` reach until the call ends. Both are named as in
+    /// [`RelaySession::party`].
+    pub fn offer(&self, call: CallId, from: &str, to: &str, offer: &Offer) {
+        self.inner.registry.fence.offer(call, from, to, offer);
+    }
+
     /// A call is accepted: the allocations that are linked to it by now may relay at their account's full rate.
     pub fn accept_call(&self, call: CallId) {
         for key in self.inner.registry.allocations_of(call) {
@@ -248,6 +257,7 @@ impl Relay {
 
     /// A call has ended: allocations that serve no other live call are freed after the configured grace.
     pub fn end_call(&self, call: CallId) {
+        self.inner.registry.fence.end_call(call);
         for key in self.inner.registry.end_call(call, Instant::now()) {
             self.inner.tell(key.worker, Control::Unlink(key, call));
         }

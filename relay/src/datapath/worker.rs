@@ -266,9 +266,11 @@ impl Worker {
                 self.server.stats_mut().count_drop(DropReason::TooBig);
                 continue;
             }
-            if let Some(delivery) = self.server.handle_peer(id, packet.remote, now.at)
-                && self.server.observe(delivery.allocation, Direction::ToClient, batch.payload(slot), now.at)
-            {
+            let Some(delivery) = self.server.handle_peer(id, packet.remote, now.at) else {
+                self.server.handle_stranger(id, packet.remote, batch.payload(slot), now.at);
+                continue;
+            };
+            if self.server.observe(delivery.allocation, Direction::ToClient, batch.payload(slot), now.at) {
                 self.deliver(delivery, slot, packet.payload_bytes, batch);
             }
         }
@@ -513,6 +515,7 @@ impl Worker {
     /// `busy` is how long this worker has been at work.
     fn publish(&mut self, now: Instant, busy: Duration) {
         self.server.publish_quality();
+        self.server.handle_addresses(now);
         if self.index == 0 {
             self.registry.sweep(now);
         }

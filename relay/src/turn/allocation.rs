@@ -8,6 +8,7 @@ use campanile_ice::stun::turn::{Channel, Family};
 use campanile_ice::stun::{ErrorCode, TransactionId};
 
 use super::auth::Signing;
+use super::fence::Fence;
 use super::quota::Allowance;
 use super::registry::CallId;
 use super::sessions::RelaySession;
@@ -61,6 +62,10 @@ pub struct Allocation {
     pub calls: Vec<CallId>,
     /// Those of them that are accepted.
     pub accepted: Vec<CallId>,
+    /// Addresses from which connectivity checks of the other party came, and until when that counts.
+    pub checked: Vec<(IpAddr, Instant)>,
+    /// When the next one is looked at.
+    pub next_check: Option<Instant>,
     /// What it may relay of its account's bytes per second.
     pub allowance: Allowance,
     /// When it is freed because its last call ended.
@@ -126,6 +131,12 @@ impl Allocation {
     /// Whether it serves no accepted call, though the calls of its session are known.
     pub fn is_early(&self) -> bool {
         self.session.is_some() && self.accepted.is_empty()
+    }
+
+    /// Whether the fence lets it reach an address. Names made with the REST secret belong to no session whose calls are seen.
+    pub fn is_let(&self, fence: &Fence, ip: IpAddr, now: Instant) -> bool {
+        let Some(session) = &self.session else { return true };
+        fence.lets(&session.party, ip) || self.checked.iter().any(|(checked, until)| *checked == ip && *until > now)
     }
 
     /// Gives back to the account what has ended since there were `before` permissions and channels.

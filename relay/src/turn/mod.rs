@@ -3,6 +3,7 @@
 pub mod allocation;
 pub mod auth;
 pub mod budget;
+pub mod fence;
 pub mod peers;
 pub mod ports;
 pub mod quota;

@@ -3,11 +3,13 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use campanile_ice::stun::turn::Family;
 
+use super::fence::Fence;
 use super::peers::PeerRules;
 use super::ports::Ports;
 use super::quota::{AccountLimits, Shares};
@@ -56,7 +58,11 @@ pub struct Registry {
     pub limits: Limits,
     /// What each account uses.
     pub shares: Shares,
+    /// What the parties of live calls may reach.
+    pub fence: Fence,
     hosts: RwLock<Arc<Hosts>>,
+    /// How often the addresses of this host have become others.
+    addresses: AtomicU64,
     state: Mutex<State>,
     reservations: Mutex<HashMap<[u8; 8], Reservation>>,
 }
@@ -108,7 +114,17 @@ impl Registry {
             bytes_per_second: limits.bytes_per_second,
             early_bytes_per_second: limits.early_bytes_per_second,
         });
-        Self { ports, rules, limits, shares, hosts: RwLock::new(Arc::new(hosts)), state: Mutex::default(), reservations: Mutex::default() }
+        Self {
+            ports,
+            rules,
+            limits,
+            shares,
+            fence: Fence::default(),
+            hosts: RwLock::new(Arc::new(hosts)),
+            addresses: AtomicU64::new(0),
+            state: Mutex::default(),
+            reservations: Mutex::default(),
+        }
     }
 
     /// The addresses of this host.
@@ -118,7 +134,22 @@ impl Registry {
 
     /// Replaces the addresses of this host.
     pub fn set_hosts(&self, hosts: Hosts) {
-        *self.hosts.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(hosts);
+        let mut known = self.hosts.write().unwrap_or_else(PoisonError::into_inner);
+        if **known != hosts {
+            *known = Arc::new(hosts);
+            drop(known);
+            self.addresses_changed();
+        }
+    }
+
+    /// Addresses of this host, advertised ones among them, have become others: what was granted is judged anew.
+    pub fn addresses_changed(&self) {
+        self.addresses.fetch_add(1, Ordering::Release);
+    }
+
+    /// How often that was said.
+    pub fn addresses(&self) -> u64 {
+        self.addresses.load(Ordering::Acquire)
     }
 
     /// Counts a new allocation against all quotas, as `places` of them: two if a port is to be reserved along with it.
@@ -328,7 +359,7 @@ fn release<K: std::hash::Hash + Eq>(counts: &mut HashMap<K, usize>, key: &K) {
 }
 
 /// The addresses of this host's interfaces.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hosts {
     addresses: Vec<IpAddr>,
     /// Where packets to the Internet leave from, IPv4 and IPv6.

@@ -169,6 +169,10 @@ pub struct Server {
     call_grace: std::time::Duration,
     allocations: Slab<Allocation>,
     by_client: HashMap<Client, u32, Keyed>,
+    /// Where the fence is up, the allocation of each relayed socket.
+    by_socket: HashMap<SocketId, u32>,
+    /// Which addresses of this host permissions were judged by.
+    addresses: u64,
     /// The allocations of each session.
     by_session: HashMap<SessionTag, Vec<u32>>,
     /// Allocations with live calls.
@@ -204,6 +208,8 @@ impl Server {
             allocations: Slab::new(),
             by_client: HashMap::default(),
             by_session: HashMap::new(),
+            by_socket: HashMap::new(),
+            addresses: 0,
             linked: HashSet::new(),
             flows: Flows::default(),
             connections: HashMap::new(),
@@ -376,6 +382,7 @@ impl Server {
             && self.flows.is_empty()
             && self.by_client.is_empty()
             && self.by_session.is_empty()
+            && self.by_socket.is_empty()
     }
 }
 

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use smallvec::SmallVec;
 
 pub use call::{Call, End, Kind, Times};
-pub use effect::{Effect, Effects, Ignored};
+pub use effect::{Effect, Effects, Ignored, Offering};
 pub use signal::Signal;
 
 use call::Rank;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use campanile_relay::{RelaySession, SessionTag};
 use prometheus::Registry;
 
-use super::calls::{Call, CallId, Calls, Effect, Effects, Limits, Signal};
+use super::calls::{Call, CallId, Calls, Effect, Effects, Limits, Offering, Signal};
 use super::metrics::CallMetrics;
 use crate::jid::{BareJid, FullJid, Jid};
 use crate::stanza::Stanza;
@@ -21,6 +21,8 @@ const TICK: Duration = Duration::from_secs(1);
 pub trait Allocations: Send + Sync {
     /// Links an allocation to a call, if this relayed address is one of the account's. Says whether it is.
     fn link(&self, account: &BareJid, relayed: SocketAddr, call: CallId) -> bool;
+    /// A party of a call has told the other where it may be reached, before the other is told.
+    fn offer(&self, offering: &Offering);
     /// The call is accepted: what is linked to it may carry media. Told again when more is linked.
     fn accept_call(&self, call: CallId);
     /// The call is over: what served it alone may be freed.
@@ -38,6 +40,10 @@ impl Allocations for campanile_relay::Relay {
 
     fn end_call(&self, call: CallId) {
         Self::end_call(self, call);
+    }
+
+    fn offer(&self, Offering { call, from, to, offer }: &Offering) {
+        Self::offer(self, *call, from.as_str(), to.as_str(), offer);
     }
 
     fn accept_call(&self, call: CallId) {
@@ -58,6 +64,8 @@ impl Allocations for () {
     fn link(&self, _: &BareJid, _: SocketAddr, _: CallId) -> bool {
         false
     }
+
+    fn offer(&self, _: &Offering) {}
 
     fn accept_call(&self, _: CallId) {}
 
@@ -153,6 +161,7 @@ impl CallsService {
                         log_end(call);
                     }
                 }
+                Effect::Offered(offering) => self.allocations.offer(&offering),
                 Effect::Accepted { call, .. } => self.allocations.accept_call(call),
                 Effect::Started { .. } | Effect::ProposalDone { .. } | Effect::Ignored(_) => {}
             }
@@ -220,6 +229,7 @@ mod tests {
     #[derive(Default)]
     struct Relay {
         linked: Mutex<HashSet<CallId>>,
+        offered: Mutex<Vec<Offering>>,
         accepted: Mutex<Vec<CallId>>,
         ended: Mutex<Vec<CallId>>,
     }
@@ -235,6 +245,10 @@ mod tests {
 
         fn end_call(&self, call: CallId) {
             self.ended.lock().unwrap().push(call);
+        }
+
+        fn offer(&self, offering: &Offering) {
+            self.offered.lock().unwrap().push(offering.clone());
         }
 
         fn accept_call(&self, call: CallId) {
@@ -303,6 +317,13 @@ mod tests {
         );
         let call = service.lock().live().next().unwrap().clone();
         assert_eq!(*relay.accepted.lock().unwrap(), [call.id]);
+        {
+            let offered = relay.offered.lock().unwrap();
+            let said: Vec<_> =
+                offered.iter().map(|offering| (offering.from.as_str(), offering.to.as_str(), &*offering.offer.addresses)).collect();
+            let addresses: &[std::net::IpAddr] = &["203.0.113.7".parse().unwrap()];
+            assert_eq!(said, [(ROMEO, JULIET, addresses), (JULIET, ROMEO, addresses)]);
+        }
         say(&service, &jingle(ROMEO, JULIET, "s", "transport-info", 50000), now + Duration::from_secs(1));
         assert_eq!(relay.accepted.lock().unwrap().len(), 1, "nothing was linked");
         assert!(call.times.linked.is_some() && relay.linked.lock().unwrap().contains(&call.id));

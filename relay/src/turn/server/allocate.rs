@@ -202,6 +202,8 @@ impl Server {
             channels: Vec::new(),
             calls: Vec::new(),
             accepted: Vec::new(),
+            checked: Vec::new(),
+            next_check: None,
             allowance,
             free_at: None,
             scheduled: expires,
@@ -216,8 +218,12 @@ impl Server {
             *self.stats.relayed.of(Family::of(relay.bound)) += 1;
         }
         self.by_client.insert(opening.client, index);
-        if let Some(session) = &self.allocations[index as usize].session {
+        let allocation = &self.allocations[index as usize];
+        if let Some(session) = &allocation.session {
             self.by_session.entry(session.tag).or_default().push(index);
+            if self.registry.fence.is_up() {
+                self.by_socket.extend(allocation.relays.iter().flatten().map(|relay| (relay.socket, index)));
+            }
         }
         self.timers.insert((expires, Timer::Allocation { index, serial: self.serial }));
         *transport(&mut self.stats.allocations, opening.client.via) += 1;

@@ -117,6 +117,7 @@ impl Server {
         });
         allocation.withdraw(before);
         *self.stats.relayed.of(family) -= 1;
+        self.by_socket.remove(&relay.socket);
         self.registry.remove(relay.bound);
         self.outputs.push_back(Output::Close(relay.socket));
     }

@@ -11,6 +11,7 @@ use campanile_ice::stun::{AttributeType, Class, Message, Method, TransactionId, 
 use crate::datapath::flow::{Client, SocketId, Via};
 use crate::settings::{Limits, Settings};
 use crate::turn::auth::{Auth, Credentials};
+use crate::turn::fence::Fence;
 use crate::turn::peers::PeerRules;
 use crate::turn::ports::{PortKind, Ports};
 use crate::turn::registry::{Hosts, Registry};
@@ -59,12 +60,14 @@ impl Bench {
         let start = Instant::now();
         let rest_secret = settings.rest_secret.as_deref();
         let auth = Arc::new(Auth::new("example.org".into(), &[1; 32], rest_secret, settings.credentials));
-        let registry = Arc::new(Registry::new(
+        let mut registry = Registry::new(
             Ports::new(50_000..=50_999, &settings.public_addresses),
             PeerRules::new(settings.allow_peers, settings.deny_peers),
             limits,
             Hosts::new(["192.0.2.1", "127.0.0.1", "2001:db8::1", "::1"].map(|ip| ip.parse().unwrap())),
-        ));
+        );
+        registry.fence = Fence::new(settings.fence);
+        let registry = Arc::new(registry);
         let server = Server::new(3, auth.clone(), registry.clone(), settings.call_grace, [9; 32], start);
         let now = Now { at: start, time: SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000) };
         Self { server, auth, registry, now, next_socket: 0, closed: Vec::new(), disconnected: Vec::new(), sent: Vec::new() }
