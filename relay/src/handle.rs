@@ -15,8 +15,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::datapath::batch::{interface_addresses, raise_descriptor_limit};
 use crate::datapath::socket::{listen_tcp, listen_udp};
+use crate::datapath::system::{interface_addresses, raise_descriptor_limit};
 use crate::datapath::worker::{Control, Worker, WorkerHandle};
 use crate::quality::report::CallQuality;
 use crate::settings::{Limits, Settings};
@@ -181,6 +181,7 @@ impl Relay {
             workers.push(worker);
             handles.push(handle);
         }
+        Worker::join(&mut workers);
         let inner = Arc::new(Inner {
             services,
             auth,

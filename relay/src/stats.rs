@@ -33,11 +33,13 @@ pub enum DropReason {
     OverBudget,
     /// Payload beyond the bytes per second of its account.
     OverQuota,
+    /// From one relayed address of ours to another, whose worker was behind.
+    WorkerBusy,
 }
 
 impl DropReason {
     /// Every reason.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Malformed,
         Self::Unexpected,
         Self::NoAllocation,
@@ -50,6 +52,7 @@ impl DropReason {
         Self::QueueFull,
         Self::OverBudget,
         Self::OverQuota,
+        Self::WorkerBusy,
     ];
 
     /// The reason as a metric's label.
@@ -67,6 +70,7 @@ impl DropReason {
             Self::QueueFull => "queue_full",
             Self::OverBudget => "over_budget",
             Self::OverQuota => "over_quota",
+            Self::WorkerBusy => "worker_busy",
         }
     }
 }

@@ -3,5 +3,9 @@
 pub mod batch;
 pub mod demux;
 pub mod flow;
+pub mod neighbours;
+pub mod ring;
 pub mod socket;
+pub mod system;
+mod wire;
 pub mod worker;

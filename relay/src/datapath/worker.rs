@@ -3,26 +3,30 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::ops::Range;
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, PoisonError, mpsc as std_mpsc};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::{Bytes, BytesMut};
-use campanile_ice::stun::TransactionId;
 use campanile_ice::stun::turn::{
-    CHANNEL_HEADER_BYTES, DATA_INDICATION_HEADER_BYTES_MAX, Family, Frame, channel_header, data_indication_header, padding, stream_frame,
+    CHANNEL_HEADER_BYTES, DATA_INDICATION_HEADER_BYTES_MAX, Family, Frame, Icmp, channel_header, data_indication_header, padding,
+    stream_frame,
 };
+use campanile_ice::stun::{ErrorCode, TransactionId};
 use slab::Slab;
 use tokio::sync::mpsc;
 
-use super::batch::{Batch, HEAD_ROOM, Poller, SLOTS, SLOTS_PER_RELAY, Waker, interface_addresses};
+use super::batch::{Batch, Destination, HEAD_BYTES_MAX, PAYLOAD_BYTES_MAX, SLOTS, SLOTS_PER_RELAY};
 use super::demux::{self, Kind};
 use super::flow::{Client, SocketId, Via};
-use super::socket::bind_relayed;
-use crate::endpoint::Endpoint;
+use super::neighbours::{Neighbours, neighbours};
+use super::socket::{bind_relayed, send_unfragmented};
+use super::system::{Poller, SendError, Waker, interface_addresses, read_error};
+use crate::endpoint::{Endpoint, Keyed};
 use crate::quality::report::Direction;
 use crate::stats::{DropReason, Stats};
-use crate::turn::ports::PortKind;
+use crate::turn::ports::{Home, PortKind};
 use crate::turn::registry::{AllocationKey, CallId, Hosts, Registry};
 use crate::turn::server::{Delivery, DeliveryHeader, Now, Opened, Output, Route, Server, Wanted};
 use crate::turn::sessions::SessionTag;
@@ -34,6 +38,10 @@ const PUBLISH: Duration = Duration::from_secs(1);
 const LOOK_FOR_ADDRESSES: Duration = Duration::from_secs(10);
 /// What is taken from the inbox before sockets are looked at again.
 const INBOX_BATCH: usize = 64;
+/// ICMP errors taken from one socket at a time.
+const ERRORS_PER_TURN: usize = 16;
+/// Packets taken from one other worker before sockets are looked at again.
+const CROSSINGS_BATCH: usize = 256;
 /// Ports tried when others on this host have them in use.
 const BIND_TRIES: usize = 64;
 
@@ -89,7 +97,7 @@ pub struct Worker {
     sockets: Slab<Relayed>,
     /// Closed by the server, to be dropped once what is queued on them was sent.
     closing: Vec<SocketId>,
-    streams: HashMap<u64, Stream>,
+    streams: HashMap<u64, Stream, Keyed>,
     /// Streams with something pending.
     dirty: Vec<u64>,
     inbox: mpsc::Receiver<Inbox>,
@@ -97,6 +105,9 @@ pub struct Worker {
     waker: Arc<Waker>,
     published: Arc<Mutex<Stats>>,
     indications: u64,
+    neighbours: Neighbours,
+    /// Packets between relayed addresses of ours do not go through the kernel.
+    has_short_cut: bool,
 }
 
 struct Listener {
@@ -108,6 +119,39 @@ struct Listener {
 
 struct Relayed {
     socket: UdpSocket,
+    bound: Endpoint,
+}
+
+/// Where a payload lies.
+enum Payload<'a> {
+    /// In a received datagram, and where in it.
+    Packet(usize, Range<usize>),
+    /// Elsewhere.
+    Bytes(&'a [u8]),
+}
+
+impl Payload<'_> {
+    fn bytes<'b>(&'b self, batch: &'b Batch) -> &'b [u8] {
+        match self {
+            Self::Packet(index, range) => &batch.payload(*index)[range.clone()],
+            Self::Bytes(bytes) => bytes,
+        }
+    }
+
+    fn queue(self, destination: Destination<'_>, head: &[u8], pad_bytes: usize, batch: &mut Batch) {
+        match self {
+            Self::Packet(index, range) => batch.queue_packet(destination, index, range, head, pad_bytes),
+            Self::Bytes(bytes) => batch.queue_copy(destination, head, bytes, pad_bytes),
+        }
+    }
+}
+
+impl Listener {
+    /// How a datagram goes to a client.
+    fn towards(&self, client: Client) -> Destination<'_> {
+        let from = self.is_any.then_some(client.local.ip);
+        Destination { socket: self.socket.as_fd(), to: client.remote, from }
+    }
 }
 
 /// A TCP or TLS client.
@@ -151,18 +195,34 @@ impl Worker {
             listeners: sockets,
             sockets: Slab::new(),
             closing: Vec::new(),
-            streams: HashMap::new(),
+            streams: HashMap::default(),
             dirty: Vec::new(),
             inbox,
             control,
             waker,
             published,
             indications: 0,
+            neighbours: Neighbours::default(),
+            has_short_cut: true,
         };
         if index == 0 {
             worker.look_for_addresses();
         }
         Ok((worker, handle))
+    }
+
+    /// Joins workers, so that packets between their relayed addresses need no system call. To be called once, before they run.
+    pub fn join(workers: &mut [Self]) {
+        let wakers: Vec<_> = workers.iter().map(|worker| worker.waker.clone()).collect();
+        for (worker, neighbours) in workers.iter_mut().zip(neighbours(&wakers)) {
+            worker.neighbours = neighbours;
+        }
+    }
+
+    /// Sends packets between relayed addresses of ours through the kernel, as if they were anybody's: to compare.
+    pub fn without_short_cut(mut self) -> Self {
+        self.has_short_cut = false;
+        self
     }
 
     /// The thread. Ends at `Control::Shutdown`, or when the kernel refuses to wait.
@@ -174,29 +234,16 @@ impl Worker {
         let started = Instant::now();
         let (mut publish_at, mut look_at) = (started, started + LOOK_FOR_ADDRESSES);
         let mut waited = Duration::ZERO;
-        let mut is_inbox_empty = true;
+        let mut has_more = false;
         loop {
             let due = self.server.poll_timeout().map_or(publish_at, |at| at.min(publish_at));
-            let waits_from = is_inbox_empty.then(Instant::now);
+            let waits_from = (!has_more).then(Instant::now);
             let timeout = waits_from.map_or(Duration::ZERO, |from| due.saturating_duration_since(from));
-            let ready = self.poller.wait(timeout)?;
+            let ready = self.wait(timeout)?;
             let now = Now { at: Instant::now(), time: SystemTime::now() };
             waited += waits_from.map_or(Duration::ZERO, |from| now.at.saturating_duration_since(from));
-            for index in 0..ready {
-                match self.poller.token(index) {
-                    WAKER_TOKEN => self.waker.reset(),
-                    token if token >= LISTENER_TOKENS => self.receive_from_clients((token & 0xFFFF) as u16, &mut batch, now),
-                    token => self.receive_from_peers(SocketId(token as u32), &mut batch, now),
-                }
-            }
-            is_inbox_empty = self.read_inbox(&mut batch, now);
-            if self.read_control(&mut batch, now) {
-                self.flush(&mut batch);
-                return Ok(());
-            }
-            self.server.handle_timeout(now.at);
-            self.work_outputs(&mut batch, now);
-            self.flush(&mut batch);
+            let Some(more) = self.turn(ready, &mut batch, now) else { return Ok(()) };
+            has_more = more;
             if now.at >= publish_at {
                 publish_at = now.at + PUBLISH;
                 self.publish(now.at, now.at.saturating_duration_since(started).saturating_sub(waited));
@@ -206,6 +253,45 @@ impl Worker {
                 self.look_for_addresses();
             }
         }
+    }
+
+    /// Waits until there is something to do; returns how many sockets are readable.
+    fn wait(&mut self, timeout: Duration) -> io::Result<usize> {
+        if self.neighbours.is_empty() || timeout.is_zero() {
+            return self.poller.wait(timeout);
+        }
+        self.waker.fall_asleep();
+        let timeout = if self.neighbours.has_news() { Duration::ZERO } else { timeout };
+        let ready = self.poller.wait(timeout);
+        self.waker.be_awake();
+        ready
+    }
+
+    /// One turn of the loop. Returns whether something is left to be done at once; none when the worker is to end.
+    fn turn(&mut self, ready: usize, batch: &mut Batch, now: Now) -> Option<bool> {
+        for index in 0..ready {
+            match self.poller.token(index) {
+                WAKER_TOKEN => self.waker.reset(),
+                token if token >= LISTENER_TOKENS => self.receive_from_clients((token & 0xFFFF) as u16, batch, now),
+                token => {
+                    let id = SocketId(token as u32);
+                    if self.poller.is_error(index) {
+                        self.read_errors(id, None, batch, now);
+                    }
+                    self.receive_from_peers(id, batch, now);
+                }
+            }
+        }
+        let mut has_more = self.read_neighbours(batch, now);
+        has_more |= !self.read_inbox(batch, now);
+        if self.read_control(batch, now) {
+            self.flush(batch);
+            return None;
+        }
+        self.server.handle_timeout(now.at);
+        self.work_outputs(batch, now);
+        self.flush(batch);
+        Some(has_more)
     }
 
     // Receiving.
@@ -227,15 +313,9 @@ impl Worker {
             }
             let local = Endpoint { ip: packet.local.unwrap_or(bound.ip), port: bound.port };
             let client = Client { via: Via::Udp(number), remote: packet.remote, local };
-            let route = self.demultiplex(client, batch.payload(slot), now);
-            if let Some(route) = route {
-                let payload = &batch.payload(slot)[route.payload.clone()];
-                if self.server.observe(route.allocation, Direction::ToPeer, payload, now.at)
-                    && let Some(relayed) = self.sockets.get(route.socket.0 as usize)
-                {
-                    let range = HEAD_ROOM + route.payload.start..HEAD_ROOM + route.payload.end;
-                    batch.queue_slot(relayed.socket.as_fd(), slot, range, route.to, None);
-                }
+            if let Some(route) = self.demultiplex(client, batch.payload(slot), now) {
+                let payload = Payload::Packet(slot, route.payload.clone());
+                self.forward(route, payload, batch, now);
             }
             self.work_outputs(batch, now);
         }
@@ -266,60 +346,144 @@ impl Worker {
                 self.server.stats_mut().count_drop(DropReason::TooBig);
                 continue;
             }
-            let Some(delivery) = self.server.handle_peer(id, packet.remote, now.at) else {
-                self.server.handle_stranger(id, packet.remote, batch.payload(slot), now.at);
-                continue;
-            };
-            if self.server.observe(delivery.allocation, Direction::ToClient, batch.payload(slot), now.at) {
-                self.deliver(delivery, slot, packet.payload_bytes, batch);
-            }
+            self.arrive(id, packet.remote, Payload::Packet(slot, 0..packet.payload_bytes), batch, now);
         }
     }
 
-    /// Writes the header before the payload, where it lies, and queues both.
-    fn deliver(&mut self, delivery: Delivery, slot: usize, payload_bytes: usize, batch: &mut Batch) {
-        let is_stream = delivery.client.via.stream().is_some();
-        let bytes = batch.slot_mut(slot);
-        let (start, end) = match delivery.header {
+    /// RFC 8656 §11.2: a Send with DONT-FRAGMENT. Such are probes of a path, and few: each goes on its own.
+    fn send_unfragmented(&mut self, route: &Route, payload: &[u8], batch: &mut Batch, now: Now) {
+        let Some(relayed) = self.sockets.get(route.socket.0 as usize) else { return };
+        if let Err(error) = send_unfragmented(&relayed.socket, payload, route.to.into()) {
+            tracing::debug!(%error, bytes = payload.len(), "not sent without fragments");
+            self.server.stats_mut().count_drop(DropReason::SendFailed);
+            self.read_errors(route.socket, Some(route.to), batch, now);
+        }
+    }
+
+    /// Tells clients what the network says of what they sent (RFC 8656 §11.5). `to` is where the last datagram was sent.
+    fn read_errors(&mut self, id: SocketId, to: Option<Endpoint>, batch: &mut Batch, now: Now) {
+        for _ in 0..ERRORS_PER_TURN {
+            let Some(relayed) = self.sockets.get(id.0 as usize) else { return };
+            match read_error(relayed.socket.as_fd()) {
+                Ok(Some(SendError::Icmp(peer, kind, code, error_data))) => {
+                    self.server.handle_icmp(id, peer, Icmp { kind, code, error_data }, now.at);
+                }
+                Ok(Some(SendError::TooBig(peer, mtu_bytes))) => {
+                    let family = if peer.ip.is_ipv4() { Family::V4 } else { Family::V6 };
+                    self.server.handle_icmp(id, to.unwrap_or(peer), Icmp::too_big(family, mtu_bytes), now.at);
+                }
+                Ok(Some(SendError::Other)) => {}
+                Ok(None) | Err(_) => break,
+            }
+        }
+        self.work_outputs(batch, now);
+    }
+
+    // Passing on.
+
+    /// Sends a client's payload out of its relayed address; to a relayed address of ours it goes without the kernel, and is judged there
+    /// as if it had come through it.
+    fn forward(&mut self, route: Route, payload: Payload<'_>, batch: &mut Batch, now: Now) {
+        if !self.server.observe(route.allocation, Direction::ToPeer, payload.bytes(batch), now.at) {
+            return;
+        }
+        if route.dont_fragment {
+            let bytes = payload.bytes(batch).to_vec();
+            return self.send_unfragmented(&route, &bytes, batch, now);
+        }
+        let Some(relayed) = self.sockets.get(route.socket.0 as usize) else { return };
+        let source = relayed.bound;
+        let Some(home) = route.home.filter(|_| self.has_short_cut) else {
+            let destination = Destination { socket: relayed.socket.as_fd(), to: route.to, from: None };
+            return payload.queue(destination, &[], 0, batch);
+        };
+        if payload.bytes(batch).len() > datagram_bytes_max(source) {
+            self.server.stats_mut().count_drop(DropReason::SendFailed);
+        } else if home.worker == self.index {
+            self.arrive(home.socket, source, payload, batch, now);
+        } else if !self.neighbours.push(home.worker, route.to, source, payload.bytes(batch)) {
+            self.server.stats_mut().count_drop(DropReason::WorkerBusy);
+        }
+    }
+
+    /// A peer's payload has come to a relayed address.
+    fn arrive(&mut self, socket: SocketId, source: Endpoint, payload: Payload<'_>, batch: &mut Batch, now: Now) {
+        let bytes = payload.bytes(batch);
+        if bytes.len() > PAYLOAD_BYTES_MAX {
+            return self.server.stats_mut().count_drop(DropReason::TooBig);
+        }
+        let Some(delivery) = self.server.handle_peer(socket, source, now.at) else {
+            return self.server.handle_stranger(socket, source, bytes, now.at);
+        };
+        if self.server.observe(delivery.allocation, Direction::ToClient, bytes, now.at) {
+            self.deliver(delivery, payload, batch);
+        }
+    }
+
+    /// Takes packets that other workers have for relayed addresses of this one. Returns whether there are more.
+    fn read_neighbours(&mut self, batch: &mut Batch, now: Now) -> bool {
+        let mut rings = self.neighbours.take_incoming();
+        let mut has_more = false;
+        for ring in &mut rings {
+            let mut count = 0;
+            while count < CROSSINGS_BATCH
+                && let Some(crossing) = ring.read()
+            {
+                count += 1;
+                // As through the kernel: whoever has the address now gets it.
+                if let Some(home) = self.registry.ports.home(crossing.to).filter(|home| home.worker == self.index) {
+                    self.arrive(home.socket, crossing.source, Payload::Bytes(crossing.payload), batch, now);
+                }
+            }
+            ring.release();
+            has_more |= count == CROSSINGS_BATCH;
+        }
+        self.neighbours.put_incoming(rings);
+        has_more
+    }
+
+    /// Queues a payload for a client, with the header that it gets.
+    fn deliver(&mut self, delivery: Delivery, payload: Payload<'_>, batch: &mut Batch) {
+        let payload_bytes = payload.bytes(batch).len();
+        let mut head = [0; DATA_INDICATION_HEADER_BYTES_MAX];
+        let (head_bytes, pad_bytes) = match delivery.header {
             DeliveryHeader::Channel(channel) => {
-                let start = HEAD_ROOM - CHANNEL_HEADER_BYTES;
-                bytes[start..HEAD_ROOM].copy_from_slice(&channel_header(channel, payload_bytes as u16));
+                head[..CHANNEL_HEADER_BYTES].copy_from_slice(&channel_header(channel, payload_bytes as u16));
                 // §12.5: padded over TCP and TLS, not over UDP.
-                (start, HEAD_ROOM + payload_bytes + if is_stream { padding(payload_bytes) } else { 0 })
+                (CHANNEL_HEADER_BYTES, if delivery.client.via.stream().is_some() { padding(payload_bytes) } else { 0 })
             }
             DeliveryHeader::Data(peer) => {
                 self.indications += 1;
-                let mut header = [0; DATA_INDICATION_HEADER_BYTES_MAX];
                 let transaction = transaction_of_indication(self.index, self.indications);
-                let Some(length) = data_indication_header(&mut header, transaction, peer.into(), payload_bytes) else {
+                let Some(length) = data_indication_header(&mut head, transaction, peer.into(), payload_bytes) else {
                     return self.server.stats_mut().count_drop(DropReason::TooBig);
                 };
-                bytes[HEAD_ROOM - length..HEAD_ROOM].copy_from_slice(&header[..length]);
-                (HEAD_ROOM - length, HEAD_ROOM + payload_bytes + padding(payload_bytes))
+                (length, padding(payload_bytes))
             }
         };
-        bytes[HEAD_ROOM + payload_bytes..end.max(HEAD_ROOM + payload_bytes)].fill(0);
+        let head = &head[..head_bytes];
         match delivery.client.via {
             Via::Udp(number) => {
-                let listener = &self.listeners[usize::from(number)];
-                let from = listener.is_any.then_some(delivery.client.local.ip);
-                batch.queue_slot(listener.socket.as_fd(), slot, start..end, delivery.client.remote, from);
+                let destination = self.listeners[usize::from(number)].towards(delivery.client);
+                payload.queue(destination, head, pad_bytes, batch);
             }
             Via::Tcp(id) | Via::Tls(id) => {
                 let Some(stream) = self.streams.get_mut(&id) else { return };
-                if !stream.outbox.has_room(stream.pending.len() + end - start) {
+                if !stream.outbox.has_room(stream.pending.len() + head_bytes + payload_bytes + pad_bytes) {
                     return self.server.stats_mut().count_drop(DropReason::QueueFull);
                 }
                 if stream.pending.is_empty() {
                     self.dirty.push(id);
                 }
-                stream.pending.extend_from_slice(&batch.slot_mut(slot)[start..end]);
+                stream.pending.extend_from_slice(head);
+                stream.pending.extend_from_slice(payload.bytes(batch));
+                stream.pending.extend_from_slice(&[0; 3][..pad_bytes]);
             }
         }
     }
 
     fn make_room(&mut self, batch: &mut Batch, slots: usize) {
-        if batch.room() < slots || batch.is_full() {
+        if batch.room() < slots {
             self.flush(batch);
         }
     }
@@ -355,16 +519,10 @@ impl Worker {
     fn read_frames(&mut self, id: u64, mut bytes: Bytes, batch: &mut Batch, now: Now) {
         let Some(client) = self.streams.get(&id).map(|stream| stream.client) else { return };
         while let Frame::Whole(length) = stream_frame(&bytes) {
-            if batch.is_full() {
-                self.flush(batch);
-            }
             let frame = bytes.split_to(length);
-            let route = self.demultiplex(client, &frame, now);
-            if let Some(route) = route
-                && self.server.observe(route.allocation, Direction::ToPeer, &frame[route.payload.clone()], now.at)
-                && let Some(relayed) = self.sockets.get(route.socket.0 as usize)
-            {
-                batch.queue_shared(relayed.socket.as_fd(), frame.slice(route.payload), route.to, None);
+            if let Some(route) = self.demultiplex(client, &frame, now) {
+                let payload = Payload::Bytes(&frame[route.payload.clone()]);
+                self.forward(route, payload, batch, now);
             }
             self.work_outputs(batch, now);
         }
@@ -396,7 +554,7 @@ impl Worker {
                 Output::Open { opening, wanted } => {
                     let result = self.open(wanted, now).map_err(|error| {
                         tracing::debug!(%error, ?wanted, "no relayed address");
-                        wanted
+                        (wanted, why_not(&error))
                     });
                     self.server.handle_opened(opening, result, now);
                 }
@@ -412,12 +570,7 @@ impl Worker {
 
     fn send(&mut self, client: Client, message: Vec<u8>, batch: &mut Batch) {
         match client.via {
-            // Not the place to flush: the caller may be at work on received slots. Each of them causes one message at most.
-            Via::Udp(number) => {
-                let listener = &self.listeners[usize::from(number)];
-                let from = listener.is_any.then_some(client.local.ip);
-                batch.queue_shared(listener.socket.as_fd(), message.into(), client.remote, from);
-            }
+            Via::Udp(number) => batch.queue_copy(self.listeners[usize::from(number)].towards(client), &[], &message, 0),
             Via::Tcp(id) | Via::Tls(id) => {
                 let Some(stream) = self.streams.get_mut(&id) else { return };
                 if stream.pending.is_empty() {
@@ -453,13 +606,13 @@ impl Worker {
 
     /// Makes a bound relayed socket live.
     fn watch(&mut self, socket: UdpSocket, bound: SocketAddr) -> io::Result<SocketId> {
-        if !self.registry.ports.publish(bound) {
-            return Err(io::Error::other("too many different local addresses"));
-        }
         let entry = self.sockets.vacant_entry();
         let id = SocketId(entry.key() as u32);
         self.poller.add(socket.as_fd(), u64::from(id.0))?;
-        entry.insert(Relayed { socket });
+        if !self.registry.ports.publish(bound, Home { worker: self.index, socket: id }) {
+            return Err(io::Error::other("too many different local addresses"));
+        }
+        entry.insert(Relayed { socket, bound: bound.into() });
         Ok(id)
     }
 
@@ -497,6 +650,7 @@ impl Worker {
     // The end of a turn.
 
     fn flush(&mut self, batch: &mut Batch) {
+        self.neighbours.publish();
         self.server.stats_mut().sends.count(batch.queued());
         let failed = batch.flush();
         self.server.stats_mut().drops[DropReason::SendFailed as usize] += failed as u64;
@@ -532,6 +686,23 @@ impl Worker {
     }
 }
 
+/// 508 where there is no port, descriptor or memory left; 500 where the kernel refuses for a reason that is no want of room.
+fn why_not(error: &io::Error) -> ErrorCode {
+    match error.raw_os_error() {
+        None | Some(libc::EADDRINUSE | libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM | libc::ENOSPC) => {
+            ErrorCode::INSUFFICIENT_CAPACITY
+        }
+        Some(_) => ErrorCode::SERVER_ERROR,
+    }
+}
+
+/// The longest payload that a datagram from this address can have: 65,535 bytes less the headers.
+fn datagram_bytes_max(source: Endpoint) -> usize {
+    if source.ip.is_ipv4() { PAYLOAD_BYTES_MAX } else { 65_527 }
+}
+
+const _: () = assert!(DATA_INDICATION_HEADER_BYTES_MAX <= HEAD_BYTES_MAX);
+
 /// The addresses that the kernel sends to the Internet from, at most one per family. Connecting a UDP socket asks for the route and
 /// sends nothing; which address of the Internet it is asked for matters little: these are a root server's.
 fn outward_addresses() -> impl Iterator<Item = IpAddr> {
@@ -555,6 +726,9 @@ fn transaction_of_indication(worker: u16, count: u64) -> TransactionId {
     id[8..].copy_from_slice(&(count as u32).to_be_bytes());
     TransactionId(id)
 }
+
+#[cfg(test)]
+mod short_cut;
 
 #[cfg(test)]
 mod tests {

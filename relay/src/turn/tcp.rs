@@ -48,6 +48,13 @@ pub struct Outbox {
 }
 
 impl Outbox {
+    /// An outbox, and what is put into it.
+    #[cfg(test)]
+    pub(crate) fn with_receiver(bytes_max: usize) -> (Self, mpsc::Receiver<Bytes>) {
+        let (sender, receiver) = mpsc::channel(OUTBOX_CHUNKS);
+        (Self { sender, queued: Arc::default(), bytes_max, carries_media: Cell::new(false) }, receiver)
+    }
+
     /// Whether `bytes` of media may be queued. Answers to requests may use twice the room.
     pub fn has_room(&self, bytes: usize) -> bool {
         self.carries_media.set(true);

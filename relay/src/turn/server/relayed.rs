@@ -1,5 +1,6 @@
 //! RFC 8656 §11, §12.6 and §12.7: where Send indications, ChannelData and datagrams from peers go.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use campanile_ice::stun::turn::parse_channel_data;
@@ -9,7 +10,10 @@ use super::{Delivery, DeliveryHeader, Route, Server, is_known, wire_family};
 use crate::datapath::flow::{Client, Reach, SocketId};
 use crate::endpoint::Endpoint;
 use crate::quality::report::Direction;
+#[cfg(test)]
+use crate::quality::report::Volume;
 use crate::stats::DropReason;
+use crate::turn::ports::Home;
 use crate::turn::registry::Registry;
 
 impl Server {
@@ -25,8 +29,8 @@ impl Server {
             return None;
         };
         let (socket, allocation, reach, peer) = (flow.socket, flow.allocation, flow.reach, flow.peer);
-        let to = self.destination(reach, peer)?;
-        Some(Route { socket, to, payload, allocation })
+        let (to, home) = self.destination(reach, peer)?;
+        Some(Route { socket, to, home, payload, allocation, dont_fragment: false })
     }
 
     /// §11.2.
@@ -44,11 +48,12 @@ impl Server {
         let payload = message.range_of(AttributeType::DATA).ok_or(DropReason::Malformed)?;
         let relay = self.allocations[allocation as usize].relay(wire_family(peer)).ok_or(DropReason::NoPermission)?;
         let permit = self.flows.permit(relay.socket, peer.ip().into(), now).ok_or(DropReason::NoPermission)?;
-        let to = resolve(&self.registry, permit.reach, peer.into())?;
-        Ok(Route { socket: relay.socket, to, payload, allocation })
+        let (to, home) = resolve(&self.registry, permit.reach, peer.into())?;
+        let dont_fragment = message.get(AttributeType::DONT_FRAGMENT).is_some() && counts_dont_fragment(client, peer);
+        Ok(Route { socket: relay.socket, to, home, payload, allocation, dont_fragment })
     }
 
-    fn destination(&mut self, reach: Reach, peer: Endpoint) -> Option<Endpoint> {
+    fn destination(&mut self, reach: Reach, peer: Endpoint) -> Option<(Endpoint, Option<Home>)> {
         resolve(&self.registry, reach, peer).map_err(|reason| self.stats.count_drop(reason)).ok()
     }
 
@@ -84,6 +89,13 @@ impl Server {
         Ok(Delivery { client: permit.client, header: DeliveryHeader::Data(peer), allocation: permit.allocation })
     }
 
+    /// What a client's allocation has carried, to peers and to the client.
+    #[cfg(test)]
+    pub(crate) fn volumes(&self, client: Client) -> Option<(Volume, Volume)> {
+        let allocation = &self.allocations[*self.by_client.get(&client)? as usize];
+        Some((allocation.to_peer, allocation.to_client))
+    }
+
     /// Counts a payload that is to be relayed. False if it is beyond the bytes per second of its account, and to be dropped.
     #[must_use]
     pub fn observe(&mut self, allocation: u32, direction: Direction, payload: &[u8], now: Instant) -> bool {
@@ -103,11 +115,19 @@ impl Server {
     }
 }
 
-/// Where a packet towards a permitted peer really goes.
-fn resolve(registry: &Registry, reach: Reach, peer: Endpoint) -> Result<Endpoint, DropReason> {
-    match reach {
-        Reach::Peer => Ok(peer),
-        Reach::Own => Ok(registry.ports.resolve(peer).unwrap_or(peer)),
-        Reach::Relays => registry.ports.resolve(peer).ok_or(DropReason::OwnAddress),
+/// §13 to §15: DONT-FRAGMENT "MUST be ignored" where a datagram of IPv6 comes in or goes out; what comes over TCP or TLS is no datagram.
+fn counts_dont_fragment(client: Client, peer: SocketAddr) -> bool {
+    client.via.stream().is_some() || (client.remote.ip.is_ipv4() && peer.is_ipv4())
+}
+
+/// Where a packet towards a permitted peer really goes, and whose socket is there if it is a relayed address of ours.
+fn resolve(registry: &Registry, reach: Reach, peer: Endpoint) -> Result<(Endpoint, Option<Home>), DropReason> {
+    if reach == Reach::Peer {
+        return Ok((peer, None));
+    }
+    match (registry.ports.find(peer), reach) {
+        (Some(live), _) => Ok((live.bound, Some(live.home))),
+        (None, Reach::Relays) => Err(DropReason::OwnAddress),
+        (None, _) => Ok((peer, None)),
     }
 }

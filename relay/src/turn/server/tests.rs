@@ -5,6 +5,7 @@ mod authenticate;
 mod bench;
 mod ends;
 mod fence;
+mod icmp;
 mod permission;
 mod properties;
 mod quota;

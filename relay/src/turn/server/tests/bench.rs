@@ -6,19 +6,20 @@ use std::time::{Duration, Instant, SystemTime};
 
 use campanile_ice::stun::integrity::{Integrity, Key, PasswordAlgorithm, user_hash};
 use campanile_ice::stun::turn::Family;
-use campanile_ice::stun::{AttributeType, Class, Message, Method, TransactionId, Writer};
+use campanile_ice::stun::{AttributeType, Class, ErrorCode, Message, Method, TransactionId, Writer};
 
 use crate::datapath::flow::{Client, SocketId, Via};
 use crate::settings::{Limits, Settings};
 use crate::turn::auth::{Auth, Credentials};
 use crate::turn::fence::Fence;
 use crate::turn::peers::PeerRules;
-use crate::turn::ports::{PortKind, Ports};
+use crate::turn::ports::{Home, PortKind, Ports};
 use crate::turn::registry::{Hosts, Registry};
 use crate::turn::server::{DeliveryHeader, Now, Opened, Output, Route, Server, Wanted};
 use crate::turn::sessions::{RelaySession, SessionTag};
 
 pub(super) const ACCOUNT: &str = "juliet@example.org";
+pub(super) const WORKER: u16 = 3;
 pub(super) const LOCAL: &str = "192.0.2.1:3478";
 
 /// A session by number.
@@ -36,6 +37,8 @@ pub(super) struct Bench {
     pub(super) closed: Vec<SocketId>,
     pub(super) disconnected: Vec<u64>,
     pub(super) sent: Vec<(Client, Vec<u8>)>,
+    /// What becomes of every attempt to open a socket.
+    pub(super) refusal: Option<ErrorCode>,
 }
 
 /// A client with its credentials.
@@ -68,9 +71,9 @@ impl Bench {
         );
         registry.fence = Fence::new(settings.fence);
         let registry = Arc::new(registry);
-        let server = Server::new(3, auth.clone(), registry.clone(), settings.call_grace, [9; 32], start);
+        let server = Server::new(WORKER, auth.clone(), registry.clone(), settings.call_grace, [9; 32], start);
         let now = Now { at: start, time: SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000) };
-        Self { server, auth, registry, now, next_socket: 0, closed: Vec::new(), disconnected: Vec::new(), sent: Vec::new() }
+        Self { server, auth, registry, now, next_socket: 0, closed: Vec::new(), disconnected: Vec::new(), sent: Vec::new(), refusal: None }
     }
 
     pub(super) fn pass(&mut self, seconds: u64) {
@@ -89,7 +92,9 @@ impl Bench {
                 Output::Close(socket) => self.closed.push(socket),
                 Output::Disconnect(id) => self.disconnected.push(id),
                 Output::Open { opening, wanted } => {
-                    let opened = self.open(wanted).ok_or(wanted);
+                    let code = self.refusal.unwrap_or(ErrorCode::INSUFFICIENT_CAPACITY);
+                    let opened = if self.refusal.is_some() { None } else { self.open(wanted) };
+                    let opened = opened.ok_or((wanted, code));
                     self.server.handle_opened(opening, opened, self.now);
                 }
             }
@@ -110,9 +115,10 @@ impl Bench {
                 (SocketAddr::new(ip, port), token)
             }
         };
-        assert!(self.registry.ports.publish(bound));
         self.next_socket += 1;
-        Some(Opened { socket: SocketId(self.next_socket), bound, token })
+        let socket = SocketId(self.next_socket);
+        assert!(self.registry.ports.publish(bound, Home { worker: WORKER, socket }));
+        Some(Opened { socket, bound, token })
     }
 
     /// A UDP client with fresh credentials of an account and a good nonce.
