@@ -27,6 +27,7 @@ mod probe;
 mod push;
 mod registration;
 mod relay_abuse;
+mod relay_fence;
 mod resumption;
 mod turn_tcp;
 mod turn_tls;
