@@ -196,6 +196,10 @@ pub struct Stats {
     pub relayed: PerFamily,
     /// Open connections (`udp` stays 0).
     pub connections: PerTransport,
+    /// Data connections of TCP allocations (RFC 6062), those included that wait for their client or peer.
+    pub data_connections: u64,
+    /// Data connections that clients have ever bound.
+    pub data_connections_made: u64,
     /// Payload that was relayed from clients to peers.
     pub to_peer: Volume,
     /// Payload that was relayed from peers to clients.
@@ -252,6 +256,7 @@ impl Stats {
             sum.tcp += other.tcp;
             sum.tls += other.tls;
         }
+        self.data_connections_made += other.data_connections_made;
         self.relayed.ipv4 += other.relayed.ipv4;
         self.relayed.ipv6 += other.relayed.ipv6;
         self.to_peer.merge(other.to_peer);

@@ -7,5 +7,6 @@ pub mod neighbours;
 pub mod ring;
 pub mod socket;
 pub mod system;
+pub mod tcp_relay;
 mod wire;
 pub mod worker;

@@ -1,7 +1,7 @@
 //! Opening sockets: listening ones, once per worker on one port, and relayed ones.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsFd;
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -11,6 +11,8 @@ use super::system::{allow_fragments, forbid_fragments, keep_errors, receive_join
 /// What a listening socket asks the kernel to buffer; it gives less where `rmem_max` and `wmem_max` say so.
 const LISTEN_BUFFER_BYTES: usize = 4 << 20;
 const TCP_BACKLOG: i32 = 1024;
+/// Connections of peers that wait to be accepted.
+const RELAYED_BACKLOG: i32 = 16;
 
 /// The sockets of one address to listen on: one per family and worker.
 pub struct Listening {
@@ -97,6 +99,33 @@ pub fn send_unfragmented(socket: &UdpSocket, bytes: &[u8], to: SocketAddr) -> io
     sent.map(drop)
 }
 
+/// Listens for TCP on a relayed address. Connections can be made from the same port (`connect_relayed_tcp`), while nobody else can listen
+/// there: it is bound for itself, and shared only afterwards.
+///
+/// # Errors
+/// The port is in use, the address is not ours, or there is no descriptor left.
+pub fn listen_relayed_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = open(address, Type::STREAM, Protocol::TCP)?;
+    // For connections that linger in TIME_WAIT.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(RELAYED_BACKLOG)?;
+    socket.set_reuse_port(true)?;
+    Ok(socket.into())
+}
+
+/// A socket bound to a relayed address that listens, to connect to a peer.
+///
+/// # Errors
+/// There is no descriptor left, or nothing listens there.
+pub fn connect_relayed_tcp(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = open(address, Type::STREAM, Protocol::TCP)?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
 /// Calls `bind` with the addresses that a configured one stands for. When the port is to be picked, the other family may have it in use:
 /// then another one is tried. Without IPv6, `[::]` is 0.0.0.0.
 fn both_families<T>(address: SocketAddr, bind: impl Fn(&[SocketAddr]) -> io::Result<T>) -> io::Result<T> {
@@ -157,6 +186,25 @@ mod tests {
         }
         let (local, listeners) = listen_tcp("[::]:0".parse().unwrap()).unwrap();
         assert_eq!((listeners.len(), local.ip().is_unspecified()), (2, true));
+    }
+
+    #[test]
+    fn rfc6062_a_relayed_tcp_address_listens_alone_and_connects_from_its_port() {
+        let listener = listen_relayed_tcp("127.0.0.1:0".parse().unwrap()).unwrap();
+        let bound = listener.local_addr().unwrap();
+        assert_eq!(listen_relayed_tcp(bound).err().unwrap().kind(), io::ErrorKind::AddrInUse);
+        assert!(std::net::TcpListener::bind(bound).is_err());
+        let peers: Vec<_> = (0..2).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        for peer in &peers {
+            let socket = Socket::from(connect_relayed_tcp(bound).unwrap());
+            socket.set_nonblocking(false).unwrap();
+            socket.connect(&peer.local_addr().unwrap().into()).unwrap();
+            assert_eq!(peer.accept().unwrap().1, bound);
+        }
+        // Its own connections do not take what comes to the listener.
+        let caller = TcpStream::connect(bound).unwrap();
+        listener.set_nonblocking(false).unwrap();
+        assert_eq!(listener.accept().unwrap().1, caller.local_addr().unwrap());
     }
 
     #[test]

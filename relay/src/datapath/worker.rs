@@ -23,14 +23,16 @@ use super::flow::{Client, SocketId, Via};
 use super::neighbours::{Neighbours, neighbours};
 use super::socket::{bind_relayed, send_unfragmented};
 use super::system::{Poller, SendError, Waker, interface_addresses, read_error};
+use super::tcp_relay::{Arrival, TcpRelays};
 use crate::endpoint::{Endpoint, Keyed};
 use crate::quality::report::Direction;
 use crate::stats::{DropReason, Stats};
+use crate::turn::data_connections::DataConnectionKey;
 use crate::turn::ports::{Home, PortKind};
 use crate::turn::registry::{AllocationKey, CallId, Hosts, Registry};
 use crate::turn::server::{Delivery, DeliveryHeader, Now, Opened, Output, Route, Server, Wanted};
 use crate::turn::sessions::SessionTag;
-use crate::turn::tcp::Outbox;
+use crate::turn::stream::{Outbox, Turn, ends_with_bind};
 
 /// How often counters and meters are published.
 const PUBLISH: Duration = Duration::from_secs(1);
@@ -53,9 +55,13 @@ pub enum Inbox {
     /// A client has connected.
     Connected(Client, Outbox),
     /// Whole frames of a client.
-    Frames(u64, Bytes),
+    Frames(u64, Bytes, Turn),
     /// A connection is gone.
     Disconnected(u64),
+    /// Whether a peer has been connected to; the socket is in the table of data connections.
+    PeerConnected(DataConnectionKey, bool),
+    /// A peer has connected to a relayed TCP address.
+    PeerArrived(Arrival),
 }
 
 /// What `Relay` wants of a worker; few, and bounded by the number of calls and accounts.
@@ -95,6 +101,8 @@ pub struct Worker {
     poller: Poller,
     listeners: Vec<Listener>,
     sockets: Slab<Relayed>,
+    /// Relayed TCP addresses; none where there is no runtime for them.
+    tcp: Option<TcpRelays>,
     /// Closed by the server, to be dropped once what is queued on them was sent.
     closing: Vec<SocketId>,
     streams: HashMap<u64, Stream, Keyed>,
@@ -194,6 +202,7 @@ impl Worker {
             poller,
             listeners: sockets,
             sockets: Slab::new(),
+            tcp: None,
             closing: Vec::new(),
             streams: HashMap::default(),
             dirty: Vec::new(),
@@ -209,6 +218,11 @@ impl Worker {
             worker.look_for_addresses();
         }
         Ok((worker, handle))
+    }
+
+    /// Serves TCP allocations (RFC 6062) from now on.
+    pub fn relay_tcp(&mut self, relays: TcpRelays) {
+        self.tcp = Some(relays);
     }
 
     /// Joins workers, so that packets between their relayed addresses need no system call. To be called once, before they run.
@@ -504,7 +518,18 @@ impl Worker {
                         self.server.handle_connected(client, now.at);
                     }
                 }
-                Ok(Inbox::Frames(id, bytes)) => self.read_frames(id, bytes, batch, now),
+                Ok(Inbox::Frames(id, bytes, _turn)) => self.read_frames(id, bytes, batch, now),
+                Ok(Inbox::PeerConnected(connection, is_connected)) => {
+                    self.server.handle_peer_connected(connection, is_connected, now.at);
+                    self.work_outputs(batch, now);
+                }
+                Ok(Inbox::PeerArrived(arrival)) => {
+                    // Without a permission it is closed by being dropped.
+                    if let Some(connection) = self.server.handle_peer_arrived(arrival.socket, arrival.remote, now.at) {
+                        self.registry.data.connected(connection, arrival.stream);
+                    }
+                    self.work_outputs(batch, now);
+                }
                 Ok(Inbox::Disconnected(id)) => {
                     self.streams.remove(&id);
                     self.server.handle_disconnected(id, now.at);
@@ -518,13 +543,21 @@ impl Worker {
 
     fn read_frames(&mut self, id: u64, mut bytes: Bytes, batch: &mut Batch, now: Now) {
         let Some(client) = self.streams.get(&id).map(|stream| stream.client) else { return };
+        let mut is_paused = false;
         while let Frame::Whole(length) = stream_frame(&bytes) {
             let frame = bytes.split_to(length);
+            is_paused = ends_with_bind(&frame);
             if let Some(route) = self.demultiplex(client, &frame, now) {
+                if let Some(stream) = self.streams.get(&id) {
+                    stream.outbox.trust();
+                }
                 let payload = Payload::Bytes(&frame[route.payload.clone()]);
                 self.forward(route, payload, batch, now);
             }
             self.work_outputs(batch, now);
+        }
+        if is_paused && let Some(stream) = self.streams.get(&id) {
+            stream.outbox.resume();
         }
     }
 
@@ -558,7 +591,10 @@ impl Worker {
                     });
                     self.server.handle_opened(opening, result, now);
                 }
+                Output::Close(socket) if socket.tcp_number().is_some() => self.tcp.iter_mut().for_each(|tcp| tcp.close(socket)),
                 Output::Close(socket) => self.closing.push(socket),
+                Output::Connect { connection, from, to, .. } => self.tcp.iter().for_each(|tcp| tcp.connect(connection, from, to)),
+                Output::Bind { client, connection } => self.bind_stream(client, connection),
                 Output::Disconnect(id) => {
                     // Dropping the outbox ends the connection's task.
                     self.streams.remove(&id);
@@ -581,8 +617,45 @@ impl Worker {
         }
     }
 
+    /// Makes a client's connection a data connection.
+    fn bind_stream(&mut self, client: Client, connection: u32) {
+        let Some(mut stream) = client.via.stream().and_then(|id| self.streams.remove(&id)) else { return };
+        let Some(link) = self.registry.data.take(connection) else { return };
+        stream.outbox.send(stream.pending.split().freeze());
+        stream.outbox.bind(link);
+    }
+
+    fn listen(&mut self, ip: IpAddr) -> io::Result<Opened> {
+        let tcp = self.tcp.as_mut().ok_or_else(|| io::Error::other("no TCP allocations here"))?;
+        let family = if ip.is_ipv4() { Family::V4 } else { Family::V6 };
+        // Ports that others on this host use stay taken until one is found, so that none is tried twice.
+        let mut busy = Vec::new();
+        let mut result = Err(io::Error::new(io::ErrorKind::AddrInUse, "ports are in use by others"));
+        while busy.len() < BIND_TRIES {
+            let server = &mut self.server;
+            let Some(port) = self.registry.ports.take(family, PortKind::Any, || server.random()) else { break };
+            let bound = SocketAddr::new(ip, port);
+            match tcp.listen(bound) {
+                Ok(socket) => {
+                    result = Ok(Opened { socket, bound, token: None });
+                    break;
+                }
+                Err(error) => {
+                    busy.push(port);
+                    if error.kind() != io::ErrorKind::AddrInUse {
+                        result = Err(error);
+                        break;
+                    }
+                }
+            }
+        }
+        busy.into_iter().for_each(|port| self.registry.ports.release(family, port));
+        result
+    }
+
     fn open(&mut self, wanted: Wanted, now: Now) -> io::Result<Opened> {
         let (socket, bound, token) = match wanted {
+            Wanted::Listen(ip) => return self.listen(ip),
             Wanted::Reserved(token) => {
                 let (socket, bound) = self.registry.redeem(token).ok_or_else(|| io::Error::other("the reservation has just ended"))?;
                 (socket, bound, None)
@@ -668,6 +741,7 @@ impl Worker {
 
     /// `busy` is how long this worker has been at work.
     fn publish(&mut self, now: Instant, busy: Duration) {
+        self.server.collect_data();
         self.server.publish_quality();
         self.server.handle_addresses(now);
         if self.index == 0 {

@@ -3,11 +3,14 @@
 pub mod allocation;
 pub mod auth;
 pub mod budget;
+pub mod data_connections;
 pub mod fence;
 pub mod peers;
+mod pipe;
 pub mod ports;
 pub mod quota;
 pub mod registry;
 pub mod server;
 pub mod sessions;
+pub mod stream;
 pub mod tcp;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use campanile_ice::stun::turn::Family;
 
+use super::data_connections::DataConnections;
 use super::fence::Fence;
 use super::peers::PeerRules;
 use super::ports::Ports;
@@ -54,6 +55,8 @@ pub struct Registry {
     pub ports: Ports,
     /// Which peers may be reached.
     pub rules: PeerRules,
+    /// Data connections of TCP allocations.
+    pub data: Arc<DataConnections>,
     /// Bounds.
     pub limits: Limits,
     /// What each account uses.
@@ -114,9 +117,11 @@ impl Registry {
             bytes_per_second: limits.bytes_per_second,
             early_bytes_per_second: limits.early_bytes_per_second,
         });
+        let data = Arc::new(DataConnections::new(&limits));
         Self {
             ports,
             rules,
+            data,
             limits,
             shares,
             fence: Fence::default(),

@@ -181,7 +181,7 @@ fn a_hundred_thousand_allocations_come_and_go_with_flat_memory_and_no_descriptor
     for client in &mut clients {
         assert!(client.ask(Method::REFRESH, free).is_err(), "a nonce for each");
     }
-    let mut round = |clients: &mut [Client]| {
+    let round = |clients: &mut [Client]| {
         clients.iter_mut().for_each(|client| client.say(Method::ALLOCATE, udp));
         clients.iter_mut().for_each(|client| assert!(client.hear().is_ok()));
         clients.iter_mut().for_each(|client| client.say(Method::REFRESH, free));

@@ -13,6 +13,7 @@ use crate::settings::{Limits, Settings};
 use crate::turn::auth::Auth;
 use crate::turn::peers::PeerRules;
 use crate::turn::ports::Ports;
+use crate::turn::stream::Outgoing;
 
 const PUBLIC: [&str; 2] = ["203.0.113.7", "2001:db8::7"];
 const CLIENTS: usize = 6;
@@ -42,7 +43,7 @@ struct Party {
 
 enum Way {
     Udp(UdpSocket),
-    Stream(mpsc::Receiver<Bytes>),
+    Stream(mpsc::Receiver<Outgoing>),
 }
 
 /// What a client received, without what differs between two worlds.
@@ -143,7 +144,7 @@ impl World {
                 if messages.iter().any(|message| !message.len().is_multiple_of(4)) {
                     frames = messages.iter().flat_map(|message| [message.as_slice(), &[0; 3][..padding(message.len())]].concat()).collect();
                 }
-                let message = Inbox::Frames(party.client.via.stream().unwrap(), frames.into());
+                let message = Inbox::Frames(party.client.via.stream().unwrap(), frames.into(), Turn::default());
                 assert!(self.handles[number % 2].inbox.try_send(message).is_ok());
             }
         }
@@ -160,7 +161,7 @@ impl World {
                 }
             }
             Way::Stream(receiver) => {
-                while let Ok(mut chunk) = receiver.try_recv() {
+                while let Ok(Outgoing::Frames(mut chunk)) = receiver.try_recv() {
                     while let Frame::Whole(length) = stream_frame(&chunk) {
                         messages.push(chunk.split_to(length).to_vec());
                     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use campanile_ice::stun::integrity::{Key, PasswordAlgorithm, SecurityFeatures};
-use campanile_ice::stun::{AttributeType, Class, ErrorCode, Message, Writer};
+use campanile_ice::stun::{AttributeType, Class, ErrorCode, Message, Method, Writer};
 
 use super::answer::Room;
 use super::{Now, Refusal, Request, Server};
@@ -37,7 +37,7 @@ impl Server {
                 return Err(code.into());
             }
         };
-        let (username, key, account, session) = self.credentials(client, name, algorithm, now.time)?;
+        let (username, key, account, session) = self.credentials(self.known(client, &message), name, algorithm, now.time)?;
         if !message.verify(&key.key) {
             self.stats.count_auth_failure(AuthFailure::WrongPassword);
             return Err(ErrorCode::UNAUTHENTICATED.into());
@@ -50,14 +50,27 @@ impl Server {
         Ok(Request { message, client, username, key, account, session, allocation })
     }
 
-    /// The key and account of a user name. An allocation keeps its own, so that it can be refreshed when they have expired.
+    /// The credentials that go with what a request is about. An allocation keeps its own, so that it can be used when they have expired.
+    fn known(&self, client: Client, message: &Message<'_>) -> Option<Known> {
+        if let Some(&index) = self.by_client.get(&client) {
+            let allocation = &self.allocations[index as usize];
+            return Some((allocation.username.clone(), allocation.key.clone(), allocation.account.clone(), allocation.session.clone()));
+        }
+        if message.method() == Method::CONNECTION_BIND {
+            let owner = self.registry.data.pending(message.connection_id().ok().flatten()?)?;
+            return Some((owner.username.clone(), owner.key.clone(), owner.account.clone(), None));
+        }
+        None
+    }
+
+    /// The key and account of a user name; those that are known already if it is that one.
     fn credentials(
         &mut self,
-        client: Client,
+        known: Option<Known>,
         name: Name<'_>,
         algorithm: Option<PasswordAlgorithm>,
         time: SystemTime,
-    ) -> Result<(Box<str>, Signing, Arc<str>, Option<RelaySession>), Refusal> {
+    ) -> Result<Known, Refusal> {
         let found;
         let username = match name {
             Name::Plain(username) => username,
@@ -71,11 +84,8 @@ impl Server {
                 found.as_bytes()
             }
         };
-        if let Some(&index) = self.by_client.get(&client) {
-            let allocation = &self.allocations[index as usize];
-            if allocation.username.as_bytes() == username && allocation.key.algorithm == algorithm {
-                return Ok((allocation.username.clone(), allocation.key.clone(), allocation.account.clone(), allocation.session.clone()));
-            }
+        if let Some(known) = known.filter(|(name, key, ..)| name.as_bytes() == username && key.algorithm == algorithm) {
+            return Ok(known);
         }
         let username = std::str::from_utf8(username).ok().filter(|name| name.len() <= USERNAME_BYTES_MAX);
         let owner = username.ok_or(BadName::Unknown).and_then(|username| {
@@ -108,6 +118,9 @@ impl Server {
         }
     }
 }
+
+/// User name, key, account, and the session that the credentials belong to.
+type Known = (Box<str>, Signing, Arc<str>, Option<RelaySession>);
 
 /// How a request names its user.
 #[derive(Clone, Copy)]

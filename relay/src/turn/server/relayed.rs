@@ -47,6 +47,10 @@ impl Server {
         let peer = message.get_xor_address(AttributeType::XOR_PEER_ADDRESS).ok().flatten().ok_or(DropReason::Malformed)?;
         let payload = message.range_of(AttributeType::DATA).ok_or(DropReason::Malformed)?;
         let relay = self.allocations[allocation as usize].relay(wire_family(peer)).ok_or(DropReason::NoPermission)?;
+        // The control connection of a TCP allocation carries no data (RFC 6062 §3).
+        if relay.socket.tcp_number().is_some() {
+            return Err(DropReason::Unexpected);
+        }
         let permit = self.flows.permit(relay.socket, peer.ip().into(), now).ok_or(DropReason::NoPermission)?;
         let (to, home) = resolve(&self.registry, permit.reach, peer.into())?;
         let dont_fragment = message.get(AttributeType::DONT_FRAGMENT).is_some() && counts_dont_fragment(client, peer);
