@@ -4,12 +4,13 @@
 
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use campanile_ice::stun::integrity::{Integrity, Key, PasswordAlgorithm};
 use campanile_ice::stun::{AttributeType, Class, Message, Method, TransactionId, Writer};
 use campanile_relay::{Credentials, Limits, Relay, Settings, Stats, Transport};
+use tokio::runtime::Runtime;
 
 /// Longer than anything here takes, shorter than a person waits.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -34,7 +35,14 @@ fn settings() -> Settings {
     }
 }
 
+/// Where the relay has its TCP and TLS.
+fn runtime() -> &'static Runtime {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    RUNTIME.get_or_init(|| tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap())
+}
+
 fn start(settings: Settings) -> Relay {
+    let _inside = runtime().enter();
     Relay::start(settings).unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -205,13 +213,10 @@ fn a_hundred_thousand_allocations_come_and_go_with_flat_memory_and_no_descriptor
 #[test]
 fn half_done_allocations_leave_nothing_and_keep_nobody_out() {
     let _alone = alone();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let relay = runtime.block_on(async {
-        start(Settings {
-            tcp: vec!["127.0.0.1:0".parse().unwrap()],
-            limits: Limits { idle: Duration::from_millis(300), ..Limits::default() },
-            ..settings()
-        })
+    let relay = start(Settings {
+        tcp: vec!["127.0.0.1:0".parse().unwrap()],
+        limits: Limits { idle: Duration::from_millis(300), ..Limits::default() },
+        ..settings()
     });
     let (server, stream) = (listener(&relay, Transport::Udp, false), listener(&relay, Transport::Tcp, false));
     let credentials = relay.issue("juliet@example.org", SystemTime::now());
@@ -260,7 +265,7 @@ fn half_done_allocations_leave_nothing_and_keep_nobody_out() {
     assert!(memory_kb() < memory + NOISE_KB, "{memory} kB became {} kB", memory_kb());
     let mut after = Client::new(server, &credentials);
     assert!(after.ask(Method::ALLOCATE, udp).is_ok());
-    runtime.block_on(relay.shutdown());
+    runtime().block_on(relay.shutdown());
 }
 
 /// RFC 8656 §7.2: "If the server is unable to allocate the relayed transport address, 508".
@@ -289,7 +294,11 @@ fn s7_2_when_the_ports_are_used_up_the_answer_is_508_until_one_is_free() {
         assert_eq!(refused.ask(Method::ALLOCATE, udp).unwrap_err(), 508, "again and again");
         let mut leaver = holders.pop().unwrap();
         assert!(leaver.ask(Method::REFRESH, free).is_ok());
-        assert!(refused.ask(Method::ALLOCATE, udp).is_ok(), "the port that has become free");
+        // Its socket is closed when the answer is on its way.
+        let end = Instant::now() + PATIENCE;
+        while let Err(code) = refused.ask(Method::ALLOCATE, udp) {
+            assert!(code == 508 && Instant::now() < end, "the port that has become free: {code}");
+        }
         holders.insert(0, std::mem::replace(&mut refused, leaver));
     }
     // The other family has ports of its own.
@@ -338,8 +347,9 @@ fn forbidden_ipv6_peers_are_reached_by_nothing_and_reach_nobody() {
         "2600::5efe:7f00:1",
     ] {
         let peer = SocketAddr::new(ip.parse().unwrap(), port);
-        assert_eq!(client.permit(peer), Err(403), "{ip}");
-        assert_eq!(client.bind(peer), Err(403), "{ip}");
+        // What spells an IPv4 address is written as one, which this allocation has no relayed address for.
+        let expected = Err(if ip.starts_with("::ffff:") && !ip.starts_with("::ffff:0:") { 443 } else { 403 });
+        assert_eq!((client.permit(peer), client.bind(peer)), (expected, expected), "{ip}");
         let mut indication = Writer::new(Class::Indication, Method::SEND, TransactionId([9; 12]));
         indication.xor_address(AttributeType::XOR_PEER_ADDRESS, peer).attribute(AttributeType::DATA, b"let me in");
         client.socket.send(&indication.finish()).unwrap();
