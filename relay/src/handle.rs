@@ -3,7 +3,7 @@
 
 use std::any::Any;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -11,8 +11,8 @@ use std::time::{Instant, SystemTime};
 
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use campanile_ice::stun::turn::Family;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::Handle;
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -31,6 +31,7 @@ use crate::turn::registry::{CallId, Hosts, Registry};
 use crate::turn::server::Server;
 use crate::turn::sessions::{RelaySession, SessionTag};
 use crate::turn::tcp::Acceptor;
+use crate::turn::tls::Tls;
 
 /// Messages that may wait for a worker from TCP and TLS clients.
 const INBOX_MESSAGES: usize = 1_024;
@@ -105,6 +106,7 @@ struct Inner {
     auth: Arc<Auth>,
     registry: Arc<Registry>,
     workers: Vec<WorkerHandle>,
+    acceptor: Arc<Acceptor>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -161,7 +163,7 @@ impl Relay {
             for &address in addresses {
                 let tls = match (transport, &settings.tls_config) {
                     (Transport::Tls, None) => return Err(RelayError::NoCertificate(address)),
-                    (Transport::Tls, Some(config)) => Some(TlsAcceptor::from(config.clone())),
+                    (Transport::Tls, Some(config)) => Some(Tls::new(config)),
                     _ => None,
                 };
                 let (local, sockets) = listen_tcp(address).map_err(listen_error(transport, address))?;
@@ -190,7 +192,8 @@ impl Relay {
             handles.push(handle);
         }
         Worker::join(&mut workers);
-        let inner = Arc::new(Inner { services, auth, registry, workers: handles, threads: Mutex::default(), stop, tasks });
+        let acceptor = Acceptor::new(handles.clone(), registry.clone(), settings.limits, settings.proxies, stop.clone(), tasks.clone());
+        let inner = Arc::new(Inner { services, auth, registry, workers: handles, acceptor, threads: Mutex::default(), stop, tasks });
         for (index, worker) in workers.into_iter().enumerate() {
             let thread = std::thread::Builder::new()
                 .name(format!("relay-{index}"))
@@ -198,9 +201,8 @@ impl Relay {
                 .map_err(|cause| RelayError::System { what: "start a relay worker", cause })?;
             inner.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
         }
-        let acceptor = Acceptor::new(inner.workers.clone(), settings.limits, inner.stop.clone(), inner.tasks.clone());
         for (listener, tls) in listeners {
-            inner.tasks.spawn(acceptor.clone().accept(listener, tls));
+            inner.tasks.spawn(inner.acceptor.clone().accept(listener, tls));
         }
         Ok(Self { inner })
     }
@@ -208,6 +210,22 @@ impl Relay {
     /// The live listeners: UDP first, then TCP, then TLS.
     pub fn services(&self) -> Vec<Service> {
         self.inner.services.clone()
+    }
+
+    /// Serves a client whose TLS was accepted elsewhere, as one of a listener for TLS; `remote` is the client's address, `local` the one it
+    /// came to. `keep` is dropped when the connection ends. False, and the connection is closed, when there are too many.
+    pub fn adopt<S, K>(&self, stream: S, remote: SocketAddr, local: SocketAddr, keep: K) -> bool
+    where
+        S: AsyncRead + AsyncWrite + Send + 'static,
+        K: Send + 'static,
+    {
+        self.inner.acceptor.adopt(stream, remote, local, keep)
+    }
+
+    /// What clients are told from now on in place of local addresses, at most one per family. Running allocations keep what they were told.
+    pub fn set_public_addresses(&self, addresses: &[IpAddr]) {
+        self.inner.registry.ports.set_advertised(addresses);
+        self.inner.registry.addresses_changed();
     }
 
     /// Credentials for an account. Costs microseconds and remembers nothing.

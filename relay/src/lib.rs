@@ -6,6 +6,7 @@
 pub mod datapath;
 pub mod endpoint;
 mod handle;
+pub mod proxy_protocol;
 pub mod quality;
 mod settings;
 mod stats;

@@ -19,6 +19,8 @@ pub struct Settings {
     pub tls: Vec<SocketAddr>,
     /// Certificates for TLS.
     pub tls_config: Option<Arc<rustls::ServerConfig>>,
+    /// TCP proxies before the listeners for TCP and TLS: connections from these networks begin with a PROXY header.
+    pub proxies: Vec<Network>,
     /// REALM (RFC 8489 §14.9), usually the domain.
     pub realm: String,
     /// The addresses told to clients in place of local ones, at most one per family (1:1 NAT).
@@ -54,6 +56,7 @@ impl Default for Settings {
             tcp: vec![SocketAddr::from(([0; 16], 3478))],
             tls: Vec::new(),
             tls_config: None,
+            proxies: Vec::new(),
             realm: "localhost".into(),
             public_addresses: Vec::new(),
             ports: 49152..=65535,

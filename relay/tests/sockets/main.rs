@@ -154,6 +154,31 @@ async fn behind_nat_two_clients_reach_each_other_by_the_advertised_address() {
     relay.shutdown().await;
 }
 
+/// A provider gives the site another address: new allocations are told it, and reach those that were told the one before, both ways.
+#[tokio::test]
+async fn when_the_public_address_changes_running_allocations_stay_reachable() {
+    let before = "203.0.113.7".parse().unwrap();
+    let now = "198.51.100.1".parse().unwrap();
+    let relay = start(Settings { public_addresses: vec![before], ..settings() });
+    let (mut juliet, mut romeo) = (udp(&relay, "juliet").await, udp(&relay, "romeo").await);
+    let a = juliet.allocate().await.unwrap();
+    assert_eq!(a.ip(), before);
+    relay.set_public_addresses(&[now]);
+    let b = romeo.allocate().await.unwrap();
+    assert_eq!(b.ip(), now);
+    juliet.permit(b).await.unwrap();
+    romeo.permit(a).await.unwrap();
+    juliet.send(b, b"to the new address").await;
+    assert_eq!(romeo.receive().await, Received::Data(a, b"to the new address".to_vec()));
+    romeo.send(a, b"to the old one").await;
+    assert_eq!(juliet.receive().await, Received::Data(b, b"to the old one".to_vec()));
+    // Calls are linked by either, and what is gone is forgotten in both forms.
+    assert!(relay.link("juliet", a, CallId(1)) && relay.link("romeo", b, CallId(1)));
+    juliet.refresh(0).await.unwrap();
+    assert!(!relay.link("juliet", a, CallId(2)));
+    relay.shutdown().await;
+}
+
 #[tokio::test]
 async fn a_permission_for_our_own_address_reaches_no_other_service_on_it() {
     let relay = start(settings());

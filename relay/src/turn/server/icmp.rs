@@ -19,7 +19,7 @@ impl Server {
         }
         let permit = |peer: Endpoint| self.flows.permit(socket, peer.ip, now).map(|permit| (permit.client, peer));
         // A relay of ours, whose advertised address is not the one that was sent to.
-        let advertised = || self.registry.ports.advertised_form(peer).and_then(permit);
+        let advertised = || self.registry.ports.find_advertised(peer, permit);
         let Some((client, peer)) = permit(peer).or_else(advertised) else {
             return self.stats.count_drop(DropReason::PeerNoPermission);
         };

@@ -128,7 +128,8 @@ impl Server {
     /// How far an address may be reached by the rules for peers; none if they refuse it, as those of this host.
     fn reach(&self, ip: IpAddr, hosts: &Hosts) -> Option<Reach> {
         let is_own = |ip: IpAddr| hosts.contains(ip) || self.registry.ports.advertised_ip(ip_family(ip)) == Some(ip);
-        self.registry.rules.permits(ip, is_own).then(|| if is_own(ip) { Reach::Own } else { Reach::Peer })
+        let may_be_own = || is_own(ip) || self.registry.ports.is_advertised(ip);
+        self.registry.rules.permits(ip, is_own).then(|| if may_be_own() { Reach::Own } else { Reach::Peer })
     }
 
     /// To be called every second: if addresses of this host have become others, permissions that were granted before reach nothing that
@@ -164,7 +165,9 @@ impl Server {
         allocation.next_check = Some(now + CHECK_EVERY);
         if fence.is_check(&session.party, &message) {
             allocation.checked.retain(|(_, until)| *until > now);
-            let ip = self.registry.ports.advertised_form(source).unwrap_or(source).ip.into();
+            // A relay of ours is known by what its client was told.
+            let told = if self.registry.ports.is_bound(source) { self.registry.ports.advertise(source.into()) } else { source.into() };
+            let ip = told.ip();
             if allocation.checked.len() < CHECKED_MAX {
                 allocation.checked.push((ip, now + CHANNEL));
             }

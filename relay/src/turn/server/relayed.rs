@@ -73,8 +73,11 @@ impl Server {
             found => return found,
         }
         // A relay of ours, whose advertised address is not the one it sends from.
-        let advertised = self.registry.ports.advertised_form(source).ok_or(DropReason::PeerNoPermission)?;
-        self.deliver_from(socket, advertised, source, now)
+        let found = self.registry.ports.find_advertised(source, |advertised| match self.deliver_from(socket, advertised, source, now) {
+            Err(DropReason::PeerNoPermission) => None,
+            found => Some(found),
+        });
+        found.unwrap_or(Err(DropReason::PeerNoPermission))
     }
 
     fn deliver_from(&self, socket: SocketId, peer: Endpoint, source: Endpoint, now: Instant) -> Result<Delivery, DropReason> {
