@@ -453,6 +453,7 @@ async fn relay_settings(config: &Config, store: &Store, certificates: &Certifica
     let network = |network: &campanile_config::Network| Network::new(network.address(), network.prefix());
     Ok(campanile_relay::Settings {
         udp: config.turn.udp.clone(),
+        nat_discovery: config.turn.nat_discovery.as_slice().try_into().ok(),
         tcp: config.turn.tcp.clone(),
         tls: config.turn.tls.clone(),
         tls_config: Some(certificates.server_config(&[])?),

@@ -303,6 +303,19 @@ fn turn(config: &Config, findings: &mut Findings<'_>) {
     if !(60..=SECONDS_MAX).contains(&turn.credentials_s) {
         findings.error("turn.credentials_s", format!("a number of seconds from 60 to {SECONDS_MAX}, a year"));
     }
+    match turn.nat_discovery.as_slice() {
+        [] => {}
+        [first, second] => {
+            let is_apart = first.ip() != second.ip() && first.port() != second.port();
+            let is_usable = |address: &SocketAddr| !address.ip().is_unspecified() && address.port() != 0;
+            if !is_apart || first.is_ipv4() != second.is_ipv4() || !is_usable(first) || !is_usable(second) {
+                let message = "two addresses of one family that differ both in IP address and in port, such as \
+                               [\"203.0.113.7:3478\", \"203.0.113.8:3479\"]";
+                findings.error("turn.nat_discovery", message);
+            }
+        }
+        _ => findings.error("turn.nat_discovery", "either no address or two"),
+    }
     for network in &turn.allow_peers {
         if turn.deny_peers.iter().any(|denied| inside(network, denied)) {
             findings.warning("turn.allow_peers", format!("{network} has no effect: turn.deny_peers closes it again"));
@@ -504,6 +517,9 @@ mod tests {
             (|c| c.limits.stun_answers_burst = 1, Warning, "limits.stun_answers_burst", "stun_answers_per_second"),
             (|c| c.limits.permissions = 2_000, Warning, "limits.permissions", "permissions_per_account"),
             (|c| c.turn.credentials_s = 0, Error, "turn.credentials_s", "60"),
+            (|c| c.turn.nat_discovery = vec![([9, 9, 9, 9], 1).into()], Error, "turn.nat_discovery", "two"),
+            (|c| c.turn.nat_discovery = vec![([9, 9, 9, 9], 1).into(), ([9, 9, 9, 8], 1).into()], Error, "turn.nat_discovery", "differ"),
+            (|c| c.turn.nat_discovery = vec![([9, 9, 9, 9], 1).into(), ([0; 4], 2).into()], Error, "turn.nat_discovery", "differ"),
             (|c| c.turn.allow_peers = vec!["127.0.0.0/8".parse().unwrap()], Warning, "turn.allow_peers", "127.0.0.1"),
             (
                 |c| {

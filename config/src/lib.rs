@@ -373,6 +373,9 @@ pub struct Turn {
     /// TCP proxies (HAProxy, nginx) whose connections to `tcp` and `tls` begin with a PROXY header (version 2 or 1).
     #[serde(deserialize_with = "value::list")]
     pub proxy_protocol: Vec<Network>,
+    /// NAT behaviour discovery (RFC 5780): two addresses of this host that differ in IP address and port. Empty: none.
+    #[serde(deserialize_with = "value::list")]
+    pub nat_discovery: Vec<SocketAddr>,
     /// Ports of relayed addresses.
     pub ports: PortRange,
     /// TURN REST shared secret: names `EXPIRY:anything` made with it by other programs are accepted.
@@ -399,6 +402,7 @@ impl Default for Turn {
             tcp: vec![value::any(3478)],
             tls: vec![value::any(5349)],
             proxy_protocol: Vec::new(),
+            nat_discovery: Vec::new(),
             ports: PortRange::new(49152, 65535),
             secret: None,
             allow_peers: Vec::new(),

@@ -16,6 +16,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::datapath::discovery;
 use crate::datapath::socket::{listen_tcp, listen_udp};
 use crate::datapath::system::{interface_addresses, raise_descriptor_limit};
 use crate::datapath::tcp_relay::TcpRelays;
@@ -158,6 +159,14 @@ impl Relay {
             services.push(Service { transport: Transport::Udp, local: listening.local });
             sockets.iter_mut().zip(listening.workers).for_each(|(all, new)| all.extend(new));
         }
+        let discovery = match settings.nat_discovery {
+            Some(pair) => Some(discovery::listen(pair, &mut sockets).map_err(|(address, cause)| RelayError::Listen {
+                transport: Transport::Udp,
+                address,
+                cause,
+            })?),
+            None => None,
+        };
         let mut listeners = Vec::new();
         for (transport, addresses) in [(Transport::Tcp, &settings.tcp), (Transport::Tls, &settings.tls)] {
             for &address in addresses {
@@ -184,7 +193,8 @@ impl Relay {
         for (index, sockets) in sockets.into_iter().enumerate() {
             let mut seed = [0; 32];
             SystemRandom::new().fill(&mut seed).map_err(|_| RelayError::Random)?;
-            let server = Server::new(index as u16, auth.clone(), registry.clone(), settings.call_grace, seed, Instant::now());
+            let mut server = Server::new(index as u16, auth.clone(), registry.clone(), settings.call_grace, seed, Instant::now());
+            server.set_discovery(discovery);
             let (mut worker, handle) = Worker::new(index as u16, server, registry.clone(), sockets, INBOX_MESSAGES)
                 .map_err(|cause| RelayError::System { what: "set up a relay worker", cause })?;
             worker.relay_tcp(TcpRelays::new(handle.clone(), registry.data.clone(), runtime.clone(), tasks.clone()));

@@ -3,6 +3,7 @@
 //! Allocations belong to worker threads (`datapath/worker.rs`); what they decide is in `turn/server.rs`, which is pure. The rest of the
 //! server holds a [`Relay`].
 
+mod arena;
 pub mod datapath;
 pub mod endpoint;
 mod handle;

@@ -13,6 +13,9 @@ use tokio_rustls::rustls;
 pub struct Settings {
     /// STUN and TURN over UDP; `[::]` serves both families. Port 0 picks one.
     pub udp: Vec<SocketAddr>,
+    /// Two addresses of this host that differ in IP address and port: NAT behaviour discovery (RFC 5780) is served on both addresses
+    /// with both ports.
+    pub nat_discovery: Option<[SocketAddr; 2]>,
     /// STUN and TURN over TCP.
     pub tcp: Vec<SocketAddr>,
     /// STUN and TURN over TLS; needs `tls_config`.
@@ -53,6 +56,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             udp: vec![SocketAddr::from(([0; 16], 3478))],
+            nat_discovery: None,
             tcp: vec![SocketAddr::from(([0; 16], 3478))],
             tls: Vec::new(),
             tls_config: None,

@@ -8,6 +8,7 @@ mod answer;
 mod authenticate;
 mod connect;
 mod connection;
+pub mod discovery;
 mod icmp;
 mod permission;
 mod random;
@@ -15,7 +16,7 @@ mod refresh;
 mod relayed;
 mod timers;
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use self::allocate::Opening;
 use self::answer::Room;
 use self::connect::Connecting;
 use self::connection::Connection;
+use self::discovery::Discovery;
 use self::random::Random;
 use super::allocation::Allocation;
 use super::auth::{Auth, Signing, account_name};
@@ -37,9 +39,13 @@ use super::data_connections::{DataConnectionKey, Overdue};
 use super::ports::{Home, PortKind};
 use super::registry::{AllocationKey, CallId, Registry};
 use super::sessions::{RelaySession, SessionTag};
+use crate::arena::Arena;
 use crate::datapath::flow::{Client, Flows, SocketId, Via};
 use crate::endpoint::{Endpoint, Keyed};
 use crate::stats::{AuthFailure, DropReason, PerTransport, Stats};
+
+/// Allocations whose quality is published at a time.
+const QUALITIES: usize = 32;
 
 /// Both clocks, read once per batch.
 #[derive(Clone, Copy, Debug)]
@@ -196,7 +202,7 @@ pub struct Server {
     auth: Arc<Auth>,
     registry: Arc<Registry>,
     call_grace: std::time::Duration,
-    allocations: Slab<Allocation>,
+    allocations: Arena<Allocation>,
     by_client: HashMap<Client, u32, Keyed>,
     /// Where the fence is up, the allocation of each relayed socket.
     by_socket: HashMap<SocketId, u32>,
@@ -205,7 +211,7 @@ pub struct Server {
     /// The allocations of each session.
     by_session: HashMap<SessionTag, Vec<u32>>,
     /// Allocations with live calls.
-    linked: HashSet<u32>,
+    linked: BTreeSet<u32>,
     flows: Flows,
     connections: HashMap<u64, Connection>,
     /// TCP allocations by their listening sockets.
@@ -217,6 +223,7 @@ pub struct Server {
     openings: Slab<Opening>,
     outputs: VecDeque<Output>,
     budget: AnswerBudget,
+    discovery: Option<Discovery>,
     random: Random,
     serial: u64,
     stats: Stats,
@@ -238,12 +245,12 @@ impl Server {
             auth,
             registry,
             call_grace,
-            allocations: Slab::new(),
+            allocations: Arena::default(),
             by_client: HashMap::default(),
             by_session: HashMap::new(),
             by_socket: HashMap::new(),
             addresses: 0,
-            linked: HashSet::new(),
+            linked: BTreeSet::new(),
             flows: Flows::default(),
             connections: HashMap::new(),
             listening: HashMap::new(),
@@ -252,6 +259,7 @@ impl Server {
             openings: Slab::new(),
             outputs: VecDeque::new(),
             budget,
+            discovery: None,
             random: Random::new(seed),
             serial: 0,
             stats: Stats::default(),
@@ -408,9 +416,11 @@ impl Server {
         &mut self.stats
     }
 
-    /// Tells the registry what the allocations with live calls have carried so far. Called once a second.
-    pub fn publish_quality(&self) {
-        for &index in &self.linked {
+    /// Tells the registry what allocations with live calls have carried so far, from number `from` on: some of them, so that no packet
+    /// waits for all. Returns where to go on.
+    pub fn publish_quality(&self, from: u32) -> Option<u32> {
+        let mut rest = self.linked.range(from..);
+        for &index in rest.by_ref().take(QUALITIES) {
             let Some(allocation) = self.allocations.get(index as usize) else { continue };
             let Some(quality) = allocation.quality() else { continue };
             let key = AllocationKey { worker: self.worker, index, serial: allocation.serial };
@@ -418,6 +428,7 @@ impl Server {
                 self.registry.record(call, key, quality.clone());
             }
         }
+        rest.next().copied()
     }
 
     /// Whether nothing is held for any client.

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use campanile_ice::stun::{ATTRIBUTE_HEADER_BYTES, AttributeType, Class, ErrorCode, Message, Method, Writer};
 
+use super::discovery::is_of_discovery;
 use super::{Output, Refusal, Server, is_known};
 use crate::datapath::flow::Client;
 use crate::stats::DropReason;
@@ -32,14 +33,19 @@ impl Server {
     /// RFC 8489 §6.3.1.1. Needs no credentials; those that come are not looked at.
     pub(super) fn handle_binding(&mut self, client: Client, message: &Message<'_>, now: Instant) {
         let room = self.room_for_answer(client, message, now);
-        let unknown = message.unknown_attributes(is_known);
+        let discovers = self.discovers(client);
+        let unknown = message.unknown_attributes(|kind| is_known(kind) || (discovers && is_of_discovery(kind)));
         if !unknown.is_empty() {
             let refusal = Refusal { unknown, ..ErrorCode::UNKNOWN_ATTRIBUTE.into() };
             return self.refuse(client, message, refusal, room);
         }
-        let mut writer = Writer::new(Class::Success, Method::BINDING, message.transaction());
+        let (to, mut writer) = match self.discover(client, message) {
+            Ok(Some(discovered)) => discovered,
+            Ok(None) => (client, Writer::new(Class::Success, Method::BINDING, message.transaction())),
+            Err(refusal) => return self.refuse(client, message, refusal, room),
+        };
         writer.xor_address(AttributeType::XOR_MAPPED_ADDRESS, client.remote.into());
-        if self.send_within(client, writer, None, room) {
+        if self.send_within(to, writer, None, room) {
             self.stats.bindings += 1;
         }
     }

@@ -91,7 +91,11 @@ impl Server {
         let binding = ChannelBinding { channel, peer, reach, expires: now + CHANNEL, is_live: true };
         match channels.iter_mut().find(|binding| binding.channel == channel) {
             Some(before) => *before = binding,
-            None => channels.push(binding),
+            None => {
+                // Most have one or two.
+                channels.reserve_exact(1);
+                channels.push(binding);
+            }
         }
         // As long as the channel, see docs/deviations.md: clients that only bind channels refresh them just before their ten minutes end.
         self.permit(index, peer.ip(), reach, now, CHANNEL);
@@ -186,18 +190,19 @@ impl Server {
             }
             None => {
                 let expires = now + lasts;
+                // Most have one or two.
+                allocation.permissions.reserve_exact(1);
                 allocation.permissions.push(Permission { ip, reach, expires });
                 expires
             }
         };
-        let client = allocation.client;
-        self.flows.set_permit(relay.socket, ip.into(), Permit { expires, allocation: index, client, reach });
+        self.flows.set_permit(relay.socket, ip.into(), Permit { expires, allocation: index, reach });
         for binding in allocation.channels.iter_mut().filter(|binding| binding.peer.ip() == ip && binding.expires > now) {
             binding.reach = reach;
             let (peer, expires) = (Endpoint::from(binding.peer), expires.min(binding.expires));
             self.flows.set_channel(
-                Outbound { expires, socket: relay.socket, allocation: index, peer, reach },
-                Inbound { expires, allocation: index, client, channel: binding.channel, reach },
+                Outbound { expires, socket: relay.socket, peer, reach },
+                Inbound { expires, allocation: index, channel: binding.channel, reach },
             );
         }
     }
