@@ -17,6 +17,7 @@ mod cli;
 mod client_state;
 mod documents;
 mod domains;
+mod drain;
 mod foreign_clients;
 mod hostile;
 mod login;

@@ -93,7 +93,7 @@ pub struct Server {
     /// TLS for XMPP, HTTPS and TURN on one port. Not built yet.
     #[serde(deserialize_with = "value::list")]
     pub mux: Vec<SocketAddr>,
-    /// How long `campanile drain` waits for calls to end, seconds. Not read yet.
+    /// How long `campanile drain` waits for calls to end, seconds.
     pub drain_s: u64,
     /// Whom to write to about this server (XEP-0157).
     pub contact: Contact,

@@ -8,6 +8,8 @@ use crate::Config;
 /// Sizes are not among them: they bound each other, and what is stored. Nor are the numbers of connections, which the relay reads too.
 pub const LIVE: &[&str] = &[
     "server.log",
+    "server.drain_s",
+    "archive.default",
     "tls",
     "turn.host",
     "auth.registration",
@@ -52,6 +54,8 @@ pub fn changes(running: &Config, new: &Config) -> Changes {
 /// Takes over the live keys of `new`: what waits for a restart still differs from what runs, and is named again at the next reload.
 pub fn adopt(running: &mut Config, new: Config) {
     running.server.log = new.server.log;
+    running.server.drain_s = new.server.drain_s;
+    running.archive.default = new.archive.default;
     running.tls = new.tls;
     running.turn.host = new.turn.host;
     running.auth = new.auth;
@@ -99,6 +103,8 @@ mod tests {
         let mut running = Config::default();
         let mut new = running.clone();
         new.server.log = "debug".to_owned();
+        new.server.drain_s = 9;
+        new.archive.default = crate::ArchiveDefault::Never;
         new.tls.certificate = Some("c".into());
         new.turn.host = Some("turn.example.org".to_owned());
         new.c2s.require_tls = !new.c2s.require_tls;
