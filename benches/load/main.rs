@@ -8,6 +8,7 @@
 #![allow(missing_docs, reason = "a program")]
 #![allow(clippy::print_stdout, reason = "the table is what it is for")]
 
+mod awake;
 mod client;
 mod framer;
 mod process;
@@ -26,6 +27,7 @@ use anyhow::{Context as _, ensure};
 use clap::{Parser, ValueEnum};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use awake::Awake;
 use report::{Report, Row, Target};
 use scenarios::archive::Pages;
 use scenarios::call::Calls;
@@ -64,6 +66,9 @@ struct Arguments {
     /// Only in clear (false) or only with TLS (true)
     #[arg(long)]
     tls: Option<bool>,
+    /// Let cores go to sleep between two messages: what waking them costs is then part of the figures
+    #[arg(long)]
+    asleep: bool,
     /// Cargo says so to every benchmark
     #[arg(long, hide = true)]
     bench: bool,
@@ -80,19 +85,28 @@ enum Scenario {
     Crowd,
 }
 
+/// Pairs of sessions side by side.
+const PAIRS: usize = 16;
+
 impl Scenario {
     const ALL: [Self; 7] = [Self::Message, Self::Call, Self::Login, Self::Archived, Self::Page, Self::Crowd, Self::Idle];
 }
 
 fn main() -> anyhow::Result<ExitCode> {
     let words: Vec<String> = std::env::args().collect();
-    if let [_, verb, port] = &words[..]
-        && verb == "floor"
-    {
-        floor::run(port.parse()?)?;
-        return Ok(ExitCode::SUCCESS);
+    match &words[1..] {
+        [verb, port] if verb == "floor" => {
+            floor::run(port.parse()?)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        [verb] if verb == "awake" => {
+            awake::run();
+            return Ok(ExitCode::SUCCESS);
+        }
+        _ => {}
     }
     let arguments = Arguments::parse();
+    let _awake = (!arguments.asleep).then(Awake::keep).transpose()?;
     ensure!(arguments.rounds > 0, "at least one round");
     raise_limits()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -162,7 +176,7 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<Report> {
     let certificate = Certificate::make()?;
     let mut report = Report::new(all.iter().filter(|which| which.is_ours()).map(|which| which.name().to_owned()).collect());
     if [Scenario::Message, Scenario::Call, Scenario::Login].iter().any(|scenario| arguments.wants(*scenario)) {
-        let servers = start(&all, Setup { archive: false, accounts: 4 }, &certificate).await?;
+        let servers = start(&all, Setup { archive: false, accounts: 2 * PAIRS }, &certificate).await?;
         if arguments.wants(Scenario::Message) {
             messages(arguments, &servers, &mut report, "", 0.15).await?;
         }
@@ -174,7 +188,7 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<Report> {
         }
     }
     if arguments.wants(Scenario::Archived) || arguments.wants(Scenario::Page) {
-        let servers = start(&all, Setup { archive: true, accounts: 4 }, &certificate).await?;
+        let servers = start(&all, Setup { archive: true, accounts: 2 * PAIRS }, &certificate).await?;
         if arguments.wants(Scenario::Page) {
             pages(arguments, &servers, &mut report).await?;
         }
@@ -202,15 +216,25 @@ async fn start(all: &[Which], setup: Setup, certificate: &Certificate) -> anyhow
 }
 
 async fn messages(arguments: &Arguments, servers: &[Server], report: &mut Report, more: &str, most: f64) -> anyhow::Result<()> {
+    const WAYS: [(Window, usize, &str); 3] =
+        [(Window::One, 1, "one at a time"), (Window::One, PAIRS, "one at a time between 16 pairs"), (Window::Hundred, 1, "pipelined")];
     for (tls, transport) in arguments.transports() {
-        for (window, how) in [(Window::One, "one at a time"), (Window::Hundred, "pipelined")] {
+        for (window, pairs, how) in WAYS {
             let floor = Floor::start()?;
             let mut loads = Vec::new();
             for server in servers {
-                loads.push((Subject::Server(server), Messages::between_sessions(server, tls, window).await?));
+                let mut load = Vec::new();
+                for pair in 0..pairs {
+                    load.push(Messages::between_sessions(server, tls, pair, window).await?);
+                }
+                loads.push((Subject::Server(server), load));
             }
             if !tls {
-                loads.push((Subject::Floor(&floor), Messages::on_the_floor(&floor, window).await?));
+                let mut load = Vec::new();
+                for _ in 0..pairs {
+                    load.push(Messages::on_the_floor(&floor, window).await?);
+                }
+                loads.push((Subject::Floor(&floor), load));
             }
             let figures = alternate(arguments.pace(), loads).await?;
             let what = format!("message, {transport}, {how}{more}: µs");
@@ -222,12 +246,19 @@ async fn messages(arguments: &Arguments, servers: &[Server], report: &mut Report
 
 async fn calls(arguments: &Arguments, servers: &[Server], report: &mut Report) -> anyhow::Result<()> {
     for (tls, transport) in arguments.transports() {
-        let mut loads = Vec::new();
-        for server in servers {
-            loads.push((Subject::Server(server), Calls::between_sessions(server, tls).await?));
+        for (pairs, how) in [(1, "one at a time"), (PAIRS, "16 at a time")] {
+            let mut loads = Vec::new();
+            for server in servers {
+                let mut load = Vec::new();
+                for pair in 0..pairs {
+                    load.push(Calls::between_sessions(server, tls, pair).await?);
+                }
+                loads.push((Subject::Server(server), load));
+            }
+            let figures = alternate(arguments.pace(), loads).await?;
+            let what = format!("call, 22 stanzas, {transport}, {how}: µs");
+            report.add(Row { what, figures, target: Target::Ratio(0.12), first: None });
         }
-        let figures = alternate(arguments.pace(), loads).await?;
-        report.add(Row { what: format!("call, 22 stanzas, {transport}: µs"), figures, target: Target::Ratio(0.12), first: None });
     }
     Ok(())
 }

@@ -72,6 +72,8 @@ impl DropReason {
 pub enum AuthFailure {
     /// An integrity attribute without user name, realm or nonce (400).
     Incomplete,
+    /// PASSWORD-ALGORITHMS is not what was offered, or PASSWORD-ALGORITHM none of it (400).
+    BidDown,
     /// A user name that nobody was given.
     UnknownName,
     /// Credentials past their expiry.
@@ -88,13 +90,22 @@ pub enum AuthFailure {
 
 impl AuthFailure {
     /// Every reason.
-    pub const ALL: [Self; 7] =
-        [Self::Incomplete, Self::UnknownName, Self::Expired, Self::Revoked, Self::WrongPassword, Self::StaleNonce, Self::WrongCredentials];
+    pub const ALL: [Self; 8] = [
+        Self::Incomplete,
+        Self::BidDown,
+        Self::UnknownName,
+        Self::Expired,
+        Self::Revoked,
+        Self::WrongPassword,
+        Self::StaleNonce,
+        Self::WrongCredentials,
+    ];
 
     /// The reason as a metric's label.
     pub fn label(self) -> &'static str {
         match self {
             Self::Incomplete => "incomplete",
+            Self::BidDown => "bid_down",
             Self::UnknownName => "unknown_name",
             Self::Expired => "expired",
             Self::Revoked => "revoked",

@@ -16,6 +16,7 @@ mod tests;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 
 use tokio::sync::Notify;
 
@@ -27,7 +28,7 @@ use crate::stream::sm::TooHigh;
 
 pub use overflows::Overflows;
 
-use queue::{Management, Queue};
+use queue::{Management, Queue, Reader};
 
 /// A stanza on its way to a client.
 #[derive(Debug, Clone)]
@@ -59,9 +60,6 @@ pub enum Outgoing {
 #[derive(Debug)]
 pub struct Mailbox {
     queue: Mutex<Queue>,
-    filled: Notify,
-    /// Closed, or taken over by another connection.
-    ended: Notify,
     /// The stanza that was being handled is handled.
     settled: Notify,
     bytes_max: usize,
@@ -105,7 +103,7 @@ pub struct Contents {
 impl Mailbox {
     /// An empty mailbox that holds at most `bytes_max` bytes of stanzas.
     pub fn new(bytes_max: usize) -> Self {
-        Self { queue: Mutex::default(), filled: Notify::new(), ended: Notify::new(), settled: Notify::new(), bytes_max }
+        Self { queue: Mutex::default(), settled: Notify::new(), bytes_max }
     }
 
     /// The mailbox of a session that was stored.
@@ -127,14 +125,11 @@ impl Mailbox {
 
     /// Queues one item. Returns false when the stream has ended or ends now because the queue is full.
     pub fn push(&self, item: Outgoing) -> bool {
-        let (accepted, closed) = {
+        let (accepted, reader) = {
             let mut queue = self.locked();
-            (queue.push(item, self.bytes_max), queue.closed)
+            (queue.push(item, self.bytes_max), queue.reader_to_wake(self.bytes_max))
         };
-        self.filled.notify_one();
-        if closed {
-            self.ended.notify_waiters();
-        }
+        wake(reader);
         accepted
     }
 
@@ -145,7 +140,7 @@ impl Mailbox {
 
     /// Makes the caller the one who reads; whoever did before learns of it. `None` once the mailbox is closed.
     pub fn attach(self: &Arc<Self>) -> Option<Attachment> {
-        let epoch = {
+        let (epoch, before) = {
             let mut queue = self.locked();
             if queue.closed {
                 return None;
@@ -153,10 +148,9 @@ impl Mailbox {
             queue.epoch += 1;
             queue.without_connection = None;
             queue.inactive = false; // XEP-0352 §5.2
-            queue.epoch
+            (queue.epoch, queue.reader.take())
         };
-        self.ended.notify_waiters();
-        self.filled.notify_waiters();
+        wake(before);
         Some(Attachment { mailbox: self.clone(), epoch })
     }
 
@@ -178,8 +172,12 @@ impl Mailbox {
 
     /// Takes nothing more, and lets no connection attach.
     pub fn close(&self) {
-        self.locked().closed = true;
-        self.ended.notify_waiters();
+        let reader = {
+            let mut queue = self.locked();
+            queue.closed = true;
+            queue.reader.take()
+        };
+        wake(reader);
     }
 
     /// Whether nothing more is taken.
@@ -197,7 +195,7 @@ impl Mailbox {
     /// Gives back all that the client may not have, in order, and takes nothing more. An order to close stays for the connection, and before it
     /// what is of use to this client only: the answer to the very request that ended the session, say.
     pub fn take_back(&self) -> Vec<Delivery> {
-        let left = {
+        let (left, reader) = {
             let mut queue = self.locked();
             queue.closed = true;
             queue.bytes = 0;
@@ -215,9 +213,9 @@ impl Mailbox {
                 }
             }
             queue.waiting = orders;
-            left
+            (left, queue.reader.take())
         };
-        self.ended.notify_waiters();
+        wake(reader);
         left
     }
 
@@ -262,6 +260,15 @@ impl Mailbox {
     }
 }
 
+/// Why the reader of a mailbox has something to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Due {
+    /// Something waits.
+    Mail,
+    /// Nothing more comes: the queue overflowed, was told to close, or another connection has taken over.
+    Ended,
+}
+
 /// A connection's hold on a mailbox, until another connection takes over.
 #[derive(Debug)]
 pub struct Attachment {
@@ -293,7 +300,7 @@ impl Attachment {
 
     /// XEP-0352 §4.2: whether somebody looks at the client. If nobody does, what is not urgent waits.
     pub fn set_active(&self, active: bool) {
-        {
+        let reader = {
             let mut queue = self.mailbox.locked();
             if queue.epoch != self.epoch {
                 return;
@@ -301,8 +308,9 @@ impl Attachment {
             queue.inactive = !active;
             // What waits now was to be sent at once.
             queue.urgent = !queue.waiting.is_empty();
-        }
-        self.mailbox.filled.notify_one();
+            queue.reader_to_wake(self.mailbox.bytes_max)
+        };
+        wake(reader);
     }
 
     /// Takes the order to close, and no stanza: for a client that does not read. What waits is given back at the session's end.
@@ -318,39 +326,24 @@ impl Attachment {
         }
     }
 
-    /// Resolves once something may be waiting. Cancel-safe.
-    pub async fn ready(&self) {
-        loop {
-            let (current, waits) = {
-                let queue = self.mailbox.locked();
-                (queue.epoch == self.epoch, queue.is_due(self.mailbox.bytes_max))
-            };
-            if !current {
-                // The wake-up may have been meant for who reads now.
-                self.mailbox.filled.notify_one();
-                return;
-            }
-            if waits {
-                return;
-            }
-            self.mailbox.filled.notified().await;
+    /// What there is to do for the reader; if nothing, its task is woken once there is. Mail counts while it `takes_mail`. Nothing is lost when
+    /// the reader is woken for another reason.
+    pub fn poll(&self, takes_mail: bool, cx: &mut Context<'_>) -> Poll<Due> {
+        let mut queue = self.mailbox.locked();
+        if queue.epoch != self.epoch {
+            return Poll::Ready(Due::Ended);
         }
-    }
-
-    /// Resolves once nothing more comes: the queue overflowed, was told to close, or another connection has taken over. Cancel-safe.
-    pub async fn ended(&self) {
-        loop {
-            let ended = self.mailbox.ended.notified();
-            tokio::pin!(ended);
-            ended.as_mut().enable();
-            {
-                let queue = self.mailbox.locked();
-                if queue.closed || queue.epoch != self.epoch {
-                    return;
-                }
-            }
-            ended.await;
+        if takes_mail && queue.is_due(self.mailbox.bytes_max) {
+            return Poll::Ready(Due::Mail);
         }
+        if queue.closed {
+            return Poll::Ready(Due::Ended);
+        }
+        match &mut queue.reader {
+            Some(reader) if reader.waker.will_wake(cx.waker()) => reader.takes_mail = takes_mail,
+            reader => *reader = Some(Reader { waker: cx.waker().clone(), takes_mail }),
+        }
+        Poll::Pending
     }
 
     /// The connection is gone and the session goes on without: an overflow is now told to `overflows`. False if another connection has
@@ -366,13 +359,10 @@ impl Attachment {
 
     /// The session ends with this connection: nothing more is taken, and nobody can take over. False if somebody has.
     pub fn retire(&self) -> bool {
-        let current = {
-            let mut queue = self.mailbox.locked();
-            let current = queue.epoch == self.epoch;
-            queue.closed |= current;
-            current
-        };
-        self.mailbox.ended.notify_waiters();
+        let mut queue = self.mailbox.locked();
+        let current = queue.epoch == self.epoch;
+        // The reader is who calls: nobody else waits.
+        queue.closed |= current;
         current
     }
 
@@ -457,6 +447,13 @@ impl Drop for Handling<'_> {
             management.handling = false;
         }
         self.mailbox.settled.notify_waiters();
+    }
+}
+
+/// Outside of the lock, which the woken task takes at once.
+fn wake(reader: Option<Reader>) {
+    if let Some(reader) = reader {
+        reader.waker.wake();
     }
 }
 

@@ -19,16 +19,16 @@ pub struct Calls {
 }
 
 impl Calls {
-    /// Logs both in.
-    pub async fn between_sessions(server: &Server, tls: bool) -> anyhow::Result<Self> {
-        let mut alice = server.log_in(tls, 0, "caller").await?;
-        let bob = server.log_in(tls, 1, "callee").await?;
+    /// Logs both in, of the pair of accounts with this number.
+    pub async fn between_sessions(server: &Server, tls: bool, pair: usize) -> anyhow::Result<Self> {
+        let mut alice = server.log_in(tls, 2 * pair, "caller").await?;
+        let bob = server.log_in(tls, 2 * pair + 1, "callee").await?;
         alice.settle().await?;
         Ok(Self { alice, bob, count: 0 })
     }
 
     async fn call(&mut self) -> anyhow::Result<()> {
-        let sid = format!("call{}", self.count);
+        let sid = format!("call{}", super::super::unique());
         let account = self.bob.jid.split('/').next().unwrap_or_default().to_owned();
         self.count += 1;
         let propose = "<description xmlns='urn:xmpp:jingle:apps:rtp:1' media='audio'/><description xmlns='urn:xmpp:jingle:apps:rtp:1' media='video'/>";

@@ -1,6 +1,7 @@
 //! A chat message between two sessions of two accounts, to the bare JID, 250 bytes: body, chat state, receipt request. The unit is one
 //! message that arrived: with its sender's address, in order, each once. One at a time, the next is sent when the last has arrived;
-//! pipelined, up to a hundred are under way, and half of them are sent with one write when half have arrived.
+//! pipelined, up to a hundred are under way, and half of them are sent with one write when half have arrived. Side by side, many pairs of
+//! sessions do so at once, each with one message at a time.
 
 use std::fmt::Write as _;
 use std::time::Instant;
@@ -33,10 +34,10 @@ pub struct Messages {
 }
 
 impl Messages {
-    /// Logs both in.
-    pub async fn between_sessions(server: &Server, tls: bool, window: Window) -> anyhow::Result<Self> {
-        let mut alice = server.log_in(tls, 0, "phone").await?;
-        let bob = server.log_in(tls, 1, "laptop").await?;
+    /// Logs both in, of the pair of accounts with this number.
+    pub async fn between_sessions(server: &Server, tls: bool, pair: usize, window: Window) -> anyhow::Result<Self> {
+        let mut alice = server.log_in(tls, 2 * pair, "phone").await?;
+        let bob = server.log_in(tls, 2 * pair + 1, "laptop").await?;
         alice.settle().await?;
         Ok(Self::new(alice, bob, window))
     }

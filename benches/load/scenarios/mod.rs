@@ -10,6 +10,7 @@ pub mod message;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
+use futures_util::future::try_join_all;
 
 use super::servers::Server;
 use super::servers::floor::Floor;
@@ -18,6 +19,13 @@ use super::servers::floor::Floor;
 pub trait Load {
     /// Works until `end` or a little longer; returns how many units were done, all of them checked on arrival.
     async fn round(&mut self, end: Instant) -> anyhow::Result<u64>;
+}
+
+/// Loads side by side.
+impl<L: Load> Load for Vec<L> {
+    async fn round(&mut self, end: Instant) -> anyhow::Result<u64> {
+        Ok(try_join_all(self.iter_mut().map(|load| load.round(end))).await?.into_iter().sum())
+    }
 }
 
 /// Whose CPU time is measured.

@@ -17,7 +17,7 @@ use crate::process;
 /// The running floor.
 pub struct Floor {
     process: Child,
-    /// Where it takes its two connections.
+    /// Where it takes its connections.
     pub address: SocketAddr,
 }
 
@@ -42,22 +42,19 @@ impl Drop for Floor {
     }
 }
 
-/// The process: takes two connections and passes on what comes from each to the other, until one closes.
+/// The process: takes connections two by two and passes on what comes from each of them to the other, until it is ended.
 pub fn run(port: u16) -> anyhow::Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
-    let ends: Arc<[OnceLock<TcpStream>; 2]> = Arc::default();
-    let mut threads = Vec::new();
-    for side in 0..2 {
-        let stream = listener.accept()?.0;
-        stream.set_nodelay(true)?;
-        let ends = ends.clone();
-        ends[side].set(stream.try_clone()?).ok().context("each is set once")?;
-        threads.push(thread::spawn(move || pass_on(stream, &ends[1 - side])));
+    loop {
+        let ends: Arc<[OnceLock<TcpStream>; 2]> = Arc::default();
+        for side in 0..2 {
+            let stream = listener.accept()?.0;
+            stream.set_nodelay(true)?;
+            let ends = ends.clone();
+            ends[side].set(stream.try_clone()?).ok().context("each is set once")?;
+            thread::spawn(move || pass_on(stream, &ends[1 - side]));
+        }
     }
-    for thread in threads {
-        thread.join().expect("it does not panic")?;
-    }
-    Ok(())
 }
 
 fn pass_on(mut from: TcpStream, to: &OnceLock<TcpStream>) -> anyhow::Result<()> {

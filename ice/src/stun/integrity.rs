@@ -1,9 +1,13 @@
-//! MESSAGE-INTEGRITY (RFC 8489 §14.5), MESSAGE-INTEGRITY-SHA256 (§14.6), FINGERPRINT (§14.7) and the keys for them (§9).
+//! MESSAGE-INTEGRITY (RFC 8489 §14.5), MESSAGE-INTEGRITY-SHA256 (§14.6), FINGERPRINT (§14.7), the keys for them (§9), and how both sides
+//! agree on them: PASSWORD-ALGORITHMS (§14.11), PASSWORD-ALGORITHM (§14.12), USERHASH (§14.4), the nonce cookie (§9.2).
 
 use aws_lc_rs::{constant_time, hmac};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use stun_rs::attributes::stun::UserHash;
 use stun_rs::{Algorithm, AlgorithmId, HMACKey};
 
-use super::{AttributeType, HEADER_BYTES};
+use super::{AttributeType, HEADER_BYTES, Malformed, Message};
 
 /// Which hash protects a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +50,72 @@ pub enum PasswordAlgorithm {
     Md5,
     /// SHA-256.
     Sha256,
+}
+
+impl PasswordAlgorithm {
+    /// The value of PASSWORD-ALGORITHMS (§14.11) that offers both, the better one first; neither has parameters.
+    pub const OFFER: [u8; 8] = [0, 2, 0, 0, 0, 1, 0, 0];
+
+    /// The value of PASSWORD-ALGORITHM (§14.12).
+    pub fn value(self) -> [u8; 4] {
+        match self {
+            Self::Md5 => [0, 1, 0, 0],
+            Self::Sha256 => [0, 2, 0, 0],
+        }
+    }
+
+    fn read(value: &[u8]) -> Option<Self> {
+        [Self::Md5, Self::Sha256].into_iter().find(|algorithm| algorithm.value() == value)
+    }
+}
+
+/// What the 24 bits in a nonce cookie say of the server that made it (§9.2, §18.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SecurityFeatures {
+    /// The response that brought the nonce had PASSWORD-ALGORITHMS.
+    pub password_algorithms: bool,
+    /// Clients are to send USERHASH in place of USERNAME.
+    pub username_anonymity: bool,
+}
+
+/// Bytes of a nonce cookie.
+pub const NONCE_COOKIE_BYTES: usize = 13;
+const COOKIE_START: &str = "obMatJos2";
+
+impl SecurityFeatures {
+    /// The nonce cookie: what a nonce begins with.
+    pub fn cookie(self) -> String {
+        let bits = (u8::from(self.password_algorithms) << 7) | (u8::from(self.username_anonymity) << 6);
+        format!("{COOKIE_START}{}", STANDARD.encode([bits, 0, 0]))
+    }
+
+    /// Reads the cookie of a nonce, and what follows it. None for a nonce without one. Bits that are not assigned do not count.
+    pub fn read(nonce: &[u8]) -> Option<(Self, &[u8])> {
+        let (cookie, rest) = nonce.split_first_chunk::<NONCE_COOKIE_BYTES>()?;
+        let bits: [u8; 3] = STANDARD.decode(cookie.strip_prefix(COOKIE_START.as_bytes())?).ok()?.try_into().ok()?;
+        Some((Self { password_algorithms: bits[0] & 0x80 != 0, username_anonymity: bits[0] & 0x40 != 0 }, rest))
+    }
+}
+
+/// USERHASH (§14.4): what stands for a user name where it is not to be read on the way.
+///
+/// # Errors
+/// Name or realm are refused by the OpaqueString profile.
+pub fn user_hash(username: &str, realm: &str) -> Result<[u8; 32], KeyError> {
+    let hash = UserHash::new(username, realm).map_err(|_| KeyError)?;
+    hash.hash().try_into().map_err(|_| KeyError)
+}
+
+/// What a request says of the algorithm that its key is made with.
+impl Message<'_> {
+    /// PASSWORD-ALGORITHM (§14.12); none where there is none.
+    ///
+    /// # Errors
+    /// It names one that we do not know, or has parameters.
+    pub fn password_algorithm(&self) -> Result<Option<PasswordAlgorithm>, Malformed> {
+        let kind = AttributeType::PASSWORD_ALGORITHM;
+        self.get(kind).map(|value| PasswordAlgorithm::read(value).ok_or(Malformed(kind))).transpose()
+    }
 }
 
 /// A user name, realm or password that no long-term key can be made of (RFC 8265 OpaqueString refuses it).
@@ -176,5 +246,32 @@ mod tests {
         let hex = |key: Key| key.0.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         assert_eq!(hex(key(PasswordAlgorithm::Md5)), "e8ca7ad59d5eb0518e312911d2dab2a9");
         assert_eq!(hex(key(PasswordAlgorithm::Sha256)), "dd295a613b9058c3c23d6dc7165bda072304d989c9d0af3a8c7e184b4f9bb4a1");
+    }
+
+    #[test]
+    fn s9_2_nonce_cookies() {
+        let features = |password_algorithms, username_anonymity| SecurityFeatures { password_algorithms, username_anonymity };
+        for (bits, cookie) in [
+            (features(false, false), "obMatJos2AAAA"),
+            (features(true, false), "obMatJos2gAAA"),
+            (features(false, true), "obMatJos2QAAA"),
+            (features(true, true), "obMatJos2wAAA"),
+        ] {
+            assert_eq!(bits.cookie(), cookie);
+            assert_eq!(SecurityFeatures::read(format!("{cookie}rest").as_bytes()), Some((bits, b"rest".as_slice())));
+        }
+        // A bit that nobody has assigned, and what is no cookie.
+        assert_eq!(SecurityFeatures::read(b"obMatJos2AAAB"), Some((features(false, false), b"".as_slice())));
+        for nonce in ["", "obMatJos2", "obMatJos2AAA", "obMatJos2A AA", "xbMatJos2AAAA", "obMatJos2AAA="] {
+            assert_eq!(SecurityFeatures::read(nonce.as_bytes()).map(|(_, rest)| rest), None, "{nonce}");
+        }
+    }
+
+    #[test]
+    fn s14_4_user_hash() {
+        let hash = user_hash("マトリックス", "example.org").unwrap();
+        let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, "4a3cf38fef6992bda952c6780417da0f24819415569e60b205c46e41407f1704");
+        assert!(user_hash("\u{7}", "example.org").is_err() && user_hash("juliet", "\t").is_err());
     }
 }

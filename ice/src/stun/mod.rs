@@ -99,6 +99,8 @@ impl ErrorCode {
     pub const FORBIDDEN: Self = Self(403);
     /// Unknown Attribute (RFC 8489 §14.8).
     pub const UNKNOWN_ATTRIBUTE: Self = Self(420);
+    /// Mobility Forbidden (RFC 8016 §3.4).
+    pub const MOBILITY_FORBIDDEN: Self = Self(405);
     /// Allocation Mismatch (RFC 8656 §19).
     pub const ALLOCATION_MISMATCH: Self = Self(437);
     /// Stale Nonce (RFC 8489 §14.8).
@@ -111,6 +113,10 @@ impl ErrorCode {
     pub const UNSUPPORTED_TRANSPORT: Self = Self(442);
     /// Peer Address Family Mismatch (RFC 8656 §19).
     pub const PEER_ADDRESS_FAMILY_MISMATCH: Self = Self(443);
+    /// Connection Already Exists (RFC 6062 §6.3).
+    pub const CONNECTION_ALREADY_EXISTS: Self = Self(446);
+    /// Connection Timeout or Failure (RFC 6062 §6.3).
+    pub const CONNECTION_TIMEOUT_OR_FAILURE: Self = Self(447);
     /// Allocation Quota Reached (RFC 8656 §19).
     pub const QUOTA_REACHED: Self = Self(486);
     /// Server Error (RFC 8489 §14.8).
@@ -124,6 +130,7 @@ impl ErrorCode {
             400 => "Bad Request",
             401 => "Unauthenticated",
             403 => "Forbidden",
+            405 => "Mobility Forbidden",
             420 => "Unknown Attribute",
             437 => "Allocation Mismatch",
             438 => "Stale Nonce",
@@ -131,6 +138,8 @@ impl ErrorCode {
             441 => "Wrong Credentials",
             442 => "Unsupported Transport Protocol",
             443 => "Peer Address Family Mismatch",
+            446 => "Connection Already Exists",
+            447 => "Connection Timeout or Failure",
             486 => "Allocation Quota Reached",
             500 => "Server Error",
             508 => "Insufficient Capacity",
@@ -271,6 +280,15 @@ impl<'a> Message<'a> {
     /// Whether the message carries MESSAGE-INTEGRITY or MESSAGE-INTEGRITY-SHA256, right or wrong.
     pub fn has_integrity(&self) -> bool {
         self.sha1_at.is_some() || self.sha256_at.is_some()
+    }
+
+    /// Which integrity attribute counts: MESSAGE-INTEGRITY-SHA256 where it is present (§9.2.4).
+    pub fn integrity(&self) -> Option<Integrity> {
+        match (self.sha256_at, self.sha1_at) {
+            (Some(_), _) => Some(Integrity::Sha256),
+            (None, Some(_)) => Some(Integrity::Sha1),
+            (None, None) => None,
+        }
     }
 
     /// The attributes before the first integrity attribute; those after it must be ignored (§14.5, §14.6).

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use proptest::prelude::*;
 use stun_rs::{DecoderContextBuilder, MessageDecoderBuilder};
 
-use super::integrity::{Integrity, Key, PasswordAlgorithm};
+use super::integrity::{Integrity, Key, PasswordAlgorithm, SecurityFeatures, user_hash};
 use super::turn::*;
 use super::*;
 
@@ -80,7 +80,12 @@ fn rfc5769_s2_4_long_term_request() {
 
 #[test]
 fn rfc8489_b_1_sha256_request() {
-    check_vector(REQUEST_SHA256, Class::Request, &long_term(PasswordAlgorithm::Sha256));
+    let bytes = check_vector(REQUEST_SHA256, Class::Request, &long_term(PasswordAlgorithm::Sha256));
+    let message = Message::parse(&bytes).unwrap();
+    assert_eq!(message.password_algorithm(), Ok(Some(PasswordAlgorithm::Sha256)));
+    assert_eq!(message.get(AttributeType::USERHASH), Some(user_hash("マトリックス", "example.org").unwrap().as_slice()));
+    let (features, _) = SecurityFeatures::read(message.get(AttributeType::NONCE).unwrap()).unwrap();
+    assert_eq!(features, SecurityFeatures::default());
     assert_eq!(Message::parse(&unhex(REQUEST_SHA256_AS_PRINTED)).err(), Some(ParseError::Length));
 }
 

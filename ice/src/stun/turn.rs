@@ -20,6 +20,12 @@ impl Method {
     pub const CREATE_PERMISSION: Self = Self(0x008);
     /// ChannelBind (RFC 8656 §12).
     pub const CHANNEL_BIND: Self = Self(0x009);
+    /// Connect (RFC 6062 §4.3).
+    pub const CONNECT: Self = Self(0x00A);
+    /// ConnectionBind (RFC 6062 §4.3).
+    pub const CONNECTION_BIND: Self = Self(0x00B);
+    /// ConnectionAttempt, an indication (RFC 6062 §4.4).
+    pub const CONNECTION_ATTEMPT: Self = Self(0x00C);
 }
 
 impl AttributeType {
@@ -43,14 +49,20 @@ impl AttributeType {
     pub const DONT_FRAGMENT: Self = Self(0x001A);
     /// RESERVATION-TOKEN (RFC 8656 §18.10).
     pub const RESERVATION_TOKEN: Self = Self(0x0022);
+    /// CONNECTION-ID (RFC 6062 §6.2.1).
+    pub const CONNECTION_ID: Self = Self(0x002A);
     /// ADDITIONAL-ADDRESS-FAMILY (RFC 8656 §18.11).
     pub const ADDITIONAL_ADDRESS_FAMILY: Self = Self(0x8000);
     /// ADDRESS-ERROR-CODE (RFC 8656 §18.12).
     pub const ADDRESS_ERROR_CODE: Self = Self(0x8001);
+    /// MOBILITY-TICKET (RFC 8016 §3.3).
+    pub const MOBILITY_TICKET: Self = Self(0x8030);
 }
 
 /// REQUESTED-TRANSPORT's value for UDP (RFC 8656 §18.8).
 pub const TRANSPORT_UDP: u8 = 17;
+/// REQUESTED-TRANSPORT's value for TCP (RFC 6062 §4.1).
+pub const TRANSPORT_TCP: u8 = 6;
 
 /// An address family as attributes write it (RFC 8656 §18.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -250,6 +262,14 @@ impl Message<'_> {
     /// The attribute is there with another size.
     pub fn reservation_token(&self) -> Result<Option<[u8; 8]>, Malformed> {
         self.get_array(AttributeType::RESERVATION_TOKEN)
+    }
+
+    /// CONNECTION-ID (RFC 6062 §6.2.1).
+    ///
+    /// # Errors
+    /// The attribute is there with another size.
+    pub fn connection_id(&self) -> Result<Option<u32>, Malformed> {
+        self.get_u32(AttributeType::CONNECTION_ID)
     }
 
     /// All XOR-PEER-ADDRESS attributes (RFC 8656 §10.2).

@@ -56,6 +56,21 @@ impl Hash for Client {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SocketId(pub u32);
 
+impl SocketId {
+    /// Marks the listener of a TCP allocation (RFC 6062), which no datagram goes through.
+    const TCP: u32 = 1 << 31;
+
+    /// The listener of this number.
+    pub fn tcp(number: u32) -> Self {
+        Self(number | Self::TCP)
+    }
+
+    /// The number of a TCP allocation's listener; none for a UDP socket.
+    pub fn tcp_number(self) -> Option<u32> {
+        (self.0 & Self::TCP != 0).then_some(self.0 & !Self::TCP)
+    }
+}
+
 /// How far a permission or channel reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {

@@ -4,10 +4,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use campanile_ice::stun::integrity::Key;
 use campanile_ice::stun::turn::{Channel, Family};
 use campanile_ice::stun::{ErrorCode, TransactionId};
 
+use super::auth::Signing;
 use super::registry::CallId;
 use crate::datapath::flow::{Client, Reach, SocketId};
 use crate::endpoint::Ip;
@@ -38,7 +38,7 @@ pub struct Allocation {
     /// USERNAME of the request that made it; the only one that may use it (§5).
     pub username: Box<str>,
     /// The key of that user name.
-    pub key: Key,
+    pub key: Signing,
     /// The transaction that made it, to know a retransmission by.
     pub transaction: TransactionId,
     /// What the source counts for.

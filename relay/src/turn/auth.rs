@@ -1,11 +1,11 @@
 //! Credentials and nonces: long-term credentials (RFC 8489 §9.2) issued by this server or made with the TURN REST secret
-//! (draft-uberti-behave-turn-rest). Nothing is remembered per client.
+//! (draft-uberti-behave-turn-rest). Nothing is remembered per client but the hash of an issued name, and that may be forgotten.
 //!
 //! An issued name is `EXPIRY:` and, in base64url, the account sealed with AES-256-GCM together with the time of issue. Account
 //! passwords are never TURN passwords.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -14,6 +14,7 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::{constant_time, digest, hmac};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use campanile_ice::stun::integrity::{Integrity, Key, NONCE_COOKIE_BYTES, PasswordAlgorithm, SecurityFeatures, user_hash};
 
 /// What a 0215 answer hands to a client.
 #[derive(Clone, PartialEq, Eq)]
@@ -53,18 +54,34 @@ pub struct Owner {
     pub password: String,
 }
 
+/// A credential's key, and how messages are signed with it (RFC 8489 §9.2.4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signing {
+    /// The key.
+    pub key: Key,
+    /// The PASSWORD-ALGORITHM of the request; none for a client of RFC 5389, whose key is made with MD5.
+    pub algorithm: Option<PasswordAlgorithm>,
+}
+
+impl Signing {
+    /// The integrity attribute of a response: "MUST include the MESSAGE-INTEGRITY-SHA256 attribute" unless the request named no algorithm.
+    pub fn integrity(&self) -> Integrity {
+        if self.algorithm.is_some() { Integrity::Sha256 } else { Integrity::Sha1 }
+    }
+}
+
 /// How old a nonce may be (RFC 8656 §5: at most an hour).
 const NONCE_LIFE_S: u64 = 3_600;
-/// "obMatJos2" and 24 feature bits, none of which is set: the server knows RFC 8489 (§9.2).
-const NONCE_COOKIE: &str = "obMatJos2AAAA";
 /// Accounts longer than this are sealed as a hash, since a USERNAME has at most 508 bytes (RFC 8489 §14.3).
 const ACCOUNT_BYTES_MAX: usize = 300;
 /// Revoked accounts kept in mind; beyond it the oldest is forgotten.
 const REVOKED_MAX: usize = 65_536;
 const SEAL_NONCE_BYTES: usize = 12;
 const NONCE_MAC_BYTES: usize = 12;
+/// Issued names found by their hash; beyond it the oldest are forgotten, and their owners asked for the name itself.
+const HASHED_NAMES_MAX: usize = 65_536;
 
-/// Makes and checks credentials and nonces; shared by all workers, without state but for revoked accounts.
+/// Makes and checks credentials and nonces; shared by all workers, without state but for revoked accounts and hashes of issued names.
 pub struct Auth {
     realm: String,
     names: LessSafeKey,
@@ -74,6 +91,31 @@ pub struct Auth {
     life: Duration,
     /// Account → milliseconds of the time before which its names are void.
     revoked: Mutex<HashMap<Arc<str>, u64>>,
+    hashed: Mutex<HashedNames>,
+}
+
+/// Issued names by USERHASH, and in the order in which they were issued.
+#[derive(Default)]
+struct HashedNames {
+    names: HashMap<[u8; 32], Box<str>>,
+    order: VecDeque<[u8; 32]>,
+}
+
+impl HashedNames {
+    fn insert(&mut self, hash: [u8; 32], username: &str, now_s: u64) {
+        if self.names.contains_key(&hash) {
+            return;
+        }
+        let is_over = |username: &str| expiry(username).is_none_or(|expires_s| expires_s <= now_s);
+        while let Some(oldest) = self.order.front()
+            && (self.order.len() >= HASHED_NAMES_MAX || self.names.get(oldest).is_none_or(|username| is_over(username)))
+        {
+            self.names.remove(oldest);
+            self.order.pop_front();
+        }
+        self.names.insert(hash, username.into());
+        self.order.push_back(hash);
+    }
 }
 
 impl Auth {
@@ -90,6 +132,7 @@ impl Auth {
             rest: rest_secret.map(|secret| hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret.as_bytes())),
             life,
             revoked: Mutex::default(),
+            hashed: Mutex::default(),
         }
     }
 
@@ -110,6 +153,10 @@ impl Auth {
             .expect("AES-GCM seals some hundred bytes");
         let username = format!("{expiry}:{}", URL_SAFE_NO_PAD.encode([&random, sealed.as_slice()].concat()));
         let password = self.password(&username);
+        // A realm that is no OpaqueString can have no credentials at all.
+        if let Ok(hash) = user_hash(&username, &self.realm) {
+            self.hashed.lock().unwrap_or_else(PoisonError::into_inner).insert(hash, &username, issued_ms / 1000);
+        }
         Credentials { username, password, expires: UNIX_EPOCH + Duration::from_secs(expires_s) }
     }
 
@@ -140,6 +187,17 @@ impl Auth {
         if expires_s.min(life_ends_s) <= unix_ms(now) / 1000 { Err(BadName::Expired) } else { Ok(owner) }
     }
 
+    /// The issued name behind a USERHASH (RFC 8489 §14.4). None for names that were not issued by this process, or long ago.
+    pub fn username(&self, hash: &[u8]) -> Option<Box<str>> {
+        let hash: &[u8; 32] = hash.try_into().ok()?;
+        self.hashed.lock().unwrap_or_else(PoisonError::into_inner).names.get(hash).cloned()
+    }
+
+    /// What the nonces for challenges say of this server. Names made by others with the REST secret have no hash that it could know.
+    pub fn features(&self) -> SecurityFeatures {
+        SecurityFeatures { password_algorithms: true, username_anonymity: self.rest.is_none() }
+    }
+
     /// Makes void all names issued to the account until `now`. Kept in memory until they have expired.
     pub fn revoke(&self, account: &str, now: SystemTime) {
         let now_ms = unix_ms(now);
@@ -158,20 +216,26 @@ impl Auth {
     /// A nonce for this source. Differs for each port, but is good on all ports of the address, so that a client's second
     /// allocation costs one round trip (RFC 8489 §9.2.4).
     pub fn nonce(&self, source: SocketAddr, now: SystemTime) -> String {
+        self.nonce_with(self.features(), source, now)
+    }
+
+    /// A nonce whose cookie tells these features; nobody can change them on the way (RFC 8489 §9.2.1).
+    pub fn nonce_with(&self, features: SecurityFeatures, source: SocketAddr, now: SystemTime) -> String {
         let time = (unix_ms(now) / 1000) as u32;
         let mut bytes = time.to_be_bytes().to_vec();
         bytes.extend_from_slice(&source.port().to_be_bytes());
-        let mac = self.nonce_mac(&bytes, source.ip());
+        let cookie = features.cookie();
+        let mac = self.nonce_mac(cookie.as_bytes(), &bytes, source.ip());
         bytes.extend_from_slice(&mac);
-        format!("{NONCE_COOKIE}{}", URL_SAFE_NO_PAD.encode(bytes))
+        cookie + &URL_SAFE_NO_PAD.encode(bytes)
     }
 
     /// Whether a nonce was made here for this address and is not too old.
     pub fn is_nonce_good(&self, nonce: &[u8], source: IpAddr, now: SystemTime) -> bool {
-        let Some(encoded) = nonce.strip_prefix(NONCE_COOKIE.as_bytes()) else { return false };
+        let Some((cookie, encoded)) = nonce.split_at_checked(NONCE_COOKIE_BYTES) else { return false };
         let Ok(bytes) = URL_SAFE_NO_PAD.decode(encoded) else { return false };
         let Some((head, mac)) = bytes.split_first_chunk::<6>() else { return false };
-        if constant_time::verify_slices_are_equal(&self.nonce_mac(head, source), mac).is_err() {
+        if constant_time::verify_slices_are_equal(&self.nonce_mac(cookie, head, source), mac).is_err() {
             return false;
         }
         let made_s = u64::from(u32::from_be_bytes([head[0], head[1], head[2], head[3]]));
@@ -179,8 +243,9 @@ impl Auth {
         now_s.saturating_sub(made_s) < NONCE_LIFE_S && made_s <= now_s + NONCE_LIFE_S
     }
 
-    fn nonce_mac(&self, head: &[u8], source: IpAddr) -> [u8; NONCE_MAC_BYTES] {
+    fn nonce_mac(&self, cookie: &[u8], head: &[u8], source: IpAddr) -> [u8; NONCE_MAC_BYTES] {
         let mut context = hmac::Context::with_key(&self.nonces);
+        context.update(cookie);
         context.update(head);
         match source.to_canonical() {
             IpAddr::V4(ip) => context.update(&ip.octets()),
@@ -330,22 +395,63 @@ mod tests {
     }
 
     #[test]
+    fn rfc8489_s14_4_issued_names_are_found_by_their_hash() {
+        let auth = auth(None);
+        let issued = auth.issue("juliet@example.org", at(1_000), [1; 12]).username;
+        let hash = user_hash(&issued, "example.org").unwrap();
+        assert_eq!(auth.username(&hash).as_deref(), Some(issued.as_str()));
+        assert_eq!(auth.username(&hash[1..]), None);
+        assert_eq!(auth.username(&user_hash(&issued, "example.com").unwrap()), None);
+        assert_eq!(super::Auth::new("example.org".into(), &[7; 32], None, DAY).username(&hash), None, "another process");
+        // Forgotten once expired, when the next one comes.
+        auth.issue("juliet@example.org", at(87_400), [2; 12]);
+        assert_eq!(auth.username(&hash), None);
+    }
+
+    #[test]
+    fn hashes_of_names_are_bounded() {
+        let mut names = HashedNames::default();
+        let hash = |number: usize| {
+            let mut hash = [0; 32];
+            hash[..8].copy_from_slice(&number.to_be_bytes());
+            hash
+        };
+        for number in 0..HASHED_NAMES_MAX + 10 {
+            names.insert(hash(number), "99999:name", 1_000);
+            names.insert(hash(number), "99999:name", 1_000);
+        }
+        assert_eq!((names.names.len(), names.order.len()), (HASHED_NAMES_MAX, HASHED_NAMES_MAX));
+        assert!(!names.names.contains_key(&hash(9)) && names.names.contains_key(&hash(10)));
+        names.insert(hash(0), "199999:name", 99_999);
+        assert_eq!((names.names.len(), names.order.len()), (1, 1));
+    }
+
+    #[test]
+    fn rfc8489_s9_2_4_anonymity_is_offered_without_a_rest_secret_alone() {
+        assert!(auth(None).features().username_anonymity && !auth(Some("secret")).features().username_anonymity);
+        assert!(auth(None).features().password_algorithms && auth(Some("secret")).features().password_algorithms);
+    }
+
+    #[test]
     fn rfc8489_s9_2_4_nonces_belong_to_a_source_and_a_time() {
         let auth = auth(None);
         let source: SocketAddr = "192.0.2.1:5000".parse().unwrap();
         let nonce = auth.nonce(source, at(10_000));
-        assert!(nonce.starts_with("obMatJos2AAAA") && nonce.len() < 128);
+        assert!(nonce.starts_with("obMatJos2wAAA") && nonce.len() < 128);
         assert_ne!(nonce, auth.nonce("192.0.2.1:5001".parse().unwrap(), at(10_000)));
         let check = |nonce: &str, ip: &str, now| auth.is_nonce_good(nonce.as_bytes(), ip.parse().unwrap(), at(now));
         assert!(check(&nonce, "192.0.2.1", 10_000) && check(&nonce, "::ffff:192.0.2.1", 13_599));
         assert!(!check(&nonce, "192.0.2.1", 13_600));
         assert!(!check(&nonce, "192.0.2.2", 10_000));
-        assert!(!check("obMatJos2AAAA", "192.0.2.1", 10_000));
+        assert!(!check("obMatJos2wAAA", "192.0.2.1", 10_000));
         assert!(!check("", "192.0.2.1", 10_000));
         for index in 0..nonce.len() {
             let mut altered = nonce.clone().into_bytes();
             altered[index] ^= 1;
             assert!(!auth.is_nonce_good(&altered, source.ip(), at(10_000)), "byte {index}");
+        }
+        for weaker in ["obMatJos2gAAA", "obMatJos2QAAA", "obMatJos2AAAA", "obMatJos2wAAB"] {
+            assert!(!check(&nonce.replace("obMatJos2wAAA", weaker), "192.0.2.1", 10_000), "{weaker}");
         }
         assert!(Auth::new("r".into(), &[7; 32], None, DAY).is_nonce_good(nonce.as_bytes(), source.ip(), at(10_000)), "a restart");
     }

@@ -2,7 +2,7 @@
 //!
 //! Requests are answered through `poll_output`; packets to be relayed are returned as routes, so that the payload stays where it was
 //! received. Deviation: channel numbers up to 0x7FFF are accepted (RFC 5766 §11). Not done: DONT-FRAGMENT (answered 420, as §7.2 allows), the ICMP attribute (§11.5), TCP allocations (RFC 6062), mobility
-//! (RFC 8016), SHA-256 credentials.
+//! (RFC 8016).
 
 mod allocate;
 mod answer;
@@ -20,7 +20,6 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use campanile_ice::stun::integrity::Key;
 use campanile_ice::stun::turn::{Channel, Family};
 use campanile_ice::stun::{AttributeType, Class, ErrorCode, Malformed, Message, Method};
 use slab::Slab;
@@ -29,7 +28,7 @@ use self::allocate::Opening;
 use self::connection::Connection;
 use self::random::Random;
 use super::allocation::Allocation;
-use super::auth::{Auth, account_name};
+use super::auth::{Auth, Signing, account_name};
 use super::budget::AnswerBudget;
 use super::ports::PortKind;
 use super::registry::{AllocationKey, CallId, Registry};
@@ -133,7 +132,7 @@ struct Request<'a> {
     message: Message<'a>,
     client: Client,
     username: Box<str>,
-    key: Key,
+    key: Signing,
     account: Arc<str>,
     allocation: Option<u32>,
 }
@@ -141,13 +140,15 @@ struct Request<'a> {
 /// An error response: the code, and whether it is signed.
 struct Refusal {
     code: ErrorCode,
-    key: Option<Key>,
+    key: Option<Signing>,
     unknown: Vec<AttributeType>,
+    /// The user was named by a USERHASH that leads nowhere.
+    is_hash_unknown: bool,
 }
 
 impl From<ErrorCode> for Refusal {
     fn from(code: ErrorCode) -> Self {
-        Self { code, key: None, unknown: Vec::new() }
+        Self { code, key: None, unknown: Vec::new(), is_hash_unknown: false }
     }
 }
 
@@ -253,7 +254,7 @@ impl Server {
         // RFC 8489 §6.3.1.
         let unknown = request.message.unknown_attributes(is_known);
         if !unknown.is_empty() {
-            return Err(Refusal { code: ErrorCode::UNKNOWN_ATTRIBUTE, key: None, unknown });
+            return Err(Refusal { unknown, ..ErrorCode::UNKNOWN_ATTRIBUTE.into() });
         }
         if request.message.method() == Method::ALLOCATE {
             return self.allocate(request, now);
@@ -367,6 +368,9 @@ fn is_known(kind: AttributeType) -> bool {
             | AttributeType::DATA
             | AttributeType::REALM
             | AttributeType::NONCE
+            | AttributeType::MESSAGE_INTEGRITY_SHA256
+            | AttributeType::PASSWORD_ALGORITHM
+            | AttributeType::USERHASH
             | AttributeType::XOR_RELAYED_ADDRESS
             | AttributeType::REQUESTED_ADDRESS_FAMILY
             | AttributeType::EVEN_PORT

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::task::Waker;
 
 use super::{Acknowledged, Delivery, Outgoing, Overflows};
 use crate::features::csi::{self, Subject, Weight};
@@ -29,12 +30,22 @@ pub(super) struct Queue {
     pub(super) management: Option<Box<Management>>,
     /// Whom to tell that it is full, and of which session, while there is no connection.
     pub(super) without_connection: Option<(Arc<Overflows>, SessionId)>,
+    /// The task of the present connection, while it waits.
+    pub(super) reader: Option<Reader>,
     /// XEP-0352: nobody looks at the client.
     pub(super) inactive: bool,
     /// Something in it must not wait.
     pub(super) urgent: bool,
     /// Where in `waiting` the last of each subject stands, once that is of interest.
     pub(super) last: Option<Box<Last>>,
+}
+
+/// Who waits for something to be in the queue.
+#[derive(Debug)]
+pub(super) struct Reader {
+    pub(super) waker: Waker,
+    /// Or only for the end: what it has taken already waits to be written.
+    pub(super) takes_mail: bool,
 }
 
 #[derive(Debug, Default)]
@@ -121,6 +132,12 @@ impl Queue {
     pub(super) fn is_due(&self, bytes_max: usize) -> bool {
         let held = self.inactive && !self.urgent && !self.closed;
         !self.waiting.is_empty() && (!held || self.waiting.len() >= HELD_ITEMS_MAX || self.bytes > bytes_max / HELD_PART)
+    }
+
+    /// The reader, if it has to come now.
+    pub(super) fn reader_to_wake(&mut self, bytes_max: usize) -> Option<Reader> {
+        let takes_mail = self.reader.as_ref()?.takes_mail;
+        (self.closed || (takes_mail && self.is_due(bytes_max))).then(|| self.reader.take()).flatten()
     }
 
     /// A stanza is about to join the others: whether it is urgent, and what it supersedes.

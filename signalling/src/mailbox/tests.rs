@@ -58,13 +58,12 @@ async fn the_end_is_told_apart_from_mail() {
     let mailbox = Arc::new(Mailbox::new(200));
     let attachment = mailbox.attach().expect("open");
     assert!(mailbox.push(stanza("1")));
-    attachment.ready().await;
-    let ended = attachment.ended();
+    assert_eq!(due(&attachment, true).await, Due::Mail);
+    let ended = due(&attachment, false);
     tokio::pin!(ended);
     assert!(futures_util::poll!(&mut ended).is_pending());
     assert!(!mailbox.push(stanza(&"x".repeat(200))));
-    ended.await;
-    attachment.ended().await;
+    assert_eq!((ended.await, due(&attachment, true).await), (Due::Ended, Due::Mail));
     assert!(attachment.take_close().is_some() && attachment.take_close().is_none());
     assert_eq!(bodies(&mailbox.take_back()), "1");
     assert_eq!(mailbox.bytes(), 0);
@@ -126,8 +125,7 @@ async fn a_takeover_waits_for_the_stanza_under_way() {
     first.begin().expect("present").done(7);
     let handling = first.begin().expect("present");
     let second = first.mailbox.attach().expect("open");
-    first.ended().await;
-    first.ready().await;
+    assert_eq!(due(&first, true).await, Due::Ended);
     assert!(first.begin().is_none());
     {
         let settled = second.settled();
@@ -209,8 +207,12 @@ fn taken(attachment: &Attachment) -> Vec<String> {
     out.into_iter().map(|item| short(item).trim_end().to_owned()).collect()
 }
 
+async fn due(attachment: &Attachment, takes_mail: bool) -> Due {
+    std::future::poll_fn(|cx| attachment.poll(takes_mail, cx)).await
+}
+
 async fn is_due(attachment: &Attachment) -> bool {
-    let ready = attachment.ready();
+    let ready = due(attachment, true);
     tokio::pin!(ready);
     futures_util::poll!(&mut ready).is_ready()
 }

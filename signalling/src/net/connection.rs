@@ -11,22 +11,24 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context as TaskContext, Poll};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep_until, timeout, timeout_at};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 use tracing::{debug, info};
 
 use super::bucket::Bucket;
 use super::listener::{ListenError, Listeners, Proxies};
 use super::metrics::Transport;
+use super::quiet::Quiet;
 use super::tls;
 use super::wire::Wire;
 use crate::auth::Attempt;
 use crate::jid::BareJid;
-use crate::mailbox::{Attachment, Mailbox, Outgoing, Progress};
+use crate::mailbox::{Attachment, Due, Mailbox, Outgoing, Progress};
 use crate::random;
 use crate::router::{Bound, NotResumed, Resumed};
 use crate::session::SessionRef;
@@ -221,7 +223,10 @@ struct Connection {
     read_after: Option<Instant>,
     /// When the connection began.
     accepted: Instant,
+    stop: Quiet<WaitForCancellationFutureOwned>,
     stop_seen: bool,
+    /// Which of two that are ready has its turn.
+    mail_first: bool,
     timer: Pin<Box<Sleep>>,
 }
 
@@ -259,7 +264,9 @@ impl Connection {
             attempt: None,
             pending: None,
             read_after: None,
+            stop: Quiet::new(context.stopping.clone().cancelled_owned()),
             stop_seen: false,
+            mail_first: false,
             context,
             limits,
             io,
@@ -489,17 +496,28 @@ impl Connection {
         let bound = self.session.is_some() && !self.machine.is_closed();
         let takes_mail = has_room && bound;
         self.arm_timer();
-        let Self { io, wire, writer, session, pending, timer, context, stop_seen, acks, .. } = self;
-        let attachment = session.as_deref().map(Bound::attachment);
+        let Self { io, wire, writer, session, pending, timer, context, stop, stop_seen, acks, mail_first, .. } = self;
+        let attachment = session.as_deref().map(Bound::attachment).filter(|_| bound);
+        // Neither those who write to the client nor the client itself keep the other waiting.
+        *mail_first = !*mail_first;
+        let next = std::future::poll_fn(|cx| {
+            if !*stop_seen && Pin::new(&mut *stop).poll(cx).is_ready() {
+                return Poll::Ready(Event::Stop);
+            }
+            if timer.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Event::Timer);
+            }
+            if let Some(Poll::Ready(reply)) = pending.as_mut().map(|pending| pending.as_mut().poll(cx)) {
+                return Poll::Ready(Event::Answer(Box::new(reply)));
+            }
+            let mail = |cx: &mut TaskContext<'_>| poll_mail(attachment, takes_mail, cx);
+            let mut io = |cx: &mut TaskContext<'_>| poll_io(io, wire, writer, may_read, cx);
+            if *mail_first { either(mail(cx), || io(cx)) } else { either(io(cx), || mail(cx)) }
+        });
         tokio::select! {
-            event = std::future::poll_fn(|cx| poll_io(io, wire, writer, may_read, cx)) => event,
-            () = mail_ready(attachment), if takes_mail => Event::Mail,
-            // However much waits to be written: to others, the session seems to be there until this is noticed.
-            () = mail_ended(attachment), if bound => Event::MailboxEnded,
+            biased;
             () = durable(context, acks), if acks.first.is_some() => Event::Durable,
-            reply = async { pending.as_mut().expect("the branch is off without a question").await }, if pending.is_some() => Event::Answer(Box::new(reply)),
-            () = timer => Event::Timer,
-            () = context.stopping.cancelled(), if !*stop_seen => Event::Stop,
+            event = next => event,
         }
     }
 
@@ -802,18 +820,18 @@ async fn bind(
     bound
 }
 
-async fn mail_ready(attachment: Option<&Attachment>) {
-    match attachment {
-        Some(attachment) => attachment.ready().await,
-        None => std::future::pending().await,
-    }
+/// However much waits to be written, the end is of interest: to others, the session seems to be there until it is noticed.
+fn poll_mail(attachment: Option<&Attachment>, takes_mail: bool, cx: &mut TaskContext<'_>) -> Poll<Event> {
+    let Some(attachment) = attachment else { return Poll::Pending };
+    attachment.poll(takes_mail, cx).map(|due| match due {
+        Due::Mail => Event::Mail,
+        Due::Ended => Event::MailboxEnded,
+    })
 }
 
-async fn mail_ended(attachment: Option<&Attachment>) {
-    match attachment {
-        Some(attachment) => attachment.ended().await,
-        None => std::future::pending().await,
-    }
+/// The first if it is ready, else the second.
+fn either<T>(first: Poll<T>, second: impl FnOnce() -> Poll<T>) -> Poll<T> {
+    if first.is_ready() { first } else { second() }
 }
 
 async fn durable(context: &Context, acks: &Acks) {

@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, error, info, warn};
 
 use super::metrics::Metrics;
+use super::quiet::Quiet;
 use super::sources::{Full, Place, Sources};
 
 const BACKLOG: i32 = 1024;
@@ -134,12 +135,12 @@ impl Listeners {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let aborting = self.aborting.clone();
+        let aborting = Quiet::new(self.aborting.clone().cancelled_owned());
         // Boxed, since the task would hold it twice: as what it was given, and as what it polls.
         let connection = Box::pin(connection);
         self.tasks.spawn(async move {
             tokio::select! {
-                () = aborting.cancelled() => {}
+                () = aborting => {}
                 () = connection => {}
             }
         });

@@ -5,6 +5,7 @@ pub mod connection;
 pub mod http;
 pub mod listener;
 pub mod metrics;
+mod quiet;
 pub mod sources;
 pub mod tls;
 pub mod websocket;

@@ -4,7 +4,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use campanile_ice::stun::integrity::Key;
 use campanile_ice::stun::turn::{Family, RequestedFamily, TRANSPORT_UDP};
 use campanile_ice::stun::{AttributeType, Class, ErrorCode, Method, TransactionId, Writer};
 
@@ -12,6 +11,7 @@ use super::{Now, Opened, Output, Refusal, Request, Server, Timer, Wanted, transp
 use crate::datapath::flow::Client;
 use crate::endpoint::Ip;
 use crate::turn::allocation::{Allocation, Relay, lifetime, relay_index};
+use crate::turn::auth::Signing;
 use crate::turn::budget::source_of;
 use crate::turn::ports::PortKind;
 use crate::turn::registry::{AllocationKey, Full};
@@ -21,7 +21,7 @@ pub(super) struct Opening {
     client: Client,
     transaction: TransactionId,
     username: Box<str>,
-    key: Key,
+    key: Signing,
     account: Arc<str>,
     source: Ip,
     /// Places in the quotas that were counted for it.

@@ -2,12 +2,12 @@
 
 use std::time::Instant;
 
-use campanile_ice::stun::integrity::{Integrity, Key};
 use campanile_ice::stun::{AttributeType, Class, ErrorCode, Message, Method, Writer};
 
-use super::{Now, Output, Refusal, Server, is_known};
+use super::{Output, Refusal, Server, is_known};
 use crate::datapath::flow::Client;
 use crate::stats::DropReason;
+use crate::turn::auth::Signing;
 
 /// SOFTWARE (RFC 8489 §14.14).
 pub(super) const SOFTWARE: &[u8] = b"campanile";
@@ -20,7 +20,7 @@ impl Server {
         }
         let unknown = message.unknown_attributes(is_known);
         if !unknown.is_empty() {
-            let refusal = Refusal { code: ErrorCode::UNKNOWN_ATTRIBUTE, key: None, unknown };
+            let refusal = Refusal { unknown, ..ErrorCode::UNKNOWN_ATTRIBUTE.into() };
             return self.refuse(client, message, refusal);
         }
         self.stats.bindings += 1;
@@ -38,16 +38,6 @@ impl Server {
         false
     }
 
-    /// 401 and 438 carry realm and a new nonce (RFC 8489 §9.2.4).
-    pub(super) fn challenge(&mut self, client: Client, message: &Message<'_>, refusal: Refusal, now: Now) {
-        let mut writer = Writer::new(Class::Error, message.method(), message.transaction());
-        writer.error(refusal.code);
-        writer.attribute(AttributeType::REALM, self.auth.realm().as_bytes());
-        writer.attribute(AttributeType::NONCE, self.auth.nonce(client.remote.into(), now.time).as_bytes());
-        self.stats.count_error(refusal.code.0);
-        self.send(client, writer, refusal.key.as_ref());
-    }
-
     pub(super) fn refuse(&mut self, client: Client, message: &Message<'_>, refusal: Refusal) {
         let mut writer = Writer::new(Class::Error, message.method(), message.transaction());
         writer.error(refusal.code);
@@ -58,15 +48,15 @@ impl Server {
         self.send(client, writer, refusal.key.as_ref());
     }
 
-    pub(super) fn succeed(&mut self, client: Client, writer: Writer, key: &Key) {
+    pub(super) fn succeed(&mut self, client: Client, writer: Writer, key: &Signing) {
         self.stats.requests += 1;
         self.send(client, writer, Some(key));
     }
 
-    pub(super) fn send(&mut self, client: Client, mut writer: Writer, key: Option<&Key>) {
+    pub(super) fn send(&mut self, client: Client, mut writer: Writer, key: Option<&Signing>) {
         writer.attribute(AttributeType::SOFTWARE, SOFTWARE);
         if let Some(key) = key {
-            writer.sign(key, Integrity::Sha1);
+            writer.sign(&key.key, key.integrity());
         }
         writer.fingerprint();
         self.outputs.push_back(Output::Send { client, message: writer.finish() });

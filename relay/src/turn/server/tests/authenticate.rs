@@ -3,12 +3,13 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use campanile_ice::stun::integrity::{Integrity, Key, PasswordAlgorithm};
+use campanile_ice::stun::integrity::{Integrity, Key, PasswordAlgorithm, SecurityFeatures};
 use campanile_ice::stun::{AttributeType, Class, Method, TransactionId, Writer};
 
 use super::bench::{ACCOUNT, Answer, Ask, Bench, TestClient};
 use crate::datapath::flow::{Client, Via};
 use crate::settings::{Limits, Settings};
+use crate::stats::AuthFailure;
 use crate::turn::server::answer::SOFTWARE;
 
 #[test]
@@ -56,6 +57,9 @@ fn rfc8489_s9_2_4_a_challenge_has_realm_and_nonce_and_no_integrity() {
         let nonce = message.get(AttributeType::NONCE).unwrap();
         assert!(bench.auth.is_nonce_good(nonce, "198.51.100.9".parse().unwrap(), bench.now.time));
         assert!(!message.has_integrity() && message.has_fingerprint() && message.get(AttributeType::SOFTWARE).is_some());
+        let (features, _) = SecurityFeatures::read(nonce).unwrap();
+        assert_eq!(features, SecurityFeatures { password_algorithms: true, username_anonymity: true });
+        assert_eq!(message.get(AttributeType::PASSWORD_ALGORITHMS), Some([0, 2, 0, 0, 0, 1, 0, 0].as_slice()));
     }
 }
 
@@ -83,9 +87,105 @@ fn rfc8489_s9_2_4_each_check_in_its_order() {
         client.client.remote.port = 1_000 + port as u16;
         let answer = bench.ask(&client, Ask::allocate());
         assert_eq!((answer.code(), answer.message().has_integrity()), (code, is_signed), "{what}");
-        let has_challenge = answer.message().get(AttributeType::NONCE).is_some() && answer.message().get(AttributeType::REALM).is_some();
+        let of_challenge = [AttributeType::NONCE, AttributeType::REALM, AttributeType::PASSWORD_ALGORITHMS];
+        let has_challenge = of_challenge.iter().all(|kind| answer.message().get(*kind).is_some());
         assert_eq!(has_challenge, code.is_some(), "{what}");
     }
+}
+
+#[test]
+fn rfc8489_s9_2_4_every_algorithm_and_name_for_every_request() {
+    let mut bench = Bench::new();
+    let algorithms = [None, Some(PasswordAlgorithm::Md5), Some(PasswordAlgorithm::Sha256)];
+    for (port, (algorithm, is_anonymous)) in
+        algorithms.into_iter().flat_map(|algorithm| [(algorithm, false), (algorithm, true)]).enumerate()
+    {
+        let remote = format!("198.51.100.9:{}", 1_000 + port);
+        let client = algorithm.map_or_else(|| bench.client_of(ACCOUNT, &remote), |algorithm| bench.client_with(algorithm, &remote));
+        let client = TestClient { is_anonymous, ..client };
+        bench.allocate(&client);
+        assert_eq!(bench.permit(&client, "8.8.8.8:1"), None);
+        assert_eq!(bench.bind(&client, 0x4000, "8.8.8.8:1"), None);
+        // Error responses are signed in the same way; `ask` looks.
+        assert_eq!(bench.permit(&client, "127.0.0.1:1"), Some(403));
+        let stale = TestClient { nonce: "stale".into(), algorithm: None, ..client.clone() };
+        assert_eq!(
+            bench.ask(&stale, Ask::new(Method::REFRESH)).code(),
+            if algorithm == Some(PasswordAlgorithm::Sha256) { Some(401) } else { Some(438) }
+        );
+        assert_eq!(bench.ask(&client, Ask::new(Method::REFRESH).lifetime(0)).code(), None);
+    }
+    assert!(bench.server.is_idle());
+}
+
+#[test]
+fn rfc8489_s9_2_1_bidding_down_is_400() {
+    use AttributeType as A;
+    let mut bench = Bench::new();
+    let client = bench.client_with(PasswordAlgorithm::Sha256, "198.51.100.9:40000");
+    let (offer, sha256, md5) = (&PasswordAlgorithm::OFFER[..], &[0, 2, 0, 0][..], &[0, 1, 0, 0][..]);
+    let stripped = client.nonce.replace("obMatJos2w", "obMatJos2A");
+    let nonce = client.nonce.as_str();
+    let table: &[(&str, &str, &[(A, &[u8])], u16)] = &[
+        ("no algorithm: MD5, and the key is another", nonce, &[], 401),
+        ("the algorithm alone", nonce, &[(A::PASSWORD_ALGORITHM, sha256)], 400),
+        ("the offer alone", nonce, &[(A::PASSWORD_ALGORITHMS, offer)], 400),
+        ("an offer of MD5 alone", nonce, &[(A::PASSWORD_ALGORITHMS, md5), (A::PASSWORD_ALGORITHM, md5)], 400),
+        ("an offer in another order", nonce, &[(A::PASSWORD_ALGORITHMS, &[0, 1, 0, 0, 0, 2, 0, 0]), (A::PASSWORD_ALGORITHM, sha256)], 400),
+        ("an empty offer", nonce, &[(A::PASSWORD_ALGORITHMS, &[]), (A::PASSWORD_ALGORITHM, sha256)], 400),
+        ("an algorithm that was not offered", nonce, &[(A::PASSWORD_ALGORITHMS, offer), (A::PASSWORD_ALGORITHM, &[0, 3, 0, 0])], 400),
+        ("an algorithm with parameters", nonce, &[(A::PASSWORD_ALGORITHMS, offer), (A::PASSWORD_ALGORITHM, &[0, 2, 0, 1, 0])], 400),
+        ("an algorithm cut short", nonce, &[(A::PASSWORD_ALGORITHMS, offer), (A::PASSWORD_ALGORITHM, &[0, 2])], 400),
+        ("a cookie without the bit", &stripped, &[(A::PASSWORD_ALGORITHMS, offer), (A::PASSWORD_ALGORITHM, sha256)], 438),
+        ("a cookie without the bit, and no such algorithm", &stripped, &[(A::PASSWORD_ALGORITHM, &[9, 9, 0, 0])], 400),
+        ("no cookie", "nonce", &[(A::PASSWORD_ALGORITHM, sha256)], 438),
+    ];
+    for (what, nonce, attributes, code) in table {
+        let mut writer = Ask::allocate().writer();
+        writer.attribute(A::USERNAME, client.username.as_bytes());
+        writer.attribute(A::REALM, b"example.org").attribute(A::NONCE, nonce.as_bytes());
+        for (kind, value) in *attributes {
+            writer.attribute(*kind, value);
+        }
+        writer.sign(&client.key, Integrity::Sha256);
+        let answer = Answer(bench.say(client.client, &writer.finish())[0].clone());
+        assert_eq!(answer.code(), Some(*code), "{what}");
+        assert_eq!(answer.message().has_integrity(), *code == 438, "{what}");
+        assert_eq!(answer.message().get(A::NONCE).is_some(), *code != 400, "{what}");
+    }
+    assert!(bench.server.is_idle());
+    assert_eq!(bench.server.stats.auth_failures[AuthFailure::BidDown as usize], 9);
+    bench.allocate(&client);
+}
+
+#[test]
+fn rfc8489_s9_2_4_a_hash_that_is_not_known_asks_for_the_name() {
+    let mut bench = Bench::new();
+    let client = TestClient { username: "99999:nobody".into(), is_anonymous: true, ..bench.client() };
+    let answer = bench.ask(&client, Ask::allocate());
+    assert_eq!(answer.code(), Some(401));
+    let nonce = answer.message().get(AttributeType::NONCE).unwrap().to_vec();
+    let (features, _) = SecurityFeatures::read(&nonce).unwrap();
+    assert_eq!(features, SecurityFeatures { password_algorithms: true, username_anonymity: false });
+    // That nonce is as good as any.
+    let client = TestClient { nonce: String::from_utf8(nonce).unwrap(), ..bench.client() };
+    bench.allocate(&client);
+    // A hash of the wrong size is nobody's.
+    let short = Ask::allocate().with(AttributeType::USERHASH, &[0; 31]).with(AttributeType::REALM, b"example.org");
+    let mut writer = short.with(AttributeType::NONCE, client.nonce.as_bytes()).writer();
+    writer.sign(&client.key, Integrity::Sha1);
+    assert_eq!(Answer(bench.say(client.client, &writer.finish())[0].clone()).code(), Some(401));
+}
+
+#[test]
+fn rfc8489_s9_2_4_with_a_rest_secret_names_are_asked_for() {
+    let mut bench = Bench::with(Settings { rest_secret: Some("shared".into()), ..Settings::default() }, Limits::default());
+    let client = bench.client();
+    let answer = Answer(bench.say(client.client, &Ask::allocate().writer().finish())[0].clone());
+    let (features, _) = SecurityFeatures::read(answer.message().get(AttributeType::NONCE).unwrap()).unwrap();
+    assert_eq!(features, SecurityFeatures { password_algorithms: true, username_anonymity: false });
+    // A name that was issued is found nevertheless.
+    bench.allocate(&TestClient { is_anonymous: true, ..client });
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use campanile_ice::stun::integrity::{Integrity, Key, PasswordAlgorithm};
+use campanile_ice::stun::integrity::{Integrity, Key, PasswordAlgorithm, user_hash};
 use campanile_ice::stun::turn::Family;
 use campanile_ice::stun::{AttributeType, Class, Message, Method, TransactionId, Writer};
 
@@ -38,6 +38,10 @@ pub(super) struct TestClient {
     pub(super) username: String,
     pub(super) key: Key,
     pub(super) nonce: String,
+    /// PASSWORD-ALGORITHM, with MESSAGE-INTEGRITY-SHA256; none for a client of RFC 5389.
+    pub(super) algorithm: Option<PasswordAlgorithm>,
+    /// Sends USERHASH in place of USERNAME.
+    pub(super) is_anonymous: bool,
 }
 
 impl Bench {
@@ -47,7 +51,8 @@ impl Bench {
 
     pub(super) fn with(settings: Settings, limits: Limits) -> Self {
         let start = Instant::now();
-        let auth = Arc::new(Auth::new("example.org".into(), &[1; 32], Some("shared"), settings.credentials));
+        let rest_secret = settings.rest_secret.as_deref();
+        let auth = Arc::new(Auth::new("example.org".into(), &[1; 32], rest_secret, settings.credentials));
         let registry = Arc::new(Registry::new(
             Ports::new(50_000..=50_999, &settings.public_addresses),
             PeerRules::new(settings.allow_peers, settings.deny_peers),
@@ -111,7 +116,17 @@ impl Bench {
             key: Key::long_term(&credentials.username, "example.org", &credentials.password, PasswordAlgorithm::Md5).unwrap(),
             username: credentials.username,
             nonce: self.auth.nonce(remote, self.now.time),
+            algorithm: None,
+            is_anonymous: false,
         }
+    }
+
+    /// The same for a client of RFC 8489: it names an algorithm.
+    pub(super) fn client_with(&self, algorithm: PasswordAlgorithm, remote: &str) -> TestClient {
+        let client = self.client_of(ACCOUNT, remote);
+        let password = self.auth.owner(&client.username, self.now.time).unwrap_or_else(|error| panic!("{error:?}")).password;
+        let key = Key::long_term(&client.username, "example.org", &password, algorithm).unwrap();
+        TestClient { key, algorithm: Some(algorithm), ..client }
     }
 
     pub(super) fn client(&self) -> TestClient {
@@ -140,6 +155,7 @@ impl Bench {
         assert!(message.has_fingerprint());
         if message.has_integrity() {
             assert!(message.verify(&client.key), "signed with the key of the request");
+            assert_eq!(message.integrity(), Some(client.integrity()), "and as the request demands");
         } else {
             assert_eq!(answer.code(), Some(401));
         }
@@ -240,11 +256,23 @@ impl Ask {
 impl TestClient {
     pub(super) fn sign(&self, request: Ask) -> Vec<u8> {
         let mut writer = request.writer();
-        writer.attribute(AttributeType::USERNAME, self.username.as_bytes());
+        match self.is_anonymous {
+            true => writer.attribute(AttributeType::USERHASH, &user_hash(&self.username, "example.org").unwrap()),
+            false => writer.attribute(AttributeType::USERNAME, self.username.as_bytes()),
+        };
         writer.attribute(AttributeType::REALM, b"example.org");
         writer.attribute(AttributeType::NONCE, self.nonce.as_bytes());
-        writer.sign(&self.key, Integrity::Sha1);
+        if let Some(algorithm) = self.algorithm {
+            writer.attribute(AttributeType::PASSWORD_ALGORITHMS, &PasswordAlgorithm::OFFER);
+            writer.attribute(AttributeType::PASSWORD_ALGORITHM, &algorithm.value());
+        }
+        writer.sign(&self.key, self.integrity());
         writer.finish()
+    }
+
+    /// What requests are signed with, and their answers.
+    pub(super) fn integrity(&self) -> Integrity {
+        if self.algorithm.is_some() { Integrity::Sha256 } else { Integrity::Sha1 }
     }
 }
 

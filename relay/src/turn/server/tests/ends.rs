@@ -7,6 +7,7 @@ use campanile_ice::stun::integrity::{Key, PasswordAlgorithm};
 use super::bench::{ACCOUNT, Ask, Bench};
 use crate::datapath::flow::{SocketId, Via};
 use crate::quality::report::Direction;
+use crate::settings::{Limits, Settings};
 use crate::turn::registry::CallId;
 
 #[test]
@@ -76,7 +77,8 @@ fn revoking_an_account_frees_its_allocations_alone() {
 
 #[test]
 fn rest_names_are_accounts_of_their_own() {
-    let mut bench = Bench::new();
+    let settings = Settings { rest_secret: Some("shared".into()), ..Settings::default() };
+    let mut bench = Bench::with(settings, Limits::default());
     let mut client = bench.client();
     client.username = "1900000000:juliet@example.org".into();
     let secret = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, b"shared");
