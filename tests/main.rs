@@ -15,6 +15,7 @@ mod call_through_relay;
 mod chat;
 mod cli;
 mod client_state;
+mod dashboards;
 mod documents;
 mod domains;
 mod drain;
