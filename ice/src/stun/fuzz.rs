@@ -1,6 +1,6 @@
 //! What must hold for any bytes: checked by this module's tests over random messages and a corpus, and by the fuzz target `stun`.
 
-use super::integrity::Key;
+use super::integrity::{Key, SecurityFeatures};
 use super::turn::{Frame, parse_channel_data, stream_frame};
 use super::{AttributeType, HEADER_BYTES, Message};
 
@@ -34,6 +34,7 @@ pub fn message(bytes: &[u8]) {
         assert!((300..700).contains(&code.0));
     }
     // Each is an answer or an error; none may panic.
-    let _ = (message.peers(), message.channel_number(), message.even_port(), message.reservation_token());
+    let _ = (message.peers(), message.channel_number(), message.even_port(), message.reservation_token(), message.icmp());
+    let _ = (message.password_algorithm(), message.get(AttributeType::NONCE).and_then(SecurityFeatures::read));
     let _ = (message.lifetime_s(), message.requested_transport(), message.family(AttributeType::REQUESTED_ADDRESS_FAMILY));
 }

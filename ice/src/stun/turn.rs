@@ -55,6 +55,8 @@ impl AttributeType {
     pub const ADDITIONAL_ADDRESS_FAMILY: Self = Self(0x8000);
     /// ADDRESS-ERROR-CODE (RFC 8656 §18.12).
     pub const ADDRESS_ERROR_CODE: Self = Self(0x8001);
+    /// ICMP (RFC 8656 §18.13).
+    pub const ICMP: Self = Self(0x8004);
     /// MOBILITY-TICKET (RFC 8016 §3.3).
     pub const MOBILITY_TICKET: Self = Self(0x8030);
 }
@@ -95,6 +97,33 @@ pub enum RequestedFamily {
     Known(Family),
     /// Another value: 440.
     Unknown(u8),
+}
+
+/// The ICMP attribute (RFC 8656 §18.13): why a datagram to a peer was dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Icmp {
+    /// The ICMP type; ICMPv4's or ICMPv6's, as the peer's address is.
+    pub kind: u8,
+    /// The ICMP code.
+    pub code: u8,
+    /// The next hop's MTU where the datagram was too big, else 0.
+    pub error_data: u32,
+}
+
+impl Icmp {
+    /// A datagram was longer than the next link takes (RFC 1191 §4, RFC 4443 §3.2).
+    pub fn too_big(family: Family, mtu_bytes: u32) -> Self {
+        match family {
+            Family::V4 => Self { kind: 3, code: 4, error_data: mtu_bytes },
+            Family::V6 => Self { kind: 2, code: 0, error_data: mtu_bytes },
+        }
+    }
+
+    /// The attribute's value.
+    pub fn value(self) -> [u8; 8] {
+        let [a, b, c, d] = self.error_data.to_be_bytes();
+        [0, 0, self.kind, self.code, a, b, c, d]
+    }
 }
 
 /// A channel number between 0x4000 and 0x7FFF.
@@ -262,6 +291,18 @@ impl Message<'_> {
     /// The attribute is there with another size.
     pub fn reservation_token(&self) -> Result<Option<[u8; 8]>, Malformed> {
         self.get_array(AttributeType::RESERVATION_TOKEN)
+    }
+
+    /// ICMP (RFC 8656 §18.13).
+    ///
+    /// # Errors
+    /// The attribute is there with another size.
+    pub fn icmp(&self) -> Result<Option<Icmp>, Malformed> {
+        Ok(self.get_array::<8>(AttributeType::ICMP)?.map(|value| Icmp {
+            kind: value[2],
+            code: value[3],
+            error_data: u32::from_be_bytes([value[4], value[5], value[6], value[7]]),
+        }))
     }
 
     /// CONNECTION-ID (RFC 6062 §6.2.1).

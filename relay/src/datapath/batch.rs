@@ -230,7 +230,7 @@ impl Batch {
                 header.msg_control = (&raw mut self.controls[index]).cast();
             }
         }
-        let (mut at, mut failed) = (0, 0);
+        let (mut at, mut failed, mut is_tried_again) = (0, 0, false);
         let count = range.len();
         while at < count {
             let socket = self.outgoing[range.start + at].socket;
@@ -241,6 +241,7 @@ impl Batch {
             let sent = unsafe { libc::sendmmsg(socket, self.headers.as_mut_ptr().add(at), (end - at) as libc::c_uint, flags) };
             if sent > 0 {
                 at += sent as usize;
+                is_tried_again = false;
                 continue;
             }
             match io::Error::last_os_error().kind() {
@@ -250,10 +251,13 @@ impl Batch {
                     failed += end - at;
                     at = end;
                 }
+                // May be what the network said of an earlier datagram: that is told once, and not of this one.
+                _ if !is_tried_again => is_tried_again = true,
                 // This one has no route, or is too long.
                 _ => {
                     failed += 1;
                     at += 1;
+                    is_tried_again = false;
                 }
             }
         }
@@ -412,6 +416,11 @@ impl Poller {
     pub fn token(&self, index: usize) -> u64 {
         self.events[index].u64
     }
+
+    /// Whether there are errors to be read with `read_error`. The socket stays ready until they are.
+    pub fn is_error(&self, index: usize) -> bool {
+        self.events[index].events & libc::EPOLLERR as u32 != 0
+    }
 }
 
 /// Wakes a worker from other threads.
@@ -479,6 +488,80 @@ pub fn allow_fragments(socket: BorrowedFd<'_>, is_ipv4: bool) -> io::Result<()> 
         true => set_option(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DONT),
         false => set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_DONT),
     }
+}
+
+/// Forbids the network to fragment what a UDP socket sends (RFC 8656 §14: the DF bit is 1), whatever the kernel knows of the path.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn forbid_fragments(socket: BorrowedFd<'_>, is_ipv4: bool) -> io::Result<()> {
+    match is_ipv4 {
+        true => set_option(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_PROBE),
+        false => set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_PROBE),
+    }
+}
+
+/// Makes a UDP socket keep ICMP errors, for `read_error`.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn keep_errors(socket: BorrowedFd<'_>, is_ipv4: bool) -> io::Result<()> {
+    match is_ipv4 {
+        true => set_option(socket, libc::IPPROTO_IP, libc::IP_RECVERR, 1),
+        false => set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVERR, 1),
+    }
+}
+
+/// Why a datagram that a socket sent did not arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SendError {
+    /// The network says so: destination, ICMP type and code, and the MTU where it was too big.
+    Icmp(Endpoint, u8, u8, u32),
+    /// It is longer than this MTU of the link or path, and must not be fragmented. The destination's port may be missing (0).
+    TooBig(Endpoint, u32),
+    /// Something else.
+    Other,
+}
+
+/// Takes the oldest error of a socket for which `keep_errors` was called; none when there is none left.
+///
+/// # Errors
+/// What the kernel says, other than that there is nothing.
+pub fn read_error(socket: BorrowedFd<'_>) -> io::Result<Option<SendError>> {
+    // SAFETY: plain C structures for which zero is a valid value.
+    let (mut name, mut header) = unsafe { (mem::zeroed::<Name>(), mem::zeroed::<libc::msghdr>()) };
+    // An error with the address of who sent it; room for one of IPv6, and some.
+    let mut controls = [Control([0; CONTROL_BYTES]); 4];
+    header.msg_name = (&raw mut name).cast();
+    header.msg_namelen = mem::size_of::<Name>() as libc::socklen_t;
+    header.msg_control = (&raw mut controls).cast();
+    header.msg_controllen = mem::size_of_val(&controls) as _;
+    // SAFETY: the header points to a name and a control buffer of the stated lengths that live during the call, and to no vectors: the
+    // datagram itself is dropped.
+    let received = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut header, libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT) };
+    if received < 0 {
+        let error = io::Error::last_os_error();
+        return if error.kind() == io::ErrorKind::WouldBlock { Ok(None) } else { Err(error) };
+    }
+    // SAFETY: as in `read_local`.
+    unsafe {
+        let mut message = libc::CMSG_FIRSTHDR(&raw const header);
+        while !message.is_null() {
+            if let (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR) =
+                ((*message).cmsg_level, (*message).cmsg_type)
+            {
+                let error: libc::sock_extended_err = ptr::read_unaligned(libc::CMSG_DATA(message).cast());
+                let to = read_name(&name);
+                return Ok(Some(match error.ee_origin {
+                    libc::SO_EE_ORIGIN_ICMP | libc::SO_EE_ORIGIN_ICMP6 => SendError::Icmp(to, error.ee_type, error.ee_code, error.ee_info),
+                    libc::SO_EE_ORIGIN_LOCAL if error.ee_errno == libc::EMSGSIZE as u32 => SendError::TooBig(to, error.ee_info),
+                    _ => SendError::Other,
+                }));
+            }
+            message = libc::CMSG_NXTHDR(&raw const header, message);
+        }
+    }
+    Ok(Some(SendError::Other))
 }
 
 fn set_option(socket: BorrowedFd<'_>, level: libc::c_int, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
@@ -631,6 +714,31 @@ mod tests {
         sender.send_to(&[], SocketAddr::from(to)).unwrap();
         assert_eq!(poller.wait(Duration::from_secs(1)).unwrap(), 1);
         assert_eq!(poller.token(0), 1);
+    }
+
+    #[test]
+    fn errors_of_the_network_are_read_and_keep_nothing_back() {
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let ((sender, from), (receiver, to), (gone, nobody)) = (socket(address), socket(address), socket(address));
+            drop(gone);
+            keep_errors(sender.as_fd(), from.ip.is_ipv4()).unwrap();
+            let mut poller = Poller::new().unwrap();
+            poller.add(sender.as_fd(), 1).unwrap();
+            let mut batch = Batch::new();
+            for number in 0..6u8 {
+                batch.queue_shared(sender.as_fd(), vec![number].into(), if number % 2 == 0 { nobody } else { to }, None);
+            }
+            assert_eq!(batch.flush(), 0);
+            assert_eq!(batch.receive(receiver.as_fd(), SLOTS).unwrap(), 0..3);
+            assert_eq!(poller.wait(Duration::from_secs(5)).unwrap(), 1);
+            assert!(poller.is_error(0));
+            let refused = if to.ip.is_ipv4() { SendError::Icmp(nobody, 3, 3, 0) } else { SendError::Icmp(nobody, 1, 4, 0) };
+            for _ in 0..3 {
+                assert_eq!(read_error(sender.as_fd()).unwrap(), Some(refused), "{address}");
+            }
+            assert_eq!(read_error(sender.as_fd()).unwrap(), None);
+            assert_eq!(poller.wait(Duration::ZERO).unwrap(), 0);
+        }
     }
 
     #[test]

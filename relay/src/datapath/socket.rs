@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::batch::{allow_fragments, tell_local_address};
+use super::batch::{allow_fragments, forbid_fragments, keep_errors, tell_local_address};
 
 /// What a listening socket asks the kernel to buffer; it gives less where `rmem_max` and `wmem_max` say so.
 const LISTEN_BUFFER_BYTES: usize = 4 << 20;
@@ -71,12 +71,26 @@ pub fn listen_tcp(address: SocketAddr) -> io::Result<(SocketAddr, Vec<TcpListene
     })
 }
 
-/// Opens a relayed socket.
+/// Opens a relayed socket, which hears of ICMP errors.
 ///
 /// # Errors
 /// The port is in use, the address is not ours, or there is no descriptor left.
 pub fn bind_relayed(address: SocketAddr) -> io::Result<UdpSocket> {
-    Ok(bind_udp(address, false)?.into())
+    let socket = bind_udp(address, false)?;
+    keep_errors(socket.as_fd(), address.is_ipv4())?;
+    Ok(socket.into())
+}
+
+/// Sends one datagram that nobody may fragment on its way (RFC 8656 §14); the next ones may be again.
+///
+/// # Errors
+/// What the kernel says; `EMSGSIZE` where the first link is too narrow.
+pub fn send_unfragmented(socket: &UdpSocket, bytes: &[u8], to: SocketAddr) -> io::Result<()> {
+    forbid_fragments(socket.as_fd(), to.is_ipv4())?;
+    // The first error may be what the network said of an earlier datagram.
+    let sent = socket.send_to(bytes, to).or_else(|_| socket.send_to(bytes, to));
+    allow_fragments(socket.as_fd(), to.is_ipv4())?;
+    sent.map(drop)
 }
 
 /// Calls `bind` with the addresses that a configured one stands for. When the port is to be picked, the other family may have it in use:

@@ -8,17 +8,18 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc as std_mpsc};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::{Bytes, BytesMut};
-use campanile_ice::stun::TransactionId;
 use campanile_ice::stun::turn::{
-    CHANNEL_HEADER_BYTES, DATA_INDICATION_HEADER_BYTES_MAX, Family, Frame, channel_header, data_indication_header, padding, stream_frame,
+    CHANNEL_HEADER_BYTES, DATA_INDICATION_HEADER_BYTES_MAX, Family, Frame, Icmp, channel_header, data_indication_header, padding,
+    stream_frame,
 };
+use campanile_ice::stun::{ErrorCode, TransactionId};
 use slab::Slab;
 use tokio::sync::mpsc;
 
-use super::batch::{Batch, HEAD_ROOM, Poller, SLOTS, SLOTS_PER_RELAY, Waker, interface_addresses};
+use super::batch::{Batch, HEAD_ROOM, Poller, SLOTS, SLOTS_PER_RELAY, SendError, Waker, interface_addresses, read_error};
 use super::demux::{self, Kind};
 use super::flow::{Client, SocketId, Via};
-use super::socket::bind_relayed;
+use super::socket::{bind_relayed, send_unfragmented};
 use crate::endpoint::Endpoint;
 use crate::quality::report::Direction;
 use crate::stats::{DropReason, Stats};
@@ -33,6 +34,8 @@ const PUBLISH: Duration = Duration::from_secs(1);
 const LOOK_FOR_ADDRESSES: Duration = Duration::from_secs(10);
 /// What is taken from the inbox before sockets are looked at again.
 const INBOX_BATCH: usize = 64;
+/// ICMP errors taken from one socket at a time.
+const ERRORS_PER_TURN: usize = 16;
 /// Ports tried when others on this host have them in use.
 const BIND_TRIES: usize = 64;
 
@@ -181,7 +184,13 @@ impl Worker {
                 match self.poller.token(index) {
                     WAKER_TOKEN => self.waker.reset(),
                     token if token >= LISTENER_TOKENS => self.receive_from_clients((token & 0xFFFF) as u16, &mut batch, now),
-                    token => self.receive_from_peers(SocketId(token as u32), &mut batch, now),
+                    token => {
+                        let id = SocketId(token as u32);
+                        if self.poller.is_error(index) {
+                            self.read_errors(id, None, &mut batch, now);
+                        }
+                        self.receive_from_peers(id, &mut batch, now);
+                    }
                 }
             }
             is_inbox_empty = self.read_inbox(&mut batch, now);
@@ -226,6 +235,11 @@ impl Worker {
             if let Some(route) = route {
                 let payload = &batch.payload(slot)[route.payload.clone()];
                 self.server.observe(route.allocation, Direction::ToPeer, payload, now.at);
+                if route.dont_fragment {
+                    let bytes = payload.to_vec();
+                    self.send_unfragmented(&route, &bytes, batch, now);
+                    continue;
+                }
                 let Some(relayed) = self.sockets.get(route.socket.0 as usize) else { continue };
                 let range = HEAD_ROOM + route.payload.start..HEAD_ROOM + route.payload.end;
                 batch.queue_slot(relayed.socket.as_fd(), slot, range, route.to, None);
@@ -243,6 +257,35 @@ impl Worker {
                 None
             }
         }
+    }
+
+    /// RFC 8656 §11.2: a Send with DONT-FRAGMENT. Such are probes of a path, and few: each goes on its own.
+    fn send_unfragmented(&mut self, route: &Route, payload: &[u8], batch: &mut Batch, now: Now) {
+        let Some(relayed) = self.sockets.get(route.socket.0 as usize) else { return };
+        if let Err(error) = send_unfragmented(&relayed.socket, payload, route.to.into()) {
+            tracing::debug!(%error, bytes = payload.len(), "not sent without fragments");
+            self.server.stats_mut().count_drop(DropReason::SendFailed);
+            self.read_errors(route.socket, Some(route.to), batch, now);
+        }
+    }
+
+    /// Tells clients what the network says of what they sent (RFC 8656 §11.5). `to` is where the last datagram was sent.
+    fn read_errors(&mut self, id: SocketId, to: Option<Endpoint>, batch: &mut Batch, now: Now) {
+        for _ in 0..ERRORS_PER_TURN {
+            let Some(relayed) = self.sockets.get(id.0 as usize) else { return };
+            match read_error(relayed.socket.as_fd()) {
+                Ok(Some(SendError::Icmp(peer, kind, code, error_data))) => {
+                    self.server.handle_icmp(id, peer, Icmp { kind, code, error_data }, now.at);
+                }
+                Ok(Some(SendError::TooBig(peer, mtu_bytes))) => {
+                    let family = if peer.ip.is_ipv4() { Family::V4 } else { Family::V6 };
+                    self.server.handle_icmp(id, to.unwrap_or(peer), Icmp::too_big(family, mtu_bytes), now.at);
+                }
+                Ok(Some(SendError::Other)) => {}
+                Ok(None) | Err(_) => break,
+            }
+        }
+        self.work_outputs(batch, now);
     }
 
     fn receive_from_peers(&mut self, id: SocketId, batch: &mut Batch, now: Now) {
@@ -352,7 +395,9 @@ impl Worker {
             let route = self.demultiplex(client, &frame, now);
             if let Some(route) = route {
                 self.server.observe(route.allocation, Direction::ToPeer, &frame[route.payload.clone()], now.at);
-                if let Some(relayed) = self.sockets.get(route.socket.0 as usize) {
+                if route.dont_fragment {
+                    self.send_unfragmented(&route, &frame[route.payload.clone()], batch, now);
+                } else if let Some(relayed) = self.sockets.get(route.socket.0 as usize) {
                     batch.queue_shared(relayed.socket.as_fd(), frame.slice(route.payload), route.to, None);
                 }
             }
@@ -384,7 +429,7 @@ impl Worker {
                 Output::Open { opening, wanted } => {
                     let result = self.open(wanted, now).map_err(|error| {
                         tracing::debug!(%error, ?wanted, "no relayed address");
-                        wanted
+                        (wanted, why_not(&error))
                     });
                     self.server.handle_opened(opening, result, now);
                 }
@@ -516,6 +561,16 @@ impl Worker {
             Ok(addresses) => self.registry.set_hosts(Hosts::new(addresses).with_outward(outward_addresses())),
             Err(error) => tracing::warn!(%error, "the addresses of this host cannot be read"),
         }
+    }
+}
+
+/// 508 where there is no port, descriptor or memory left; 500 where the kernel refuses for a reason that is no want of room.
+fn why_not(error: &io::Error) -> ErrorCode {
+    match error.raw_os_error() {
+        None | Some(libc::EADDRINUSE | libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM | libc::ENOSPC) => {
+            ErrorCode::INSUFFICIENT_CAPACITY
+        }
+        Some(_) => ErrorCode::SERVER_ERROR,
     }
 }
 

@@ -18,6 +18,8 @@ use crate::quality::report::{RelayQuality, Volume};
 pub const PERMISSION: Duration = Duration::from_secs(300);
 /// §12: ten minutes.
 pub const CHANNEL: Duration = Duration::from_secs(600);
+/// §12: how long after its end a channel's number and peer can be bound to nothing but each other.
+pub const QUARANTINE: Duration = Duration::from_secs(300);
 const DEFAULT_LIFETIME_S: u32 = 600;
 const MAX_LIFETIME_S: u32 = 3_600;
 
@@ -102,6 +104,15 @@ pub struct ChannelBinding {
     pub reach: Reach,
     /// When it ends.
     pub expires: Instant,
+    /// It stands in the flow tables; afterwards it is kept for its quarantine alone.
+    pub is_live: bool,
+}
+
+impl ChannelBinding {
+    /// When it is forgotten.
+    pub fn held_until(&self) -> Instant {
+        self.expires + QUARANTINE
+    }
 }
 
 impl Allocation {
@@ -119,7 +130,7 @@ impl Allocation {
     pub fn next_due(&self) -> Instant {
         let relays = self.relays.iter().flatten().map(|relay| relay.expires);
         let permissions = self.permissions.iter().map(|permission| permission.expires);
-        let channels = self.channels.iter().map(|channel| channel.expires);
+        let channels = self.channels.iter().map(|channel| if channel.is_live { channel.expires } else { channel.held_until() });
         let due = relays.chain(permissions).chain(channels).chain(self.free_at).min();
         due.unwrap_or(self.scheduled)
     }

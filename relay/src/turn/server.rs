@@ -1,13 +1,14 @@
 //! RFC 8656, the server's side for the clients of one worker, and STUN Binding (RFC 8489). No I/O, no clock.
 //!
 //! Requests are answered through `poll_output`; packets to be relayed are returned as routes, so that the payload stays where it was
-//! received. Deviation: channel numbers up to 0x7FFF are accepted (RFC 5766 §11). Not done: DONT-FRAGMENT (answered 420, as §7.2 allows), the ICMP attribute (§11.5), TCP allocations (RFC 6062), mobility
+//! received. Deviation: channel numbers up to 0x7FFF are accepted (RFC 5766 §11). Not done: TCP allocations (RFC 6062), mobility
 //! (RFC 8016).
 
 mod allocate;
 mod answer;
 mod authenticate;
 mod connection;
+mod icmp;
 mod permission;
 mod random;
 mod refresh;
@@ -99,6 +100,8 @@ pub struct Route {
     pub payload: Range<usize>,
     /// Whose counters.
     pub allocation: u32,
+    /// The datagram is to go out with the DF bit set (§11.2, §14).
+    pub dont_fragment: bool,
 }
 
 /// Where a peer's packet goes.
@@ -375,6 +378,7 @@ fn is_known(kind: AttributeType) -> bool {
             | AttributeType::REQUESTED_ADDRESS_FAMILY
             | AttributeType::EVEN_PORT
             | AttributeType::REQUESTED_TRANSPORT
+            | AttributeType::DONT_FRAGMENT
             | AttributeType::XOR_MAPPED_ADDRESS
             | AttributeType::RESERVATION_TOKEN
     )

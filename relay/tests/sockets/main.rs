@@ -7,6 +7,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use campanile_ice::stun::turn::Icmp;
+use campanile_ice::stun::{AttributeType, Class, Message, Method, TransactionId, Writer};
 use campanile_relay::{CallId, Direction, DropReason, Limits, Relay, Service, Settings, Stats, Transport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UdpSocket;
@@ -238,6 +240,50 @@ async fn the_turn_crates_client_allocates_and_talks_to_a_peer() {
     relayed.close().await.unwrap();
     client.close().await.unwrap();
     relay.shutdown().await;
+}
+
+#[tokio::test]
+async fn s11_5_a_client_is_told_that_its_peer_is_gone_and_others_lose_nothing() {
+    for (server, localhost) in [(0, "127.0.0.1:0"), (1, "[::1]:0")] {
+        let relay = start(Settings { allow_peers: vec!["127.0.0.0/8".parse().unwrap(), "::1".parse().unwrap()], ..settings() });
+        let credentials = relay.issue("juliet", SystemTime::now());
+        let mut juliet = Client::udp(relay.services()[server].local, &credentials).await;
+        let answer = juliet.ask(Method::ALLOCATE, |writer| {
+            writer.attribute(AttributeType::REQUESTED_TRANSPORT, &[17, 0, 0, 0]);
+            writer.attribute(AttributeType::REQUESTED_ADDRESS_FAMILY, &[1 + server as u8, 0, 0, 0]);
+            writer.attribute(AttributeType::DONT_FRAGMENT, &[]);
+        });
+        answer.await.unwrap();
+        let (peer, gone) = (UdpSocket::bind(localhost).await.unwrap(), UdpSocket::bind(localhost).await.unwrap());
+        let (there, nowhere) = (peer.local_addr().unwrap(), gone.local_addr().unwrap());
+        drop(gone);
+        juliet.permit(there).await.unwrap();
+        juliet.bind(0x4000, nowhere).await.unwrap();
+        for number in 0..20u8 {
+            match number % 2 {
+                0 => juliet.send_on(0x4000, &[number]).await,
+                _ => juliet.send(nowhere, &[number]).await,
+            }
+            let told = juliet.read().await.unwrap();
+            let message = Message::parse(&told).unwrap();
+            assert_eq!((message.class(), message.method()), (Class::Indication, Method::DATA));
+            assert_eq!(message.get_xor_address(AttributeType::XOR_PEER_ADDRESS), Ok(Some(nowhere)));
+            let (kind, code) = if server == 0 { (3, 3) } else { (1, 4) };
+            assert_eq!(message.icmp(), Ok(Some(Icmp { kind, code, error_data: 0 })));
+            // With and without DONT-FRAGMENT.
+            let mut writer = Writer::new(Class::Indication, Method::SEND, TransactionId([8; 12]));
+            writer.xor_address(AttributeType::XOR_PEER_ADDRESS, there).attribute(AttributeType::DATA, &[number; 1_000]);
+            if number % 4 < 2 {
+                writer.attribute(AttributeType::DONT_FRAGMENT, &[]);
+            }
+            juliet.write(&writer.finish()).await;
+            let mut bytes = [0; 2_000];
+            let (length, _) = tokio::time::timeout(PATIENCE, peer.recv_from(&mut bytes)).await.unwrap().unwrap();
+            assert_eq!(bytes[..length], [number; 1_000]);
+        }
+        assert_eq!(relay.stats().drops[DropReason::SendFailed as usize], 0);
+        relay.shutdown().await;
+    }
 }
 
 #[tokio::test]

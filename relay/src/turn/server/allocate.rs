@@ -7,7 +7,7 @@ use std::time::Instant;
 use campanile_ice::stun::turn::{Family, RequestedFamily, TRANSPORT_UDP};
 use campanile_ice::stun::{AttributeType, Class, ErrorCode, Method, TransactionId, Writer};
 
-use super::{Now, Opened, Output, Refusal, Request, Server, Timer, Wanted, transport};
+use super::{Now, Opened, Output, Refusal, Request, Server, Timer, Wanted, ip_family, transport};
 use crate::datapath::flow::Client;
 use crate::endpoint::Ip;
 use crate::turn::allocation::{Allocation, Relay, lifetime, relay_index};
@@ -53,7 +53,7 @@ impl Server {
             Some(TRANSPORT_UDP) => {}
             Some(_) => return Err(ErrorCode::UNSUPPORTED_TRANSPORT.into()),
         }
-        // 4. DONT-FRAGMENT is not among the known attributes.
+        // 4. DONT-FRAGMENT is supported: the bit is set for each Send that asks for it.
         // 5.
         let even_port = message.even_port()?;
         let requested = message.family(AttributeType::REQUESTED_ADDRESS_FAMILY)?;
@@ -142,16 +142,13 @@ impl Server {
         }
     }
 
-    /// The answer to `Output::Open`; an error is 508, as there is no port left or the token is no good.
-    pub fn handle_opened(&mut self, opening: u32, result: Result<Opened, Wanted>, now: Now) {
+    /// The answer to `Output::Open`; an error is 508, where no port is left or the token is no good, or 500, where the kernel refuses.
+    pub fn handle_opened(&mut self, opening: u32, result: Result<Opened, (Wanted, ErrorCode)>, now: Now) {
         let Some(waiting) = self.openings.get_mut(opening as usize) else { return };
         match result {
             Ok(opened) => waiting.opened.push(opened),
-            Err(Wanted::Fresh(ip, _)) => {
-                let family = if ip.is_ipv4() { Family::V4 } else { Family::V6 };
-                waiting.missing = Some((family, ErrorCode::INSUFFICIENT_CAPACITY));
-            }
-            Err(Wanted::Reserved(_)) => waiting.missing = Some((Family::V4, ErrorCode::INSUFFICIENT_CAPACITY)),
+            Err((Wanted::Fresh(ip, _), code)) => waiting.missing = Some((ip_family(ip), code)),
+            Err((Wanted::Reserved(_), code)) => waiting.missing = Some((Family::V4, code)),
         }
         self.open_next(opening, now);
     }
@@ -230,6 +227,9 @@ impl Server {
             writer.attribute(AttributeType::RESERVATION_TOKEN, &token);
         }
         if let Some((family, code)) = allocation.missing {
+            // §18.12 knows 440 and 508 alone.
+            let is_known = code == ErrorCode::ADDRESS_FAMILY_NOT_SUPPORTED;
+            let code = if is_known { code } else { ErrorCode::INSUFFICIENT_CAPACITY };
             let mut value = vec![family.code(), 0, (code.0 / 100) as u8, (code.0 % 100) as u8];
             value.extend_from_slice(code.reason().as_bytes());
             writer.attribute(AttributeType::ADDRESS_ERROR_CODE, &value);

@@ -56,25 +56,26 @@ impl Server {
         let peer = request.message.get_xor_address(AttributeType::XOR_PEER_ADDRESS)?.ok_or(ErrorCode::BAD_REQUEST)?;
         // §12.2 ends the range at 0x4FFF; RFC 5766 at 0x7FFF, and its clients (coturn's among them) use all of it.
         let channel = Channel::new(number).ok_or(ErrorCode::BAD_REQUEST)?;
+        self.forget_ended(index, now);
         let allocation = &self.allocations[index as usize];
-        let live = || allocation.channels.iter().filter(|binding| binding.expires > now);
-        if live().any(|binding| (binding.channel == channel) != (binding.peer == peer)) || peer.port() == 0 {
+        // §12: also in the five minutes after a channel has ended, so that nothing that is late goes to another peer.
+        if allocation.channels.iter().any(|binding| (binding.channel == channel) != (binding.peer == peer)) || peer.port() == 0 {
             return Err(ErrorCode::BAD_REQUEST.into());
         }
-        let is_new = !live().any(|binding| binding.channel == channel);
+        let is_held = allocation.channels.iter().any(|binding| binding.channel == channel);
+        let is_new = !allocation.channels.iter().any(|binding| binding.channel == channel && binding.is_live);
         let reach = self.judge(index, peer, &self.registry.hosts(), now)?;
         if reach == Reach::Relays && is_new && self.registry.ports.resolve(peer.into()).is_none() {
             return Err(ErrorCode::FORBIDDEN.into());
         }
         let (limits, permissions) = (&self.registry.limits, allocation.permissions.len());
-        if (is_new && allocation.channels.len() >= limits.channels)
+        if (!is_held && allocation.channels.len() >= limits.channels)
             || (allocation.permission(peer.ip(), now).is_none() && permissions >= limits.permissions)
         {
             return Err(ErrorCode::INSUFFICIENT_CAPACITY.into());
         }
-        self.forget_ended(index, now);
         let channels = &mut self.allocations[index as usize].channels;
-        let binding = ChannelBinding { channel, peer, reach, expires: now + CHANNEL };
+        let binding = ChannelBinding { channel, peer, reach, expires: now + CHANNEL, is_live: true };
         match channels.iter_mut().find(|binding| binding.channel == channel) {
             Some(before) => *before = binding,
             None => channels.push(binding),

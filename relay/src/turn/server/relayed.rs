@@ -1,5 +1,6 @@
 //! RFC 8656 §11, §12.6 and §12.7: where Send indications, ChannelData and datagrams from peers go.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use campanile_ice::stun::turn::parse_channel_data;
@@ -26,7 +27,7 @@ impl Server {
         };
         let (socket, allocation, reach, peer) = (flow.socket, flow.allocation, flow.reach, flow.peer);
         let to = self.destination(reach, peer)?;
-        Some(Route { socket, to, payload, allocation })
+        Some(Route { socket, to, payload, allocation, dont_fragment: false })
     }
 
     /// §11.2.
@@ -45,7 +46,8 @@ impl Server {
         let relay = self.allocations[allocation as usize].relay(wire_family(peer)).ok_or(DropReason::NoPermission)?;
         let permit = self.flows.permit(relay.socket, peer.ip().into(), now).ok_or(DropReason::NoPermission)?;
         let to = resolve(&self.registry, permit.reach, peer.into())?;
-        Ok(Route { socket: relay.socket, to, payload, allocation })
+        let dont_fragment = message.get(AttributeType::DONT_FRAGMENT).is_some() && counts_dont_fragment(client, peer);
+        Ok(Route { socket: relay.socket, to, payload, allocation, dont_fragment })
     }
 
     fn destination(&mut self, reach: Reach, peer: Endpoint) -> Option<Endpoint> {
@@ -95,6 +97,11 @@ impl Server {
         all.add(payload.len());
         allocation.meters.observe(direction, payload, now);
     }
+}
+
+/// §13 to §15: DONT-FRAGMENT "MUST be ignored" where a datagram of IPv6 comes in or goes out; what comes over TCP or TLS is no datagram.
+fn counts_dont_fragment(client: Client, peer: SocketAddr) -> bool {
+    client.via.stream().is_some() || (client.remote.ip.is_ipv4() && peer.is_ipv4())
 }
 
 /// Where a packet towards a permitted peer really goes.

@@ -4,6 +4,7 @@ mod allocate;
 mod authenticate;
 mod bench;
 mod ends;
+mod icmp;
 mod permission;
 mod properties;
 mod refresh;

@@ -62,12 +62,14 @@ impl Server {
         let Some(allocation) = self.allocations.get_mut(index as usize) else { return };
         let (client, relays, flows) = (allocation.client, allocation.relays, &mut self.flows);
         let socket = |ip: IpAddr| relays[relay_index(ip_family(ip))].map(|relay| relay.socket);
-        allocation.channels.retain(|binding| {
-            let keep = binding.expires > now;
-            if let (false, Some(socket)) = (keep, socket(binding.peer.ip())) {
-                flows.remove_channel(client, binding.channel, socket, binding.peer.into());
+        allocation.channels.retain_mut(|binding| {
+            if binding.is_live && binding.expires <= now {
+                binding.is_live = false;
+                if let Some(socket) = socket(binding.peer.ip()) {
+                    flows.remove_channel(client, binding.channel, socket, binding.peer.into());
+                }
             }
-            keep
+            binding.held_until() > now
         });
         allocation.permissions.retain(|permission| {
             let keep = permission.expires > now;
@@ -100,7 +102,7 @@ impl Server {
         let (client, flows) = (allocation.client, &mut self.flows);
         allocation.channels.retain(|binding| {
             let keep = ip_family(binding.peer.ip()) != family;
-            if !keep {
+            if !keep && binding.is_live {
                 flows.remove_channel(client, binding.channel, relay.socket, binding.peer.into());
             }
             keep

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use campanile_ice::stun::turn::Family;
-use campanile_ice::stun::{AttributeType, Method};
+use campanile_ice::stun::{AttributeType, ErrorCode, Method};
 
 use super::bench::{ACCOUNT, Answer, Ask, Bench, TestClient};
 use crate::settings::{Limits, Settings};
@@ -213,6 +213,27 @@ fn s7_2_quotas() {
     assert_eq!(bench.ask(&nurse, Ask::allocate()).code(), Some(508));
     assert_eq!(bench.ask(&romeo, Ask::new(Method::REFRESH).lifetime(0)).code(), None);
     bench.allocate(&nurse);
+}
+
+#[test]
+fn s7_2_a_kernel_that_refuses_is_500_and_half_a_pair_of_families_names_508() {
+    let mut bench = Bench::new();
+    let client = bench.client();
+    bench.refusal = Some(ErrorCode::SERVER_ERROR);
+    assert_eq!(bench.ask(&client, Ask::allocate()).code(), Some(500));
+    assert_eq!(bench.ask(&client, Ask::allocate().with(AttributeType::EVEN_PORT, &[0x80])).code(), Some(500));
+    assert!(bench.server.is_idle());
+    bench.refusal = None;
+    let taken: Vec<u16> = std::iter::from_fn(|| bench.registry.ports.take(Family::V6, PortKind::Any, || 0)).collect();
+    let answer = bench.ask(&client, Ask::allocate().with(AttributeType::ADDITIONAL_ADDRESS_FAMILY, &[2, 0, 0, 0]));
+    assert_eq!(answer.code(), None);
+    assert_eq!(answer.message().get(AttributeType::ADDRESS_ERROR_CODE).unwrap()[..4], [2, 0, 5, 8]);
+    assert_eq!(answer.address(AttributeType::XOR_RELAYED_ADDRESS).unwrap().ip().to_string(), "192.0.2.1");
+    assert_eq!(bench.ask(&client, Ask::new(Method::REFRESH).lifetime(0)).code(), None);
+    for port in taken {
+        bench.registry.ports.release(Family::V6, port);
+    }
+    assert!(bench.server.is_idle() && bench.registry.ports.usage().0 == 0);
 }
 
 #[test]

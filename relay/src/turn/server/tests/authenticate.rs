@@ -42,8 +42,6 @@ fn rfc8489_s6_3_1_unknown_attributes_are_listed() {
         assert_eq!(answer.code(), Some(420));
         assert_eq!(answer.message().get(AttributeType::UNKNOWN_ATTRIBUTES), Some([0x00, 0x03, 0x7F, 0xFF].as_slice()));
     }
-    // §7.2 step 4: DONT-FRAGMENT is not supported.
-    assert_eq!(bench.ask(&client, Ask::allocate().with(AttributeType::DONT_FRAGMENT, &[])).code(), Some(420));
 }
 
 #[test]
@@ -126,7 +124,8 @@ fn rfc8489_s9_2_1_bidding_down_is_400() {
     let (offer, sha256, md5) = (&PasswordAlgorithm::OFFER[..], &[0, 2, 0, 0][..], &[0, 1, 0, 0][..]);
     let stripped = client.nonce.replace("obMatJos2w", "obMatJos2A");
     let nonce = client.nonce.as_str();
-    let table: &[(&str, &str, &[(A, &[u8])], u16)] = &[
+    type Case<'a> = (&'a str, &'a str, &'a [(A, &'a [u8])], u16);
+    let table: &[Case<'_>] = &[
         ("no algorithm: MD5, and the key is another", nonce, &[], 401),
         ("the algorithm alone", nonce, &[(A::PASSWORD_ALGORITHM, sha256)], 400),
         ("the offer alone", nonce, &[(A::PASSWORD_ALGORITHMS, offer)], 400),

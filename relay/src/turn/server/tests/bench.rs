@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use campanile_ice::stun::integrity::{Integrity, Key, PasswordAlgorithm, user_hash};
 use campanile_ice::stun::turn::Family;
-use campanile_ice::stun::{AttributeType, Class, Message, Method, TransactionId, Writer};
+use campanile_ice::stun::{AttributeType, Class, ErrorCode, Message, Method, TransactionId, Writer};
 
 use crate::datapath::flow::{Client, SocketId, Via};
 use crate::settings::{Limits, Settings};
@@ -29,6 +29,8 @@ pub(super) struct Bench {
     pub(super) closed: Vec<SocketId>,
     pub(super) disconnected: Vec<u64>,
     pub(super) sent: Vec<(Client, Vec<u8>)>,
+    /// What becomes of every attempt to open a socket.
+    pub(super) refusal: Option<ErrorCode>,
 }
 
 /// A client with its credentials.
@@ -61,7 +63,7 @@ impl Bench {
         ));
         let server = Server::new(3, auth.clone(), registry.clone(), settings.call_grace, [9; 32], start);
         let now = Now { at: start, time: SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000) };
-        Self { server, auth, registry, now, next_socket: 0, closed: Vec::new(), disconnected: Vec::new(), sent: Vec::new() }
+        Self { server, auth, registry, now, next_socket: 0, closed: Vec::new(), disconnected: Vec::new(), sent: Vec::new(), refusal: None }
     }
 
     pub(super) fn pass(&mut self, seconds: u64) {
@@ -80,7 +82,9 @@ impl Bench {
                 Output::Close(socket) => self.closed.push(socket),
                 Output::Disconnect(id) => self.disconnected.push(id),
                 Output::Open { opening, wanted } => {
-                    let opened = self.open(wanted).ok_or(wanted);
+                    let code = self.refusal.unwrap_or(ErrorCode::INSUFFICIENT_CAPACITY);
+                    let opened = if self.refusal.is_some() { None } else { self.open(wanted) };
+                    let opened = opened.ok_or((wanted, code));
                     self.server.handle_opened(opening, opened, self.now);
                 }
             }

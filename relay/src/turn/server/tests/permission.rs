@@ -168,8 +168,34 @@ fn s12_a_channel_and_the_permission_that_comes_with_it_last_ten_minutes() {
     bench.pass(1);
     assert_eq!(bench.send_on(&client, 0x4000), None, "the channel has ended");
     assert!(matches!(bench.hear_peer(1, "8.8.8.8:1"), Some(DeliveryHeader::Data(_))), "the permission was made longer");
-    // Unbound, both halves may be bound anew.
-    assert_eq!(bench.bind(&client, 0x4001, "8.8.8.8:1"), None);
+}
+
+#[test]
+fn s12_for_five_minutes_after_its_end_a_channel_can_be_bound_as_before_alone() {
+    let mut bench = Bench::with(Settings::default(), Limits { channels: 2, ..Limits::default() });
+    let client = bench.client();
+    bench.ask(&client, Ask::allocate().lifetime(3_600));
+    assert_eq!(bench.bind(&client, 0x4000, "8.8.8.8:1"), None);
+    assert_eq!(bench.bind(&client, 0x4001, "8.8.8.8:2"), None);
+    bench.pass(600);
+    for _ in 0..2 {
+        assert_eq!(bench.send_on(&client, 0x4000), None);
+        assert_eq!(bench.bind(&client, 0x4001, "8.8.8.8:1"), Some(400));
+        assert_eq!(bench.bind(&client, 0x4000, "8.8.8.8:2"), Some(400));
+        assert_eq!(bench.bind(&client, 0x4002, "8.8.8.8:1"), Some(400));
+        assert_eq!(bench.bind(&client, 0x4000, "8.8.8.8:3"), Some(400));
+        assert_eq!(bench.bind(&client, 0x4002, "8.8.8.8:3"), Some(508), "it keeps its place");
+        bench.pass(149);
+    }
+    assert_eq!(bench.bind(&client, 0x4000, "8.8.8.8:1"), None, "revived");
+    assert_eq!(bench.send_on(&client, 0x4000).as_deref(), Some("8.8.8.8:1"));
+    bench.pass(2);
+    // The other one's quarantine is over: both halves are free.
+    assert_eq!(bench.bind(&client, 0x4001, "8.8.8.8:3"), None);
+    assert_eq!(bench.send_on(&client, 0x4001).as_deref(), Some("8.8.8.8:3"));
+    bench.pass(900);
+    assert_eq!(bench.bind(&client, 0x4002, "8.8.8.8:1"), None);
     assert_eq!(bench.bind(&client, 0x4000, "8.8.8.8:2"), None);
-    assert_eq!(bench.send_on(&client, 0x4001).as_deref(), Some("8.8.8.8:1"));
+    assert_eq!(bench.ask(&client, Ask::new(Method::REFRESH).lifetime(0)).code(), None);
+    assert!(bench.server.is_idle());
 }

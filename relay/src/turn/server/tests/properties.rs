@@ -112,11 +112,11 @@ proptest! {
                 prop_assert_eq!(bench.send(&client, name).is_some(), model.permissions.contains_key(ip(name)));
                 let from = bench.hear_peer(bench.next_socket, name);
                 prop_assert_eq!(from.is_some(), model.permissions.contains_key(ip(name)));
-                let is_bound = model.channels.values().any(|(to, _)| *to == name);
+                let is_bound = model.channels.values().any(|(to, until)| *to == name && *until > now);
                 prop_assert_eq!(matches!(from, Some(DeliveryHeader::Channel(_))), is_bound && from.is_some());
             }
             for channel in 0x4000..0x4003 {
-                let expected = model.channels.get(&channel).filter(|(to, _)| model.permissions.contains_key(ip(to)));
+                let expected = model.channels.get(&channel).filter(|(to, until)| *until > now && model.permissions.contains_key(ip(to)));
                 prop_assert_eq!(bench.send_on(&client, channel), expected.map(|(to, _)| to.to_string()));
             }
         }
@@ -138,7 +138,8 @@ impl Model {
 
     fn expire(&mut self, now: u64) {
         self.permissions.retain(|_, until| *until > now);
-        self.channels.retain(|_, (_, until)| *until > now);
+        // Channels are held for five minutes more.
+        self.channels.retain(|_, (_, until)| *until + 300 > now);
         if self.allocated.is_some_and(|until| until <= now) {
             *self = Self::default();
         }
