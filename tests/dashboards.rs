@@ -53,7 +53,7 @@ fn queries() -> Vec<(String, String)> {
     queries
 }
 
-/// The names of our metrics in a text, with the endings of a histogram's parts cut off where `base` says so.
+/// The names of our metrics in a text.
 fn metrics_named(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     words.filter(|word| word.starts_with("campanile_")).map(str::to_owned).collect()
@@ -156,6 +156,10 @@ fn every_panel_shows_data_while_calls_go_on() {
     let prometheus = Prometheus::start(server.address("admin"), &rules());
     let mut alice = Managed::online(&server, Over::DirectTls, "alice", "home");
     let mut missing: Vec<_> = queries().into_iter().map(|(place, query)| (place, filled_in(&query))).collect();
+    // what the probe has put through the relay is there to see: a comparison that does not hold gives no data
+    for query in ["sum(campanile_calls_total{outcome=\"answered\"}) >= 3", "sum(campanile_turn_allocations_total) >= 6"] {
+        missing.push((String::from("the probe"), query.to_owned()));
+    }
     let mut calls =
         campanile(server.folder()).arg("probe").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut end = None;
@@ -170,7 +174,6 @@ fn every_panel_shows_data_while_calls_go_on() {
         if missing.is_empty() && !is_on {
             break;
         }
-        // twice the window over which rates are taken, after the last call
         let end = *end.get_or_insert_with(|| Instant::now() + Duration::from_secs(240));
         assert!(Instant::now() < end, "no data for {missing:#?}");
         std::thread::sleep(Duration::from_millis(200));
@@ -178,11 +181,6 @@ fn every_panel_shows_data_while_calls_go_on() {
     let probed = calls.wait_with_output().unwrap();
     assert!(probed.status.success(), "{}", text(&probed));
     assert!(seen_with_calls > 50, "most panels fill while calls are on, not {seen_with_calls}");
-    // what the probe has put through the relay is there to see
-    for (query, least) in [("sum(campanile_calls_total{outcome=\"answered\"})", 3.0), ("sum(campanile_turn_allocations_total)", 6.0)] {
-        let found = prometheus.query(query);
-        assert!(found.first().is_some_and(|(_, value)| *value >= least), "{query}: {found:?}");
-    }
     judge_rules(&prometheus);
 }
 
