@@ -39,7 +39,10 @@ async fn drain(data_dir: &Path, no_wait: bool) -> anyhow::Result<()> {
         bail!("no server runs from {}: there is nothing to drain", data_dir.display());
     };
     let (pid, mut said) = say(&answer, "")?;
-    while !no_wait {
+    if no_wait {
+        return Ok(());
+    }
+    loop {
         tokio::time::sleep(ASK).await;
         match control::ask(data_dir, &Request::DrainProgress).await {
             Ok(Some(answer)) => said = say(&answer, &said)?.1,
@@ -48,7 +51,6 @@ async fn drain(data_dir: &Path, no_wait: bool) -> anyhow::Result<()> {
             Ok(None) | Err(_) => {}
         }
     }
-    Ok(())
 }
 
 /// Whether that process no longer serves; another one may already do.
