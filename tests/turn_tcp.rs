@@ -20,6 +20,16 @@ fn turnutils_uclient_loses_nothing() {
     }
 }
 
+/// RFC 6062: both ends are TCP allocations of this server.
+#[test]
+#[ignore = "turnutils_uclient: run tests/run"]
+fn turnutils_uclient_loses_nothing_over_tcp_allocations() {
+    let server = Server::start();
+    let mut alice = Wire::bound(&server, "alice", "home");
+    let service = turn::relay(&mut alice, "turn", "tcp");
+    assert_eq!(lost_between_allocations(&service, &["-T"]), 0.0);
+}
+
 /// RFC 8489 §6.2.2: requests back to back and in pieces; a stream that is no STUN ends.
 #[test]
 fn s6_2_2_framing() {

@@ -20,6 +20,17 @@ fn turnutils_uclient_gets_through() {
     assert!(lost < 40.0, "{lost} %");
 }
 
+/// RFC 6062: control and data connections over TLS.
+#[test]
+#[ignore = "turnutils_uclient: run tests/run"]
+fn turnutils_uclient_gets_through_tcp_allocations() {
+    let server = Server::start();
+    let mut alice = Wire::bound(&server, "alice", "home");
+    let service = turn::relay(&mut alice, "turns", "tcp");
+    let ca = tls::ca_file(server.folder());
+    assert_eq!(lost_between_allocations(&service, &["-T", "-S", "-E", ca.to_str().expect("a plain path")]), 0.0);
+}
+
 #[test]
 fn the_certificate_is_the_servers_and_stun_answers_inside() {
     let server = Server::start();

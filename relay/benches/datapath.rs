@@ -11,7 +11,8 @@ use std::time::{Duration, Instant, SystemTime};
 use campanile_ice::stun::integrity::{Integrity, Key, PasswordAlgorithm};
 use campanile_ice::stun::turn::{Channel, channel_header};
 use campanile_ice::stun::{AttributeType, Class, Message, Method, TransactionId, Writer};
-use campanile_relay::datapath::batch::{Batch, HEAD_ROOM, Poller, SLOTS};
+use campanile_relay::datapath::batch::{Batch, Destination, SLOTS};
+use campanile_relay::datapath::system::Poller;
 use campanile_relay::endpoint::Endpoint;
 use campanile_relay::{Credentials, Limits, Relay, Settings};
 
@@ -108,8 +109,8 @@ fn floor(bytes: usize, packets: usize) -> (f64, usize) {
             while !stop.load(Ordering::Relaxed) {
                 poller.wait(Duration::from_millis(100)).unwrap();
                 for slot in batch.receive(middle.as_fd(), SLOTS).unwrap() {
-                    let range = HEAD_ROOM..HEAD_ROOM + batch.packet(slot).payload_bytes;
-                    batch.queue_slot(middle.as_fd(), slot, range, to_sink, None);
+                    let bytes = batch.packet(slot).payload_bytes;
+                    batch.queue_packet(destination(&middle, to_sink), slot, 0..bytes, &[], 0);
                 }
                 batch.flush();
             }
@@ -162,7 +163,6 @@ fn relayed(case: Case, bytes: usize, packets: usize) -> (f64, usize) {
 
 /// Sends `packets` in a closed loop; the CPU time of the thread `name` per packet that arrived, and packets lost.
 fn drive(name: &str, from: &UdpSocket, to: Endpoint, packet: &[u8], sink: &UdpSocket, packets: usize) -> (f64, usize) {
-    let packet = bytes::Bytes::copy_from_slice(packet);
     let (mut out, mut into) = (Batch::new(), Batch::new());
     let thread = thread_of(name);
     let mut best = f64::MAX;
@@ -174,7 +174,7 @@ fn drive(name: &str, from: &UdpSocket, to: Endpoint, packet: &[u8], sink: &UdpSo
         while received + lost < packets {
             while sent < packets && sent - received - lost < WINDOW - SLOTS {
                 for _ in 0..SLOTS {
-                    out.queue_shared(from.as_fd(), packet.clone(), to, None);
+                    out.queue_copy(destination(from, to), &[], packet, 0);
                 }
                 lost += out.flush();
                 sent += SLOTS;
@@ -214,6 +214,10 @@ fn cpu_ns(schedstat: &std::path::Path) -> f64 {
 
 fn socket() -> UdpSocket {
     UdpSocket::bind("127.0.0.1:0").unwrap()
+}
+
+fn destination(socket: &UdpSocket, to: Endpoint) -> Destination<'_> {
+    Destination { socket: socket.as_fd(), to, from: None }
 }
 
 fn address(socket: &UdpSocket) -> Endpoint {

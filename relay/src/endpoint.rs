@@ -15,6 +15,11 @@ impl Ip {
     pub fn is_ipv4(self) -> bool {
         self.high == 0 && self.low >> 32 == 0xFFFF
     }
+
+    /// Both words.
+    pub fn words(self) -> (u64, u64) {
+        (self.high, self.low)
+    }
 }
 
 impl From<IpAddr> for Ip {

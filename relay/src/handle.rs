@@ -11,12 +11,14 @@ use std::time::{Instant, SystemTime};
 
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use campanile_ice::stun::turn::Family;
+use tokio::runtime::Handle;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::datapath::batch::{interface_addresses, raise_descriptor_limit};
 use crate::datapath::socket::{listen_tcp, listen_udp};
+use crate::datapath::system::{interface_addresses, raise_descriptor_limit};
+use crate::datapath::tcp_relay::TcpRelays;
 use crate::datapath::worker::{Control, Worker, WorkerHandle};
 use crate::quality::report::CallQuality;
 use crate::settings::{Limits, Settings};
@@ -167,25 +169,24 @@ impl Relay {
             }
         }
 
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let runtime = Handle::try_current().map_err(|_| RelayError::System {
+            what: "find the runtime of TCP and TLS",
+            cause: io::Error::other("the relay is to be started in one"),
+        })?;
         let (mut workers, mut handles) = (Vec::new(), Vec::new());
         for (index, sockets) in sockets.into_iter().enumerate() {
             let mut seed = [0; 32];
             SystemRandom::new().fill(&mut seed).map_err(|_| RelayError::Random)?;
             let server = Server::new(index as u16, auth.clone(), registry.clone(), settings.call_grace, seed, Instant::now());
-            let (worker, handle) = Worker::new(index as u16, server, registry.clone(), sockets, INBOX_MESSAGES)
+            let (mut worker, handle) = Worker::new(index as u16, server, registry.clone(), sockets, INBOX_MESSAGES)
                 .map_err(|cause| RelayError::System { what: "set up a relay worker", cause })?;
+            worker.relay_tcp(TcpRelays::new(handle.clone(), registry.data.clone(), runtime.clone(), tasks.clone()));
             workers.push(worker);
             handles.push(handle);
         }
-        let inner = Arc::new(Inner {
-            services,
-            auth,
-            registry,
-            workers: handles,
-            threads: Mutex::default(),
-            stop: CancellationToken::new(),
-            tasks: TaskTracker::new(),
-        });
+        Worker::join(&mut workers);
+        let inner = Arc::new(Inner { services, auth, registry, workers: handles, threads: Mutex::default(), stop, tasks });
         for (index, worker) in workers.into_iter().enumerate() {
             let thread = std::thread::Builder::new()
                 .name(format!("relay-{index}"))
@@ -248,6 +249,7 @@ impl Relay {
         for worker in &self.inner.workers {
             sum.merge(&worker.stats.lock().unwrap_or_else(PoisonError::into_inner));
         }
+        sum.data_connections = self.inner.registry.data.len() as u64;
         for family in [Family::V4, Family::V6] {
             let (used, ports) = self.inner.registry.ports.usage_of(family);
             (*sum.ports_used.of(family), *sum.ports.of(family)) = (used.into(), ports.into());

@@ -105,6 +105,12 @@ pub struct Limits {
     pub connections_per_source: usize,
     /// Bytes queued towards one TCP or TLS client; media beyond them is dropped.
     pub queue_bytes: usize,
+    /// Data connections of one TCP allocation (RFC 6062).
+    pub data_connections_per_allocation: usize,
+    /// Data connections of one account.
+    pub data_connections_per_account: usize,
+    /// Data connections of all clients.
+    pub data_connections: usize,
     /// How long a connection may stay without an allocation.
     pub idle: Duration,
 }
@@ -122,6 +128,9 @@ impl Default for Limits {
             connections: 8_192,
             connections_per_source: 1_024,
             queue_bytes: 262_144,
+            data_connections_per_allocation: 64,
+            data_connections_per_account: 256,
+            data_connections: 4_096,
             idle: Duration::from_secs(30),
         }
     }

@@ -31,11 +31,13 @@ pub enum DropReason {
     QueueFull,
     /// An unauthenticated request beyond the budget of its source.
     OverBudget,
+    /// From one relayed address of ours to another, whose worker was behind.
+    WorkerBusy,
 }
 
 impl DropReason {
     /// Every reason.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Malformed,
         Self::Unexpected,
         Self::NoAllocation,
@@ -47,6 +49,7 @@ impl DropReason {
         Self::SendFailed,
         Self::QueueFull,
         Self::OverBudget,
+        Self::WorkerBusy,
     ];
 
     /// The reason as a metric's label.
@@ -63,6 +66,7 @@ impl DropReason {
             Self::SendFailed => "send_failed",
             Self::QueueFull => "queue_full",
             Self::OverBudget => "over_budget",
+            Self::WorkerBusy => "worker_busy",
         }
     }
 }
@@ -188,6 +192,10 @@ pub struct Stats {
     pub relayed: PerFamily,
     /// Open connections (`udp` stays 0).
     pub connections: PerTransport,
+    /// Data connections of TCP allocations (RFC 6062), those included that wait for their client or peer.
+    pub data_connections: u64,
+    /// Data connections that clients have ever bound.
+    pub data_connections_made: u64,
     /// Payload that was relayed from clients to peers.
     pub to_peer: Volume,
     /// Payload that was relayed from peers to clients.
@@ -244,6 +252,7 @@ impl Stats {
             sum.tcp += other.tcp;
             sum.tls += other.tls;
         }
+        self.data_connections_made += other.data_connections_made;
         self.relayed.ipv4 += other.relayed.ipv4;
         self.relayed.ipv6 += other.relayed.ipv6;
         self.to_peer.merge(other.to_peer);

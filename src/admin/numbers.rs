@@ -19,8 +19,15 @@ pub fn relay(stats: &Stats) -> Vec<Family> {
         ),
         transports(Family::counter("campanile_turn_allocations_total", "TURN allocations made."), stats.allocations_made),
         transports(Family::gauge("campanile_turn_connections", "Open TURN connections; none over UDP."), stats.connections),
+        Family::gauge(
+            "campanile_turn_data_connections",
+            "Data connections of TCP allocations, those included that wait for their client or peer.",
+        )
+        .with(&[], stats.data_connections),
+        Family::counter("campanile_turn_data_connections_total", "Data connections of TCP allocations that clients bound.")
+            .with(&[], stats.data_connections_made),
         directions(
-            Family::counter("campanile_turn_relayed_packets_total", "Datagrams relayed."),
+            Family::counter("campanile_turn_relayed_packets_total", "Datagrams relayed, and chunks of data connections."),
             stats.to_peer.packets,
             stats.to_client.packets,
         ),

@@ -1,51 +1,46 @@
-//! System calls that the standard library has not: datagrams in batches (recvmmsg, sendmmsg), readiness (epoll), a wake-up (eventfd),
-//! socket options and interface addresses. The one file with `unsafe`.
+//! Datagrams in batches: received by recvmmsg, sent by sendmmsg, runs to one destination joined by UDP_SEGMENT (GSO), joined ones that come
+//! in (UDP_GRO) taken apart where they lie. No allocation, lock or clock call per datagram.
 #![allow(unsafe_code)]
 
 use std::io;
 use std::mem;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::UdpSocket;
 use std::ops::Range;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::ptr;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use bytes::Bytes;
-
+use super::system::can_send_joined;
+use super::wire::{CONTROL_BYTES, Control, Name, read_control, read_name, write_control, write_name};
 use crate::endpoint::{Endpoint, Ip};
 
-/// Datagrams received before what they cause is sent.
+/// Slots to receive into; each takes one datagram, or some joined ones.
 pub const SLOTS: usize = 64;
-/// Datagrams taken from one relayed socket at a time.
+/// Slots used for one relayed socket at a time.
 pub const SLOTS_PER_RELAY: usize = 16;
-/// Bytes before a received payload, for the header that it may get.
-pub const HEAD_ROOM: usize = 64;
-/// The longest UDP payload, and three bytes for padding.
-const PAYLOAD_BYTES_MAX: usize = 65_507;
-const SLOT_BYTES: usize = (HEAD_ROOM + PAYLOAD_BYTES_MAX).next_multiple_of(64) + 64;
+/// The longest header that is put before a payload: that of a Data indication from an IPv6 peer has 48 bytes.
+pub const HEAD_BYTES_MAX: usize = 64;
+/// The longest UDP payload over IPv4; what is longer is not relayed.
+pub const PAYLOAD_BYTES_MAX: usize = 65_507;
+/// Bytes free after a slot's payload: padding to a multiple of four.
+const TAIL_ROOM: usize = 3;
+const SLOT_BYTES: usize = (HEAD_BYTES_MAX + PAYLOAD_BYTES_MAX + TAIL_ROOM).next_multiple_of(64);
+/// Bytes of what is queued that does not lie in a slot.
+const COPIES_BYTES: usize = 256 * 1024;
 /// Datagrams queued before they are sent.
-const OUTGOING_MAX: usize = 128;
-/// Room for one IP_PKTINFO or IPV6_PKTINFO.
-const CONTROL_BYTES: usize = 64;
+const OUTGOING_MAX: usize = 256;
+/// Datagrams in one run: UDP_MAX_SEGMENTS of all kernels that have it.
+const SEGMENTS_MAX: usize = 64;
+/// Bytes of a run: one UDP datagram for the first part of its way through the kernel.
+const RUN_BYTES_MAX: usize = 65_000;
+/// Pieces that a queued datagram can be in: header, payload, padding.
+const PIECES: usize = 3;
 
-#[repr(C, align(8))]
-#[derive(Clone, Copy)]
-struct Control([u8; CONTROL_BYTES]);
-
-/// A socket address of either family.
-#[repr(C)]
-#[derive(Clone, Copy)]
-union Name {
-    family: libc::sa_family_t,
-    v4: libc::sockaddr_in,
-    v6: libc::sockaddr_in6,
-}
+static ZEROS: [u8; 4] = [0; 4];
 
 /// A received datagram; its bytes stay in the batch.
 #[derive(Clone, Copy, Debug)]
 pub struct Packet {
-    /// Where the payload stands in the slot.
+    /// How long it is.
     pub payload_bytes: usize,
     /// Who sent it.
     pub remote: Endpoint,
@@ -53,31 +48,100 @@ pub struct Packet {
     pub local: Option<Ip>,
     /// It was longer than a datagram can be relayed.
     pub is_truncated: bool,
+    /// Where it stands in the memory.
+    at: usize,
+    /// Free bytes before and after it.
+    head_room: usize,
+    tail_room: usize,
 }
 
+/// Where a datagram is to go.
+#[derive(Clone, Copy)]
+pub struct Destination<'a> {
+    /// The socket to send from; it must stay open until the next `flush`.
+    pub socket: BorrowedFd<'a>,
+    /// To whom.
+    pub to: Endpoint,
+    /// The source address, where the socket has several.
+    pub from: Option<Ip>,
+}
+
+#[derive(Clone, Copy)]
 struct Outgoing {
     socket: RawFd,
-    /// Its place in the queue: packets of one socket keep their order.
-    place: usize,
     to: Endpoint,
     from: Option<Ip>,
-    bytes: Source,
+    /// Bytes in `heads` that go before, and zeros that go after.
+    head_bytes: u8,
+    pad_bytes: u8,
+    /// Where its bytes stand in the memory.
+    at: usize,
+    bytes: usize,
 }
 
-enum Source {
-    Slot(usize, Range<usize>),
-    Shared(Bytes),
+impl Outgoing {
+    fn length(&self) -> usize {
+        usize::from(self.head_bytes) + self.bytes + usize::from(self.pad_bytes)
+    }
+
+    fn goes_with(&self, other: &Self) -> bool {
+        self.socket == other.socket && self.to == other.to && self.from == other.from
+    }
+}
+
+/// A message for sendmmsg: some of what is queued, in the sorted order.
+#[derive(Clone, Copy)]
+struct Run {
+    first: usize,
+    count: usize,
 }
 
 /// Buffers for received datagrams and a queue of those to send; made once per worker.
 pub struct Batch {
+    /// The slots, then the copies.
     memory: Box<[u8]>,
+    incoming: Messages,
+    slots_used: usize,
     packets: Vec<Packet>,
     outgoing: Vec<Outgoing>,
+    heads: Box<[[u8; HEAD_BYTES_MAX]]>,
+    copied: usize,
+    /// What is queued by destination: see `sort_key`.
+    order: Vec<u64>,
+    runs: Vec<Run>,
+    sending: Messages,
+    joining: Joining,
+    queued: usize,
+    failed: usize,
+}
+
+/// What the kernel's calls take, allocated once.
+struct Messages {
     names: Box<[Name]>,
     controls: Box<[Control]>,
     vectors: Box<[libc::iovec]>,
     headers: Box<[libc::mmsghdr]>,
+}
+
+impl Messages {
+    fn new(count: usize, vectors: usize) -> Self {
+        // SAFETY: all of these are plain C structures for which zero is a valid value.
+        let (name, vector, header) = unsafe { (mem::zeroed::<Name>(), mem::zeroed::<libc::iovec>(), mem::zeroed::<libc::mmsghdr>()) };
+        Self {
+            names: vec![name; count].into(),
+            controls: vec![Control::NONE; count].into(),
+            vectors: vec![vector; vectors].into(),
+            headers: vec![header; count].into(),
+        }
+    }
+
+    /// Makes header `index` ready to receive into its vector.
+    fn prepare(&mut self, index: usize) {
+        let header = &mut self.headers[index].msg_hdr;
+        header.msg_namelen = mem::size_of::<Name>() as libc::socklen_t;
+        header.msg_controllen = CONTROL_BYTES as _;
+        header.msg_flags = 0;
+    }
 }
 
 impl Default for Batch {
@@ -89,49 +153,53 @@ impl Default for Batch {
 impl Batch {
     /// An empty batch. The memory of a slot is only used up to the longest datagram that ever lay in it.
     pub fn new() -> Self {
-        const MESSAGES: usize = if SLOTS > OUTGOING_MAX { SLOTS } else { OUTGOING_MAX };
-        // SAFETY: all of these are plain C structures for which zero is a valid value.
-        let (name, vector, header) = unsafe { (mem::zeroed::<Name>(), mem::zeroed::<libc::iovec>(), mem::zeroed::<libc::mmsghdr>()) };
+        let mut memory: Box<[u8]> = vec![0; SLOTS * SLOT_BYTES + COPIES_BYTES].into();
+        let mut incoming = Messages::new(SLOTS, SLOTS);
+        let start = memory.as_mut_ptr();
+        for slot in 0..SLOTS {
+            let payload = start.wrapping_add(slot * SLOT_BYTES + HEAD_BYTES_MAX);
+            incoming.vectors[slot] = libc::iovec { iov_base: payload.cast(), iov_len: PAYLOAD_BYTES_MAX };
+            let header = &mut incoming.headers[slot].msg_hdr;
+            header.msg_name = (&raw mut incoming.names[slot]).cast();
+            header.msg_iov = &raw mut incoming.vectors[slot];
+            header.msg_iovlen = 1;
+            header.msg_control = (&raw mut incoming.controls[slot]).cast();
+            incoming.prepare(slot);
+        }
         Self {
-            memory: vec![0; SLOTS * SLOT_BYTES].into(),
-            packets: Vec::with_capacity(SLOTS),
+            memory,
+            incoming,
+            slots_used: 0,
+            packets: Vec::with_capacity(SLOTS * SEGMENTS_MAX),
             outgoing: Vec::with_capacity(OUTGOING_MAX),
-            names: vec![name; MESSAGES].into(),
-            controls: vec![Control([0; CONTROL_BYTES]); MESSAGES].into(),
-            vectors: vec![vector; MESSAGES].into(),
-            headers: vec![header; MESSAGES].into(),
+            heads: vec![[0; HEAD_BYTES_MAX]; OUTGOING_MAX].into(),
+            copied: 0,
+            order: Vec::with_capacity(OUTGOING_MAX),
+            runs: Vec::with_capacity(OUTGOING_MAX),
+            sending: Messages::new(OUTGOING_MAX, OUTGOING_MAX * PIECES),
+            joining: Joining::new(),
+            queued: 0,
+            failed: 0,
         }
     }
 
     /// Slots that are free.
     pub fn room(&self) -> usize {
-        SLOTS - self.packets.len()
+        SLOTS - self.slots_used
     }
 
-    /// Receives up to `count` datagrams into free slots; returns which slots. An empty range when there is nothing to receive.
+    /// Receives into up to `count` free slots; returns which datagrams. An empty range when there is nothing to receive.
     ///
     /// # Errors
     /// What the kernel says, other than that there is nothing.
     pub fn receive(&mut self, socket: BorrowedFd<'_>, count: usize) -> io::Result<Range<usize>> {
-        let first = self.packets.len();
-        let count = count.min(SLOTS - first);
-        let memory = self.memory.as_mut_ptr();
-        for index in 0..count {
-            let payload = memory.wrapping_add((first + index) * SLOT_BYTES + HEAD_ROOM);
-            self.vectors[index] = libc::iovec { iov_base: payload.cast(), iov_len: PAYLOAD_BYTES_MAX };
-            let header = &mut self.headers[index].msg_hdr;
-            header.msg_name = (&raw mut self.names[index]).cast();
-            header.msg_namelen = mem::size_of::<Name>() as libc::socklen_t;
-            header.msg_iov = &raw mut self.vectors[index];
-            header.msg_iovlen = 1;
-            header.msg_control = (&raw mut self.controls[index]).cast();
-            header.msg_controllen = CONTROL_BYTES as _;
-            header.msg_flags = 0;
-        }
-        // SAFETY: the first `count` headers point to buffers of the stated lengths, which live in `self` and are not moved meanwhile.
-        let received = unsafe {
-            libc::recvmmsg(socket.as_raw_fd(), self.headers.as_mut_ptr(), count as libc::c_uint, libc::MSG_DONTWAIT, ptr::null_mut())
-        };
+        let (first, slot) = (self.packets.len(), self.slots_used);
+        let count = count.min(SLOTS - slot);
+        let headers = self.incoming.headers[slot..slot + count].as_mut_ptr();
+        // SAFETY: these headers point to names, vectors and controls of `incoming`, and those to slots of `memory`, which live in boxes of
+        // `self` and are of the stated lengths; nothing refers to free slots.
+        let received =
+            unsafe { libc::recvmmsg(socket.as_raw_fd(), headers, count as libc::c_uint, libc::MSG_DONTWAIT as _, ptr::null_mut()) };
         if received < 0 {
             let error = io::Error::last_os_error();
             return match error.kind() {
@@ -139,502 +207,380 @@ impl Batch {
                 _ => Err(error),
             };
         }
-        for index in 0..received as usize {
-            let header = &self.headers[index];
-            self.packets.push(Packet {
-                payload_bytes: header.msg_len as usize,
-                remote: read_name(&self.names[index]),
-                local: read_local(&header.msg_hdr),
-                is_truncated: header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
-            });
+        for slot in slot..slot + received as usize {
+            self.take_apart(slot);
+            self.incoming.prepare(slot);
         }
+        self.slots_used += received as usize;
         Ok(first..self.packets.len())
     }
 
+    /// Lists what came into a slot: one datagram, or joined ones.
+    fn take_apart(&mut self, slot: usize) {
+        let header = &self.incoming.headers[slot];
+        let told = read_control(&header.msg_hdr);
+        let bytes = header.msg_len as usize;
+        let is_truncated = header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0;
+        let at = slot * SLOT_BYTES + HEAD_BYTES_MAX;
+        let segment = told.segment_bytes.unwrap_or(bytes).max(1);
+        let remote = read_name(&self.incoming.names[slot]);
+        let mut done = 0;
+        loop {
+            let payload_bytes = segment.min(bytes - done);
+            let is_last = done + payload_bytes == bytes;
+            self.packets.push(Packet {
+                payload_bytes,
+                remote,
+                local: told.local,
+                is_truncated: is_truncated && is_last,
+                at: at + done,
+                head_room: if done == 0 { HEAD_BYTES_MAX } else { 0 },
+                tail_room: if is_last { TAIL_ROOM } else { 0 },
+            });
+            done += payload_bytes;
+            if is_last {
+                return;
+            }
+        }
+    }
+
     /// A received datagram.
-    pub fn packet(&self, slot: usize) -> Packet {
-        self.packets[slot]
+    pub fn packet(&self, index: usize) -> Packet {
+        self.packets[index]
     }
 
     /// Its payload.
-    pub fn payload(&self, slot: usize) -> &[u8] {
-        let start = slot * SLOT_BYTES + HEAD_ROOM;
-        &self.memory[start..start + self.packets[slot].payload_bytes]
+    pub fn payload(&self, index: usize) -> &[u8] {
+        let packet = &self.packets[index];
+        &self.memory[packet.at..packet.at + packet.payload_bytes]
     }
 
-    /// All of a slot: head-room, payload (from `HEAD_ROOM`), and some bytes after it.
-    pub fn slot_mut(&mut self, slot: usize) -> &mut [u8] {
-        &mut self.memory[slot * SLOT_BYTES..(slot + 1) * SLOT_BYTES]
-    }
-
-    /// Queues bytes of a slot. The socket must stay open until the next `flush`.
-    pub fn queue_slot(&mut self, socket: BorrowedFd<'_>, slot: usize, range: Range<usize>, to: Endpoint, from: Option<Ip>) {
-        self.queue(socket, to, from, Source::Slot(slot, range));
-    }
-
-    /// Queues bytes that lie elsewhere. The socket must stay open until the next `flush`.
-    pub fn queue_shared(&mut self, socket: BorrowedFd<'_>, bytes: Bytes, to: Endpoint, from: Option<Ip>) {
-        self.queue(socket, to, from, Source::Shared(bytes));
-    }
-
-    fn queue(&mut self, socket: BorrowedFd<'_>, to: Endpoint, from: Option<Ip>, bytes: Source) {
-        let place = self.outgoing.len();
-        self.outgoing.push(Outgoing { socket: socket.as_raw_fd(), place, to, from, bytes });
-    }
-
-    /// Whether the queue must be flushed before more is queued.
-    pub fn is_full(&self) -> bool {
-        self.outgoing.len() >= OUTGOING_MAX
-    }
-
-    /// How many datagrams are queued.
-    pub fn queued(&self) -> usize {
-        self.outgoing.len()
-    }
-
-    /// Sends what is queued, socket by socket, and frees all slots. Returns how many datagrams the kernel did not take.
-    pub fn flush(&mut self) -> usize {
-        let mut failed = 0;
-        // In place: a stable sort would allocate.
-        if !self.outgoing.is_sorted_by_key(|outgoing| outgoing.socket) {
-            self.outgoing.sort_unstable_by_key(|outgoing| (outgoing.socket, outgoing.place));
+    /// Queues `range` of a received datagram's payload, with `head` before it and zeros after it. The payload stays where it lies; header
+    /// and zeros are written beside it where nothing but this datagram's own bytes can be, so it must not be read afterwards.
+    pub fn queue_packet(&mut self, destination: Destination<'_>, index: usize, range: Range<usize>, head: &[u8], pad_bytes: usize) {
+        let packet = self.packets[index];
+        let (start, end) = (packet.at + range.start, packet.at + range.end);
+        let has_room = head.len() <= packet.head_room + range.start && pad_bytes <= packet.tail_room + packet.payload_bytes - range.end;
+        if has_room {
+            let at = start - head.len();
+            self.memory[at..start].copy_from_slice(head);
+            self.memory[end..end + pad_bytes].fill(0);
+            return self.queue(destination, at, end + pad_bytes - at, &[], 0);
         }
-        for chunk in 0..self.outgoing.len().div_ceil(OUTGOING_MAX) {
-            let range = chunk * OUTGOING_MAX..self.outgoing.len().min((chunk + 1) * OUTGOING_MAX);
-            failed += self.send(range);
+        self.queue(destination, start, end - start, head, pad_bytes);
+    }
+
+    /// Queues a copy of what lies elsewhere.
+    pub fn queue_copy(&mut self, destination: Destination<'_>, head: &[u8], payload: &[u8], pad_bytes: usize) {
+        let bytes = head.len() + payload.len() + pad_bytes;
+        if bytes > COPIES_BYTES {
+            self.failed += 1;
+            return;
+        }
+        if self.copied + bytes > COPIES_BYTES {
+            self.send_queued();
+        }
+        let at = SLOTS * SLOT_BYTES + self.copied;
+        let (head_end, payload_end) = (at + head.len(), at + head.len() + payload.len());
+        self.memory[at..head_end].copy_from_slice(head);
+        self.memory[head_end..payload_end].copy_from_slice(payload);
+        self.memory[payload_end..at + bytes].fill(0);
+        self.copied += bytes;
+        self.queue(destination, at, bytes, &[], 0);
+    }
+
+    fn queue(&mut self, destination: Destination<'_>, at: usize, bytes: usize, head: &[u8], pad_bytes: usize) {
+        debug_assert!(self.outgoing.len() < OUTGOING_MAX, "what is full was sent");
+        self.heads[self.outgoing.len()][..head.len()].copy_from_slice(head);
+        self.outgoing.push(Outgoing {
+            socket: destination.socket.as_raw_fd(),
+            to: destination.to,
+            from: destination.from,
+            head_bytes: head.len() as u8,
+            pad_bytes: pad_bytes as u8,
+            at,
+            bytes,
+        });
+        self.queued += 1;
+        if self.outgoing.len() == OUTGOING_MAX {
+            self.send_queued();
+        }
+    }
+
+    /// How many datagrams were queued since the last `flush`.
+    pub fn queued(&self) -> usize {
+        self.queued
+    }
+
+    /// Sends what is queued and frees all slots. Packets to one destination from one socket keep their order. Returns how many datagrams
+    /// the kernel did not take since the last time.
+    pub fn flush(&mut self) -> usize {
+        self.send_queued();
+        self.packets.clear();
+        (self.slots_used, self.queued) = (0, 0);
+        mem::take(&mut self.failed)
+    }
+
+    fn send_queued(&mut self) {
+        if self.outgoing.is_empty() {
+            return;
+        }
+        self.order.clear();
+        self.order.extend(self.outgoing.iter().enumerate().map(|(place, outgoing)| sort_key(outgoing, place)));
+        // In place: a stable sort would allocate, and the keys hold the places.
+        if !self.order.is_sorted() {
+            self.order.sort_unstable();
+        }
+        self.runs.clear();
+        let (mut first, mut vectors) = (0, 0);
+        while first < self.order.len() {
+            let count = self.run_from(first);
+            vectors += self.write_message(Run { first, count }, vectors);
+            first += count;
+        }
+        let mut at = 0;
+        while at < self.runs.len() {
+            let socket = self.at_place(self.runs[at].first).socket;
+            let end = at + self.runs[at..].iter().take_while(|run| self.at_place(run.first).socket == socket).count();
+            self.send_messages(socket, at..end);
+            at = end;
         }
         self.outgoing.clear();
-        self.packets.clear();
-        failed
+        self.copied = 0;
     }
 
-    fn send(&mut self, range: Range<usize>) -> usize {
-        for (index, outgoing) in self.outgoing[range.clone()].iter().enumerate() {
-            let bytes = match &outgoing.bytes {
-                Source::Slot(slot, range) => &self.memory[slot * SLOT_BYTES..(slot + 1) * SLOT_BYTES][range.clone()],
-                Source::Shared(bytes) => bytes,
-            };
-            // sendmmsg only reads, though its vectors are mutable.
-            self.vectors[index] = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
-            let name_bytes = write_name(&mut self.names[index], outgoing.to);
-            let header = &mut self.headers[index].msg_hdr;
-            header.msg_name = (&raw mut self.names[index]).cast();
-            header.msg_namelen = name_bytes;
-            header.msg_iov = &raw mut self.vectors[index];
-            header.msg_iovlen = 1;
-            header.msg_flags = 0;
-            header.msg_control = ptr::null_mut();
-            header.msg_controllen = 0;
-            if let Some(from) = outgoing.from {
-                header.msg_controllen = write_local(&mut self.controls[index], from) as _;
-                header.msg_control = (&raw mut self.controls[index]).cast();
+    /// What stands at a place of the sorted order.
+    fn at_place(&self, place: usize) -> &Outgoing {
+        &self.outgoing[self.order[place] as usize & (OUTGOING_MAX - 1)]
+    }
+
+    /// How many of those at and after `first` go in one message: equally long ones to one destination, the last one may be shorter.
+    fn run_from(&self, first: usize) -> usize {
+        let head = self.at_place(first);
+        let segment = head.length();
+        let alike = |place: usize| place < self.order.len() && self.at_place(place).goes_with(head);
+        if segment == 0 || !alike(first + 1) || segment > self.joining.segment_bytes_max(head.to) {
+            return 1;
+        }
+        let (mut count, mut bytes) = (1, segment);
+        while count < SEGMENTS_MAX && alike(first + count) {
+            let next = self.at_place(first + count).length();
+            if next == 0 || next > segment || bytes + next > RUN_BYTES_MAX {
+                break;
+            }
+            count += 1;
+            bytes += next;
+            if next < segment {
+                break;
             }
         }
-        let (mut at, mut failed, mut is_tried_again) = (0, 0, false);
-        let count = range.len();
-        while at < count {
-            let socket = self.outgoing[range.start + at].socket;
-            let end = at + self.outgoing[range.start + at..range.end].iter().take_while(|outgoing| outgoing.socket == socket).count();
+        count
+    }
+
+    /// Writes the next message, with its vectors from `vectors` on; returns how many vectors it takes.
+    fn write_message(&mut self, run: Run, vectors: usize) -> usize {
+        let mut used = 0usize;
+        for place in run.first..run.first + run.count {
+            for piece in self.pieces(self.order[place] as usize & (OUTGOING_MAX - 1)).into_iter().filter(|piece| piece.iov_len > 0) {
+                let before = used.checked_sub(1).map(|last| &mut self.sending.vectors[vectors + last]);
+                match before {
+                    // Joined datagrams often lie side by side.
+                    Some(before) if before.iov_base.wrapping_byte_add(before.iov_len) == piece.iov_base => before.iov_len += piece.iov_len,
+                    _ => {
+                        self.sending.vectors[vectors + used] = piece;
+                        used += 1;
+                    }
+                }
+            }
+        }
+        let message = self.runs.len();
+        let head = *self.at_place(run.first);
+        let name_bytes = write_name(&mut self.sending.names[message], head.to);
+        let segment_bytes = (run.count > 1).then_some(head.length() as u16);
+        let control_bytes = write_control(&mut self.sending.controls[message], head.from, segment_bytes);
+        let header = &mut self.sending.headers[message].msg_hdr;
+        header.msg_name = (&raw mut self.sending.names[message]).cast();
+        header.msg_namelen = name_bytes;
+        header.msg_iov = self.sending.vectors.as_mut_ptr().wrapping_add(vectors);
+        header.msg_iovlen = used as _;
+        header.msg_flags = 0;
+        header.msg_control = if control_bytes == 0 { ptr::null_mut() } else { (&raw mut self.sending.controls[message]).cast() };
+        header.msg_controllen = control_bytes as _;
+        self.runs.push(run);
+        used
+    }
+
+    /// Header, payload and padding of a queued datagram. sendmmsg only reads, though its vectors are mutable.
+    fn pieces(&self, index: usize) -> [libc::iovec; PIECES] {
+        let outgoing = &self.outgoing[index];
+        let vector = |bytes: &[u8]| libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+        [
+            vector(&self.heads[index][..usize::from(outgoing.head_bytes)]),
+            vector(&self.memory[outgoing.at..outgoing.at + outgoing.bytes]),
+            vector(&ZEROS[..usize::from(outgoing.pad_bytes)]),
+        ]
+    }
+
+    /// Sends some messages of one socket.
+    fn send_messages(&mut self, socket: RawFd, range: Range<usize>) {
+        let (mut at, end, mut is_second) = (range.start, range.end, false);
+        while at < end {
+            let headers = self.sending.headers[at..end].as_mut_ptr();
             let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-            // SAFETY: headers `at..end` point to names, vectors and control data in `self`, and to bytes in `self.memory` or in a
-            // `Bytes` of `self.outgoing`; none of them changes before the call returns.
-            let sent = unsafe { libc::sendmmsg(socket, self.headers.as_mut_ptr().add(at), (end - at) as libc::c_uint, flags) };
+            // SAFETY: these headers point to names, vectors and controls of `sending`, and the vectors to `memory`, `heads` and `ZEROS`;
+            // none of them changes before the call returns.
+            let sent = unsafe { libc::sendmmsg(socket, headers, (end - at) as libc::c_uint, flags as _) };
             if sent > 0 {
+                if self.runs[at..at + sent as usize].iter().any(|run| run.count > 1) {
+                    self.joining.accepted();
+                }
                 at += sent as usize;
-                is_tried_again = false;
+                is_second = false;
                 continue;
             }
-            match io::Error::last_os_error().kind() {
-                io::ErrorKind::Interrupted => {}
+            let error = io::Error::last_os_error();
+            match (error.kind(), error.raw_os_error()) {
+                (io::ErrorKind::Interrupted, _) => {}
                 // The socket's buffer is full: what cannot go now is late.
-                io::ErrorKind::WouldBlock => {
-                    failed += end - at;
-                    at = end;
+                (io::ErrorKind::WouldBlock, _) => {
+                    self.failed += self.runs[at..end].iter().map(|run| run.count).sum::<usize>();
+                    return;
                 }
-                // May be what the network said of an earlier datagram: that is told once, and not of this one.
-                _ if !is_tried_again => is_tried_again = true,
+                // What an earlier datagram met on its way (ICMP) is told once, in place of sending this one.
+                _ if !is_second => is_second = true,
+                // Joined ones are refused where one alone is not: too long for the path, no checksums in the device.
+                (_, Some(code @ (libc::EINVAL | libc::EIO | libc::EMSGSIZE | libc::EOPNOTSUPP))) if self.runs[at].count > 1 => {
+                    self.send_apart(socket, self.runs[at], code);
+                    (at, is_second) = (at + 1, false);
+                }
                 // This one has no route, or is too long.
                 _ => {
-                    failed += 1;
-                    at += 1;
-                    is_tried_again = false;
+                    self.failed += self.runs[at].count;
+                    (at, is_second) = (at + 1, false);
                 }
             }
         }
-        failed
     }
-}
 
-fn read_name(name: &Name) -> Endpoint {
-    // SAFETY: `name` was zeroed and then written by us or by the kernel, which wrote the structure of the family that it states.
-    unsafe {
-        match libc::c_int::from(name.family) {
-            libc::AF_INET => Endpoint {
-                ip: IpAddr::V4(Ipv4Addr::from_bits(u32::from_be(name.v4.sin_addr.s_addr))).into(),
-                port: u16::from_be(name.v4.sin_port),
-            },
-            libc::AF_INET6 => {
-                Endpoint { ip: IpAddr::V6(Ipv6Addr::from(name.v6.sin6_addr.s6_addr)).into(), port: u16::from_be(name.v6.sin6_port) }
-            }
-            _ => SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 0).into(),
+    /// Sends one by one what the kernel refused with `code` when it was joined.
+    fn send_apart(&mut self, socket: RawFd, run: Run, code: libc::c_int) {
+        let mut sent = 0;
+        for place in run.first..run.first + run.count {
+            let index = self.order[place] as usize & (OUTGOING_MAX - 1);
+            let outgoing = self.outgoing[index];
+            let mut vectors = self.pieces(index);
+            // SAFETY: plain C structures for which zero is a valid value.
+            let (mut name, mut header) = unsafe { (mem::zeroed::<Name>(), mem::zeroed::<libc::msghdr>()) };
+            let mut control = Control::NONE;
+            header.msg_namelen = write_name(&mut name, outgoing.to);
+            header.msg_name = (&raw mut name).cast();
+            header.msg_iov = vectors.as_mut_ptr();
+            header.msg_iovlen = PIECES as _;
+            header.msg_controllen = write_control(&mut control, outgoing.from, None) as _;
+            header.msg_control = if outgoing.from.is_some() { (&raw mut control).cast() } else { ptr::null_mut() };
+            // SAFETY: all that the header points to lives until the call returns.
+            let result = unsafe { libc::sendmsg(socket, &raw const header, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) };
+            sent += usize::from(result >= 0);
+        }
+        self.failed += run.count - sent;
+        if sent > 0 {
+            let head = *self.at_place(run.first);
+            self.joining.refused(head.to, head.length(), code);
         }
     }
 }
 
-/// Writes an address in its own family; all our sockets are of one family. Returns its length.
-fn write_name(name: &mut Name, to: Endpoint) -> libc::socklen_t {
-    match IpAddr::from(to.ip) {
-        IpAddr::V4(ip) => {
-            name.v4 = libc::sockaddr_in {
-                sin_family: libc::AF_INET as libc::sa_family_t,
-                sin_port: to.port.to_be(),
-                sin_addr: libc::in_addr { s_addr: ip.to_bits().to_be() },
-                sin_zero: [0; 8],
-            };
-            mem::size_of::<libc::sockaddr_in>() as libc::socklen_t
-        }
-        IpAddr::V6(ip) => {
-            name.v6 = libc::sockaddr_in6 {
-                sin6_family: libc::AF_INET6 as libc::sa_family_t,
-                sin6_port: to.port.to_be(),
-                sin6_flowinfo: 0,
-                sin6_addr: libc::in6_addr { s6_addr: ip.octets() },
-                sin6_scope_id: 0,
-            };
-            mem::size_of::<libc::sockaddr_in6>() as libc::socklen_t
-        }
-    }
+/// By socket, then by destination, then by place in the queue: equal destinations stand together, in the order in which they were queued.
+/// Destinations are told apart by a hash: where two have the same, runs are shorter, no more.
+fn sort_key(outgoing: &Outgoing, place: usize) -> u64 {
+    const { assert!(OUTGOING_MAX.is_power_of_two() && OUTGOING_MAX <= 1 << 12) };
+    let hash = mix(outgoing.to, outgoing.from) >> (64 - 28);
+    (outgoing.socket as u64 & 0xFF_FFFF) << 40 | hash << 12 | place as u64
 }
 
-/// The local address of a received datagram, from IP_PKTINFO or IPV6_PKTINFO.
-fn read_local(header: &libc::msghdr) -> Option<Ip> {
-    // SAFETY: the kernel set `msg_controllen` to what it wrote into `msg_control`, which is aligned for `cmsghdr`; the CMSG macros stay
-    // within it.
-    unsafe {
-        let mut message = libc::CMSG_FIRSTHDR(header);
-        while !message.is_null() {
-            match ((*message).cmsg_level, (*message).cmsg_type) {
-                (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
-                    let info: libc::in_pktinfo = ptr::read_unaligned(libc::CMSG_DATA(message).cast());
-                    return Some(IpAddr::V4(Ipv4Addr::from_bits(u32::from_be(info.ipi_spec_dst.s_addr))).into());
-                }
-                (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
-                    let info: libc::in6_pktinfo = ptr::read_unaligned(libc::CMSG_DATA(message).cast());
-                    return Some(IpAddr::V6(Ipv6Addr::from(info.ipi6_addr.s6_addr)).into());
-                }
-                _ => message = libc::CMSG_NXTHDR(header, message),
-            }
-        }
-    }
-    None
+fn mix(to: Endpoint, from: Option<Ip>) -> u64 {
+    const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
+    let from = from.map_or(0, |from| from.words().1);
+    let words = to.ip.words();
+    (words.1 ^ words.0.rotate_left(17) ^ u64::from(to.port).rotate_left(40) ^ from.rotate_left(29)).wrapping_mul(FACTOR)
 }
 
-/// Writes the control message that sets the source address. Returns its length.
-fn write_local(control: &mut Control, from: Ip) -> usize {
-    match IpAddr::from(from) {
-        IpAddr::V4(ip) => {
-            let address = libc::in_addr { s_addr: ip.to_bits().to_be() };
-            let info = libc::in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: address, ipi_addr: libc::in_addr { s_addr: 0 } };
-            write_control(control, libc::IPPROTO_IP, libc::IP_PKTINFO, info)
-        }
-        IpAddr::V6(ip) => {
-            let info = libc::in6_pktinfo { ipi6_addr: libc::in6_addr { s6_addr: ip.octets() }, ipi6_ifindex: 0 };
-            write_control(control, libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, info)
-        }
-    }
+/// Where datagrams can be sent joined, and how long each may be. What the kernel refused for a destination is not tried again until
+/// another takes its place.
+struct Joining {
+    is_possible: bool,
+    /// Refusals of the device since anything joined went out.
+    device_refusals: u32,
+    /// Destinations, and the longest datagram that may be joined for them.
+    limits: Box<[Option<(Endpoint, usize)>]>,
 }
 
-fn write_control<T>(control: &mut Control, level: libc::c_int, kind: libc::c_int, value: T) -> usize {
-    const { assert!(mem::size_of::<libc::cmsghdr>() + mem::size_of::<libc::in6_pktinfo>() <= CONTROL_BYTES) };
-    // SAFETY: `control` is aligned for `cmsghdr` and, as asserted, large enough for the header and the largest `T` used, in6_pktinfo.
-    unsafe {
-        let message: *mut libc::cmsghdr = (&raw mut control.0).cast();
-        let length = libc::CMSG_LEN(mem::size_of::<T>() as libc::c_uint);
-        (*message).cmsg_len = length as _;
-        (*message).cmsg_level = level;
-        (*message).cmsg_type = kind;
-        ptr::write_unaligned(libc::CMSG_DATA(message).cast(), value);
-        libc::CMSG_SPACE(mem::size_of::<T>() as libc::c_uint) as usize
-    }
-}
+const LIMITS: usize = 256;
+/// After so many refusals by devices without a success no more is tried.
+const DEVICE_REFUSALS_MAX: u32 = 8;
 
-/// Waits for sockets that can be read.
-pub struct Poller {
-    epoll: OwnedFd,
-    events: Vec<libc::epoll_event>,
-}
-
-/// Sockets that became readable in one wait, at most.
-const EVENTS_MAX: usize = 256;
-
-impl Poller {
-    /// A poller of no sockets.
-    ///
-    /// # Errors
-    /// The kernel has no descriptor left.
-    pub fn new() -> io::Result<Self> {
-        // SAFETY: a plain system call; the descriptor it returns is new and owned by nobody else.
-        let epoll = unsafe {
-            let fd = check(libc::epoll_create1(libc::EPOLL_CLOEXEC))?;
-            OwnedFd::from_raw_fd(fd)
-        };
-        Ok(Self { epoll, events: Vec::with_capacity(EVENTS_MAX) })
+impl Joining {
+    fn new() -> Self {
+        // An old kernel would not refuse, but send one long datagram.
+        let is_possible = UdpSocket::bind((std::net::Ipv4Addr::UNSPECIFIED, 0)).is_ok_and(|socket| can_send_joined(socket.as_fd()));
+        Self { is_possible, device_refusals: 0, limits: vec![None; LIMITS].into() }
     }
 
-    /// Watches a socket, which `token` will stand for. Closing the socket ends it.
-    ///
-    /// # Errors
-    /// The kernel refuses.
-    pub fn add(&self, socket: BorrowedFd<'_>, token: u64) -> io::Result<()> {
-        let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: token };
-        // SAFETY: both descriptors are open and the event lives during the call.
-        check(unsafe { libc::epoll_ctl(self.epoll.as_raw_fd(), libc::EPOLL_CTL_ADD, socket.as_raw_fd(), &raw mut event) })?;
-        Ok(())
-    }
-
-    /// Waits until a socket is readable, at most for `timeout`. Read the tokens with `token`.
-    ///
-    /// # Errors
-    /// The kernel refuses.
-    pub fn wait(&mut self, timeout: Duration) -> io::Result<usize> {
-        // Rounded up, so that a timer has run out when the wait for it has.
-        let timeout_ms = timeout.as_micros().div_ceil(1000).min(60_000) as libc::c_int;
-        self.events.clear();
-        // SAFETY: the vector has room for `EVENTS_MAX` events, and the kernel has written as many as it returns.
-        let count = unsafe {
-            let count = libc::epoll_wait(self.epoll.as_raw_fd(), self.events.as_mut_ptr(), EVENTS_MAX as libc::c_int, timeout_ms);
-            self.events.set_len(count.max(0) as usize);
-            count
-        };
-        match check(count) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
-            other => other.map(|count| count as usize),
+    fn segment_bytes_max(&self, to: Endpoint) -> usize {
+        match self.limits[Self::place(to)] {
+            _ if !self.is_possible => 0,
+            Some((known, bytes)) if known == to => bytes,
+            _ => usize::from(u16::MAX),
         }
     }
 
-    /// The token of the n-th socket of the last wait.
-    pub fn token(&self, index: usize) -> u64 {
-        self.events[index].u64
+    fn accepted(&mut self) {
+        self.device_refusals = 0;
     }
 
-    /// Whether there are errors to be read with `read_error`. The socket stays ready until they are.
-    pub fn is_error(&self, index: usize) -> bool {
-        self.events[index].events & libc::EPOLLERR as u32 != 0
-    }
-}
-
-/// Wakes a worker from other threads.
-pub struct Waker {
-    event: OwnedFd,
-    is_pending: AtomicBool,
-}
-
-impl Waker {
-    /// A waker that nobody has used.
-    ///
-    /// # Errors
-    /// The kernel has no descriptor left.
-    pub fn new() -> io::Result<Self> {
-        // SAFETY: a plain system call; the descriptor it returns is new and owned by nobody else.
-        let event = unsafe {
-            let fd = check(libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK))?;
-            OwnedFd::from_raw_fd(fd)
-        };
-        Ok(Self { event, is_pending: AtomicBool::new(false) })
-    }
-
-    /// What to poll.
-    pub fn event(&self) -> BorrowedFd<'_> {
-        use std::os::fd::AsFd;
-        self.event.as_fd()
-    }
-
-    /// Makes the event readable; one system call however often it is called before the worker looks.
-    pub fn wake(&self) {
-        if !self.is_pending.swap(true, Ordering::AcqRel) {
-            let one = 1u64;
-            // SAFETY: eight bytes are read from `one`. It can only fail when the counter is full, and then the event is readable.
-            unsafe { libc::write(self.event.as_raw_fd(), (&raw const one).cast(), mem::size_of::<u64>()) };
+    /// Joined datagrams of this many bytes were refused where single ones went.
+    fn refused(&mut self, to: Endpoint, segment_bytes: usize, code: libc::c_int) {
+        let is_device = code == libc::EIO || code == libc::EOPNOTSUPP;
+        self.limits[Self::place(to)] = Some((to, if is_device { 0 } else { segment_bytes - 1 }));
+        if is_device {
+            self.device_refusals += 1;
+            self.is_possible &= self.device_refusals < DEVICE_REFUSALS_MAX;
         }
     }
 
-    /// Called by the worker before it looks at what it was woken for.
-    pub fn reset(&self) {
-        let mut count = 0u64;
-        // SAFETY: eight bytes are written to `count`. It can only fail when nobody has called `wake`.
-        unsafe { libc::read(self.event.as_raw_fd(), (&raw mut count).cast(), mem::size_of::<u64>()) };
-        // A read-modify-write, so that it sees what every earlier `wake` published, and a later one writes the event again.
-        self.is_pending.swap(false, Ordering::AcqRel);
+    fn place(to: Endpoint) -> usize {
+        mix(to, None) as usize >> 32 & (LIMITS - 1)
     }
-}
-
-/// Makes a UDP socket tell the local address of each datagram.
-///
-/// # Errors
-/// The kernel refuses.
-pub fn tell_local_address(socket: BorrowedFd<'_>, is_ipv4: bool) -> io::Result<()> {
-    match is_ipv4 {
-        true => set_option(socket, libc::IPPROTO_IP, libc::IP_PKTINFO, 1),
-        false => set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1),
-    }
-}
-
-/// Lets the network fragment what a UDP socket sends (RFC 8656 §14: the DF bit is 0).
-///
-/// # Errors
-/// The kernel refuses.
-pub fn allow_fragments(socket: BorrowedFd<'_>, is_ipv4: bool) -> io::Result<()> {
-    match is_ipv4 {
-        true => set_option(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DONT),
-        false => set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_DONT),
-    }
-}
-
-/// Forbids the network to fragment what a UDP socket sends (RFC 8656 §14: the DF bit is 1), whatever the kernel knows of the path.
-///
-/// # Errors
-/// The kernel refuses.
-pub fn forbid_fragments(socket: BorrowedFd<'_>, is_ipv4: bool) -> io::Result<()> {
-    match is_ipv4 {
-        true => set_option(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_PROBE),
-        false => set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_PROBE),
-    }
-}
-
-/// Makes a UDP socket keep ICMP errors, for `read_error`.
-///
-/// # Errors
-/// The kernel refuses.
-pub fn keep_errors(socket: BorrowedFd<'_>, is_ipv4: bool) -> io::Result<()> {
-    match is_ipv4 {
-        true => set_option(socket, libc::IPPROTO_IP, libc::IP_RECVERR, 1),
-        false => set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVERR, 1),
-    }
-}
-
-/// Why a datagram that a socket sent did not arrive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SendError {
-    /// The network says so: destination, ICMP type and code, and the MTU where it was too big.
-    Icmp(Endpoint, u8, u8, u32),
-    /// It is longer than this MTU of the link or path, and must not be fragmented. The destination's port may be missing (0).
-    TooBig(Endpoint, u32),
-    /// Something else.
-    Other,
-}
-
-/// Takes the oldest error of a socket for which `keep_errors` was called; none when there is none left.
-///
-/// # Errors
-/// What the kernel says, other than that there is nothing.
-pub fn read_error(socket: BorrowedFd<'_>) -> io::Result<Option<SendError>> {
-    // SAFETY: plain C structures for which zero is a valid value.
-    let (mut name, mut header) = unsafe { (mem::zeroed::<Name>(), mem::zeroed::<libc::msghdr>()) };
-    // An error with the address of who sent it; room for one of IPv6, and some.
-    let mut controls = [Control([0; CONTROL_BYTES]); 4];
-    header.msg_name = (&raw mut name).cast();
-    header.msg_namelen = mem::size_of::<Name>() as libc::socklen_t;
-    header.msg_control = (&raw mut controls).cast();
-    header.msg_controllen = mem::size_of_val(&controls) as _;
-    // SAFETY: the header points to a name and a control buffer of the stated lengths that live during the call, and to no vectors: the
-    // datagram itself is dropped.
-    let received = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut header, libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT) };
-    if received < 0 {
-        let error = io::Error::last_os_error();
-        return if error.kind() == io::ErrorKind::WouldBlock { Ok(None) } else { Err(error) };
-    }
-    // SAFETY: as in `read_local`.
-    unsafe {
-        let mut message = libc::CMSG_FIRSTHDR(&raw const header);
-        while !message.is_null() {
-            if let (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR) =
-                ((*message).cmsg_level, (*message).cmsg_type)
-            {
-                let error: libc::sock_extended_err = ptr::read_unaligned(libc::CMSG_DATA(message).cast());
-                let to = read_name(&name);
-                return Ok(Some(match error.ee_origin {
-                    libc::SO_EE_ORIGIN_ICMP | libc::SO_EE_ORIGIN_ICMP6 => SendError::Icmp(to, error.ee_type, error.ee_code, error.ee_info),
-                    libc::SO_EE_ORIGIN_LOCAL if error.ee_errno == libc::EMSGSIZE as u32 => SendError::TooBig(to, error.ee_info),
-                    _ => SendError::Other,
-                }));
-            }
-            message = libc::CMSG_NXTHDR(&raw const header, message);
-        }
-    }
-    Ok(Some(SendError::Other))
-}
-
-fn set_option(socket: BorrowedFd<'_>, level: libc::c_int, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
-    let length = mem::size_of::<libc::c_int>() as libc::socklen_t;
-    // SAFETY: the value is an int that lives during the call, and the length says so.
-    check(unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const value).cast(), length) })?;
-    Ok(())
-}
-
-/// The addresses of all interfaces.
-///
-/// # Errors
-/// The kernel refuses.
-pub fn interface_addresses() -> io::Result<Vec<IpAddr>> {
-    let mut addresses = Vec::new();
-    let mut list: *mut libc::ifaddrs = ptr::null_mut();
-    // SAFETY: on success `list` is a linked list that stays valid until `freeifaddrs`; an `ifa_addr` that is not null is a structure of
-    // the family that it states.
-    unsafe {
-        check(libc::getifaddrs(&raw mut list))?;
-        let mut next = list;
-        while let Some(interface) = next.as_ref() {
-            next = interface.ifa_next;
-            let Some(address) = interface.ifa_addr.as_ref() else { continue };
-            match libc::c_int::from(address.sa_family) {
-                libc::AF_INET => {
-                    let v4: libc::sockaddr_in = ptr::read_unaligned(interface.ifa_addr.cast());
-                    addresses.push(IpAddr::V4(Ipv4Addr::from_bits(u32::from_be(v4.sin_addr.s_addr))));
-                }
-                libc::AF_INET6 => {
-                    let v6: libc::sockaddr_in6 = ptr::read_unaligned(interface.ifa_addr.cast());
-                    addresses.push(IpAddr::V6(Ipv6Addr::from(v6.sin6_addr.s6_addr)));
-                }
-                _ => {}
-            }
-        }
-        libc::freeifaddrs(list);
-    }
-    Ok(addresses)
-}
-
-/// Raises this process's bound on open descriptors to what it may be: each allocation has a socket. Returns the bound.
-///
-/// # Errors
-/// The kernel refuses.
-pub fn raise_descriptor_limit() -> io::Result<u64> {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: the structure lives during both calls.
-    unsafe {
-        check(libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit))?;
-        if limit.rlim_cur < limit.rlim_max {
-            limit.rlim_cur = limit.rlim_max;
-            check(libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit))?;
-        }
-    }
-    Ok(limit.rlim_cur)
-}
-
-fn check(result: libc::c_int) -> io::Result<libc::c_int> {
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::net::UdpSocket;
-    use std::os::fd::AsFd;
+    use std::collections::HashMap;
+    use std::net::SocketAddr;
 
+    use super::super::system::{receive_joined, tell_local_address};
     use super::*;
 
     fn socket(address: &str) -> (UdpSocket, Endpoint) {
         let socket = UdpSocket::bind(address).unwrap();
         let local = socket.local_addr().unwrap();
         (socket, local.into())
+    }
+
+    fn destination(socket: &UdpSocket, to: Endpoint) -> Destination<'_> {
+        Destination { socket: socket.as_fd(), to, from: None }
+    }
+
+    /// All that a socket has received.
+    fn received_from(socket: &UdpSocket) -> Vec<(Endpoint, Vec<u8>)> {
+        socket.set_nonblocking(true).unwrap();
+        let mut bytes = vec![0; 65_536];
+        let mut next = || socket.recv_from(&mut bytes).ok().map(|(length, from)| (from.into(), bytes[..length].to_vec()));
+        std::iter::from_fn(&mut next).collect()
+    }
+
+    fn received(socket: &UdpSocket) -> Vec<Vec<u8>> {
+        received_from(socket).into_iter().map(|(_, bytes)| bytes).collect()
     }
 
     #[test]
@@ -644,32 +590,125 @@ mod tests {
             tell_local_address(receiver.as_fd(), to.ip.is_ipv4()).unwrap();
             let mut batch = Batch::new();
             for number in 0..50u8 {
-                batch.queue_shared(sender.as_fd(), vec![number; usize::from(number)].into(), to, Some(from.ip));
+                let destination = Destination { from: Some(from.ip), ..destination(&sender, to) };
+                batch.queue_copy(destination, &[], &vec![number; usize::from(number)], 0);
             }
             assert_eq!(batch.flush(), 0);
-            let slots = batch.receive(receiver.as_fd(), SLOTS).unwrap();
-            assert_eq!(slots, 0..50);
-            for slot in slots {
-                let packet = batch.packet(slot);
+            let packets = batch.receive(receiver.as_fd(), SLOTS).unwrap();
+            assert_eq!(packets, 0..50);
+            for index in packets {
+                let packet = batch.packet(index);
                 assert_eq!((packet.remote, packet.local, packet.is_truncated), (from, Some(to.ip), false));
-                assert_eq!(batch.payload(slot), vec![slot as u8; slot]);
+                assert_eq!(batch.payload(index), vec![index as u8; index]);
             }
             assert!(batch.receive(receiver.as_fd(), SLOTS).unwrap().is_empty());
         }
     }
 
     #[test]
-    fn a_slot_is_sent_with_a_header_in_its_head_room() {
+    fn runs_to_many_destinations_arrive_as_they_were_queued() {
+        let senders = [socket("127.0.0.1:0"), socket("127.0.0.1:0")];
+        let sinks: Vec<_> = (0..5).map(|_| socket("127.0.0.1:0")).collect();
+        let mut expected = HashMap::new();
+        let mut batch = Batch::new();
+        // Lengths that make runs, end them, and begin new ones; more of them than the queue holds.
+        for number in 0..700u32 {
+            let (sender, sink) = ((number % 50 > 44) as usize, (number * 7 % 11) as usize % sinks.len());
+            let length = [100, 100, 100, 60, 100, 0, 1_200, 1_200][(number / 11) as usize % 8];
+            let bytes: Vec<u8> = (0..length).map(|at| (at + number) as u8).collect();
+            batch.queue_copy(destination(&senders[sender].0, sinks[sink].1), &[], &bytes, 0);
+            expected.entry((sender, sink)).or_insert_with(Vec::new).push(bytes);
+            // The receivers' buffers are small.
+            if number % 100 < 99 {
+                continue;
+            }
+            assert_eq!(batch.flush(), 0);
+            let mut arrived = HashMap::new();
+            for (number, (sink, _)) in sinks.iter().enumerate() {
+                for (from, bytes) in received_from(sink) {
+                    let sender = usize::from(from == senders[1].1);
+                    arrived.entry((sender, number)).or_insert_with(Vec::new).push(bytes);
+                }
+            }
+            assert!(arrived == mem::take(&mut expected), "up to {number}");
+        }
+    }
+
+    #[test]
+    fn what_comes_joined_is_taken_apart_and_passed_on_with_headers() {
+        let ((sender, _), (middle, via), (receiver, to)) = (socket("127.0.0.1:0"), socket("127.0.0.1:0"), socket("127.0.0.1:0"));
+        receive_joined(middle.as_fd()).unwrap();
+        let mut batch = Batch::new();
+        let sent: Vec<Vec<u8>> = (0..10u8).map(|number| vec![number; if number == 9 { 30 } else { 90 }]).collect();
+        sent.iter().for_each(|bytes| batch.queue_copy(destination(&sender, via), &[], bytes, 0));
+        assert_eq!(batch.flush(), 0);
+        let packets = batch.receive(middle.as_fd(), SLOTS).unwrap();
+        assert_eq!(packets.len(), 10);
+        assert!(!batch.joining.is_possible || batch.room() == SLOTS - 1, "they came in one slot");
+        for index in packets {
+            assert_eq!(batch.payload(index), sent[index]);
+            // A header that fits into what is dropped, and one that does not.
+            let (drop, head): (usize, &[u8]) = if index % 2 == 0 { (4, b"head") } else { (4, b"a longer header") };
+            batch.queue_packet(destination(&middle, to), index, drop..sent[index].len() - 1, head, 3);
+        }
+        assert_eq!(batch.flush(), 0);
+        let expected: Vec<_> = sent
+            .iter()
+            .enumerate()
+            .map(|(index, bytes)| {
+                let head: &[u8] = if index % 2 == 0 { b"head" } else { b"a longer header" };
+                [head, &bytes[4..bytes.len() - 1], &[0; 3]].concat()
+            })
+            .collect();
+        assert_eq!(received(&receiver), expected);
+    }
+
+    #[test]
+    fn joined_datagrams_longer_than_the_path_takes_go_one_by_one() {
+        let ((sender, _), (receiver, to)) = (socket("127.0.0.1:0"), socket("127.0.0.1:0"));
+        let mut batch = Batch::new();
+        // What a path of a small MTU refuses, told by hand: loopback takes everything.
+        batch.joining.refused(to, 1_000, libc::EINVAL);
+        for length in [1_000, 1_000, 999, 999] {
+            batch.queue_copy(destination(&sender, to), &[], &vec![1; length], 0);
+        }
+        assert_eq!(batch.flush(), 0);
+        assert_eq!(
+            batch.runs.iter().map(|run| run.count).collect::<Vec<_>>(),
+            if batch.joining.is_possible { [1, 1, 2].to_vec() } else { vec![1; 4] }
+        );
+        assert_eq!(received(&receiver).len(), 4);
+        // Some devices refuse all that is joined, and after some refusals none is asked again.
+        for _ in 0..DEVICE_REFUSALS_MAX {
+            batch.joining.refused(to, 1_000, libc::EIO);
+        }
+        assert!(!batch.joining.is_possible);
+    }
+
+    #[test]
+    fn a_refused_run_is_sent_apart() {
+        let ((sender, _), (receiver, to)) = (socket("127.0.0.1:0"), socket("127.0.0.1:0"));
+        let mut batch = Batch::new();
+        for number in 0..2u8 {
+            batch.queue_copy(destination(&sender, to), &[], &[number; 100], 0);
+        }
+        batch.order.extend([sort_key(&batch.outgoing[0], 0), sort_key(&batch.outgoing[1], 1)]);
+        batch.send_apart(sender.as_raw_fd(), Run { first: 0, count: 2 }, libc::EINVAL);
+        batch.outgoing.clear();
+        assert_eq!(batch.flush(), 0);
+        assert_eq!(received(&receiver), [[0; 100], [1; 100]]);
+        assert!(batch.joining.segment_bytes_max(to) < 100);
+    }
+
+    #[test]
+    fn a_slot_is_sent_with_a_header_before_it() {
         let ((sender, _), (middle, via), (receiver, to)) = (socket("127.0.0.1:0"), socket("127.0.0.1:0"), socket("127.0.0.1:0"));
         sender.send_to(b"payload", SocketAddr::from(via)).unwrap();
         let mut batch = Batch::new();
         assert_eq!(batch.receive(middle.as_fd(), 1).unwrap(), 0..1);
-        batch.slot_mut(0)[HEAD_ROOM - 4..HEAD_ROOM].copy_from_slice(b"head");
-        batch.queue_slot(middle.as_fd(), 0, HEAD_ROOM - 4..HEAD_ROOM + 7, to, None);
+        batch.queue_packet(destination(&middle, to), 0, 0..7, b"head", 1);
         assert_eq!(batch.flush(), 0);
-        let mut bytes = [0; 20];
-        assert_eq!(receiver.recv(&mut bytes).unwrap(), 11);
-        assert_eq!(&bytes[..11], b"headpayload");
+        assert_eq!(received(&receiver), [b"headpayload\0"]);
         assert_eq!(batch.room(), SLOTS);
     }
 
@@ -679,76 +718,23 @@ mod tests {
         let nowhere = Endpoint { ip: to.ip, port: 0 };
         let mut batch = Batch::new();
         for number in 0..6u8 {
-            batch.queue_shared(sender.as_fd(), vec![number].into(), if number % 2 == 0 { to } else { nowhere }, None);
+            batch.queue_copy(destination(&sender, if number % 2 == 0 { to } else { nowhere }), &[], &[number], 0);
         }
-        batch.queue_shared(sender.as_fd(), vec![0; 65_508].into(), to, None);
+        batch.queue_copy(destination(&sender, to), &[], &vec![0; 65_508], 0);
         assert_eq!(batch.flush(), 4);
+        assert!(batch.joining.segment_bytes_max(nowhere) > 0, "no fault of the joining");
         assert_eq!(batch.receive(receiver.as_fd(), SLOTS).unwrap(), 0..3);
     }
 
     #[test]
-    fn the_longest_datagram_fits_a_slot() {
+    fn the_longest_datagram_fits_a_slot_with_header_and_padding() {
         let ((sender, _), (receiver, to)) = (socket("127.0.0.1:0"), socket("127.0.0.1:0"));
         sender.send_to(&vec![7; PAYLOAD_BYTES_MAX], SocketAddr::from(to)).unwrap();
         let mut batch = Batch::new();
         assert_eq!(batch.receive(receiver.as_fd(), 1).unwrap(), 0..1);
         assert_eq!(batch.packet(0).payload_bytes, PAYLOAD_BYTES_MAX);
         assert!(!batch.packet(0).is_truncated);
-        assert!(batch.slot_mut(0).len() >= HEAD_ROOM + PAYLOAD_BYTES_MAX + 3);
-    }
-
-    #[test]
-    fn a_poller_sees_sockets_and_wake_ups() {
-        let mut poller = Poller::new().unwrap();
-        let waker = Waker::new().unwrap();
-        let ((sender, _), (receiver, to)) = (socket("127.0.0.1:0"), socket("127.0.0.1:0"));
-        poller.add(receiver.as_fd(), 1).unwrap();
-        poller.add(waker.event(), 2).unwrap();
-        assert_eq!(poller.wait(Duration::ZERO).unwrap(), 0);
-        waker.wake();
-        waker.wake();
-        assert_eq!(poller.wait(Duration::from_secs(1)).unwrap(), 1);
-        assert_eq!(poller.token(0), 2);
-        waker.reset();
-        assert_eq!(poller.wait(Duration::ZERO).unwrap(), 0);
-        sender.send_to(&[], SocketAddr::from(to)).unwrap();
-        assert_eq!(poller.wait(Duration::from_secs(1)).unwrap(), 1);
-        assert_eq!(poller.token(0), 1);
-    }
-
-    #[test]
-    fn errors_of_the_network_are_read_and_keep_nothing_back() {
-        for address in ["127.0.0.1:0", "[::1]:0"] {
-            let ((sender, from), (receiver, to), (gone, nobody)) = (socket(address), socket(address), socket(address));
-            drop(gone);
-            keep_errors(sender.as_fd(), from.ip.is_ipv4()).unwrap();
-            let mut poller = Poller::new().unwrap();
-            poller.add(sender.as_fd(), 1).unwrap();
-            let mut batch = Batch::new();
-            for number in 0..6u8 {
-                batch.queue_shared(sender.as_fd(), vec![number].into(), if number % 2 == 0 { nobody } else { to }, None);
-            }
-            assert_eq!(batch.flush(), 0);
-            assert_eq!(batch.receive(receiver.as_fd(), SLOTS).unwrap(), 0..3);
-            assert_eq!(poller.wait(Duration::from_secs(5)).unwrap(), 1);
-            assert!(poller.is_error(0));
-            let refused = if to.ip.is_ipv4() { SendError::Icmp(nobody, 3, 3, 0) } else { SendError::Icmp(nobody, 1, 4, 0) };
-            for _ in 0..3 {
-                assert_eq!(read_error(sender.as_fd()).unwrap(), Some(refused), "{address}");
-            }
-            assert_eq!(read_error(sender.as_fd()).unwrap(), None);
-            assert_eq!(poller.wait(Duration::ZERO).unwrap(), 0);
-        }
-    }
-
-    #[test]
-    fn the_descriptor_limit_is_raised_once() {
-        let raised = raise_descriptor_limit().unwrap();
-        assert_eq!(raise_descriptor_limit().unwrap(), raised);
-    }
-
-    #[test]
-    fn interfaces_have_a_loopback_address() {
-        assert!(interface_addresses().unwrap().iter().any(IpAddr::is_loopback));
+        batch.queue_packet(destination(&receiver, to), 0, 0..PAYLOAD_BYTES_MAX, &[1; HEAD_BYTES_MAX], TAIL_ROOM);
+        assert_eq!(batch.flush(), 1, "too long now");
     }
 }

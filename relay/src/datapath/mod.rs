@@ -3,5 +3,10 @@
 pub mod batch;
 pub mod demux;
 pub mod flow;
+pub mod neighbours;
+pub mod ring;
 pub mod socket;
+pub mod system;
+pub mod tcp_relay;
+mod wire;
 pub mod worker;

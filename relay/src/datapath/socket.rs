@@ -1,16 +1,18 @@
 //! Opening sockets: listening ones, once per worker on one port, and relayed ones.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsFd;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::batch::{allow_fragments, forbid_fragments, keep_errors, tell_local_address};
+use super::system::{allow_fragments, forbid_fragments, keep_errors, receive_joined, tell_local_address};
 
 /// What a listening socket asks the kernel to buffer; it gives less where `rmem_max` and `wmem_max` say so.
 const LISTEN_BUFFER_BYTES: usize = 4 << 20;
 const TCP_BACKLOG: i32 = 1024;
+/// Connections of peers that wait to be accepted.
+const RELAYED_BACKLOG: i32 = 16;
 
 /// The sockets of one address to listen on: one per family and worker.
 pub struct Listening {
@@ -39,6 +41,8 @@ pub fn listen_udp(address: SocketAddr, workers: usize) -> io::Result<Listening> 
                 let _ = socket.set_recv_buffer_size(LISTEN_BUFFER_BYTES);
                 let _ = socket.set_send_buffer_size(LISTEN_BUFFER_BYTES);
                 let socket = UdpSocket::from(socket);
+                // Without it datagrams come one by one.
+                let _ = receive_joined(socket.as_fd());
                 if address.ip().is_unspecified() {
                     tell_local_address(socket.as_fd(), address.is_ipv4())?;
                 }
@@ -78,6 +82,8 @@ pub fn listen_tcp(address: SocketAddr) -> io::Result<(SocketAddr, Vec<TcpListene
 pub fn bind_relayed(address: SocketAddr) -> io::Result<UdpSocket> {
     let socket = bind_udp(address, false)?;
     keep_errors(socket.as_fd(), address.is_ipv4())?;
+    // Without it datagrams come one by one.
+    let _ = receive_joined(socket.as_fd());
     Ok(socket.into())
 }
 
@@ -91,6 +97,33 @@ pub fn send_unfragmented(socket: &UdpSocket, bytes: &[u8], to: SocketAddr) -> io
     let sent = socket.send_to(bytes, to).or_else(|_| socket.send_to(bytes, to));
     allow_fragments(socket.as_fd(), to.is_ipv4())?;
     sent.map(drop)
+}
+
+/// Listens for TCP on a relayed address. Connections can be made from the same port (`connect_relayed_tcp`), while nobody else can listen
+/// there: it is bound for itself, and shared only afterwards.
+///
+/// # Errors
+/// The port is in use, the address is not ours, or there is no descriptor left.
+pub fn listen_relayed_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = open(address, Type::STREAM, Protocol::TCP)?;
+    // For connections that linger in TIME_WAIT.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(RELAYED_BACKLOG)?;
+    socket.set_reuse_port(true)?;
+    Ok(socket.into())
+}
+
+/// A socket bound to a relayed address that listens, to connect to a peer.
+///
+/// # Errors
+/// There is no descriptor left, or nothing listens there.
+pub fn connect_relayed_tcp(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = open(address, Type::STREAM, Protocol::TCP)?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket.into())
 }
 
 /// Calls `bind` with the addresses that a configured one stands for. When the port is to be picked, the other family may have it in use:
@@ -153,6 +186,25 @@ mod tests {
         }
         let (local, listeners) = listen_tcp("[::]:0".parse().unwrap()).unwrap();
         assert_eq!((listeners.len(), local.ip().is_unspecified()), (2, true));
+    }
+
+    #[test]
+    fn rfc6062_a_relayed_tcp_address_listens_alone_and_connects_from_its_port() {
+        let listener = listen_relayed_tcp("127.0.0.1:0".parse().unwrap()).unwrap();
+        let bound = listener.local_addr().unwrap();
+        assert_eq!(listen_relayed_tcp(bound).err().unwrap().kind(), io::ErrorKind::AddrInUse);
+        assert!(std::net::TcpListener::bind(bound).is_err());
+        let peers: Vec<_> = (0..2).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        for peer in &peers {
+            let socket = Socket::from(connect_relayed_tcp(bound).unwrap());
+            socket.set_nonblocking(false).unwrap();
+            socket.connect(&peer.local_addr().unwrap().into()).unwrap();
+            assert_eq!(peer.accept().unwrap().1, bound);
+        }
+        // Its own connections do not take what comes to the listener.
+        let caller = TcpStream::connect(bound).unwrap();
+        listener.set_nonblocking(false).unwrap();
+        assert_eq!(listener.accept().unwrap().1, caller.local_addr().unwrap());
     }
 
     #[test]

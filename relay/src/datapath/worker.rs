@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::ops::Range;
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, PoisonError, mpsc as std_mpsc};
 use std::time::{Duration, Instant, SystemTime};
@@ -16,17 +17,21 @@ use campanile_ice::stun::{ErrorCode, TransactionId};
 use slab::Slab;
 use tokio::sync::mpsc;
 
-use super::batch::{Batch, HEAD_ROOM, Poller, SLOTS, SLOTS_PER_RELAY, SendError, Waker, interface_addresses, read_error};
+use super::batch::{Batch, Destination, HEAD_BYTES_MAX, PAYLOAD_BYTES_MAX, SLOTS, SLOTS_PER_RELAY};
 use super::demux::{self, Kind};
 use super::flow::{Client, SocketId, Via};
+use super::neighbours::{Neighbours, neighbours};
 use super::socket::{bind_relayed, send_unfragmented};
-use crate::endpoint::Endpoint;
+use super::system::{Poller, SendError, Waker, interface_addresses, read_error};
+use super::tcp_relay::{Arrival, TcpRelays};
+use crate::endpoint::{Endpoint, Keyed};
 use crate::quality::report::Direction;
 use crate::stats::{DropReason, Stats};
-use crate::turn::ports::PortKind;
+use crate::turn::data_connections::DataConnectionKey;
+use crate::turn::ports::{Home, PortKind};
 use crate::turn::registry::{AllocationKey, CallId, Hosts, Registry};
 use crate::turn::server::{Delivery, DeliveryHeader, Now, Opened, Output, Route, Server, Wanted};
-use crate::turn::tcp::Outbox;
+use crate::turn::stream::{Outbox, Turn, ends_with_bind};
 
 /// How often counters and meters are published.
 const PUBLISH: Duration = Duration::from_secs(1);
@@ -36,6 +41,8 @@ const LOOK_FOR_ADDRESSES: Duration = Duration::from_secs(10);
 const INBOX_BATCH: usize = 64;
 /// ICMP errors taken from one socket at a time.
 const ERRORS_PER_TURN: usize = 16;
+/// Packets taken from one other worker before sockets are looked at again.
+const CROSSINGS_BATCH: usize = 256;
 /// Ports tried when others on this host have them in use.
 const BIND_TRIES: usize = 64;
 
@@ -47,9 +54,13 @@ pub enum Inbox {
     /// A client has connected.
     Connected(Client, Outbox),
     /// Whole frames of a client.
-    Frames(u64, Bytes),
+    Frames(u64, Bytes, Turn),
     /// A connection is gone.
     Disconnected(u64),
+    /// Whether a peer has been connected to; the socket is in the table of data connections.
+    PeerConnected(DataConnectionKey, bool),
+    /// A peer has connected to a relayed TCP address.
+    PeerArrived(Arrival),
 }
 
 /// What `Relay` wants of a worker; few, and bounded by the number of calls and accounts.
@@ -85,9 +96,11 @@ pub struct Worker {
     poller: Poller,
     listeners: Vec<Listener>,
     sockets: Slab<Relayed>,
+    /// Relayed TCP addresses; none where there is no runtime for them.
+    tcp: Option<TcpRelays>,
     /// Closed by the server, to be dropped once what is queued on them was sent.
     closing: Vec<SocketId>,
-    streams: HashMap<u64, Stream>,
+    streams: HashMap<u64, Stream, Keyed>,
     /// Streams with something pending.
     dirty: Vec<u64>,
     inbox: mpsc::Receiver<Inbox>,
@@ -95,6 +108,9 @@ pub struct Worker {
     waker: Arc<Waker>,
     published: Arc<Mutex<Stats>>,
     indications: u64,
+    neighbours: Neighbours,
+    /// Packets between relayed addresses of ours do not go through the kernel.
+    has_short_cut: bool,
 }
 
 struct Listener {
@@ -106,6 +122,39 @@ struct Listener {
 
 struct Relayed {
     socket: UdpSocket,
+    bound: Endpoint,
+}
+
+/// Where a payload lies.
+enum Payload<'a> {
+    /// In a received datagram, and where in it.
+    Packet(usize, Range<usize>),
+    /// Elsewhere.
+    Bytes(&'a [u8]),
+}
+
+impl Payload<'_> {
+    fn bytes<'b>(&'b self, batch: &'b Batch) -> &'b [u8] {
+        match self {
+            Self::Packet(index, range) => &batch.payload(*index)[range.clone()],
+            Self::Bytes(bytes) => bytes,
+        }
+    }
+
+    fn queue(self, destination: Destination<'_>, head: &[u8], pad_bytes: usize, batch: &mut Batch) {
+        match self {
+            Self::Packet(index, range) => batch.queue_packet(destination, index, range, head, pad_bytes),
+            Self::Bytes(bytes) => batch.queue_copy(destination, head, bytes, pad_bytes),
+        }
+    }
+}
+
+impl Listener {
+    /// How a datagram goes to a client.
+    fn towards(&self, client: Client) -> Destination<'_> {
+        let from = self.is_any.then_some(client.local.ip);
+        Destination { socket: self.socket.as_fd(), to: client.remote, from }
+    }
 }
 
 /// A TCP or TLS client.
@@ -148,19 +197,41 @@ impl Worker {
             poller,
             listeners: sockets,
             sockets: Slab::new(),
+            tcp: None,
             closing: Vec::new(),
-            streams: HashMap::new(),
+            streams: HashMap::default(),
             dirty: Vec::new(),
             inbox,
             control,
             waker,
             published,
             indications: 0,
+            neighbours: Neighbours::default(),
+            has_short_cut: true,
         };
         if index == 0 {
             worker.look_for_addresses();
         }
         Ok((worker, handle))
+    }
+
+    /// Serves TCP allocations (RFC 6062) from now on.
+    pub fn relay_tcp(&mut self, relays: TcpRelays) {
+        self.tcp = Some(relays);
+    }
+
+    /// Joins workers, so that packets between their relayed addresses need no system call. To be called once, before they run.
+    pub fn join(workers: &mut [Self]) {
+        let wakers: Vec<_> = workers.iter().map(|worker| worker.waker.clone()).collect();
+        for (worker, neighbours) in workers.iter_mut().zip(neighbours(&wakers)) {
+            worker.neighbours = neighbours;
+        }
+    }
+
+    /// Sends packets between relayed addresses of ours through the kernel, as if they were anybody's: to compare.
+    pub fn without_short_cut(mut self) -> Self {
+        self.has_short_cut = false;
+        self
     }
 
     /// The thread. Ends at `Control::Shutdown`, or when the kernel refuses to wait.
@@ -172,35 +243,16 @@ impl Worker {
         let started = Instant::now();
         let (mut publish_at, mut look_at) = (started, started + LOOK_FOR_ADDRESSES);
         let mut waited = Duration::ZERO;
-        let mut is_inbox_empty = true;
+        let mut has_more = false;
         loop {
             let due = self.server.poll_timeout().map_or(publish_at, |at| at.min(publish_at));
-            let waits_from = is_inbox_empty.then(Instant::now);
+            let waits_from = (!has_more).then(Instant::now);
             let timeout = waits_from.map_or(Duration::ZERO, |from| due.saturating_duration_since(from));
-            let ready = self.poller.wait(timeout)?;
+            let ready = self.wait(timeout)?;
             let now = Now { at: Instant::now(), time: SystemTime::now() };
             waited += waits_from.map_or(Duration::ZERO, |from| now.at.saturating_duration_since(from));
-            for index in 0..ready {
-                match self.poller.token(index) {
-                    WAKER_TOKEN => self.waker.reset(),
-                    token if token >= LISTENER_TOKENS => self.receive_from_clients((token & 0xFFFF) as u16, &mut batch, now),
-                    token => {
-                        let id = SocketId(token as u32);
-                        if self.poller.is_error(index) {
-                            self.read_errors(id, None, &mut batch, now);
-                        }
-                        self.receive_from_peers(id, &mut batch, now);
-                    }
-                }
-            }
-            is_inbox_empty = self.read_inbox(&mut batch, now);
-            if self.read_control(&mut batch, now) {
-                self.flush(&mut batch);
-                return Ok(());
-            }
-            self.server.handle_timeout(now.at);
-            self.work_outputs(&mut batch, now);
-            self.flush(&mut batch);
+            let Some(more) = self.turn(ready, &mut batch, now) else { return Ok(()) };
+            has_more = more;
             if now.at >= publish_at {
                 publish_at = now.at + PUBLISH;
                 self.publish(now.at, now.at.saturating_duration_since(started).saturating_sub(waited));
@@ -210,6 +262,45 @@ impl Worker {
                 self.look_for_addresses();
             }
         }
+    }
+
+    /// Waits until there is something to do; returns how many sockets are readable.
+    fn wait(&mut self, timeout: Duration) -> io::Result<usize> {
+        if self.neighbours.is_empty() || timeout.is_zero() {
+            return self.poller.wait(timeout);
+        }
+        self.waker.fall_asleep();
+        let timeout = if self.neighbours.has_news() { Duration::ZERO } else { timeout };
+        let ready = self.poller.wait(timeout);
+        self.waker.be_awake();
+        ready
+    }
+
+    /// One turn of the loop. Returns whether something is left to be done at once; none when the worker is to end.
+    fn turn(&mut self, ready: usize, batch: &mut Batch, now: Now) -> Option<bool> {
+        for index in 0..ready {
+            match self.poller.token(index) {
+                WAKER_TOKEN => self.waker.reset(),
+                token if token >= LISTENER_TOKENS => self.receive_from_clients((token & 0xFFFF) as u16, batch, now),
+                token => {
+                    let id = SocketId(token as u32);
+                    if self.poller.is_error(index) {
+                        self.read_errors(id, None, batch, now);
+                    }
+                    self.receive_from_peers(id, batch, now);
+                }
+            }
+        }
+        let mut has_more = self.read_neighbours(batch, now);
+        has_more |= !self.read_inbox(batch, now);
+        if self.read_control(batch, now) {
+            self.flush(batch);
+            return None;
+        }
+        self.server.handle_timeout(now.at);
+        self.work_outputs(batch, now);
+        self.flush(batch);
+        Some(has_more)
     }
 
     // Receiving.
@@ -231,18 +322,9 @@ impl Worker {
             }
             let local = Endpoint { ip: packet.local.unwrap_or(bound.ip), port: bound.port };
             let client = Client { via: Via::Udp(number), remote: packet.remote, local };
-            let route = self.demultiplex(client, batch.payload(slot), now);
-            if let Some(route) = route {
-                let payload = &batch.payload(slot)[route.payload.clone()];
-                self.server.observe(route.allocation, Direction::ToPeer, payload, now.at);
-                if route.dont_fragment {
-                    let bytes = payload.to_vec();
-                    self.send_unfragmented(&route, &bytes, batch, now);
-                    continue;
-                }
-                let Some(relayed) = self.sockets.get(route.socket.0 as usize) else { continue };
-                let range = HEAD_ROOM + route.payload.start..HEAD_ROOM + route.payload.end;
-                batch.queue_slot(relayed.socket.as_fd(), slot, range, route.to, None);
+            if let Some(route) = self.demultiplex(client, batch.payload(slot), now) {
+                let payload = Payload::Packet(slot, route.payload.clone());
+                self.forward(route, payload, batch, now);
             }
             self.work_outputs(batch, now);
         }
@@ -256,6 +338,24 @@ impl Worker {
                 self.server.stats_mut().count_drop(DropReason::Malformed);
                 None
             }
+        }
+    }
+
+    fn receive_from_peers(&mut self, id: SocketId, batch: &mut Batch, now: Now) {
+        self.make_room(batch, SLOTS_PER_RELAY);
+        let Some(relayed) = self.sockets.get(id.0 as usize) else { return };
+        let slots = match batch.receive(relayed.socket.as_fd(), SLOTS_PER_RELAY) {
+            Ok(slots) => slots,
+            Err(error) => return tracing::debug!(%error, "receiving from peers failed"),
+        };
+        self.count_batch(slots.len());
+        for slot in slots {
+            let packet = batch.packet(slot);
+            if packet.is_truncated {
+                self.server.stats_mut().count_drop(DropReason::TooBig);
+                continue;
+            }
+            self.arrive(id, packet.remote, Payload::Packet(slot, 0..packet.payload_bytes), batch, now);
         }
     }
 
@@ -288,71 +388,106 @@ impl Worker {
         self.work_outputs(batch, now);
     }
 
-    fn receive_from_peers(&mut self, id: SocketId, batch: &mut Batch, now: Now) {
-        self.make_room(batch, SLOTS_PER_RELAY);
-        let Some(relayed) = self.sockets.get(id.0 as usize) else { return };
-        let slots = match batch.receive(relayed.socket.as_fd(), SLOTS_PER_RELAY) {
-            Ok(slots) => slots,
-            Err(error) => return tracing::debug!(%error, "receiving from peers failed"),
+    // Passing on.
+
+    /// Sends a client's payload out of its relayed address; to a relayed address of ours it goes without the kernel, and is judged there
+    /// as if it had come through it.
+    fn forward(&mut self, route: Route, payload: Payload<'_>, batch: &mut Batch, now: Now) {
+        self.server.observe(route.allocation, Direction::ToPeer, payload.bytes(batch), now.at);
+        if route.dont_fragment {
+            let bytes = payload.bytes(batch).to_vec();
+            return self.send_unfragmented(&route, &bytes, batch, now);
+        }
+        let Some(relayed) = self.sockets.get(route.socket.0 as usize) else { return };
+        let source = relayed.bound;
+        let Some(home) = route.home.filter(|_| self.has_short_cut) else {
+            let destination = Destination { socket: relayed.socket.as_fd(), to: route.to, from: None };
+            return payload.queue(destination, &[], 0, batch);
         };
-        self.count_batch(slots.len());
-        for slot in slots {
-            let packet = batch.packet(slot);
-            if packet.is_truncated {
-                self.server.stats_mut().count_drop(DropReason::TooBig);
-                continue;
-            }
-            if let Some(delivery) = self.server.handle_peer(id, packet.remote, now.at) {
-                self.server.observe(delivery.allocation, Direction::ToClient, batch.payload(slot), now.at);
-                self.deliver(delivery, slot, packet.payload_bytes, batch);
-            }
+        if payload.bytes(batch).len() > datagram_bytes_max(source) {
+            self.server.stats_mut().count_drop(DropReason::SendFailed);
+        } else if home.worker == self.index {
+            self.arrive(home.socket, source, payload, batch, now);
+        } else if !self.neighbours.push(home.worker, route.to, source, payload.bytes(batch)) {
+            self.server.stats_mut().count_drop(DropReason::WorkerBusy);
         }
     }
 
-    /// Writes the header before the payload, where it lies, and queues both.
-    fn deliver(&mut self, delivery: Delivery, slot: usize, payload_bytes: usize, batch: &mut Batch) {
-        let is_stream = delivery.client.via.stream().is_some();
-        let bytes = batch.slot_mut(slot);
-        let (start, end) = match delivery.header {
+    /// A peer's payload has come to a relayed address.
+    fn arrive(&mut self, socket: SocketId, source: Endpoint, payload: Payload<'_>, batch: &mut Batch, now: Now) {
+        let bytes = payload.bytes(batch);
+        if bytes.len() > PAYLOAD_BYTES_MAX {
+            return self.server.stats_mut().count_drop(DropReason::TooBig);
+        }
+        let Some(delivery) = self.server.handle_peer(socket, source, now.at) else { return };
+        self.server.observe(delivery.allocation, Direction::ToClient, bytes, now.at);
+        self.deliver(delivery, payload, batch);
+    }
+
+    /// Takes packets that other workers have for relayed addresses of this one. Returns whether there are more.
+    fn read_neighbours(&mut self, batch: &mut Batch, now: Now) -> bool {
+        let mut rings = self.neighbours.take_incoming();
+        let mut has_more = false;
+        for ring in &mut rings {
+            let mut count = 0;
+            while count < CROSSINGS_BATCH
+                && let Some(crossing) = ring.read()
+            {
+                count += 1;
+                // As through the kernel: whoever has the address now gets it.
+                if let Some(home) = self.registry.ports.home(crossing.to).filter(|home| home.worker == self.index) {
+                    self.arrive(home.socket, crossing.source, Payload::Bytes(crossing.payload), batch, now);
+                }
+            }
+            ring.release();
+            has_more |= count == CROSSINGS_BATCH;
+        }
+        self.neighbours.put_incoming(rings);
+        has_more
+    }
+
+    /// Queues a payload for a client, with the header that it gets.
+    fn deliver(&mut self, delivery: Delivery, payload: Payload<'_>, batch: &mut Batch) {
+        let payload_bytes = payload.bytes(batch).len();
+        let mut head = [0; DATA_INDICATION_HEADER_BYTES_MAX];
+        let (head_bytes, pad_bytes) = match delivery.header {
             DeliveryHeader::Channel(channel) => {
-                let start = HEAD_ROOM - CHANNEL_HEADER_BYTES;
-                bytes[start..HEAD_ROOM].copy_from_slice(&channel_header(channel, payload_bytes as u16));
+                head[..CHANNEL_HEADER_BYTES].copy_from_slice(&channel_header(channel, payload_bytes as u16));
                 // §12.5: padded over TCP and TLS, not over UDP.
-                (start, HEAD_ROOM + payload_bytes + if is_stream { padding(payload_bytes) } else { 0 })
+                (CHANNEL_HEADER_BYTES, if delivery.client.via.stream().is_some() { padding(payload_bytes) } else { 0 })
             }
             DeliveryHeader::Data(peer) => {
                 self.indications += 1;
-                let mut header = [0; DATA_INDICATION_HEADER_BYTES_MAX];
                 let transaction = transaction_of_indication(self.index, self.indications);
-                let Some(length) = data_indication_header(&mut header, transaction, peer.into(), payload_bytes) else {
+                let Some(length) = data_indication_header(&mut head, transaction, peer.into(), payload_bytes) else {
                     return self.server.stats_mut().count_drop(DropReason::TooBig);
                 };
-                bytes[HEAD_ROOM - length..HEAD_ROOM].copy_from_slice(&header[..length]);
-                (HEAD_ROOM - length, HEAD_ROOM + payload_bytes + padding(payload_bytes))
+                (length, padding(payload_bytes))
             }
         };
-        bytes[HEAD_ROOM + payload_bytes..end.max(HEAD_ROOM + payload_bytes)].fill(0);
+        let head = &head[..head_bytes];
         match delivery.client.via {
             Via::Udp(number) => {
-                let listener = &self.listeners[usize::from(number)];
-                let from = listener.is_any.then_some(delivery.client.local.ip);
-                batch.queue_slot(listener.socket.as_fd(), slot, start..end, delivery.client.remote, from);
+                let destination = self.listeners[usize::from(number)].towards(delivery.client);
+                payload.queue(destination, head, pad_bytes, batch);
             }
             Via::Tcp(id) | Via::Tls(id) => {
                 let Some(stream) = self.streams.get_mut(&id) else { return };
-                if !stream.outbox.has_room(stream.pending.len() + end - start) {
+                if !stream.outbox.has_room(stream.pending.len() + head_bytes + payload_bytes + pad_bytes) {
                     return self.server.stats_mut().count_drop(DropReason::QueueFull);
                 }
                 if stream.pending.is_empty() {
                     self.dirty.push(id);
                 }
-                stream.pending.extend_from_slice(&batch.slot_mut(slot)[start..end]);
+                stream.pending.extend_from_slice(head);
+                stream.pending.extend_from_slice(payload.bytes(batch));
+                stream.pending.extend_from_slice(&[0; 3][..pad_bytes]);
             }
         }
     }
 
     fn make_room(&mut self, batch: &mut Batch, slots: usize) {
-        if batch.room() < slots || batch.is_full() {
+        if batch.room() < slots {
             self.flush(batch);
         }
     }
@@ -373,7 +508,18 @@ impl Worker {
                         self.server.handle_connected(client, now.at);
                     }
                 }
-                Ok(Inbox::Frames(id, bytes)) => self.read_frames(id, bytes, batch, now),
+                Ok(Inbox::Frames(id, bytes, _turn)) => self.read_frames(id, bytes, batch, now),
+                Ok(Inbox::PeerConnected(connection, is_connected)) => {
+                    self.server.handle_peer_connected(connection, is_connected, now.at);
+                    self.work_outputs(batch, now);
+                }
+                Ok(Inbox::PeerArrived(arrival)) => {
+                    // Without a permission it is closed by being dropped.
+                    if let Some(connection) = self.server.handle_peer_arrived(arrival.socket, arrival.remote, now.at) {
+                        self.registry.data.connected(connection, arrival.stream);
+                    }
+                    self.work_outputs(batch, now);
+                }
                 Ok(Inbox::Disconnected(id)) => {
                     self.streams.remove(&id);
                     self.server.handle_disconnected(id, now.at);
@@ -387,21 +533,21 @@ impl Worker {
 
     fn read_frames(&mut self, id: u64, mut bytes: Bytes, batch: &mut Batch, now: Now) {
         let Some(client) = self.streams.get(&id).map(|stream| stream.client) else { return };
+        let mut is_paused = false;
         while let Frame::Whole(length) = stream_frame(&bytes) {
-            if batch.is_full() {
-                self.flush(batch);
-            }
             let frame = bytes.split_to(length);
-            let route = self.demultiplex(client, &frame, now);
-            if let Some(route) = route {
-                self.server.observe(route.allocation, Direction::ToPeer, &frame[route.payload.clone()], now.at);
-                if route.dont_fragment {
-                    self.send_unfragmented(&route, &frame[route.payload.clone()], batch, now);
-                } else if let Some(relayed) = self.sockets.get(route.socket.0 as usize) {
-                    batch.queue_shared(relayed.socket.as_fd(), frame.slice(route.payload), route.to, None);
+            is_paused = ends_with_bind(&frame);
+            if let Some(route) = self.demultiplex(client, &frame, now) {
+                if let Some(stream) = self.streams.get(&id) {
+                    stream.outbox.trust();
                 }
+                let payload = Payload::Bytes(&frame[route.payload.clone()]);
+                self.forward(route, payload, batch, now);
             }
             self.work_outputs(batch, now);
+        }
+        if is_paused && let Some(stream) = self.streams.get(&id) {
+            stream.outbox.resume();
         }
     }
 
@@ -433,7 +579,10 @@ impl Worker {
                     });
                     self.server.handle_opened(opening, result, now);
                 }
+                Output::Close(socket) if socket.tcp_number().is_some() => self.tcp.iter_mut().for_each(|tcp| tcp.close(socket)),
                 Output::Close(socket) => self.closing.push(socket),
+                Output::Connect { connection, from, to, .. } => self.tcp.iter().for_each(|tcp| tcp.connect(connection, from, to)),
+                Output::Bind { client, connection } => self.bind_stream(client, connection),
                 Output::Disconnect(id) => {
                     // Dropping the outbox ends the connection's task.
                     self.streams.remove(&id);
@@ -445,12 +594,7 @@ impl Worker {
 
     fn send(&mut self, client: Client, message: Vec<u8>, batch: &mut Batch) {
         match client.via {
-            // Not the place to flush: the caller may be at work on received slots. Each of them causes one message at most.
-            Via::Udp(number) => {
-                let listener = &self.listeners[usize::from(number)];
-                let from = listener.is_any.then_some(client.local.ip);
-                batch.queue_shared(listener.socket.as_fd(), message.into(), client.remote, from);
-            }
+            Via::Udp(number) => batch.queue_copy(self.listeners[usize::from(number)].towards(client), &[], &message, 0),
             Via::Tcp(id) | Via::Tls(id) => {
                 let Some(stream) = self.streams.get_mut(&id) else { return };
                 if stream.pending.is_empty() {
@@ -461,8 +605,45 @@ impl Worker {
         }
     }
 
+    /// Makes a client's connection a data connection.
+    fn bind_stream(&mut self, client: Client, connection: u32) {
+        let Some(mut stream) = client.via.stream().and_then(|id| self.streams.remove(&id)) else { return };
+        let Some(link) = self.registry.data.take(connection) else { return };
+        stream.outbox.send(stream.pending.split().freeze());
+        stream.outbox.bind(link);
+    }
+
+    fn listen(&mut self, ip: IpAddr) -> io::Result<Opened> {
+        let tcp = self.tcp.as_mut().ok_or_else(|| io::Error::other("no TCP allocations here"))?;
+        let family = if ip.is_ipv4() { Family::V4 } else { Family::V6 };
+        // Ports that others on this host use stay taken until one is found, so that none is tried twice.
+        let mut busy = Vec::new();
+        let mut result = Err(io::Error::new(io::ErrorKind::AddrInUse, "ports are in use by others"));
+        while busy.len() < BIND_TRIES {
+            let server = &mut self.server;
+            let Some(port) = self.registry.ports.take(family, PortKind::Any, || server.random()) else { break };
+            let bound = SocketAddr::new(ip, port);
+            match tcp.listen(bound) {
+                Ok(socket) => {
+                    result = Ok(Opened { socket, bound, token: None });
+                    break;
+                }
+                Err(error) => {
+                    busy.push(port);
+                    if error.kind() != io::ErrorKind::AddrInUse {
+                        result = Err(error);
+                        break;
+                    }
+                }
+            }
+        }
+        busy.into_iter().for_each(|port| self.registry.ports.release(family, port));
+        result
+    }
+
     fn open(&mut self, wanted: Wanted, now: Now) -> io::Result<Opened> {
         let (socket, bound, token) = match wanted {
+            Wanted::Listen(ip) => return self.listen(ip),
             Wanted::Reserved(token) => {
                 let (socket, bound) = self.registry.redeem(token).ok_or_else(|| io::Error::other("the reservation has just ended"))?;
                 (socket, bound, None)
@@ -486,13 +667,13 @@ impl Worker {
 
     /// Makes a bound relayed socket live.
     fn watch(&mut self, socket: UdpSocket, bound: SocketAddr) -> io::Result<SocketId> {
-        if !self.registry.ports.publish(bound) {
-            return Err(io::Error::other("too many different local addresses"));
-        }
         let entry = self.sockets.vacant_entry();
         let id = SocketId(entry.key() as u32);
         self.poller.add(socket.as_fd(), u64::from(id.0))?;
-        entry.insert(Relayed { socket });
+        if !self.registry.ports.publish(bound, Home { worker: self.index, socket: id }) {
+            return Err(io::Error::other("too many different local addresses"));
+        }
+        entry.insert(Relayed { socket, bound: bound.into() });
         Ok(id)
     }
 
@@ -530,6 +711,7 @@ impl Worker {
     // The end of a turn.
 
     fn flush(&mut self, batch: &mut Batch) {
+        self.neighbours.publish();
         self.server.stats_mut().sends.count(batch.queued());
         let failed = batch.flush();
         self.server.stats_mut().drops[DropReason::SendFailed as usize] += failed as u64;
@@ -547,6 +729,7 @@ impl Worker {
 
     /// `busy` is how long this worker has been at work.
     fn publish(&mut self, now: Instant, busy: Duration) {
+        self.server.collect_data();
         self.server.publish_quality();
         if self.index == 0 {
             self.registry.sweep(now);
@@ -574,6 +757,13 @@ fn why_not(error: &io::Error) -> ErrorCode {
     }
 }
 
+/// The longest payload that a datagram from this address can have: 65,535 bytes less the headers.
+fn datagram_bytes_max(source: Endpoint) -> usize {
+    if source.ip.is_ipv4() { PAYLOAD_BYTES_MAX } else { 65_527 }
+}
+
+const _: () = assert!(DATA_INDICATION_HEADER_BYTES_MAX <= HEAD_BYTES_MAX);
+
 /// The addresses that the kernel sends to the Internet from, at most one per family. Connecting a UDP socket asks for the route and
 /// sends nothing; which address of the Internet it is asked for matters little: these are a root server's.
 fn outward_addresses() -> impl Iterator<Item = IpAddr> {
@@ -597,6 +787,9 @@ fn transaction_of_indication(worker: u16, count: u64) -> TransactionId {
     id[8..].copy_from_slice(&(count as u32).to_be_bytes());
     TransactionId(id)
 }
+
+#[cfg(test)]
+mod short_cut;
 
 #[cfg(test)]
 mod tests {

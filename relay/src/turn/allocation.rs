@@ -8,6 +8,7 @@ use campanile_ice::stun::turn::{Channel, Family};
 use campanile_ice::stun::{ErrorCode, TransactionId};
 
 use super::auth::Signing;
+use super::data_connections::DataOwner;
 use super::registry::CallId;
 use crate::datapath::flow::{Client, Reach, SocketId};
 use crate::endpoint::Ip;
@@ -45,6 +46,8 @@ pub struct Allocation {
     pub transaction: TransactionId,
     /// What the source counts for.
     pub source: Ip,
+    /// What all data connections of a TCP allocation (RFC 6062) share; none for one that relays UDP.
+    pub data: Option<Arc<DataOwner>>,
     /// The relayed addresses, IPv4 and IPv6.
     pub relays: [Option<Relay>; 2],
     /// The token of the port that was reserved along with it.

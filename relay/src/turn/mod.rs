@@ -3,8 +3,11 @@
 pub mod allocation;
 pub mod auth;
 pub mod budget;
+pub mod data_connections;
 pub mod peers;
+mod pipe;
 pub mod ports;
 pub mod registry;
 pub mod server;
+pub mod stream;
 pub mod tcp;

@@ -1,20 +1,21 @@
 //! The relayed ports of this server: which are taken, which are live, and on which local address each is bound.
 //!
 //! A port number is given out once per address family, over all local addresses: so a port alone tells a relayed address, in its
-//! bound and in its advertised form. The table is read by all workers for packets from relay to relay and written only when an
-//! allocation comes or goes: plain loads of memory that rarely changes, no lock.
+//! bound and in its advertised form, and the worker and socket behind it. The table is read by all workers for packets from relay to relay
+//! and written only when an allocation comes or goes: plain loads of memory that rarely changes, no lock.
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use campanile_ice::stun::turn::Family;
 
+use crate::datapath::flow::SocketId;
 use crate::endpoint::{Endpoint, Ip};
 
-const FREE: u16 = 0;
-const TAKEN: u16 = u16::MAX;
+const FREE: u64 = 0;
+const TAKEN: u64 = u16::MAX as u64;
 /// Different local addresses that relayed sockets may ever be bound to while the process lives.
 const LOCALS_MAX: usize = 4_096;
 /// Ports tried at random before the range is walked.
@@ -31,6 +32,24 @@ pub enum PortKind {
     EvenPair,
 }
 
+/// Which worker a relayed address belongs to, and what that one calls its socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Home {
+    /// The worker.
+    pub worker: u16,
+    /// Its socket.
+    pub socket: SocketId,
+}
+
+/// A live relayed address of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Live {
+    /// Its local form.
+    pub bound: Endpoint,
+    /// Where its packets are judged.
+    pub home: Home,
+}
+
 /// The table; see the module.
 #[derive(Debug)]
 pub struct Ports {
@@ -44,8 +63,8 @@ pub struct Ports {
 
 #[derive(Debug)]
 struct FamilyPorts {
-    /// `FREE`, `TAKEN` (being bound, or reserved), else live on local address number n - 1.
-    slots: Box<[AtomicU16]>,
+    /// `FREE`, `TAKEN` (being bound, or reserved), else live: see `pack`.
+    slots: Box<[AtomicU64]>,
     taken: AtomicU32,
 }
 
@@ -54,7 +73,7 @@ impl Ports {
     pub fn new(range: RangeInclusive<u16>, public: &[IpAddr]) -> Self {
         let (first, last) = (*range.start(), *range.end());
         let count = (usize::from(last) + 1).saturating_sub(usize::from(first));
-        let family = || FamilyPorts { slots: (0..count).map(|_| AtomicU16::new(FREE)).collect(), taken: AtomicU32::new(0) };
+        let family = || FamilyPorts { slots: (0..count).map(|_| AtomicU64::new(FREE)).collect(), taken: AtomicU32::new(0) };
         let advertised = |v4| public.iter().map(IpAddr::to_canonical).find(|ip| ip.is_ipv4() == v4).map(Ip::from);
         Self {
             first,
@@ -91,13 +110,13 @@ impl Ports {
         (0..count).find_map(|step| take((index + step) % count))
     }
 
-    /// Makes a taken port live on a local address. False when the table of local addresses is full.
-    pub fn publish(&self, bound: SocketAddr) -> bool {
+    /// Makes a taken port live on a local address, and known as `home`'s. False when the table of local addresses is full.
+    pub fn publish(&self, bound: SocketAddr, home: Home) -> bool {
         let Some(slot) = self.slot(Family::of(bound), bound.port()) else { return false };
         let ip = Ip::from(bound.ip());
         let found = self.locals.iter().position(|local| *local.get_or_init(|| ip) == ip);
         let Some(number) = found else { return false };
-        slot.store(number as u16 + 1, Ordering::Release);
+        slot.store(pack(number, home), Ordering::Release);
         true
     }
 
@@ -122,14 +141,23 @@ impl Ports {
 
     /// The local form of a live relayed address given in its bound or advertised form; None for any other address.
     pub fn resolve(&self, address: Endpoint) -> Option<Endpoint> {
-        let bound = self.bound(address)?;
-        (bound == address.ip || self.advertised[index(family_of(address))] == Some(address.ip))
-            .then_some(Endpoint { ip: bound, port: address.port })
+        self.find(address).map(|live| live.bound)
+    }
+
+    /// A live relayed address, given in its bound or advertised form.
+    pub fn find(&self, address: Endpoint) -> Option<Live> {
+        let live = self.live(address)?;
+        (live.bound.ip == address.ip || self.advertised[index(family_of(address))] == Some(address.ip)).then_some(live)
+    }
+
+    /// Whose a live relayed address in its bound form is.
+    pub fn home(&self, bound: Endpoint) -> Option<Home> {
+        self.live(bound).filter(|live| live.bound == bound).map(|live| live.home)
     }
 
     /// Whether `address` is a live relayed address in its bound form: what the source of a packet from a relay of ours looks like.
     pub fn is_bound(&self, address: Endpoint) -> bool {
-        self.bound(address) == Some(address.ip)
+        self.live(address).is_some_and(|live| live.bound == address)
     }
 
     /// The advertised form of a live relayed address given in its bound form, where the two differ.
@@ -150,10 +178,15 @@ impl Ports {
         (family.taken.load(Ordering::Relaxed), family.slots.len() as u32)
     }
 
-    fn bound(&self, address: Endpoint) -> Option<Ip> {
+    /// What is live on the port of `address`, on whatever local address.
+    fn live(&self, address: Endpoint) -> Option<Live> {
         match self.slot(family_of(address), address.port)?.load(Ordering::Acquire) {
             FREE | TAKEN => None,
-            number => self.locals[usize::from(number) - 1].get().copied(),
+            packed => {
+                let (number, home) = unpack(packed);
+                let ip = *self.locals[number].get()?;
+                Some(Live { bound: Endpoint { ip, port: address.port }, home })
+            }
         }
     }
 
@@ -177,13 +210,25 @@ impl Ports {
         has_both
     }
 
-    fn slot(&self, family: Family, port: u16) -> Option<&AtomicU16> {
+    fn slot(&self, family: Family, port: u16) -> Option<&AtomicU64> {
         self.of(family).slots.get(usize::from(port.checked_sub(self.first)?))
     }
 
     fn of(&self, family: Family) -> &FamilyPorts {
         &self.families[index(family)]
     }
+}
+
+/// One word, so that readers see all of it or nothing: the number of the local address and one in the low 16 bits, the worker in the next
+/// 16, its socket in the rest.
+fn pack(local: usize, home: Home) -> u64 {
+    const { assert!(LOCALS_MAX < TAKEN as usize) };
+    (local as u64 + 1) | u64::from(home.worker) << 16 | u64::from(home.socket.0) << 32
+}
+
+fn unpack(packed: u64) -> (usize, Home) {
+    let local = usize::from(packed as u16).wrapping_sub(1);
+    (local, Home { worker: (packed >> 16) as u16, socket: SocketId((packed >> 32) as u32) })
 }
 
 fn index(family: Family) -> usize {
@@ -246,7 +291,11 @@ mod tests {
         let bound: SocketAddr = "10.0.0.5:50003".parse().unwrap();
         while ports.take(Family::V4, PortKind::Any, counter()).is_some() {}
         assert_eq!(ports.resolve(bound.into()), None, "taken, but not live yet");
-        assert!(ports.publish(bound));
+        let home = Home { worker: u16::MAX, socket: SocketId(u32::MAX) };
+        assert!(ports.publish(bound, home));
+        let live = Some(Live { bound: bound.into(), home });
+        assert_eq!((ports.find(bound.into()), ports.find(endpoint("203.0.113.7:50003"))), (live, live));
+        assert_eq!((ports.home(bound.into()), ports.home(endpoint("203.0.113.7:50003"))), (Some(home), None));
         assert_eq!(ports.advertise(bound), "203.0.113.7:50003".parse().unwrap());
         assert_eq!(ports.resolve(bound.into()), Some(bound.into()));
         assert_eq!(ports.resolve(endpoint("203.0.113.7:50003")), Some(bound.into()));

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use campanile_ice::stun::turn::Family;
 
+use super::data_connections::DataConnections;
 use super::peers::PeerRules;
 use super::ports::Ports;
 use crate::endpoint::Ip;
@@ -51,6 +52,8 @@ pub struct Registry {
     pub ports: Ports,
     /// Which peers may be reached.
     pub rules: PeerRules,
+    /// Data connections of TCP allocations.
+    pub data: Arc<DataConnections>,
     /// Bounds.
     pub limits: Limits,
     hosts: RwLock<Arc<Hosts>>,
@@ -99,7 +102,8 @@ enum Owner {
 impl Registry {
     /// A registry without allocations.
     pub fn new(ports: Ports, rules: PeerRules, limits: Limits, hosts: Hosts) -> Self {
-        Self { ports, rules, limits, hosts: RwLock::new(Arc::new(hosts)), state: Mutex::default(), reservations: Mutex::default() }
+        let data = Arc::new(DataConnections::new(&limits));
+        Self { ports, rules, data, limits, hosts: RwLock::new(Arc::new(hosts)), state: Mutex::default(), reservations: Mutex::default() }
     }
 
     /// The addresses of this host.

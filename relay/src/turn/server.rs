@@ -1,12 +1,12 @@
 //! RFC 8656, the server's side for the clients of one worker, and STUN Binding (RFC 8489). No I/O, no clock.
 //!
 //! Requests are answered through `poll_output`; packets to be relayed are returned as routes, so that the payload stays where it was
-//! received. Deviation: channel numbers up to 0x7FFF are accepted (RFC 5766 §11). Not done: TCP allocations (RFC 6062), mobility
-//! (RFC 8016).
+//! received. Deviation: channel numbers up to 0x7FFF are accepted (RFC 5766 §11). Not done: mobility (RFC 8016).
 
 mod allocate;
 mod answer;
 mod authenticate;
+mod connect;
 mod connection;
 mod icmp;
 mod permission;
@@ -26,12 +26,14 @@ use campanile_ice::stun::{AttributeType, Class, ErrorCode, Malformed, Message, M
 use slab::Slab;
 
 use self::allocate::Opening;
+use self::connect::Connecting;
 use self::connection::Connection;
 use self::random::Random;
 use super::allocation::Allocation;
 use super::auth::{Auth, Signing, account_name};
 use super::budget::AnswerBudget;
-use super::ports::PortKind;
+use super::data_connections::{DataConnectionKey, Overdue};
+use super::ports::{Home, PortKind};
 use super::registry::{AllocationKey, CallId, Registry};
 use crate::datapath::flow::{Client, Flows, SocketId, Via};
 use crate::endpoint::{Endpoint, Keyed};
@@ -67,6 +69,25 @@ pub enum Output {
     Close(SocketId),
     /// Close a client's connection.
     Disconnect(u64),
+    /// Connect to a peer from a relayed TCP address, put the socket into the table of data connections, then call
+    /// `handle_peer_connected`.
+    Connect {
+        /// The data connection.
+        connection: DataConnectionKey,
+        /// The relayed address's socket.
+        socket: SocketId,
+        /// Where it is bound.
+        from: SocketAddr,
+        /// The peer, in its local form if it is a relayed address of ours.
+        to: SocketAddr,
+    },
+    /// Join a client's connection with a data connection, after all that was sent before.
+    Bind {
+        /// The client.
+        client: Client,
+        /// The data connection's number.
+        connection: u32,
+    },
 }
 
 /// A relayed socket to be opened.
@@ -74,6 +95,8 @@ pub enum Output {
 pub enum Wanted {
     /// Bind one at this address.
     Fresh(IpAddr, PortKind),
+    /// Listen for TCP at this address, from a port of which connections can be made (RFC 6062).
+    Listen(IpAddr),
     /// Take the one that was reserved under this token.
     Reserved([u8; 8]),
 }
@@ -96,6 +119,8 @@ pub struct Route {
     pub socket: SocketId,
     /// The peer, in its local form if it is a relayed address of ours.
     pub to: Endpoint,
+    /// Whose socket the peer is, if it is a relayed address of ours.
+    pub home: Option<Home>,
     /// Which bytes of the packet.
     pub payload: Range<usize>,
     /// Whose counters.
@@ -128,6 +153,7 @@ pub enum DeliveryHeader {
 enum Timer {
     Allocation { index: u32, serial: u64 },
     Connection(u64),
+    Data(DataConnectionKey, Overdue),
 }
 
 /// A request that passed authentication.
@@ -173,6 +199,10 @@ pub struct Server {
     linked: HashSet<u32>,
     flows: Flows,
     connections: HashMap<u64, Connection>,
+    /// TCP allocations by their listening sockets.
+    listening: HashMap<SocketId, u32>,
+    /// Connect requests that wait for their peers.
+    connecting: HashMap<DataConnectionKey, Connecting>,
     /// One per allocation and one per connection, in the order in which they are due.
     timers: BTreeSet<(Instant, Timer)>,
     openings: Slab<Opening>,
@@ -204,6 +234,8 @@ impl Server {
             linked: HashSet::new(),
             flows: Flows::default(),
             connections: HashMap::new(),
+            listening: HashMap::new(),
+            connecting: HashMap::new(),
             timers: BTreeSet::new(),
             openings: Slab::new(),
             outputs: VecDeque::new(),
@@ -228,9 +260,15 @@ impl Server {
             // Keeps NAT bindings alive (RFC 8489 §6.3.2).
             (Class::Indication, Method::BINDING) => {}
             (Class::Request, Method::BINDING) => self.handle_binding(client, &message, now.at),
-            (Class::Request, Method::ALLOCATE | Method::REFRESH | Method::CREATE_PERMISSION | Method::CHANNEL_BIND) => {
-                self.handle_request(client, message, now);
-            }
+            (
+                Class::Request,
+                Method::ALLOCATE
+                | Method::REFRESH
+                | Method::CREATE_PERMISSION
+                | Method::CHANNEL_BIND
+                | Method::CONNECT
+                | Method::CONNECTION_BIND,
+            ) => self.handle_request(client, message, now),
             _ => self.stats.count_drop(DropReason::Unexpected),
         }
         None
@@ -262,6 +300,9 @@ impl Server {
         if request.message.method() == Method::ALLOCATE {
             return self.allocate(request, now);
         }
+        if request.message.method() == Method::CONNECTION_BIND {
+            return self.connection_bind(request, now.at);
+        }
         // §5: without an allocation 437, with another user name 441.
         let index = request.allocation.ok_or(ErrorCode::ALLOCATION_MISMATCH)?;
         if self.allocations[index as usize].username != request.username {
@@ -271,6 +312,7 @@ impl Server {
         match request.message.method() {
             Method::REFRESH => self.refresh(index, request, now.at),
             Method::CREATE_PERMISSION => self.create_permission(index, request, now.at),
+            Method::CONNECT => self.connect(index, request, now.at),
             _ => self.channel_bind(index, request, now.at),
         }
     }
@@ -352,7 +394,8 @@ impl Server {
 
     /// Whether nothing is held for any client.
     pub fn is_idle(&self) -> bool {
-        self.allocations.is_empty() && self.openings.is_empty() && self.flows.is_empty() && self.by_client.is_empty()
+        let is_tcp_idle = self.listening.is_empty() && self.connecting.is_empty();
+        is_tcp_idle && self.allocations.is_empty() && self.openings.is_empty() && self.flows.is_empty() && self.by_client.is_empty()
     }
 }
 
@@ -381,6 +424,7 @@ fn is_known(kind: AttributeType) -> bool {
             | AttributeType::DONT_FRAGMENT
             | AttributeType::XOR_MAPPED_ADDRESS
             | AttributeType::RESERVATION_TOKEN
+            | AttributeType::CONNECTION_ID
     )
 }
 

@@ -229,7 +229,7 @@ impl<'s> Child<'s> {
     /// Never in practice: the child has been validated.
     pub fn element(&self) -> Result<Element, XmlError> {
         let bindings = self.stanza.head.rest.as_ref().map_or(&*CONTENT, |rest| &rest.bindings);
-        Element::build(self.bytes(), bindings)
+        Element::build(&self.stanza.body[self.index.whole.range()], bindings)
     }
 }
 

@@ -19,7 +19,8 @@ use crate::ns;
 /// A parsed element with everything below it.
 #[derive(Debug, Clone)]
 pub struct Element {
-    source: Bytes,
+    /// A copy, since what the parts of it are is then known to be text for good.
+    source: Box<str>,
     /// In document order.
     nodes: Vec<NodeData>,
     attributes: Vec<AttributeData>,
@@ -88,14 +89,14 @@ impl Element {
         // All white space is counted twice, hence the saturation.
         let bytes = bytes.get(start..bytes.len().saturating_sub(end)).unwrap_or_default();
         validate_within(bytes, bindings, depth_max)?;
-        Self::build(Bytes::copy_from_slice(bytes), bindings)
+        Self::build(bytes, bindings)
     }
 
     /// Builds the tree of an element that is known to be valid inside these bindings.
-    pub(crate) fn build(source: Bytes, bindings: &Bindings) -> Result<Self, XmlError> {
+    pub(crate) fn build(source: &[u8], bindings: &Bindings) -> Result<Self, XmlError> {
         #[cfg(test)]
         BUILT.set(BUILT.get() + 1);
-        let text = str::from_utf8(&source).map_err(|_| XmlError::UnsupportedEncoding("not UTF-8"))?;
+        let text = str::from_utf8(source).map_err(|_| XmlError::UnsupportedEncoding("not UTF-8"))?;
         u32::try_from(text.len()).map_err(|_| XmlError::TooBig(u32::MAX as usize))?;
         let mut builder = Builder {
             base: text.as_ptr() as usize,
@@ -110,7 +111,7 @@ impl Element {
         builder.read(text)?;
         let Builder { nodes, attributes, namespaces, resolved, .. } = builder;
         let namespaces = namespaces.into_names();
-        Ok(Self { source, nodes, attributes, namespaces, resolved })
+        Ok(Self { source: text.into(), nodes, attributes, namespaces, resolved })
     }
 
     /// The element itself.
@@ -120,8 +121,8 @@ impl Element {
     }
 
     fn str(&self, range: &Span) -> &str {
-        // Validated as UTF-8, and all offsets come from a `&str` of it.
-        str::from_utf8(&self.source[span(range)]).unwrap_or_default()
+        // All offsets come from parts of it.
+        &self.source[span(range)]
     }
 }
 

@@ -4,15 +4,17 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use campanile_ice::stun::turn::{Family, RequestedFamily, TRANSPORT_UDP};
+use campanile_ice::stun::turn::{Family, RequestedFamily, TRANSPORT_TCP, TRANSPORT_UDP};
 use campanile_ice::stun::{AttributeType, Class, ErrorCode, Method, TransactionId, Writer};
 
+use super::connect::check_tcp;
 use super::{Now, Opened, Output, Refusal, Request, Server, Timer, Wanted, ip_family, transport};
 use crate::datapath::flow::Client;
 use crate::endpoint::Ip;
 use crate::turn::allocation::{Allocation, Relay, lifetime, relay_index};
 use crate::turn::auth::Signing;
 use crate::turn::budget::source_of;
+use crate::turn::data_connections::{Carried, DataOwner};
 use crate::turn::ports::PortKind;
 use crate::turn::registry::{AllocationKey, Full};
 
@@ -51,6 +53,7 @@ impl Server {
         match message.requested_transport()? {
             None => return Err(ErrorCode::BAD_REQUEST.into()),
             Some(TRANSPORT_UDP) => {}
+            Some(TRANSPORT_TCP) => check_tcp(request.client, message)?,
             Some(_) => return Err(ErrorCode::UNSUPPORTED_TRANSPORT.into()),
         }
         // 4. DONT-FRAGMENT is supported: the bit is set for each Send that asks for it.
@@ -86,6 +89,7 @@ impl Server {
             Some(RequestedFamily::Known(Family::V6)) => true,
             Some(_) => return Err(ErrorCode::BAD_REQUEST.into()),
         };
+        let is_tcp = message.requested_transport()? == Some(TRANSPORT_TCP);
         let (mut wanted, mut missing) = (Vec::new(), None);
         if let Some(token) = token {
             wanted.push(Wanted::Reserved(token));
@@ -93,6 +97,7 @@ impl Server {
             let families: &[Family] = if is_dual { &[Family::V6, Family::V4] } else { &[family] };
             for &family in families {
                 match self.bind_ip(request.client, family) {
+                    Some(ip) if is_tcp => wanted.push(Wanted::Listen(ip)),
                     Some(ip) => wanted.push(Wanted::Fresh(ip, kind)),
                     None => missing = Some((family, ErrorCode::ADDRESS_FAMILY_NOT_SUPPORTED)),
                 }
@@ -147,7 +152,7 @@ impl Server {
         let Some(waiting) = self.openings.get_mut(opening as usize) else { return };
         match result {
             Ok(opened) => waiting.opened.push(opened),
-            Err((Wanted::Fresh(ip, _), code)) => waiting.missing = Some((ip_family(ip), code)),
+            Err((Wanted::Fresh(ip, _) | Wanted::Listen(ip), code)) => waiting.missing = Some((ip_family(ip), code)),
             Err((Wanted::Reserved(_), code)) => waiting.missing = Some((Family::V4, code)),
         }
         self.open_next(opening, now);
@@ -178,8 +183,20 @@ impl Server {
             let relay = Relay { socket: opened.socket, bound: opened.bound, advertised, expires };
             relays[relay_index(Family::of(opened.bound))] = Some(relay);
         }
+        let is_tcp = opening.opened.iter().any(|opened| opened.socket.tcp_number().is_some());
+        let allocation = AllocationKey { worker: self.worker, index: self.allocations.vacant_key() as u32, serial: self.serial };
+        let data = is_tcp.then(|| {
+            Arc::new(DataOwner {
+                allocation,
+                username: opening.username.clone(),
+                key: opening.key.clone(),
+                account: opening.account.clone(),
+                carried: Carried::default(),
+            })
+        });
         let index = self.allocations.insert(Allocation {
             serial: self.serial,
+            data,
             client: opening.client,
             account: opening.account,
             username: opening.username,
@@ -202,6 +219,10 @@ impl Server {
         let key = AllocationKey { worker: self.worker, index, serial: allocation.serial };
         for relay in allocation.relays.iter().flatten() {
             self.registry.add(key, &allocation.account, relay.bound);
+            if relay.socket.tcp_number().is_some() {
+                self.registry.data.listen(relay.bound);
+                self.listening.insert(relay.socket, index);
+            }
             *self.stats.relayed.of(Family::of(relay.bound)) += 1;
         }
         self.by_client.insert(opening.client, index);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use campanile_ice::stun::integrity::{Key, PasswordAlgorithm, SecurityFeatures};
-use campanile_ice::stun::{AttributeType, Class, ErrorCode, Message, Writer};
+use campanile_ice::stun::{AttributeType, Class, ErrorCode, Message, Method, Writer};
 
 use super::{Now, Refusal, Request, Server};
 use crate::datapath::flow::Client;
@@ -35,7 +35,7 @@ impl Server {
                 return Err(code.into());
             }
         };
-        let (username, key, account) = self.credentials(client, name, algorithm, now.time)?;
+        let (username, key, account) = self.credentials(self.known(client, &message), name, algorithm, now.time)?;
         if !message.verify(&key.key) {
             self.stats.count_auth_failure(AuthFailure::WrongPassword);
             return Err(ErrorCode::UNAUTHENTICATED.into());
@@ -48,10 +48,23 @@ impl Server {
         Ok(Request { message, client, username, key, account, allocation })
     }
 
-    /// The key and account of a user name. An allocation keeps its own, so that it can be refreshed when they have expired.
+    /// The credentials that go with what a request is about. An allocation keeps its own, so that it can be used when they have expired.
+    fn known(&self, client: Client, message: &Message<'_>) -> Option<(Box<str>, Signing, Arc<str>)> {
+        if let Some(&index) = self.by_client.get(&client) {
+            let allocation = &self.allocations[index as usize];
+            return Some((allocation.username.clone(), allocation.key.clone(), allocation.account.clone()));
+        }
+        if message.method() == Method::CONNECTION_BIND {
+            let owner = self.registry.data.pending(message.connection_id().ok().flatten()?)?;
+            return Some((owner.username.clone(), owner.key.clone(), owner.account.clone()));
+        }
+        None
+    }
+
+    /// The key and account of a user name; those that are known already if it is that one.
     fn credentials(
         &mut self,
-        client: Client,
+        known: Option<(Box<str>, Signing, Arc<str>)>,
         name: Name<'_>,
         algorithm: Option<PasswordAlgorithm>,
         time: SystemTime,
@@ -69,11 +82,8 @@ impl Server {
                 found.as_bytes()
             }
         };
-        if let Some(&index) = self.by_client.get(&client) {
-            let allocation = &self.allocations[index as usize];
-            if allocation.username.as_bytes() == username && allocation.key.algorithm == algorithm {
-                return Ok((allocation.username.clone(), allocation.key.clone(), allocation.account.clone()));
-            }
+        if let Some(known) = known.filter(|(name, key, _)| name.as_bytes() == username && key.algorithm == algorithm) {
+            return Ok(known);
         }
         let username = std::str::from_utf8(username).ok().filter(|name| name.len() <= USERNAME_BYTES_MAX);
         let owner = username.ok_or(BadName::Unknown).and_then(|username| {

@@ -52,6 +52,10 @@ impl Server {
 
     /// §12.2.
     pub(super) fn channel_bind(&mut self, index: u32, request: Request<'_>, now: Instant) -> Result<(), Refusal> {
+        // RFC 6062 §3: only TURN messages on the control connection of a TCP allocation, no data.
+        if self.allocations[index as usize].data.is_some() {
+            return Err(ErrorCode::FORBIDDEN.into());
+        }
         let number = request.message.channel_number()?.ok_or(ErrorCode::BAD_REQUEST)?;
         let peer = request.message.get_xor_address(AttributeType::XOR_PEER_ADDRESS)?.ok_or(ErrorCode::BAD_REQUEST)?;
         // §12.2 ends the range at 0x4FFF; RFC 5766 at 0x7FFF, and its clients (coturn's among them) use all of it.
@@ -89,7 +93,7 @@ impl Server {
     }
 
     /// Whether an allocation may reach a peer, and how far: 443, 403.
-    fn judge(&self, index: u32, peer: SocketAddr, hosts: &Hosts, now: Instant) -> Result<Reach, Refusal> {
+    pub(super) fn judge(&self, index: u32, peer: SocketAddr, hosts: &Hosts, now: Instant) -> Result<Reach, Refusal> {
         let allocation = &self.allocations[index as usize];
         if allocation.relay(wire_family(peer)).is_none() {
             return Err(ErrorCode::PEER_ADDRESS_FAMILY_MISMATCH.into());
@@ -103,7 +107,7 @@ impl Server {
             return Ok(if is_own(peer.ip()) { Reach::Own } else { Reach::Peer });
         }
         // Our own relayed addresses, by address and port. A permission is per address: once there, it may be refreshed by any port.
-        let is_relayed = self.registry.ports.resolve(peer.into()).is_some();
+        let is_relayed = self.is_relayed(index, peer);
         let is_there = allocation.permission(peer.ip(), now).is_some_and(|permission| permission.reach == Reach::Relays);
         if is_relayed || is_there { Ok(Reach::Relays) } else { Err(ErrorCode::FORBIDDEN.into()) }
     }

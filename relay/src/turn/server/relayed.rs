@@ -10,7 +10,10 @@ use super::{Delivery, DeliveryHeader, Route, Server, is_known, wire_family};
 use crate::datapath::flow::{Client, Reach, SocketId};
 use crate::endpoint::Endpoint;
 use crate::quality::report::Direction;
+#[cfg(test)]
+use crate::quality::report::Volume;
 use crate::stats::DropReason;
+use crate::turn::ports::Home;
 use crate::turn::registry::Registry;
 
 impl Server {
@@ -26,8 +29,8 @@ impl Server {
             return None;
         };
         let (socket, allocation, reach, peer) = (flow.socket, flow.allocation, flow.reach, flow.peer);
-        let to = self.destination(reach, peer)?;
-        Some(Route { socket, to, payload, allocation, dont_fragment: false })
+        let (to, home) = self.destination(reach, peer)?;
+        Some(Route { socket, to, home, payload, allocation, dont_fragment: false })
     }
 
     /// §11.2.
@@ -44,13 +47,17 @@ impl Server {
         let peer = message.get_xor_address(AttributeType::XOR_PEER_ADDRESS).ok().flatten().ok_or(DropReason::Malformed)?;
         let payload = message.range_of(AttributeType::DATA).ok_or(DropReason::Malformed)?;
         let relay = self.allocations[allocation as usize].relay(wire_family(peer)).ok_or(DropReason::NoPermission)?;
+        // The control connection of a TCP allocation carries no data (RFC 6062 §3).
+        if relay.socket.tcp_number().is_some() {
+            return Err(DropReason::Unexpected);
+        }
         let permit = self.flows.permit(relay.socket, peer.ip().into(), now).ok_or(DropReason::NoPermission)?;
-        let to = resolve(&self.registry, permit.reach, peer.into())?;
+        let (to, home) = resolve(&self.registry, permit.reach, peer.into())?;
         let dont_fragment = message.get(AttributeType::DONT_FRAGMENT).is_some() && counts_dont_fragment(client, peer);
-        Ok(Route { socket: relay.socket, to, payload, allocation, dont_fragment })
+        Ok(Route { socket: relay.socket, to, home, payload, allocation, dont_fragment })
     }
 
-    fn destination(&mut self, reach: Reach, peer: Endpoint) -> Option<Endpoint> {
+    fn destination(&mut self, reach: Reach, peer: Endpoint) -> Option<(Endpoint, Option<Home>)> {
         resolve(&self.registry, reach, peer).map_err(|reason| self.stats.count_drop(reason)).ok()
     }
 
@@ -86,6 +93,13 @@ impl Server {
         Ok(Delivery { client: permit.client, header: DeliveryHeader::Data(peer), allocation: permit.allocation })
     }
 
+    /// What a client's allocation has carried, to peers and to the client.
+    #[cfg(test)]
+    pub(crate) fn volumes(&self, client: Client) -> Option<(Volume, Volume)> {
+        let allocation = &self.allocations[*self.by_client.get(&client)? as usize];
+        Some((allocation.to_peer, allocation.to_client))
+    }
+
     /// Counts a payload that was relayed.
     pub fn observe(&mut self, allocation: u32, direction: Direction, payload: &[u8], now: Instant) {
         let Some(allocation) = self.allocations.get_mut(allocation as usize) else { return };
@@ -104,11 +118,14 @@ fn counts_dont_fragment(client: Client, peer: SocketAddr) -> bool {
     client.via.stream().is_some() || (client.remote.ip.is_ipv4() && peer.is_ipv4())
 }
 
-/// Where a packet towards a permitted peer really goes.
-fn resolve(registry: &Registry, reach: Reach, peer: Endpoint) -> Result<Endpoint, DropReason> {
-    match reach {
-        Reach::Peer => Ok(peer),
-        Reach::Own => Ok(registry.ports.resolve(peer).unwrap_or(peer)),
-        Reach::Relays => registry.ports.resolve(peer).ok_or(DropReason::OwnAddress),
+/// Where a packet towards a permitted peer really goes, and whose socket is there if it is a relayed address of ours.
+fn resolve(registry: &Registry, reach: Reach, peer: Endpoint) -> Result<(Endpoint, Option<Home>), DropReason> {
+    if reach == Reach::Peer {
+        return Ok((peer, None));
+    }
+    match (registry.ports.find(peer), reach) {
+        (Some(live), _) => Ok((live.bound, Some(live.home))),
+        (None, Reach::Relays) => Err(DropReason::OwnAddress),
+        (None, _) => Ok((peer, None)),
     }
 }

@@ -3,6 +3,7 @@
 mod allocate;
 mod authenticate;
 mod bench;
+mod connect;
 mod ends;
 mod icmp;
 mod permission;

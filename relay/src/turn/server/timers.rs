@@ -24,6 +24,7 @@ impl Server {
             self.timers.pop_first();
             match timer {
                 Timer::Allocation { index, serial } => self.handle_allocation_timeout(index, serial, now),
+                Timer::Data(connection, overdue) => self.handle_data_timeout(connection, overdue),
                 Timer::Connection(id) => self.handle_connection_timeout(id, now),
             }
         }
@@ -114,6 +115,9 @@ impl Server {
             }
             keep
         });
+        if self.listening.remove(&relay.socket).is_some() {
+            self.registry.data.unlisten(relay.bound);
+        }
         *self.stats.relayed.of(family) -= 1;
         self.registry.remove(relay.bound);
         self.outputs.push_back(Output::Close(relay.socket));
@@ -122,6 +126,8 @@ impl Server {
     pub(super) fn free(&mut self, index: u32, now: Instant) {
         let Some(allocation) = self.allocations.get(index as usize) else { return };
         let key = AllocationKey { worker: self.worker, index, serial: allocation.serial };
+        self.end_data(index);
+        let Some(allocation) = self.allocations.get(index as usize) else { return };
         if let Some(quality) = allocation.quality() {
             for &call in &allocation.calls {
                 self.registry.record(call, key, quality.clone());

@@ -49,7 +49,7 @@ fn s7_2_requests_that_are_refused() {
     let table = [
         (Ask::new(Method::ALLOCATE), 400),
         (transport(&[17]), 400),
-        (transport(&[6, 0, 0, 0]), 442),
+        (transport(&[6, 0, 0, 0]), 400),
         (transport(&[99, 0, 0, 0]), 442),
         (Ask::allocate().with(A::LIFETIME, &[1]), 400),
         (Ask::allocate().with(A::EVEN_PORT, &[]), 400),

@@ -220,7 +220,7 @@ fn rfc8489_s6_3_what_is_no_request_gets_no_answer() {
         message(Class::Success, Method::BINDING),
         message(Class::Error, Method::ALLOCATE),
         message(Class::Request, Method::SEND),
-        message(Class::Request, Method(0x00A)),
+        message(Class::Request, Method(0x00D)),
         message(Class::Request, Method(0xFFF)),
     ] {
         assert!(bench.say(client.client, &bytes).is_empty());

@@ -11,12 +11,14 @@ use campanile_ice::stun::{AttributeType, Class, ErrorCode, Message, Method, Tran
 use crate::datapath::flow::{Client, SocketId, Via};
 use crate::settings::{Limits, Settings};
 use crate::turn::auth::Auth;
+use crate::turn::data_connections::DataConnectionKey;
 use crate::turn::peers::PeerRules;
-use crate::turn::ports::{PortKind, Ports};
+use crate::turn::ports::{Home, PortKind, Ports};
 use crate::turn::registry::{Hosts, Registry};
 use crate::turn::server::{DeliveryHeader, Now, Opened, Output, Route, Server, Wanted};
 
 pub(super) const ACCOUNT: &str = "juliet@example.org";
+pub(super) const WORKER: u16 = 3;
 pub(super) const LOCAL: &str = "192.0.2.1:3478";
 
 /// A server with the shell played by the test.
@@ -29,6 +31,10 @@ pub(super) struct Bench {
     pub(super) closed: Vec<SocketId>,
     pub(super) disconnected: Vec<u64>,
     pub(super) sent: Vec<(Client, Vec<u8>)>,
+    /// Data connections that the shell is to make, from and to where.
+    pub(super) connects: Vec<(DataConnectionKey, SocketAddr, SocketAddr)>,
+    /// Clients that became data connections.
+    pub(super) bound: Vec<(Client, u32)>,
     /// What becomes of every attempt to open a socket.
     pub(super) refusal: Option<ErrorCode>,
 }
@@ -61,9 +67,21 @@ impl Bench {
             limits,
             Hosts::new(["192.0.2.1", "127.0.0.1", "2001:db8::1", "::1"].map(|ip| ip.parse().unwrap())),
         ));
-        let server = Server::new(3, auth.clone(), registry.clone(), settings.call_grace, [9; 32], start);
+        let server = Server::new(WORKER, auth.clone(), registry.clone(), settings.call_grace, [9; 32], start);
         let now = Now { at: start, time: SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000) };
-        Self { server, auth, registry, now, next_socket: 0, closed: Vec::new(), disconnected: Vec::new(), sent: Vec::new(), refusal: None }
+        Self {
+            server,
+            auth,
+            registry,
+            now,
+            next_socket: 0,
+            closed: Vec::new(),
+            disconnected: Vec::new(),
+            sent: Vec::new(),
+            connects: Vec::new(),
+            bound: Vec::new(),
+            refusal: None,
+        }
     }
 
     pub(super) fn pass(&mut self, seconds: u64) {
@@ -81,6 +99,8 @@ impl Bench {
                 Output::Send { client, message } => self.sent.push((client, message)),
                 Output::Close(socket) => self.closed.push(socket),
                 Output::Disconnect(id) => self.disconnected.push(id),
+                Output::Connect { connection, from, to, .. } => self.connects.push((connection, from, to)),
+                Output::Bind { client, connection } => self.bound.push((client, connection)),
                 Output::Open { opening, wanted } => {
                     let code = self.refusal.unwrap_or(ErrorCode::INSUFFICIENT_CAPACITY);
                     let opened = if self.refusal.is_some() { None } else { self.open(wanted) };
@@ -94,6 +114,12 @@ impl Bench {
     pub(super) fn open(&mut self, wanted: Wanted) -> Option<Opened> {
         let (bound, token) = match wanted {
             Wanted::Reserved(token) => (self.registry.redeem(token)?.1, None),
+            Wanted::Listen(ip) => {
+                let family = if ip.is_ipv4() { Family::V4 } else { Family::V6 };
+                let port = self.registry.ports.take(family, PortKind::Any, || self.server.random())?;
+                self.next_socket += 1;
+                return Some(Opened { socket: SocketId::tcp(self.next_socket), bound: SocketAddr::new(ip, port), token: None });
+            }
             Wanted::Fresh(ip, kind) => {
                 let family = if ip.is_ipv4() { Family::V4 } else { Family::V6 };
                 let port = self.registry.ports.take(family, kind, || self.server.random())?;
@@ -105,9 +131,10 @@ impl Bench {
                 (SocketAddr::new(ip, port), token)
             }
         };
-        assert!(self.registry.ports.publish(bound));
         self.next_socket += 1;
-        Some(Opened { socket: SocketId(self.next_socket), bound, token })
+        let socket = SocketId(self.next_socket);
+        assert!(self.registry.ports.publish(bound, Home { worker: WORKER, socket }));
+        Some(Opened { socket, bound, token })
     }
 
     /// A UDP client with fresh credentials of an account and a good nonce.
