@@ -137,6 +137,10 @@ fn promtool_accepts_the_rules() {
         Command::new("promtool").args(["check", "rules"]).arg(rules()).stdin(Stdio::null()).output().expect("promtool is installed");
     let said = text(&checked);
     assert!(checked.status.success() && said.contains(&format!("SUCCESS: {} rules found", expressions().len())), "{said}");
+    // what they say of servers that are well, and of others
+    let tested =
+        Command::new("promtool").args(["test", "rules"]).arg(grafana().join("alerts_test.yml")).stdin(Stdio::null()).output().unwrap();
+    assert!(tested.status.success(), "{}", text(&tested));
     let config = grafana().join("prometheus.yml");
     let checked = Command::new("promtool").args(["check", "config", "--syntax-only"]).arg(config).stdin(Stdio::null()).output().unwrap();
     assert!(checked.status.success(), "{}", text(&checked));
