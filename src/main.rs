@@ -10,6 +10,7 @@ mod logging;
 mod names;
 mod pages;
 mod probe;
+mod public;
 mod systemd;
 mod wiring;
 

@@ -40,7 +40,7 @@ fn a_call_is_not_cut_off_and_nobody_new_comes() {
     // carol has lost her connection before, and has an allocation
     let mut wire = Wire::bound(&server, "carol", "home");
     let service = turn::relay(&mut wire, "turn", "udp");
-    let mut allocated = turn::Client::new(&service);
+    let mut allocated = turn::Client::told(&server, &service);
     allocated.allocate().expect("before the drain");
     let mut phone = Managed::online(&server, Over::DirectTls, "carol", "phone");
     phone.send("<message to='carol@localhost/home' type='chat'><body>before</body></message>");
@@ -57,8 +57,8 @@ fn a_call_is_not_cut_off_and_nobody_new_comes() {
     assert_eq!(http::get(server.address("admin"), "/health").status, 200);
     assert!(http::get(server.address("admin"), "/metrics").body.contains("campanile_draining 1\n"));
     refuses_new_sessions(&server);
-    assert_eq!(turn::Client::new(&service).allocate(), Err(508));
-    allocated.refresh().expect("what there is lives on");
+    assert_eq!(allocated.another().allocate(), Err(508));
+    allocated.refresh(600).expect("what there is lives on");
     // sessions there are go on, also over a new connection
     assert!(wire.iq("p", "type='get' to='localhost'", "<ping xmlns='urn:xmpp:ping'/>").contains("type='result'"));
     let (mut carol, _) = cut.resume(&server, Over::DirectTls);
@@ -84,7 +84,7 @@ fn a_call_is_not_cut_off_and_nobody_new_comes() {
     let (mut carol, _) = cut.resume(&server, Over::DirectTls);
     carol.until_ack();
     let mut alice = Wire::bound(&server, "alice", "home");
-    turn::Client::new(&turn::relay(&mut alice, "turn", "udp")).allocate().expect("the next server takes everybody");
+    turn::Client::of(&server, &mut alice).allocate().expect("the next server takes everybody");
 }
 
 /// alice and bob in a call that carries no media here.
@@ -136,8 +136,7 @@ fn without_calls_it_ends_at_once_and_without_a_server_there_is_nothing_to_drain(
 fn an_operator_who_cannot_wait_stops_it_at_once() {
     let mut server = Server::with("server.drain_s = 3000");
     let (mut alice, _bob) = in_a_call(&server);
-    let mut client = turn::Client::new(&turn::relay(&mut alice, "turn", "udp"));
-    client.allocate().unwrap();
+    turn::Client::of(&server, &mut alice).allocate().unwrap();
     let begun = server.command(&["drain", "--no-wait"]);
     assert!(begun.status.success() && text(&begun).contains("1 call and "), "{}", text(&begun));
     refuses_new_sessions(&server);

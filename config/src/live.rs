@@ -10,6 +10,7 @@ pub const LIVE: &[&str] = &[
     "server.log",
     "server.drain_s",
     "archive.default",
+    "server.public_address",
     "tls",
     "turn.host",
     "auth.registration",
@@ -56,6 +57,7 @@ pub fn adopt(running: &mut Config, new: Config) {
     running.server.log = new.server.log;
     running.server.drain_s = new.server.drain_s;
     running.archive.default = new.archive.default;
+    running.server.public_address = new.server.public_address;
     running.tls = new.tls;
     running.turn.host = new.turn.host;
     running.auth = new.auth;
@@ -79,7 +81,7 @@ fn tables(config: &Config) -> toml::Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::HostCertificate;
+    use crate::{HostCertificate, PublicAddress};
 
     #[test]
     fn changes_are_sorted_by_what_they_need() {
@@ -105,6 +107,7 @@ mod tests {
         new.server.log = "debug".to_owned();
         new.server.drain_s = 9;
         new.archive.default = crate::ArchiveDefault::Never;
+        new.server.public_address = vec![PublicAddress::Name("relay.example.org".to_owned())];
         new.tls.certificate = Some("c".into());
         new.turn.host = Some("turn.example.org".to_owned());
         new.c2s.require_tls = !new.c2s.require_tls;

@@ -6,13 +6,13 @@
 //! Whoever asked for the list is told when it changes, and gets new credentials before the old ones end (§3.2): clients ask once, after log-in.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use campanile_relay::{Credentials, Relay, Transport};
+use campanile_relay::{Credentials, Relay, RelaySession, SessionTag, Transport};
 
 use crate::account::Account;
 use crate::homes::Home;
@@ -20,6 +20,7 @@ use crate::iq::{Iq, IqTable, Reply, To};
 use crate::ns;
 use crate::random;
 use crate::router::Router;
+use crate::session::Session;
 use crate::stanza::error::StanzaError;
 use crate::stanza::{IqType, Stanza};
 use crate::store::ServicesInterest;
@@ -178,10 +179,11 @@ impl Extdisco {
         self.services.load_full()
     }
 
-    /// The services have become others: whoever asked for them is told which (§3.2).
-    pub fn replace(&self, services: Vec<Service>) {
+    /// The services have become others: whoever asked for them is told which (§3.2). `moved` says that their names stand for other addresses
+    /// than before, which a client must look up again.
+    pub fn replace(&self, services: Vec<Service>, moved: bool) {
         let before = self.services.swap(Arc::new(services));
-        let changes = changes(&before, &self.services.load());
+        let changes = changes(&before, &self.services.load(), moved);
         if changes.is_empty() {
             return;
         }
@@ -229,10 +231,14 @@ impl Extdisco {
         if !account.sessions.iter().any(|session| session.services.as_deref().is_some_and(&concerned)) {
             return;
         }
-        let credentials = self.issue_to(account, now);
+        let given = self.gives_to(account);
         let renews = |action: Action| action == Action::Modify;
         for session in &mut account.sessions {
-            let Some(interest) = session.services.as_deref_mut().filter(|interest| concerned(interest)) else { continue };
+            if !session.services.as_deref().is_some_and(&concerned) {
+                continue;
+            }
+            let credentials = given.then(|| self.issue_to(session, now));
+            let Some(interest) = session.services.as_deref_mut() else { continue };
             let wanted: Vec<_> = changes.iter().filter(|(_, service)| interest.wants(service)).collect();
             if wanted.iter().any(|(action, _)| renews(*action)) {
                 interest.renew_at = renew_at(now, credentials.as_ref());
@@ -279,11 +285,23 @@ impl Extdisco {
     /// `None` for an anonymous session that is given none.
     fn issue(&self, iq: &Iq, now: SystemTime) -> Result<Option<Credentials>, StanzaError> {
         let session = iq.session.as_ref().ok_or_else(|| StanzaError::forbidden().with_text("only for this server's own users"))?;
-        Ok(session.home.with(|account| self.issue_to(account, now)))
+        session.home.with(|account| {
+            let given = self.gives_to(account);
+            // Under the account's lock: nothing is issued to a session that has ended.
+            let own = account.session(session.id).ok_or_else(StanzaError::not_authorized)?;
+            Ok(given.then(|| self.issue_to(own, now)))
+        })
     }
 
-    fn issue_to(&self, account: &Account, now: SystemTime) -> Option<Credentials> {
-        (self.anonymous || !account.anonymous).then(|| self.relay.issue(account.jid.as_str(), now))
+    fn gives_to(&self, account: &Account) -> bool {
+        self.anonymous || !account.anonymous
+    }
+
+    /// They are the session's, and end with it.
+    fn issue_to(&self, session: &mut Session, now: SystemTime) -> Credentials {
+        let tag = *session.relay.get_or_insert_with(|| SessionTag::new(random::bytes()));
+        let party = session.jid.as_str().into();
+        self.relay.issue_to(session.jid.bare_str(), &RelaySession { tag, party }, now)
     }
 }
 
@@ -305,11 +323,13 @@ impl Action {
     }
 }
 
-/// What one list has that another has not.
-fn changes(before: &[Service], now: &[Service]) -> Vec<(Action, Service)> {
-    let added = now.iter().filter(|service| !before.contains(service)).map(|service| (Action::Add, service.clone()));
+/// What one list has that another has not; and, when names stand for other addresses, what goes by a name in both.
+fn changes(before: &[Service], now: &[Service], moved: bool) -> Vec<(Action, Service)> {
+    let (stays, added): (Vec<_>, Vec<_>) = now.iter().cloned().partition(|service| before.contains(service));
+    let added = added.into_iter().map(|service| (Action::Add, service));
     let deleted = before.iter().filter(|service| !now.contains(service)).map(|service| (Action::Delete, service.clone()));
-    added.chain(deleted).collect()
+    let moved = stays.into_iter().filter(|service| moved && service.host.parse::<IpAddr>().is_err());
+    added.chain(deleted).chain(moved.map(|service| (Action::Modify, service))).collect()
 }
 
 /// What a session wants to be told of after one more request. It keeps what it wanted before, unless it asks in another namespace.
@@ -369,8 +389,16 @@ mod tests {
     #[test]
     fn s3_2_a_change_is_what_came_and_what_went() {
         let (old, new, stays) = (service("old", "turn"), service("new", "turn"), service("stays", "stun"));
-        assert_eq!(changes(&[old.clone(), stays.clone()], &[stays.clone(), new.clone()]), [(Action::Add, new), (Action::Delete, old)]);
-        assert_eq!(changes(std::slice::from_ref(&stays), std::slice::from_ref(&stays)), []);
+        let (before, now) = ([old.clone(), stays.clone()], [stays.clone(), new.clone()]);
+        assert_eq!(changes(&before, &now, false), [(Action::Add, new), (Action::Delete, old)]);
+        assert_eq!(changes(&now, &now, false), []);
+    }
+
+    #[test]
+    fn s3_2_a_name_for_another_address_is_told_again() {
+        let (name, address) = (service("relay.example.org", "turn"), service("2001:db8::7", "turn"));
+        let both = [name.clone(), address];
+        assert_eq!(changes(&both, &both, true), [(Action::Modify, name)]);
     }
 
     #[test]
