@@ -132,7 +132,10 @@ impl Relay {
             limits,
             Hosts::new(addresses),
         ));
-        let auth = Auth::new(settings.realm.clone(), &settings.key, settings.rest_secret.as_deref(), settings.credentials);
+        let mut auth = Auth::new(settings.realm.clone(), &settings.key, settings.rest_secret.as_deref(), settings.credentials);
+        if !settings.mobility {
+            auth.forbid_mobility();
+        }
         for (account, at) in &settings.revoked {
             auth.revoke(account, *at);
         }
@@ -186,6 +189,7 @@ impl Relay {
             handles.push(handle);
         }
         Worker::join(&mut workers);
+        workers.iter_mut().for_each(|worker| worker.introduce(&handles));
         let inner = Arc::new(Inner { services, auth, registry, workers: handles, threads: Mutex::default(), stop, tasks });
         for (index, worker) in workers.into_iter().enumerate() {
             let thread = std::thread::Builder::new()

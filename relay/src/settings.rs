@@ -37,6 +37,8 @@ pub struct Settings {
     pub allow_peers: Vec<Network>,
     /// Peer networks closed beyond them; wins over `allow_peers`.
     pub deny_peers: Vec<Network>,
+    /// Allocations may move with their clients to other addresses (RFC 8016).
+    pub mobility: bool,
     /// Bounds.
     pub limits: Limits,
     /// How long an allocation lives on after the last call that it served ended.
@@ -61,6 +63,7 @@ impl Default for Settings {
             revoked: Vec::new(),
             allow_peers: Vec::new(),
             deny_peers: Vec::new(),
+            mobility: true,
             limits: Limits::default(),
             call_grace: Duration::from_secs(10),
             workers: 0,

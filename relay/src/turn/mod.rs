@@ -11,3 +11,4 @@ pub mod registry;
 pub mod server;
 pub mod stream;
 pub mod tcp;
+pub mod ticket;

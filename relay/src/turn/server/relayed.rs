@@ -24,6 +24,12 @@ impl Server {
             return None;
         };
         let Some(flow) = self.flows.outbound(client, channel, now) else {
+            if self.pass_on(client, bytes) {
+                return None;
+            }
+            if self.confirm_move(client, now) {
+                return self.handle_channel_data(client, bytes, now);
+            }
             let reason = if self.by_client.contains_key(&client) { DropReason::NoChannel } else { DropReason::NoAllocation };
             self.stats.count_drop(reason);
             return None;
@@ -35,6 +41,7 @@ impl Server {
 
     /// §11.2.
     pub(super) fn handle_send(&mut self, client: Client, message: &Message<'_>, now: Instant) -> Option<Route> {
+        self.confirm_move(client, now);
         let route = self.route_send(client, message, now);
         route.map_err(|reason| self.stats.count_drop(reason)).ok()
     }

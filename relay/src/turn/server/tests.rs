@@ -6,6 +6,7 @@ mod bench;
 mod connect;
 mod ends;
 mod icmp;
+mod mobility;
 mod permission;
 mod properties;
 mod refresh;
