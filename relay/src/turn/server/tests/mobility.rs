@@ -147,7 +147,7 @@ fn s3_2_2_what_is_refused() {
     bench.allocate(&busy);
     assert_eq!(bench.ask(&busy, come(&good)).code(), Some(437));
     // None of them has moved anything, or used the ticket up.
-    assert_eq!(hears(&mut bench).is_some(), false, "the last socket is the other allocation's");
+    assert!(hears(&mut bench).is_none(), "the last socket is the other allocation's");
     assert_eq!(bench.send_on(&client, 0x4000).unwrap(), PEER);
     let next = ticket(&bench.ask(&new, come(&good))).unwrap();
     assert_eq!(bench.ask(&new, come(&next)).code(), Some(400), "it is there already");
