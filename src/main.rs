@@ -8,6 +8,7 @@ mod logging;
 mod names;
 mod pages;
 mod probe;
+mod public;
 mod systemd;
 mod wiring;
 

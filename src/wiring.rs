@@ -1,11 +1,11 @@
 //! Builds every part in order and joins them: the only file that knows all crates.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
-use campanile_config::{ArchiveDefault, Config, PublicAddress};
+use campanile_config::{ArchiveDefault, Config};
 use campanile_relay::{Network, Relay, Transport};
 use campanile_signalling::administration::Administration;
 use campanile_signalling::auth::{Authenticator, PerHour};
@@ -15,14 +15,16 @@ use campanile_signalling::jid::{BareJid, FullJid, Jid};
 use campanile_signalling::jingle::{self, CallsService};
 use campanile_signalling::net::connection::{self, Context, Mode};
 use campanile_signalling::net::http::{self, Http};
-use campanile_signalling::net::listener::Listeners;
+use campanile_signalling::net::listener::{Front, Listeners, Listening};
 use campanile_signalling::net::metrics::Metrics as NetMetrics;
+use campanile_signalling::net::mux::Mux;
 use campanile_signalling::net::sources::Sources;
 use campanile_signalling::net::tls::{self, Certificates};
 use campanile_signalling::retention::{self, Keep};
 use campanile_signalling::router::{self, Router};
 use campanile_signalling::store::{Policy, Store, StoreError};
 use campanile_signalling::stream::c2s;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -32,6 +34,7 @@ use crate::admin::numbers;
 use crate::admin::{self, Pages};
 use crate::control::{self, Answer, Control, Request};
 use crate::lock::DataDir;
+use crate::public::{self, Answers, Change, Resolver, Wanted};
 use crate::{names, pages};
 
 /// How often certificate files are looked at.
@@ -58,6 +61,8 @@ pub struct Server {
     store: Store,
     readiness: Arc<Readiness>,
     addresses: Addresses,
+    /// What the configuration says of our own addresses.
+    wanted: watch::Sender<Wanted>,
     extdisco: Arc<Extdisco>,
     /// Ends what belongs to the server itself: control socket, watchers.
     stop: CancellationToken,
@@ -68,6 +73,7 @@ pub struct Server {
 /// Where each service listens, by its name in the line `ready`.
 #[derive(Debug, Default)]
 pub struct Addresses {
+    mux: Vec<SocketAddr>,
     c2s: Vec<SocketAddr>,
     direct_tls: Vec<SocketAddr>,
     http: Vec<SocketAddr>,
@@ -98,7 +104,10 @@ impl Server {
         });
         let certificates = Certificates::load(certificate_settings(config)).context("tls")?;
 
-        let relay = Relay::start(relay_settings(config, &store, &certificates).await?).context("turn")?;
+        let resolver = public::system();
+        let (public, public_addresses) = public::start(&config.server.public_address, &resolver).await?;
+        let settings = campanile_relay::Settings { public_addresses, ..relay_settings(config, &store, &certificates).await? };
+        let relay = Relay::start(settings).context("turn")?;
         metrics.numbers({
             let relay = relay.clone();
             move || numbers::relay(&relay.stats())
@@ -113,7 +122,11 @@ impl Server {
             router_limits(config),
             router::Metrics::new(&registry)?,
         );
-        let turn: Vec<_> = relay.services().iter().map(|service| (service.transport, service.local)).collect();
+        // Open, but not served yet: what clients are told includes its port.
+        let mux = config.server.mux.iter().map(|address| Listening::open("mux", *address)).collect::<Result<Vec<_>, _>>();
+        let mux = mux.context("server.mux")?;
+        let mut turn: Vec<_> = relay.services().iter().map(|service| (service.transport, service.local)).collect();
+        turn.extend(mux.iter().map(|listening| (Transport::Tls, listening.local())));
         let services = extdisco::services(&turn, &names::turn_hosts(config));
         let limits = &config.limits;
         let anonymous = PerHour { source: limits.anonymous_per_source, all: limits.anonymous_per_hour };
@@ -169,6 +182,7 @@ impl Server {
             router: router.clone(),
             store,
             addresses: Addresses::default(),
+            wanted: watch::Sender::new(wanted(config)),
             extdisco: extdisco.clone(),
             stop: CancellationToken::new(),
             tasks: JoinSet::new(),
@@ -179,7 +193,8 @@ impl Server {
         if restored > 0 {
             tracing::info!(sessions = restored, "sessions of the last stop can be resumed");
         }
-        server.listen(config, &context, &turn)?;
+        server.listen(config, &context, mux)?;
+        server.follow_addresses(public, resolver, turn);
         server.serve_admin(config, &Pages { metrics, readiness: server.readiness.clone() })?;
         server.expire_messages(router.clone(), keep(config));
         let hibernation = router.clone();
@@ -196,14 +211,15 @@ impl Server {
         Ok(server)
     }
 
-    /// Opens the listeners of clients. The relay's are open already.
-    fn listen(&mut self, config: &Config, context: &Arc<Context>, turn: &[(Transport, SocketAddr)]) -> anyhow::Result<()> {
+    /// Opens the listeners of clients. The relay's are open already, and `mux`.
+    fn listen(&mut self, config: &Config, context: &Arc<Context>, mux: Vec<Listening>) -> anyhow::Result<()> {
         for (key, addresses, mode, into) in [
             ("c2s.listen", &config.c2s.listen, Mode::StartTls, &mut self.addresses.c2s),
             ("c2s.direct_tls", &config.c2s.direct_tls, Mode::DirectTls, &mut self.addresses.direct_tls),
         ] {
             for address in addresses {
-                into.push(connection::listen(&self.listeners, context, *address, mode).context(key)?);
+                let front = Front::header(&config.c2s.proxy_protocol);
+                into.push(connection::listen(&self.listeners, context, *address, front, mode).context(key)?);
             }
         }
         let http = Http::new(
@@ -222,12 +238,20 @@ impl Server {
                 into.push(http.listen(*address, tls, routes.clone()).context(key)?);
             }
         }
+        if !mux.is_empty() {
+            let behind = Mux::new(context.clone(), &self.certificates, http, routes, self.relay.clone()).context("server.mux")?;
+            for listening in mux {
+                self.addresses.mux.push(listening.local());
+                behind.serve(&self.listeners, listening, Front::header(&config.server.proxy_protocol));
+            }
+        }
+        let turn = self.relay.services();
         for (transport, into) in [
             (Transport::Udp, &mut self.addresses.turn_udp),
             (Transport::Tcp, &mut self.addresses.turn_tcp),
             (Transport::Tls, &mut self.addresses.turn_tls),
         ] {
-            into.extend(turn.iter().filter(|(of, _)| *of == transport).map(|(_, address)| *address));
+            into.extend(turn.iter().filter(|service| service.transport == transport).map(|service| service.local));
         }
         for (service, addresses) in self.addresses.each() {
             for address in addresses {
@@ -275,6 +299,16 @@ impl Server {
         });
     }
 
+    /// The addresses of this machine as the outside sees them, which may change; `turn` is where the relay's clients come in.
+    fn follow_addresses(&mut self, answers: Answers, resolver: Resolver, turn: Vec<(Transport, SocketAddr)>) {
+        let (relay, extdisco) = (self.relay.clone(), self.extdisco.clone());
+        let tell = move |wanted: &Wanted, change: &Change| {
+            relay.set_public_addresses(&change.now);
+            extdisco.replace(extdisco::services(&turn, &wanted.hosts), change.before != change.now);
+        };
+        self.tasks.spawn(public::run(answers, self.wanted.subscribe(), resolver, tell, self.stop.clone()));
+    }
+
     /// Deletes messages that are too old, from now on.
     fn expire_messages(&mut self, router: Router, keep: Keep) {
         let stop = self.stop.clone();
@@ -298,8 +332,8 @@ impl Server {
     /// Takes over what may change while the server runs (`config/src/live.rs`).
     pub async fn reload(&self, config: &Config) {
         self.context.reload(&config.c2s, &config.auth, &config.limits);
-        let listeners: Vec<_> = self.relay.services().iter().map(|service| (service.transport, service.local)).collect();
-        self.extdisco.replace(extdisco::services(&listeners, &names::turn_hosts(config)));
+        // Clients are told when names have been looked up.
+        self.wanted.send_replace(wanted(config));
         let (certificates, settings) = (self.certificates.clone(), certificate_settings(config));
         // Each pair that cannot be used is logged where it is read, and the old one stays.
         if let Err(error) = tokio::task::spawn_blocking(move || certificates.reload(Some(settings))).await {
@@ -336,8 +370,9 @@ impl Server {
 }
 
 impl Addresses {
-    fn each(&self) -> [(&'static str, &[SocketAddr]); 8] {
+    fn each(&self) -> [(&'static str, &[SocketAddr]); 9] {
         [
+            ("mux", &self.mux),
             ("c2s", &self.c2s),
             ("direct_tls", &self.direct_tls),
             ("http", &self.http),
@@ -351,8 +386,8 @@ impl Addresses {
 
     /// The line that says that the server serves; a service that is switched off has no field.
     pub fn log_ready(&self) {
-        let [c2s, direct_tls, http, https, admin, turn_udp, turn_tcp, turn_tls] = self.each().map(|(_, addresses)| joined(addresses));
-        tracing::info!(c2s, direct_tls, http, https, admin, turn_udp, turn_tcp, turn_tls, "ready");
+        let [mux, c2s, direct_tls, http, https, admin, turn_udp, turn_tcp, turn_tls] = self.each().map(|(_, addresses)| joined(addresses));
+        tracing::info!(mux, c2s, direct_tls, http, https, admin, turn_udp, turn_tcp, turn_tls, "ready");
     }
 }
 
@@ -418,11 +453,12 @@ async fn relay_settings(config: &Config, store: &Store, certificates: &Certifica
     let network = |network: &campanile_config::Network| Network::new(network.address(), network.prefix());
     Ok(campanile_relay::Settings {
         udp: config.turn.udp.clone(),
+        nat_discovery: config.turn.nat_discovery.as_slice().try_into().ok(),
         tcp: config.turn.tcp.clone(),
         tls: config.turn.tls.clone(),
         tls_config: Some(certificates.server_config(&[])?),
+        proxies: config.turn.proxy_protocol.iter().filter_map(network).collect(),
         realm: default_domain(config)?.to_owned(),
-        public_addresses: public_addresses(config).await?,
         ports: config.turn.ports.first..=config.turn.ports.last,
         key,
         rest_secret: config.turn.secret.as_ref().map(|secret| secret.expose().to_owned()),
@@ -445,21 +481,8 @@ async fn relay_settings(config: &Config, store: &Store, certificates: &Certifica
     })
 }
 
-/// The addresses that the relay advertises, one of each family; host names are looked up now.
-async fn public_addresses(config: &Config) -> anyhow::Result<Vec<IpAddr>> {
-    let mut found: Vec<IpAddr> = Vec::new();
-    for address in &config.server.public_address {
-        match address {
-            PublicAddress::Ip(ip) => found.push(*ip),
-            PublicAddress::Name(name) => {
-                let resolved = tokio::net::lookup_host((name.as_str(), 0)).await;
-                let resolved = resolved.with_context(|| format!("server.public_address: {name} cannot be looked up"))?;
-                found.extend(resolved.map(|address| address.ip()));
-            }
-        }
-    }
-    let first = |v4: bool| found.iter().copied().find(|ip| ip.is_ipv4() == v4);
-    Ok(first(true).into_iter().chain(first(false)).collect())
+fn wanted(config: &Config) -> Wanted {
+    Wanted { addresses: config.server.public_address.clone(), hosts: names::turn_hosts(config) }
 }
 
 fn call_limits(config: &Config) -> jingle::Limits {

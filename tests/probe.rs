@@ -11,24 +11,43 @@ fn a_call_through_a_server_of_its_own_succeeds() {
     assert!(output.status.success(), "{}", text(&output));
     let report: Value = serde_json::from_slice(&output.stdout).expect("JSON on standard output");
     let said = report.to_string();
-    for relay in ["udp", "tcp", "tls"] {
-        assert!(said.contains(relay), "{relay} is missing in {said}");
+    for relay in ["udp", "tcp", "tls", "mux"] {
+        assert!(said.contains(&format!("\"transport\":\"{relay}\"")), "{relay} is missing in {said}");
     }
+    assert!(said.contains("\"step\":\"mux\""), "{said}");
 }
 
 #[test]
 fn a_call_through_the_running_server_succeeds_and_leaves_no_account() {
-    // another process cannot know ports that the server picked
-    let mut config = CONFIG.to_owned();
-    while config.contains(":0\"") {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        config = config.replacen(":0\"", &format!(":{free}\""), 1);
-    }
-    let server = Server::build(&config, "", &[]);
+    let server = Server::build(&with_ports(CONFIG), "", &[]);
     let accounts = text(&server.command(&["user", "list"]));
     let output = server.command(&["probe"]);
     assert!(output.status.success(), "{}", text(&output));
     assert_eq!(text(&server.command(&["user", "list"])), accounts);
+}
+
+/// Where only proxies may connect, and the probe is no proxy, it introduces itself (PROXY protocol, LOCAL).
+#[test]
+fn a_call_through_the_one_port_behind_a_proxy_succeeds() {
+    let config = CONFIG
+        .replace("[server]", "[server]\nmux = [\"127.0.0.1:0\"]\nproxy_protocol = [\"127.0.0.0/8\"]")
+        .replace("listen = [\"127.0.0.1:0\"]\ndirect_tls = [\"127.0.0.1:0\"]", "listen = []\ndirect_tls = []")
+        .replace("tcp = [\"127.0.0.1:0\"]\ntls = [\"127.0.0.1:0\"]", "tcp = []\ntls = []");
+    let server = Server::build(&with_ports(&config), "", &[]);
+    let output = server.command(&["probe", "--json"]);
+    assert!(output.status.success(), "{}", text(&output));
+    let said = text(&output);
+    assert!(said.contains("mux") && said.contains("direct TLS at 127.0.0.1"), "{said}");
+}
+
+/// Another process cannot know ports that the server picked.
+fn with_ports(config: &str) -> String {
+    let mut config = config.to_owned();
+    while config.contains(":0\"") {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        config = config.replacen(":0\"", &format!(":{free}\""), 1);
+    }
+    config
 }
 
 #[test]

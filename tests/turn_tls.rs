@@ -49,3 +49,25 @@ fn the_certificate_is_the_servers_and_stun_answers_inside() {
     let _ = tcp.read_to_end(&mut rest);
     assert!(!rest.starts_with(&[1, 1]), "{rest:?}");
 }
+
+/// RFC 7443 §3: the names of what is spoken are agreed upon; who names nothing, or something else, is served as before there were names.
+#[test]
+fn rfc7443_names_of_protocols_are_agreed_upon() {
+    let server = Server::start();
+    for (names, agreed) in [
+        (&["stun.turn"][..], Some("stun.turn")),
+        (&["stun.nat-discovery"], Some("stun.nat-discovery")),
+        (&["h2", "stun.nat-discovery", "stun.turn"], Some("stun.turn")),
+        (&["h2", "http/1.1"], None),
+        (&[], None),
+    ] {
+        let tcp = TcpStream::connect(server.address("turn_tls")).unwrap();
+        tcp.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut stream = tls::connect(tcp, names).unwrap_or_else(|error| panic!("{names:?}: {error}"));
+        assert_eq!(stream.conn.alpn_protocol(), agreed.map(str::as_bytes), "{names:?}");
+        stream.write_all(&[[0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42].as_slice(), &[9; 12]].concat()).unwrap();
+        let mut head = [0; 20];
+        stream.read_exact(&mut head).expect("an answer");
+        assert_eq!(head[..2], [1, 1]);
+    }
+}

@@ -39,8 +39,7 @@ impl Findings<'_> {
 
 /// Sections parse from the first release on; what does not work yet says so. The feature that builds it deletes its lines here.
 fn not_built(config: &Config, findings: &mut Findings<'_>) {
-    let listeners: [(&str, &[SocketAddr], &str); 9] = [
-        ("server.mux", &config.server.mux, "one port for XMPP, HTTPS and TURN"),
+    let listeners: [(&str, &[SocketAddr], &str); 8] = [
         ("s2s.listen", &config.s2s.listen, "connecting to other servers"),
         ("s2s.direct_tls", &config.s2s.direct_tls, "connecting to other servers"),
         ("components.listen", &config.components.listen, "external components"),
@@ -92,6 +91,9 @@ fn domains(config: &Config, findings: &mut Findings<'_>) {
     }
 }
 
+/// Names of `server.public_address`; one is usual, one per family makes sense.
+const NAMES_MAX: usize = 8;
+
 fn public_address(config: &Config, findings: &mut Findings<'_>) {
     const KEY: &str = "server.public_address";
     let addresses = &config.server.public_address;
@@ -100,6 +102,10 @@ fn public_address(config: &Config, findings: &mut Findings<'_>) {
         if addresses.iter().filter(of_family).count() > 1 {
             findings.error(KEY, format!("two {family} addresses; one per family can be told to clients"));
         }
+    }
+    let names = addresses.iter().filter(|address| matches!(address, PublicAddress::Name(_))).count();
+    if names > NAMES_MAX {
+        findings.error(KEY, format!("{names} host names; at most {NAMES_MAX} are looked up"));
     }
     let Some(domain) = config.server.domains.iter().find(|domain| domain::is_public(domain)) else { return };
     for address in addresses {
@@ -169,11 +175,34 @@ fn clear_text(config: &Config, findings: &mut Findings<'_>) {
     {
         findings.warning("http.public_url", "browsers allow calls on https addresses only");
     }
+    tcp_proxies(config, findings);
     for network in &config.http.trusted_proxies {
         if network.prefix() == 0 {
             findings.warning(
                 "http.trusted_proxies",
                 format!("{network} is everybody: any client could claim any address and a secure connection"),
+            );
+        }
+    }
+}
+
+/// PROXY headers: who may send them, and who then must.
+fn tcp_proxies(config: &Config, findings: &mut Findings<'_>) {
+    let (server, c2s, http, turn) = (&config.server, &config.c2s, &config.http, &config.turn);
+    let lists = [
+        ("server.proxy_protocol", &server.proxy_protocol, [&server.mux, &server.mux], "server.mux is []"),
+        ("c2s.proxy_protocol", &c2s.proxy_protocol, [&c2s.listen, &c2s.direct_tls], "c2s.listen and c2s.direct_tls are both []"),
+        ("http.proxy_protocol", &http.proxy_protocol, [&http.listen, &http.tls_listen], "http.listen and http.tls_listen are both []"),
+        ("turn.proxy_protocol", &turn.proxy_protocol, [&turn.tcp, &turn.tls], "turn.tcp and turn.tls are both []"),
+    ];
+    for (key, networks, listeners, none) in lists {
+        if !networks.is_empty() && listeners.iter().all(|list| list.is_empty()) {
+            findings.warning(key, format!("has no effect: {none}"));
+        }
+        for network in networks.iter().filter(|network| network.prefix() == 0) {
+            findings.warning(
+                key,
+                format!("{network} is everybody: any client could claim any address, and none could do without a PROXY header"),
             );
         }
     }
@@ -188,9 +217,10 @@ enum Transport {
     Udp,
 }
 
-/// Every listener that can be open. `server.mux` and the like join when they are built.
-fn listeners(config: &Config) -> [Listener<'_>; 8] {
+/// Every listener that can be open. Others join when they are built.
+fn listeners(config: &Config) -> [Listener<'_>; 9] {
     [
+        ("server.mux", Transport::Tcp, &config.server.mux),
         ("c2s.listen", Transport::Tcp, &config.c2s.listen),
         ("c2s.direct_tls", Transport::Tcp, &config.c2s.direct_tls),
         ("http.listen", Transport::Tcp, &config.http.listen),
@@ -225,8 +255,12 @@ fn ports(config: &Config, findings: &mut Findings<'_>) {
     if turn.first < 1024 {
         findings.warning("turn.ports", "ports below 1024 are reserved for system services and need privileges");
     }
-    if [&config.c2s.listen, &config.c2s.direct_tls, &config.http.listen, &config.http.tls_listen].iter().all(|list| list.is_empty()) {
-        findings.warning("c2s.listen", "no client can log in: c2s.listen, c2s.direct_tls, http.listen and http.tls_listen are all []");
+    let ways_in = [&config.server.mux, &config.c2s.listen, &config.c2s.direct_tls, &config.http.listen, &config.http.tls_listen];
+    if ways_in.iter().all(|list| list.is_empty()) {
+        findings.warning(
+            "c2s.listen",
+            "no client can log in: server.mux, c2s.listen, c2s.direct_tls, http.listen and http.tls_listen are all []",
+        );
     }
 }
 
@@ -240,10 +274,10 @@ fn collide(a: SocketAddr, b: SocketAddr) -> bool {
 
 fn turn(config: &Config, findings: &mut Findings<'_>) {
     let turn = &config.turn;
-    let serves = !(turn.udp.is_empty() && turn.tcp.is_empty() && turn.tls.is_empty());
+    let serves = [&turn.udp, &turn.tcp, &turn.tls, &config.server.mux].iter().any(|list| !list.is_empty());
     if config.auth.registration && serves {
         let message = "anyone may make an account, and every account may use the TURN relay: strangers will send their traffic through this server; \
-                       set auth.registration = false, or turn.udp, turn.tcp and turn.tls to []";
+                       set auth.registration = false, or turn.udp, turn.tcp, turn.tls and server.mux to []";
         findings.warning("auth.registration", message);
     }
     if turn.anonymous && !config.auth.anonymous {
@@ -256,7 +290,7 @@ fn turn(config: &Config, findings: &mut Findings<'_>) {
     if !serves {
         for key in ["turn.host", "turn.secret"] {
             if findings.origins.is_set(key) {
-                findings.warning(key, "has no effect while turn.udp, turn.tcp and turn.tls are all []");
+                findings.warning(key, "has no effect while turn.udp, turn.tcp, turn.tls and server.mux are all []");
             }
         }
     }
@@ -265,6 +299,19 @@ fn turn(config: &Config, findings: &mut Findings<'_>) {
     }
     if !(60..=SECONDS_MAX).contains(&turn.credentials_s) {
         findings.error("turn.credentials_s", format!("a number of seconds from 60 to {SECONDS_MAX}, a year"));
+    }
+    match turn.nat_discovery.as_slice() {
+        [] => {}
+        [first, second] => {
+            let is_apart = first.ip() != second.ip() && first.port() != second.port();
+            let is_usable = |address: &SocketAddr| !address.ip().is_unspecified() && address.port() != 0;
+            if !is_apart || first.is_ipv4() != second.is_ipv4() || !is_usable(first) || !is_usable(second) {
+                let message = "two addresses of one family that differ both in IP address and in port, such as \
+                               [\"203.0.113.7:3478\", \"203.0.113.8:3479\"]";
+                findings.error("turn.nat_discovery", message);
+            }
+        }
+        _ => findings.error("turn.nat_discovery", "either no address or two"),
     }
     for network in &turn.allow_peers {
         if turn.deny_peers.iter().any(|denied| inside(network, denied)) {
@@ -391,7 +438,18 @@ mod tests {
             (|c| c.sip.udp.push(([0u16; 8], 5060).into()), Error, "sip.udp", "not built yet"),
             (|c| c.proxy.listen.push(([0u16; 8], 7777).into()), Error, "proxy.listen", "not built yet"),
             (|c| c.components.listen.push(([0u16; 8], 5347).into()), Error, "components.listen", "not built yet"),
-            (|c| c.server.mux.push(([0u16; 8], 443).into()), Error, "server.mux", "not built yet"),
+            (|c| c.server.mux.push(([0u16; 8], 5222).into()), Error, "c2s.listen", "server.mux"),
+            (|c| c.server.proxy_protocol = vec!["10.0.0.1".parse().unwrap()], Warning, "server.proxy_protocol", "server.mux is []"),
+            (|c| c.turn.proxy_protocol = vec!["0.0.0.0/0".parse().unwrap()], Warning, "turn.proxy_protocol", "everybody"),
+            (
+                |c| {
+                    c.http.proxy_protocol = vec!["10.0.0.1".parse().unwrap()];
+                    (c.http.listen, c.http.tls_listen) = (Vec::new(), Vec::new());
+                },
+                Warning,
+                "http.proxy_protocol",
+                "no effect",
+            ),
             (|c| c.cluster.nats = Some("nats://127.0.0.1".into()), Error, "cluster.nats", "not built yet"),
             (
                 |c| {
@@ -408,6 +466,12 @@ mod tests {
                 "server.public_address",
                 "two IPv4",
             ),
+            (
+                |c| c.server.public_address = vec![PublicAddress::Name("relay.example.org".into()); 9],
+                Error,
+                "server.public_address",
+                "at most 8",
+            ),
             (|c| c.tls.certificate = Some("c".into()), Error, "tls.certificate", "tls.key"),
             (|c| c.tls.key = Some("k".into()), Error, "tls.key", "tls.certificate"),
             (|c| c.c2s.require_tls = false, Warning, "c2s.require_tls", "c2s.listen"),
@@ -422,6 +486,9 @@ mod tests {
             (|c| c.turn.anonymous = true, Warning, "turn.anonymous", "auth.anonymous"),
             (|c| c.turn.secret = secret("short"), Warning, "turn.secret", "16"),
             (|c| c.turn.credentials_s = 0, Error, "turn.credentials_s", "60"),
+            (|c| c.turn.nat_discovery = vec![([9, 9, 9, 9], 1).into()], Error, "turn.nat_discovery", "two"),
+            (|c| c.turn.nat_discovery = vec![([9, 9, 9, 9], 1).into(), ([9, 9, 9, 8], 1).into()], Error, "turn.nat_discovery", "differ"),
+            (|c| c.turn.nat_discovery = vec![([9, 9, 9, 9], 1).into(), ([0; 4], 2).into()], Error, "turn.nat_discovery", "differ"),
             (|c| c.turn.allow_peers = vec!["127.0.0.0/8".parse().unwrap()], Warning, "turn.allow_peers", "127.0.0.1"),
             (
                 |c| {
@@ -464,8 +531,9 @@ mod tests {
 
     #[test]
     fn every_listener_that_is_built_is_compared() {
-        let config = Config::default();
+        let mut config = Config::default();
+        config.server.mux.push(([0u16; 8], 443).into());
         let compared: usize = listeners(&config).iter().map(|(_, _, addresses)| addresses.len()).sum();
-        assert_eq!(compared, 8);
+        assert_eq!(compared, 9);
     }
 }

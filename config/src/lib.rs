@@ -80,7 +80,8 @@ pub struct Server {
     pub domains: Vec<String>,
     /// Folder of database file, generated certificate, keys and control socket.
     pub data_dir: PathBuf,
-    /// What relays and services advertise, one per address family; empty: the local address on which the client's packet came.
+    /// What relays and services advertise, one per address family; empty: the local address on which the client's packet came. Host names are
+    /// looked up again every minute.
     #[serde(deserialize_with = "value::one_or_list")]
     pub public_address: Vec<PublicAddress>,
     /// Log filter in the syntax of `RUST_LOG`, which overrides it.
@@ -90,9 +91,12 @@ pub struct Server {
     /// Bare JIDs of administrators; clients cannot register their names.
     #[serde(deserialize_with = "value::bare_jids")]
     pub admins: Vec<String>,
-    /// TLS for XMPP, HTTPS and TURN on one port. Not built yet.
+    /// TLS for XMPP (XEP-0368), HTTPS and TURN (RFC 7443) on one port, told apart by ALPN and first bytes.
     #[serde(deserialize_with = "value::list")]
     pub mux: Vec<SocketAddr>,
+    /// TCP proxies (HAProxy, nginx) whose connections to `mux` begin with a PROXY header (version 2 or 1).
+    #[serde(deserialize_with = "value::list")]
+    pub proxy_protocol: Vec<Network>,
     /// How long `campanile drain` waits for calls to end, seconds. Not read yet.
     pub drain_s: u64,
     /// Whom to write to about this server (XEP-0157).
@@ -136,6 +140,7 @@ impl Default for Server {
             log_format: LogFormat::Text,
             admins: Vec::new(),
             mux: Vec::new(),
+            proxy_protocol: Vec::new(),
             drain_s: 3600,
             contact: Contact::default(),
         }
@@ -220,13 +225,16 @@ pub struct C2s {
     /// Direct TLS (XEP-0368).
     #[serde(deserialize_with = "value::list")]
     pub direct_tls: Vec<SocketAddr>,
+    /// TCP proxies (HAProxy, nginx) whose connections to both begin with a PROXY header (version 2 or 1).
+    #[serde(deserialize_with = "value::list")]
+    pub proxy_protocol: Vec<Network>,
     /// `false` lets clients log in without TLS: for tests and trusted links only.
     pub require_tls: bool,
 }
 
 impl Default for C2s {
     fn default() -> Self {
-        Self { listen: vec![value::any(5222)], direct_tls: vec![value::any(5223)], require_tls: true }
+        Self { listen: vec![value::any(5222)], direct_tls: vec![value::any(5223)], proxy_protocol: Vec::new(), require_tls: true }
     }
 }
 
@@ -258,6 +266,9 @@ pub struct Http {
     /// Reverse proxies whose forwarded client address counts.
     #[serde(deserialize_with = "value::list")]
     pub trusted_proxies: Vec<Network>,
+    /// TCP proxies (HAProxy, nginx) whose connections to `listen` and `tls_listen` begin with a PROXY header (version 2 or 1).
+    #[serde(deserialize_with = "value::list")]
+    pub proxy_protocol: Vec<Network>,
 }
 
 impl Default for Http {
@@ -267,6 +278,7 @@ impl Default for Http {
             tls_listen: vec![value::any(5443)],
             public_url: None,
             trusted_proxies: vec![Network::loopback_v4(), Network::loopback_v6()],
+            proxy_protocol: Vec::new(),
         }
     }
 }
@@ -358,6 +370,12 @@ pub struct Turn {
     /// STUN and TURN over TLS.
     #[serde(deserialize_with = "value::list")]
     pub tls: Vec<SocketAddr>,
+    /// TCP proxies (HAProxy, nginx) whose connections to `tcp` and `tls` begin with a PROXY header (version 2 or 1).
+    #[serde(deserialize_with = "value::list")]
+    pub proxy_protocol: Vec<Network>,
+    /// NAT behaviour discovery (RFC 5780): two addresses of this host that differ in IP address and port. Empty: none.
+    #[serde(deserialize_with = "value::list")]
+    pub nat_discovery: Vec<SocketAddr>,
     /// Ports of relayed addresses.
     pub ports: PortRange,
     /// TURN REST shared secret: names `EXPIRY:anything` made with it by other programs are accepted.
@@ -383,6 +401,8 @@ impl Default for Turn {
             udp: vec![value::any(3478)],
             tcp: vec![value::any(3478)],
             tls: vec![value::any(5349)],
+            proxy_protocol: Vec::new(),
+            nat_discovery: Vec::new(),
             ports: PortRange::new(49152, 65535),
             secret: None,
             allow_peers: Vec::new(),

@@ -8,6 +8,7 @@ use crate::Config;
 /// Sizes are not among them: they bound each other, and what is stored. Nor are the numbers of connections, which the relay reads too.
 pub const LIVE: &[&str] = &[
     "server.log",
+    "server.public_address",
     "tls",
     "turn.host",
     "auth.registration",
@@ -52,6 +53,7 @@ pub fn changes(running: &Config, new: &Config) -> Changes {
 /// Takes over the live keys of `new`: what waits for a restart still differs from what runs, and is named again at the next reload.
 pub fn adopt(running: &mut Config, new: Config) {
     running.server.log = new.server.log;
+    running.server.public_address = new.server.public_address;
     running.tls = new.tls;
     running.turn.host = new.turn.host;
     running.auth = new.auth;
@@ -75,7 +77,7 @@ fn tables(config: &Config) -> toml::Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::HostCertificate;
+    use crate::{HostCertificate, PublicAddress};
 
     #[test]
     fn changes_are_sorted_by_what_they_need() {
@@ -99,6 +101,7 @@ mod tests {
         let mut running = Config::default();
         let mut new = running.clone();
         new.server.log = "debug".to_owned();
+        new.server.public_address = vec![PublicAddress::Name("relay.example.org".to_owned())];
         new.tls.certificate = Some("c".into());
         new.turn.host = Some("turn.example.org".to_owned());
         new.c2s.require_tls = !new.c2s.require_tls;

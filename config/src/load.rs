@@ -430,7 +430,7 @@ mod tests {
             ),
             (
                 "[c2s]\n  lisen = []",
-                "campanile.toml:2:3: c2s.lisen: there is no such key; the keys here are `listen`, `direct_tls`, `require_tls`",
+                "campanile.toml:2:3: c2s.lisen: there is no such key; the keys here are `listen`, `direct_tls`, `proxy_protocol`, `require_tls`",
             ),
             ("[upload]\nhosts = 1", "campanile.toml:2:1: upload.hosts: there is no such key; the keys here are `host`"),
             (

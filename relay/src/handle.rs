@@ -3,7 +3,7 @@
 
 use std::any::Any;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -11,11 +11,12 @@ use std::time::{Instant, SystemTime};
 
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use campanile_ice::stun::turn::Family;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::Handle;
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::datapath::discovery;
 use crate::datapath::socket::{listen_tcp, listen_udp};
 use crate::datapath::system::{interface_addresses, raise_descriptor_limit};
 use crate::datapath::tcp_relay::TcpRelays;
@@ -29,6 +30,7 @@ use crate::turn::ports::Ports;
 use crate::turn::registry::{CallId, Hosts, Registry};
 use crate::turn::server::Server;
 use crate::turn::tcp::Acceptor;
+use crate::turn::tls::Tls;
 
 /// Messages that may wait for a worker from TCP and TLS clients.
 const INBOX_MESSAGES: usize = 1_024;
@@ -103,6 +105,7 @@ struct Inner {
     auth: Arc<Auth>,
     registry: Arc<Registry>,
     workers: Vec<WorkerHandle>,
+    acceptor: Arc<Acceptor>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -155,12 +158,20 @@ impl Relay {
             services.push(Service { transport: Transport::Udp, local: listening.local });
             sockets.iter_mut().zip(listening.workers).for_each(|(all, new)| all.extend(new));
         }
+        let discovery = match settings.nat_discovery {
+            Some(pair) => Some(discovery::listen(pair, &mut sockets).map_err(|(address, cause)| RelayError::Listen {
+                transport: Transport::Udp,
+                address,
+                cause,
+            })?),
+            None => None,
+        };
         let mut listeners = Vec::new();
         for (transport, addresses) in [(Transport::Tcp, &settings.tcp), (Transport::Tls, &settings.tls)] {
             for &address in addresses {
                 let tls = match (transport, &settings.tls_config) {
                     (Transport::Tls, None) => return Err(RelayError::NoCertificate(address)),
-                    (Transport::Tls, Some(config)) => Some(TlsAcceptor::from(config.clone())),
+                    (Transport::Tls, Some(config)) => Some(Tls::new(config)),
                     _ => None,
                 };
                 let (local, sockets) = listen_tcp(address).map_err(listen_error(transport, address))?;
@@ -181,7 +192,8 @@ impl Relay {
         for (index, sockets) in sockets.into_iter().enumerate() {
             let mut seed = [0; 32];
             SystemRandom::new().fill(&mut seed).map_err(|_| RelayError::Random)?;
-            let server = Server::new(index as u16, auth.clone(), registry.clone(), settings.call_grace, seed, Instant::now());
+            let mut server = Server::new(index as u16, auth.clone(), registry.clone(), settings.call_grace, seed, Instant::now());
+            server.set_discovery(discovery);
             let (mut worker, handle) = Worker::new(index as u16, server, registry.clone(), sockets, INBOX_MESSAGES)
                 .map_err(|cause| RelayError::System { what: "set up a relay worker", cause })?;
             worker.relay_tcp(TcpRelays::new(handle.clone(), registry.data.clone(), runtime.clone(), tasks.clone()));
@@ -190,7 +202,8 @@ impl Relay {
         }
         Worker::join(&mut workers);
         workers.iter_mut().for_each(|worker| worker.introduce(&handles));
-        let inner = Arc::new(Inner { services, auth, registry, workers: handles, threads: Mutex::default(), stop, tasks });
+        let acceptor = Acceptor::new(handles.clone(), registry.clone(), settings.limits, settings.proxies, stop.clone(), tasks.clone());
+        let inner = Arc::new(Inner { services, auth, registry, workers: handles, acceptor, threads: Mutex::default(), stop, tasks });
         for (index, worker) in workers.into_iter().enumerate() {
             let thread = std::thread::Builder::new()
                 .name(format!("relay-{index}"))
@@ -198,9 +211,8 @@ impl Relay {
                 .map_err(|cause| RelayError::System { what: "start a relay worker", cause })?;
             inner.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
         }
-        let acceptor = Acceptor::new(inner.workers.clone(), settings.limits, inner.stop.clone(), inner.tasks.clone());
         for (listener, tls) in listeners {
-            inner.tasks.spawn(acceptor.clone().accept(listener, tls));
+            inner.tasks.spawn(inner.acceptor.clone().accept(listener, tls));
         }
         Ok(Self { inner })
     }
@@ -208,6 +220,21 @@ impl Relay {
     /// The live listeners: UDP first, then TCP, then TLS.
     pub fn services(&self) -> Vec<Service> {
         self.inner.services.clone()
+    }
+
+    /// Serves a client whose TLS was accepted elsewhere, as one of a listener for TLS; `remote` is the client's address, `local` the one it
+    /// came to. `keep` is dropped when the connection ends. False, and the connection is closed, when there are too many.
+    pub fn adopt<S, K>(&self, stream: S, remote: SocketAddr, local: SocketAddr, keep: K) -> bool
+    where
+        S: AsyncRead + AsyncWrite + Send + 'static,
+        K: Send + 'static,
+    {
+        self.inner.acceptor.adopt(stream, remote, local, keep)
+    }
+
+    /// What clients are told from now on in place of local addresses, at most one per family. Running allocations keep what they were told.
+    pub fn set_public_addresses(&self, addresses: &[IpAddr]) {
+        self.inner.registry.ports.set_advertised(addresses);
     }
 
     /// Credentials for an account, as XEP-0215 hands them out. Costs microseconds and remembers nothing.

@@ -3,9 +3,11 @@
 //! Allocations belong to worker threads (`datapath/worker.rs`); what they decide is in `turn/server.rs`, which is pure. The rest of the
 //! server holds a [`Relay`].
 
+mod arena;
 pub mod datapath;
 pub mod endpoint;
 mod handle;
+pub mod proxy_protocol;
 pub mod quality;
 mod settings;
 mod stats;

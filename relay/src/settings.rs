@@ -13,12 +13,17 @@ use tokio_rustls::rustls;
 pub struct Settings {
     /// STUN and TURN over UDP; `[::]` serves both families. Port 0 picks one.
     pub udp: Vec<SocketAddr>,
+    /// Two addresses of this host that differ in IP address and port: NAT behaviour discovery (RFC 5780) is served on both addresses
+    /// with both ports.
+    pub nat_discovery: Option<[SocketAddr; 2]>,
     /// STUN and TURN over TCP.
     pub tcp: Vec<SocketAddr>,
     /// STUN and TURN over TLS; needs `tls_config`.
     pub tls: Vec<SocketAddr>,
     /// Certificates for TLS.
     pub tls_config: Option<Arc<rustls::ServerConfig>>,
+    /// TCP proxies before the listeners for TCP and TLS: connections from these networks begin with a PROXY header.
+    pub proxies: Vec<Network>,
     /// REALM (RFC 8489 §14.9), usually the domain.
     pub realm: String,
     /// The addresses told to clients in place of local ones, at most one per family (1:1 NAT).
@@ -51,9 +56,11 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             udp: vec![SocketAddr::from(([0; 16], 3478))],
+            nat_discovery: None,
             tcp: vec![SocketAddr::from(([0; 16], 3478))],
             tls: Vec::new(),
             tls_config: None,
+            proxies: Vec::new(),
             realm: "localhost".into(),
             public_addresses: Vec::new(),
             ports: 49152..=65535,

@@ -390,9 +390,9 @@ async fn xep0215_s3_2_whoever_asked_for_services_is_told_of_others_and_gets_new_
     let told = alice.ask("<iq type='get' id='i' to='localhost'><services xmlns='urn:xmpp:extdisco:2'/></iq>").await;
     phone.ask("<iq type='get' id='i' to='localhost'><services xmlns='urn:xmpp:extdisco:1' type='stun'/></iq>").await;
     // What is the same is no news.
-    world.extdisco.replace(before.to_vec());
+    world.extdisco.replace(before.to_vec(), false);
     alice.expect(&[]);
-    world.extdisco.replace(host("other.localhost"));
+    world.extdisco.replace(host("other.localhost"), false);
     alice.expect(&[&[
         "<iq from='localhost' to='alice@localhost/a'",
         "type='set'><services xmlns='urn:xmpp:extdisco:2'>",

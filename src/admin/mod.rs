@@ -13,7 +13,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use campanile_signalling::net::http;
-use campanile_signalling::net::listener::{ListenError, Listeners, Proxies};
+use campanile_signalling::net::listener::{Front, ListenError, Listeners};
 use tracing::error;
 
 use health::Readiness;
@@ -62,7 +62,7 @@ async fn show_ready(State(pages): State<Pages>) -> Response {
 /// # Errors
 /// The address cannot be bound.
 pub fn listen(listeners: &Listeners, address: SocketAddr, pages: Pages) -> Result<SocketAddr, ListenError> {
-    http::serve(listeners, "admin", None, address, None, Proxies::default(), pages.router())
+    http::serve(listeners, "admin", None, address, None, Front::default(), pages.router())
 }
 
 #[cfg(test)]

@@ -180,18 +180,18 @@ fn validity(leaf: &Leaf, key: &str, now: SystemTime, findings: &mut Findings<'_>
 fn needed(config: &Config) -> Vec<(String, &'static str)> {
     let mut names: Vec<(String, &'static str)> =
         config.server.domains.iter().map(|domain| (domain.clone(), "a domain of server.domains")).collect();
-    if !config.turn.tls.is_empty() {
+    if !config.turn.tls.is_empty() || !config.server.mux.is_empty() {
         if let Some(host) = &config.turn.host {
-            names.push((host.clone(), "turn.host, which clients of turn.tls look for"));
+            names.push((host.clone(), "turn.host, which clients of TURN over TLS look for"));
         } else {
             for address in &config.server.public_address {
-                names.push((address.to_string(), "server.public_address, which clients of turn.tls look for"));
+                names.push((address.to_string(), "server.public_address, which clients of TURN over TLS look for"));
             }
         }
     }
     if let Some((host, port)) = names::public_https(config) {
         // On another port a reverse proxy listens, with a certificate of its own, unless TLS goes through to us under this name.
-        let is_ours = config.http.tls_listen.iter().any(|listener| listener.port() == port);
+        let is_ours = config.http.tls_listen.iter().chain(&config.server.mux).any(|listener| listener.port() == port);
         if is_ours || config.tls.hosts.contains_key(host) {
             names.push((host.to_owned(), "the host of http.public_url"));
         }
@@ -234,7 +234,8 @@ fn outward_address() -> Option<IpAddr> {
 /// Behind NAT the local address is no use to clients elsewhere.
 fn own_address(config: &Config, own: Option<IpAddr>, findings: &mut Findings<'_>) {
     let Some(own) = own else { return };
-    let relays = !(config.turn.udp.is_empty() && config.turn.tcp.is_empty() && config.turn.tls.is_empty());
+    let turn = &config.turn;
+    let relays = [&turn.udp, &turn.tcp, &turn.tls, &config.server.mux].iter().any(|list| !list.is_empty());
     let tells_v4 = config.server.public_address.iter().any(|address| match address {
         PublicAddress::Ip(ip) => ip.is_ipv4(),
         PublicAddress::Name(_) => true,

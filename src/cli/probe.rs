@@ -22,7 +22,7 @@ use crate::probe::Transport;
 use crate::probe::client::random_name;
 use crate::probe::own_server::{Listening, OwnServer};
 use crate::probe::report::{Report, Step};
-use crate::probe::steps::{self, Account, Stage, Target};
+use crate::probe::steps::{self, Account, Proxies, Stage, Target};
 use crate::probe::trust::Trust;
 
 /// What the WebRTC stack logs of a refusal is told better by the step that fails.
@@ -167,16 +167,32 @@ async fn delete_one(config: &Config, jid: &BareJid) -> anyhow::Result<()> {
 /// What the configuration says of the server under test; `listening` where its ports are not those of the configuration.
 fn target(config: &Config, listening: Option<&Listening>) -> anyhow::Result<Target> {
     let domain = config.server.domains.first().context("server.domains is empty")?.clone();
-    let (start_tls, direct_tls) = match listening {
-        Some(listening) => (listening.c2s.clone(), listening.direct_tls.clone()),
-        None => (reachable("c2s.listen", &config.c2s.listen)?, reachable("c2s.direct_tls", &config.c2s.direct_tls)?),
+    let Listening { c2s: start_tls, direct_tls, mux } = match listening {
+        Some(listening) => listening.clone(),
+        None => Listening {
+            c2s: reachable("c2s.listen", &config.c2s.listen)?,
+            direct_tls: reachable("c2s.direct_tls", &config.c2s.direct_tls)?,
+            mux: reachable("server.mux", &config.server.mux)?,
+        },
     };
-    ensure!(!start_tls.is_empty() || !direct_tls.is_empty(), "c2s.listen and c2s.direct_tls are both empty: there is no way to log in");
-    let transports = [(Transport::Udp, &config.turn.udp), (Transport::Tcp, &config.turn.tcp), (Transport::Tls, &config.turn.tls)];
+    let has_way_in = [&start_tls, &direct_tls, &mux].iter().any(|list| !list.is_empty());
+    ensure!(has_way_in, "c2s.listen, c2s.direct_tls and server.mux are all empty: there is no way to log in");
+    let transports = [
+        (Transport::Udp, &config.turn.udp),
+        (Transport::Tcp, &config.turn.tcp),
+        (Transport::Tls, &config.turn.tls),
+        (Transport::Mux, &config.server.mux),
+    ];
     Ok(Target {
         domain,
         start_tls,
         direct_tls,
+        mux,
+        proxies: Proxies {
+            c2s: config.c2s.proxy_protocol.clone(),
+            turn: config.turn.proxy_protocol.clone(),
+            mux: config.server.proxy_protocol.clone(),
+        },
         transports: transports.into_iter().filter(|(_, listeners)| !listeners.is_empty()).map(|(transport, _)| transport).collect(),
         relay_ports: (config.turn.ports.first, config.turn.ports.last),
         trust: Arc::new(Trust::load(&certificates(config))?),

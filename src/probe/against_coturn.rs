@@ -73,7 +73,7 @@ pub fn coturn() -> Coturn {
 impl Coturn {
     pub fn service(&self, transport: Transport, password: &str) -> TurnService {
         let port = if transport == Transport::Tls { self.tls_port } else { self.port };
-        TurnService { transport, host: "127.0.0.1".into(), port, username: "probe".into(), password: password.into() }
+        TurnService { transport, host: "127.0.0.1".into(), port, username: "probe".into(), password: password.into(), proxies: Vec::new() }
     }
 }
 
@@ -163,8 +163,14 @@ async fn a_refused_allocation_is_seen_with_its_code() {
 async fn a_port_where_nothing_listens_is_told_as_such() {
     let trust = Arc::new(Trust::load(&[]).expect("system roots at most"));
     for transport in [Transport::Udp, Transport::Tcp, Transport::Tls] {
-        let service =
-            TurnService { transport, host: "127.0.0.1".into(), port: free_port(), username: String::new(), password: String::new() };
+        let service = TurnService {
+            transport,
+            host: "127.0.0.1".into(),
+            port: free_port(),
+            username: String::new(),
+            password: String::new(),
+            proxies: Vec::new(),
+        };
         let error = Bridge::open(&service, &trust).await.expect_err("nothing there");
         let error = format!("{error:#}");
         assert!(error.contains("cannot be used") && error.contains(&service.port.to_string()), "{error}");

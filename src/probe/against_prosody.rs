@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::against_coturn::{Coturn, coturn, free_port};
 use super::report::{Report, Step};
-use super::steps::{Account, Stage, Target, run};
+use super::steps::{Account, Proxies, Stage, Target, run};
 use super::{Transport, TurnService};
 
 struct Prosody {
@@ -39,7 +39,7 @@ fn prosody(coturn: &Coturn, services: &[TurnService]) -> Prosody {
             let (type_, transport) = match service.transport {
                 Transport::Udp => ("turn", "udp"),
                 Transport::Tcp => ("turn", "tcp"),
-                Transport::Tls => ("turns", "tcp"),
+                Transport::Tls | Transport::Mux => ("turns", "tcp"),
             };
             let TurnService { host, port, username, password, .. } = service;
             format!("{{ type = \"{type_}\", transport = \"{transport}\", host = \"{host}\", port = {port}, username = \"{username}\", password = \"{password}\" }},\n")
@@ -88,6 +88,8 @@ fn target(coturn: &Coturn, prosody: &Prosody) -> Target {
         domain: "localhost".into(),
         start_tls: vec![(Ipv4Addr::LOCALHOST, prosody.port).into()],
         direct_tls: vec![(Ipv4Addr::LOCALHOST, prosody.tls_port).into()],
+        mux: Vec::new(),
+        proxies: Proxies::default(),
         transports: vec![Transport::Udp, Transport::Tcp, Transport::Tls],
         relay_ports: (49152, 65535),
         trust: coturn.trust.clone(),

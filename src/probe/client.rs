@@ -9,6 +9,7 @@ use anyhow::{Context as _, anyhow, bail, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
+use campanile_config::Network;
 use campanile_signalling::ns;
 use campanile_signalling::xml::{Bindings, Element, Frame, Framer, Limits, Node, XmlWriter};
 use rustls_pki_types::ServerName;
@@ -57,6 +58,8 @@ pub struct Login {
     pub addresses: Vec<SocketAddr>,
     /// How TLS begins there.
     pub start: Start,
+    /// Who must introduce themselves there: `c2s.proxy_protocol`, or `server.proxy_protocol`.
+    pub proxies: Vec<Network>,
     /// The virtual host.
     pub domain: String,
     /// Local part of the account.
@@ -266,8 +269,9 @@ impl<S: Socket> Stream<S> {
     }
 }
 
-async fn negotiate(login: &Login, address: SocketAddr, socket: TcpStream, trust: &Arc<Trust>) -> anyhow::Result<Client> {
+async fn negotiate(login: &Login, address: SocketAddr, mut socket: TcpStream, trust: &Arc<Trust>) -> anyhow::Result<Client> {
     socket.set_nodelay(true)?;
+    super::introduce(&mut socket, &login.proxies).await?;
     let socket = match login.start {
         Start::Direct => socket,
         Start::StartTls => start_tls(login, socket).await?,
@@ -497,7 +501,7 @@ mod tests {
 
     fn login() -> Login {
         let (domain, username, password) = ("localhost".to_owned(), "one".to_owned(), "secret".to_owned());
-        Login { addresses: vec![], start: Start::Direct, domain, username, password }
+        Login { addresses: vec![], start: Start::Direct, proxies: vec![], domain, username, password }
     }
 
     /// A log-in with a server that sends just this.

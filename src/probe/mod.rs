@@ -8,6 +8,7 @@ pub mod client;
 pub mod jingle;
 pub mod measure;
 pub mod media;
+pub mod mux;
 pub mod own_server;
 pub mod relay_bridge;
 pub mod report;
@@ -17,7 +18,46 @@ pub mod steps;
 pub mod stun_lens;
 pub mod trust;
 
-pub use campanile_relay::Transport;
+use campanile_config::Network;
+use campanile_relay::proxy_protocol;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+
+/// How a call reaches the relay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// UDP.
+    Udp,
+    /// TCP.
+    Tcp,
+    /// TLS on a port of its own.
+    Tls,
+    /// TLS on the port for everything.
+    Mux,
+}
+
+impl std::fmt::Display for Transport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Transport::Udp => "UDP",
+            Transport::Tcp => "TCP",
+            Transport::Tls => "TLS",
+            Transport::Mux => "mux",
+        })
+    }
+}
+
+/// Says that a connection is made for nobody else, to a listener that takes those from our address only with a PROXY header.
+///
+/// # Errors
+/// Those of the connection.
+pub async fn introduce(stream: &mut TcpStream, proxies: &[Network]) -> std::io::Result<()> {
+    let own = stream.local_addr()?.ip().to_canonical();
+    if proxies.iter().any(|network| network.contains(own)) {
+        stream.write_all(&proxy_protocol::LOCAL).await?;
+    }
+    Ok(())
+}
 
 /// A TURN service as XEP-0215 describes it, with its credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,4 +72,6 @@ pub struct TurnService {
     pub username: String,
     /// Its password.
     pub password: String,
+    /// Who must introduce themselves there: `turn.proxy_protocol`, or `server.proxy_protocol`.
+    pub proxies: Vec<Network>,
 }

@@ -29,6 +29,7 @@ domains = ["localhost"]
 data_dir = "data"
 log = "info"
 log_format = "json"
+mux = ["127.0.0.1:0"]
 [c2s]
 listen = ["127.0.0.1:0"]
 direct_tls = ["127.0.0.1:0"]
@@ -50,6 +51,8 @@ pub struct Listening {
     pub c2s: Vec<SocketAddr>,
     /// Direct TLS.
     pub direct_tls: Vec<SocketAddr>,
+    /// Everything.
+    pub mux: Vec<SocketAddr>,
 }
 
 /// A running server of our own. Dropped without [`OwnServer::stop`], it is killed.
@@ -187,7 +190,7 @@ fn read_ready(line: &str) -> Option<Listening> {
         Some(Value::Array(list)) => list.iter().filter_map(Value::as_str).flat_map(read_addresses).collect(),
         _ => Vec::new(),
     };
-    Some(Listening { c2s: addresses("c2s"), direct_tls: addresses("direct_tls") })
+    Some(Listening { c2s: addresses("c2s"), direct_tls: addresses("direct_tls"), mux: addresses("mux") })
 }
 
 /// Addresses separated by commas or spaces.
@@ -231,6 +234,7 @@ mod tests {
         let expected = Listening {
             c2s: vec!["127.0.0.1:4001".parse().expect("an address")],
             direct_tls: vec!["[::1]:4002".parse().expect("an address")],
+            mux: Vec::new(),
         };
         for line in [
             r#"{"timestamp":"2026-01-01T00:00:00Z","level":"INFO","fields":{"message":"ready","c2s":"127.0.0.1:4001","direct_tls":"[::1]:4002","http":""}}"#,

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow, bail};
 use bytes::{Buf as _, BytesMut};
+use campanile_config::Network;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
@@ -20,7 +21,7 @@ use tokio::time::timeout;
 
 use super::stun_lens::{self, Class, Message, Method, TransactionId};
 use super::trust::{self, Trust};
-use super::{Transport, TurnService};
+use super::{Transport, TurnService, introduce};
 
 /// How long a connection and its TLS handshake may take, per address.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -196,9 +197,9 @@ async fn connect(service: &TurnService, server: SocketAddr, trust: &Arc<Trust>) 
             socket.connect(server).await?;
             Upstream::Datagrams(socket)
         }
-        Transport::Tcp => Upstream::Stream(Box::new(connect_tcp(server).await?)),
-        Transport::Tls => {
-            let stream = connect_tcp(server).await?;
+        Transport::Tcp => Upstream::Stream(Box::new(connect_tcp(server, &service.proxies).await?)),
+        Transport::Tls | Transport::Mux => {
+            let stream = connect_tcp(server, &service.proxies).await?;
             let name = ServerName::try_from(service.host.clone()).map_err(|_| anyhow!("{} is no name for TLS", service.host))?;
             let connector = tokio_rustls::TlsConnector::from(trust.client_config(&[b"stun.turn"])?);
             let stream = timeout(CONNECT, connector.connect(name, stream))
@@ -215,11 +216,12 @@ async fn connect(service: &TurnService, server: SocketAddr, trust: &Arc<Trust>) 
     Ok((upstream, asked.elapsed()))
 }
 
-async fn connect_tcp(server: SocketAddr) -> anyhow::Result<TcpStream> {
-    let stream = timeout(CONNECT, TcpStream::connect(server))
+async fn connect_tcp(server: SocketAddr, proxies: &[Network]) -> anyhow::Result<TcpStream> {
+    let mut stream = timeout(CONNECT, TcpStream::connect(server))
         .await
         .map_err(|_| anyhow!("no TCP connection within {} s: a firewall?", CONNECT.as_secs()))??;
     stream.set_nodelay(true)?;
+    introduce(&mut stream, proxies).await?;
     Ok(stream)
 }
 

@@ -26,6 +26,8 @@ pub enum Step {
     LogInCallee,
     /// XEP-0215.
     Services,
+    /// XMPP and HTTPS on the port for everything.
+    Mux,
     /// STUN Binding and TURN Allocate.
     Relay(Transport),
     /// session-initiate to session-accept, with candidates of both.
@@ -52,7 +54,7 @@ impl Step {
             | Step::Dtls(transport)
             | Step::Media(transport)
             | Step::HangUp(transport) => Some(transport),
-            Step::Server | Step::Accounts | Step::LogInCaller | Step::LogInCallee | Step::Services | Step::Stop => None,
+            Step::Server | Step::Accounts | Step::LogInCaller | Step::LogInCallee | Step::Services | Step::Mux | Step::Stop => None,
         }
     }
 
@@ -64,6 +66,7 @@ impl Step {
             Step::LogInCaller => "login_caller",
             Step::LogInCallee => "login_callee",
             Step::Services => "services",
+            Step::Mux => "mux",
             Step::Relay(_) => "relay",
             Step::Negotiation(_) => "negotiation",
             Step::Ice(_) => "ice",
@@ -83,6 +86,7 @@ impl std::fmt::Display for Step {
             Step::LogInCaller => f.write_str("log-in, caller"),
             Step::LogInCallee => f.write_str("log-in, callee"),
             Step::Services => f.write_str("services"),
+            Step::Mux => f.write_str("mux"),
             Step::Relay(transport) => write!(f, "{transport}: relay"),
             Step::Negotiation(transport) => write!(f, "{transport}: negotiation"),
             Step::Ice(transport) => write!(f, "{transport}: ICE"),

@@ -41,6 +41,7 @@ fn read(answer: &Element) -> anyhow::Result<Vec<TurnService>> {
             port: port.parse().with_context(|| format!("the TURN service over {transport} has the port {port}"))?,
             username: attribute("username")?,
             password: attribute("password")?,
+            proxies: Vec::new(),
         };
         ensure!(!found_here.host.is_empty(), "the TURN service over {transport} has no host: set turn.host or server.public_address");
         found.push(found_here);

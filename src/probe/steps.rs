@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow, ensure};
+use campanile_config::Network;
 use campanile_signalling::ns;
 use campanile_signalling::xml::{Element, XmlWriter};
 
@@ -16,7 +17,7 @@ use super::relay_bridge::{Bridge, Observed};
 use super::report::{Media, Report, Step};
 use super::stun_lens::Method;
 use super::trust::Trust;
-use super::{Transport, TurnService, services};
+use super::{Transport, TurnService, mux, services};
 
 /// How long media flows in each call.
 const MEDIA: Duration = Duration::from_secs(3);
@@ -37,12 +38,27 @@ pub struct Target {
     pub start_tls: Vec<SocketAddr>,
     /// Listeners with direct TLS.
     pub direct_tls: Vec<SocketAddr>,
+    /// Listeners for everything.
+    pub mux: Vec<SocketAddr>,
+    /// Who must introduce themselves: to listeners of clients, of the relay, for everything.
+    pub proxies: Proxies,
     /// TURN transports that the configuration switches on.
     pub transports: Vec<Transport>,
     /// First and last port of relayed addresses, for what is said of failures.
     pub relay_ports: (u16, u16),
     /// Certificates to trust.
     pub trust: Arc<Trust>,
+}
+
+/// `proxy_protocol` of each section.
+#[derive(Debug, Clone, Default)]
+pub struct Proxies {
+    /// `[c2s]`
+    pub c2s: Vec<Network>,
+    /// `[turn]`
+    pub turn: Vec<Network>,
+    /// `[server]`
+    pub mux: Vec<Network>,
 }
 
 /// A throw-away account.
@@ -77,22 +93,13 @@ impl Stage {
 /// Logs both accounts in and places a call over each transport.
 pub async fn run(target: &Target, accounts: &[Account; 2], stage: &mut Stage, report: &mut Report) {
     // One end each, where there are both: so both ways in are tried.
-    let logins = match (target.direct_tls.is_empty(), target.start_tls.is_empty()) {
-        (false, true) => [Start::Direct, Start::Direct],
-        (true, _) => [Start::StartTls, Start::StartTls],
-        (false, false) => [Start::Direct, Start::StartTls],
-    };
-    for (step, start, account, slot) in
-        [(Step::LogInCaller, logins[0], &accounts[0], &mut stage.caller), (Step::LogInCallee, logins[1], &accounts[1], &mut stage.callee)]
+    let ways: Vec<_> = target.ways_in().collect();
+    let (Some(first), Some(second)) = (ways.first(), ways.get(1).or(ways.first())) else { return };
+    for (step, way, account, slot) in
+        [(Step::LogInCaller, first, &accounts[0], &mut stage.caller), (Step::LogInCallee, second, &accounts[1], &mut stage.callee)]
     {
         report.begin(step);
-        let login = Login {
-            addresses: if start == Start::Direct { target.direct_tls.clone() } else { target.start_tls.clone() },
-            start,
-            domain: target.domain.clone(),
-            username: account.username.clone(),
-            password: account.password.clone(),
-        };
+        let login = target.login(*way, account);
         match Client::log_in(&login, &target.trust).await {
             Ok(client) => {
                 report.done(client.summary.clone());
@@ -107,17 +114,24 @@ pub async fn run(target: &Target, accounts: &[Account; 2], stage: &mut Stage, re
     let found =
         async { anyhow::Ok((services::discover(caller, &target.domain).await?, services::discover(callee, &target.domain).await?)) };
     let (for_caller, for_callee) = match found.await {
-        Ok(found) => found,
+        Ok((for_caller, for_callee)) => (target.placed(for_caller), target.placed(for_callee)),
         Err(error) => return report.failed(format!("{error:#}")),
     };
     if for_caller.is_empty() {
-        return report.failed("XEP-0215 names no TURN service: are turn.udp, turn.tcp and turn.tls all empty?".to_owned());
+        return report.failed("XEP-0215 names no TURN service: are turn.udp, turn.tcp, turn.tls and server.mux all empty?".to_owned());
     }
     report.done(
         for_caller.iter().map(|service| format!("{} {}:{}", service.transport, service.host, service.port)).collect::<Vec<_>>().join(", "),
     );
 
-    for transport in [Transport::Udp, Transport::Tcp, Transport::Tls] {
+    if !target.mux.is_empty() {
+        report.begin(Step::Mux);
+        match mux::look(target, &accounts[0]).await {
+            Ok(said) => report.done(said),
+            Err(error) => report.failed(format!("{error:#}")),
+        }
+    }
+    for transport in [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Mux] {
         let of = |services: &[TurnService]| services.iter().find(|service| service.transport == transport).cloned();
         match (of(&for_caller), of(&for_callee)) {
             (Some(for_caller), Some(for_callee)) => {
@@ -130,8 +144,48 @@ pub async fn run(target: &Target, accounts: &[Account; 2], stage: &mut Stage, re
                     "XEP-0215 names no TURN service over {transport}, though the configuration has one: is its listener up?"
                 ));
             }
+            // A convenience that most do without.
+            _ if transport == Transport::Mux => {}
             _ => report.left(Step::Relay(transport), &format!("turn.{} is empty", transport.to_string().to_ascii_lowercase())),
         }
+    }
+}
+
+/// Where and how TLS begins.
+type WayIn<'a> = (Start, &'a [SocketAddr], &'a [Network]);
+
+impl Target {
+    /// Each that there is, the best first.
+    fn ways_in(&self) -> impl Iterator<Item = WayIn<'_>> {
+        let ways: [WayIn<'_>; 3] = [
+            (Start::Direct, &self.direct_tls, &self.proxies.c2s),
+            (Start::StartTls, &self.start_tls, &self.proxies.c2s),
+            (Start::Direct, &self.mux, &self.proxies.mux),
+        ];
+        ways.into_iter().filter(|(_, addresses, _)| !addresses.is_empty())
+    }
+
+    /// An account's log-in by one of them.
+    pub fn login(&self, (start, addresses, proxies): WayIn<'_>, account: &Account) -> Login {
+        Login {
+            addresses: addresses.to_vec(),
+            start,
+            proxies: proxies.to_vec(),
+            domain: self.domain.clone(),
+            username: account.username.clone(),
+            password: account.password.clone(),
+        }
+    }
+
+    /// Which of the services is on which of our ports.
+    fn placed(&self, mut services: Vec<TurnService>) -> Vec<TurnService> {
+        for service in &mut services {
+            if service.transport == Transport::Tls && self.mux.iter().any(|listener| listener.port() == service.port) {
+                service.transport = Transport::Mux;
+            }
+            service.proxies = if service.transport == Transport::Mux { &self.proxies.mux } else { &self.proxies.turn }.clone();
+        }
+        services
     }
 }
 

@@ -59,6 +59,11 @@ impl Wire {
         Self::over(Transport::Tls(Box::new(stream)))
     }
 
+    /// A stream inside TLS that is there already, nothing sent inside yet.
+    pub fn inside(stream: tls::Stream) -> Self {
+        Self::over(Transport::Tls(Box::new(stream)))
+    }
+
     /// Direct TLS to a domain (XEP-0368 §4), and its stream up to the features.
     pub fn secure_at(server: &Server, domain: &str) -> Self {
         let stream = tls::connect_to(dial(server.address("direct_tls")), domain, true, &["xmpp-client"]).expect("direct TLS");

@@ -5,6 +5,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+pub mod discovery;
 pub mod fuzz;
 pub mod integrity;
 pub mod turn;
@@ -350,6 +351,14 @@ impl<'a> Message<'a> {
         Some(SocketAddr::new(ip, port))
     }
 
+    /// An address in the form of MAPPED-ADDRESS (§14.1).
+    ///
+    /// # Errors
+    /// The attribute is there, but is no address.
+    pub fn get_address(&self, wanted: AttributeType) -> Result<Option<SocketAddr>, Malformed> {
+        self.get(wanted).map(|value| read_address(value).ok_or(Malformed(wanted))).transpose()
+    }
+
     /// The error code of an error response.
     pub fn error_code(&self) -> Option<ErrorCode> {
         let value = self.get(AttributeType::ERROR_CODE)?;
@@ -393,6 +402,17 @@ impl<'a> Iterator for Attributes<'a> {
         self.at += ATTRIBUTE_HEADER_BYTES + value.len().next_multiple_of(4);
         Some((kind, value))
     }
+}
+
+/// Reads one value in the form of MAPPED-ADDRESS (§14.1).
+fn read_address(value: &[u8]) -> Option<SocketAddr> {
+    let port = u16::from_be_bytes([*value.get(2)?, *value.get(3)?]);
+    let ip = match (value[1], &value[4..]) {
+        (1, octets) => IpAddr::from(<[u8; 4]>::try_from(octets).ok()?),
+        (2, octets) => IpAddr::from(<[u8; 16]>::try_from(octets).ok()?),
+        _ => return None,
+    };
+    Some(SocketAddr::new(ip, port))
 }
 
 fn attribute_at(bytes: &[u8], at: usize) -> Option<(AttributeType, &[u8])> {
@@ -462,6 +482,15 @@ impl Writer {
         let mask = self.bytes[4..HEADER_BYTES].try_into().expect("a header holds 16 bytes of cookie and transaction");
         let length = write_xor_address(&mut value, address, u128::from_be_bytes(mask));
         self.attribute(kind, &value[..length])
+    }
+
+    /// Appends an address in the form of MAPPED-ADDRESS (§14.1); an IPv4 address in its IPv6 mapped form is unmapped.
+    pub fn address(&mut self, kind: AttributeType, address: SocketAddr) -> &mut Self {
+        let [high, low] = address.port().to_be_bytes();
+        match address.ip().to_canonical() {
+            IpAddr::V4(ip) => self.attribute(kind, &[&[0, 1, high, low][..], &ip.octets()].concat()),
+            IpAddr::V6(ip) => self.attribute(kind, &[&[0, 2, high, low][..], &ip.octets()].concat()),
+        }
     }
 
     /// Appends ERROR-CODE with the recommended reason phrase (§14.8).

@@ -14,7 +14,6 @@ use campanile_ice::stun::turn::{
     stream_frame,
 };
 use campanile_ice::stun::{ErrorCode, TransactionId};
-use slab::Slab;
 use tokio::sync::mpsc;
 
 use super::batch::{Batch, Destination, HEAD_BYTES_MAX, PAYLOAD_BYTES_MAX, SLOTS, SLOTS_PER_RELAY};
@@ -24,6 +23,7 @@ use super::neighbours::{Neighbours, neighbours};
 use super::socket::{bind_relayed, send_unfragmented};
 use super::system::{Poller, SendError, Waker, interface_addresses, read_error};
 use super::tcp_relay::{Arrival, TcpRelays};
+use crate::arena::Arena;
 use crate::endpoint::{Endpoint, Keyed};
 use crate::quality::report::Direction;
 use crate::stats::{DropReason, Stats};
@@ -108,7 +108,7 @@ pub struct Worker {
     registry: Arc<Registry>,
     poller: Poller,
     listeners: Vec<Listener>,
-    sockets: Slab<Relayed>,
+    sockets: Arena<Relayed>,
     /// Relayed TCP addresses; none where there is no runtime for them.
     tcp: Option<TcpRelays>,
     /// All workers, by their numbers; none before they know each other.
@@ -211,7 +211,7 @@ impl Worker {
             registry,
             poller,
             listeners: sockets,
-            sockets: Slab::new(),
+            sockets: Arena::default(),
             tcp: None,
             workers: Vec::new(),
             closing: Vec::new(),
@@ -264,7 +264,7 @@ impl Worker {
         let started = Instant::now();
         let (mut publish_at, mut look_at) = (started, started + LOOK_FOR_ADDRESSES);
         let mut waited = Duration::ZERO;
-        let mut has_more = false;
+        let (mut has_more, mut quality_from) = (false, None);
         loop {
             let due = self.server.poll_timeout().map_or(publish_at, |at| at.min(publish_at));
             let waits_from = (!has_more).then(Instant::now);
@@ -274,7 +274,14 @@ impl Worker {
             waited += waits_from.map_or(Duration::ZERO, |from| now.at.saturating_duration_since(from));
             let Some(more) = self.turn(ready, &mut batch, now) else { return Ok(()) };
             has_more = more;
+            // In portions: with thousands of calls it takes milliseconds.
+            if let Some(from) = quality_from {
+                quality_from = self.server.publish_quality(from);
+                has_more |= quality_from.is_some();
+            }
             if now.at >= publish_at {
+                quality_from = Some(0);
+                has_more = true;
                 publish_at = now.at + PUBLISH;
                 self.publish(now.at, now.at.saturating_duration_since(started).saturating_sub(waited));
             }
@@ -737,13 +744,12 @@ impl Worker {
 
     /// Makes a bound relayed socket live.
     fn watch(&mut self, socket: UdpSocket, bound: SocketAddr) -> io::Result<SocketId> {
-        let entry = self.sockets.vacant_entry();
-        let id = SocketId(entry.key() as u32);
+        let id = SocketId(self.sockets.vacant_key() as u32);
         self.poller.add(socket.as_fd(), u64::from(id.0))?;
         if !self.registry.ports.publish(bound, Home { worker: self.index, socket: id }) {
             return Err(io::Error::other("too many different local addresses"));
         }
-        entry.insert(Relayed { socket, bound: bound.into() });
+        self.sockets.insert(Relayed { socket, bound: bound.into() });
         Ok(id)
     }
 
@@ -800,7 +806,6 @@ impl Worker {
     /// `busy` is how long this worker has been at work.
     fn publish(&mut self, now: Instant, busy: Duration) {
         self.server.collect_data();
-        self.server.publish_quality();
         if self.index == 0 {
             self.registry.sweep(now);
         }

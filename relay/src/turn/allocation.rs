@@ -59,7 +59,7 @@ pub struct Allocation {
     /// Channels, one per number and per peer.
     pub channels: Vec<ChannelBinding>,
     /// What becomes of it when its client moves (RFC 8016); none for a client that did not ask for a ticket.
-    pub mobile: Option<Mobile>,
+    pub mobile: Option<Box<Mobile>>,
     /// Live calls that use it.
     pub calls: Vec<CallId>,
     /// When it is freed because its last call ended.

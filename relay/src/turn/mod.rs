@@ -1,5 +1,6 @@
 //! The TURN server (RFC 8656): `server.rs` decides, `tcp.rs` is its shell for TCP and TLS, `datapath/` the one for UDP.
 
+pub mod advertised;
 pub mod allocation;
 pub mod auth;
 pub mod budget;
@@ -12,3 +13,4 @@ pub mod server;
 pub mod stream;
 pub mod tcp;
 pub mod ticket;
+pub mod tls;

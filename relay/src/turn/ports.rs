@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use campanile_ice::stun::turn::Family;
 
+use super::advertised::Advertised;
 use crate::datapath::flow::SocketId;
 use crate::endpoint::{Endpoint, Ip};
 
@@ -58,7 +59,7 @@ pub struct Ports {
     families: [FamilyPorts; 2],
     /// Local addresses by number, only ever added to.
     locals: Box<[OnceLock<Ip>]>,
-    advertised: [Option<Ip>; 2],
+    advertised: Advertised,
 }
 
 #[derive(Debug)]
@@ -74,13 +75,12 @@ impl Ports {
         let (first, last) = (*range.start(), *range.end());
         let count = (usize::from(last) + 1).saturating_sub(usize::from(first));
         let family = || FamilyPorts { slots: (0..count).map(|_| AtomicU64::new(FREE)).collect(), taken: AtomicU32::new(0) };
-        let advertised = |v4| public.iter().map(IpAddr::to_canonical).find(|ip| ip.is_ipv4() == v4).map(Ip::from);
         Self {
             first,
             last,
             families: [family(), family()],
             locals: (0..LOCALS_MAX).map(|_| OnceLock::new()).collect(),
-            advertised: [advertised(true), advertised(false)],
+            advertised: Advertised::new(public),
         }
     }
 
@@ -129,9 +129,24 @@ impl Ports {
         }
     }
 
+    /// The addresses told from now on; those of before stay good for what is live.
+    pub fn set_advertised(&self, public: &[IpAddr]) {
+        self.advertised.set(public);
+    }
+
     /// The advertised address of a family, where one is configured.
     pub fn advertised_ip(&self, family: Family) -> Option<IpAddr> {
-        self.advertised[index(family)].map(IpAddr::from)
+        self.advertised.now(family).map(IpAddr::from)
+    }
+
+    /// Whether an address is, or was, the advertised one: what is live may have been told it.
+    pub fn is_advertised(&self, ip: IpAddr) -> bool {
+        self.advertised.holds(ip.into())
+    }
+
+    /// The advertised addresses of now and of before: the first for which `found` gives something.
+    pub fn find_told<T>(&self, family: Family, mut found: impl FnMut(IpAddr) -> Option<T>) -> Option<T> {
+        self.advertised.find(family, |ip| found(ip.into()))
     }
 
     /// The form of a bound relayed address that clients and peers are told.
@@ -147,7 +162,7 @@ impl Ports {
     /// A live relayed address, given in its bound or advertised form.
     pub fn find(&self, address: Endpoint) -> Option<Live> {
         let live = self.live(address)?;
-        (live.bound.ip == address.ip || self.advertised[index(family_of(address))] == Some(address.ip)).then_some(live)
+        (live.bound.ip == address.ip || self.advertised.holds(address.ip)).then_some(live)
     }
 
     /// Whose a live relayed address in its bound form is.
@@ -160,10 +175,14 @@ impl Ports {
         self.live(address).is_some_and(|live| live.bound == address)
     }
 
-    /// The advertised form of a live relayed address given in its bound form, where the two differ.
-    pub fn advertised_form(&self, source: Endpoint) -> Option<Endpoint> {
-        let ip = self.advertised[index(family_of(source))]?;
-        (ip != source.ip && self.is_bound(source)).then_some(Endpoint { ip, port: source.port })
+    /// The advertised forms of a live relayed address given in its bound form, of now and of before: the first for which `found` gives
+    /// something.
+    pub fn find_advertised<T>(&self, source: Endpoint, mut found: impl FnMut(Endpoint) -> Option<T>) -> Option<T> {
+        if !self.is_bound(source) {
+            return None;
+        }
+        let port = source.port;
+        self.advertised.find(family_of(source), |ip| if ip == source.ip { None } else { found(Endpoint { ip, port }) })
     }
 
     /// Ports taken and ports there are, for both families together.
@@ -299,10 +318,18 @@ mod tests {
         assert_eq!(ports.advertise(bound), "203.0.113.7:50003".parse().unwrap());
         assert_eq!(ports.resolve(bound.into()), Some(bound.into()));
         assert_eq!(ports.resolve(endpoint("203.0.113.7:50003")), Some(bound.into()));
-        assert_eq!(ports.advertised_form(bound.into()), Some(endpoint("203.0.113.7:50003")));
+        let form = |address: Endpoint| ports.find_advertised(address, Some);
+        assert_eq!(form(bound.into()), Some(endpoint("203.0.113.7:50003")));
         for other in ["10.0.0.6:50003", "10.0.0.5:50004", "203.0.113.7:50004", "10.0.0.5:53", "[2001:db8::1]:50003"] {
             assert_eq!(ports.resolve(endpoint(other)), None, "{other}");
-            assert_eq!(ports.advertised_form(endpoint(other)), None, "{other}");
+            assert_eq!(form(endpoint(other)), None, "{other}");
+        }
+        // Told another one from now on: both are good, and the new one is told.
+        ports.set_advertised(&["198.51.100.1".parse().unwrap()]);
+        assert_eq!(ports.advertise(bound), "198.51.100.1:50003".parse().unwrap());
+        for told in ["198.51.100.1:50003", "203.0.113.7:50003"] {
+            assert_eq!(ports.resolve(endpoint(told)), Some(bound.into()), "{told}");
+            assert_eq!(ports.find_advertised(bound.into(), |form| (form == endpoint(told)).then_some(())), Some(()), "{told}");
         }
         ports.release(Family::V4, 50_003);
         assert_eq!(ports.resolve(bound.into()), None);

@@ -69,6 +69,8 @@ struct State {
     accounts: HashMap<Arc<str>, usize>,
     sources: HashMap<Ip, usize>,
     relayed: HashMap<SocketAddr, (AllocationKey, Arc<str>)>,
+    /// The advertised form of each, where it is not the bound one: what is advertised may have changed since.
+    advertised: HashMap<SocketAddr, SocketAddr>,
     calls: HashMap<CallId, Call>,
     /// Live calls per allocation.
     links: HashMap<AllocationKey, usize>,
@@ -151,16 +153,21 @@ impl Registry {
 
     /// Makes a relayed address known, by its bound and its advertised form.
     pub fn add(&self, key: AllocationKey, account: &Arc<str>, bound: SocketAddr) {
+        let advertised = self.ports.advertise(bound);
         let mut state = self.state();
-        for address in [bound, self.ports.advertise(bound)] {
+        for address in [bound, advertised] {
             state.relayed.insert(address, (key, account.clone()));
+        }
+        if advertised != bound {
+            state.advertised.insert(bound, advertised);
         }
     }
 
     /// Forgets a relayed address and gives its port back.
     pub fn remove(&self, bound: SocketAddr) {
         let mut state = self.state();
-        for address in [bound, self.ports.advertise(bound)] {
+        let advertised = state.advertised.remove(&bound);
+        for address in [bound].into_iter().chain(advertised) {
             state.relayed.remove(&address);
         }
         self.ports.release(Family::of(bound), bound.port());

@@ -8,6 +8,7 @@ mod answer;
 mod authenticate;
 mod connect;
 mod connection;
+pub mod discovery;
 mod icmp;
 mod mobility;
 mod permission;
@@ -29,6 +30,7 @@ use slab::Slab;
 use self::allocate::Opening;
 use self::connect::Connecting;
 use self::connection::Connection;
+use self::discovery::Discovery;
 use self::mobility::ticket;
 use self::random::Random;
 use super::allocation::Allocation;
@@ -37,9 +39,13 @@ use super::budget::AnswerBudget;
 use super::data_connections::{DataConnectionKey, Overdue};
 use super::ports::{Home, PortKind};
 use super::registry::{AllocationKey, CallId, Registry};
+use crate::arena::Arena;
 use crate::datapath::flow::{Client, Flows, SocketId, Via};
 use crate::endpoint::{Endpoint, Keyed};
 use crate::stats::{AuthFailure, DropReason, PerTransport, Stats};
+
+/// Allocations whose quality is published at a time.
+const QUALITIES: usize = 32;
 
 /// Both clocks, read once per batch.
 #[derive(Clone, Copy, Debug)]
@@ -213,16 +219,18 @@ pub struct Server {
     auth: Arc<Auth>,
     registry: Arc<Registry>,
     call_grace: std::time::Duration,
-    allocations: Slab<Allocation>,
+    allocations: Arena<Allocation>,
     by_client: HashMap<Client, u32, Keyed>,
     /// Allocations with live calls.
-    linked: HashSet<u32>,
+    linked: BTreeSet<u32>,
     flows: Flows,
     connections: HashMap<u64, Connection>,
     /// TCP allocations by their listening sockets.
     listening: HashMap<SocketId, u32>,
     /// Connect requests that wait for their peers.
     connecting: HashMap<DataConnectionKey, Connecting>,
+    /// The 5-tuples to which clients move, until data has come on them.
+    moving: HashSet<Client, Keyed>,
     /// Clients of this worker whose datagrams come to another one.
     guests: HashMap<Client, u16, Keyed>,
     /// Clients of other workers whose datagrams come to this one.
@@ -234,6 +242,7 @@ pub struct Server {
     openings: Slab<Opening>,
     outputs: VecDeque<Output>,
     budget: AnswerBudget,
+    discovery: Option<Discovery>,
     random: Random,
     serial: u64,
     stats: Stats,
@@ -255,13 +264,14 @@ impl Server {
             auth,
             registry,
             call_grace,
-            allocations: Slab::new(),
+            allocations: Arena::default(),
             by_client: HashMap::default(),
-            linked: HashSet::new(),
+            linked: BTreeSet::new(),
             flows: Flows::default(),
             connections: HashMap::new(),
             listening: HashMap::new(),
             connecting: HashMap::new(),
+            moving: HashSet::default(),
             guests: HashMap::default(),
             elsewhere: HashMap::default(),
             comes_by: None,
@@ -269,6 +279,7 @@ impl Server {
             openings: Slab::new(),
             outputs: VecDeque::new(),
             budget,
+            discovery: None,
             random: Random::new(seed),
             serial: 0,
             stats: Stats::default(),
@@ -419,9 +430,11 @@ impl Server {
         &mut self.stats
     }
 
-    /// Tells the registry what the allocations with live calls have carried so far. Called once a second.
-    pub fn publish_quality(&self) {
-        for &index in &self.linked {
+    /// Tells the registry what allocations with live calls have carried so far, from number `from` on: some of them, so that no packet
+    /// waits for all. Returns where to go on.
+    pub fn publish_quality(&self, from: u32) -> Option<u32> {
+        let mut rest = self.linked.range(from..);
+        for &index in rest.by_ref().take(QUALITIES) {
             let Some(allocation) = self.allocations.get(index as usize) else { continue };
             let Some(quality) = allocation.quality() else { continue };
             let key = AllocationKey { worker: self.worker, index, serial: allocation.serial };
@@ -429,11 +442,12 @@ impl Server {
                 self.registry.record(call, key, quality.clone());
             }
         }
+        rest.next().copied()
     }
 
     /// Whether nothing is held for any client.
     pub fn is_idle(&self) -> bool {
-        let is_tcp_idle = self.guests.is_empty() && self.listening.is_empty() && self.connecting.is_empty();
+        let is_tcp_idle = self.guests.is_empty() && self.moving.is_empty() && self.listening.is_empty() && self.connecting.is_empty();
         is_tcp_idle && self.allocations.is_empty() && self.openings.is_empty() && self.flows.is_empty() && self.by_client.is_empty()
     }
 }

@@ -155,6 +155,31 @@ async fn behind_nat_two_clients_reach_each_other_by_the_advertised_address() {
     relay.shutdown().await;
 }
 
+/// A provider gives the site another address: new allocations are told it, and reach those that were told the one before, both ways.
+#[tokio::test]
+async fn when_the_public_address_changes_running_allocations_stay_reachable() {
+    let before = "203.0.113.7".parse().unwrap();
+    let now = "198.51.100.1".parse().unwrap();
+    let relay = start(Settings { public_addresses: vec![before], ..settings() });
+    let (mut juliet, mut romeo) = (udp(&relay, "juliet").await, udp(&relay, "romeo").await);
+    let a = juliet.allocate().await.unwrap();
+    assert_eq!(a.ip(), before);
+    relay.set_public_addresses(&[now]);
+    let b = romeo.allocate().await.unwrap();
+    assert_eq!(b.ip(), now);
+    juliet.permit(b).await.unwrap();
+    romeo.permit(a).await.unwrap();
+    juliet.send(b, b"to the new address").await;
+    assert_eq!(romeo.receive().await, Received::Data(a, b"to the new address".to_vec()));
+    romeo.send(a, b"to the old one").await;
+    assert_eq!(juliet.receive().await, Received::Data(b, b"to the old one".to_vec()));
+    // Calls are linked by either, and what is gone is forgotten in both forms.
+    assert!(relay.link("juliet", a, CallId(1)) && relay.link("romeo", b, CallId(1)));
+    juliet.refresh(0).await.unwrap();
+    assert!(!relay.link("juliet", a, CallId(2)));
+    relay.shutdown().await;
+}
+
 #[tokio::test]
 async fn a_permission_for_our_own_address_reaches_no_other_service_on_it() {
     let relay = start(settings());
@@ -241,6 +266,38 @@ async fn the_turn_crates_client_allocates_and_talks_to_a_peer() {
     }
     relayed.close().await.unwrap();
     client.close().await.unwrap();
+    relay.shutdown().await;
+}
+
+#[tokio::test]
+async fn rfc5780_s6_responses_come_from_four_places() {
+    let free_port = || std::net::UdpSocket::bind("[::]:0").unwrap().local_addr().unwrap().port();
+    let (first, second) = (free_port(), free_port());
+    let place = |ip: &str, port| SocketAddr::new(ip.parse().unwrap(), port);
+    let relay = start(Settings {
+        udp: vec![place("::", first)],
+        nat_discovery: Some([place("127.0.0.1", first), place("127.0.0.2", second)]),
+        ..settings()
+    });
+    assert_eq!(relay.services().iter().filter(|service| service.transport == Transport::Udp).count(), 1, "the others are no services");
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    for (ip, port) in [("127.0.0.1", first), ("127.0.0.1", second), ("127.0.0.2", first), ("127.0.0.2", second)] {
+        let other_ip = if ip == "127.0.0.1" { "127.0.0.2" } else { "127.0.0.1" };
+        let other_port = if port == first { second } else { first };
+        for (flags, from) in
+            [(0, place(ip, port)), (4, place(other_ip, port)), (2, place(ip, other_port)), (6, place(other_ip, other_port))]
+        {
+            let mut writer = Writer::new(Class::Request, Method::BINDING, TransactionId([flags; 12]));
+            writer.attribute(AttributeType::CHANGE_REQUEST, &[0, 0, 0, flags]);
+            socket.send_to(&writer.finish(), place(ip, port)).await.unwrap();
+            let mut bytes = [0; 2_000];
+            let (length, source) = tokio::time::timeout(PATIENCE, socket.recv_from(&mut bytes)).await.unwrap().unwrap();
+            let message = Message::parse(&bytes[..length]).unwrap();
+            assert_eq!((source, message.transaction()), (from, TransactionId([flags; 12])));
+            assert_eq!(message.get_address(AttributeType::RESPONSE_ORIGIN), Ok(Some(from)));
+            assert_eq!(message.get_address(AttributeType::OTHER_ADDRESS), Ok(Some(place(other_ip, other_port))));
+        }
+    }
     relay.shutdown().await;
 }
 

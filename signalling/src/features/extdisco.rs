@@ -6,7 +6,7 @@
 //! Whoever asked for the list is told when it changes, and gets new credentials before the old ones end (§3.2): clients ask once, after log-in.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -178,10 +178,11 @@ impl Extdisco {
         self.services.load_full()
     }
 
-    /// The services have become others: whoever asked for them is told which (§3.2).
-    pub fn replace(&self, services: Vec<Service>) {
+    /// The services have become others: whoever asked for them is told which (§3.2). `moved` says that their names stand for other addresses
+    /// than before, which a client must look up again.
+    pub fn replace(&self, services: Vec<Service>, moved: bool) {
         let before = self.services.swap(Arc::new(services));
-        let changes = changes(&before, &self.services.load());
+        let changes = changes(&before, &self.services.load(), moved);
         if changes.is_empty() {
             return;
         }
@@ -305,11 +306,13 @@ impl Action {
     }
 }
 
-/// What one list has that another has not.
-fn changes(before: &[Service], now: &[Service]) -> Vec<(Action, Service)> {
-    let added = now.iter().filter(|service| !before.contains(service)).map(|service| (Action::Add, service.clone()));
+/// What one list has that another has not; and, when names stand for other addresses, what goes by a name in both.
+fn changes(before: &[Service], now: &[Service], moved: bool) -> Vec<(Action, Service)> {
+    let (stays, added): (Vec<_>, Vec<_>) = now.iter().cloned().partition(|service| before.contains(service));
+    let added = added.into_iter().map(|service| (Action::Add, service));
     let deleted = before.iter().filter(|service| !now.contains(service)).map(|service| (Action::Delete, service.clone()));
-    added.chain(deleted).collect()
+    let moved = stays.into_iter().filter(|service| moved && service.host.parse::<IpAddr>().is_err());
+    added.chain(deleted).chain(moved.map(|service| (Action::Modify, service))).collect()
 }
 
 /// What a session wants to be told of after one more request. It keeps what it wanted before, unless it asks in another namespace.
@@ -369,8 +372,16 @@ mod tests {
     #[test]
     fn s3_2_a_change_is_what_came_and_what_went() {
         let (old, new, stays) = (service("old", "turn"), service("new", "turn"), service("stays", "stun"));
-        assert_eq!(changes(&[old.clone(), stays.clone()], &[stays.clone(), new.clone()]), [(Action::Add, new), (Action::Delete, old)]);
-        assert_eq!(changes(std::slice::from_ref(&stays), std::slice::from_ref(&stays)), []);
+        let (before, now) = ([old.clone(), stays.clone()], [stays.clone(), new.clone()]);
+        assert_eq!(changes(&before, &now, false), [(Action::Add, new), (Action::Delete, old)]);
+        assert_eq!(changes(&now, &now, false), []);
+    }
+
+    #[test]
+    fn s3_2_a_name_for_another_address_is_told_again() {
+        let (name, address) = (service("relay.example.org", "turn"), service("2001:db8::7", "turn"));
+        let both = [name.clone(), address];
+        assert_eq!(changes(&both, &both, true), [(Action::Modify, name)]);
     }
 
     #[test]

@@ -21,7 +21,7 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 use tracing::{debug, info};
 
 use super::bucket::Bucket;
-use super::listener::{ListenError, Listeners, Proxies};
+use super::listener::{Front, ListenError, Listeners};
 use super::metrics::Transport;
 use super::quiet::Quiet;
 use super::tls;
@@ -70,16 +70,22 @@ pub enum Mode {
 ///
 /// # Errors
 /// The address cannot be bound.
-pub fn listen(listeners: &Listeners, context: &Arc<Context>, address: SocketAddr, mode: Mode) -> Result<SocketAddr, ListenError> {
+pub fn listen(
+    listeners: &Listeners,
+    context: &Arc<Context>,
+    address: SocketAddr,
+    front: Front,
+    mode: Mode,
+) -> Result<SocketAddr, ListenError> {
     let (service, refuse): (_, fn(&TcpStream)) = match mode {
         Mode::StartTls => ("c2s", refuse_in_clear),
         Mode::DirectTls => ("c2s_tls", |_| {}),
     };
     let context = context.clone();
-    listeners.serve(service, address, Proxies::default(), refuse, move |stream, peer, place| {
+    listeners.serve(service, address, front, refuse, move |stream, ends, place| {
         let context = context.clone();
         async move {
-            serve_tcp(context, stream, peer, mode).await;
+            serve_tcp(context, stream, ends.peer, mode).await;
             drop(place);
         }
     })
@@ -166,7 +172,7 @@ pub fn run(
     accepted: Instant,
 ) -> impl Future<Output = ()> + Send {
     let security = match transport {
-        Transport::DirectTls | Transport::WebSocketTls => Security::Tls(bindings),
+        Transport::DirectTls | Transport::Mux | Transport::WebSocketTls => Security::Tls(bindings),
         Transport::WebSocketTrusted => Security::Trusted,
         Transport::Tcp | Transport::WebSocket | Transport::Http => Security::Clear,
     };
@@ -250,7 +256,7 @@ impl Connection {
         let policy = context.policy();
         let limits = context.limits.load_full();
         let wire = match transport {
-            Transport::Tcp | Transport::DirectTls => Wire::xml(policy.limits.preauth),
+            Transport::Tcp | Transport::DirectTls | Transport::Mux => Wire::xml(policy.limits.preauth),
             _ => Wire::websocket(policy.limits.preauth),
         };
         Box::new(Self {

@@ -23,10 +23,11 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::connection::{self, Context, Io};
-use super::listener::{ListenError, Listeners, Proxies};
+use super::listener::{Ends, Front, ListenError, Listeners, Proxies};
 use super::metrics::{Metrics, Transport};
 use super::sources::Place;
 use super::tls::{ALPN_HTTP_1_1, Acceptor, Certificates, TlsError};
@@ -46,6 +47,8 @@ const HEAD_TIME: Duration = if cfg!(test) { Duration::from_millis(300) } else { 
 /// From the head of a request to the head of the response, which includes the request's body.
 const REQUEST_TIME: Duration = Duration::from_secs(90);
 const TLS_TIME: Duration = Duration::from_secs(15);
+/// The port that an address of HTTPS need not name.
+const HTTPS_PORT: u16 = 443;
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 const HEADERS_MAX: usize = 64;
 
@@ -56,8 +59,8 @@ pub struct Settings {
     pub public_url: Option<String>,
     /// The name to use when a request does not say a usable one.
     pub default_host: String,
-    /// Whose word about the client counts.
-    pub proxies: Proxies,
+    /// Who may stand before the listeners.
+    pub front: Front,
 }
 
 /// The client's HTTP. Cheap to clone.
@@ -137,6 +140,10 @@ impl Via {
         }
     }
 
+    fn new(ends: Ends, tls: bool, proxies: Proxies, place: Place) -> Self {
+        Self { peer: ends.peer, port: ends.local.port(), tls, proxies, place: Arc::new(Mutex::new(Some(place))) }
+    }
+
     fn take_place(&self) -> Option<Place> {
         self.place.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -146,7 +153,8 @@ impl Settings {
     /// What the section says; `default_host` is the first domain.
     #[must_use]
     pub fn new(http: &campanile_config::Http, default_host: &str) -> Self {
-        Self { public_url: http.public_url.clone(), default_host: default_host.to_owned(), proxies: Proxies::new(&http.trusted_proxies) }
+        let front = Front { header: Proxies::new(&http.proxy_protocol), forwarded: Proxies::new(&http.trusted_proxies) };
+        Self { public_url: http.public_url.clone(), default_host: default_host.to_owned(), front }
     }
 }
 
@@ -175,11 +183,22 @@ impl Http {
             true => ("https", Some(inner.certificates.acceptor(&[ALPN_HTTP_1_1])?)),
             false => ("http", None),
         };
-        let local = serve(&inner.listeners, service, Some(Transport::Http), address, acceptor, inner.settings.proxies.clone(), router)?;
+        let local = serve(&inner.listeners, service, Some(Transport::Http), address, acceptor, inner.settings.front.clone(), router)?;
         if tls {
-            inner.tls_ports.write().unwrap_or_else(PoisonError::into_inner).push(local.port());
+            self.also_on(local.port());
         }
         Ok(local)
+    }
+
+    /// The same is served over TLS on this port, by whoever calls [`Http::converse`].
+    pub fn also_on(&self, port: u16) {
+        self.0.tls_ports.write().unwrap_or_else(PoisonError::into_inner).push(port);
+    }
+
+    /// Serves `router` on a connection whose TLS has been accepted already, on a port with other proxies before it: none of HTTP.
+    pub async fn converse(&self, io: Io, ends: Ends, place: Place, router: Router) {
+        let via = Via::new(ends, true, Proxies::default(), place);
+        converse(io, via, router, self.0.listeners.stopping()).await;
     }
 
     /// Where clients open a WebSocket: XEP-0156 §2.2, `wss:` only. `None` without TLS anywhere.
@@ -190,14 +209,18 @@ impl Http {
         }
         let port = match via.tls {
             true => via.port,
-            false => *self.0.tls_ports.read().unwrap_or_else(PoisonError::into_inner).first()?,
+            false => {
+                let ports = self.0.tls_ports.read().unwrap_or_else(PoisonError::into_inner);
+                // The one that passes every firewall, else the first.
+                *ports.iter().find(|port| **port == HTTPS_PORT).or_else(|| ports.first())?
+            }
         };
         let host = headers
             .get(header::HOST)
             .and_then(|host| host_name(host.to_str().ok()?))
             .unwrap_or_else(|| self.0.settings.default_host.clone());
         Some(match port {
-            443 => format!("wss://{host}{WEBSOCKET_PATH}"),
+            HTTPS_PORT => format!("wss://{host}{WEBSOCKET_PATH}"),
             port => format!("wss://{host}:{port}{WEBSOCKET_PATH}"),
         })
     }
@@ -226,58 +249,62 @@ pub fn serve(
     transport: Option<Transport>,
     address: SocketAddr,
     tls: Option<Acceptor>,
-    proxies: Proxies,
+    front: Front,
     router: Router,
 ) -> Result<SocketAddr, ListenError> {
     let metrics = listeners.metrics().clone();
     let stopping = listeners.stopping().clone();
-    let trusted = proxies.clone();
+    let trusted = front.forwarded.clone();
     listeners.serve(
         service,
         address,
-        proxies,
+        front,
         |_| {},
-        move |stream, peer, place| {
+        move |stream, ends, place| {
             let (router, tls, proxies, metrics, stopping) =
                 (router.clone(), tls.clone(), trusted.clone(), metrics.clone(), stopping.clone());
             async move {
                 let _open = transport.map(|transport| metrics.open(transport));
-                let port = stream.local_addr().map_or(0, |local| local.port());
-                let (is_tls, place) = (tls.is_some(), Arc::new(Mutex::new(Some(place))));
-                let Some(io) = secure(stream, tls, peer, &metrics).await else { return };
-                let via = Via { peer, port, tls: is_tls, proxies, place };
-                let tower = TowerToHyperService::new(router);
-                let service = hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
-                    request.extensions_mut().insert(via.clone());
-                    let response = tower.call(request);
-                    async move {
-                        match timeout(REQUEST_TIME, response).await {
-                            Ok(response) => response,
-                            Err(_) => Ok(StatusCode::REQUEST_TIMEOUT.into_response()),
-                        }
-                    }
-                });
-                let connection = http1::Builder::new()
-                    .timer(TokioTimer::new())
-                    .header_read_timeout(HEAD_TIME)
-                    .max_buf_size(HEAD_BYTES_MAX)
-                    .max_headers(HEADERS_MAX)
-                    .serve_connection(TokioIo::new(io), service)
-                    .with_upgrades();
-                let mut connection = std::pin::pin!(connection);
-                let result = tokio::select! {
-                    result = connection.as_mut() => result,
-                    () = stopping.cancelled() => {
-                        connection.as_mut().graceful_shutdown();
-                        connection.await
-                    }
-                };
-                if let Err(error) = result {
-                    debug!(%peer, %error, "HTTP connection ended");
-                }
+                let via = Via::new(ends, tls.is_some(), proxies, place);
+                let Some(io) = secure(stream, tls, ends.peer, &metrics).await else { return };
+                converse(io, via, router, &stopping).await;
             }
         },
     )
+}
+
+/// Requests and answers on one connection, until it ends.
+async fn converse(io: Io, via: Via, router: Router, stopping: &CancellationToken) {
+    let peer = via.peer;
+    let tower = TowerToHyperService::new(router);
+    let service = hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+        request.extensions_mut().insert(via.clone());
+        let response = tower.call(request);
+        async move {
+            match timeout(REQUEST_TIME, response).await {
+                Ok(response) => response,
+                Err(_) => Ok(StatusCode::REQUEST_TIMEOUT.into_response()),
+            }
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .max_headers(HEADERS_MAX)
+        .serve_connection(TokioIo::new(io), service)
+        .with_upgrades();
+    let mut connection = std::pin::pin!(connection);
+    let result = tokio::select! {
+        result = connection.as_mut() => result,
+        () = stopping.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = result {
+        debug!(%peer, %error, "HTTP connection ended");
+    }
 }
 
 /// Does the TLS handshake, if there is one to do.

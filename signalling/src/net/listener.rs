@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use campanile_config::Network;
+use campanile_relay::proxy_protocol::{self, Header};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -20,6 +21,8 @@ use super::sources::{Full, Place, Sources};
 const BACKLOG: i32 = 1024;
 /// First and longest pause after accept(2) has failed for want of descriptors or memory.
 const ACCEPT_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+/// How long a proxy may take to say who is behind it; it is the first thing that it sends.
+const HEADER_TIME: Duration = Duration::from_secs(10);
 /// A dead peer is found by the kernel: probes after this silence, …
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(120);
 /// … this far apart, …
@@ -66,34 +69,41 @@ impl Listeners {
         &self,
         service: &'static str,
         address: SocketAddr,
-        proxies: Proxies,
+        front: Front,
         refuse: fn(&TcpStream),
         connection: C,
     ) -> Result<SocketAddr, ListenError>
     where
         F: Future<Output = ()> + Send + 'static,
-        C: Fn(TcpStream, SocketAddr, Place) -> F + Send + Sync + 'static,
+        C: Fn(TcpStream, Ends, Place) -> F + Send + Sync + 'static,
     {
-        let (listener, local) = bind(address).map_err(|error| ListenError { service, address, error })?;
-        if local.ip() != address.ip() {
-            warn!(service, asked = %address, listening = %local, "no IPv6 on this machine, listening on IPv4 only");
-        }
-        info!(service, address = %local, "listening");
+        let listening = Listening::open(service, address)?;
+        let local = listening.local;
+        self.run(listening, front, refuse, connection);
+        Ok(local)
+    }
+
+    /// The same on an address that has been opened before.
+    pub fn run<F, C>(&self, listening: Listening, front: Front, refuse: fn(&TcpStream), connection: C)
+    where
+        F: Future<Output = ()> + Send + 'static,
+        C: Fn(TcpStream, Ends, Place) -> F + Send + Sync + 'static,
+    {
         let this = self.clone();
         self.tasks.spawn(async move {
             tokio::select! {
                 () = this.stopping.cancelled() => {}
-                () = this.accept(service, listener, proxies, refuse, connection) => {}
+                () = this.accept(listening, front, refuse, Arc::new(connection)) => {}
             }
         });
-        Ok(local)
     }
 
-    async fn accept<F, C>(&self, service: &'static str, listener: TcpListener, proxies: Proxies, refuse: fn(&TcpStream), connection: C)
+    async fn accept<F, C>(&self, listening: Listening, front: Front, refuse: fn(&TcpStream), connection: Arc<C>)
     where
         F: Future<Output = ()> + Send + 'static,
-        C: Fn(TcpStream, SocketAddr, Place) -> F + Send + Sync + 'static,
+        C: Fn(TcpStream, Ends, Place) -> F + Send + Sync + 'static,
     {
+        let Listening { service, listener, .. } = listening;
         let mut pause = ACCEPT_PAUSE.0;
         loop {
             let (stream, peer) = match listener.accept().await {
@@ -112,16 +122,69 @@ impl Listeners {
                 }
             };
             pause = ACCEPT_PAUSE.0;
-            let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-            let place = if proxies.trusts(peer.ip()) { self.sources.enter_proxy() } else { self.sources.enter(peer.ip()) };
-            match place {
-                Ok(place) => {
-                    set_options(&stream);
-                    self.spawn(connection(stream, peer, place));
+            let canonical = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
+            let peer = canonical(peer);
+            let behind = front.header.trusts(peer.ip());
+            let place =
+                if behind || front.forwarded.trusts(peer.ip()) { self.sources.enter_proxy() } else { self.sources.enter(peer.ip()) };
+            let mut place = match place {
+                Ok(place) => place,
+                Err(full) => {
+                    self.refuse(service, &stream, peer, full, refuse);
+                    continue;
                 }
-                Err(full) => self.refuse(service, &stream, peer, full, refuse),
+            };
+            set_options(&stream);
+            let local = stream.local_addr().map_or(listening.local, canonical);
+            let ends = Ends { peer, local };
+            if !behind {
+                self.spawn(connection(stream, ends, place));
+                continue;
             }
+            let (this, front, connection) = (self.clone(), front.clone(), connection.clone());
+            self.spawn(async move {
+                let mut stream = stream;
+                if let Some(ends) = this.introduced(service, &mut stream, ends, &front, &mut place, refuse).await {
+                    connection(stream, ends, place).await;
+                }
+            });
         }
+    }
+
+    /// Reads what a proxy says of a connection, and counts it for whom it names. `None`: it is not to be served.
+    async fn introduced(
+        &self,
+        service: &'static str,
+        stream: &mut TcpStream,
+        ends: Ends,
+        front: &Front,
+        place: &mut Place,
+        refuse: fn(&TcpStream),
+    ) -> Option<Ends> {
+        let proxy = ends.peer;
+        let header = tokio::select! {
+            () = self.stopping.cancelled() => return None,
+            header = tokio::time::timeout(HEADER_TIME, proxy_protocol::read(stream)) => header,
+        };
+        let ends = match header {
+            Ok(Ok(Header::Local)) => return Some(ends),
+            Ok(Ok(Header::Proxied { source, destination })) => Ends { peer: source, local: destination },
+            Ok(Err(error)) => {
+                debug!(service, %proxy, %error, "not a connection of a proxy");
+                return None;
+            }
+            Err(_) => {
+                debug!(service, %proxy, "a proxy did not say in time who is behind it");
+                return None;
+            }
+        };
+        if !front.forwarded.trusts(ends.peer.ip())
+            && let Err(full) = place.move_to(ends.peer.ip())
+        {
+            self.refuse(service, stream, ends.peer, full, refuse);
+            return None;
+        }
+        Some(ends)
     }
 
     fn refuse(&self, service: &'static str, stream: &TcpStream, peer: SocketAddr, full: Full, refuse: fn(&TcpStream)) {
@@ -168,7 +231,61 @@ impl Listeners {
     }
 }
 
-/// `[http] trusted_proxies`: networks whose word about the client's address and security counts.
+/// A listener that is open, but accepts nothing yet: clients that connect wait.
+#[derive(Debug)]
+pub struct Listening {
+    service: &'static str,
+    listener: TcpListener,
+    local: SocketAddr,
+}
+
+impl Listening {
+    /// Opens an address; port 0 picks one.
+    ///
+    /// # Errors
+    /// The address cannot be bound.
+    pub fn open(service: &'static str, address: SocketAddr) -> Result<Self, ListenError> {
+        let (listener, local) = bind(address).map_err(|error| ListenError { service, address, error })?;
+        if local.ip() != address.ip() {
+            warn!(service, asked = %address, listening = %local, "no IPv6 on this machine, listening on IPv4 only");
+        }
+        info!(service, address = %local, "listening");
+        Ok(Self { service, listener, local })
+    }
+
+    /// The real address.
+    pub fn local(&self) -> SocketAddr {
+        self.local
+    }
+}
+
+/// The two ends of a client's connection: as the sockets have them, or as a proxy says that it has them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ends {
+    /// The client.
+    pub peer: SocketAddr,
+    /// Where it connected to.
+    pub local: SocketAddr,
+}
+
+/// Who may stand between clients and a listener.
+#[derive(Debug, Clone, Default)]
+pub struct Front {
+    /// Proxies whose connections begin with a PROXY header.
+    pub header: Proxies,
+    /// Proxies of HTTP that name the client in each request.
+    pub forwarded: Proxies,
+}
+
+impl Front {
+    /// TCP proxies only.
+    #[must_use]
+    pub fn header(networks: &[Network]) -> Self {
+        Self { header: Proxies::new(networks), ..Self::default() }
+    }
+}
+
+/// Networks of proxies, whose word about the client counts.
 #[derive(Debug, Clone, Default)]
 pub struct Proxies(Arc<[Network]>);
 
@@ -250,8 +367,8 @@ mod tests {
     async fn any_address_serves_both_families_or_falls_back() {
         let listeners = listeners(0);
         let local = listeners
-            .serve("test", "[::]:0".parse().unwrap(), Proxies::default(), nothing, |mut stream, peer, place| async move {
-                stream.write_all(peer.ip().to_string().as_bytes()).await.unwrap();
+            .serve("test", "[::]:0".parse().unwrap(), Front::default(), nothing, |mut stream, ends, place| async move {
+                stream.write_all(ends.peer.ip().to_string().as_bytes()).await.unwrap();
                 drop(place);
             })
             .unwrap();
@@ -271,7 +388,7 @@ mod tests {
         }
         let listeners = listeners(1);
         let local = listeners
-            .serve("test", "127.0.0.1:0".parse().unwrap(), Proxies::default(), word, |mut stream, _, place| async move {
+            .serve("test", "127.0.0.1:0".parse().unwrap(), Front::default(), word, |mut stream, _, place| async move {
                 let mut byte = [0];
                 stream.write_all(b"ok").await.unwrap();
                 // Ends when the client does.
@@ -297,6 +414,48 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_is_behind_a_proxy_counts_as_the_client() {
+        fn word(stream: &TcpStream) {
+            stream.try_write(b"full").unwrap();
+        }
+        let listeners = listeners(1);
+        let front = Front::header(&["127.0.0.1".parse().unwrap()]);
+        let local = listeners
+            .serve("test", "127.0.0.1:0".parse().unwrap(), front, word, |mut stream, ends, place| async move {
+                let mut byte = [0];
+                stream.write_all(format!("{} {}", ends.peer, ends.local).as_bytes()).await.unwrap();
+                // Ends when the client does.
+                let _ = stream.read(&mut byte).await;
+                drop(place);
+            })
+            .unwrap();
+        let say = async |bytes: &[u8], shut| {
+            let mut stream = TcpStream::connect(local).await.unwrap();
+            stream.write_all(bytes).await.unwrap();
+            if shut {
+                stream.shutdown().await.unwrap();
+            }
+            let mut text = [0; 64];
+            // A refused connection may be reset, with what was not read.
+            let read = stream.read(&mut text).await.unwrap_or(0);
+            (String::from_utf8_lossy(&text[..read]).into_owned(), stream)
+        };
+        let header = proxy_protocol::write("192.0.2.1:5".parse().unwrap(), "203.0.113.7:443".parse().unwrap(), &[]);
+        let (said, kept) = say(&header, false).await;
+        assert_eq!(said, "192.0.2.1:5 203.0.113.7:443");
+        assert_eq!(say(&header, false).await.0, "full", "one connection per source, and it is the client's");
+        drop(kept);
+        while say(&header, true).await.0 == "full" {
+            tokio::task::yield_now().await;
+        }
+        assert!(say(&proxy_protocol::LOCAL, true).await.0.starts_with("127.0.0.1:"));
+        for wrong in [&b"<?xml version='1.0'?>"[..], b"\x16\x03\x01", b""] {
+            assert_eq!(say(wrong, true).await.0, "");
+        }
+        listeners.shutdown(Duration::from_millis(10)).await;
+    }
+
+    #[tokio::test]
     async fn shutdown_cuts_off_what_does_not_end() {
         let listeners = listeners(0);
         listeners.spawn(std::future::pending());
@@ -309,7 +468,7 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let _guard = runtime.enter();
         let error = listeners(0)
-            .serve("c2s", taken.local_addr().unwrap(), Proxies::default(), nothing, |_, _, _| std::future::ready(()))
+            .serve("c2s", taken.local_addr().unwrap(), Front::default(), nothing, |_, _, _| std::future::ready(()))
             .unwrap_err();
         assert!(error.to_string().starts_with("cannot listen on 127.0.0.1:"), "{error}");
         assert!(error.to_string().contains("(c2s)"), "{error}");

@@ -12,6 +12,8 @@ pub enum Transport {
     Tcp,
     /// TLS from the first byte (XEP-0368).
     DirectTls,
+    /// TLS on the port for everything, whatever is spoken there.
+    Mux,
     /// RFC 7395 on a clear HTTP listener.
     WebSocket,
     /// The same from this machine or a trusted proxy.
@@ -28,6 +30,7 @@ impl Transport {
         match self {
             Self::Tcp => "tcp",
             Self::DirectTls => "direct_tls",
+            Self::Mux => "mux",
             Self::WebSocket => "websocket",
             Self::WebSocketTrusted => "websocket_trusted",
             Self::WebSocketTls => "websocket_tls",
@@ -42,6 +45,7 @@ pub struct Metrics {
     opened: IntCounterVec,
     open: IntGaugeVec,
     refused: IntCounterVec,
+    mux: IntCounterVec,
     stream_errors: IntCounterVec,
     sasl_failures: IntCounterVec,
     logins: IntCounterVec,
@@ -98,6 +102,12 @@ impl Metrics {
             opened: counters(registry, "campanile_connections_total", "Client connections accepted since the start.", "transport")?,
             open,
             refused: counters(registry, "campanile_connections_refused_total", "Connections refused at a bound.", "bound")?,
+            mux: counters(
+                registry,
+                "campanile_mux_connections_total",
+                "Connections on the port for everything, by what their clients turned out to speak.",
+                "protocol",
+            )?,
             stream_errors: counters(registry, "campanile_stream_errors_total", "Stream errors sent to clients.", "condition")?,
             sasl_failures: counters(registry, "campanile_sasl_failures_total", "SASL failures sent to clients.", "condition")?,
             logins: counters(registry, "campanile_logins_total", "Successful log-ins.", "mechanism")?,
@@ -125,6 +135,11 @@ impl Metrics {
     /// A connection has been refused at a bound.
     pub fn refused(&self, full: super::sources::Full) {
         self.refused.with_label_values(&[full.as_str()]).inc();
+    }
+
+    /// What a client on the port for everything turned out to speak: `xmpp`, `http`, `turn`; `unknown`, or `none` if it said too little.
+    pub fn mux(&self, protocol: &'static str) {
+        self.mux.with_label_values(&[protocol]).inc();
     }
 
     /// A stream error has been sent; `condition` is the name of RFC 6120 §4.9.3.

@@ -212,7 +212,7 @@ impl Server {
             missing: opening.missing,
             permissions: Vec::new(),
             channels: Vec::new(),
-            mobile: opening.is_mobile.then(Mobile::default),
+            mobile: opening.is_mobile.then(Box::<Mobile>::default),
             calls: Vec::new(),
             free_at: None,
             scheduled: expires,

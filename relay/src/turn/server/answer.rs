@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use campanile_ice::stun::{AttributeType, Class, ErrorCode, Message, Method, Writer};
 
+use super::discovery::is_of_discovery;
 use super::{Output, Refusal, Server, is_known};
 use crate::datapath::flow::Client;
 use crate::stats::DropReason;
@@ -18,15 +19,20 @@ impl Server {
         if !self.may_answer(client, now) {
             return;
         }
-        let unknown = message.unknown_attributes(is_known);
+        let discovers = self.discovers(client);
+        let unknown = message.unknown_attributes(|kind| is_known(kind) || (discovers && is_of_discovery(kind)));
         if !unknown.is_empty() {
             let refusal = Refusal { unknown, ..ErrorCode::UNKNOWN_ATTRIBUTE.into() };
             return self.refuse(client, message, refusal);
         }
+        let (to, mut writer) = match self.discover(client, message) {
+            Ok(Some(discovered)) => discovered,
+            Ok(None) => (client, Writer::new(Class::Success, Method::BINDING, message.transaction())),
+            Err(refusal) => return self.refuse(client, message, refusal),
+        };
         self.stats.bindings += 1;
-        let mut writer = Writer::new(Class::Success, Method::BINDING, message.transaction());
         writer.xor_address(AttributeType::XOR_MAPPED_ADDRESS, client.remote.into());
-        self.send(client, writer, None);
+        self.send(to, writer, None);
     }
 
     /// Whether an unauthenticated request over UDP gets an answer; over TCP and TLS the source is proven.

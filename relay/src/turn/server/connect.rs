@@ -47,7 +47,7 @@ impl Server {
         let allocation = &self.allocations[index as usize];
         let relay = allocation.relay(super::wire_family(peer)).ok_or(ErrorCode::PEER_ADDRESS_FAMILY_MISMATCH)?;
         let (socket, from) = (relay.socket, relay.bound);
-        let relayed = self.registry.data.resolve(peer, self.registry.ports.advertised_ip(super::wire_family(peer)));
+        let relayed = self.registry.data.resolve(peer, self.registry.ports.is_advertised(peer.ip()).then_some(peer.ip()));
         let to = match (reach, relayed) {
             // A connection of an address with itself.
             (_, Some(relayed)) if relayed == from => return Err(ErrorCode::FORBIDDEN.into()),
@@ -115,14 +115,15 @@ impl Server {
     /// The peer as the client knows it, if it may connect. A relay of ours may be known by its advertised address.
     fn admit_peer(&self, allocation: &Allocation, source: SocketAddr, now: Instant) -> Option<SocketAddr> {
         let is_relay = self.registry.data.is_listening(source);
-        let advertised = self.registry.ports.advertised_ip(ip_family(source.ip())).filter(|_| is_relay);
-        let forms = [Some(source), advertised.map(|ip| SocketAddr::new(ip, source.port()))];
-        forms.into_iter().flatten().find(|peer| {
-            allocation.permission(peer.ip(), now).is_some_and(|permission| match permission.reach {
-                Reach::Peer | Reach::Own => true,
-                Reach::Relays => is_relay,
-            })
-        })
+        let admitted = |peer: SocketAddr| {
+            let permission = allocation.permission(peer.ip(), now)?;
+            match permission.reach {
+                Reach::Peer | Reach::Own => Some(peer),
+                Reach::Relays => is_relay.then_some(peer),
+            }
+        };
+        let told = |ip| admitted(SocketAddr::new(ip, source.port()));
+        admitted(source).or_else(|| if is_relay { self.registry.ports.find_told(ip_family(source.ip()), told) } else { None })
     }
 
     /// §5.4. The connection that it comes by is the client's half from then on.
@@ -158,7 +159,10 @@ impl Server {
     pub(super) fn is_relayed(&self, index: u32, address: SocketAddr) -> bool {
         match self.allocations[index as usize].data {
             None => self.registry.ports.resolve(address.into()).is_some(),
-            Some(_) => self.registry.data.resolve(address, self.registry.ports.advertised_ip(ip_family(address.ip()))).is_some(),
+            Some(_) => {
+                let advertised = self.registry.ports.is_advertised(address.ip()).then_some(address.ip());
+                self.registry.data.resolve(address, advertised).is_some()
+            }
         }
     }
 

@@ -11,10 +11,9 @@ use campanile_ice::stun::{AttributeType, ErrorCode, Message, Method, Writer};
 
 use super::{Now, Output, Refusal, Request, Route, Server, transport};
 use crate::datapath::demux::{self, Kind};
-use crate::datapath::flow::{Client, Inbound, Outbound, Permit};
-use crate::endpoint::Endpoint;
+use crate::datapath::flow::Client;
 use crate::stats::DropReason;
-use crate::turn::allocation::{Mobile, relay_index};
+use crate::turn::allocation::Mobile;
 use crate::turn::registry::AllocationKey;
 use crate::turn::ticket::{BadTicket, Ticket};
 
@@ -39,7 +38,7 @@ impl Server {
     /// Writes the ticket of an allocation whose client has asked for one.
     pub(super) fn write_ticket(&mut self, index: u32, writer: &mut Writer) {
         let allocation = &self.allocations[index as usize];
-        let Some(Mobile { generation, .. }) = allocation.mobile else { return };
+        let Some(&Mobile { generation, .. }) = allocation.mobile.as_deref() else { return };
         let Some(tickets) = self.auth.tickets() else { return };
         let key = AllocationKey { worker: self.worker, index, serial: allocation.serial };
         let mut random = [0; 12];
@@ -109,6 +108,7 @@ impl Server {
             self.forget_client(skipped, index, now);
         }
         self.by_client.insert(client, index);
+        self.moving.insert(client);
         if let Some(worker) = self.comes_by {
             self.guests.insert(client, worker);
             self.outputs.push_back(Output::Expect { worker, client, is_ours: true });
@@ -119,14 +119,11 @@ impl Server {
         }
     }
 
-    /// The client has shown that it is where it moved to: the old 5-tuple is discarded.
-    pub(super) fn confirm_move(&mut self, client: Client, now: Instant) -> bool {
-        let Some(&index) = self.by_client.get(&client) else { return false };
-        let is_next = self.allocations[index as usize].mobile.as_ref().is_some_and(|mobile| mobile.next == Some(client));
-        if is_next {
+    /// The client has sent data: if it did so where it moves to, the old 5-tuple is discarded.
+    pub(super) fn confirm_move(&mut self, client: Client, index: u32, now: Instant) {
+        if !self.moving.is_empty() && self.moving.contains(&client) {
             self.finish_move(index, now);
         }
-        is_next
     }
 
     fn finish_move(&mut self, index: u32, now: Instant) {
@@ -135,19 +132,7 @@ impl Server {
         let old = std::mem::replace(&mut allocation.client, client);
         *transport(&mut self.stats.allocations, old.via) -= 1;
         *transport(&mut self.stats.allocations, client.via) += 1;
-        for permission in &allocation.permissions {
-            let Some(relay) = allocation.relays[relay_index(super::ip_family(permission.ip))] else { continue };
-            let permit = Permit { expires: permission.expires, allocation: index, client, reach: permission.reach };
-            self.flows.set_permit(relay.socket, permission.ip.into(), permit);
-            for binding in allocation.channels.iter().filter(|binding| binding.is_live && binding.peer.ip() == permission.ip) {
-                let (peer, expires) = (Endpoint::from(binding.peer), permission.expires.min(binding.expires));
-                self.flows.remove_channel(old, binding.channel, relay.socket, peer);
-                self.flows.set_channel(
-                    Outbound { expires, socket: relay.socket, allocation: index, peer, reach: binding.reach },
-                    Inbound { expires, allocation: index, client, channel: binding.channel, reach: binding.reach },
-                );
-            }
-        }
+        self.moving.remove(&client);
         self.forget_client(old, index, now);
     }
 
@@ -156,6 +141,7 @@ impl Server {
         if self.by_client.get(&client) == Some(&index) {
             self.by_client.remove(&client);
         }
+        self.moving.remove(&client);
         if let Some(worker) = self.guests.remove(&client) {
             self.outputs.push_back(Output::Expect { worker, client, is_ours: false });
         }

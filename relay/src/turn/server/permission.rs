@@ -82,7 +82,11 @@ impl Server {
         let binding = ChannelBinding { channel, peer, reach, expires: now + CHANNEL, is_live: true };
         match channels.iter_mut().find(|binding| binding.channel == channel) {
             Some(before) => *before = binding,
-            None => channels.push(binding),
+            None => {
+                // Most have one or two.
+                channels.reserve_exact(1);
+                channels.push(binding);
+            }
         }
         // As long as the channel, see docs/deviations.md: clients that only bind channels refresh them just before their ten minutes end.
         self.permit(index, peer.ip(), reach, now, CHANNEL);
@@ -104,7 +108,8 @@ impl Server {
         }
         let is_own = |ip: IpAddr| hosts.contains(ip) || self.registry.ports.advertised_ip(ip_family(ip)) == Some(ip);
         if self.registry.rules.permits(peer.ip(), is_own) {
-            return Ok(if is_own(peer.ip()) { Reach::Own } else { Reach::Peer });
+            let may_be_own = is_own(peer.ip()) || self.registry.ports.is_advertised(peer.ip());
+            return Ok(if may_be_own { Reach::Own } else { Reach::Peer });
         }
         // Our own relayed addresses, by address and port. A permission is per address: once there, it may be refreshed by any port.
         let is_relayed = self.is_relayed(index, peer);
@@ -124,18 +129,19 @@ impl Server {
             }
             None => {
                 let expires = now + lasts;
+                // Most have one or two.
+                allocation.permissions.reserve_exact(1);
                 allocation.permissions.push(Permission { ip, reach, expires });
                 expires
             }
         };
-        let client = allocation.client;
-        self.flows.set_permit(relay.socket, ip.into(), Permit { expires, allocation: index, client, reach });
+        self.flows.set_permit(relay.socket, ip.into(), Permit { expires, allocation: index, reach });
         for binding in allocation.channels.iter_mut().filter(|binding| binding.peer.ip() == ip && binding.expires > now) {
             binding.reach = reach;
             let (peer, expires) = (Endpoint::from(binding.peer), expires.min(binding.expires));
             self.flows.set_channel(
-                Outbound { expires, socket: relay.socket, allocation: index, peer, reach },
-                Inbound { expires, allocation: index, client, channel: binding.channel, reach },
+                Outbound { expires, socket: relay.socket, peer, reach },
+                Inbound { expires, allocation: index, channel: binding.channel, reach },
             );
         }
     }

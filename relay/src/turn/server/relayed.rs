@@ -23,25 +23,27 @@ impl Server {
             self.stats.count_drop(DropReason::Malformed);
             return None;
         };
-        let Some(flow) = self.flows.outbound(client, channel, now) else {
-            if self.pass_on(client, bytes) {
-                return None;
+        let Some(&allocation) = self.by_client.get(&client) else {
+            if !self.pass_on(client, bytes) {
+                self.stats.count_drop(DropReason::NoAllocation);
             }
-            if self.confirm_move(client, now) {
-                return self.handle_channel_data(client, bytes, now);
-            }
-            let reason = if self.by_client.contains_key(&client) { DropReason::NoChannel } else { DropReason::NoAllocation };
-            self.stats.count_drop(reason);
             return None;
         };
-        let (socket, allocation, reach, peer) = (flow.socket, flow.allocation, flow.reach, flow.peer);
+        self.confirm_move(client, allocation, now);
+        let Some(flow) = self.flows.outbound(allocation, channel, now) else {
+            self.stats.count_drop(DropReason::NoChannel);
+            return None;
+        };
+        let (socket, reach, peer) = (flow.socket, flow.reach, flow.peer);
         let (to, home) = self.destination(reach, peer)?;
         Some(Route { socket, to, home, payload, allocation, dont_fragment: false })
     }
 
     /// §11.2.
     pub(super) fn handle_send(&mut self, client: Client, message: &Message<'_>, now: Instant) -> Option<Route> {
-        self.confirm_move(client, now);
+        if let Some(&allocation) = self.by_client.get(&client) {
+            self.confirm_move(client, allocation, now);
+        }
         let route = self.route_send(client, message, now);
         route.map_err(|reason| self.stats.count_drop(reason)).ok()
     }
@@ -80,8 +82,11 @@ impl Server {
             found => return found,
         }
         // A relay of ours, whose advertised address is not the one it sends from.
-        let advertised = self.registry.ports.advertised_form(source).ok_or(DropReason::PeerNoPermission)?;
-        self.deliver_from(socket, advertised, source, now)
+        let found = self.registry.ports.find_advertised(source, |advertised| match self.deliver_from(socket, advertised, source, now) {
+            Err(DropReason::PeerNoPermission) => None,
+            found => Some(found),
+        });
+        found.unwrap_or(Err(DropReason::PeerNoPermission))
     }
 
     fn deliver_from(&self, socket: SocketId, peer: Endpoint, source: Endpoint, now: Instant) -> Result<Delivery, DropReason> {
@@ -90,14 +95,19 @@ impl Server {
             Reach::Relays if self.registry.ports.is_bound(source) => Ok(()),
             Reach::Relays => Err(DropReason::OwnAddress),
         };
-        if let Some(flow) = self.flows.inbound(socket, peer, now) {
-            admit(flow.reach)?;
-            let header = DeliveryHeader::Channel(flow.channel);
-            return Ok(Delivery { client: flow.client, header, allocation: flow.allocation });
-        }
-        let permit = self.flows.permit(socket, peer.ip, now).ok_or(DropReason::PeerNoPermission)?;
-        admit(permit.reach)?;
-        Ok(Delivery { client: permit.client, header: DeliveryHeader::Data(peer), allocation: permit.allocation })
+        let (allocation, header) = match self.flows.inbound(socket, peer, now) {
+            Some(flow) => {
+                admit(flow.reach)?;
+                (flow.allocation, DeliveryHeader::Channel(flow.channel))
+            }
+            None => {
+                let permit = self.flows.permit(socket, peer.ip, now).ok_or(DropReason::PeerNoPermission)?;
+                admit(permit.reach)?;
+                (permit.allocation, DeliveryHeader::Data(peer))
+            }
+        };
+        let client = self.allocations.get(allocation as usize).ok_or(DropReason::PeerNoPermission)?.client;
+        Ok(Delivery { client, header, allocation })
     }
 
     /// What a client's allocation has carried, to peers and to the client.
@@ -116,7 +126,10 @@ impl Server {
         };
         own.add(payload.len());
         all.add(payload.len());
-        allocation.meters.observe(direction, payload, now);
+        // Nobody will ask what the streams of no call were like.
+        if !allocation.calls.is_empty() {
+            allocation.meters.observe(direction, payload, now);
+        }
     }
 }
 

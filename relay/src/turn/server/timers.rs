@@ -62,13 +62,13 @@ impl Server {
     /// Drops permissions and channels that have run out.
     pub(super) fn forget_ended(&mut self, index: u32, now: Instant) {
         let Some(allocation) = self.allocations.get_mut(index as usize) else { return };
-        let (client, relays, flows) = (allocation.client, allocation.relays, &mut self.flows);
+        let (relays, flows) = (allocation.relays, &mut self.flows);
         let socket = |ip: IpAddr| relays[relay_index(ip_family(ip))].map(|relay| relay.socket);
         allocation.channels.retain_mut(|binding| {
             if binding.is_live && binding.expires <= now {
                 binding.is_live = false;
                 if let Some(socket) = socket(binding.peer.ip()) {
-                    flows.remove_channel(client, binding.channel, socket, binding.peer.into());
+                    flows.remove_channel(index, binding.channel, socket, binding.peer.into());
                 }
             }
             binding.held_until() > now
@@ -101,11 +101,11 @@ impl Server {
     fn end_relay(&mut self, index: u32, family: Family) {
         let allocation = &mut self.allocations[index as usize];
         let Some(relay) = allocation.relays[relay_index(family)].take() else { return };
-        let (client, flows) = (allocation.client, &mut self.flows);
+        let flows = &mut self.flows;
         allocation.channels.retain(|binding| {
             let keep = ip_family(binding.peer.ip()) != family;
             if !keep && binding.is_live {
-                flows.remove_channel(client, binding.channel, relay.socket, binding.peer.into());
+                flows.remove_channel(index, binding.channel, relay.socket, binding.peer.into());
             }
             keep
         });

@@ -118,6 +118,11 @@ impl Context {
         self.policy.load_full()
     }
 
+    /// The sizes and times in force.
+    pub fn limits(&self) -> Arc<Limits> {
+        self.limits.load_full()
+    }
+
     /// The counters.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics

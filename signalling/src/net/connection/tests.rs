@@ -135,7 +135,7 @@ impl Server {
     }
 
     fn bound_to(&self, mode: Mode) -> SocketAddr {
-        listen(&self.listeners, &self.context, (Ipv4Addr::LOCALHOST, 0).into(), mode).unwrap()
+        listen(&self.listeners, &self.context, (Ipv4Addr::LOCALHOST, 0).into(), Front::default(), mode).unwrap()
     }
 }
 
@@ -305,7 +305,7 @@ async fn xep0368_direct_tls_on_its_port_and_by_the_first_byte() {
 async fn s4_9_3_17_a_full_listener_says_so() {
     let server = Server::start().await;
     let listeners = Listeners::new(Sources::new(1, 0), server.context.metrics().clone());
-    let address = listen(&listeners, &server.context, (Ipv4Addr::LOCALHOST, 0).into(), Mode::StartTls).unwrap();
+    let address = listen(&listeners, &server.context, (Ipv4Addr::LOCALHOST, 0).into(), Front::default(), Mode::StartTls).unwrap();
     let mut first = Client { io: TcpStream::connect(address).await.unwrap(), received: String::new() };
     first.send(HEADER).await;
     first.expect("</stream:features>").await;

@@ -109,9 +109,13 @@ fn host_names_of_requests() {
     }
 }
 
+fn forwarded(proxies: &[campanile_config::Network]) -> Front {
+    Front { forwarded: Proxies::new(proxies), ..Front::default() }
+}
+
 fn http(server: &Server, proxies: &[&str]) -> Http {
     let proxies: Vec<_> = proxies.iter().map(|network| network.parse().unwrap()).collect();
-    let settings = Settings { public_url: None, default_host: "localhost".into(), proxies: Proxies::new(&proxies) };
+    let settings = Settings { public_url: None, default_host: "localhost".into(), front: forwarded(&proxies) };
     Http::new(server.context.clone(), server.listeners.clone(), server.certificates.clone(), settings)
 }
 
@@ -269,7 +273,7 @@ async fn xep0156_a_public_url_wins() {
         ("https://example.org:8443/chat", Some("wss://example.org:8443/chat/xmpp-websocket")),
         ("http://chat.example.org", None),
     ] {
-        let settings = Settings { public_url: Some(public.into()), default_host: "localhost".into(), proxies: Proxies::default() };
+        let settings = Settings { public_url: Some(public.into()), default_host: "localhost".into(), front: Front::default() };
         let http = Http::new(server.context.clone(), server.listeners.clone(), server.certificates.clone(), settings);
         assert_eq!(http.websocket_url(&via("127.0.0.1", true), &HeaderMap::new()).as_deref(), url);
     }
@@ -326,7 +330,7 @@ async fn a_head_that_comes_too_slowly_and_an_idle_connection_are_ended() {
 async fn a_websocket_through_a_proxy_is_counted_by_its_client() {
     let server = Server::start().await;
     let listeners = Listeners::new(crate::net::sources::Sources::new(1, 0), server.context.metrics().clone());
-    let settings = Settings { public_url: None, default_host: "localhost".into(), proxies: Proxies::new(&["127.0.0.1".parse().unwrap()]) };
+    let settings = Settings { public_url: None, default_host: "localhost".into(), front: forwarded(&["127.0.0.1".parse().unwrap()]) };
     let http = Http::new(server.context.clone(), listeners, server.certificates.clone(), settings);
     let address = listen(&http, false);
     let connect = async |client: &'static str| {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{ProtocolVersion, ServerConfig};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -49,7 +49,14 @@ impl Acceptor {
         let mut config = ServerConfig::clone(&self.config);
         config.cert_resolver = Arc::new(Chosen(key));
         config.session_storage = sessions;
-        let stream = start.into_stream(Arc::new(config)).await?;
+        let stream = match start.into_stream(Arc::new(config)).into_fallible().await {
+            Ok(stream) => stream,
+            Err((error, mut io)) => {
+                // The alert may wait in a buffer; whether the client hears it is a courtesy.
+                let _ = io.flush().await;
+                return Err(error);
+            }
+        };
         let (_, connection) = stream.get_ref();
         let bindings = match connection.protocol_version() {
             Some(ProtocolVersion::TLSv1_3) => {
