@@ -42,6 +42,8 @@ pub struct Settings {
     pub allow_peers: Vec<Network>,
     /// Peer networks closed beyond them; wins over `allow_peers`.
     pub deny_peers: Vec<Network>,
+    /// Allocations may move with their clients to other addresses (RFC 8016).
+    pub mobility: bool,
     /// Permissions only for addresses that the other party of a live call of the session has offered (`turn/fence.rs`).
     pub fence: bool,
     /// Bounds.
@@ -70,6 +72,7 @@ impl Default for Settings {
             revoked: Vec::new(),
             allow_peers: Vec::new(),
             deny_peers: Vec::new(),
+            mobility: true,
             fence: false,
             limits: Limits::default(),
             call_grace: Duration::from_secs(10),

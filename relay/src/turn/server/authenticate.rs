@@ -7,6 +7,7 @@ use campanile_ice::stun::integrity::{Key, PasswordAlgorithm, SecurityFeatures, u
 use campanile_ice::stun::{AttributeType, Class, ErrorCode, Message, Method, Writer};
 
 use super::answer::Room;
+use super::mobility::ticket;
 use super::{Now, Refusal, Request, Server};
 use crate::datapath::flow::Client;
 use crate::stats::AuthFailure;
@@ -52,7 +53,8 @@ impl Server {
 
     /// The credentials that go with what a request is about. An allocation keeps its own, so that it can be used when they have expired.
     fn known(&self, client: Client, message: &Message<'_>) -> Option<Known> {
-        if let Some(&index) = self.by_client.get(&client) {
+        let by_ticket = ticket(message).and_then(|ticket| self.by_ticket(ticket).ok());
+        if let Some(index) = by_ticket.map(|(index, _)| index).or_else(|| self.by_client.get(&client).copied()) {
             let allocation = &self.allocations[index as usize];
             return Some((allocation.username.clone(), allocation.key.clone(), allocation.account.clone(), allocation.session.clone()));
         }
