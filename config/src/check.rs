@@ -509,7 +509,7 @@ mod tests {
                 "turn.secret",
             ),
             (
-                |c| c.limits.relay_early_bytes_per_second = 30_000_000,
+                |c| c.limits.relay_bytes_per_second = 1_000,
                 Warning,
                 "limits.relay_early_bytes_per_second",
                 "relay_bytes_per_second",
