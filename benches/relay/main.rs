@@ -8,6 +8,7 @@
 #![allow(missing_docs, reason = "a program")]
 #![allow(clippy::print_stdout, reason = "the table is what it is for")]
 
+#[path = "../load/awake.rs"]
 mod awake;
 mod client;
 mod flow;
@@ -147,6 +148,10 @@ fn main() -> anyhow::Result<ExitCode> {
         && verb == "forwarder"
     {
         forwarder::run(ip.parse()?, segments.parse()?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if words.get(1).is_some_and(|verb| verb == "awake") {
+        awake::run();
         return Ok(ExitCode::SUCCESS);
     }
     let arguments = Arguments::parse();
