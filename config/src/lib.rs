@@ -386,6 +386,8 @@ pub struct Turn {
     /// Peer networks closed beyond the safe defaults; wins over `allow_peers`.
     #[serde(deserialize_with = "value::list")]
     pub deny_peers: Vec<Network>,
+    /// Which peers the sessions of this server may reach through the relay, of those that the rules for peers allow.
+    pub fence: Fence,
     /// Life of issued credentials, seconds.
     pub credentials_s: u64,
     /// Credentials for SASL ANONYMOUS sessions too.
@@ -405,10 +407,22 @@ impl Default for Turn {
             secret: None,
             allow_peers: Vec::new(),
             deny_peers: Vec::new(),
+            fence: Fence::Off,
             credentials_s: 86400,
             anonymous: false,
         }
     }
+}
+
+/// `turn.fence` (docs/adr/0007-fence.md).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fence {
+    /// Addresses that the other party of one of the session's live calls has offered, or from which an authenticated connectivity check came.
+    Session,
+    /// Any.
+    #[default]
+    Off,
 }
 
 /// `[relay]`: the RTP relay. Not built yet.

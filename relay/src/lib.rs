@@ -18,4 +18,6 @@ pub use quality::report::{CallQuality, Direction, RelayQuality, StreamQuality, V
 pub use settings::{Limits, Network, NetworkError, Settings};
 pub use stats::{AuthFailure, BATCH_SIZES, Batches, DropReason, ERROR_CODES, PerFamily, PerTransport, Stats};
 pub use turn::auth::Credentials;
+pub use turn::fence::Offer;
 pub use turn::registry::CallId;
+pub use turn::sessions::{RelaySession, SessionTag};

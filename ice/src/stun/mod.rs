@@ -17,7 +17,8 @@ pub const HEADER_BYTES: usize = 20;
 /// The fixed value that tells STUN from other protocols (§5).
 pub const MAGIC_COOKIE: u32 = 0x2112_A442;
 
-const ATTRIBUTE_HEADER_BYTES: usize = 4;
+/// Type and length of an attribute.
+pub const ATTRIBUTE_HEADER_BYTES: usize = 4;
 /// Different unknown attributes listed in one 420 response; a request with more of them is told of the first ones.
 const UNKNOWN_MAX: usize = 32;
 
@@ -256,6 +257,11 @@ impl<'a> Message<'a> {
         Ok(())
     }
 
+    /// The bytes that it was read from.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
     /// Request, indication or response.
     pub fn class(&self) -> Class {
         self.class
@@ -458,6 +464,12 @@ impl Writer {
         bytes.extend_from_slice(&MAGIC_COOKIE.to_be_bytes());
         bytes.extend_from_slice(&transaction.0);
         Self { bytes }
+    }
+
+    /// Bytes written so far.
+    #[expect(clippy::len_without_is_empty, reason = "a message is never empty")]
+    pub fn len(&self) -> usize {
+        self.bytes.len()
     }
 
     /// Appends an attribute, padded with zeros to a multiple of four. Values are ours and far below the 64 KiB limit.

@@ -33,6 +33,7 @@ use crate::turn::data_connections::DataConnectionKey;
 use crate::turn::ports::{Home, PortKind};
 use crate::turn::registry::{AllocationKey, CallId, Hosts, Registry};
 use crate::turn::server::{Delivery, DeliveryHeader, Now, Opened, Output, Route, Server, Wanted};
+use crate::turn::sessions::SessionTag;
 use crate::turn::stream::{Outbox, Turn, ends_with_bind};
 
 /// How often counters and meters are published.
@@ -69,10 +70,14 @@ pub enum Inbox {
 pub enum Control {
     /// A call uses an allocation.
     Link(AllocationKey, CallId),
+    /// A call that an allocation is linked to is accepted.
+    Accepted(AllocationKey, CallId),
     /// A call that used an allocation has ended.
     Unlink(AllocationKey, CallId),
     /// Free the allocations of an account.
     Revoke(Arc<str>),
+    /// Free the allocations of a session.
+    EndSession(SessionTag),
     /// Free everything and end.
     Shutdown,
 }
@@ -405,7 +410,9 @@ impl Worker {
     /// Sends a client's payload out of its relayed address; to a relayed address of ours it goes without the kernel, and is judged there
     /// as if it had come through it.
     fn forward(&mut self, route: Route, payload: Payload<'_>, batch: &mut Batch, now: Now) {
-        self.server.observe(route.allocation, Direction::ToPeer, payload.bytes(batch), now.at);
+        if !self.server.observe(route.allocation, Direction::ToPeer, payload.bytes(batch), now.at) {
+            return;
+        }
         if route.dont_fragment {
             let bytes = payload.bytes(batch).to_vec();
             return self.send_unfragmented(&route, &bytes, batch, now);
@@ -431,9 +438,12 @@ impl Worker {
         if bytes.len() > PAYLOAD_BYTES_MAX {
             return self.server.stats_mut().count_drop(DropReason::TooBig);
         }
-        let Some(delivery) = self.server.handle_peer(socket, source, now.at) else { return };
-        self.server.observe(delivery.allocation, Direction::ToClient, bytes, now.at);
-        self.deliver(delivery, payload, batch);
+        let Some(delivery) = self.server.handle_peer(socket, source, now.at) else {
+            return self.server.handle_stranger(socket, source, bytes, now.at);
+        };
+        if self.server.observe(delivery.allocation, Direction::ToClient, bytes, now.at) {
+            self.deliver(delivery, payload, batch);
+        }
     }
 
     /// Takes packets that other workers have for relayed addresses of this one. Returns whether there are more.
@@ -568,6 +578,8 @@ impl Worker {
         loop {
             match self.control.try_recv() {
                 Ok(Control::Link(key, call)) => self.server.handle_link(key, call),
+                Ok(Control::Accepted(key, call)) => self.server.handle_accepted(key, call),
+                Ok(Control::EndSession(tag)) => self.server.handle_session_end(tag, now.at),
                 Ok(Control::Unlink(key, call)) => self.server.handle_unlink(key, call, now.at),
                 Ok(Control::Revoke(account)) => self.server.handle_revoke(&account, now.at),
                 Ok(Control::Shutdown) | Err(std_mpsc::TryRecvError::Disconnected) => return true,
@@ -741,6 +753,7 @@ impl Worker {
     /// `busy` is how long this worker has been at work.
     fn publish(&mut self, now: Instant, busy: Duration) {
         self.server.collect_data();
+        self.server.handle_addresses(now);
         if self.index == 0 {
             self.registry.sweep(now);
         }

@@ -27,6 +27,7 @@ use campanile_ice::stun::{AttributeType, Class, ErrorCode, Malformed, Message, M
 use slab::Slab;
 
 use self::allocate::Opening;
+use self::answer::Room;
 use self::connect::Connecting;
 use self::connection::Connection;
 use self::discovery::Discovery;
@@ -37,6 +38,7 @@ use super::budget::AnswerBudget;
 use super::data_connections::{DataConnectionKey, Overdue};
 use super::ports::{Home, PortKind};
 use super::registry::{AllocationKey, CallId, Registry};
+use super::sessions::{RelaySession, SessionTag};
 use crate::arena::Arena;
 use crate::datapath::flow::{Client, Flows, SocketId, Via};
 use crate::endpoint::{Endpoint, Keyed};
@@ -169,6 +171,7 @@ struct Request<'a> {
     username: Box<str>,
     key: Signing,
     account: Arc<str>,
+    session: Option<RelaySession>,
     allocation: Option<u32>,
 }
 
@@ -201,6 +204,12 @@ pub struct Server {
     call_grace: std::time::Duration,
     allocations: Arena<Allocation>,
     by_client: HashMap<Client, u32, Keyed>,
+    /// Where the fence is up, the allocation of each relayed socket.
+    by_socket: HashMap<SocketId, u32>,
+    /// Which addresses of this host permissions were judged by.
+    addresses: u64,
+    /// The allocations of each session.
+    by_session: HashMap<SessionTag, Vec<u32>>,
     /// Allocations with live calls.
     linked: BTreeSet<u32>,
     flows: Flows,
@@ -238,6 +247,9 @@ impl Server {
             call_grace,
             allocations: Arena::default(),
             by_client: HashMap::default(),
+            by_session: HashMap::new(),
+            by_socket: HashMap::new(),
+            addresses: 0,
             linked: BTreeSet::new(),
             flows: Flows::default(),
             connections: HashMap::new(),
@@ -290,12 +302,10 @@ impl Server {
         let Err(refusal) = done else { return };
         // A stale nonce proves no source: such a request may be an old one, sent again by somebody else.
         let is_source_proven = refusal.key.is_some() && refusal.code != ErrorCode::STALE_NONCE;
-        if !is_source_proven && !self.may_answer(client, now.at) {
-            return;
-        }
+        let room = if is_source_proven { Room::ANY } else { self.room_for_answer(client, &message, now.at) };
         match refusal.code {
-            ErrorCode::UNAUTHENTICATED | ErrorCode::STALE_NONCE => self.challenge(client, &message, refusal, now),
-            _ => self.refuse(client, &message, refusal),
+            ErrorCode::UNAUTHENTICATED | ErrorCode::STALE_NONCE => self.challenge(client, &message, refusal, room, now),
+            _ => self.refuse(client, &message, refusal, room),
         }
     }
 
@@ -337,6 +347,15 @@ impl Server {
         self.linked.insert(key.index);
     }
 
+    /// A call that is linked to the allocation is accepted.
+    pub fn handle_accepted(&mut self, key: AllocationKey, call: CallId) {
+        let Some(allocation) = self.allocation_mut(key) else { return };
+        if allocation.calls.contains(&call) && !allocation.accepted.contains(&call) {
+            allocation.accepted.push(call);
+            allocation.allowance.set_early(allocation.is_early());
+        }
+    }
+
     /// A call that used the allocation has ended; after the last one the allocation has its grace.
     pub fn handle_unlink(&mut self, key: AllocationKey, call: CallId, now: Instant) {
         let free_at = now + self.call_grace;
@@ -346,6 +365,8 @@ impl Server {
         }
         let Some(allocation) = self.allocation_mut(key) else { return };
         allocation.calls.retain(|linked| *linked != call);
+        allocation.accepted.retain(|linked| *linked != call);
+        allocation.allowance.set_early(allocation.is_early());
         if allocation.calls.is_empty() {
             allocation.free_at = Some(free_at);
             self.linked.remove(&key.index);
@@ -363,6 +384,13 @@ impl Server {
             .map(|(index, _)| index as u32)
             .collect();
         for index in mine {
+            self.free(index, now);
+        }
+    }
+
+    /// A session is over: frees its allocations.
+    pub fn handle_session_end(&mut self, tag: SessionTag, now: Instant) {
+        for index in self.by_session.get(&tag).cloned().unwrap_or_default() {
             self.free(index, now);
         }
     }
@@ -405,8 +433,14 @@ impl Server {
 
     /// Whether nothing is held for any client.
     pub fn is_idle(&self) -> bool {
-        let is_tcp_idle = self.listening.is_empty() && self.connecting.is_empty();
-        is_tcp_idle && self.allocations.is_empty() && self.openings.is_empty() && self.flows.is_empty() && self.by_client.is_empty()
+        self.listening.is_empty()
+            && self.connecting.is_empty()
+            && self.allocations.is_empty()
+            && self.openings.is_empty()
+            && self.flows.is_empty()
+            && self.by_client.is_empty()
+            && self.by_session.is_empty()
+            && self.by_socket.is_empty()
     }
 }
 

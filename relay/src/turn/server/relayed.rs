@@ -111,9 +111,14 @@ impl Server {
         Some((allocation.to_peer, allocation.to_client))
     }
 
-    /// Counts a payload that was relayed.
-    pub fn observe(&mut self, allocation: u32, direction: Direction, payload: &[u8], now: Instant) {
-        let Some(allocation) = self.allocations.get_mut(allocation as usize) else { return };
+    /// Counts a payload that is to be relayed. False if it is beyond the bytes per second of its account, and to be dropped.
+    #[must_use]
+    pub fn observe(&mut self, allocation: u32, direction: Direction, payload: &[u8], now: Instant) -> bool {
+        let Some(allocation) = self.allocations.get_mut(allocation as usize) else { return false };
+        if !allocation.allowance.take(payload.len(), now) {
+            self.stats.count_drop(DropReason::OverQuota);
+            return false;
+        }
         let (own, all) = match direction {
             Direction::ToPeer => (&mut allocation.to_peer, &mut self.stats.to_peer),
             Direction::ToClient => (&mut allocation.to_client, &mut self.stats.to_client),
@@ -124,6 +129,7 @@ impl Server {
         if !allocation.calls.is_empty() {
             allocation.meters.observe(direction, payload, now);
         }
+        true
     }
 }
 

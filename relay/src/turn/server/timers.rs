@@ -63,6 +63,7 @@ impl Server {
         let Some(allocation) = self.allocations.get_mut(index as usize) else { return };
         let (relays, flows) = (allocation.relays, &mut self.flows);
         let socket = |ip: IpAddr| relays[relay_index(ip_family(ip))].map(|relay| relay.socket);
+        let before = (allocation.permissions.len(), allocation.channels.len());
         allocation.channels.retain_mut(|binding| {
             if binding.is_live && binding.expires <= now {
                 binding.is_live = false;
@@ -79,6 +80,7 @@ impl Server {
             }
             keep
         });
+        allocation.withdraw(before);
     }
 
     // The end of an allocation.
@@ -101,6 +103,7 @@ impl Server {
         let allocation = &mut self.allocations[index as usize];
         let Some(relay) = allocation.relays[relay_index(family)].take() else { return };
         let flows = &mut self.flows;
+        let before = (allocation.permissions.len(), allocation.channels.len());
         allocation.channels.retain(|binding| {
             let keep = ip_family(binding.peer.ip()) != family;
             if !keep && binding.is_live {
@@ -115,10 +118,12 @@ impl Server {
             }
             keep
         });
+        allocation.withdraw(before);
         if self.listening.remove(&relay.socket).is_some() {
             self.registry.data.unlisten(relay.bound);
         }
         *self.stats.relayed.of(family) -= 1;
+        self.by_socket.remove(&relay.socket);
         self.registry.remove(relay.bound);
         self.outputs.push_back(Output::Close(relay.socket));
     }
@@ -143,6 +148,14 @@ impl Server {
         }
         self.registry.withdraw(&allocation.account, allocation.source);
         self.by_client.remove(&allocation.client);
+        if let Some(session) = &allocation.session
+            && let Some(own) = self.by_session.get_mut(&session.tag)
+        {
+            own.retain(|other| *other != index);
+            if own.is_empty() {
+                self.by_session.remove(&session.tag);
+            }
+        }
         self.linked.remove(&index);
         *transport(&mut self.stats.allocations, allocation.client.via) -= 1;
         self.touch_connection(allocation.client, now);
