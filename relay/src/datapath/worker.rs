@@ -6,7 +6,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::ops::Range;
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, PoisonError, mpsc as std_mpsc};
-use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::{Bytes, BytesMut};
@@ -21,7 +20,6 @@ use super::batch::{Batch, Destination, HEAD_BYTES_MAX, PAYLOAD_BYTES_MAX, SLOTS,
 use super::demux::{self, Kind};
 use super::flow::{Client, SocketId, Via};
 use super::neighbours::{Neighbours, neighbours};
-use super::pace::Pace;
 use super::socket::{bind_relayed, send_unfragmented};
 use super::system::{Poller, SendError, Waker, interface_addresses, read_error};
 use super::tcp_relay::{Arrival, TcpRelays};
@@ -251,12 +249,9 @@ impl Worker {
         let (mut publish_at, mut look_at) = (started, started + LOOK_FOR_ADDRESSES);
         let mut waited = Duration::ZERO;
         let (mut has_more, mut quality_from) = (false, None);
-        let mut pace = Pace::new(started);
         loop {
             let due = self.server.poll_timeout().map_or(publish_at, |at| at.min(publish_at));
             let waits_from = (!has_more).then(Instant::now);
-            let nap = waits_from.and_then(|from| pace.nap(self.server.stats_mut().receives.packets, from));
-            nap.into_iter().for_each(thread::sleep);
             let timeout = waits_from.map_or(Duration::ZERO, |from| due.saturating_duration_since(from));
             let ready = self.wait(timeout)?;
             let now = Now { at: Instant::now(), time: SystemTime::now() };
