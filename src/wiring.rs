@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
-use campanile_config::{ArchiveDefault, Config};
+use campanile_config::{ArchiveDefault, Config, Fence};
 use campanile_relay::{Network, Relay, Transport};
 use campanile_signalling::administration::Administration;
 use campanile_signalling::auth::{Authenticator, PerHour};
@@ -453,6 +453,7 @@ async fn relay_settings(config: &Config, store: &Store, certificates: &Certifica
     let network = |network: &campanile_config::Network| Network::new(network.address(), network.prefix());
     Ok(campanile_relay::Settings {
         udp: config.turn.udp.clone(),
+        nat_discovery: config.turn.nat_discovery.as_slice().try_into().ok(),
         tcp: config.turn.tcp.clone(),
         tls: config.turn.tls.clone(),
         tls_config: Some(certificates.server_config(&[])?),
@@ -465,11 +466,18 @@ async fn relay_settings(config: &Config, store: &Store, certificates: &Certifica
         revoked: revoked.into_iter().map(|(account, at)| (account.to_string(), at)).collect(),
         allow_peers: config.turn.allow_peers.iter().filter_map(network).collect(),
         deny_peers: config.turn.deny_peers.iter().filter_map(network).collect(),
+        fence: config.turn.fence == Fence::Session,
         limits: campanile_relay::Limits {
             allocations: limits.allocations,
             allocations_per_account: limits.allocations_per_account,
             permissions: limits.permissions,
             channels: limits.channels,
+            permissions_per_account: limits.permissions_per_account,
+            channels_per_account: limits.channels_per_account,
+            bytes_per_second: limits.relay_bytes_per_second,
+            early_bytes_per_second: limits.relay_early_bytes_per_second,
+            answers_per_second: limits.stun_answers_per_second,
+            answers_burst: limits.stun_answers_burst,
             allocations_per_source: limits.allocations_per_source,
             connections: limits.connections as usize,
             connections_per_source: limits.connections_per_source as usize,

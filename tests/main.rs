@@ -29,6 +29,8 @@ mod proxy_protocol;
 mod public_address;
 mod push;
 mod registration;
+mod relay_abuse;
+mod relay_fence;
 mod resumption;
 mod turn_tcp;
 mod turn_tls;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::domain::{self, Reach};
-use crate::{Config, Network, Origins, Problem, PublicAddress, Severity, key_path};
+use crate::{Config, Fence, Network, Origins, Problem, PublicAddress, Severity, key_path};
 
 /// Everything wrong or suspicious in `config`; `origins` gives the places.
 #[must_use]
@@ -297,8 +297,24 @@ fn turn(config: &Config, findings: &mut Findings<'_>) {
     if turn.secret.as_ref().is_some_and(|secret| secret.expose().len() < 16) {
         findings.warning("turn.secret", "shorter than 16 characters: who guesses it can use the relay without an account");
     }
+    if turn.secret.is_some() && turn.fence == Fence::Session {
+        findings.warning("turn.fence", "does not hold for names made with turn.secret: their calls are not seen");
+    }
     if !(60..=SECONDS_MAX).contains(&turn.credentials_s) {
         findings.error("turn.credentials_s", format!("a number of seconds from 60 to {SECONDS_MAX}, a year"));
+    }
+    match turn.nat_discovery.as_slice() {
+        [] => {}
+        [first, second] => {
+            let is_apart = first.ip() != second.ip() && first.port() != second.port();
+            let is_usable = |address: &SocketAddr| !address.ip().is_unspecified() && address.port() != 0;
+            if !is_apart || first.is_ipv4() != second.is_ipv4() || !is_usable(first) || !is_usable(second) {
+                let message = "two addresses of one family that differ both in IP address and in port, such as \
+                               [\"203.0.113.7:3478\", \"203.0.113.8:3479\"]";
+                findings.error("turn.nat_discovery", message);
+            }
+        }
+        _ => findings.error("turn.nat_discovery", "either no address or two"),
     }
     for network in &turn.allow_peers {
         if turn.deny_peers.iter().any(|denied| inside(network, denied)) {
@@ -368,6 +384,8 @@ fn limits(config: &Config, findings: &mut Findings<'_>) {
         ("calls_per_account", limits.calls_per_account, "calls", limits.calls),
         ("allocations_per_account", limits.allocations_per_account, "allocations", limits.allocations),
         ("allocations_per_source", limits.allocations_per_source, "allocations", limits.allocations),
+        ("permissions", limits.permissions, "permissions_per_account", limits.permissions_per_account),
+        ("channels", limits.channels, "channels_per_account", limits.channels_per_account),
         ("allocations", limits.allocations, "the number of turn.ports", config.turn.ports.count()),
     ];
     for (small, value, large, bound) in pairs {
@@ -382,6 +400,15 @@ fn limits(config: &Config, findings: &mut Findings<'_>) {
     }
     if (limits.bytes_burst as usize) < limits.stanza_bytes {
         findings.warning("limits.bytes_burst", "less than limits.stanza_bytes: a large stanza waits for the rate even on an idle stream");
+    }
+    if limits.relay_early_bytes_per_second > limits.relay_bytes_per_second {
+        findings.warning(
+            "limits.relay_early_bytes_per_second",
+            "more than limits.relay_bytes_per_second: a call is slowed when it is accepted",
+        );
+    }
+    if limits.stun_answers_burst < limits.stun_answers_per_second {
+        findings.warning("limits.stun_answers_burst", "less than limits.stun_answers_per_second, which is then never reached");
     }
     if limits.stanza_depth < 8 {
         findings.error("limits.stanza_depth", "ordinary stanzas nest up to 8 deep");
@@ -472,7 +499,27 @@ mod tests {
             (|c| c.auth.registration = true, Warning, "auth.registration", "TURN relay"),
             (|c| c.turn.anonymous = true, Warning, "turn.anonymous", "auth.anonymous"),
             (|c| c.turn.secret = secret("short"), Warning, "turn.secret", "16"),
+            (
+                |c| {
+                    c.turn.secret = secret("a long enough secret");
+                    c.turn.fence = Fence::Session;
+                },
+                Warning,
+                "turn.fence",
+                "turn.secret",
+            ),
+            (
+                |c| c.limits.relay_early_bytes_per_second = 30_000_000,
+                Warning,
+                "limits.relay_early_bytes_per_second",
+                "relay_bytes_per_second",
+            ),
+            (|c| c.limits.stun_answers_burst = 1, Warning, "limits.stun_answers_burst", "stun_answers_per_second"),
+            (|c| c.limits.permissions = 2_000, Warning, "limits.permissions", "permissions_per_account"),
             (|c| c.turn.credentials_s = 0, Error, "turn.credentials_s", "60"),
+            (|c| c.turn.nat_discovery = vec![([9, 9, 9, 9], 1).into()], Error, "turn.nat_discovery", "two"),
+            (|c| c.turn.nat_discovery = vec![([9, 9, 9, 9], 1).into(), ([9, 9, 9, 8], 1).into()], Error, "turn.nat_discovery", "differ"),
+            (|c| c.turn.nat_discovery = vec![([9, 9, 9, 9], 1).into(), ([0; 4], 2).into()], Error, "turn.nat_discovery", "differ"),
             (|c| c.turn.allow_peers = vec!["127.0.0.0/8".parse().unwrap()], Warning, "turn.allow_peers", "127.0.0.1"),
             (
                 |c| {

@@ -373,6 +373,9 @@ pub struct Turn {
     /// TCP proxies (HAProxy, nginx) whose connections to `tcp` and `tls` begin with a PROXY header (version 2 or 1).
     #[serde(deserialize_with = "value::list")]
     pub proxy_protocol: Vec<Network>,
+    /// NAT behaviour discovery (RFC 5780): two addresses of this host that differ in IP address and port. Empty: none.
+    #[serde(deserialize_with = "value::list")]
+    pub nat_discovery: Vec<SocketAddr>,
     /// Ports of relayed addresses.
     pub ports: PortRange,
     /// TURN REST shared secret: names `EXPIRY:anything` made with it by other programs are accepted.
@@ -383,6 +386,8 @@ pub struct Turn {
     /// Peer networks closed beyond the safe defaults; wins over `allow_peers`.
     #[serde(deserialize_with = "value::list")]
     pub deny_peers: Vec<Network>,
+    /// Which peers the sessions of this server may reach through the relay, of those that the rules for peers allow.
+    pub fence: Fence,
     /// Life of issued credentials, seconds.
     pub credentials_s: u64,
     /// Credentials for SASL ANONYMOUS sessions too.
@@ -397,14 +402,27 @@ impl Default for Turn {
             tcp: vec![value::any(3478)],
             tls: vec![value::any(5349)],
             proxy_protocol: Vec::new(),
+            nat_discovery: Vec::new(),
             ports: PortRange::new(49152, 65535),
             secret: None,
             allow_peers: Vec::new(),
             deny_peers: Vec::new(),
+            fence: Fence::Off,
             credentials_s: 86400,
             anonymous: false,
         }
     }
+}
+
+/// `turn.fence` (docs/adr/0007-fence.md).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fence {
+    /// Addresses that the other party of one of the session's live calls has offered, or from which an authenticated connectivity check came.
+    Session,
+    /// Any.
+    #[default]
+    Off,
 }
 
 /// `[relay]`: the RTP relay. Not built yet.

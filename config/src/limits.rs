@@ -57,6 +57,20 @@ pub struct Limits {
     pub permissions: usize,
     /// Channels of one allocation (RFC 8656 §12).
     pub channels: usize,
+    /// Permissions of all TURN allocations of one account.
+    pub permissions_per_account: usize,
+    /// Channels of all TURN allocations of one account.
+    pub channels_per_account: usize,
+    /// Bytes per second that all TURN allocations of one account relay, both directions together; what is beyond is dropped.
+    pub relay_bytes_per_second: u64,
+    /// The same of what serves no accepted call: connectivity checks need little, and two accounts that only want a tunnel get no more. Names
+    /// made with `turn.secret` are not held to it, as their calls are not seen.
+    pub relay_early_bytes_per_second: u64,
+    /// Answers to unauthenticated STUN and TURN requests over UDP to one source address (an IPv6 /64), per second in the long run. Beyond them
+    /// no answer is longer than 1.2 times its request, since a source may be forged.
+    pub stun_answers_per_second: u32,
+    /// The same at once, before that rate counts: an office behind one address begins to work.
+    pub stun_answers_burst: u32,
     /// Accounts made in the client (XEP-0077) in an hour.
     pub registrations_per_hour: u32,
     /// The same from one source: an IPv4 address or an IPv6 /64.
@@ -105,6 +119,12 @@ impl Default for Limits {
             allocations_per_source: 1_024,
             permissions: 128,
             channels: 64,
+            permissions_per_account: 1_024,
+            channels_per_account: 1_024,
+            relay_bytes_per_second: 25_000_000,
+            relay_early_bytes_per_second: 65_536,
+            stun_answers_per_second: 200,
+            stun_answers_burst: 2_000,
             registrations_per_hour: 200,
             registrations_per_source: 5,
             anonymous_per_hour: 10_000,
@@ -147,6 +167,12 @@ impl Limits {
             ("allocations_per_source", self.allocations_per_source as u64),
             ("permissions", self.permissions as u64),
             ("channels", self.channels as u64),
+            ("permissions_per_account", self.permissions_per_account as u64),
+            ("channels_per_account", self.channels_per_account as u64),
+            ("relay_bytes_per_second", self.relay_bytes_per_second),
+            ("relay_early_bytes_per_second", self.relay_early_bytes_per_second),
+            ("stun_answers_per_second", u64::from(self.stun_answers_per_second)),
+            ("stun_answers_burst", u64::from(self.stun_answers_burst)),
             ("registrations_per_hour", u64::from(self.registrations_per_hour)),
             ("registrations_per_source", u64::from(self.registrations_per_source)),
             ("anonymous_per_hour", u64::from(self.anonymous_per_hour)),

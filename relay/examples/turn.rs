@@ -1,7 +1,7 @@
 //! The relay on its own, for trying it with other programs: `cargo run -p campanile-relay --example turn -- 3478 [workers]`.
 //!
 //! Listens on 127.0.0.1 and [::1] over UDP and TCP, and over TLS on the next port with a certificate of its own; names made with the REST secret "secret" are good. Prints a name and password,
-//! then its counters until it is ended.
+//! then its counters until it is ended. ALLOW opens networks, NAT_DISCOVERY=ADDRESS,ADDRESS serves RFC 5780.
 #![allow(clippy::print_stdout)]
 
 use std::error::Error;
@@ -11,6 +11,11 @@ use std::time::{Duration, SystemTime};
 
 use campanile_relay::{Relay, Settings};
 use tokio_rustls::rustls::{ServerConfig, crypto::aws_lc_rs, pki_types::PrivatePkcs8KeyDer};
+
+fn parse_pair(text: &str) -> Result<[SocketAddr; 2], Box<dyn Error>> {
+    let (first, second) = text.split_once(',').ok_or("NAT_DISCOVERY is two addresses with a comma between them")?;
+    Ok([first.parse()?, second.parse()?])
+}
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -31,6 +36,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         tls_config: Some(Arc::new(tls)),
         rest_secret: Some("secret".into()),
         workers,
+        nat_discovery: std::env::var("NAT_DISCOVERY").ok().map(|pair| parse_pair(&pair)).transpose()?,
         allow_peers: std::env::var("ALLOW").iter().flat_map(|networks| networks.split(',')).map(str::parse).collect::<Result<_, _>>()?,
         ..Settings::default()
     })?;

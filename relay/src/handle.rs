@@ -16,6 +16,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::datapath::discovery;
 use crate::datapath::socket::{listen_tcp, listen_udp};
 use crate::datapath::system::{interface_addresses, raise_descriptor_limit};
 use crate::datapath::tcp_relay::TcpRelays;
@@ -24,10 +25,12 @@ use crate::quality::report::CallQuality;
 use crate::settings::{Limits, Settings};
 use crate::stats::Stats;
 use crate::turn::auth::{Auth, Credentials, account_name};
+use crate::turn::fence::{Fence, Offer};
 use crate::turn::peers::PeerRules;
 use crate::turn::ports::Ports;
 use crate::turn::registry::{CallId, Hosts, Registry};
 use crate::turn::server::Server;
+use crate::turn::sessions::{RelaySession, SessionTag};
 use crate::turn::tcp::Acceptor;
 use crate::turn::tls::Tls;
 
@@ -128,12 +131,14 @@ impl Relay {
             answers_burst: share(settings.limits.answers_burst),
             ..settings.limits.clone()
         };
-        let registry = Arc::new(Registry::new(
+        let mut registry = Registry::new(
             Ports::new(settings.ports.clone(), &settings.public_addresses),
             PeerRules::new(settings.allow_peers.clone(), settings.deny_peers.clone()),
             limits,
             Hosts::new(addresses),
-        ));
+        );
+        registry.fence = Fence::new(settings.fence);
+        let registry = Arc::new(registry);
         let auth = Auth::new(settings.realm.clone(), &settings.key, settings.rest_secret.as_deref(), settings.credentials);
         for (account, at) in &settings.revoked {
             auth.revoke(account, *at);
@@ -154,6 +159,14 @@ impl Relay {
             services.push(Service { transport: Transport::Udp, local: listening.local });
             sockets.iter_mut().zip(listening.workers).for_each(|(all, new)| all.extend(new));
         }
+        let discovery = match settings.nat_discovery {
+            Some(pair) => Some(discovery::listen(pair, &mut sockets).map_err(|(address, cause)| RelayError::Listen {
+                transport: Transport::Udp,
+                address,
+                cause,
+            })?),
+            None => None,
+        };
         let mut listeners = Vec::new();
         for (transport, addresses) in [(Transport::Tcp, &settings.tcp), (Transport::Tls, &settings.tls)] {
             for &address in addresses {
@@ -180,7 +193,8 @@ impl Relay {
         for (index, sockets) in sockets.into_iter().enumerate() {
             let mut seed = [0; 32];
             SystemRandom::new().fill(&mut seed).map_err(|_| RelayError::Random)?;
-            let server = Server::new(index as u16, auth.clone(), registry.clone(), settings.call_grace, seed, Instant::now());
+            let mut server = Server::new(index as u16, auth.clone(), registry.clone(), settings.call_grace, seed, Instant::now());
+            server.set_discovery(discovery);
             let (mut worker, handle) = Worker::new(index as u16, server, registry.clone(), sockets, INBOX_MESSAGES)
                 .map_err(|cause| RelayError::System { what: "set up a relay worker", cause })?;
             worker.relay_tcp(TcpRelays::new(handle.clone(), registry.data.clone(), runtime.clone(), tasks.clone()));
@@ -221,13 +235,32 @@ impl Relay {
     /// What clients are told from now on in place of local addresses, at most one per family. Running allocations keep what they were told.
     pub fn set_public_addresses(&self, addresses: &[IpAddr]) {
         self.inner.registry.ports.set_advertised(addresses);
+        self.inner.registry.addresses_changed();
     }
 
-    /// Credentials for an account, as XEP-0215 hands them out. Costs microseconds and remembers nothing.
+    /// Credentials for an account. Costs microseconds and remembers nothing.
     pub fn issue(&self, account: &str, now: SystemTime) -> Credentials {
-        let mut random = [0; 12];
-        SystemRandom::new().fill(&mut random).expect("a running system has random numbers");
-        self.inner.auth.issue(account, now, random)
+        self.inner.auth.issue(account, now, random())
+    }
+
+    /// Credentials as XEP-0215 hands them out: those of a session, which must live, are good until [`Relay::end_session`]. No more than that
+    /// it lives is remembered.
+    pub fn issue_to(&self, account: &str, session: &RelaySession, now: SystemTime) -> Credentials {
+        self.inner.auth.issue_to(account, Some(session), now, random())
+    }
+
+    /// A session that has outlived a restart: what was issued to it is good again.
+    pub fn begin_session(&self, session: &RelaySession) {
+        self.inner.auth.sessions.begin(session);
+    }
+
+    /// A session is over: what was issued to it is void, and its allocations are freed.
+    pub fn end_session(&self, tag: SessionTag) {
+        if self.inner.auth.sessions.end(tag) {
+            for worker in 0..self.inner.workers.len() {
+                self.inner.tell(worker as u16, Control::EndSession(tag));
+            }
+        }
     }
 
     /// Links a call to the allocation behind a relayed address, in its advertised or bound form. Nothing happens, and false is
@@ -238,8 +271,22 @@ impl Relay {
         true
     }
 
+    /// In a live call, `from` has offered this to `to`: what the fence lets `to` reach until the call ends. Both are named as in
+    /// [`RelaySession::party`].
+    pub fn offer(&self, call: CallId, from: &str, to: &str, offer: &Offer) {
+        self.inner.registry.fence.offer(call, from, to, offer);
+    }
+
+    /// A call is accepted: the allocations that are linked to it by now may relay at their account's full rate.
+    pub fn accept_call(&self, call: CallId) {
+        for key in self.inner.registry.allocations_of(call) {
+            self.inner.tell(key.worker, Control::Accepted(key, call));
+        }
+    }
+
     /// A call has ended: allocations that serve no other live call are freed after the configured grace.
     pub fn end_call(&self, call: CallId) {
+        self.inner.registry.fence.end_call(call);
         for key in self.inner.registry.end_call(call, Instant::now()) {
             self.inner.tell(key.worker, Control::Unlink(key, call));
         }
@@ -323,6 +370,12 @@ impl Drop for Inner {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+fn random<const N: usize>() -> [u8; N] {
+    let mut random = [0; N];
+    SystemRandom::new().fill(&mut random).expect("a running system has random numbers");
+    random
 }
 
 fn listen_error(transport: Transport, address: SocketAddr) -> impl Fn(io::Error) -> RelayError {

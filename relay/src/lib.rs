@@ -3,6 +3,7 @@
 //! Allocations belong to worker threads (`datapath/worker.rs`); what they decide is in `turn/server.rs`, which is pure. The rest of the
 //! server holds a [`Relay`].
 
+mod arena;
 pub mod datapath;
 pub mod endpoint;
 mod handle;
@@ -17,4 +18,6 @@ pub use quality::report::{CallQuality, Direction, RelayQuality, StreamQuality, V
 pub use settings::{Limits, Network, NetworkError, Settings};
 pub use stats::{AuthFailure, BATCH_SIZES, Batches, DropReason, ERROR_CODES, PerFamily, PerTransport, Stats};
 pub use turn::auth::Credentials;
+pub use turn::fence::Offer;
 pub use turn::registry::CallId;
+pub use turn::sessions::{RelaySession, SessionTag};

@@ -13,6 +13,9 @@ use tokio_rustls::rustls;
 pub struct Settings {
     /// STUN and TURN over UDP; `[::]` serves both families. Port 0 picks one.
     pub udp: Vec<SocketAddr>,
+    /// Two addresses of this host that differ in IP address and port: NAT behaviour discovery (RFC 5780) is served on both addresses
+    /// with both ports.
+    pub nat_discovery: Option<[SocketAddr; 2]>,
     /// STUN and TURN over TCP.
     pub tcp: Vec<SocketAddr>,
     /// STUN and TURN over TLS; needs `tls_config`.
@@ -39,6 +42,8 @@ pub struct Settings {
     pub allow_peers: Vec<Network>,
     /// Peer networks closed beyond them; wins over `allow_peers`.
     pub deny_peers: Vec<Network>,
+    /// Permissions only for addresses that the other party of a live call of the session has offered (`turn/fence.rs`).
+    pub fence: bool,
     /// Bounds.
     pub limits: Limits,
     /// How long an allocation lives on after the last call that it served ended.
@@ -51,6 +56,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             udp: vec![SocketAddr::from(([0; 16], 3478))],
+            nat_discovery: None,
             tcp: vec![SocketAddr::from(([0; 16], 3478))],
             tls: Vec::new(),
             tls_config: None,
@@ -64,6 +70,7 @@ impl Default for Settings {
             revoked: Vec::new(),
             allow_peers: Vec::new(),
             deny_peers: Vec::new(),
+            fence: false,
             limits: Limits::default(),
             call_grace: Duration::from_secs(10),
             workers: 0,
@@ -98,6 +105,14 @@ pub struct Limits {
     pub permissions: usize,
     /// Channels of one allocation (RFC 8656 §12).
     pub channels: usize,
+    /// Permissions of all allocations of one account.
+    pub permissions_per_account: usize,
+    /// Channels of all allocations of one account.
+    pub channels_per_account: usize,
+    /// Bytes per second that all allocations of one account relay, both directions together.
+    pub bytes_per_second: u64,
+    /// The same of those that serve no accepted call, where the credentials were issued to a session, whose calls are known.
+    pub early_bytes_per_second: u64,
     /// Unauthenticated answers (Binding, 401) per second to one source over UDP, in the long run.
     pub answers_per_second: u32,
     /// Unauthenticated answers to one source at once.
@@ -126,6 +141,10 @@ impl Default for Limits {
             allocations_per_source: 1_024,
             permissions: 128,
             channels: 64,
+            permissions_per_account: 1_024,
+            channels_per_account: 1_024,
+            bytes_per_second: u64::MAX,
+            early_bytes_per_second: u64::MAX,
             answers_per_second: 200,
             answers_burst: 2_000,
             connections: 8_192,

@@ -31,13 +31,15 @@ pub enum DropReason {
     QueueFull,
     /// An unauthenticated request beyond the budget of its source.
     OverBudget,
+    /// Payload beyond the bytes per second of its account.
+    OverQuota,
     /// From one relayed address of ours to another, whose worker was behind.
     WorkerBusy,
 }
 
 impl DropReason {
     /// Every reason.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Malformed,
         Self::Unexpected,
         Self::NoAllocation,
@@ -49,6 +51,7 @@ impl DropReason {
         Self::SendFailed,
         Self::QueueFull,
         Self::OverBudget,
+        Self::OverQuota,
         Self::WorkerBusy,
     ];
 
@@ -66,6 +69,7 @@ impl DropReason {
             Self::SendFailed => "send_failed",
             Self::QueueFull => "queue_full",
             Self::OverBudget => "over_budget",
+            Self::OverQuota => "over_quota",
             Self::WorkerBusy => "worker_busy",
         }
     }

@@ -223,6 +223,10 @@ impl Router {
             // Before it is gone, so that its client finds either.
             remember();
             let over = |own: Session| {
+                // At once, and before anything that may wait: its TURN credentials and allocations end with it.
+                if let Some(tag) = own.relay {
+                    self.0.calls.end_session(tag);
+                }
                 let mut left = Left::new(&self, &session, own.hibernated.is_none());
                 left.put_first(own.mailbox.take_back());
                 left

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use campanile_relay::SessionTag;
+
 use crate::features::extdisco::Interest;
 use crate::homes::Home;
 use crate::jid::{BareJid, FullJid, Jid};
@@ -81,6 +83,8 @@ pub struct Session {
     pub probes_owed: Option<Probes>,
     /// Up to where it was given the messages that wait for the account (XEP-0160).
     pub given: Option<ArchiveId>,
+    /// What TURN credentials issued to it are known by; set with the first of them.
+    pub relay: Option<SessionTag>,
     /// How it may be resumed, if it may.
     pub resumption: Option<Resumption>,
     /// Since when it has no connection: it hibernates, and still counts as there.
@@ -103,6 +107,7 @@ impl Session {
             directed: BTreeSet::new(),
             probes_owed: None,
             given: None,
+            relay: None,
             resumption: None,
             hibernated: None,
         }

@@ -174,6 +174,13 @@ impl Server {
         found.unwrap_or_else(|| panic!("the server did not log “{message}”:\n{}", self.log.tail()))
     }
 
+    /// The lines with this message that were logged so far, each with its fields.
+    pub fn all_logged(&self, message: &str) -> Vec<Value> {
+        let lines = self.log.lines.lock().unwrap();
+        let lines = lines.0.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        lines.filter(|fields| fields["message"].as_str() == Some(message)).collect()
+    }
+
     /// Waits for a log line that holds this text.
     pub fn logs(&self, part: &str) -> String {
         let found = self.log.wait(|line| line.contains(part).then(|| line.to_owned()));

@@ -5,6 +5,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+pub mod discovery;
 pub mod fuzz;
 pub mod integrity;
 pub mod turn;
@@ -16,7 +17,8 @@ pub const HEADER_BYTES: usize = 20;
 /// The fixed value that tells STUN from other protocols (§5).
 pub const MAGIC_COOKIE: u32 = 0x2112_A442;
 
-const ATTRIBUTE_HEADER_BYTES: usize = 4;
+/// Type and length of an attribute.
+pub const ATTRIBUTE_HEADER_BYTES: usize = 4;
 /// Different unknown attributes listed in one 420 response; a request with more of them is told of the first ones.
 const UNKNOWN_MAX: usize = 32;
 
@@ -255,6 +257,11 @@ impl<'a> Message<'a> {
         Ok(())
     }
 
+    /// The bytes that it was read from.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
     /// Request, indication or response.
     pub fn class(&self) -> Class {
         self.class
@@ -350,6 +357,14 @@ impl<'a> Message<'a> {
         Some(SocketAddr::new(ip, port))
     }
 
+    /// An address in the form of MAPPED-ADDRESS (§14.1).
+    ///
+    /// # Errors
+    /// The attribute is there, but is no address.
+    pub fn get_address(&self, wanted: AttributeType) -> Result<Option<SocketAddr>, Malformed> {
+        self.get(wanted).map(|value| read_address(value).ok_or(Malformed(wanted))).transpose()
+    }
+
     /// The error code of an error response.
     pub fn error_code(&self) -> Option<ErrorCode> {
         let value = self.get(AttributeType::ERROR_CODE)?;
@@ -393,6 +408,17 @@ impl<'a> Iterator for Attributes<'a> {
         self.at += ATTRIBUTE_HEADER_BYTES + value.len().next_multiple_of(4);
         Some((kind, value))
     }
+}
+
+/// Reads one value in the form of MAPPED-ADDRESS (§14.1).
+fn read_address(value: &[u8]) -> Option<SocketAddr> {
+    let port = u16::from_be_bytes([*value.get(2)?, *value.get(3)?]);
+    let ip = match (value[1], &value[4..]) {
+        (1, octets) => IpAddr::from(<[u8; 4]>::try_from(octets).ok()?),
+        (2, octets) => IpAddr::from(<[u8; 16]>::try_from(octets).ok()?),
+        _ => return None,
+    };
+    Some(SocketAddr::new(ip, port))
 }
 
 fn attribute_at(bytes: &[u8], at: usize) -> Option<(AttributeType, &[u8])> {
@@ -440,6 +466,12 @@ impl Writer {
         Self { bytes }
     }
 
+    /// Bytes written so far.
+    #[expect(clippy::len_without_is_empty, reason = "a message is never empty")]
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Appends an attribute, padded with zeros to a multiple of four. Values are ours and far below the 64 KiB limit.
     pub fn attribute(&mut self, kind: AttributeType, value: &[u8]) -> &mut Self {
         debug_assert!(self.bytes.len() + value.len() < 0xFF00, "a message fits its length field");
@@ -462,6 +494,15 @@ impl Writer {
         let mask = self.bytes[4..HEADER_BYTES].try_into().expect("a header holds 16 bytes of cookie and transaction");
         let length = write_xor_address(&mut value, address, u128::from_be_bytes(mask));
         self.attribute(kind, &value[..length])
+    }
+
+    /// Appends an address in the form of MAPPED-ADDRESS (§14.1); an IPv4 address in its IPv6 mapped form is unmapped.
+    pub fn address(&mut self, kind: AttributeType, address: SocketAddr) -> &mut Self {
+        let [high, low] = address.port().to_be_bytes();
+        match address.ip().to_canonical() {
+            IpAddr::V4(ip) => self.attribute(kind, &[&[0, 1, high, low][..], &ip.octets()].concat()),
+            IpAddr::V6(ip) => self.attribute(kind, &[&[0, 2, high, low][..], &ip.octets()].concat()),
+        }
     }
 
     /// Appends ERROR-CODE with the recommended reason phrase (§14.8).

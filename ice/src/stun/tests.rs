@@ -208,6 +208,21 @@ fn s11_3_data_that_no_message_can_hold() {
 }
 
 #[test]
+fn s14_1_plain_addresses() {
+    for text in ["192.0.2.7:1234", "[2001:db8::7]:9"] {
+        let mut writer = Writer::new(Class::Success, Method::BINDING, TransactionId([1; 12]));
+        writer.address(AttributeType::MAPPED_ADDRESS, text.parse().unwrap());
+        let bytes = writer.finish();
+        let message = Message::parse(&bytes).unwrap();
+        assert_eq!(message.get_address(AttributeType::MAPPED_ADDRESS), Ok(Some(text.parse().unwrap())));
+        assert_eq!(message.get_address(AttributeType::OTHER_ADDRESS), Ok(None));
+    }
+    for value in [&[][..], &[0, 1, 0, 5], &[0, 1, 0, 5, 1, 2, 3], &[0, 2, 0, 5, 1, 2, 3, 4], &[0, 3, 0, 5, 1, 2, 3, 4]] {
+        assert_eq!(read_address(value), None, "{value:?}");
+    }
+}
+
+#[test]
 fn s14_8_error_codes() {
     let mut writer = Writer::new(Class::Error, Method::ALLOCATE, TransactionId([1; 12]));
     writer.error(ErrorCode::STALE_NONCE);
@@ -288,13 +303,46 @@ proptest! {
     }
 }
 
+/// The corpus of each fuzz target of this crate, and its promises.
+const TARGETS: [(&str, Promises); 3] = [("stun", fuzz::message), ("channel_data", fuzz::channel_data), ("turn_stream", fuzz::stream)];
+type Promises = fn(&[u8]);
+
+fn corpus(target: &str) -> Vec<Vec<u8>> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(target);
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(files.len() >= 9, "the corpus of {target} is missing");
+    files.iter().map(|file| std::fs::read(file).unwrap()).collect()
+}
+
 #[test]
-fn the_corpus_of_the_fuzz_target_is_read() {
-    let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/stun");
-    let mut count = 0;
-    for entry in std::fs::read_dir(corpus).unwrap() {
-        fuzz::message(&std::fs::read(entry.unwrap().path()).unwrap());
-        count += 1;
+fn the_corpora_of_the_fuzz_targets_are_read() {
+    for (target, promises) in TARGETS {
+        corpus(target).iter().for_each(|bytes| promises(bytes));
     }
-    assert!(count >= 6, "{count} files");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
+
+    /// Two files of a corpus spliced, a few bytes changed.
+    #[test]
+    fn mutations_of_the_corpora_are_read(
+        files in any::<[prop::sample::Index; 2]>(), splice in any::<[prop::sample::Index; 2]>(),
+        edits in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
+    ) {
+        for (target, promises) in TARGETS {
+            let corpus = corpus(target);
+            let (first, second) = (files[0].get(&corpus), files[1].get(&corpus));
+            let mut bytes = first[..splice[0].index(first.len() + 1)].to_vec();
+            bytes.extend_from_slice(&second[splice[1].index(second.len() + 1)..]);
+            for (at, byte) in &edits {
+                if !bytes.is_empty() {
+                    let at = at.index(bytes.len());
+                    bytes[at] = *byte;
+                }
+            }
+            promises(&bytes);
+        }
+    }
 }

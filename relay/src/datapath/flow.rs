@@ -42,13 +42,16 @@ pub struct Client {
 
 impl Hash for Client {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        // The socket implies transport and local port.
-        match self.via {
-            Via::Udp(number) => state.write_u64(u64::from(number)),
-            Via::Tcp(id) | Via::Tls(id) => state.write_u64(id),
-        }
-        self.remote.hash(state);
-        self.local.ip.hash(state);
+        // The socket implies transport and local port. The words that others choose are mixed in one by one.
+        let via = match self.via {
+            Via::Udp(number) => u64::from(number),
+            Via::Tcp(id) | Via::Tls(id) => id,
+        };
+        let ((high, low), local) = (self.remote.ip.words(), self.local.ip.words());
+        state.write_u64(via ^ u64::from(self.remote.port) << 48);
+        state.write_u64(high);
+        state.write_u64(low);
+        state.write_u64(local.0 ^ local.1.rotate_left(32));
     }
 }
 
@@ -89,8 +92,6 @@ pub struct Outbound {
     pub expires: Instant,
     /// The relayed socket to send from.
     pub socket: SocketId,
-    /// Whose counters.
-    pub allocation: u32,
     /// Where to.
     pub peer: Endpoint,
     /// Which ports count.
@@ -104,8 +105,6 @@ pub struct Inbound {
     pub expires: Instant,
     /// Whose client.
     pub allocation: u32,
-    /// The client.
-    pub client: Client,
     /// The channel to send on.
     pub channel: Channel,
     /// Which ports count.
@@ -119,24 +118,32 @@ pub struct Permit {
     pub expires: Instant,
     /// Whose.
     pub allocation: u32,
-    /// The client.
-    pub client: Client,
     /// Which ports count.
     pub reach: Reach,
 }
 
-/// The three tables of a worker.
+/// A channel of an allocation, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Line(u64);
+
+impl Line {
+    fn new(allocation: u32, channel: Channel) -> Self {
+        Self(u64::from(allocation) << 16 | u64::from(channel.number()))
+    }
+}
+
+/// The three tables of a worker. Whose client a packet is for, or from, says the allocation alone.
 #[derive(Debug, Default)]
 pub struct Flows {
-    outbound: HashMap<(Client, Channel), Outbound, Keyed>,
+    outbound: HashMap<Line, Outbound, Keyed>,
     inbound: HashMap<(SocketId, Endpoint), Inbound, Keyed>,
     permits: HashMap<(SocketId, Ip), Permit, Keyed>,
 }
 
 impl Flows {
-    /// Where ChannelData of this client goes.
-    pub fn outbound(&self, client: Client, channel: Channel, now: Instant) -> Option<&Outbound> {
-        self.outbound.get(&(client, channel)).filter(|flow| flow.expires > now)
+    /// Where ChannelData of this allocation's client goes.
+    pub fn outbound(&self, allocation: u32, channel: Channel, now: Instant) -> Option<&Outbound> {
+        self.outbound.get(&Line::new(allocation, channel)).filter(|flow| flow.expires > now)
     }
 
     /// Where a datagram from this peer goes, if a channel is bound to the peer.
@@ -151,13 +158,13 @@ impl Flows {
 
     /// Sets both directions of a channel.
     pub fn set_channel(&mut self, outbound: Outbound, inbound: Inbound) {
-        self.outbound.insert((inbound.client, inbound.channel), outbound);
+        self.outbound.insert(Line::new(inbound.allocation, inbound.channel), outbound);
         self.inbound.insert((outbound.socket, outbound.peer), inbound);
     }
 
     /// Forgets both directions of a channel.
-    pub fn remove_channel(&mut self, client: Client, channel: Channel, socket: SocketId, peer: Endpoint) {
-        self.outbound.remove(&(client, channel));
+    pub fn remove_channel(&mut self, allocation: u32, channel: Channel, socket: SocketId, peer: Endpoint) {
+        self.outbound.remove(&Line::new(allocation, channel));
         self.inbound.remove(&(socket, peer));
     }
 

@@ -2,6 +2,7 @@
 
 pub mod batch;
 pub mod demux;
+pub mod discovery;
 pub mod flow;
 pub mod neighbours;
 pub mod ring;

@@ -317,6 +317,7 @@ fn check(result: libc::c_int) -> io::Result<libc::c_int> {
 mod tests {
     use std::net::UdpSocket;
     use std::os::fd::AsFd;
+    use std::sync::atomic::AtomicU64;
 
     use super::super::batch::{Batch, Destination, SLOTS};
     use super::*;
@@ -338,6 +339,36 @@ mod tests {
         sender.send_to(&[], receiver.local_addr().unwrap()).unwrap();
         assert_eq!(poller.wait(Duration::from_secs(1)).unwrap(), 1);
         assert_eq!(poller.token(0), 1);
+    }
+
+    /// Whatever is written before a wake-up is found by who was woken: none is lost, however they fall together.
+    #[test]
+    fn no_wake_up_is_lost() {
+        const ROUNDS: u64 = 20_000;
+        let (waker, written) = (Waker::new().unwrap(), AtomicU64::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    for _ in 0..ROUNDS {
+                        written.fetch_add(1, Ordering::Relaxed);
+                        waker.wake();
+                    }
+                });
+            }
+            let mut poller = Poller::new().unwrap();
+            poller.add(waker.event(), 1).unwrap();
+            let mut seen = 0;
+            while seen < 3 * ROUNDS {
+                assert_eq!(poller.wait(Duration::from_secs(20)).unwrap(), 1, "{seen} of {} were seen", written.load(Ordering::Relaxed));
+                waker.reset();
+                seen = written.load(Ordering::Relaxed);
+            }
+        });
+        // And nothing is left that would wake a worker for nothing, but for the last one to come.
+        waker.reset();
+        let mut poller = Poller::new().unwrap();
+        poller.add(waker.event(), 1).unwrap();
+        assert_eq!(poller.wait(Duration::ZERO).unwrap(), 0);
     }
 
     #[test]

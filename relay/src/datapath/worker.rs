@@ -14,7 +14,6 @@ use campanile_ice::stun::turn::{
     stream_frame,
 };
 use campanile_ice::stun::{ErrorCode, TransactionId};
-use slab::Slab;
 use tokio::sync::mpsc;
 
 use super::batch::{Batch, Destination, HEAD_BYTES_MAX, PAYLOAD_BYTES_MAX, SLOTS, SLOTS_PER_RELAY};
@@ -24,6 +23,7 @@ use super::neighbours::{Neighbours, neighbours};
 use super::socket::{bind_relayed, send_unfragmented};
 use super::system::{Poller, SendError, Waker, interface_addresses, read_error};
 use super::tcp_relay::{Arrival, TcpRelays};
+use crate::arena::Arena;
 use crate::endpoint::{Endpoint, Keyed};
 use crate::quality::report::Direction;
 use crate::stats::{DropReason, Stats};
@@ -31,6 +31,7 @@ use crate::turn::data_connections::DataConnectionKey;
 use crate::turn::ports::{Home, PortKind};
 use crate::turn::registry::{AllocationKey, CallId, Hosts, Registry};
 use crate::turn::server::{Delivery, DeliveryHeader, Now, Opened, Output, Route, Server, Wanted};
+use crate::turn::sessions::SessionTag;
 use crate::turn::stream::{Outbox, Turn, ends_with_bind};
 
 /// How often counters and meters are published.
@@ -67,10 +68,14 @@ pub enum Inbox {
 pub enum Control {
     /// A call uses an allocation.
     Link(AllocationKey, CallId),
+    /// A call that an allocation is linked to is accepted.
+    Accepted(AllocationKey, CallId),
     /// A call that used an allocation has ended.
     Unlink(AllocationKey, CallId),
     /// Free the allocations of an account.
     Revoke(Arc<str>),
+    /// Free the allocations of a session.
+    EndSession(SessionTag),
     /// Free everything and end.
     Shutdown,
 }
@@ -95,7 +100,7 @@ pub struct Worker {
     registry: Arc<Registry>,
     poller: Poller,
     listeners: Vec<Listener>,
-    sockets: Slab<Relayed>,
+    sockets: Arena<Relayed>,
     /// Relayed TCP addresses; none where there is no runtime for them.
     tcp: Option<TcpRelays>,
     /// Closed by the server, to be dropped once what is queued on them was sent.
@@ -196,7 +201,7 @@ impl Worker {
             registry,
             poller,
             listeners: sockets,
-            sockets: Slab::new(),
+            sockets: Arena::default(),
             tcp: None,
             closing: Vec::new(),
             streams: HashMap::default(),
@@ -243,7 +248,7 @@ impl Worker {
         let started = Instant::now();
         let (mut publish_at, mut look_at) = (started, started + LOOK_FOR_ADDRESSES);
         let mut waited = Duration::ZERO;
-        let mut has_more = false;
+        let (mut has_more, mut quality_from) = (false, None);
         loop {
             let due = self.server.poll_timeout().map_or(publish_at, |at| at.min(publish_at));
             let waits_from = (!has_more).then(Instant::now);
@@ -253,7 +258,14 @@ impl Worker {
             waited += waits_from.map_or(Duration::ZERO, |from| now.at.saturating_duration_since(from));
             let Some(more) = self.turn(ready, &mut batch, now) else { return Ok(()) };
             has_more = more;
+            // In portions: with thousands of calls it takes milliseconds.
+            if let Some(from) = quality_from {
+                quality_from = self.server.publish_quality(from);
+                has_more |= quality_from.is_some();
+            }
             if now.at >= publish_at {
+                quality_from = Some(0);
+                has_more = true;
                 publish_at = now.at + PUBLISH;
                 self.publish(now.at, now.at.saturating_duration_since(started).saturating_sub(waited));
             }
@@ -393,7 +405,9 @@ impl Worker {
     /// Sends a client's payload out of its relayed address; to a relayed address of ours it goes without the kernel, and is judged there
     /// as if it had come through it.
     fn forward(&mut self, route: Route, payload: Payload<'_>, batch: &mut Batch, now: Now) {
-        self.server.observe(route.allocation, Direction::ToPeer, payload.bytes(batch), now.at);
+        if !self.server.observe(route.allocation, Direction::ToPeer, payload.bytes(batch), now.at) {
+            return;
+        }
         if route.dont_fragment {
             let bytes = payload.bytes(batch).to_vec();
             return self.send_unfragmented(&route, &bytes, batch, now);
@@ -419,9 +433,12 @@ impl Worker {
         if bytes.len() > PAYLOAD_BYTES_MAX {
             return self.server.stats_mut().count_drop(DropReason::TooBig);
         }
-        let Some(delivery) = self.server.handle_peer(socket, source, now.at) else { return };
-        self.server.observe(delivery.allocation, Direction::ToClient, bytes, now.at);
-        self.deliver(delivery, payload, batch);
+        let Some(delivery) = self.server.handle_peer(socket, source, now.at) else {
+            return self.server.handle_stranger(socket, source, bytes, now.at);
+        };
+        if self.server.observe(delivery.allocation, Direction::ToClient, bytes, now.at) {
+            self.deliver(delivery, payload, batch);
+        }
     }
 
     /// Takes packets that other workers have for relayed addresses of this one. Returns whether there are more.
@@ -556,6 +573,8 @@ impl Worker {
         loop {
             match self.control.try_recv() {
                 Ok(Control::Link(key, call)) => self.server.handle_link(key, call),
+                Ok(Control::Accepted(key, call)) => self.server.handle_accepted(key, call),
+                Ok(Control::EndSession(tag)) => self.server.handle_session_end(tag, now.at),
                 Ok(Control::Unlink(key, call)) => self.server.handle_unlink(key, call, now.at),
                 Ok(Control::Revoke(account)) => self.server.handle_revoke(&account, now.at),
                 Ok(Control::Shutdown) | Err(std_mpsc::TryRecvError::Disconnected) => return true,
@@ -667,13 +686,12 @@ impl Worker {
 
     /// Makes a bound relayed socket live.
     fn watch(&mut self, socket: UdpSocket, bound: SocketAddr) -> io::Result<SocketId> {
-        let entry = self.sockets.vacant_entry();
-        let id = SocketId(entry.key() as u32);
+        let id = SocketId(self.sockets.vacant_key() as u32);
         self.poller.add(socket.as_fd(), u64::from(id.0))?;
         if !self.registry.ports.publish(bound, Home { worker: self.index, socket: id }) {
             return Err(io::Error::other("too many different local addresses"));
         }
-        entry.insert(Relayed { socket, bound: bound.into() });
+        self.sockets.insert(Relayed { socket, bound: bound.into() });
         Ok(id)
     }
 
@@ -730,7 +748,7 @@ impl Worker {
     /// `busy` is how long this worker has been at work.
     fn publish(&mut self, now: Instant, busy: Duration) {
         self.server.collect_data();
-        self.server.publish_quality();
+        self.server.handle_addresses(now);
         if self.index == 0 {
             self.registry.sweep(now);
         }

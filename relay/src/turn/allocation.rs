@@ -9,7 +9,10 @@ use campanile_ice::stun::{ErrorCode, TransactionId};
 
 use super::auth::Signing;
 use super::data_connections::DataOwner;
+use super::fence::Fence;
+use super::quota::Allowance;
 use super::registry::CallId;
+use super::sessions::RelaySession;
 use crate::datapath::flow::{Client, Reach, SocketId};
 use crate::endpoint::Ip;
 use crate::quality::meter::Meters;
@@ -38,6 +41,8 @@ pub struct Allocation {
     pub client: Client,
     /// The account it counts for.
     pub account: Arc<str>,
+    /// The session that its credentials were issued to; it ends with that.
+    pub session: Option<RelaySession>,
     /// USERNAME of the request that made it; the only one that may use it (§5).
     pub username: Box<str>,
     /// The key of that user name.
@@ -60,6 +65,14 @@ pub struct Allocation {
     pub channels: Vec<ChannelBinding>,
     /// Live calls that use it.
     pub calls: Vec<CallId>,
+    /// Those of them that are accepted.
+    pub accepted: Vec<CallId>,
+    /// Addresses from which connectivity checks of the other party came, and until when that counts.
+    pub checked: Vec<(IpAddr, Instant)>,
+    /// When the next one is looked at.
+    pub next_check: Option<Instant>,
+    /// What it may relay of its account's bytes per second.
+    pub allowance: Allowance,
     /// When it is freed because its last call ended.
     pub free_at: Option<Instant>,
     /// When the timer that stands for it runs out.
@@ -127,6 +140,22 @@ impl Allocation {
     /// The permission for an address, unless it has run out.
     pub fn permission(&self, ip: IpAddr, now: Instant) -> Option<&Permission> {
         self.permissions.iter().find(|permission| permission.ip == ip && permission.expires > now)
+    }
+
+    /// Whether it serves no accepted call, though the calls of its session are known.
+    pub fn is_early(&self) -> bool {
+        self.session.is_some() && self.accepted.is_empty()
+    }
+
+    /// Whether the fence lets it reach an address. Names made with the REST secret belong to no session whose calls are seen.
+    pub fn is_let(&self, fence: &Fence, ip: IpAddr, now: Instant) -> bool {
+        let Some(session) = &self.session else { return true };
+        fence.lets(&session.party, ip) || self.checked.iter().any(|(checked, until)| *checked == ip && *until > now)
+    }
+
+    /// Gives back to the account what has ended since there were `before` permissions and channels.
+    pub fn withdraw(&self, (permissions, channels): (usize, usize)) {
+        self.allowance.share().withdraw(permissions - self.permissions.len(), channels - self.channels.len());
     }
 
     /// The next time at which something of it ends.

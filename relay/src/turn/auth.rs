@@ -1,8 +1,8 @@
 //! Credentials and nonces: long-term credentials (RFC 8489 §9.2) issued by this server or made with the TURN REST secret
 //! (draft-uberti-behave-turn-rest). Nothing is remembered per client but the hash of an issued name, and that may be forgotten.
 //!
-//! An issued name is `EXPIRY:` and, in base64url, the account sealed with AES-256-GCM together with the time of issue. Account
-//! passwords are never TURN passwords.
+//! An issued name is `EXPIRY:` and, in base64url, the account sealed with AES-256-GCM together with the time of issue and the session that it
+//! was issued to. Account passwords are never TURN passwords.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
@@ -15,6 +15,8 @@ use aws_lc_rs::{constant_time, digest, hmac};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use campanile_ice::stun::integrity::{Integrity, Key, NONCE_COOKIE_BYTES, PasswordAlgorithm, SecurityFeatures, user_hash};
+
+use super::sessions::{RelaySession, SessionTag, Sessions};
 
 /// What a 0215 answer hands to a client.
 #[derive(Clone, PartialEq, Eq)]
@@ -41,7 +43,7 @@ pub enum BadName {
     Unknown,
     /// Past its expiry.
     Expired,
-    /// Issued before the account was revoked.
+    /// Issued before the account was revoked, or to a session that is over.
     Revoked,
 }
 
@@ -50,6 +52,8 @@ pub enum BadName {
 pub struct Owner {
     /// The account; for REST names the whole name after `EXPIRY:`, marked so that it is nobody's account.
     pub account: Arc<str>,
+    /// The session that it was issued to, if it was to one.
+    pub session: Option<RelaySession>,
     /// The password to derive the key from.
     pub password: String,
 }
@@ -81,7 +85,8 @@ const NONCE_MAC_BYTES: usize = 12;
 /// Issued names found by their hash; beyond it the oldest are forgotten, and their owners asked for the name itself.
 const HASHED_NAMES_MAX: usize = 65_536;
 
-/// Makes and checks credentials and nonces; shared by all workers, without state but for revoked accounts and hashes of issued names.
+/// Makes and checks credentials and nonces; shared by all workers, without state but for live sessions, revoked accounts and hashes of issued
+/// names.
 pub struct Auth {
     realm: String,
     names: LessSafeKey,
@@ -89,6 +94,8 @@ pub struct Auth {
     nonces: hmac::Key,
     rest: Option<hmac::Key>,
     life: Duration,
+    /// The sessions that names belong to.
+    pub sessions: Sessions,
     /// Account → milliseconds of the time before which its names are void.
     revoked: Mutex<HashMap<Arc<str>, u64>>,
     hashed: Mutex<HashedNames>,
@@ -131,6 +138,7 @@ impl Auth {
             nonces: hmac::Key::new(hmac::HMAC_SHA256, derive("turn nonces").as_ref()),
             rest: rest_secret.map(|secret| hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret.as_bytes())),
             life,
+            sessions: Sessions::default(),
             revoked: Mutex::default(),
             hashed: Mutex::default(),
         }
@@ -143,10 +151,19 @@ impl Auth {
 
     /// Credentials for an account, good until `now` plus the configured life. `random` makes the name unlike any other.
     pub fn issue(&self, account: &str, now: SystemTime, random: [u8; SEAL_NONCE_BYTES]) -> Credentials {
+        self.issue_to(account, None, now, random)
+    }
+
+    /// The same, and good no longer than the session lives that they are issued to.
+    pub fn issue_to(&self, account: &str, session: Option<&RelaySession>, now: SystemTime, random: [u8; SEAL_NONCE_BYTES]) -> Credentials {
+        if let Some(session) = session {
+            self.sessions.begin(session);
+        }
         let issued_ms = unix_ms(now);
         let expires_s = issued_ms / 1000 + self.life.as_secs();
         let expiry = expires_s.to_string();
         let mut sealed = issued_ms.to_be_bytes().to_vec();
+        sealed.extend_from_slice(&session.map_or(0, |session| session.tag.get()).to_be_bytes());
         sealed.extend_from_slice(account_name(account).as_bytes());
         self.names
             .seal_in_place_append_tag(Nonce::assume_unique_for_key(random), Aad::from(expiry.as_bytes()), &mut sealed)
@@ -168,20 +185,21 @@ impl Auth {
         let expires_s = expiry(username).ok_or(BadName::Unknown)?;
         let mut life_ends_s = u64::MAX;
         let owner = match self.open(username) {
-            Some((issued_ms, account)) => {
+            Some((issued_ms, tag, account)) => {
                 // A life that was made shorter since: revocations are remembered for as long as the one of today.
                 life_ends_s = issued_ms / 1000 + self.life.as_secs();
                 let revoked = self.revoked.lock().unwrap_or_else(PoisonError::into_inner).get(account.as_str()).copied();
                 if revoked.is_some_and(|revoked_ms| issued_ms <= revoked_ms) {
                     return Err(BadName::Revoked);
                 }
-                Owner { account: account.into(), password: self.password(username) }
+                let session = tag.map(|tag| self.sessions.show(tag).ok_or(BadName::Revoked)).transpose()?;
+                Owner { account: account.into(), session, password: self.password(username) }
             }
             None => {
                 let secret = self.rest.as_ref().ok_or(BadName::Unknown)?;
                 let user = username.split_once(':').map_or("", |(_, user)| user);
                 let password = STANDARD.encode(hmac::sign(secret, username.as_bytes()));
-                Owner { account: format!("rest:{user}").into(), password }
+                Owner { account: format!("rest:{user}").into(), session: None, password }
             }
         };
         if expires_s.min(life_ends_s) <= unix_ms(now) / 1000 { Err(BadName::Expired) } else { Ok(owner) }
@@ -259,15 +277,17 @@ impl Auth {
         STANDARD.encode(hmac::sign(&self.passwords, username.as_bytes()))
     }
 
-    /// Opens an issued name: milliseconds of its issue, and the account.
-    fn open(&self, username: &str) -> Option<(u64, String)> {
+    /// Opens an issued name: milliseconds of its issue, the session and the account.
+    fn open(&self, username: &str) -> Option<(u64, Option<SessionTag>, String)> {
         let (expiry, sealed) = username.split_once(':')?;
         let sealed = URL_SAFE_NO_PAD.decode(sealed).ok()?;
         let (nonce, sealed) = sealed.split_first_chunk::<SEAL_NONCE_BYTES>()?;
         let mut sealed = sealed.to_vec();
         let opened = self.names.open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(expiry.as_bytes()), &mut sealed).ok()?;
-        let (issued_ms, account) = opened.split_first_chunk::<8>()?;
-        Some((u64::from_be_bytes(*issued_ms), String::from_utf8(account.to_vec()).ok()?))
+        let (issued_ms, opened) = opened.split_first_chunk::<8>()?;
+        let (tag, account) = opened.split_first_chunk::<8>()?;
+        let tag = SessionTag::from_number(u64::from_be_bytes(*tag));
+        Some((u64::from_be_bytes(*issued_ms), tag, String::from_utf8(account.to_vec()).ok()?))
     }
 }
 
@@ -364,6 +384,24 @@ mod tests {
         check(&auth, &before, at(1_003), Err(BadName::Revoked));
         check(&auth, &after, at(1_003), Ok("juliet@example.org"));
         check(&auth, &other, at(1_003), Ok("romeo@example.org"));
+    }
+
+    #[test]
+    fn names_issued_to_a_session_are_good_as_long_as_it_lives() {
+        let auth = auth(None);
+        let session = RelaySession { tag: SessionTag::new([7; 8]), party: "juliet@example.org/balcony".into() };
+        let issued = auth.issue_to("juliet@example.org", Some(&session), at(1_000), [1; 12]);
+        assert!(!issued.username.contains("juliet"));
+        let owner = auth.owner(&issued.username, at(1_001)).unwrap_or_else(|error| panic!("{error:?}"));
+        assert_eq!((owner.account.as_ref(), owner.session), ("juliet@example.org", Some(session.clone())));
+        check(&auth, &auth.issue("juliet@example.org", at(1_000), [1; 12]).username, at(1_001), Ok("juliet@example.org"));
+        assert!(auth.sessions.end(session.tag));
+        check(&auth, &issued.username, at(1_002), Err(BadName::Revoked));
+        // A restart that the session survives, and one that it does not.
+        let later = Auth::new("example.org".into(), &[7; 32], None, DAY);
+        check(&later, &issued.username, at(1_002), Err(BadName::Revoked));
+        later.sessions.begin(&session);
+        check(&later, &issued.username, at(1_002), Ok("juliet@example.org"));
     }
 
     #[test]

@@ -3,14 +3,17 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use campanile_ice::stun::turn::Family;
 
 use super::data_connections::DataConnections;
+use super::fence::Fence;
 use super::peers::PeerRules;
 use super::ports::Ports;
+use super::quota::{AccountLimits, Shares};
 use crate::endpoint::Ip;
 use crate::quality::report::{CallQuality, RelayQuality};
 use crate::settings::Limits;
@@ -56,7 +59,13 @@ pub struct Registry {
     pub data: Arc<DataConnections>,
     /// Bounds.
     pub limits: Limits,
+    /// What each account uses.
+    pub shares: Shares,
+    /// What the parties of live calls may reach.
+    pub fence: Fence,
     hosts: RwLock<Arc<Hosts>>,
+    /// How often the addresses of this host have become others.
+    addresses: AtomicU64,
     state: Mutex<State>,
     reservations: Mutex<HashMap<[u8; 8], Reservation>>,
 }
@@ -104,8 +113,25 @@ enum Owner {
 impl Registry {
     /// A registry without allocations.
     pub fn new(ports: Ports, rules: PeerRules, limits: Limits, hosts: Hosts) -> Self {
+        let shares = Shares::new(AccountLimits {
+            permissions: limits.permissions_per_account,
+            channels: limits.channels_per_account,
+            bytes_per_second: limits.bytes_per_second,
+            early_bytes_per_second: limits.early_bytes_per_second,
+        });
         let data = Arc::new(DataConnections::new(&limits));
-        Self { ports, rules, data, limits, hosts: RwLock::new(Arc::new(hosts)), state: Mutex::default(), reservations: Mutex::default() }
+        Self {
+            ports,
+            rules,
+            data,
+            limits,
+            shares,
+            fence: Fence::default(),
+            hosts: RwLock::new(Arc::new(hosts)),
+            addresses: AtomicU64::new(0),
+            state: Mutex::default(),
+            reservations: Mutex::default(),
+        }
     }
 
     /// The addresses of this host.
@@ -115,7 +141,22 @@ impl Registry {
 
     /// Replaces the addresses of this host.
     pub fn set_hosts(&self, hosts: Hosts) {
-        *self.hosts.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(hosts);
+        let mut known = self.hosts.write().unwrap_or_else(PoisonError::into_inner);
+        if **known != hosts {
+            *known = Arc::new(hosts);
+            drop(known);
+            self.addresses_changed();
+        }
+    }
+
+    /// Addresses of this host, advertised ones among them, have become others: what was granted is judged anew.
+    pub fn addresses_changed(&self) {
+        self.addresses.fetch_add(1, Ordering::Release);
+    }
+
+    /// How often that was said.
+    pub fn addresses(&self) -> u64 {
+        self.addresses.load(Ordering::Acquire)
     }
 
     /// Counts a new allocation against all quotas, as `places` of them: two if a port is to be reserved along with it.
@@ -193,6 +234,11 @@ impl Registry {
             *state.links.entry(key).or_default() += 1;
         }
         Some(key)
+    }
+
+    /// The allocations that a live call is linked to.
+    pub fn allocations_of(&self, call: CallId) -> Vec<AllocationKey> {
+        self.state().calls.get(&call).map(|call| call.allocations.clone()).unwrap_or_default()
     }
 
     /// Ends a call; returns its allocations.
@@ -288,8 +334,9 @@ impl Registry {
         }
     }
 
-    /// Forgets what is over: reservations not redeemed, calls ended long ago. Called once a second.
+    /// Forgets what is over: reservations not redeemed, calls ended long ago, accounts without allocations. Called once a second.
     pub fn sweep(&self, now: Instant) {
+        self.shares.sweep(now);
         self.reservations().retain(|_, reservation| {
             let keep = reservation.expires > now;
             if !keep {
@@ -324,7 +371,7 @@ fn release<K: std::hash::Hash + Eq>(counts: &mut HashMap<K, usize>, key: &K) {
 }
 
 /// The addresses of this host's interfaces.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hosts {
     addresses: Vec<IpAddr>,
     /// Where packets to the Internet leave from, IPv4 and IPv6.

@@ -8,6 +8,7 @@ mod answer;
 mod authenticate;
 mod connect;
 mod connection;
+pub mod discovery;
 mod icmp;
 mod permission;
 mod random;
@@ -15,7 +16,7 @@ mod refresh;
 mod relayed;
 mod timers;
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::sync::Arc;
@@ -26,8 +27,10 @@ use campanile_ice::stun::{AttributeType, Class, ErrorCode, Malformed, Message, M
 use slab::Slab;
 
 use self::allocate::Opening;
+use self::answer::Room;
 use self::connect::Connecting;
 use self::connection::Connection;
+use self::discovery::Discovery;
 use self::random::Random;
 use super::allocation::Allocation;
 use super::auth::{Auth, Signing, account_name};
@@ -35,9 +38,14 @@ use super::budget::AnswerBudget;
 use super::data_connections::{DataConnectionKey, Overdue};
 use super::ports::{Home, PortKind};
 use super::registry::{AllocationKey, CallId, Registry};
+use super::sessions::{RelaySession, SessionTag};
+use crate::arena::Arena;
 use crate::datapath::flow::{Client, Flows, SocketId, Via};
 use crate::endpoint::{Endpoint, Keyed};
 use crate::stats::{AuthFailure, DropReason, PerTransport, Stats};
+
+/// Allocations whose quality is published at a time.
+const QUALITIES: usize = 32;
 
 /// Both clocks, read once per batch.
 #[derive(Clone, Copy, Debug)]
@@ -163,6 +171,7 @@ struct Request<'a> {
     username: Box<str>,
     key: Signing,
     account: Arc<str>,
+    session: Option<RelaySession>,
     allocation: Option<u32>,
 }
 
@@ -193,10 +202,16 @@ pub struct Server {
     auth: Arc<Auth>,
     registry: Arc<Registry>,
     call_grace: std::time::Duration,
-    allocations: Slab<Allocation>,
+    allocations: Arena<Allocation>,
     by_client: HashMap<Client, u32, Keyed>,
+    /// Where the fence is up, the allocation of each relayed socket.
+    by_socket: HashMap<SocketId, u32>,
+    /// Which addresses of this host permissions were judged by.
+    addresses: u64,
+    /// The allocations of each session.
+    by_session: HashMap<SessionTag, Vec<u32>>,
     /// Allocations with live calls.
-    linked: HashSet<u32>,
+    linked: BTreeSet<u32>,
     flows: Flows,
     connections: HashMap<u64, Connection>,
     /// TCP allocations by their listening sockets.
@@ -208,6 +223,7 @@ pub struct Server {
     openings: Slab<Opening>,
     outputs: VecDeque<Output>,
     budget: AnswerBudget,
+    discovery: Option<Discovery>,
     random: Random,
     serial: u64,
     stats: Stats,
@@ -229,9 +245,12 @@ impl Server {
             auth,
             registry,
             call_grace,
-            allocations: Slab::new(),
+            allocations: Arena::default(),
             by_client: HashMap::default(),
-            linked: HashSet::new(),
+            by_session: HashMap::new(),
+            by_socket: HashMap::new(),
+            addresses: 0,
+            linked: BTreeSet::new(),
             flows: Flows::default(),
             connections: HashMap::new(),
             listening: HashMap::new(),
@@ -240,6 +259,7 @@ impl Server {
             openings: Slab::new(),
             outputs: VecDeque::new(),
             budget,
+            discovery: None,
             random: Random::new(seed),
             serial: 0,
             stats: Stats::default(),
@@ -282,12 +302,10 @@ impl Server {
         let Err(refusal) = done else { return };
         // A stale nonce proves no source: such a request may be an old one, sent again by somebody else.
         let is_source_proven = refusal.key.is_some() && refusal.code != ErrorCode::STALE_NONCE;
-        if !is_source_proven && !self.may_answer(client, now.at) {
-            return;
-        }
+        let room = if is_source_proven { Room::ANY } else { self.room_for_answer(client, &message, now.at) };
         match refusal.code {
-            ErrorCode::UNAUTHENTICATED | ErrorCode::STALE_NONCE => self.challenge(client, &message, refusal, now),
-            _ => self.refuse(client, &message, refusal),
+            ErrorCode::UNAUTHENTICATED | ErrorCode::STALE_NONCE => self.challenge(client, &message, refusal, room, now),
+            _ => self.refuse(client, &message, refusal, room),
         }
     }
 
@@ -329,6 +347,15 @@ impl Server {
         self.linked.insert(key.index);
     }
 
+    /// A call that is linked to the allocation is accepted.
+    pub fn handle_accepted(&mut self, key: AllocationKey, call: CallId) {
+        let Some(allocation) = self.allocation_mut(key) else { return };
+        if allocation.calls.contains(&call) && !allocation.accepted.contains(&call) {
+            allocation.accepted.push(call);
+            allocation.allowance.set_early(allocation.is_early());
+        }
+    }
+
     /// A call that used the allocation has ended; after the last one the allocation has its grace.
     pub fn handle_unlink(&mut self, key: AllocationKey, call: CallId, now: Instant) {
         let free_at = now + self.call_grace;
@@ -338,6 +365,8 @@ impl Server {
         }
         let Some(allocation) = self.allocation_mut(key) else { return };
         allocation.calls.retain(|linked| *linked != call);
+        allocation.accepted.retain(|linked| *linked != call);
+        allocation.allowance.set_early(allocation.is_early());
         if allocation.calls.is_empty() {
             allocation.free_at = Some(free_at);
             self.linked.remove(&key.index);
@@ -355,6 +384,13 @@ impl Server {
             .map(|(index, _)| index as u32)
             .collect();
         for index in mine {
+            self.free(index, now);
+        }
+    }
+
+    /// A session is over: frees its allocations.
+    pub fn handle_session_end(&mut self, tag: SessionTag, now: Instant) {
+        for index in self.by_session.get(&tag).cloned().unwrap_or_default() {
             self.free(index, now);
         }
     }
@@ -380,9 +416,11 @@ impl Server {
         &mut self.stats
     }
 
-    /// Tells the registry what the allocations with live calls have carried so far. Called once a second.
-    pub fn publish_quality(&self) {
-        for &index in &self.linked {
+    /// Tells the registry what allocations with live calls have carried so far, from number `from` on: some of them, so that no packet
+    /// waits for all. Returns where to go on.
+    pub fn publish_quality(&self, from: u32) -> Option<u32> {
+        let mut rest = self.linked.range(from..);
+        for &index in rest.by_ref().take(QUALITIES) {
             let Some(allocation) = self.allocations.get(index as usize) else { continue };
             let Some(quality) = allocation.quality() else { continue };
             let key = AllocationKey { worker: self.worker, index, serial: allocation.serial };
@@ -390,12 +428,19 @@ impl Server {
                 self.registry.record(call, key, quality.clone());
             }
         }
+        rest.next().copied()
     }
 
     /// Whether nothing is held for any client.
     pub fn is_idle(&self) -> bool {
-        let is_tcp_idle = self.listening.is_empty() && self.connecting.is_empty();
-        is_tcp_idle && self.allocations.is_empty() && self.openings.is_empty() && self.flows.is_empty() && self.by_client.is_empty()
+        self.listening.is_empty()
+            && self.connecting.is_empty()
+            && self.allocations.is_empty()
+            && self.openings.is_empty()
+            && self.flows.is_empty()
+            && self.by_client.is_empty()
+            && self.by_session.is_empty()
+            && self.by_socket.is_empty()
     }
 }
 

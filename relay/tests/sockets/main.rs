@@ -269,6 +269,38 @@ async fn the_turn_crates_client_allocates_and_talks_to_a_peer() {
 }
 
 #[tokio::test]
+async fn rfc5780_s6_responses_come_from_four_places() {
+    let free_port = || std::net::UdpSocket::bind("[::]:0").unwrap().local_addr().unwrap().port();
+    let (first, second) = (free_port(), free_port());
+    let place = |ip: &str, port| SocketAddr::new(ip.parse().unwrap(), port);
+    let relay = start(Settings {
+        udp: vec![place("::", first)],
+        nat_discovery: Some([place("127.0.0.1", first), place("127.0.0.2", second)]),
+        ..settings()
+    });
+    assert_eq!(relay.services().iter().filter(|service| service.transport == Transport::Udp).count(), 1, "the others are no services");
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    for (ip, port) in [("127.0.0.1", first), ("127.0.0.1", second), ("127.0.0.2", first), ("127.0.0.2", second)] {
+        let other_ip = if ip == "127.0.0.1" { "127.0.0.2" } else { "127.0.0.1" };
+        let other_port = if port == first { second } else { first };
+        for (flags, from) in
+            [(0, place(ip, port)), (4, place(other_ip, port)), (2, place(ip, other_port)), (6, place(other_ip, other_port))]
+        {
+            let mut writer = Writer::new(Class::Request, Method::BINDING, TransactionId([flags; 12]));
+            writer.attribute(AttributeType::CHANGE_REQUEST, &[0, 0, 0, flags]);
+            socket.send_to(&writer.finish(), place(ip, port)).await.unwrap();
+            let mut bytes = [0; 2_000];
+            let (length, source) = tokio::time::timeout(PATIENCE, socket.recv_from(&mut bytes)).await.unwrap().unwrap();
+            let message = Message::parse(&bytes[..length]).unwrap();
+            assert_eq!((source, message.transaction()), (from, TransactionId([flags; 12])));
+            assert_eq!(message.get_address(AttributeType::RESPONSE_ORIGIN), Ok(Some(from)));
+            assert_eq!(message.get_address(AttributeType::OTHER_ADDRESS), Ok(Some(place(other_ip, other_port))));
+        }
+    }
+    relay.shutdown().await;
+}
+
+#[tokio::test]
 async fn s11_5_a_client_is_told_that_its_peer_is_gone_and_others_lose_nothing() {
     for (server, localhost) in [(0, "127.0.0.1:0"), (1, "[::1]:0")] {
         let relay = start(Settings { allow_peers: vec!["127.0.0.0/8".parse().unwrap(), "::1".parse().unwrap()], ..settings() });

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use campanile_relay::{Credentials, Relay, Transport};
+use campanile_relay::{Credentials, Relay, RelaySession, SessionTag, Transport};
 
 use crate::account::Account;
 use crate::homes::Home;
@@ -20,6 +20,7 @@ use crate::iq::{Iq, IqTable, Reply, To};
 use crate::ns;
 use crate::random;
 use crate::router::Router;
+use crate::session::Session;
 use crate::stanza::error::StanzaError;
 use crate::stanza::{IqType, Stanza};
 use crate::store::ServicesInterest;
@@ -230,10 +231,14 @@ impl Extdisco {
         if !account.sessions.iter().any(|session| session.services.as_deref().is_some_and(&concerned)) {
             return;
         }
-        let credentials = self.issue_to(account, now);
+        let given = self.gives_to(account);
         let renews = |action: Action| action == Action::Modify;
         for session in &mut account.sessions {
-            let Some(interest) = session.services.as_deref_mut().filter(|interest| concerned(interest)) else { continue };
+            if !session.services.as_deref().is_some_and(&concerned) {
+                continue;
+            }
+            let credentials = given.then(|| self.issue_to(session, now));
+            let Some(interest) = session.services.as_deref_mut() else { continue };
             let wanted: Vec<_> = changes.iter().filter(|(_, service)| interest.wants(service)).collect();
             if wanted.iter().any(|(action, _)| renews(*action)) {
                 interest.renew_at = renew_at(now, credentials.as_ref());
@@ -280,11 +285,23 @@ impl Extdisco {
     /// `None` for an anonymous session that is given none.
     fn issue(&self, iq: &Iq, now: SystemTime) -> Result<Option<Credentials>, StanzaError> {
         let session = iq.session.as_ref().ok_or_else(|| StanzaError::forbidden().with_text("only for this server's own users"))?;
-        Ok(session.home.with(|account| self.issue_to(account, now)))
+        session.home.with(|account| {
+            let given = self.gives_to(account);
+            // Under the account's lock: nothing is issued to a session that has ended.
+            let own = account.session(session.id).ok_or_else(StanzaError::not_authorized)?;
+            Ok(given.then(|| self.issue_to(own, now)))
+        })
     }
 
-    fn issue_to(&self, account: &Account, now: SystemTime) -> Option<Credentials> {
-        (self.anonymous || !account.anonymous).then(|| self.relay.issue(account.jid.as_str(), now))
+    fn gives_to(&self, account: &Account) -> bool {
+        self.anonymous || !account.anonymous
+    }
+
+    /// They are the session's, and end with it.
+    fn issue_to(&self, session: &mut Session, now: SystemTime) -> Credentials {
+        let tag = *session.relay.get_or_insert_with(|| SessionTag::new(random::bytes()));
+        let party = session.jid.as_str().into();
+        self.relay.issue_to(session.jid.bare_str(), &RelaySession { tag, party }, now)
     }
 }
 

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use smallvec::SmallVec;
 
 pub use call::{Call, End, Kind, Times};
-pub use effect::{Effect, Effects, Ignored};
+pub use effect::{Effect, Effects, Ignored, Offering};
 pub use signal::Signal;
 
 use call::Rank;
@@ -117,12 +117,13 @@ impl Calls {
         effects
     }
 
-    /// An [`Effect::Link`] proved right: the address is an allocation of ours.
-    pub fn handle_linked(&mut self, call: CallId, now: Instant) {
-        if let Some(live) = self.live.get_mut(&call) {
-            live.times.linked.get_or_insert(now);
-            self.schedule(call);
-        }
+    /// An [`Effect::Link`] proved right: the address is an allocation of ours. Whether the call is accepted.
+    pub fn handle_linked(&mut self, call: CallId, now: Instant) -> bool {
+        let Some(live) = self.live.get_mut(&call) else { return false };
+        live.times.linked.get_or_insert(now);
+        let accepted = live.times.accepted.is_some();
+        self.schedule(call);
+        accepted
     }
 
     /// When [`Calls::handle_timeout`] has something to do.

@@ -93,7 +93,7 @@ impl CallMetrics {
             }
             Effect::Ignored(cause) => self.ignored.with_label_values(&[cause.as_str()]).inc(),
             // Links are counted by what the relay says of them, the gauges are read off the table.
-            Effect::Started { .. } | Effect::Accepted { .. } | Effect::Ended { .. } | Effect::Link { .. } => {}
+            Effect::Started { .. } | Effect::Accepted { .. } | Effect::Ended { .. } | Effect::Link { .. } | Effect::Offered(_) => {}
         }
     }
 

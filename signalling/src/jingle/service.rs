@@ -5,23 +5,32 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use campanile_relay::{RelaySession, SessionTag};
 use prometheus::Registry;
 
-use super::calls::{Call, CallId, Calls, Effect, Effects, Limits, Signal};
+use super::calls::{Call, CallId, Calls, Effect, Effects, Limits, Offering, Signal};
 use super::metrics::CallMetrics;
-use crate::jid::{BareJid, Jid};
+use crate::jid::{BareJid, FullJid, Jid};
 use crate::stanza::Stanza;
 
 /// How often [`CallsService::run`] looks for calls that have waited too long; all limits are far longer.
 const TICK: Duration = Duration::from_secs(1);
 
-/// What calls ask of the relay. Both are called with the table locked, so that they come in the order of the calls, and must return at once and
-/// not call back.
+/// What calls and sessions ask of the relay. All must return at once and not call back; those about calls come with the table locked, in the
+/// order of the calls.
 pub trait Allocations: Send + Sync {
     /// Links an allocation to a call, if this relayed address is one of the account's. Says whether it is.
     fn link(&self, account: &BareJid, relayed: SocketAddr, call: CallId) -> bool;
+    /// A party of a call has told the other where it may be reached, before the other is told.
+    fn offer(&self, offering: &Offering);
+    /// The call is accepted: what is linked to it may carry media. Told again when more is linked.
+    fn accept_call(&self, call: CallId);
     /// The call is over: what served it alone may be freed.
     fn end_call(&self, call: CallId);
+    /// A session of this address lives, which was given credentials before a restart.
+    fn begin_session(&self, address: &FullJid, tag: SessionTag);
+    /// A session is over: its credentials are void, its allocations are freed.
+    fn end_session(&self, tag: SessionTag);
 }
 
 impl Allocations for campanile_relay::Relay {
@@ -32,6 +41,22 @@ impl Allocations for campanile_relay::Relay {
     fn end_call(&self, call: CallId) {
         Self::end_call(self, call);
     }
+
+    fn offer(&self, Offering { call, from, to, offer }: &Offering) {
+        Self::offer(self, *call, from.as_str(), to.as_str(), offer);
+    }
+
+    fn accept_call(&self, call: CallId) {
+        Self::accept_call(self, call);
+    }
+
+    fn begin_session(&self, address: &FullJid, tag: SessionTag) {
+        Self::begin_session(self, &RelaySession { tag, party: address.as_str().into() });
+    }
+
+    fn end_session(&self, tag: SessionTag) {
+        Self::end_session(self, tag);
+    }
 }
 
 /// No relay: no address is anybody's allocation.
@@ -40,7 +65,15 @@ impl Allocations for () {
         false
     }
 
+    fn offer(&self, _: &Offering) {}
+
+    fn accept_call(&self, _: CallId) {}
+
     fn end_call(&self, _: CallId) {}
+
+    fn begin_session(&self, _: &FullJid, _: SessionTag) {}
+
+    fn end_session(&self, _: SessionTag) {}
 }
 
 /// The calls of this server. Shared by the stages of the pipeline, the sessions' end and the operator's commands.
@@ -91,6 +124,16 @@ impl CallsService {
         }
     }
 
+    /// A session that the last stop has left has been put back; `tag` is what its TURN credentials are known by.
+    pub fn begin_session(&self, address: &FullJid, tag: SessionTag) {
+        self.allocations.begin_session(address, tag);
+    }
+
+    /// A session that was given TURN credentials is over, and will not be resumed.
+    pub fn end_session(&self, tag: SessionTag) {
+        self.allocations.end_session(tag);
+    }
+
     /// How many calls have a session now: what a drain waits for.
     #[must_use]
     pub fn in_session(&self) -> usize {
@@ -107,7 +150,9 @@ impl CallsService {
                     let own = self.allocations.link(&account, relayed, call);
                     self.metrics.count_link(own);
                     if own {
-                        calls.handle_linked(call, now);
+                        if calls.handle_linked(call, now) {
+                            self.allocations.accept_call(call);
+                        }
                     }
                 }
                 Effect::Ended { call, .. } => {
@@ -116,7 +161,9 @@ impl CallsService {
                         log_end(call);
                     }
                 }
-                Effect::Started { .. } | Effect::ProposalDone { .. } | Effect::Accepted { .. } | Effect::Ignored(_) => {}
+                Effect::Offered(offering) => self.allocations.offer(&offering),
+                Effect::Accepted { call, .. } => self.allocations.accept_call(call),
+                Effect::Started { .. } | Effect::ProposalDone { .. } | Effect::Ignored(_) => {}
             }
         }
         self.metrics.show(&calls);
@@ -182,6 +229,8 @@ mod tests {
     #[derive(Default)]
     struct Relay {
         linked: Mutex<HashSet<CallId>>,
+        offered: Mutex<Vec<Offering>>,
+        accepted: Mutex<Vec<CallId>>,
         ended: Mutex<Vec<CallId>>,
     }
 
@@ -197,6 +246,18 @@ mod tests {
         fn end_call(&self, call: CallId) {
             self.ended.lock().unwrap().push(call);
         }
+
+        fn offer(&self, offering: &Offering) {
+            self.offered.lock().unwrap().push(offering.clone());
+        }
+
+        fn accept_call(&self, call: CallId) {
+            self.accepted.lock().unwrap().push(call);
+        }
+
+        fn begin_session(&self, _: &FullJid, _: SessionTag) {}
+
+        fn end_session(&self, _: SessionTag) {}
     }
 
     fn service() -> (CallsService, Arc<Relay>, Registry) {
@@ -255,6 +316,16 @@ mod tests {
             "Juliet names an address that is not hers"
         );
         let call = service.lock().live().next().unwrap().clone();
+        assert_eq!(*relay.accepted.lock().unwrap(), [call.id]);
+        {
+            let offered = relay.offered.lock().unwrap();
+            let said: Vec<_> =
+                offered.iter().map(|offering| (offering.from.as_str(), offering.to.as_str(), &*offering.offer.addresses)).collect();
+            let addresses: &[std::net::IpAddr] = &["203.0.113.7".parse().unwrap()];
+            assert_eq!(said, [(ROMEO, JULIET, addresses), (JULIET, ROMEO, addresses)]);
+        }
+        say(&service, &jingle(ROMEO, JULIET, "s", "transport-info", 50000), now + Duration::from_secs(1));
+        assert_eq!(relay.accepted.lock().unwrap().len(), 1, "nothing was linked");
         assert!(call.times.linked.is_some() && relay.linked.lock().unwrap().contains(&call.id));
         say(&service, &jingle(JULIET, ROMEO, "unknown", "session-terminate", 50000), now);
         say(&service, &jingle(JULIET, ROMEO, "s", "session-terminate", 50000), now + Duration::from_secs(3));

@@ -10,10 +10,9 @@ mod offer;
 mod tests;
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 
 pub use contents::{SESSION_CONTENTS_MAX, SessionContent};
-pub use offer::{ADDRESSES_MAX, CandidateCounts, Offer};
+pub use offer::{ADDRESSES_MAX, CandidateCounts, Offer, Offered};
 
 use contents::{ContentName, Contents, names};
 
@@ -178,8 +177,8 @@ impl Session {
         Step::Ended(outcome)
     }
 
-    /// Counts the candidates of a stanza of `from` and gives the relayed addresses that are new.
-    pub fn take_candidates(&mut self, from: Party, jingle: &Jingle) -> Vec<SocketAddr> {
+    /// Counts the candidates of a stanza of `from` and gives what is new in it.
+    pub fn take_candidates(&mut self, from: Party, jingle: &Jingle) -> Offered {
         self.offers[from as usize].take(jingle)
     }
 

@@ -3,6 +3,9 @@
 //! `Origin` is not looked at: a page of any site may connect, and still has to log in; no cookie or other ambient credential plays a part
 //! (RFC 6455 §10.2). Not done: `see-other-uri` (§3.6.1), compression (RFC 7692).
 
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
+
 use std::io::{self, Read, Write};
 
 use bytes::{Buf as _, Bytes, BytesMut};

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use campanile_relay::SessionTag;
+
 use super::Router;
 use crate::features::extdisco::Interest;
 use crate::jid::{BareJid, FullJid, Jid};
@@ -82,6 +84,9 @@ impl Router {
         };
         let restored = restored(session, mailbox_bytes, now);
         restored.mailbox.tell_overflow(&self.0.hibernation.overflows, restored.id);
+        if let Some(tag) = restored.relay {
+            self.0.calls.begin_session(&restored.jid, tag);
+        }
         let session = SessionRef { jid: restored.jid.clone(), id: restored.id, home: home.clone() };
         home.with(|account| {
             account.messages.carried(&in_flight, &noted);
@@ -122,6 +127,7 @@ fn stored(session: &mut Session, expires_at: SystemTime) -> Option<StoredSession
             probes_after,
             owed,
             services: session.services.as_deref().map(Interest::to_stored),
+            relay: session.relay.map_or(0, SessionTag::get),
         },
         presence: session.presence.as_ref().map(|presence| presence.to_bytes(Framing::Alone)).unwrap_or_default(),
         stanzas: packed(outstanding, true).chain(packed(waiting, false)).collect(),
@@ -140,6 +146,7 @@ fn restored(stored: StoredSession, mailbox_bytes: usize, now: Instant) -> Sessio
     session.interested_in_blocks = state.interested_in_blocks;
     session.carbons = state.carbons;
     session.services = state.services.as_ref().and_then(Interest::from_stored).map(Box::new);
+    session.relay = SessionTag::from_number(state.relay);
     session.directed = state.directed.iter().filter_map(|jid| Jid::parse(jid).ok()).collect();
     session.probes_owed = state.probes_after.map(|after| BareJid::parse(&after).map_or(Probes::All, Probes::After));
     session.resumption = Some(Resumption { token: Token::new(token), within });

@@ -56,6 +56,8 @@ pub struct SessionState {
     pub owed: bool,
     /// XEP-0215 §3.2.
     pub services: Option<ServicesInterest>,
+    /// What TURN credentials issued to it are known by; 0 if none were.
+    pub relay: u64,
 }
 
 /// Which external services a session wants to be told of.

@@ -16,7 +16,9 @@ use crate::turn::auth::Signing;
 use crate::turn::budget::source_of;
 use crate::turn::data_connections::{Carried, DataOwner};
 use crate::turn::ports::PortKind;
+use crate::turn::quota::Allowance;
 use crate::turn::registry::{AllocationKey, Full};
+use crate::turn::sessions::RelaySession;
 
 /// An Allocate request that waits for its sockets.
 pub(super) struct Opening {
@@ -25,6 +27,7 @@ pub(super) struct Opening {
     username: Box<str>,
     key: Signing,
     account: Arc<str>,
+    session: Option<RelaySession>,
     source: Ip,
     /// Places in the quotas that were counted for it.
     places: usize,
@@ -125,6 +128,7 @@ impl Server {
             username: request.username,
             key: request.key,
             account: request.account,
+            session: request.session,
             source,
             places: places(kind),
             lifetime: lifetime(requested_lifetime),
@@ -183,6 +187,7 @@ impl Server {
             let relay = Relay { socket: opened.socket, bound: opened.bound, advertised, expires };
             relays[relay_index(Family::of(opened.bound))] = Some(relay);
         }
+        let allowance = Allowance::new(self.registry.shares.of(&opening.account, now.at), opening.session.is_some());
         let is_tcp = opening.opened.iter().any(|opened| opened.socket.tcp_number().is_some());
         let allocation = AllocationKey { worker: self.worker, index: self.allocations.vacant_key() as u32, serial: self.serial };
         let data = is_tcp.then(|| {
@@ -198,6 +203,7 @@ impl Server {
             serial: self.serial,
             data,
             client: opening.client,
+            session: opening.session,
             account: opening.account,
             username: opening.username,
             key: opening.key,
@@ -209,6 +215,10 @@ impl Server {
             permissions: Vec::new(),
             channels: Vec::new(),
             calls: Vec::new(),
+            accepted: Vec::new(),
+            checked: Vec::new(),
+            next_check: None,
+            allowance,
             free_at: None,
             scheduled: expires,
             to_peer: Default::default(),
@@ -226,6 +236,13 @@ impl Server {
             *self.stats.relayed.of(Family::of(relay.bound)) += 1;
         }
         self.by_client.insert(opening.client, index);
+        let allocation = &self.allocations[index as usize];
+        if let Some(session) = &allocation.session {
+            self.by_session.entry(session.tag).or_default().push(index);
+            if self.registry.fence.is_up() {
+                self.by_socket.extend(allocation.relays.iter().flatten().map(|relay| (relay.socket, index)));
+            }
+        }
         self.timers.insert((expires, Timer::Allocation { index, serial: self.serial }));
         *transport(&mut self.stats.allocations, opening.client.via) += 1;
         *transport(&mut self.stats.allocations_made, opening.client.via) += 1;

@@ -2,8 +2,9 @@
 
 use std::time::Instant;
 
-use campanile_ice::stun::{AttributeType, Class, ErrorCode, Message, Method, Writer};
+use campanile_ice::stun::{ATTRIBUTE_HEADER_BYTES, AttributeType, Class, ErrorCode, Message, Method, Writer};
 
+use super::discovery::is_of_discovery;
 use super::{Output, Refusal, Server, is_known};
 use crate::datapath::flow::Client;
 use crate::stats::DropReason;
@@ -12,45 +13,88 @@ use crate::turn::auth::Signing;
 /// SOFTWARE (RFC 8489 §14.14).
 pub(super) const SOFTWARE: &[u8] = b"campanile";
 
+/// Of a FINGERPRINT with its header (RFC 8489 §14.7).
+const FINGERPRINT_BYTES: usize = 8;
+
+/// How long an answer may be.
+#[derive(Clone, Copy)]
+pub(super) struct Room {
+    bytes: usize,
+    /// The request has a FINGERPRINT, so the answer needs one (RFC 8489 §7).
+    has_fingerprint: bool,
+}
+
+impl Room {
+    /// For whom the source is proven, or within its budget.
+    pub(super) const ANY: Self = Self { bytes: usize::MAX, has_fingerprint: true };
+}
+
 impl Server {
     /// RFC 8489 §6.3.1.1. Needs no credentials; those that come are not looked at.
     pub(super) fn handle_binding(&mut self, client: Client, message: &Message<'_>, now: Instant) {
-        if !self.may_answer(client, now) {
-            return;
-        }
-        let unknown = message.unknown_attributes(is_known);
+        let room = self.room_for_answer(client, message, now);
+        let discovers = self.discovers(client);
+        let unknown = message.unknown_attributes(|kind| is_known(kind) || (discovers && is_of_discovery(kind)));
         if !unknown.is_empty() {
             let refusal = Refusal { unknown, ..ErrorCode::UNKNOWN_ATTRIBUTE.into() };
-            return self.refuse(client, message, refusal);
+            return self.refuse(client, message, refusal, room);
         }
-        self.stats.bindings += 1;
-        let mut writer = Writer::new(Class::Success, Method::BINDING, message.transaction());
+        let (to, mut writer) = match self.discover(client, message) {
+            Ok(Some(discovered)) => discovered,
+            Ok(None) => (client, Writer::new(Class::Success, Method::BINDING, message.transaction())),
+            Err(refusal) => return self.refuse(client, message, refusal, room),
+        };
         writer.xor_address(AttributeType::XOR_MAPPED_ADDRESS, client.remote.into());
-        self.send(client, writer, None);
-    }
-
-    /// Whether an unauthenticated request over UDP gets an answer; over TCP and TLS the source is proven.
-    pub(super) fn may_answer(&mut self, client: Client, now: Instant) -> bool {
-        if client.via.stream().is_some() || self.budget.take(client.remote.ip.into(), now) {
-            return true;
+        if self.send_within(to, writer, None, room) {
+            self.stats.bindings += 1;
         }
-        self.stats.count_drop(DropReason::OverBudget);
-        false
     }
 
-    pub(super) fn refuse(&mut self, client: Client, message: &Message<'_>, refusal: Refusal) {
+    /// How long the answer to an unauthenticated request may be. Over UDP its source may be forged: beyond the budget of that source the
+    /// answer is no longer than 1.2 times the request, so that nobody gains by sending requests in another's name.
+    pub(super) fn room_for_answer(&mut self, client: Client, message: &Message<'_>, now: Instant) -> Room {
+        if client.via.stream().is_some() || self.budget.take(client.remote.ip.into(), now) {
+            return Room::ANY;
+        }
+        Room { bytes: message.bytes().len() * 6 / 5, has_fingerprint: message.has_fingerprint() }
+    }
+
+    pub(super) fn refuse(&mut self, client: Client, message: &Message<'_>, refusal: Refusal, room: Room) {
         let mut writer = Writer::new(Class::Error, message.method(), message.transaction());
         writer.error(refusal.code);
         if !refusal.unknown.is_empty() {
             writer.unknown_attributes(&refusal.unknown);
         }
-        self.stats.count_error(refusal.code.0);
-        self.send(client, writer, refusal.key.as_ref());
+        if self.send_within(client, writer, refusal.key.as_ref(), room) {
+            self.stats.count_error(refusal.code.0);
+        }
     }
 
     pub(super) fn succeed(&mut self, client: Client, writer: Writer, key: &Signing) {
         self.stats.requests += 1;
         self.send(client, writer, Some(key));
+    }
+
+    /// Sends an answer that fits, if need be without SOFTWARE and a FINGERPRINT that the request has none of either. False if it does not fit.
+    pub(super) fn send_within(&mut self, client: Client, mut writer: Writer, key: Option<&Signing>, room: Room) -> bool {
+        let signature = key.map_or(0, |key| ATTRIBUTE_HEADER_BYTES + key.integrity().bytes());
+        let bare = writer.len() + signature + if room.has_fingerprint { FINGERPRINT_BYTES } else { 0 };
+        let whole = writer.len() + ATTRIBUTE_HEADER_BYTES + SOFTWARE.len().next_multiple_of(4) + signature + FINGERPRINT_BYTES;
+        if whole <= room.bytes {
+            self.send(client, writer, key);
+        } else if bare <= room.bytes {
+            if let Some(key) = key {
+                writer.sign(&key.key, key.integrity());
+            }
+            if room.has_fingerprint {
+                writer.fingerprint();
+            }
+            self.outputs.push_back(Output::Send { client, message: writer.finish() });
+        } else {
+            self.stats.count_drop(DropReason::OverBudget);
+            return false;
+        }
+        true
     }
 
     pub(super) fn send(&mut self, client: Client, mut writer: Writer, key: Option<&Signing>) {

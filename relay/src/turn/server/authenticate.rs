@@ -6,10 +6,12 @@ use std::time::SystemTime;
 use campanile_ice::stun::integrity::{Key, PasswordAlgorithm, SecurityFeatures};
 use campanile_ice::stun::{AttributeType, Class, ErrorCode, Message, Method, Writer};
 
+use super::answer::Room;
 use super::{Now, Refusal, Request, Server};
 use crate::datapath::flow::Client;
 use crate::stats::AuthFailure;
 use crate::turn::auth::{BadName, Signing};
+use crate::turn::sessions::RelaySession;
 
 /// Bytes of a USERNAME (RFC 8489 §14.3: "less than 509 bytes").
 const USERNAME_BYTES_MAX: usize = 508;
@@ -35,7 +37,7 @@ impl Server {
                 return Err(code.into());
             }
         };
-        let (username, key, account) = self.credentials(self.known(client, &message), name, algorithm, now.time)?;
+        let (username, key, account, session) = self.credentials(self.known(client, &message), name, algorithm, now.time)?;
         if !message.verify(&key.key) {
             self.stats.count_auth_failure(AuthFailure::WrongPassword);
             return Err(ErrorCode::UNAUTHENTICATED.into());
@@ -45,18 +47,18 @@ impl Server {
             return Err(Refusal { key: Some(key), ..ErrorCode::STALE_NONCE.into() });
         }
         let allocation = self.by_client.get(&client).copied();
-        Ok(Request { message, client, username, key, account, allocation })
+        Ok(Request { message, client, username, key, account, session, allocation })
     }
 
     /// The credentials that go with what a request is about. An allocation keeps its own, so that it can be used when they have expired.
-    fn known(&self, client: Client, message: &Message<'_>) -> Option<(Box<str>, Signing, Arc<str>)> {
+    fn known(&self, client: Client, message: &Message<'_>) -> Option<Known> {
         if let Some(&index) = self.by_client.get(&client) {
             let allocation = &self.allocations[index as usize];
-            return Some((allocation.username.clone(), allocation.key.clone(), allocation.account.clone()));
+            return Some((allocation.username.clone(), allocation.key.clone(), allocation.account.clone(), allocation.session.clone()));
         }
         if message.method() == Method::CONNECTION_BIND {
             let owner = self.registry.data.pending(message.connection_id().ok().flatten()?)?;
-            return Some((owner.username.clone(), owner.key.clone(), owner.account.clone()));
+            return Some((owner.username.clone(), owner.key.clone(), owner.account.clone(), None));
         }
         None
     }
@@ -64,11 +66,11 @@ impl Server {
     /// The key and account of a user name; those that are known already if it is that one.
     fn credentials(
         &mut self,
-        known: Option<(Box<str>, Signing, Arc<str>)>,
+        known: Option<Known>,
         name: Name<'_>,
         algorithm: Option<PasswordAlgorithm>,
         time: SystemTime,
-    ) -> Result<(Box<str>, Signing, Arc<str>), Refusal> {
+    ) -> Result<Known, Refusal> {
         let found;
         let username = match name {
             Name::Plain(username) => username,
@@ -82,7 +84,7 @@ impl Server {
                 found.as_bytes()
             }
         };
-        if let Some(known) = known.filter(|(name, key, _)| name.as_bytes() == username && key.algorithm == algorithm) {
+        if let Some(known) = known.filter(|(name, key, ..)| name.as_bytes() == username && key.algorithm == algorithm) {
             return Ok(known);
         }
         let username = std::str::from_utf8(username).ok().filter(|name| name.len() <= USERNAME_BYTES_MAX);
@@ -90,7 +92,7 @@ impl Server {
             let owner = self.auth.owner(username, time)?;
             let hash = algorithm.unwrap_or(PasswordAlgorithm::Md5);
             let key = Key::long_term(username, self.auth.realm(), &owner.password, hash).map_err(|_| BadName::Unknown)?;
-            Ok((username.into(), Signing { key, algorithm }, owner.account))
+            Ok((username.into(), Signing { key, algorithm }, owner.account, owner.session))
         });
         owner.map_err(|reason| {
             self.stats.count_auth_failure(match reason {
@@ -103,7 +105,7 @@ impl Server {
     }
 
     /// 401 and 438 carry realm, a new nonce and the algorithms that its cookie tells of.
-    pub(super) fn challenge(&mut self, client: Client, message: &Message<'_>, refusal: Refusal, now: Now) {
+    pub(super) fn challenge(&mut self, client: Client, message: &Message<'_>, refusal: Refusal, room: Room, now: Now) {
         let mut features = self.auth.features();
         features.username_anonymity &= !refusal.is_hash_unknown;
         let mut writer = Writer::new(Class::Error, message.method(), message.transaction());
@@ -111,10 +113,14 @@ impl Server {
         writer.attribute(AttributeType::REALM, self.auth.realm().as_bytes());
         writer.attribute(AttributeType::NONCE, self.auth.nonce_with(features, client.remote.into(), now.time).as_bytes());
         writer.attribute(AttributeType::PASSWORD_ALGORITHMS, &PasswordAlgorithm::OFFER);
-        self.stats.count_error(refusal.code.0);
-        self.send(client, writer, refusal.key.as_ref());
+        if self.send_within(client, writer, refusal.key.as_ref(), room) {
+            self.stats.count_error(refusal.code.0);
+        }
     }
 }
+
+/// User name, key, account, and the session that the credentials belong to.
+type Known = (Box<str>, Signing, Arc<str>, Option<RelaySession>);
 
 /// How a request names its user.
 #[derive(Clone, Copy)]

@@ -17,7 +17,8 @@ impl Server {
         if !is_told(peer, icmp) {
             return;
         }
-        let permit = |peer: Endpoint| self.flows.permit(socket, peer.ip, now).map(|permit| (permit.client, peer));
+        let client = |allocation: u32| self.allocations.get(allocation as usize).map(|allocation| allocation.client);
+        let permit = |peer: Endpoint| self.flows.permit(socket, peer.ip, now).and_then(|permit| Some((client(permit.allocation)?, peer)));
         // A relay of ours, whose advertised address is not the one that was sent to.
         let advertised = || self.registry.ports.find_advertised(peer, permit);
         let Some((client, peer)) = permit(peer).or_else(advertised) else {

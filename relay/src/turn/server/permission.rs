@@ -5,13 +5,19 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use campanile_ice::stun::turn::Channel;
-use campanile_ice::stun::{AttributeType, Class, ErrorCode, Method, Writer};
+use campanile_ice::stun::{AttributeType, Class, ErrorCode, Message, Method, Writer};
 
 use super::{Refusal, Request, Server, ip_family, wire_family};
-use crate::datapath::flow::{Inbound, Outbound, Permit, Reach};
+use crate::datapath::flow::{Inbound, Outbound, Permit, Reach, SocketId};
 use crate::endpoint::Endpoint;
 use crate::turn::allocation::{CHANNEL, ChannelBinding, PERMISSION, Permission, relay_index};
 use crate::turn::registry::Hosts;
+
+/// The least time between two connectivity checks that are looked at, for one allocation: less than between those of one candidate pair
+/// (RFC 8445 §14.2).
+const CHECK_EVERY: Duration = Duration::from_millis(20);
+/// Addresses of such checks kept for one allocation.
+const CHECKED_MAX: usize = 16;
 
 impl Server {
     /// §10.2: all of the addresses or none. More of them than there may be permissions are refused before any is judged: one
@@ -36,9 +42,10 @@ impl Server {
         for peer in first_of_each {
             granted.push((peer.ip(), self.judge(index, peer, &hosts, now)?));
         }
+        self.forget_ended(index, now);
         let allocation = &self.allocations[index as usize];
         let added = granted.iter().filter(|(ip, _)| allocation.permission(*ip, now).is_none()).count();
-        if allocation.permissions.len() + added > self.registry.limits.permissions {
+        if allocation.permissions.len() + added > self.registry.limits.permissions || !allocation.allowance.share().admit(added, 0) {
             return Err(ErrorCode::INSUFFICIENT_CAPACITY.into());
         }
         for (ip, reach) in granted {
@@ -72,9 +79,11 @@ impl Server {
         if reach == Reach::Relays && is_new && self.registry.ports.resolve(peer.into()).is_none() {
             return Err(ErrorCode::FORBIDDEN.into());
         }
-        let (limits, permissions) = (&self.registry.limits, allocation.permissions.len());
+        let limits = &self.registry.limits;
+        let needs_permission = allocation.permission(peer.ip(), now).is_none();
         if (!is_held && allocation.channels.len() >= limits.channels)
-            || (allocation.permission(peer.ip(), now).is_none() && permissions >= limits.permissions)
+            || (needs_permission && allocation.permissions.len() >= limits.permissions)
+            || !allocation.allowance.share().admit(needs_permission.into(), (!is_held).into())
         {
             return Err(ErrorCode::INSUFFICIENT_CAPACITY.into());
         }
@@ -82,7 +91,11 @@ impl Server {
         let binding = ChannelBinding { channel, peer, reach, expires: now + CHANNEL, is_live: true };
         match channels.iter_mut().find(|binding| binding.channel == channel) {
             Some(before) => *before = binding,
-            None => channels.push(binding),
+            None => {
+                // Most have one or two.
+                channels.reserve_exact(1);
+                channels.push(binding);
+            }
         }
         // As long as the channel, see docs/deviations.md: clients that only bind channels refresh them just before their ten minutes end.
         self.permit(index, peer.ip(), reach, now, CHANNEL);
@@ -102,15 +115,67 @@ impl Server {
         if peer.ip().to_canonical() != peer.ip() {
             return Err(ErrorCode::FORBIDDEN.into());
         }
-        let is_own = |ip: IpAddr| hosts.contains(ip) || self.registry.ports.advertised_ip(ip_family(ip)) == Some(ip);
-        if self.registry.rules.permits(peer.ip(), is_own) {
-            let may_be_own = is_own(peer.ip()) || self.registry.ports.is_advertised(peer.ip());
-            return Ok(if may_be_own { Reach::Own } else { Reach::Peer });
+        let is_let = allocation.is_let(&self.registry.fence, peer.ip(), now);
+        tracing::debug!(account = %allocation.account, %peer, is_let, "a permission is asked for");
+        if !is_let {
+            return Err(ErrorCode::FORBIDDEN.into());
+        }
+        if let Some(reach) = self.reach(peer.ip(), hosts) {
+            return Ok(reach);
         }
         // Our own relayed addresses, by address and port. A permission is per address: once there, it may be refreshed by any port.
         let is_relayed = self.is_relayed(index, peer);
         let is_there = allocation.permission(peer.ip(), now).is_some_and(|permission| permission.reach == Reach::Relays);
         if is_relayed || is_there { Ok(Reach::Relays) } else { Err(ErrorCode::FORBIDDEN.into()) }
+    }
+
+    /// How far an address may be reached by the rules for peers; none if they refuse it, as those of this host.
+    fn reach(&self, ip: IpAddr, hosts: &Hosts) -> Option<Reach> {
+        let is_own = |ip: IpAddr| hosts.contains(ip) || self.registry.ports.advertised_ip(ip_family(ip)) == Some(ip);
+        let may_be_own = || is_own(ip) || self.registry.ports.is_advertised(ip);
+        self.registry.rules.permits(ip, is_own).then(|| if may_be_own() { Reach::Own } else { Reach::Peer })
+    }
+
+    /// To be called every second: if addresses of this host have become others, permissions that were granted before reach nothing that
+    /// none would be granted for now.
+    pub fn handle_addresses(&mut self, now: Instant) {
+        let addresses = self.registry.addresses();
+        if std::mem::replace(&mut self.addresses, addresses) == addresses {
+            return;
+        }
+        let hosts = self.registry.hosts();
+        let granted = self.allocations.iter().flat_map(|(index, allocation)| {
+            let permissions = allocation.permissions.iter().filter(|permission| permission.reach != Reach::Relays);
+            permissions.map(move |permission| (index as u32, permission.ip, permission.reach))
+        });
+        let judged = granted.map(|(index, ip, before)| (index, ip, before, self.reach(ip, &hosts).unwrap_or(Reach::Relays)));
+        let changed: Vec<_> = judged.filter(|(_, _, before, reach)| before != reach).collect();
+        for (index, ip, _, reach) in changed {
+            self.permit(index, ip, reach, now, Duration::ZERO);
+        }
+    }
+
+    /// A datagram that no permission covers. A connectivity check that only the other party of a live call can have made opens the fence for its
+    /// source: the client's next request for a permission is granted.
+    pub fn handle_stranger(&mut self, socket: SocketId, source: Endpoint, bytes: &[u8], now: Instant) {
+        let Some(&index) = self.by_socket.get(&socket) else { return };
+        let (allocation, fence) = (&mut self.allocations[index as usize], &self.registry.fence);
+        // Looked at before anything is computed: anybody may send these.
+        let is_due = allocation.next_check.is_none_or(|at| at <= now);
+        let (Some(session), true, Ok(message)) = (&allocation.session, is_due, Message::parse(bytes)) else { return };
+        if message.method() != Method::BINDING {
+            return;
+        }
+        allocation.next_check = Some(now + CHECK_EVERY);
+        if fence.is_check(&session.party, &message) {
+            allocation.checked.retain(|(_, until)| *until > now);
+            // A relay of ours is known by what its client was told.
+            let told = if self.registry.ports.is_bound(source) { self.registry.ports.advertise(source.into()) } else { source.into() };
+            let ip = told.ip();
+            if allocation.checked.len() < CHECKED_MAX {
+                allocation.checked.push((ip, now + CHANNEL));
+            }
+        }
     }
 
     /// Installs a permission or makes it longer, and what of the channels to the address depends on it.
@@ -125,18 +190,19 @@ impl Server {
             }
             None => {
                 let expires = now + lasts;
+                // Most have one or two.
+                allocation.permissions.reserve_exact(1);
                 allocation.permissions.push(Permission { ip, reach, expires });
                 expires
             }
         };
-        let client = allocation.client;
-        self.flows.set_permit(relay.socket, ip.into(), Permit { expires, allocation: index, client, reach });
+        self.flows.set_permit(relay.socket, ip.into(), Permit { expires, allocation: index, reach });
         for binding in allocation.channels.iter_mut().filter(|binding| binding.peer.ip() == ip && binding.expires > now) {
             binding.reach = reach;
             let (peer, expires) = (Endpoint::from(binding.peer), expires.min(binding.expires));
             self.flows.set_channel(
-                Outbound { expires, socket: relay.socket, allocation: index, peer, reach },
-                Inbound { expires, allocation: index, client, channel: binding.channel, reach },
+                Outbound { expires, socket: relay.socket, peer, reach },
+                Inbound { expires, allocation: index, channel: binding.channel, reach },
             );
         }
     }

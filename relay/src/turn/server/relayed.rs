@@ -23,12 +23,15 @@ impl Server {
             self.stats.count_drop(DropReason::Malformed);
             return None;
         };
-        let Some(flow) = self.flows.outbound(client, channel, now) else {
-            let reason = if self.by_client.contains_key(&client) { DropReason::NoChannel } else { DropReason::NoAllocation };
-            self.stats.count_drop(reason);
+        let Some(&allocation) = self.by_client.get(&client) else {
+            self.stats.count_drop(DropReason::NoAllocation);
             return None;
         };
-        let (socket, allocation, reach, peer) = (flow.socket, flow.allocation, flow.reach, flow.peer);
+        let Some(flow) = self.flows.outbound(allocation, channel, now) else {
+            self.stats.count_drop(DropReason::NoChannel);
+            return None;
+        };
+        let (socket, reach, peer) = (flow.socket, flow.reach, flow.peer);
         let (to, home) = self.destination(reach, peer)?;
         Some(Route { socket, to, home, payload, allocation, dont_fragment: false })
     }
@@ -86,14 +89,19 @@ impl Server {
             Reach::Relays if self.registry.ports.is_bound(source) => Ok(()),
             Reach::Relays => Err(DropReason::OwnAddress),
         };
-        if let Some(flow) = self.flows.inbound(socket, peer, now) {
-            admit(flow.reach)?;
-            let header = DeliveryHeader::Channel(flow.channel);
-            return Ok(Delivery { client: flow.client, header, allocation: flow.allocation });
-        }
-        let permit = self.flows.permit(socket, peer.ip, now).ok_or(DropReason::PeerNoPermission)?;
-        admit(permit.reach)?;
-        Ok(Delivery { client: permit.client, header: DeliveryHeader::Data(peer), allocation: permit.allocation })
+        let (allocation, header) = match self.flows.inbound(socket, peer, now) {
+            Some(flow) => {
+                admit(flow.reach)?;
+                (flow.allocation, DeliveryHeader::Channel(flow.channel))
+            }
+            None => {
+                let permit = self.flows.permit(socket, peer.ip, now).ok_or(DropReason::PeerNoPermission)?;
+                admit(permit.reach)?;
+                (permit.allocation, DeliveryHeader::Data(peer))
+            }
+        };
+        let client = self.allocations.get(allocation as usize).ok_or(DropReason::PeerNoPermission)?.client;
+        Ok(Delivery { client, header, allocation })
     }
 
     /// What a client's allocation has carried, to peers and to the client.
@@ -103,16 +111,25 @@ impl Server {
         Some((allocation.to_peer, allocation.to_client))
     }
 
-    /// Counts a payload that was relayed.
-    pub fn observe(&mut self, allocation: u32, direction: Direction, payload: &[u8], now: Instant) {
-        let Some(allocation) = self.allocations.get_mut(allocation as usize) else { return };
+    /// Counts a payload that is to be relayed. False if it is beyond the bytes per second of its account, and to be dropped.
+    #[must_use]
+    pub fn observe(&mut self, allocation: u32, direction: Direction, payload: &[u8], now: Instant) -> bool {
+        let Some(allocation) = self.allocations.get_mut(allocation as usize) else { return false };
+        if !allocation.allowance.take(payload.len(), now) {
+            self.stats.count_drop(DropReason::OverQuota);
+            return false;
+        }
         let (own, all) = match direction {
             Direction::ToPeer => (&mut allocation.to_peer, &mut self.stats.to_peer),
             Direction::ToClient => (&mut allocation.to_client, &mut self.stats.to_client),
         };
         own.add(payload.len());
         all.add(payload.len());
-        allocation.meters.observe(direction, payload, now);
+        // Nobody will ask what the streams of no call were like.
+        if !allocation.calls.is_empty() {
+            allocation.meters.observe(direction, payload, now);
+        }
+        true
     }
 }
 

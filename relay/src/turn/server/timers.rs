@@ -61,13 +61,14 @@ impl Server {
     /// Drops permissions and channels that have run out.
     pub(super) fn forget_ended(&mut self, index: u32, now: Instant) {
         let Some(allocation) = self.allocations.get_mut(index as usize) else { return };
-        let (client, relays, flows) = (allocation.client, allocation.relays, &mut self.flows);
+        let (relays, flows) = (allocation.relays, &mut self.flows);
         let socket = |ip: IpAddr| relays[relay_index(ip_family(ip))].map(|relay| relay.socket);
+        let before = (allocation.permissions.len(), allocation.channels.len());
         allocation.channels.retain_mut(|binding| {
             if binding.is_live && binding.expires <= now {
                 binding.is_live = false;
                 if let Some(socket) = socket(binding.peer.ip()) {
-                    flows.remove_channel(client, binding.channel, socket, binding.peer.into());
+                    flows.remove_channel(index, binding.channel, socket, binding.peer.into());
                 }
             }
             binding.held_until() > now
@@ -79,6 +80,7 @@ impl Server {
             }
             keep
         });
+        allocation.withdraw(before);
     }
 
     // The end of an allocation.
@@ -100,11 +102,12 @@ impl Server {
     fn end_relay(&mut self, index: u32, family: Family) {
         let allocation = &mut self.allocations[index as usize];
         let Some(relay) = allocation.relays[relay_index(family)].take() else { return };
-        let (client, flows) = (allocation.client, &mut self.flows);
+        let flows = &mut self.flows;
+        let before = (allocation.permissions.len(), allocation.channels.len());
         allocation.channels.retain(|binding| {
             let keep = ip_family(binding.peer.ip()) != family;
             if !keep && binding.is_live {
-                flows.remove_channel(client, binding.channel, relay.socket, binding.peer.into());
+                flows.remove_channel(index, binding.channel, relay.socket, binding.peer.into());
             }
             keep
         });
@@ -115,10 +118,12 @@ impl Server {
             }
             keep
         });
+        allocation.withdraw(before);
         if self.listening.remove(&relay.socket).is_some() {
             self.registry.data.unlisten(relay.bound);
         }
         *self.stats.relayed.of(family) -= 1;
+        self.by_socket.remove(&relay.socket);
         self.registry.remove(relay.bound);
         self.outputs.push_back(Output::Close(relay.socket));
     }
@@ -143,6 +148,14 @@ impl Server {
         }
         self.registry.withdraw(&allocation.account, allocation.source);
         self.by_client.remove(&allocation.client);
+        if let Some(session) = &allocation.session
+            && let Some(own) = self.by_session.get_mut(&session.tag)
+        {
+            own.retain(|other| *other != index);
+            if own.is_empty() {
+                self.by_session.remove(&session.tag);
+            }
+        }
         self.linked.remove(&index);
         *transport(&mut self.stats.allocations, allocation.client.via) -= 1;
         self.touch_connection(allocation.client, now);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use super::{CallId, Kind};
-use crate::jid::BareJid;
+use crate::jid::{BareJid, Jid};
 use crate::jingle::reason::Outcome;
 
 /// What follows from a stanza or from time.
@@ -42,6 +42,8 @@ pub enum Effect {
         /// The call.
         call: CallId,
     },
+    /// A party of a live call has told the other where it may be reached.
+    Offered(Box<Offering>),
     /// The call is over.
     Ended {
         /// Which.
@@ -55,6 +57,19 @@ pub enum Effect {
     },
     /// A stanza of Jingle moved nothing.
     Ignored(Ignored),
+}
+
+/// See [`Effect::Offered`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Offering {
+    /// The call.
+    pub call: CallId,
+    /// Who offers.
+    pub from: Jid,
+    /// To whom.
+    pub to: Jid,
+    /// What: IP addresses, and the credentials of the connectivity checks.
+    pub offer: campanile_relay::Offer,
 }
 
 /// Why a stanza moved nothing. It was routed; the other party answers it.

@@ -113,6 +113,7 @@ impl Account {
                     assert!(self.live.contains(&call));
                     assert_eq!(account.domain(), "here");
                 }
+                Effect::Offered(offering) => assert!(self.live.contains(&offering.call) && offering.from != offering.to),
                 Effect::Ignored(_) => {}
             }
         }

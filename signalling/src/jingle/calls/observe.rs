@@ -1,16 +1,15 @@
 //! What each stanza of a call brings about: XEP-0166 §6 and §7, XEP-0353 §3 and §4.
 
-use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::signal::Said;
-use super::{Call, CallId, Calls, Effect, Effects, End, Ignored, Kind, Pair, Rank, Signal};
+use super::{Call, CallId, Calls, Effect, Effects, End, Ignored, Kind, Offering, Pair, Rank, Signal};
 use crate::jid::{BareJid, Jid};
 use crate::jingle::content::{Action, Content, Jingle, Party};
 use crate::jingle::ladder::{self, Reply};
 use crate::jingle::propose::{CallMessage, Proposal, ProposalState, Verb};
 use crate::jingle::reason::{Fault, Outcome, Reason};
-use crate::jingle::session::{Session, State, Step};
+use crate::jingle::session::{Offered, Session, State, Step};
 
 /// What the stages of one stanza share.
 pub(super) struct Context<'a> {
@@ -101,7 +100,7 @@ impl Calls {
         let mut session = Session::new(context.from.clone(), context.to.clone(), jingle);
         let rung = call.ladder.push(context.now, Party::Initiator, jingle.action.as_str(), &ladder::describe(jingle));
         session.await_reply(Party::Initiator, iq, jingle, rung, Step::Stay);
-        let relayed = session.take_candidates(Party::Initiator, jingle);
+        let offered = session.take_candidates(Party::Initiator, jingle);
         let was_proposed = call.proposal.is_some();
         if call.kind == Kind::Call {
             self.in_session += 1;
@@ -114,7 +113,7 @@ impl Calls {
             // No proceed was seen; the caller must know why it begins.
             effects.push(Effect::ProposalDone { call: id, outcome: Outcome::Answered });
         }
-        link(context, id, relayed, effects);
+        offer(context, id, offered, effects);
         self.schedule(id);
     }
 
@@ -126,7 +125,7 @@ impl Calls {
         let step = session.handle_action(party, jingle);
         session.await_reply(party, iq, jingle, rung, step);
         if step != Step::OutOfOrder {
-            link(context, id, session.take_candidates(party, jingle), effects);
+            offer(context, id, session.take_candidates(party, jingle), effects);
         }
         call.heard(context.from, context.now);
         self.advance(id, Some(rung), step, jingle.reason.clone(), None, context.now, effects);
@@ -275,8 +274,13 @@ fn in_session(session: &mut Session, party: Party, from: &Jid, message: &CallMes
     }
 }
 
-/// The relayed addresses of a stanza, if an account of this server sent it.
-fn link(context: &Context<'_>, call: CallId, relayed: Vec<SocketAddr>, effects: &mut Effects) {
+/// What a stanza offers; its relayed addresses, if an account of this server sent it.
+fn offer(context: &Context<'_>, call: CallId, offered: Offered, effects: &mut Effects) {
+    let Offered { relayed, addresses, credentials } = offered;
+    if !addresses.is_empty() || !credentials.is_empty() {
+        let offer = campanile_relay::Offer { addresses, credentials };
+        effects.push(Effect::Offered(Box::new(Offering { call, from: context.from.clone(), to: context.to.clone(), offer })));
+    }
     if let Some(account) = context.sender {
         effects.extend(relayed.into_iter().map(|relayed| Effect::Link { account: account.clone(), relayed, call }));
     }

@@ -19,6 +19,8 @@ const STANZAS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
 struct World {
     calls: Calls,
     now: Instant,
+    /// What the parties have told each other of themselves.
+    offered: Vec<Offering>,
 }
 
 impl World {
@@ -27,7 +29,7 @@ impl World {
     }
 
     fn with(limits: Limits) -> Self {
-        Self { calls: Calls::new(limits), now: Instant::now() }
+        Self { calls: Calls::new(limits), now: Instant::now(), offered: Vec::new() }
     }
 
     /// Routes a stanza, one millisecond after the last.
@@ -38,7 +40,10 @@ impl World {
         assert!(Signal::is_in(&stanza), "{xml}");
         let Some(signal) = Signal::read(&stanza, sender.as_ref()) else { return Vec::new() };
         let trees = BUILT.get();
-        let effects = self.calls.observe(&signal, self.now).into_vec();
+        let (offered, effects): (Vec<_>, Vec<_>) =
+            self.calls.observe(&signal, self.now).into_iter().partition(|effect| matches!(effect, Effect::Offered(_)));
+        self.offered
+            .extend(offered.into_iter().filter_map(|effect| if let Effect::Offered(offering) = effect { Some(*offering) } else { None }));
         assert_eq!(BUILT.get(), trees, "read with the table locked: {xml}");
         self.calls.check();
         effects
@@ -336,6 +341,36 @@ fn xep_0166_s10_out_of_order_and_malformed_move_nothing() {
         )),
         []
     );
+}
+
+#[test]
+fn what_a_party_offers_is_told_once_and_only_within_the_session() {
+    let mut world = World::new();
+    let host = "<candidate component='1' foundation='1' generation='0' id='h' ip='10.0.1.1' port='1' priority='1' protocol='udp' type='host'/>\
+                <candidate component='2' foundation='1' generation='0' id='i' ip='::ffff:10.0.1.1' port='2' priority='1' protocol='udp' type='host'/>\
+                <candidate component='1' foundation='1' generation='0' id='n' ip='f81d4fae.local' port='2' priority='1' protocol='udp' type='host'/>";
+    world.jingle(ROMEO, JULIET, SID, "session-initiate", &audio(host));
+    world.jingle("tybalt@capulet.lit/x", ROMEO, SID, "transport-info", &audio(&relay("6.6.6.6", 1)));
+    world.jingle(JULIET, ROMEO, SID, "transport-info", &audio(&relay("203.0.113.7", 50000)));
+    world.jingle(JULIET, ROMEO, SID, "session-accept", &audio(&relay("203.0.113.7", 50000)));
+    world.jingle(JULIET, ROMEO, SID, "transport-info", &audio(&relay("203.0.113.8", 50000)).replace("8hhy", "again"));
+    let told: Vec<_> = world
+        .offered
+        .iter()
+        .map(|Offering { from, offer, .. }| {
+            let addresses: Vec<_> = offer.addresses.iter().map(ToString::to_string).collect();
+            (from.as_str(), addresses.join(" "), offer.credentials.iter().map(|(ufrag, _)| ufrag.to_string()).collect::<Vec<_>>())
+        })
+        .collect();
+    let expected = [
+        (ROMEO, "10.0.1.1".to_owned(), vec!["8hhy".to_owned()]),
+        (JULIET, "203.0.113.7".to_owned(), vec!["8hhy".to_owned()]),
+        (JULIET, "203.0.113.8".to_owned(), vec!["again".to_owned()]),
+    ];
+    assert_eq!(told, expected);
+    world.jingle(JULIET, ROMEO, SID, "session-terminate", "");
+    world.jingle(JULIET, ROMEO, SID, "transport-info", &audio(&relay("203.0.113.9", 50000)));
+    assert_eq!(world.offered.len(), 3);
 }
 
 #[test]

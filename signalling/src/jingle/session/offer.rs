@@ -1,7 +1,7 @@
 //! What one party of a session has offered of itself: how many candidates, and which relayed addresses.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::jingle::candidate::CandidateType;
 use crate::jingle::content::Jingle;
@@ -17,6 +17,8 @@ pub struct Offer {
     /// How often ICE was started again (XEP-0176 §5.9).
     pub ice_restarts: u8,
     pub(super) relayed: VecDeque<SocketAddr>,
+    addresses: VecDeque<IpAddr>,
+    ufrags: VecDeque<Box<str>>,
 }
 
 /// How many candidates of each type were offered.
@@ -45,24 +47,41 @@ impl CandidateCounts {
     }
 }
 
+/// What a stanza offers that was not offered before.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Offered {
+    /// Addresses that may be relayed ones.
+    pub relayed: Vec<SocketAddr>,
+    /// Where the party may be reached: IP addresses of candidates of any type.
+    pub addresses: Vec<IpAddr>,
+    /// User fragments and passwords of ICE.
+    pub credentials: Vec<(Box<str>, Box<str>)>,
+}
+
 impl Offer {
-    /// Counts the candidates of a stanza and gives the relayed addresses that are new.
-    pub(super) fn take(&mut self, jingle: &Jingle) -> Vec<SocketAddr> {
-        let mut new = Vec::new();
+    /// Counts the candidates of a stanza and gives what is new in it.
+    pub(super) fn take(&mut self, jingle: &Jingle) -> Offered {
+        let mut new = Offered::default();
         let transports = jingle.contents.iter().filter_map(|content| content.transport.as_ref());
         for transport in transports {
             for candidate in &transport.candidates {
                 self.candidates.add(candidate.kind);
                 // §5.9 of XEP-0176: a greater generation is a restart.
                 self.ice_restarts = self.ice_restarts.max(candidate.generation);
+                if let Some(ip) = candidate.address().map(|address| address.ip())
+                    && remember(&mut self.addresses, ip)
+                {
+                    new.addresses.push(ip);
+                }
+            }
+            if let (Some(ufrag), Some(pwd)) = (&transport.ufrag, &transport.pwd)
+                && remember(&mut self.ufrags, ufrag.clone())
+            {
+                new.credentials.push((ufrag.clone(), pwd.clone()));
             }
             for address in transport.relayed() {
-                if !self.relayed.contains(&address) {
-                    if self.relayed.len() == ADDRESSES_MAX {
-                        self.relayed.pop_front();
-                    }
-                    self.relayed.push_back(address);
-                    new.push(address);
+                if remember(&mut self.relayed, address) {
+                    new.relayed.push(address);
                 }
             }
         }
@@ -71,6 +90,18 @@ impl Offer {
 
     /// The session is over: nobody asks for its addresses any more.
     pub(super) fn forget_addresses(&mut self) {
-        self.relayed = VecDeque::new();
+        (self.relayed, self.addresses, self.ufrags) = Default::default();
     }
+}
+
+/// Whether this is new; the oldest is forgotten.
+fn remember<T: PartialEq>(known: &mut VecDeque<T>, new: T) -> bool {
+    if known.contains(&new) {
+        return false;
+    }
+    if known.len() == ADDRESSES_MAX {
+        known.pop_front();
+    }
+    known.push_back(new);
+    true
 }

@@ -141,7 +141,7 @@ fn xep_0176_s6_fallback_to_raw_udp() {
         let mut session = pending();
         let replace = request("transport-replace", raw);
         assert_eq!(session.handle_action(Party::Responder, &replace), Step::Stay);
-        assert_eq!(session.take_candidates(Party::Responder, &replace), ["10.1.1.104:13540".parse().unwrap()]);
+        assert_eq!(session.take_candidates(Party::Responder, &replace).relayed, ["10.1.1.104:13540".parse().unwrap()]);
         assert_eq!(session.handle_action(Party::Initiator, &request(action, &answer)), Step::Stay);
         assert_eq!(session.contents()[0].transport, Some(expected));
         assert_eq!(session.handle_action(Party::Initiator, &request(action, &answer)), Step::OutOfOrder);
@@ -237,14 +237,14 @@ fn addresses_are_reported_once_and_restarts_counted() {
             ),
         )
     };
-    assert_eq!(session.take_candidates(Party::Initiator, &relay(1, 0)).len(), 1);
-    assert_eq!(session.take_candidates(Party::Initiator, &relay(1, 0)).len(), 0);
+    assert_eq!(session.take_candidates(Party::Initiator, &relay(1, 0)).relayed.len(), 1);
+    assert_eq!(session.take_candidates(Party::Initiator, &relay(1, 0)).relayed.len(), 0);
     // The same address from the other party is another claim.
-    assert_eq!(session.take_candidates(Party::Responder, &relay(1, 0)).len(), 1);
-    assert_eq!(session.take_candidates(Party::Initiator, &relay(2, 1)).len(), 1);
+    assert_eq!(session.take_candidates(Party::Responder, &relay(1, 0)).relayed.len(), 1);
+    assert_eq!(session.take_candidates(Party::Initiator, &relay(2, 1)).relayed.len(), 1);
     assert_eq!((session.offer(Party::Initiator).ice_restarts, session.offer(Party::Initiator).candidates.relay), (1, 3));
     for port in 10..10 + 2 * ADDRESSES_MAX as u16 {
-        assert_eq!(session.take_candidates(Party::Initiator, &relay(port, 1)).len(), 1);
+        assert_eq!(session.take_candidates(Party::Initiator, &relay(port, 1)).relayed.len(), 1);
     }
     assert_eq!(session.offers[0].relayed.len(), ADDRESSES_MAX);
 }

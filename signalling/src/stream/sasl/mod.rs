@@ -7,6 +7,8 @@
 
 mod anonymous;
 mod binding;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod plain;
 mod scram;
 

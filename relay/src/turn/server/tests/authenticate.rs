@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use campanile_ice::stun::integrity::{Integrity, Key, PasswordAlgorithm, SecurityFeatures};
-use campanile_ice::stun::{AttributeType, Class, Method, TransactionId, Writer};
+use campanile_ice::stun::{AttributeType, Class, Message, Method, TransactionId, Writer};
 
 use super::bench::{ACCOUNT, Answer, Ask, Bench, TestClient};
 use crate::datapath::flow::{Client, Via};
 use crate::settings::{Limits, Settings};
-use crate::stats::AuthFailure;
+use crate::stats::{AuthFailure, DropReason};
 use crate::turn::server::answer::SOFTWARE;
 
 #[test]
@@ -228,6 +228,39 @@ fn rfc8489_s6_3_what_is_no_request_gets_no_answer() {
 }
 
 #[test]
+fn beyond_its_budget_a_source_gets_no_answer_longer_than_1_2_times_the_request() {
+    let mut bench = Bench::with(Settings::default(), Limits { answers_burst: 1, answers_per_second: 1, ..Limits::default() });
+    let client = bench.client().client;
+    assert_eq!(bench.say(client, &Ask::new(Method::BINDING).writer().finish()).len(), 1);
+    let (mut answered, mut refused) = (0, 0);
+    for method in [Method::BINDING, Method::ALLOCATE, Method::REFRESH] {
+        for bytes in (0..400).step_by(4) {
+            for has_fingerprint in [false, true] {
+                let mut writer = Ask::new(method).with(AttributeType(0x8055), &vec![7; bytes]).writer();
+                if has_fingerprint {
+                    writer.fingerprint();
+                }
+                let request = writer.finish();
+                match bench.say(client, &request).as_slice() {
+                    [] => refused += 1,
+                    [answer] => {
+                        answered += 1;
+                        let message = Message::parse(answer).unwrap();
+                        assert!(answer.len() * 10 <= request.len() * 12, "{} for {}", answer.len(), request.len());
+                        assert!(message.has_fingerprint() || !has_fingerprint);
+                        let essential = if method == Method::BINDING { AttributeType::XOR_MAPPED_ADDRESS } else { AttributeType::NONCE };
+                        assert!(message.get(essential).is_some());
+                    }
+                    more => panic!("{} answers", more.len()),
+                }
+            }
+        }
+    }
+    assert!(answered > 400 && refused > 50, "{answered} {refused}");
+    assert_eq!(bench.server.stats.drops[DropReason::OverBudget as usize], refused);
+}
+
+#[test]
 fn unauthenticated_answers_to_one_source_are_bounded_over_udp() {
     let mut bench = Bench::with(Settings::default(), Limits { answers_burst: 10, answers_per_second: 1, ..Limits::default() });
     let client = bench.client();
@@ -238,5 +271,7 @@ fn unauthenticated_answers_to_one_source_are_bounded_over_udp() {
     assert_eq!(count(Via::Tcp(1), &binding), 50);
     assert!(bench.ask(&client, Ask::allocate()).code().is_none(), "who has credentials is served");
     let stale = TestClient { nonce: "stale".into(), ..client };
-    assert!(bench.say(stale.client, &stale.sign(Ask::allocate())).is_empty(), "a replayed request reflects nothing");
+    let replayed = stale.sign(Ask::allocate());
+    let answers = bench.say(stale.client, &replayed);
+    assert!(answers.iter().all(|answer| answer.len() * 10 <= replayed.len() * 12), "a replayed request gains nothing");
 }

@@ -10,16 +10,23 @@ use campanile_ice::stun::{AttributeType, Class, ErrorCode, Message, Method, Tran
 
 use crate::datapath::flow::{Client, SocketId, Via};
 use crate::settings::{Limits, Settings};
-use crate::turn::auth::Auth;
+use crate::turn::auth::{Auth, Credentials};
 use crate::turn::data_connections::DataConnectionKey;
+use crate::turn::fence::Fence;
 use crate::turn::peers::PeerRules;
 use crate::turn::ports::{Home, PortKind, Ports};
 use crate::turn::registry::{Hosts, Registry};
 use crate::turn::server::{DeliveryHeader, Now, Opened, Output, Route, Server, Wanted};
+use crate::turn::sessions::{RelaySession, SessionTag};
 
 pub(super) const ACCOUNT: &str = "juliet@example.org";
 pub(super) const WORKER: u16 = 3;
 pub(super) const LOCAL: &str = "192.0.2.1:3478";
+
+/// A session by number.
+pub(super) fn session(number: u8) -> RelaySession {
+    RelaySession { tag: SessionTag::new([number; 8]), party: format!("{ACCOUNT}/{number}").into() }
+}
 
 /// A server with the shell played by the test.
 pub(super) struct Bench {
@@ -61,12 +68,14 @@ impl Bench {
         let start = Instant::now();
         let rest_secret = settings.rest_secret.as_deref();
         let auth = Arc::new(Auth::new("example.org".into(), &[1; 32], rest_secret, settings.credentials));
-        let registry = Arc::new(Registry::new(
+        let mut registry = Registry::new(
             Ports::new(50_000..=50_999, &settings.public_addresses),
             PeerRules::new(settings.allow_peers, settings.deny_peers),
             limits,
             Hosts::new(["192.0.2.1", "127.0.0.1", "2001:db8::1", "::1"].map(|ip| ip.parse().unwrap())),
-        ));
+        );
+        registry.fence = Fence::new(settings.fence);
+        let registry = Arc::new(registry);
         let server = Server::new(WORKER, auth.clone(), registry.clone(), settings.call_grace, [9; 32], start);
         let now = Now { at: start, time: SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000) };
         Self {
@@ -139,13 +148,21 @@ impl Bench {
 
     /// A UDP client with fresh credentials of an account and a good nonce.
     pub(super) fn client_of(&self, account: &str, remote: &str) -> TestClient {
+        self.client_showing(&self.auth.issue(account, self.now.time, [5; 12]), remote)
+    }
+
+    /// A client with the credentials that were issued to a session.
+    pub(super) fn client_of_session(&self, account: &str, session: &RelaySession, remote: &str) -> TestClient {
+        self.client_showing(&self.auth.issue_to(account, Some(session), self.now.time, [6; 12]), remote)
+    }
+
+    fn client_showing(&self, credentials: &Credentials, remote: &str) -> TestClient {
         let remote: SocketAddr = remote.parse().unwrap();
-        let credentials = self.auth.issue(account, self.now.time, [5; 12]);
         let local: SocketAddr = if remote.is_ipv4() { LOCAL.parse().unwrap() } else { "[2001:db8::1]:3478".parse().unwrap() };
         TestClient {
             client: Client { via: Via::Udp(0), remote: remote.into(), local: local.into() },
             key: Key::long_term(&credentials.username, "example.org", &credentials.password, PasswordAlgorithm::Md5).unwrap(),
-            username: credentials.username,
+            username: credentials.username.clone(),
             nonce: self.auth.nonce(remote, self.now.time),
             algorithm: None,
             is_anonymous: false,

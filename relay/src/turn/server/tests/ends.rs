@@ -48,10 +48,10 @@ fn the_quality_of_a_call_survives_its_allocation() {
     let relayed = bench.allocate(&client);
     let key = bench.registry.link(ACCOUNT, relayed, CallId(1)).unwrap();
     bench.server.handle_link(key, CallId(1));
-    bench.server.observe(key.index, Direction::ToPeer, &[0; 100], bench.now.at);
-    bench.server.publish_quality();
+    assert!(bench.server.observe(key.index, Direction::ToPeer, &[0; 100], bench.now.at));
+    assert_eq!(bench.server.publish_quality(0), None);
     assert_eq!(bench.registry.quality(CallId(1)).unwrap().relays[0].to_peer.packets, 1);
-    bench.server.observe(key.index, Direction::ToPeer, &[0; 100], bench.now.at);
+    assert!(bench.server.observe(key.index, Direction::ToPeer, &[0; 100], bench.now.at));
     assert_eq!(bench.ask(&client, Ask::new(Method::REFRESH).lifetime(0)).code(), None);
     let quality = bench.registry.quality(CallId(1)).unwrap();
     assert_eq!((quality.relays[0].relayed, quality.relays[0].to_peer.bytes), (relayed, 200));
