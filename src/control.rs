@@ -68,6 +68,10 @@ pub enum Request {
         /// What the client is told.
         reason: Option<String>,
     },
+    /// Take nobody new, and end when the calls have ended.
+    Drain,
+    /// How far is that?
+    DrainProgress,
     /// Who is there?
     Sessions {
         /// Bare JID; all accounts without it.
@@ -99,6 +103,17 @@ pub enum Answer {
         sessions: Vec<Session>,
         /// There may be more behind the last one.
         more: bool,
+    },
+    /// To [`Request::Drain`] and [`Request::DrainProgress`]: the server drains.
+    Draining {
+        /// Calls in session.
+        calls: usize,
+        /// Live allocations of the relay.
+        allocations: u64,
+        /// How long it waits for them at most.
+        seconds_left: u64,
+        /// Its process.
+        pid: u32,
     },
     /// It is not.
     Error {

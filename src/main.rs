@@ -3,6 +3,8 @@
 mod admin;
 mod cli;
 mod control;
+mod drain;
+mod draining;
 mod lock;
 mod logging;
 mod names;

@@ -16,6 +16,11 @@ pub fn reloading() {
     }
 }
 
+/// `status` is shown by `systemctl status`.
+pub fn status(status: &str) {
+    notify(&[NotifyState::Status(status)]);
+}
+
 /// The server stops taking clients and ends.
 pub fn stopping() {
     notify(&[NotifyState::Stopping]);

@@ -33,6 +33,7 @@ use crate::admin::metrics::Metrics;
 use crate::admin::numbers;
 use crate::admin::{self, Pages};
 use crate::control::{self, Answer, Control, Request};
+use crate::draining::Draining;
 use crate::lock::DataDir;
 use crate::public::{self, Answers, Change, Resolver, Wanted};
 use crate::{names, pages};
@@ -60,6 +61,7 @@ pub struct Server {
     router: Router,
     store: Store,
     readiness: Arc<Readiness>,
+    draining: Arc<Draining>,
     addresses: Addresses,
     /// What the configuration says of our own addresses.
     wanted: watch::Sender<Wanted>,
@@ -97,11 +99,7 @@ impl Server {
         let metrics = Metrics::new()?;
         let registry = metrics.registry().clone();
         let store = Store::open(&config.storage.url, data_dir.path()).await.context("storage")?;
-        store.archive().set_policy(match config.archive.default {
-            ArchiveDefault::Always => Policy::Always,
-            ArchiveDefault::Roster => Policy::Roster,
-            ArchiveDefault::Never => Policy::Never,
-        });
+        store.archive().set_policy(archive_policy(config));
         let certificates = Certificates::load(certificate_settings(config)).context("tls")?;
 
         let resolver = public::system();
@@ -172,12 +170,20 @@ impl Server {
             connection::Limits::new(&config.limits),
         )?);
 
+        let readiness = Arc::new(readiness(&store));
+        let draining = Draining::new(context.clone(), relay.clone(), calls.clone(), readiness.clone(), config.server.drain_s);
+        let draining = Arc::new(draining);
+        metrics.numbers({
+            let draining = draining.clone();
+            move || numbers::draining(draining.has_begun())
+        })?;
         let mut server = Self {
             certificates: certificates.clone(),
             context: context.clone(),
             listeners: listeners.clone(),
             admin: Listeners::new(Sources::new(0, admin::CONNECTIONS_MAX), listeners.metrics().clone()),
-            readiness: Arc::new(readiness(&store)),
+            readiness,
+            draining: draining.clone(),
             relay: relay.clone(),
             router: router.clone(),
             store,
@@ -200,7 +206,7 @@ impl Server {
         let hibernation = router.clone();
         let handler = {
             let administration = administration.clone();
-            move |request| control_request(router.clone(), administration.clone(), request)
+            move |request| control_request(router.clone(), administration.clone(), draining.clone(), request)
         };
         server.tasks.spawn(control.serve(handler, server.stop.clone()));
         server.watch(certificates, calls, hibernation, Duration::from_secs(config.turn.credentials_s));
@@ -329,9 +335,16 @@ impl Server {
         told.collect::<Vec<_>>().join(" ")
     }
 
+    /// Ends when a server that drains (`campanile drain`) may end; never, unless it does.
+    pub async fn drained(&self) {
+        self.draining.ended().await;
+    }
+
     /// Takes over what may change while the server runs (`config/src/live.rs`).
     pub async fn reload(&self, config: &Config) {
         self.context.reload(&config.c2s, &config.auth, &config.limits);
+        self.store.archive().set_policy(archive_policy(config));
+        self.draining.reload(config.server.drain_s);
         // Clients are told when names have been looked up.
         self.wanted.send_replace(wanted(config));
         let (certificates, settings) = (self.certificates.clone(), certificate_settings(config));
@@ -397,7 +410,7 @@ fn joined(addresses: &[SocketAddr]) -> Option<String> {
 }
 
 /// What the command line asks of the running server.
-async fn control_request(router: Router, administration: Arc<Administration>, request: Request) -> Answer {
+async fn control_request(router: Router, administration: Arc<Administration>, draining: Arc<Draining>, request: Request) -> Answer {
     let done = |result: Result<usize, StoreError>| match result {
         Ok(sessions_ended) => Answer::Done { sessions_ended },
         Err(error) => Answer::Error {
@@ -421,6 +434,8 @@ async fn control_request(router: Router, administration: Arc<Administration>, re
                 let full = FullJid::try_from(jid.clone()).ok();
                 Answer::Done { sessions_ended: administration.kick(&jid.to_bare(), full.as_ref(), reason).await }
             }
+            Request::Drain => draining.begin(),
+            Request::DrainProgress => draining.progress(),
             Request::Sessions { account: text, after } => {
                 let account = text.as_deref().map(account).transpose()?;
                 let sessions = router.sessions(account.as_ref(), after.as_deref(), SESSIONS_PAGE);
@@ -510,6 +525,14 @@ fn router_limits(config: &Config) -> router::Limits {
         offline_messages: config.limits.offline_messages,
         archive_page: config.limits.archive_page,
         archive_page_bytes: config.limits.mailbox_bytes / 8,
+    }
+}
+
+fn archive_policy(config: &Config) -> Policy {
+    match config.archive.default {
+        ArchiveDefault::Always => Policy::Always,
+        ArchiveDefault::Roster => Policy::Roster,
+        ArchiveDefault::Never => Policy::Never,
     }
 }
 

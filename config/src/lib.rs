@@ -97,7 +97,7 @@ pub struct Server {
     /// TCP proxies (HAProxy, nginx) whose connections to `mux` begin with a PROXY header (version 2 or 1).
     #[serde(deserialize_with = "value::list")]
     pub proxy_protocol: Vec<Network>,
-    /// How long `campanile drain` waits for calls to end, seconds. Not read yet.
+    /// How long `campanile drain` waits for calls to end, seconds.
     pub drain_s: u64,
     /// Whom to write to about this server (XEP-0157).
     pub contact: Contact,

@@ -8,6 +8,8 @@ use crate::Config;
 /// Sizes are not among them: they bound each other, and what is stored. Nor are the numbers of connections, which the relay reads too.
 pub const LIVE: &[&str] = &[
     "server.log",
+    "server.drain_s",
+    "archive.default",
     "server.public_address",
     "tls",
     "turn.host",
@@ -53,6 +55,8 @@ pub fn changes(running: &Config, new: &Config) -> Changes {
 /// Takes over the live keys of `new`: what waits for a restart still differs from what runs, and is named again at the next reload.
 pub fn adopt(running: &mut Config, new: Config) {
     running.server.log = new.server.log;
+    running.server.drain_s = new.server.drain_s;
+    running.archive.default = new.archive.default;
     running.server.public_address = new.server.public_address;
     running.tls = new.tls;
     running.turn.host = new.turn.host;
@@ -101,6 +105,8 @@ mod tests {
         let mut running = Config::default();
         let mut new = running.clone();
         new.server.log = "debug".to_owned();
+        new.server.drain_s = 9;
+        new.archive.default = crate::ArchiveDefault::Never;
         new.server.public_address = vec![PublicAddress::Name("relay.example.org".to_owned())];
         new.tls.certificate = Some("c".into());
         new.turn.host = Some("turn.example.org".to_owned());

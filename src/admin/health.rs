@@ -28,7 +28,8 @@ pub struct Readiness {
 #[derive(Default)]
 struct Parts {
     serving: BTreeSet<String>,
-    stopping: bool,
+    /// Why nobody new should come.
+    leaving: Option<&'static str>,
 }
 
 /// The body of `/ready`.
@@ -53,20 +54,25 @@ impl Readiness {
         self.parts.lock().unwrap_or_else(PoisonError::into_inner).serving.insert(part.to_owned());
     }
 
+    /// The server takes nobody new: not ready any more for those who ask whether to send somebody.
+    pub fn draining(&self) {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner).leaving = Some("draining");
+    }
+
     /// The server ends: not ready any more, whatever still serves.
     pub fn stopping(&self) {
-        self.parts.lock().unwrap_or_else(PoisonError::into_inner).stopping = true;
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner).leaving = Some("stopping");
     }
 
     /// How things stand now.
     pub async fn report(&self) -> Report {
         let database = self.database().await;
         let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
-        let ready = database.is_ok() && !parts.stopping;
+        let ready = database.is_ok() && parts.leaving.is_none();
         let mut shown: BTreeMap<_, _> = parts.serving.iter().map(|part| (part.clone(), "serving".to_owned())).collect();
         shown.insert("database".to_owned(), database.map_or_else(|reason| format!("failed: {reason}"), |()| "serving".to_owned()));
-        if parts.stopping {
-            shown.insert("server".to_owned(), "stopping".to_owned());
+        if let Some(leaving) = parts.leaving {
+            shown.insert("server".to_owned(), leaving.to_owned());
         }
         Report { ready, parts: shown }
     }
@@ -114,13 +120,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn not_ready_while_stopping() {
+    async fn not_ready_while_draining_and_stopping() {
         let readiness = Readiness::new(answering(Ok(())));
         assert!(readiness.report().await.ready);
-        readiness.stopping();
-        let report = readiness.report().await;
-        assert!(!report.ready);
-        assert_eq!(report.parts["server"], "stopping");
+        for (leave, shown) in [(Readiness::draining as fn(&Readiness), "draining"), (Readiness::stopping, "stopping")] {
+            leave(&readiness);
+            let report = readiness.report().await;
+            assert!(!report.ready);
+            assert_eq!(report.parts["server"], shown);
+        }
     }
 
     #[tokio::test]

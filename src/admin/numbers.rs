@@ -104,6 +104,15 @@ pub fn mailboxes((stanzas, bytes): (u64, u64)) -> Vec<Family> {
     ]
 }
 
+/// Whether the server takes nobody new (`campanile drain`).
+#[must_use]
+pub fn draining(is_draining: bool) -> Vec<Family> {
+    vec![
+        Family::gauge("campanile_draining", "1 while the server takes no new sessions and allocations, since it will end.")
+            .with(&[], is_draining.into()),
+    ]
+}
+
 /// What became of attempts to log in.
 #[must_use]
 pub fn auth(stats: &AuthStats) -> Vec<Family> {

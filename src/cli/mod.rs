@@ -1,6 +1,7 @@
 //! The command line: one file per verb. Errors are one line each on standard error, and exit code 1; wrong usage is clap's, and 2.
 
 mod check;
+mod drain;
 mod probe;
 mod serve;
 mod user;
@@ -28,6 +29,8 @@ struct Cli {
 enum Verb {
     /// Run the server; the default
     Serve,
+    /// Let the running server take no new sessions and allocations, and end when its calls have ended or after server.drain_s
+    Drain(drain::Arguments),
     /// Read the configuration and say what is wrong with it; changes nothing
     Check,
     /// Make, change, disable, delete and list accounts, with the server running or not; show and end their sessions
@@ -41,6 +44,7 @@ pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.verb {
         Some(Verb::Check) => check::run(cli.config.as_deref()),
+        Some(Verb::Drain(arguments)) => drain::run(cli.config.as_deref(), &arguments),
         Some(Verb::Probe(arguments)) => probe::run(cli.config.as_deref(), &arguments),
         Some(Verb::User(arguments)) => user::run(cli.config.as_deref(), arguments),
         Some(Verb::Serve) | None => serve::run(cli.config.as_deref()),

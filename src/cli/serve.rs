@@ -44,6 +44,7 @@ async fn serve(loaded: Loaded, logging: &Logging) -> anyhow::Result<()> {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
+            () = server.drained() => break,
             _ = hangup.recv() => reload(&mut config, file.as_deref(), &server, logging).await,
         }
     }

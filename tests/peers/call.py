@@ -1,6 +1,7 @@
 """Two slixmpp clients with aiortc call each other by Jingle, through the relay of the server's XEP-0215 list and nothing else; each hears the other's tone.
 
-Argument besides host, port, ca, users: "via": udp, tcp or tls."""
+Argument besides host, port, ca, users: "via": udp, tcp or tls; "until": a file, the call goes on until it is there, and both must hear each other
+still."""
 
 import array
 import asyncio
@@ -62,6 +63,12 @@ async def hear(track, pitch):
         window = (window + list(array.array("h", bytes(frame.planes[0])[: 2 * channels * frame.samples]))[::channels])[-frame.sample_rate // 4:]
         if len(window) == frame.sample_rate // 4 and frames % 5 == 0 and share(window, pitch, frame.sample_rate) > 0.8:
             return frames
+
+
+async def skip(track):
+    """Takes what comes and does not listen."""
+    while True:
+        await track.recv()
 
 
 class Caller(Client):
@@ -145,6 +152,16 @@ async def call(server):
     say("connected", ms=round(1000 * (time.monotonic() - started)))
     heard = await asyncio.gather(hear(alice.track, bob.pitch), hear(bob.track, alice.pitch))
     say("heard", frames=heard, pitches=[bob.pitch, alice.pitch])
+
+    if "until" in server:
+        # what nobody takes is kept: what is heard then must be what comes then
+        skipping = [asyncio.ensure_future(skip(client.track.result())) for client in (alice, bob)]
+        while not os.path.exists(server["until"]):
+            await asyncio.sleep(0.05)
+        for task in skipping:
+            task.cancel()
+        heard = await asyncio.gather(hear(alice.track, bob.pitch), hear(bob.track, alice.pitch))
+        say("still heard", frames=heard)
 
     terminate = ET.Element(f"{{{JINGLE}}}jingle", action="session-terminate", sid=sid)
     ET.SubElement(ET.SubElement(terminate, f"{{{JINGLE}}}reason"), f"{{{JINGLE}}}success")

@@ -17,6 +17,11 @@ pub fn get(address: SocketAddr, path: &str) -> Answer {
     request(address, &format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"))
 }
 
+/// Whether anybody listens there.
+pub fn answers(address: SocketAddr) -> bool {
+    TcpStream::connect_timeout(&address, PATIENCE).is_ok()
+}
+
 /// A request as written.
 pub fn request(address: SocketAddr, text: &str) -> Answer {
     let mut tcp = TcpStream::connect_timeout(&address, PATIENCE).unwrap();

@@ -6,6 +6,7 @@ pub mod managed;
 pub mod network;
 pub mod peers;
 pub mod postgres;
+pub mod prometheus;
 pub mod scram;
 pub mod server;
 pub mod terminal;

@@ -40,8 +40,18 @@ impl Events {
     }
 }
 
-/// Address, certificate and accounts of the server, as the Python peers take them, with `more`.
+/// A Python peer, run to its end.
 pub fn python(server: &Server, name: &str, more: Value) -> Events {
+    run(&mut python_command(server, name, more))
+}
+
+/// The same for one that the test talks with while it runs.
+pub fn python_running(server: &Server, name: &str, more: Value) -> Peer {
+    Peer::start(&mut python_command(server, name, more))
+}
+
+/// Address, certificate and accounts of the server, as the Python peers take them, with `more`.
+fn python_command(server: &Server, name: &str, more: Value) -> Command {
     let c2s = server.address(if more["direct_tls"] == true { "direct_tls" } else { "c2s" });
     let mut argument = json!({
         "host": c2s.ip().to_string(),
@@ -50,7 +60,9 @@ pub fn python(server: &Server, name: &str, more: Value) -> Events {
         "users": users(),
     });
     merge(&mut argument, more);
-    run(Command::new(tools().join("venv/bin/python")).arg(script(name)).arg(argument.to_string()))
+    let mut command = Command::new(tools().join("venv/bin/python"));
+    command.arg(script(name)).arg(argument.to_string());
+    command
 }
 
 /// The page, the WebSocket address and the accounts, as the browser peers take them, with `more`.

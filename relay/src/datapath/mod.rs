@@ -5,6 +5,7 @@ pub mod demux;
 pub mod discovery;
 pub mod flow;
 pub mod neighbours;
+pub mod pace;
 pub mod ring;
 pub mod socket;
 pub mod system;

@@ -5,7 +5,7 @@
 use std::io;
 use std::mem;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::time::Duration;
@@ -41,7 +41,19 @@ impl Poller {
     /// # Errors
     /// The kernel refuses.
     pub fn add(&self, socket: BorrowedFd<'_>, token: u64) -> io::Result<()> {
-        let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: token };
+        self.watch(socket, libc::EPOLLIN, token)
+    }
+
+    /// Watches a waker. It is told once per wake-up, so that nothing has to be read.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn add_waker(&self, waker: &Waker, token: u64) -> io::Result<()> {
+        self.watch(waker.event.as_fd(), libc::EPOLLIN | libc::EPOLLET, token)
+    }
+
+    fn watch(&self, socket: BorrowedFd<'_>, events: libc::c_int, token: u64) -> io::Result<()> {
+        let mut event = libc::epoll_event { events: events as u32, u64: token };
         // SAFETY: both descriptors are open and the event lives during the call.
         check(unsafe { libc::epoll_ctl(self.epoll.as_raw_fd(), libc::EPOLL_CTL_ADD, socket.as_raw_fd(), &raw mut event) })?;
         Ok(())
@@ -99,12 +111,6 @@ impl Waker {
         Ok(Self { event, is_pending: AtomicBool::new(false), is_asleep: AtomicBool::new(false) })
     }
 
-    /// What to poll.
-    pub fn event(&self) -> BorrowedFd<'_> {
-        use std::os::fd::AsFd;
-        self.event.as_fd()
-    }
-
     /// Makes the event readable; one system call however often it is called before the worker looks.
     pub fn wake(&self) {
         if !self.is_pending.swap(true, Ordering::AcqRel) {
@@ -136,12 +142,20 @@ impl Waker {
 
     /// Called by the worker before it looks at what it was woken for.
     pub fn reset(&self) {
-        let mut count = 0u64;
-        // SAFETY: eight bytes are written to `count`. It can only fail when nobody has called `wake`.
-        unsafe { libc::read(self.event.as_raw_fd(), (&raw mut count).cast(), mem::size_of::<u64>()) };
         // A read-modify-write, so that it sees what every earlier `wake` published, and a later one writes the event again.
         self.is_pending.swap(false, Ordering::AcqRel);
     }
+}
+
+/// Lets this thread sleep for a while, some microseconds more or less (see `sleep_precisely`).
+pub fn nap(time: Duration) {
+    std::thread::sleep(time);
+}
+
+/// Makes the naps of this thread at most so much longer than asked for.
+pub fn sleep_precisely(slack: Duration) {
+    // SAFETY: a plain system call about this thread alone. It cannot fail with these arguments.
+    unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, slack.as_nanos() as libc::c_ulong, 0, 0, 0) };
 }
 
 /// Makes a UDP socket tell the local address of each datagram.
@@ -328,7 +342,7 @@ mod tests {
         let waker = Waker::new().unwrap();
         let (sender, receiver) = (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
         poller.add(receiver.as_fd(), 1).unwrap();
-        poller.add(waker.event(), 2).unwrap();
+        poller.add_waker(&waker, 2).unwrap();
         assert_eq!(poller.wait(Duration::ZERO).unwrap(), 0);
         waker.wake();
         waker.wake();
@@ -346,6 +360,8 @@ mod tests {
     fn no_wake_up_is_lost() {
         const ROUNDS: u64 = 20_000;
         let (waker, written) = (Waker::new().unwrap(), AtomicU64::new(0));
+        let mut poller = Poller::new().unwrap();
+        poller.add_waker(&waker, 1).unwrap();
         std::thread::scope(|scope| {
             for _ in 0..3 {
                 scope.spawn(|| {
@@ -355,8 +371,6 @@ mod tests {
                     }
                 });
             }
-            let mut poller = Poller::new().unwrap();
-            poller.add(waker.event(), 1).unwrap();
             let mut seen = 0;
             while seen < 3 * ROUNDS {
                 assert_eq!(poller.wait(Duration::from_secs(20)).unwrap(), 1, "{seen} of {} were seen", written.load(Ordering::Relaxed));
@@ -366,8 +380,7 @@ mod tests {
         });
         // And nothing is left that would wake a worker for nothing, but for the last one to come.
         waker.reset();
-        let mut poller = Poller::new().unwrap();
-        poller.add(waker.event(), 1).unwrap();
+        poller.wait(Duration::ZERO).unwrap();
         assert_eq!(poller.wait(Duration::ZERO).unwrap(), 0);
     }
 
@@ -375,7 +388,7 @@ mod tests {
     fn who_is_awake_is_not_woken_for_a_ring() {
         let mut poller = Poller::new().unwrap();
         let waker = Waker::new().unwrap();
-        poller.add(waker.event(), 1).unwrap();
+        poller.add_waker(&waker, 1).unwrap();
         waker.wake_if_asleep();
         assert_eq!(poller.wait(Duration::ZERO).unwrap(), 0);
         waker.fall_asleep();

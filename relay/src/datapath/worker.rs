@@ -20,8 +20,9 @@ use super::batch::{Batch, Destination, HEAD_BYTES_MAX, PAYLOAD_BYTES_MAX, SLOTS,
 use super::demux::{self, Kind};
 use super::flow::{Client, SocketId, Via};
 use super::neighbours::{Neighbours, neighbours};
+use super::pace::{self, Pace};
 use super::socket::{bind_relayed, send_unfragmented};
-use super::system::{Poller, SendError, Waker, interface_addresses, read_error};
+use super::system::{Poller, SendError, Waker, interface_addresses, nap, read_error, sleep_precisely};
 use super::tcp_relay::{Arrival, TcpRelays};
 use crate::arena::Arena;
 use crate::endpoint::{Endpoint, Keyed};
@@ -114,6 +115,8 @@ pub struct Worker {
     published: Arc<Mutex<Stats>>,
     indications: u64,
     neighbours: Neighbours,
+    /// Packets that came from them.
+    crossings: u64,
     /// Packets between relayed addresses of ours do not go through the kernel.
     has_short_cut: bool,
 }
@@ -184,7 +187,7 @@ impl Worker {
     ) -> io::Result<(Self, WorkerHandle)> {
         let poller = Poller::new()?;
         let waker = Arc::new(Waker::new()?);
-        poller.add(waker.event(), WAKER_TOKEN)?;
+        poller.add_waker(&waker, WAKER_TOKEN)?;
         let mut sockets = Vec::new();
         for socket in listeners {
             poller.add(socket.as_fd(), LISTENER_TOKENS | sockets.len() as u64)?;
@@ -212,6 +215,7 @@ impl Worker {
             published,
             indications: 0,
             neighbours: Neighbours::default(),
+            crossings: 0,
             has_short_cut: true,
         };
         if index == 0 {
@@ -249,15 +253,19 @@ impl Worker {
         let (mut publish_at, mut look_at) = (started, started + LOOK_FOR_ADDRESSES);
         let mut waited = Duration::ZERO;
         let (mut has_more, mut quality_from) = (false, None);
+        let (mut pace, mut packets, mut naps) = (Pace::new(started), 0, false);
+        sleep_precisely(pace::SLACK);
         loop {
             let due = self.server.poll_timeout().map_or(publish_at, |at| at.min(publish_at));
             let waits_from = (!has_more).then(Instant::now);
             let timeout = waits_from.map_or(Duration::ZERO, |from| due.saturating_duration_since(from));
-            let ready = self.wait(timeout)?;
+            let ready = if naps && !has_more { self.nap()? } else { self.wait(timeout)? };
             let now = Now { at: Instant::now(), time: SystemTime::now() };
             waited += waits_from.map_or(Duration::ZERO, |from| now.at.saturating_duration_since(from));
             let Some(more) = self.turn(ready, &mut batch, now) else { return Ok(()) };
             has_more = more;
+            let packets_before = std::mem::replace(&mut packets, self.crossings + self.server.stats_mut().receives.packets);
+            naps = pace.turned(now.at, packets - packets_before);
             // In portions: with thousands of calls it takes milliseconds.
             if let Some(from) = quality_from {
                 quality_from = self.server.publish_quality(from);
@@ -286,6 +294,12 @@ impl Worker {
         let ready = self.poller.wait(timeout);
         self.waker.be_awake();
         ready
+    }
+
+    /// Lets packets gather, and returns how many sockets are readable then.
+    fn nap(&mut self) -> io::Result<usize> {
+        nap(pace::NAP);
+        self.poller.wait(Duration::ZERO)
     }
 
     /// One turn of the loop. Returns whether something is left to be done at once; none when the worker is to end.
@@ -457,6 +471,7 @@ impl Worker {
                 }
             }
             ring.release();
+            self.crossings += count as u64;
             has_more |= count == CROSSINGS_BATCH;
         }
         self.neighbours.put_incoming(rings);

@@ -32,13 +32,22 @@ pub fn lifetime(requested_s: Option<u32>) -> Duration {
     Duration::from_secs(requested_s.unwrap_or(DEFAULT_LIFETIME_S).clamp(DEFAULT_LIFETIME_S, MAX_LIFETIME_S).into())
 }
 
-/// The state of one allocation.
+/// The state of one allocation. What each packet touches stands first and together: two cache lines of a table that fits into none.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub struct Allocation {
-    /// Tells it from others that had its place before.
-    pub serial: u64,
     /// The 5-tuple.
     pub client: Client,
+    /// What the client sent to peers.
+    pub to_peer: Volume,
+    /// What peers sent to the client.
+    pub to_client: Volume,
+    /// Live calls that use it.
+    pub calls: Vec<CallId>,
+    /// What it may relay of its account's bytes per second.
+    pub allowance: Allowance,
+    /// Tells it from others that had its place before.
+    pub serial: u64,
     /// The account it counts for.
     pub account: Arc<str>,
     /// The session that its credentials were issued to; it ends with that.
@@ -63,24 +72,16 @@ pub struct Allocation {
     pub permissions: Vec<Permission>,
     /// Channels, one per number and per peer.
     pub channels: Vec<ChannelBinding>,
-    /// Live calls that use it.
-    pub calls: Vec<CallId>,
-    /// Those of them that are accepted.
+    /// Those of its calls that are accepted.
     pub accepted: Vec<CallId>,
     /// Addresses from which connectivity checks of the other party came, and until when that counts.
     pub checked: Vec<(IpAddr, Instant)>,
     /// When the next one is looked at.
     pub next_check: Option<Instant>,
-    /// What it may relay of its account's bytes per second.
-    pub allowance: Allowance,
     /// When it is freed because its last call ended.
     pub free_at: Option<Instant>,
     /// When the timer that stands for it runs out.
     pub scheduled: Instant,
-    /// What the client sent to peers.
-    pub to_peer: Volume,
-    /// What peers sent to the client.
-    pub to_client: Volume,
     /// RTP seen.
     pub meters: Meters,
 }
@@ -191,6 +192,17 @@ pub fn relay_index(family: Family) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_packet_touches_is_two_cache_lines() {
+        use std::mem::offset_of;
+        let ends = [
+            offset_of!(Allocation, client) + size_of::<Client>(),
+            offset_of!(Allocation, to_client) + size_of::<Volume>(),
+            offset_of!(Allocation, calls) + size_of::<Vec<CallId>>(),
+        ];
+        assert!(ends.into_iter().all(|end| end <= 128), "{ends:?}");
+    }
 
     #[test]
     fn s7_2_lifetimes_are_clamped() {

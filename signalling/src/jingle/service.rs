@@ -149,10 +149,8 @@ impl CallsService {
                 Effect::Link { account, relayed, call } => {
                     let own = self.allocations.link(&account, relayed, call);
                     self.metrics.count_link(own);
-                    if own {
-                        if calls.handle_linked(call, now) {
-                            self.allocations.accept_call(call);
-                        }
+                    if own && calls.handle_linked(call, now) {
+                        self.allocations.accept_call(call);
                     }
                 }
                 Effect::Ended { call, .. } => {

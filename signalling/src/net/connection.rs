@@ -636,6 +636,10 @@ impl Connection {
                     let (answer, attempt) = context.authenticator.answer(question, source).await;
                     Reply { answer: Answer::Sasl(answer), bound: None, attempt }
                 }
+                Question::Bind { .. } if context.is_draining() => {
+                    let error = StreamError::new(Condition::SystemShutdown).with_text("the server takes no new sessions, it will end soon");
+                    Reply { answer: Answer::Broken(error), bound: None, attempt: None }
+                }
                 Question::Bind { account, resource, anonymous } => {
                     let mailbox = Arc::new(Mailbox::new(mailbox_bytes));
                     let attachment = mailbox.attach().expect("a new mailbox is open");

@@ -2,6 +2,13 @@
 
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
+use super::sources::Full;
+use crate::stream::error::Condition;
+use crate::stream::sasl::{Mechanism, SaslFailure};
+
+/// What streams are ended for when their time is over.
+const TIMEOUTS: [&str; 3] = ["negotiation", "write", "silence"];
+
 /// A commit takes from a fraction of a millisecond to some ten, on a disk that waits.
 const ACK_LATENCY: &[f64] = &[0.000_1, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0];
 
@@ -25,6 +32,9 @@ pub enum Transport {
 }
 
 impl Transport {
+    /// Every one.
+    pub const ALL: [Self; 6] = [Self::Tcp, Self::DirectTls, Self::WebSocket, Self::WebSocketTrusted, Self::WebSocketTls, Self::Http];
+
     /// The label's value.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -97,7 +107,7 @@ impl Metrics {
         );
         let ack_latency = Histogram::with_opts(ack_latency.buckets(ACK_LATENCY.to_vec()))?;
         registry.register(Box::new(ack_latency.clone()))?;
-        Ok(Self {
+        let metrics = Self {
             ack_latency,
             opened: counters(registry, "campanile_connections_total", "Client connections accepted since the start.", "transport")?,
             open,
@@ -120,7 +130,25 @@ impl Metrics {
             stanzas_in: stanzas.with_label_values(&["in"]),
             stanzas_out: stanzas.with_label_values(&["out"]),
             paused: counter(registry, "campanile_c2s_paused_total", "Times that a stream was not read from because it exceeded its rate.")?,
-        })
+        };
+        metrics.show_zeros();
+        Ok(metrics)
+    }
+
+    /// Every label is there from the start: what has not happened is 0, and the first time that it does is a rise.
+    fn show_zeros(&self) {
+        fn show(counters: &IntCounterVec, labels: impl IntoIterator<Item = &'static str>) {
+            labels.into_iter().for_each(|label| drop(counters.with_label_values(&[label])));
+        }
+        for transport in Transport::ALL {
+            self.open.with_label_values(&[transport.as_str()]);
+        }
+        show(&self.opened, Transport::ALL.map(Transport::as_str));
+        show(&self.refused, Full::ALL.map(Full::as_str));
+        show(&self.stream_errors, Condition::ALL.map(Condition::name));
+        show(&self.sasl_failures, SaslFailure::NAMES);
+        show(&self.logins, Mechanism::ALL.map(Mechanism::name));
+        show(&self.timeouts, TIMEOUTS);
     }
 
     /// A connection has been accepted.
@@ -133,7 +161,7 @@ impl Metrics {
     }
 
     /// A connection has been refused at a bound.
-    pub fn refused(&self, full: super::sources::Full) {
+    pub fn refused(&self, full: Full) {
         self.refused.with_label_values(&[full.as_str()]).inc();
     }
 
@@ -192,6 +220,22 @@ mod tests {
         drop(open);
         assert!(text().contains("campanile_connections{transport=\"tcp\"} 0"));
         assert!(registry.gather().iter().all(|family| family.name().starts_with("campanile_")));
+    }
+
+    #[test]
+    fn what_has_not_happened_is_shown_as_0() {
+        let registry = Registry::new();
+        let metrics = Metrics::new(&registry).unwrap();
+        let samples = || -> usize { registry.gather().iter().map(|family| family.get_metric().len()).sum() };
+        let before = samples();
+        Condition::ALL.into_iter().for_each(|condition| metrics.stream_error(condition.name()));
+        SaslFailure::NAMES.into_iter().for_each(|name| metrics.sasl_failure(name));
+        TIMEOUTS.into_iter().for_each(|kind| metrics.timeout(kind));
+        Transport::ALL.into_iter().for_each(|transport| drop(metrics.open(transport)));
+        for failure in [SaslFailure::Aborted, SaslFailure::UnknownBinding, SaslFailure::AccountDisabled(None), SaslFailure::Downgraded] {
+            metrics.sasl_failure(failure.name());
+        }
+        assert_eq!(samples(), before, "no label is new");
     }
 
     #[test]

@@ -27,6 +27,9 @@ pub enum Full {
 }
 
 impl Full {
+    /// Every bound.
+    pub const ALL: [Self; 2] = [Self::Source, Self::Total];
+
     /// Label for metrics and logs.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -23,6 +23,9 @@ impl Metrics {
         registry.register(Box::new(sessions.clone()))?;
         registry.register(Box::new(hibernated.clone()))?;
         registry.register(Box::new(resumptions.clone()))?;
+        for result in ["resumed", "item-not-found", "not-authorized", "handled-count-too-high"] {
+            resumptions.with_label_values(&[result]);
+        }
         Ok(Self { sessions, hibernated, resumptions })
     }
 

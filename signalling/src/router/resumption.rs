@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures_util::{StreamExt as _, stream};
 use tokio::sync::Notify;
 
 use super::Router;
@@ -17,6 +18,8 @@ use crate::stanza::error::StanzaError;
 use crate::stream::error::StreamError;
 use crate::stream::sm::{Enabled, Token};
 
+/// Sessions that are ended, or whose loss is told, at the same time: each waits for the database, which commits many at once.
+const AT_ONCE: usize = 64;
 /// Sessions that are gone and whose `h` is remembered (§5).
 const GONE_MAX: usize = 10_000;
 
@@ -406,16 +409,17 @@ impl Router {
                 () = expiry => self.end_expired(tokio::time::Instant::now().into_std()).await,
                 () = hibernation.changed.notified() => {
                     let lost = std::mem::take(&mut hibernation.locked().lost);
-                    for session in lost {
+                    stream::iter(lost).for_each_concurrent(AT_ONCE, |session| async move {
                         push::lost(self, &session).await;
                         // It may have overflowed before it was listed here.
                         self.end_hibernated(&session, |own| own.mailbox.is_closed()).await;
-                    }
+                    }).await;
                 }
                 full = hibernation.overflows.next() => {
-                    for session in full.into_iter().filter_map(|id| hibernation.find(id)) {
+                    let full: Vec<_> = full.into_iter().filter_map(|id| hibernation.find(id)).collect();
+                    stream::iter(full).for_each_concurrent(AT_ONCE, |session| async move {
                         self.end_hibernated(&session, |own| own.mailbox.is_closed()).await;
-                    }
+                    }).await;
                 }
             }
         }
@@ -423,10 +427,12 @@ impl Router {
 
     /// Ends the sessions that were to be resumed before `now`.
     pub async fn end_expired(&self, now: Instant) {
-        for session in self.0.hibernation.take_due(now) {
+        let due = stream::iter(self.0.hibernation.take_due(now));
+        due.for_each_concurrent(AT_ONCE, |session| async move {
             // Resumed since and hibernating again, it has its whole time once more.
             self.end_hibernated(&session, |own| self.0.hibernation.find(own.id).is_none()).await;
-        }
+        })
+        .await;
     }
 
     async fn end_hibernated(&self, session: &SessionRef, over: impl FnOnce(&Session) -> bool) {

@@ -105,7 +105,7 @@ pub enum Answer {
     },
     /// There is no such session; `h` is how far it had come, where that is known.
     NotResumed(StanzaError, Option<u32>),
-    /// The client has claimed what cannot be: the stream ends.
+    /// The client has claimed what cannot be, or nobody new is taken: the stream ends.
     Broken(StreamError),
 }
 
@@ -357,7 +357,7 @@ impl C2s {
                 self.state = State::Binding;
                 self.management_failed(&error, h);
             }
-            (Answer::Broken(error), State::Resuming(_)) => self.fail(error),
+            (Answer::Broken(error), State::Resuming(_) | State::Asking(_)) => self.fail(error),
             (answer, state) => {
                 debug_assert!(false, "{answer:?} in {state:?}");
                 self.fail(Condition::InternalServerError.into());

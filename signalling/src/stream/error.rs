@@ -64,6 +64,35 @@ pub enum Condition {
 }
 
 impl Condition {
+    /// Every condition.
+    pub const ALL: [Self; 25] = [
+        Self::BadFormat,
+        Self::BadNamespacePrefix,
+        Self::Conflict,
+        Self::ConnectionTimeout,
+        Self::HostGone,
+        Self::HostUnknown,
+        Self::ImproperAddressing,
+        Self::InternalServerError,
+        Self::InvalidFrom,
+        Self::InvalidNamespace,
+        Self::InvalidXml,
+        Self::NotAuthorized,
+        Self::NotWellFormed,
+        Self::PolicyViolation,
+        Self::RemoteConnectionFailed,
+        Self::Reset,
+        Self::ResourceConstraint,
+        Self::RestrictedXml,
+        Self::SeeOtherHost,
+        Self::SystemShutdown,
+        Self::UndefinedCondition,
+        Self::UnsupportedEncoding,
+        Self::UnsupportedFeature,
+        Self::UnsupportedStanzaType,
+        Self::UnsupportedVersion,
+    ];
+
     /// The element's name.
     #[must_use]
     pub fn name(self) -> &'static str {

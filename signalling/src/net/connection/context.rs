@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -64,6 +65,8 @@ pub struct Context {
     pub(super) administration: Arc<Administration>,
     pub(super) metrics: Metrics,
     pub(super) stopping: CancellationToken,
+    /// No resource is bound any more; sessions may be resumed.
+    draining: AtomicBool,
     pub(super) starttls: tls::Acceptor,
     pub(super) direct_tls: tls::Acceptor,
     pub(super) policy: ArcSwap<Policy>,
@@ -98,6 +101,7 @@ impl Context {
             administration,
             metrics,
             stopping,
+            draining: AtomicBool::new(false),
             starttls: certificates.acceptor(&[])?,
             direct_tls: certificates.acceptor(&[tls::ALPN_XMPP_CLIENT])?,
             policy: ArcSwap::from_pointee(policy),
@@ -126,6 +130,15 @@ impl Context {
     /// The counters.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// From now on there are no new sessions. Those there are go on, also over a new connection (XEP-0198 §5).
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
     }
 
     /// Fires when streams have to end.

@@ -140,6 +140,21 @@ pub enum SaslFailure {
 }
 
 impl SaslFailure {
+    /// Every condition that is sent (§6.5), as [`SaslFailure::name`] says it.
+    pub const NAMES: [&'static str; 11] = [
+        "aborted",
+        "account-disabled",
+        "credentials-expired",
+        "encryption-required",
+        "incorrect-encoding",
+        "invalid-authzid",
+        "invalid-mechanism",
+        "malformed-request",
+        "mechanism-too-weak",
+        "not-authorized",
+        "temporary-auth-failure",
+    ];
+
     /// The element's name.
     #[must_use]
     pub fn name(&self) -> &'static str {
