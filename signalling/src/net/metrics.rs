@@ -33,7 +33,8 @@ pub enum Transport {
 
 impl Transport {
     /// Every one.
-    pub const ALL: [Self; 6] = [Self::Tcp, Self::DirectTls, Self::WebSocket, Self::WebSocketTrusted, Self::WebSocketTls, Self::Http];
+    pub const ALL: [Self; 7] =
+        [Self::Tcp, Self::DirectTls, Self::Mux, Self::WebSocket, Self::WebSocketTrusted, Self::WebSocketTls, Self::Http];
 
     /// The label's value.
     pub const fn as_str(self) -> &'static str {
@@ -149,6 +150,7 @@ impl Metrics {
         show(&self.sasl_failures, SaslFailure::NAMES);
         show(&self.logins, Mechanism::ALL.map(Mechanism::name));
         show(&self.timeouts, TIMEOUTS);
+        show(&self.mux, ["xmpp", "http", "turn", "unknown", "none"]);
     }
 
     /// A connection has been accepted.
