@@ -481,6 +481,7 @@ async fn relay_settings(config: &Config, store: &Store, certificates: &Certifica
         revoked: revoked.into_iter().map(|(account, at)| (account.to_string(), at)).collect(),
         allow_peers: config.turn.allow_peers.iter().filter_map(network).collect(),
         deny_peers: config.turn.deny_peers.iter().filter_map(network).collect(),
+        mobility: config.turn.mobility,
         fence: config.turn.fence == Fence::Session,
         limits: campanile_relay::Limits {
             allocations: limits.allocations,
@@ -581,6 +582,9 @@ mod tests {
         let certificates = Certificates::load(certificate_settings(&config)).unwrap();
         let settings = relay_settings(&config, &store, &certificates).await.unwrap();
         assert_eq!(settings.revoked, [(alice.to_string(), kept[0].1)]);
+        assert!(settings.mobility);
+        let fixed = Config { turn: campanile_config::Turn { mobility: false, ..config.turn.clone() }, ..config };
+        assert!(!relay_settings(&fixed, &store, &certificates).await.unwrap().mobility);
         store.close().await;
     }
 }

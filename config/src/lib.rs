@@ -392,6 +392,8 @@ pub struct Turn {
     pub credentials_s: u64,
     /// Credentials for SASL ANONYMOUS sessions too.
     pub anonymous: bool,
+    /// Allocations move with clients that change networks (RFC 8016).
+    pub mobility: bool,
 }
 
 impl Default for Turn {
@@ -410,6 +412,7 @@ impl Default for Turn {
             fence: Fence::Off,
             credentials_s: 86400,
             anonymous: false,
+            mobility: true,
         }
     }
 }

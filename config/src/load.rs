@@ -623,6 +623,7 @@ allow_peers = []
 deny_peers = []
 credentials_s = 86400
 anonymous = false
+mobility = true
 [relay]
 ports = [30000, 39999]
 [sip]

@@ -139,7 +139,10 @@ impl Relay {
         );
         registry.fence = Fence::new(settings.fence);
         let registry = Arc::new(registry);
-        let auth = Auth::new(settings.realm.clone(), &settings.key, settings.rest_secret.as_deref(), settings.credentials);
+        let mut auth = Auth::new(settings.realm.clone(), &settings.key, settings.rest_secret.as_deref(), settings.credentials);
+        if !settings.mobility {
+            auth.forbid_mobility();
+        }
         for (account, at) in &settings.revoked {
             auth.revoke(account, *at);
         }
@@ -202,6 +205,7 @@ impl Relay {
             handles.push(handle);
         }
         Worker::join(&mut workers);
+        workers.iter_mut().for_each(|worker| worker.introduce(&handles));
         let acceptor = Acceptor::new(handles.clone(), registry.clone(), settings.limits, settings.proxies, stop.clone(), tasks.clone());
         let inner = Arc::new(Inner { services, auth, registry, workers: handles, acceptor, threads: Mutex::default(), stop, tasks });
         for (index, worker) in workers.into_iter().enumerate() {

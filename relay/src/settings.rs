@@ -42,6 +42,8 @@ pub struct Settings {
     pub allow_peers: Vec<Network>,
     /// Peer networks closed beyond them; wins over `allow_peers`.
     pub deny_peers: Vec<Network>,
+    /// Allocations may move with their clients to other addresses (RFC 8016).
+    pub mobility: bool,
     /// Permissions only for addresses that the other party of a live call of the session has offered (`turn/fence.rs`).
     pub fence: bool,
     /// Bounds.
@@ -70,6 +72,7 @@ impl Default for Settings {
             revoked: Vec::new(),
             allow_peers: Vec::new(),
             deny_peers: Vec::new(),
+            mobility: true,
             fence: false,
             limits: Limits::default(),
             call_grace: Duration::from_secs(10),
@@ -111,7 +114,7 @@ pub struct Limits {
     pub channels_per_account: usize,
     /// Bytes per second that all allocations of one account relay, both directions together.
     pub bytes_per_second: u64,
-    /// The same of those that serve no accepted call, where the credentials were issued to a session, whose calls are known.
+    /// The same, behind the fence, of what serves no accepted call.
     pub early_bytes_per_second: u64,
     /// Unauthenticated answers (Binding, 401) per second to one source over UDP, in the long run.
     pub answers_per_second: u32,

@@ -59,6 +59,15 @@ pub enum Inbox {
     Frames(u64, Bytes, Turn),
     /// A connection is gone.
     Disconnected(u64),
+    /// A datagram of a client of this worker that has come to another one (RFC 8016).
+    PassedOn {
+        /// The client.
+        client: Client,
+        /// The worker that it has come to.
+        from: u16,
+        /// The datagram.
+        bytes: Bytes,
+    },
     /// Whether a peer has been connected to; the socket is in the table of data connections.
     PeerConnected(DataConnectionKey, bool),
     /// A peer has connected to a relayed TCP address.
@@ -75,6 +84,10 @@ pub enum Control {
     Unlink(AllocationKey, CallId),
     /// Free the allocations of an account.
     Revoke(Arc<str>),
+    /// A connection of another worker whose client has an allocation here, with its first frame (RFC 8016).
+    Adopt(Client, Outbox, Bytes),
+    /// Datagrams of a client are to be passed on to another worker, or no longer.
+    Expect(Client, u16, bool),
     /// Free the allocations of a session.
     EndSession(SessionTag),
     /// Free everything and end.
@@ -104,6 +117,8 @@ pub struct Worker {
     sockets: Arena<Relayed>,
     /// Relayed TCP addresses; none where there is no runtime for them.
     tcp: Option<TcpRelays>,
+    /// All workers, by their numbers; none before they know each other.
+    workers: Vec<WorkerHandle>,
     /// Closed by the server, to be dropped once what is queued on them was sent.
     closing: Vec<SocketId>,
     streams: HashMap<u64, Stream, Keyed>,
@@ -206,6 +221,7 @@ impl Worker {
             listeners: sockets,
             sockets: Arena::default(),
             tcp: None,
+            workers: Vec::new(),
             closing: Vec::new(),
             streams: HashMap::default(),
             dirty: Vec::new(),
@@ -222,6 +238,11 @@ impl Worker {
             worker.look_for_addresses();
         }
         Ok((worker, handle))
+    }
+
+    /// Tells a worker of all workers, itself included.
+    pub fn introduce(&mut self, workers: &[WorkerHandle]) {
+        self.workers = workers.to_vec();
     }
 
     /// Serves TCP allocations (RFC 6062) from now on.
@@ -304,6 +325,11 @@ impl Worker {
 
     /// One turn of the loop. Returns whether something is left to be done at once; none when the worker is to end.
     fn turn(&mut self, ready: usize, batch: &mut Batch, now: Now) -> Option<bool> {
+        // First, so that datagrams find what they were announced by (`Control::Expect`).
+        if self.read_control(batch, now) {
+            self.flush(batch);
+            return None;
+        }
         for index in 0..ready {
             match self.poller.token(index) {
                 WAKER_TOKEN => self.waker.reset(),
@@ -319,10 +345,6 @@ impl Worker {
         }
         let mut has_more = self.read_neighbours(batch, now);
         has_more |= !self.read_inbox(batch, now);
-        if self.read_control(batch, now) {
-            self.flush(batch);
-            return None;
-        }
         self.server.handle_timeout(now.at);
         self.work_outputs(batch, now);
         self.flush(batch);
@@ -534,13 +556,15 @@ impl Worker {
     fn read_inbox(&mut self, batch: &mut Batch, now: Now) -> bool {
         for _ in 0..INBOX_BATCH {
             match self.inbox.try_recv() {
-                Ok(Inbox::Connected(client, outbox)) => {
-                    if let Some(id) = client.via.stream() {
-                        self.streams.insert(id, Stream { client, outbox, pending: BytesMut::new() });
-                        self.server.handle_connected(client, now.at);
-                    }
-                }
+                Ok(Inbox::Connected(client, outbox)) => self.connected(client, outbox, now),
                 Ok(Inbox::Frames(id, bytes, _turn)) => self.read_frames(id, bytes, batch, now),
+                Ok(Inbox::PassedOn { client, from, bytes }) => {
+                    if let Some(route) = self.server.handle_passed_on(client, from, &bytes, now) {
+                        let payload = Payload::Bytes(&bytes[route.payload.clone()]);
+                        self.forward(route, payload, batch, now);
+                    }
+                    self.work_outputs(batch, now);
+                }
                 Ok(Inbox::PeerConnected(connection, is_connected)) => {
                     self.server.handle_peer_connected(connection, is_connected, now.at);
                     self.work_outputs(batch, now);
@@ -563,6 +587,13 @@ impl Worker {
         false
     }
 
+    fn connected(&mut self, client: Client, outbox: Outbox, now: Now) {
+        if let Some(id) = client.via.stream() {
+            self.streams.insert(id, Stream { client, outbox, pending: BytesMut::new() });
+            self.server.handle_connected(client, now.at);
+        }
+    }
+
     fn read_frames(&mut self, id: u64, mut bytes: Bytes, batch: &mut Batch, now: Now) {
         let Some(client) = self.streams.get(&id).map(|stream| stream.client) else { return };
         let mut is_paused = false;
@@ -577,6 +608,9 @@ impl Worker {
                 self.forward(route, payload, batch, now);
             }
             self.work_outputs(batch, now);
+            if !self.streams.contains_key(&id) {
+                return;
+            }
         }
         if is_paused && let Some(stream) = self.streams.get(&id) {
             stream.outbox.resume();
@@ -592,6 +626,14 @@ impl Worker {
                 Ok(Control::EndSession(tag)) => self.server.handle_session_end(tag, now.at),
                 Ok(Control::Unlink(key, call)) => self.server.handle_unlink(key, call, now.at),
                 Ok(Control::Revoke(account)) => self.server.handle_revoke(&account, now.at),
+                Ok(Control::Adopt(client, outbox, frame)) => {
+                    // Its end has been told to the other worker.
+                    if let (Some(id), false) = (client.via.stream(), outbox.is_closed()) {
+                        self.connected(client, outbox, now);
+                        self.read_frames(id, frame, batch, now);
+                    }
+                }
+                Ok(Control::Expect(client, home, is_theirs)) => self.server.handle_expect(client, home, is_theirs),
                 Ok(Control::Shutdown) | Err(std_mpsc::TryRecvError::Disconnected) => return true,
                 Err(std_mpsc::TryRecvError::Empty) => break,
             }
@@ -616,6 +658,8 @@ impl Worker {
                 Output::Close(socket) if socket.tcp_number().is_some() => self.tcp.iter_mut().for_each(|tcp| tcp.close(socket)),
                 Output::Close(socket) => self.closing.push(socket),
                 Output::Connect { connection, from, to, .. } => self.tcp.iter().for_each(|tcp| tcp.connect(connection, from, to)),
+                Output::PassOn { worker, client, message } => self.pass_on(worker, client, message.into()),
+                Output::Expect { worker, client, is_ours } => self.tell(worker, Control::Expect(client, self.index, is_ours)),
                 Output::Bind { client, connection } => self.bind_stream(client, connection),
                 Output::Disconnect(id) => {
                     // Dropping the outbox ends the connection's task.
@@ -636,6 +680,32 @@ impl Worker {
                 }
                 stream.pending.extend_from_slice(&message);
             }
+        }
+    }
+
+    fn pass_on(&mut self, worker: u16, client: Client, bytes: Bytes) {
+        match client.via.stream() {
+            Some(id) => {
+                let Some(stream) = self.streams.remove(&id) else { return };
+                stream.outbox.send(stream.pending.freeze());
+                stream.outbox.move_to(worker);
+                self.tell(worker, Control::Adopt(client, stream.outbox, bytes));
+            }
+            None => {
+                let Some(other) = self.workers.get(usize::from(worker)) else { return };
+                match other.inbox.try_send(Inbox::PassedOn { client, from: self.index, bytes }) {
+                    Ok(()) => other.waker.wake(),
+                    Err(_) => self.server.stats_mut().count_drop(DropReason::WorkerBusy),
+                }
+            }
+        }
+    }
+
+    fn tell(&self, worker: u16, control: Control) {
+        if let Some(other) = self.workers.get(usize::from(worker)) {
+            // Only a worker that has ended takes no more.
+            let _ = other.control.send(control);
+            other.waker.wake();
         }
     }
 

@@ -72,6 +72,10 @@ pub struct Allocation {
     pub permissions: Vec<Permission>,
     /// Channels, one per number and per peer.
     pub channels: Vec<ChannelBinding>,
+    /// What becomes of it when its client moves (RFC 8016); none for a client that did not ask for a ticket.
+    pub mobile: Option<Box<Mobile>>,
+    /// It belongs to a session, and the fence is up.
+    pub is_fenced: bool,
     /// Those of its calls that are accepted.
     pub accepted: Vec<CallId>,
     /// Addresses from which connectivity checks of the other party came, and until when that counts.
@@ -84,6 +88,19 @@ pub struct Allocation {
     pub scheduled: Instant,
     /// RTP seen.
     pub meters: Meters,
+}
+
+/// RFC 8016: where the client of an allocation moves.
+#[derive(Debug, Default)]
+pub struct Mobile {
+    /// Of the ticket that is good.
+    pub generation: u32,
+    /// Who moved last, and until when the request may be repeated with the ticket before that one.
+    pub moved: Option<(Client, Instant)>,
+    /// The new 5-tuple, until the client has sent data on it.
+    pub next: Option<Client>,
+    /// When it ends because its connection is gone and the client has not come back.
+    pub waits_until: Option<Instant>,
 }
 
 /// One relayed transport address.
@@ -143,9 +160,9 @@ impl Allocation {
         self.permissions.iter().find(|permission| permission.ip == ip && permission.expires > now)
     }
 
-    /// Whether it serves no accepted call, though the calls of its session are known.
+    /// Whether it serves no accepted call, behind a fence for which the calls of its session count.
     pub fn is_early(&self) -> bool {
-        self.session.is_some() && self.accepted.is_empty()
+        self.is_fenced && self.accepted.is_empty()
     }
 
     /// Whether the fence lets it reach an address. Names made with the REST secret belong to no session whose calls are seen.
@@ -164,7 +181,8 @@ impl Allocation {
         let relays = self.relays.iter().flatten().map(|relay| relay.expires);
         let permissions = self.permissions.iter().map(|permission| permission.expires);
         let channels = self.channels.iter().map(|channel| if channel.is_live { channel.expires } else { channel.held_until() });
-        let due = relays.chain(permissions).chain(channels).chain(self.free_at).min();
+        let waits_until = self.mobile.as_ref().and_then(|mobile| mobile.waits_until);
+        let due = relays.chain(permissions).chain(channels).chain(self.free_at).chain(waits_until).min();
         due.unwrap_or(self.scheduled)
     }
 

@@ -11,12 +11,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-use aws_lc_rs::{constant_time, digest, hmac};
+use aws_lc_rs::{constant_time, digest, hmac, rand};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use campanile_ice::stun::integrity::{Integrity, Key, NONCE_COOKIE_BYTES, PasswordAlgorithm, SecurityFeatures, user_hash};
 
 use super::sessions::{RelaySession, SessionTag, Sessions};
+use super::ticket::Tickets;
 
 /// What a 0215 answer hands to a client.
 #[derive(Clone, PartialEq, Eq)]
@@ -93,6 +94,8 @@ pub struct Auth {
     passwords: hmac::Key,
     nonces: hmac::Key,
     rest: Option<hmac::Key>,
+    /// None where mobility is forbidden (RFC 8016).
+    tickets: Option<Tickets>,
     life: Duration,
     /// The sessions that names belong to.
     pub sessions: Sessions,
@@ -130,6 +133,8 @@ impl Auth {
     pub fn new(realm: String, secret: &[u8; 32], rest_secret: Option<&str>, life: Duration) -> Self {
         let secret = hmac::Key::new(hmac::HMAC_SHA256, secret);
         let derive = |purpose: &str| hmac::sign(&secret, purpose.as_bytes());
+        let mut process = [0; 8];
+        rand::fill(&mut process).expect("a running system has random numbers");
         let names = UnboundKey::new(&AES_256_GCM, derive("turn names").as_ref()).expect("AES-256 takes 32 bytes of key");
         Self {
             realm,
@@ -137,11 +142,22 @@ impl Auth {
             passwords: hmac::Key::new(hmac::HMAC_SHA256, derive("turn passwords").as_ref()),
             nonces: hmac::Key::new(hmac::HMAC_SHA256, derive("turn nonces").as_ref()),
             rest: rest_secret.map(|secret| hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret.as_bytes())),
+            tickets: Some(Tickets::new(derive("turn tickets").as_ref().first_chunk().expect("HMAC-SHA256 has 32 bytes"), process)),
             life,
             sessions: Sessions::default(),
             revoked: Mutex::default(),
             hashed: Mutex::default(),
         }
+    }
+
+    /// Gives no tickets and takes none (RFC 8016: 405).
+    pub fn forbid_mobility(&mut self) {
+        self.tickets = None;
+    }
+
+    /// Makes and opens mobility tickets, unless mobility is forbidden.
+    pub fn tickets(&self) -> Option<&Tickets> {
+        self.tickets.as_ref()
     }
 
     /// REALM.

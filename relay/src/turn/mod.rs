@@ -15,4 +15,5 @@ pub mod server;
 pub mod sessions;
 pub mod stream;
 pub mod tcp;
+pub mod ticket;
 pub mod tls;

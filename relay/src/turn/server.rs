@@ -1,7 +1,7 @@
 //! RFC 8656, the server's side for the clients of one worker, and STUN Binding (RFC 8489). No I/O, no clock.
 //!
 //! Requests are answered through `poll_output`; packets to be relayed are returned as routes, so that the payload stays where it was
-//! received. Deviation: channel numbers up to 0x7FFF are accepted (RFC 5766 §11). Not done: mobility (RFC 8016).
+//! received. Deviation: channel numbers up to 0x7FFF are accepted (RFC 5766 §11).
 
 mod allocate;
 mod answer;
@@ -10,13 +10,14 @@ mod connect;
 mod connection;
 pub mod discovery;
 mod icmp;
+mod mobility;
 mod permission;
 mod random;
 mod refresh;
 mod relayed;
 mod timers;
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::sync::Arc;
@@ -31,6 +32,7 @@ use self::answer::Room;
 use self::connect::Connecting;
 use self::connection::Connection;
 use self::discovery::Discovery;
+use self::mobility::ticket;
 use self::random::Random;
 use super::allocation::Allocation;
 use super::auth::{Auth, Signing, account_name};
@@ -88,6 +90,24 @@ pub enum Output {
         from: SocketAddr,
         /// The peer, in its local form if it is a relayed address of ours.
         to: SocketAddr,
+    },
+    /// Give another worker what a client has sent here: a datagram, or a connection with its first message.
+    PassOn {
+        /// That worker.
+        worker: u16,
+        /// The client.
+        client: Client,
+        /// The message.
+        message: Vec<u8>,
+    },
+    /// Tell another worker that datagrams of a client are to be passed on to this one, or no longer.
+    Expect {
+        /// That worker.
+        worker: u16,
+        /// The client.
+        client: Client,
+        /// Whether they are.
+        is_ours: bool,
     },
     /// Join a client's connection with a data connection, after all that was sent before.
     Bind {
@@ -218,6 +238,14 @@ pub struct Server {
     listening: HashMap<SocketId, u32>,
     /// Connect requests that wait for their peers.
     connecting: HashMap<DataConnectionKey, Connecting>,
+    /// The 5-tuples to which clients move, until data has come on them.
+    moving: HashSet<Client, Keyed>,
+    /// Clients of this worker whose datagrams come to another one.
+    guests: HashMap<Client, u16, Keyed>,
+    /// Clients of other workers whose datagrams come to this one.
+    elsewhere: HashMap<Client, u16, Keyed>,
+    /// The worker that the datagram at hand has come to, if it is another one.
+    comes_by: Option<u16>,
     /// One per allocation and one per connection, in the order in which they are due.
     timers: BTreeSet<(Instant, Timer)>,
     openings: Slab<Opening>,
@@ -255,6 +283,10 @@ impl Server {
             connections: HashMap::new(),
             listening: HashMap::new(),
             connecting: HashMap::new(),
+            moving: HashSet::default(),
+            guests: HashMap::default(),
+            elsewhere: HashMap::default(),
+            comes_by: None,
             timers: BTreeSet::new(),
             openings: Slab::new(),
             outputs: VecDeque::new(),
@@ -274,8 +306,15 @@ impl Server {
             self.stats.count_drop(DropReason::Malformed);
             return None;
         };
+        if !self.elsewhere.is_empty() && self.pass_on(client, bytes) {
+            return None;
+        }
         self.touch_connection(client, now.at);
         match (message.class(), message.method()) {
+            (Class::Request, Method::REFRESH) if let Some(worker) = self.home_of(client, &message) => {
+                self.outputs.push_back(Output::PassOn { worker, client, message: bytes.to_vec() });
+                client.via.stream().into_iter().for_each(|id| self.handle_disconnected(id, now.at));
+            }
             (Class::Indication, Method::SEND) => return self.handle_send(client, &message, now.at),
             // Keeps NAT bindings alive (RFC 8489 §6.3.2).
             (Class::Indication, Method::BINDING) => {}
@@ -320,6 +359,9 @@ impl Server {
         }
         if request.message.method() == Method::CONNECTION_BIND {
             return self.connection_bind(request, now.at);
+        }
+        if let Some(ticket) = ticket(&request.message) {
+            return self.refresh_by_ticket(ticket, request, now.at);
         }
         // §5: without an allocation 437, with another user name 441.
         let index = request.allocation.ok_or(ErrorCode::ALLOCATION_MISMATCH)?;
@@ -434,6 +476,8 @@ impl Server {
     /// Whether nothing is held for any client.
     pub fn is_idle(&self) -> bool {
         self.listening.is_empty()
+            && self.guests.is_empty()
+            && self.moving.is_empty()
             && self.connecting.is_empty()
             && self.allocations.is_empty()
             && self.openings.is_empty()

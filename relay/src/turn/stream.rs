@@ -7,7 +7,7 @@
 use std::cell::Cell;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -60,6 +60,14 @@ struct Shared {
     resume: Notify,
     /// It relays.
     is_trusted: AtomicBool,
+    /// The worker that it belongs to.
+    worker: AtomicU16,
+}
+
+impl Shared {
+    fn worker<'a>(&self, workers: &'a [WorkerHandle]) -> &'a WorkerHandle {
+        &workers[usize::from(self.worker.load(Ordering::Relaxed))]
+    }
 }
 
 /// A client's message in a worker's inbox; dropped when the worker has worked it.
@@ -102,6 +110,16 @@ impl Outbox {
         self.shared.is_trusted.store(true, Ordering::Relaxed);
     }
 
+    /// What the client sends from now on goes to another worker; the outbox is to go there, too.
+    pub fn move_to(&self, worker: u16) {
+        self.shared.worker.store(worker, Ordering::Relaxed);
+    }
+
+    /// Whether the connection has ended.
+    pub fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+
     /// Makes the connection a data connection, after all that was sent before. It ends when the client does not read.
     pub fn bind(self, link: Link) {
         // Without room the link is dropped, and the peer's half with it; the outbox is dropped with the client's.
@@ -121,7 +139,7 @@ pub fn ends_with_bind(last_frame: &[u8]) -> bool {
 
 /// Serves a client until it goes, or the worker lets its outbox go.
 pub(super) async fn serve(
-    worker: &WorkerHandle,
+    workers: &[WorkerHandle],
     client: Client,
     id: u64,
     queue_bytes: usize,
@@ -129,14 +147,15 @@ pub(super) async fn serve(
     writer: impl AsyncWrite + Unpin,
 ) -> io::Result<()> {
     let (sender, receiver) = mpsc::channel(OUTBOX_CHUNKS);
-    let shared = Arc::new(Shared::default());
+    let worker = id as usize % workers.len();
+    let shared = Arc::new(Shared { worker: AtomicU16::new(worker as u16), ..Shared::default() });
     let outbox = Outbox { sender, shared: shared.clone(), bytes_max: queue_bytes, carries_media: Cell::new(false) };
-    hand_over(worker, Inbox::Connected(client, outbox)).await?;
+    hand_over(&workers[worker], Inbox::Connected(client, outbox)).await?;
     // The worker must learn of the end even when `stop` drops this future.
-    let _farewell = Farewell { worker: worker.clone(), id };
+    let _farewell = Farewell { workers, shared: shared.clone(), id };
     let mut buffer = BytesMut::new();
     let written = tokio::select! {
-        result = read(&mut reader, &mut buffer, worker, id, &shared) => return result,
+        result = read(&mut reader, &mut buffer, workers, id, &shared) => return result,
         result = write(writer, receiver, &shared.queued, matches!(client.via, Via::Tls(_))) => result?,
     };
     match written {
@@ -147,14 +166,16 @@ pub(super) async fn serve(
 }
 
 /// Tells the worker that a connection is gone.
-struct Farewell {
-    worker: WorkerHandle,
+struct Farewell<'a> {
+    workers: &'a [WorkerHandle],
+    shared: Arc<Shared>,
     id: u64,
 }
 
-impl Drop for Farewell {
+impl Drop for Farewell<'_> {
     fn drop(&mut self) {
-        let (worker, id) = (self.worker.clone(), self.id);
+        // Where it moves just now: the next worker sees that the outbox is closed.
+        let (worker, id) = (self.shared.worker(self.workers).clone(), self.id);
         match worker.inbox.try_send(Inbox::Disconnected(id)) {
             Ok(()) => worker.waker.wake(),
             Err(mpsc::error::TrySendError::Full(message)) => {
@@ -180,7 +201,7 @@ pub(crate) async fn hand_over(worker: &WorkerHandle, message: Inbox) -> io::Resu
 async fn read(
     reader: &mut (impl AsyncRead + Unpin),
     buffer: &mut BytesMut,
-    worker: &WorkerHandle,
+    workers: &[WorkerHandle],
     id: u64,
     shared: &Shared,
 ) -> io::Result<()> {
@@ -203,7 +224,7 @@ async fn read(
                 }
                 length => buffer.split_to(length).freeze(),
             };
-            hand_over(worker, Inbox::Frames(id, frames, Turn(Some(turn)))).await?;
+            hand_over(shared.worker(workers), Inbox::Frames(id, frames, Turn(Some(turn)))).await?;
             if cut.ends_with_bind {
                 shared.resume.notified().await;
             }

@@ -176,8 +176,7 @@ impl Acceptor {
     }
 
     async fn relay(&self, client: Client, id: u64, reader: impl AsyncRead + Unpin, writer: impl AsyncWrite + Unpin) -> io::Result<()> {
-        let worker = &self.workers[id as usize % self.workers.len()];
-        stream::serve(worker, client, id, self.limits.queue_bytes, reader, writer).await
+        stream::serve(&self.workers, client, id, self.limits.queue_bytes, reader, writer).await
     }
 }
 

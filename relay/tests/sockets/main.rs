@@ -2,6 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod client;
+mod mobility;
 mod tcp_allocations;
 
 use std::net::SocketAddr;

@@ -11,7 +11,7 @@ use super::connect::check_tcp;
 use super::{Now, Opened, Output, Refusal, Request, Server, Timer, Wanted, ip_family, transport};
 use crate::datapath::flow::Client;
 use crate::endpoint::Ip;
-use crate::turn::allocation::{Allocation, Relay, lifetime, relay_index};
+use crate::turn::allocation::{Allocation, Mobile, Relay, lifetime, relay_index};
 use crate::turn::auth::Signing;
 use crate::turn::budget::source_of;
 use crate::turn::data_connections::{Carried, DataOwner};
@@ -32,6 +32,8 @@ pub(super) struct Opening {
     /// Places in the quotas that were counted for it.
     places: usize,
     lifetime: std::time::Duration,
+    /// The client wants a ticket (RFC 8016).
+    is_mobile: bool,
     /// Still to be opened, last one first.
     wanted: Vec<Wanted>,
     opened: Vec<Opened>,
@@ -66,6 +68,7 @@ impl Server {
         let additional = message.family(AttributeType::ADDITIONAL_ADDRESS_FAMILY)?;
         let token = message.reservation_token()?;
         let requested_lifetime = message.lifetime_s()?;
+        let is_mobile = self.wants_ticket(message)?;
         if token.is_some() && (even_port.is_some() || requested.is_some() || additional.is_some()) {
             return Err(ErrorCode::BAD_REQUEST.into());
         }
@@ -132,6 +135,7 @@ impl Server {
             source,
             places: places(kind),
             lifetime: lifetime(requested_lifetime),
+            is_mobile,
             wanted,
             opened: Vec::new(),
             missing,
@@ -187,7 +191,8 @@ impl Server {
             let relay = Relay { socket: opened.socket, bound: opened.bound, advertised, expires };
             relays[relay_index(Family::of(opened.bound))] = Some(relay);
         }
-        let allowance = Allowance::new(self.registry.shares.of(&opening.account, now.at), opening.session.is_some());
+        let is_fenced = opening.session.is_some() && self.registry.fence.is_up();
+        let allowance = Allowance::new(self.registry.shares.of(&opening.account, now.at), is_fenced);
         let is_tcp = opening.opened.iter().any(|opened| opened.socket.tcp_number().is_some());
         let allocation = AllocationKey { worker: self.worker, index: self.allocations.vacant_key() as u32, serial: self.serial };
         let data = is_tcp.then(|| {
@@ -214,7 +219,9 @@ impl Server {
             missing: opening.missing,
             permissions: Vec::new(),
             channels: Vec::new(),
+            mobile: opening.is_mobile.then(Box::<Mobile>::default),
             calls: Vec::new(),
+            is_fenced,
             accepted: Vec::new(),
             checked: Vec::new(),
             next_check: None,
@@ -273,6 +280,7 @@ impl Server {
             writer.attribute(AttributeType::ADDRESS_ERROR_CODE, &value);
         }
         let (client, key) = (allocation.client, allocation.key.clone());
+        self.write_ticket(index, &mut writer);
         self.send(client, writer, Some(&key));
     }
 }

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use campanile_ice::stun::integrity::{Key, PasswordAlgorithm, SecurityFeatures};
+use campanile_ice::stun::integrity::{Key, PasswordAlgorithm, SecurityFeatures, user_hash};
 use campanile_ice::stun::{AttributeType, Class, ErrorCode, Message, Method, Writer};
 
 use super::answer::Room;
+use super::mobility::ticket;
 use super::{Now, Refusal, Request, Server};
 use crate::datapath::flow::Client;
 use crate::stats::AuthFailure;
@@ -52,7 +53,8 @@ impl Server {
 
     /// The credentials that go with what a request is about. An allocation keeps its own, so that it can be used when they have expired.
     fn known(&self, client: Client, message: &Message<'_>) -> Option<Known> {
-        if let Some(&index) = self.by_client.get(&client) {
+        let by_ticket = ticket(message).and_then(|ticket| self.by_ticket(ticket).ok());
+        if let Some(index) = by_ticket.map(|(index, _)| index).or_else(|| self.by_client.get(&client).copied()) {
             let allocation = &self.allocations[index as usize];
             return Some((allocation.username.clone(), allocation.key.clone(), allocation.account.clone(), allocation.session.clone()));
         }
@@ -75,7 +77,10 @@ impl Server {
         let username = match name {
             Name::Plain(username) => username,
             Name::Hash(hash) => {
-                let Some(name) = self.auth.username(hash) else {
+                // An allocation's own name is found also when it was forgotten since.
+                let is_own = |name: &str| user_hash(name, self.auth.realm()).is_ok_and(|own| own.as_slice() == hash);
+                let own = known.as_ref().map(|(name, ..)| name.clone()).filter(|name| is_own(name));
+                let Some(name) = own.or_else(|| self.auth.username(hash)) else {
                     // May be one that was issued before a restart: the next nonce asks for the name itself.
                     self.stats.count_auth_failure(AuthFailure::UnknownName);
                     return Err(Refusal { is_hash_unknown: true, ..ErrorCode::UNAUTHENTICATED.into() });

@@ -25,12 +25,14 @@ impl Server {
         }
     }
 
-    /// A connection is gone, and its allocation with it.
+    /// A connection is gone, and its allocation with it, unless that may move to another one.
     pub fn handle_disconnected(&mut self, id: u64, now: Instant) {
         let Some(Connection { client, scheduled, .. }) = self.connections.remove(&id) else { return };
         self.timers.remove(&(scheduled, Timer::Connection(id)));
         *transport(&mut self.stats.connections, client.via) -= 1;
-        if let Some(&index) = self.by_client.get(&client) {
+        if let Some(&index) = self.by_client.get(&client)
+            && !self.outlives_connection(index, client, now)
+        {
             self.free(index, now);
         }
     }

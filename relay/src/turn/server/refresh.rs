@@ -3,24 +3,31 @@
 use std::time::Instant;
 
 use campanile_ice::stun::turn::{Family, RequestedFamily};
-use campanile_ice::stun::{AttributeType, Class, ErrorCode, Method, Writer};
+use campanile_ice::stun::{AttributeType, Class, ErrorCode, Message, Method, Writer};
 
+use super::mobility::ticket;
 use super::{Refusal, Request, Server};
 use crate::turn::allocation::{Relay, lifetime};
 
 impl Server {
-    /// §8.2.
-    pub(super) fn refresh(&mut self, index: u32, request: Request<'_>, now: Instant) -> Result<(), Refusal> {
-        let requested_s = request.message.lifetime_s()?;
-        let family = match request.message.family(AttributeType::REQUESTED_ADDRESS_FAMILY)? {
+    /// What a Refresh asks for: a lifetime, and the family of one relayed address.
+    pub(super) fn check_refresh(&self, index: u32, message: &Message<'_>) -> Result<(Option<u32>, Option<Family>), Refusal> {
+        let requested_s = message.lifetime_s()?;
+        let family = match message.family(AttributeType::REQUESTED_ADDRESS_FAMILY)? {
             None => None,
             Some(RequestedFamily::Known(family)) => Some(family),
             Some(RequestedFamily::Unknown(_)) => return Err(ErrorCode::PEER_ADDRESS_FAMILY_MISMATCH.into()),
         };
-        let allocation = &mut self.allocations[index as usize];
-        if family.is_some_and(|family| allocation.relay(family).is_none()) {
+        if family.is_some_and(|family| self.allocations[index as usize].relay(family).is_none()) {
             return Err(ErrorCode::PEER_ADDRESS_FAMILY_MISMATCH.into());
         }
+        Ok((requested_s, family))
+    }
+
+    /// §8.2.
+    pub(super) fn refresh(&mut self, index: u32, request: Request<'_>, now: Instant) -> Result<(), Refusal> {
+        let (requested_s, family) = self.check_refresh(index, &request.message)?;
+        let allocation = &mut self.allocations[index as usize];
         let is_meant = |relay: &Relay| family.is_none_or(|family| family == Family::of(relay.bound));
         let mut writer = Writer::new(Class::Success, Method::REFRESH, request.message.transaction());
         if requested_s == Some(0) {
@@ -35,6 +42,9 @@ impl Server {
             }
             writer.u32(AttributeType::LIFETIME, lifetime.as_secs() as u32);
             self.reschedule(index);
+            if ticket(&request.message).is_some() {
+                self.write_ticket(index, &mut writer);
+            }
         }
         self.succeed(request.client, writer, &request.key);
         Ok(())

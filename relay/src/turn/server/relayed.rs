@@ -24,9 +24,12 @@ impl Server {
             return None;
         };
         let Some(&allocation) = self.by_client.get(&client) else {
-            self.stats.count_drop(DropReason::NoAllocation);
+            if !self.pass_on(client, bytes) {
+                self.stats.count_drop(DropReason::NoAllocation);
+            }
             return None;
         };
+        self.confirm_move(client, allocation, now);
         let Some(flow) = self.flows.outbound(allocation, channel, now) else {
             self.stats.count_drop(DropReason::NoChannel);
             return None;
@@ -38,6 +41,9 @@ impl Server {
 
     /// §11.2.
     pub(super) fn handle_send(&mut self, client: Client, message: &Message<'_>, now: Instant) -> Option<Route> {
+        if let Some(&allocation) = self.by_client.get(&client) {
+            self.confirm_move(client, allocation, now);
+        }
         let route = self.route_send(client, message, now);
         route.map_err(|reason| self.stats.count_drop(reason)).ok()
     }

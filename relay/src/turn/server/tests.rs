@@ -8,6 +8,7 @@ mod discovery;
 mod ends;
 mod fence;
 mod icmp;
+mod mobility;
 mod model;
 mod permission;
 mod properties;

@@ -32,7 +32,8 @@ impl Server {
 
     fn handle_allocation_timeout(&mut self, index: u32, serial: u64, now: Instant) {
         let Some(allocation) = self.allocations.get(index as usize).filter(|allocation| allocation.serial == serial) else { return };
-        if allocation.free_at.is_some_and(|free_at| free_at <= now) {
+        let waits_until = allocation.mobile.as_ref().and_then(|mobile| mobile.waits_until);
+        if allocation.free_at.into_iter().chain(waits_until).any(|end| end <= now) {
             return self.free(index, now);
         }
         let ended: Vec<Family> =
@@ -147,7 +148,6 @@ impl Server {
             self.registry.cancel(token);
         }
         self.registry.withdraw(&allocation.account, allocation.source);
-        self.by_client.remove(&allocation.client);
         if let Some(session) = &allocation.session
             && let Some(own) = self.by_session.get_mut(&session.tag)
         {
@@ -158,6 +158,9 @@ impl Server {
         }
         self.linked.remove(&index);
         *transport(&mut self.stats.allocations, allocation.client.via) -= 1;
-        self.touch_connection(allocation.client, now);
+        let next = allocation.mobile.and_then(|mobile| mobile.next);
+        for client in [Some(allocation.client), next].into_iter().flatten() {
+            self.forget_client(client, index, now);
+        }
     }
 }

@@ -40,6 +40,9 @@ pub(super) struct Bench {
     pub(super) sent: Vec<(Client, Vec<u8>)>,
     /// Data connections that the shell is to make, from and to where.
     pub(super) connects: Vec<(DataConnectionKey, SocketAddr, SocketAddr)>,
+    /// What another worker is to be given, and to be told.
+    pub(super) passed_on: Vec<(u16, Client, Vec<u8>)>,
+    pub(super) expected: Vec<(u16, Client, bool)>,
     /// Clients that became data connections.
     pub(super) bound: Vec<(Client, u32)>,
     /// What becomes of every attempt to open a socket.
@@ -76,7 +79,23 @@ impl Bench {
         );
         registry.fence = Fence::new(settings.fence);
         let registry = Arc::new(registry);
-        let server = Server::new(WORKER, auth.clone(), registry.clone(), settings.call_grace, [9; 32], start);
+        Self::of(WORKER, auth, registry, settings.call_grace, start)
+    }
+
+    /// Another worker of the same relay.
+    pub(super) fn beside(&self, worker: u16) -> Self {
+        let mut other = Self::of(worker, self.auth.clone(), self.registry.clone(), Duration::from_secs(10), self.now.at);
+        other.now = self.now;
+        other
+    }
+
+    /// The same with other keys.
+    pub(super) fn with_auth(self, auth: Arc<Auth>) -> Self {
+        Self::of(WORKER, auth, self.registry, Duration::from_secs(10), self.now.at)
+    }
+
+    fn of(worker: u16, auth: Arc<Auth>, registry: Arc<Registry>, call_grace: Duration, start: Instant) -> Self {
+        let server = Server::new(worker, auth.clone(), registry.clone(), call_grace, [9; 32], start);
         let now = Now { at: start, time: SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000) };
         Self {
             server,
@@ -88,6 +107,8 @@ impl Bench {
             disconnected: Vec::new(),
             sent: Vec::new(),
             connects: Vec::new(),
+            passed_on: Vec::new(),
+            expected: Vec::new(),
             bound: Vec::new(),
             refusal: None,
         }
@@ -109,6 +130,8 @@ impl Bench {
                 Output::Close(socket) => self.closed.push(socket),
                 Output::Disconnect(id) => self.disconnected.push(id),
                 Output::Connect { connection, from, to, .. } => self.connects.push((connection, from, to)),
+                Output::PassOn { worker, client, message } => self.passed_on.push((worker, client, message)),
+                Output::Expect { worker, client, is_ours } => self.expected.push((worker, client, is_ours)),
                 Output::Bind { client, connection } => self.bound.push((client, connection)),
                 Output::Open { opening, wanted } => {
                     let code = self.refusal.unwrap_or(ErrorCode::INSUFFICIENT_CAPACITY);
