@@ -5,12 +5,13 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
 use super::auth::Signing;
+use super::quota::Share;
 use super::registry::AllocationKey;
 use crate::quality::report::{Direction, Volume};
 use crate::settings::Limits;
@@ -26,6 +27,10 @@ pub struct DataOwner {
     pub key: Signing,
     /// The account that it counts for.
     pub account: Arc<str>,
+    /// What the account may use.
+    pub share: Arc<Share>,
+    /// It serves no accepted call, and is held to a lower rate.
+    pub is_early: AtomicBool,
     /// What its data connections carried.
     pub carried: Carried,
 }
@@ -369,7 +374,10 @@ impl Drop for LinkPlace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::turn::quota::{AccountLimits, Shares};
     use campanile_ice::stun::integrity::Key;
+
+    const LIMITS: AccountLimits = AccountLimits { permissions: 1, channels: 1, bytes_per_second: 1, early_bytes_per_second: 1 };
 
     fn owner(index: u32, account: &str) -> Arc<DataOwner> {
         Arc::new(DataOwner {
@@ -377,6 +385,8 @@ mod tests {
             username: format!("name of {account}").into(),
             key: Signing { key: Key::short_term("secret"), algorithm: None },
             account: account.into(),
+            share: Shares::new(LIMITS).of(&account.into(), std::time::Instant::now()),
+            is_early: AtomicBool::new(false),
             carried: Carried::default(),
         })
     }

@@ -394,7 +394,7 @@ impl Server {
         let Some(allocation) = self.allocation_mut(key) else { return };
         if allocation.calls.contains(&call) && !allocation.accepted.contains(&call) {
             allocation.accepted.push(call);
-            allocation.allowance.set_early(allocation.is_early());
+            allocation.judge_rate();
         }
     }
 
@@ -408,7 +408,7 @@ impl Server {
         let Some(allocation) = self.allocation_mut(key) else { return };
         allocation.calls.retain(|linked| *linked != call);
         allocation.accepted.retain(|linked| *linked != call);
-        allocation.allowance.set_early(allocation.is_early());
+        allocation.judge_rate();
         if allocation.calls.is_empty() {
             allocation.free_at = Some(free_at);
             self.linked.remove(&key.index);

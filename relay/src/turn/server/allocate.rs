@@ -200,6 +200,8 @@ impl Server {
                 username: opening.username.clone(),
                 key: opening.key.clone(),
                 account: opening.account.clone(),
+                share: self.registry.shares.of(&opening.account, now.at),
+                is_early: opening.session.is_some().into(),
                 carried: Carried::default(),
             })
         });
