@@ -24,5 +24,8 @@ fn main() -> ExitCode {
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         unreachable!("nothing ran before main");
     }
+    // In huge pages the memory of sessions and allocations would be rounded up to three times what they use; nothing here is faster by
+    // them (docs/benchmarks.md). A kernel that does not know of this has none.
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
     cli::run()
 }

@@ -23,6 +23,7 @@ mod foreign_clients;
 mod hostile;
 mod login;
 mod mux;
+mod nat_discovery;
 mod operation;
 mod postgres;
 mod presence_roster;

@@ -139,6 +139,15 @@ fn aiortc_calls_aiortc_behind_the_fence() {
 }
 
 #[test]
+#[ignore = "slixmpp and libnice: run tests/run"]
+fn libnice_calls_libnice_behind_the_fence() {
+    let server = Server::with(FENCED);
+    let events = peers::python(&server, "nice.py", json!({}));
+    events.get("heard");
+    nobody_asked_too_early(&server);
+}
+
+#[test]
 #[ignore = "Chromium with stanza.js: run tests/run"]
 fn chromium_calls_chromium_behind_the_fence() {
     for via in ["udp", "tcp"] {

@@ -8,6 +8,7 @@
 #![allow(missing_docs, reason = "a program")]
 #![allow(clippy::print_stdout, reason = "the table is what it is for")]
 
+#[path = "../load/awake.rs"]
 mod awake;
 mod client;
 mod flow;
@@ -149,6 +150,10 @@ fn main() -> anyhow::Result<ExitCode> {
         forwarder::run(ip.parse()?, segments.parse()?)?;
         return Ok(ExitCode::SUCCESS);
     }
+    if words.get(1).is_some_and(|verb| verb == "awake") {
+        awake::run();
+        return Ok(ExitCode::SUCCESS);
+    }
     let arguments = Arguments::parse();
     ensure!(arguments.rounds > 0 && (1..=sys::SEGMENTS_MAX).contains(&arguments.run), "at least one round, and runs of 1 to 40 packets");
     raise_limits()?;
@@ -251,34 +256,30 @@ impl<'a> Bench<'a> {
             Scenario::Peer => {
                 for (way, name) in [(Way::ToPeer, "client to peer"), (Way::ToClient, "peer to client")] {
                     for bytes in [VOICE_BYTES, VIDEO_BYTES] {
-                        self.flood(&format!("{name}, {bytes} B"), way, 1, bytes, Placement::Any, &to_coturn(0.65))?;
+                        self.both(&format!("{name}, {bytes} B"), way, 1, bytes, Placement::Any, &to_coturn(0.65))?;
                     }
                 }
                 Ok(())
             }
-            Scenario::Thousand => self
-                .flood("1,000 allocations, relay to relay", Way::RelayToRelay, 1_000, VOICE_BYTES, Placement::Any, &to_coturn(0.45))
-                .map(drop),
+            Scenario::Thousand => {
+                let what = "1,000 allocations, relay to relay, 172 B";
+                self.flood(what, 1, Way::RelayToRelay, 1_000, VOICE_BYTES, Placement::Any, &to_coturn(0.45)).map(drop)
+            }
             Scenario::Pair => {
                 for bytes in [VOICE_BYTES, VIDEO_BYTES] {
                     let what = format!("two clients, relay to relay, {bytes} B");
-                    self.flood(&what, Way::RelayToRelay, 2, bytes, Placement::Together, &to_coturn(0.4))?;
+                    self.both(&what, Way::RelayToRelay, 2, bytes, Placement::Together, &to_coturn(0.4))?;
                 }
                 Ok(())
             }
-            Scenario::Across => self
-                .flood("the same across two workers, 172 B", Way::RelayToRelay, 2, VOICE_BYTES, Placement::Apart, &to_coturn(0.4))
-                .map(drop),
-            Scenario::Indications => self
-                .flood(
-                    "relay to relay, Send and Data indications, 172 B",
-                    Way::Indications,
-                    2,
-                    VOICE_BYTES,
-                    Placement::Together,
-                    &to_coturn(0.4),
-                )
-                .map(drop),
+            Scenario::Across => {
+                let what = "two clients, relay to relay across two workers, 172 B";
+                self.both(what, Way::RelayToRelay, 2, VOICE_BYTES, Placement::Apart, &to_coturn(0.4))
+            }
+            Scenario::Indications => {
+                let what = "two clients, relay to relay by indications, 172 B";
+                self.both(what, Way::Indications, 2, VOICE_BYTES, Placement::Together, &to_coturn(0.4))
+            }
             Scenario::Voice => self.voice(),
             Scenario::Alone => self.alone(),
             Scenario::Tcp => self.streams("relay to relay over TCP, 172 B", false, 0.8),
@@ -290,10 +291,21 @@ impl<'a> Bench<'a> {
         }
     }
 
+    /// In bursts, as senders of video and pacers give them out, and packet by packet.
+    fn both(&mut self, what: &str, way: Way, count: usize, bytes: usize, placement: Placement, wanted: &[Wanted]) -> anyhow::Result<()> {
+        let window = self.arguments.window(way, bytes);
+        let burst = self.arguments.run.min(window as usize / 2).max(1);
+        self.flood(&format!("{what}, bursts of {burst}"), burst, way, count, bytes, placement, wanted)?;
+        self.flood(&format!("{what}, one by one"), 1, way, count, bytes, placement, wanted)?;
+        Ok(())
+    }
+
     /// Returns the figures.
+    #[allow(clippy::too_many_arguments, reason = "one place where a row is spelled out")]
     fn flood(
         &mut self,
         what: &str,
+        run: usize,
         way: Way,
         count: usize,
         bytes: usize,
@@ -302,7 +314,6 @@ impl<'a> Bench<'a> {
     ) -> anyhow::Result<Vec<(String, f64)>> {
         let servers = self.start()?;
         let window = self.arguments.window(way, bytes);
-        let run = if count <= 2 { self.arguments.run.min(window as usize / 2).max(1) } else { 1 };
         let mut loads = Vec::new();
         for server in &servers {
             let flows = Flows::through(server, way, count, bytes, placement).with_context(|| server.which.name().to_owned())?;
@@ -451,7 +462,7 @@ impl<'a> Bench<'a> {
         let mut first: Option<Vec<(String, f64)>> = None;
         for count in &self.arguments.flat {
             let what = format!("{count} allocations, relay to relay");
-            let figures = self.flood(&what, Way::RelayToRelay, *count, VOICE_BYTES, Placement::Any, &[OF_FORWARDER])?;
+            let figures = self.flood(&what, 1, Way::RelayToRelay, *count, VOICE_BYTES, Placement::Any, &[OF_FORWARDER])?;
             first = first.or(Some(figures.clone()));
             if let (Some(first), true) = (&first, Some(count) == self.arguments.flat.last()) {
                 let growth = figures.iter().zip(first).map(|((name, last), (_, first))| (name.clone(), last / first)).collect();

@@ -1,5 +1,5 @@
 //! System calls that the standard library has not: datagrams in batches with their own source addresses and times of arrival, runs of them
-//! in one message (UDP_SEGMENT), and the scheduler's idle class. The one file with `unsafe`; IPv4 only.
+//! in one message (UDP_SEGMENT). The one file with `unsafe`; IPv4 only.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -371,18 +371,6 @@ fn set_option(socket: &UdpSocket, level: libc::c_int, option: libc::c_int, value
     let length = mem::size_of::<libc::c_int>() as libc::socklen_t;
     // SAFETY: the value is an int that lives during the call, and the length says so.
     check(unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const value).cast(), length) })
-}
-
-/// Puts this thread on one core, to run only when nothing else wants to.
-pub fn become_idle(core: usize) -> io::Result<()> {
-    let parameters = libc::sched_param { sched_priority: 0 };
-    // SAFETY: the set is plain bits and `core` one of them; both calls are about this thread and read structures that live meanwhile.
-    unsafe {
-        let mut cores: libc::cpu_set_t = mem::zeroed();
-        libc::CPU_SET(core % libc::CPU_SETSIZE as usize, &mut cores);
-        check(libc::sched_setaffinity(0, mem::size_of::<libc::cpu_set_t>(), &raw const cores))?;
-        check(libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const parameters))
-    }
 }
 
 /// Makes short sleeps of this thread end when they should: the kernel else joins timers within 50 µs.

@@ -508,12 +508,7 @@ mod tests {
                 "turn.fence",
                 "turn.secret",
             ),
-            (
-                |c| c.limits.relay_early_bytes_per_second = 30_000_000,
-                Warning,
-                "limits.relay_early_bytes_per_second",
-                "relay_bytes_per_second",
-            ),
+            (|c| c.limits.relay_bytes_per_second = 1_000, Warning, "limits.relay_early_bytes_per_second", "relay_bytes_per_second"),
             (|c| c.limits.stun_answers_burst = 1, Warning, "limits.stun_answers_burst", "stun_answers_per_second"),
             (|c| c.limits.permissions = 2_000, Warning, "limits.permissions", "permissions_per_account"),
             (|c| c.turn.credentials_s = 0, Error, "turn.credentials_s", "60"),

@@ -61,10 +61,11 @@ pub struct Limits {
     pub permissions_per_account: usize,
     /// Channels of all TURN allocations of one account.
     pub channels_per_account: usize,
-    /// Bytes per second that all TURN allocations of one account relay, both directions together; what is beyond is dropped.
+    /// Bytes per second that all TURN allocations of one account relay, both directions together; what is beyond is dropped. The default is
+    /// 10 Gbit/s, more than most servers have: what one account may take of your link is for you to say.
     pub relay_bytes_per_second: u64,
-    /// The same of what serves no accepted call: connectivity checks need little, and two accounts that only want a tunnel get no more. Names
-    /// made with `turn.secret` are not held to it, as their calls are not seen.
+    /// With `turn.fence = "session"` the same of what serves no accepted call: connectivity checks need little, and two accounts that only
+    /// want a tunnel get no more. Names made with `turn.secret` are not held to it, as their calls are not seen.
     pub relay_early_bytes_per_second: u64,
     /// Answers to unauthenticated STUN and TURN requests over UDP to one source address (an IPv6 /64), per second in the long run. Beyond them
     /// no answer is longer than 1.2 times its request, since a source may be forged.
@@ -121,7 +122,7 @@ impl Default for Limits {
             channels: 64,
             permissions_per_account: 1_024,
             channels_per_account: 1_024,
-            relay_bytes_per_second: 25_000_000,
+            relay_bytes_per_second: 1_250_000_000,
             relay_early_bytes_per_second: 65_536,
             stun_answers_per_second: 200,
             stun_answers_burst: 2_000,

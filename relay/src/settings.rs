@@ -114,7 +114,7 @@ pub struct Limits {
     pub channels_per_account: usize,
     /// Bytes per second that all allocations of one account relay, both directions together.
     pub bytes_per_second: u64,
-    /// The same of those that serve no accepted call, where the credentials were issued to a session, whose calls are known.
+    /// The same, behind the fence, of what serves no accepted call.
     pub early_bytes_per_second: u64,
     /// Unauthenticated answers (Binding, 401) per second to one source over UDP, in the long run.
     pub answers_per_second: u32,

@@ -96,12 +96,17 @@ pub fn compiled(folder: &Path, source: &str, library: &str) -> Command {
 
 /// coturn's client; gives all that it printed.
 pub fn uclient(arguments: &[&str]) -> String {
-    // It waits for ever for answers that do not come.
+    coturn("turnutils_uclient", arguments)
+}
+
+/// A tool of coturn's; gives all that it printed.
+pub fn coturn(program: &str, arguments: &[&str]) -> String {
+    // They wait for ever for answers that do not come.
     let limit = PROGRAM.as_secs().to_string();
-    let output = Command::new("timeout").args([&*limit, "turnutils_uclient"]).args(arguments).stdin(Stdio::null()).output();
+    let output = Command::new("timeout").args([&*limit, program]).args(arguments).stdin(Stdio::null()).output();
     let output = output.expect("coturn's tools are installed");
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(!text.is_empty(), "turnutils_uclient {arguments:?} said nothing");
+    assert!(!text.is_empty(), "{program} {arguments:?} said nothing");
     text
 }
 

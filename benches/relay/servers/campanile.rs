@@ -37,6 +37,8 @@ allow_peers = ["127.0.0.0/8"]
 [limits]
 allocations = 20000
 allocations_per_source = 20000
+relay_bytes_per_second = 4000000000
+relay_early_bytes_per_second = 4000000000
 connections = 20000
 connections_per_source = 20000
 "#

@@ -8,9 +8,9 @@ use crate::endpoint::Endpoint;
 
 /// What all rings that lead to one worker hold together, as the socket buffer of a relayed address would.
 const BYTES_PER_WORKER: usize = 4 << 20;
-/// One ring holds no more and no less.
+/// One ring holds no more and no less: the longest datagram has to fit, wherever the ring begins again.
 const BYTES_MAX: usize = 1 << 20;
-const BYTES_MIN: usize = 256 << 10;
+const BYTES_MIN: usize = 128 << 10;
 
 /// See the module; empty where there is one worker.
 #[derive(Default)]

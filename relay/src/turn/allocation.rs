@@ -75,6 +75,8 @@ pub struct Allocation {
     pub channels: Vec<ChannelBinding>,
     /// What becomes of it when its client moves (RFC 8016); none for a client that did not ask for a ticket.
     pub mobile: Option<Box<Mobile>>,
+    /// It belongs to a session, and the fence is up.
+    pub is_fenced: bool,
     /// Those of its calls that are accepted.
     pub accepted: Vec<CallId>,
     /// Addresses from which connectivity checks of the other party came, and until when that counts.
@@ -159,9 +161,9 @@ impl Allocation {
         self.permissions.iter().find(|permission| permission.ip == ip && permission.expires > now)
     }
 
-    /// Whether it serves no accepted call, though the calls of its session are known.
+    /// Whether it serves no accepted call, behind a fence for which the calls of its session count.
     pub fn is_early(&self) -> bool {
-        self.session.is_some() && self.accepted.is_empty()
+        self.is_fenced && self.accepted.is_empty()
     }
 
     /// Its calls have changed: which of the account's rates it is held to.

@@ -191,7 +191,8 @@ impl Server {
             let relay = Relay { socket: opened.socket, bound: opened.bound, advertised, expires };
             relays[relay_index(Family::of(opened.bound))] = Some(relay);
         }
-        let allowance = Allowance::new(self.registry.shares.of(&opening.account, now.at), opening.session.is_some());
+        let is_fenced = opening.session.is_some() && self.registry.fence.is_up();
+        let allowance = Allowance::new(self.registry.shares.of(&opening.account, now.at), is_fenced);
         let is_tcp = opening.opened.iter().any(|opened| opened.socket.tcp_number().is_some());
         let allocation = AllocationKey { worker: self.worker, index: self.allocations.vacant_key() as u32, serial: self.serial };
         let data = is_tcp.then(|| {
@@ -222,6 +223,7 @@ impl Server {
             channels: Vec::new(),
             mobile: opening.is_mobile.then(Box::<Mobile>::default),
             calls: Vec::new(),
+            is_fenced,
             accepted: Vec::new(),
             checked: Vec::new(),
             next_check: None,

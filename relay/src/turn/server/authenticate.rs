@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use campanile_ice::stun::integrity::{Key, PasswordAlgorithm, SecurityFeatures};
+use campanile_ice::stun::integrity::{Key, PasswordAlgorithm, SecurityFeatures, user_hash};
 use campanile_ice::stun::{AttributeType, Class, ErrorCode, Message, Method, Writer};
 
 use super::answer::Room;
@@ -77,7 +77,10 @@ impl Server {
         let username = match name {
             Name::Plain(username) => username,
             Name::Hash(hash) => {
-                let Some(name) = self.auth.username(hash) else {
+                // An allocation's own name is found also when it was forgotten since.
+                let is_own = |name: &str| user_hash(name, self.auth.realm()).is_ok_and(|own| own.as_slice() == hash);
+                let own = known.as_ref().map(|(name, ..)| name.clone()).filter(|name| is_own(name));
+                let Some(name) = own.or_else(|| self.auth.username(hash)) else {
                     // May be one that was issued before a restart: the next nonce asks for the name itself.
                     self.stats.count_auth_failure(AuthFailure::UnknownName);
                     return Err(Refusal { is_hash_unknown: true, ..ErrorCode::UNAUTHENTICATED.into() });

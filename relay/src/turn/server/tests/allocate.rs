@@ -146,6 +146,66 @@ fn s7_2_even_ports_and_reservations() {
 }
 
 #[test]
+fn s7_2_even_port_with_every_family_and_reservation() {
+    use AttributeType as A;
+    // EVEN-PORT's R bit, the family attribute; the error, else which families are relayed and whether a port is reserved.
+    type Case = (Option<u8>, Option<(A, u8)>, Result<(&'static [Family], bool), u16>);
+    let (v4, v6, both) = (&[Family::V4][..], &[Family::V6][..], &[Family::V4, Family::V6][..]);
+    let (requested, additional) = (A::REQUESTED_ADDRESS_FAMILY, A::ADDITIONAL_ADDRESS_FAMILY);
+    let table: &[Case] = &[
+        (None, None, Ok((v4, false))),
+        (None, Some((requested, 1)), Ok((v4, false))),
+        (None, Some((requested, 2)), Ok((v6, false))),
+        (None, Some((additional, 2)), Ok((both, false))),
+        (Some(0), None, Ok((v4, false))),
+        (Some(0), Some((requested, 1)), Ok((v4, false))),
+        (Some(0), Some((requested, 2)), Ok((v6, false))),
+        (Some(0), Some((additional, 2)), Ok((both, false))),
+        (Some(0x7F), None, Ok((v4, false))),
+        (Some(0x80), None, Ok((v4, true))),
+        (Some(0xFF), None, Ok((v4, true))),
+        (Some(0x80), Some((requested, 1)), Ok((v4, true))),
+        (Some(0x80), Some((requested, 2)), Ok((v6, true))),
+        (Some(0x80), Some((additional, 2)), Err(400)),
+        (Some(0x80), Some((additional, 1)), Err(400)),
+        (Some(0x80), Some((requested, 7)), Err(440)),
+    ];
+    let mut bench = Bench::new();
+    let (rtp, rtcp) = (bench.client_of(ACCOUNT, "198.51.100.9:1"), bench.client_of(ACCOUNT, "198.51.100.9:2"));
+    for (number, (even_port, family, expected)) in table.iter().enumerate() {
+        let ask = even_port.iter().fold(Ask::allocate(), |ask, value| ask.with(A::EVEN_PORT, &[*value]));
+        let ask = family.iter().fold(ask, |ask, (kind, code)| ask.with(*kind, &[*code, 0, 0, 0]));
+        let answer = bench.ask(&rtp, ask);
+        let Ok((families, is_reserved)) = expected else {
+            assert_eq!(answer.code(), expected.err(), "row {number}");
+            continue;
+        };
+        assert_eq!(answer.code(), None, "row {number}");
+        let message = answer.message();
+        let relayed: Vec<SocketAddr> = message
+            .attributes()
+            .filter(|(kind, _)| *kind == A::XOR_RELAYED_ADDRESS)
+            .map(|(_, value)| message.read_xor_address(value).unwrap())
+            .collect();
+        assert_eq!(relayed.iter().map(|address| Family::of(*address)).collect::<Vec<_>>(), *families, "row {number}");
+        assert!(even_port.is_none() || relayed.iter().all(|address| address.port() % 2 == 0), "row {number}");
+        let token = message.reservation_token().unwrap();
+        assert_eq!(token.is_some(), *is_reserved, "row {number}");
+        // The reservation is of the same family, at the next port.
+        if let Some(token) = token {
+            let second = bench.ask(&rtcp, Ask::allocate().with(A::RESERVATION_TOKEN, &token));
+            let next = SocketAddr::new(relayed[0].ip(), relayed[0].port() + 1);
+            assert_eq!(second.address(A::XOR_RELAYED_ADDRESS), Some(next), "row {number}");
+            assert_eq!(second.message().reservation_token(), Ok(None));
+            assert_eq!(bench.ask(&rtcp, Ask::new(Method::REFRESH).lifetime(0)).code(), None);
+        }
+        assert_eq!(bench.ask(&rtp, Ask::new(Method::REFRESH).lifetime(0)).code(), None);
+    }
+    assert!(bench.server.is_idle());
+    assert_eq!(bench.registry.ports.usage().0, 0);
+}
+
+#[test]
 fn s7_2_reserved_ports_count_in_the_quotas() {
     let mut bench = Bench::with(Settings::default(), Limits { allocations_per_account: 2, ..Limits::default() });
     let pair = || Ask::allocate().with(AttributeType::EVEN_PORT, &[0x80]);

@@ -59,6 +59,22 @@ fn the_quality_of_a_call_survives_its_allocation() {
 }
 
 #[test]
+fn the_quality_of_many_calls_is_published_in_portions() {
+    let mut bench = Bench::new();
+    for number in 0..50u64 {
+        let client = bench.client_of(ACCOUNT, &format!("198.51.100.9:{}", 1_000 + number));
+        let relayed = bench.allocate(&client);
+        let key = bench.registry.link(ACCOUNT, relayed, CallId(number)).unwrap();
+        bench.server.handle_link(key, CallId(number));
+    }
+    let published = |bench: &Bench| (0..50).filter(|number| !bench.registry.quality(CallId(*number)).unwrap().relays.is_empty()).count();
+    let next = bench.server.publish_quality(0);
+    assert!(next.is_some() && (1..50).contains(&published(&bench)));
+    assert_eq!(bench.server.publish_quality(next.unwrap()), None);
+    assert_eq!(published(&bench), 50);
+}
+
+#[test]
 fn revoking_an_account_frees_its_allocations_alone() {
     let mut bench = Bench::new();
     let (juliet, romeo) = (bench.client_of(ACCOUNT, "198.51.100.9:1"), bench.client_of("romeo@example.org", "198.51.100.8:1"));

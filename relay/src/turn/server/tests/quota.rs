@@ -106,9 +106,9 @@ fn bytes_per_second_are_shared_by_the_allocations_of_an_account() {
 }
 
 #[test]
-fn before_a_call_is_accepted_little_passes_for_a_session() {
+fn behind_the_fence_little_passes_before_a_call_is_accepted() {
     let limits = Limits { bytes_per_second: 500_000, early_bytes_per_second: 70_000, ..Limits::default() };
-    let mut bench = Bench::with(Settings::default(), limits);
+    let mut bench = Bench::with(Settings { fence: true, ..Settings::default() }, limits);
     let client = bench.client_of_session(ACCOUNT, &session(1), "198.51.100.9:1");
     let relayed = bench.allocate(&client);
     assert_eq!(passed(&mut bench, 0, Direction::ToPeer), 70);
@@ -129,4 +129,10 @@ fn before_a_call_is_accepted_little_passes_for_a_session() {
     let other = bench.client_of("romeo@example.org", "198.51.100.9:2");
     bench.allocate(&other);
     assert_eq!(passed(&mut bench, 1, Direction::ToPeer), 500);
+    // Without a fence calls do not count.
+    let mut open =
+        Bench::with(Settings::default(), Limits { bytes_per_second: 500_000, early_bytes_per_second: 70_000, ..Limits::default() });
+    let client = open.client_of_session(ACCOUNT, &session(1), "198.51.100.9:1");
+    open.allocate(&client);
+    assert_eq!(passed(&mut open, 0, Direction::ToPeer), 500);
 }

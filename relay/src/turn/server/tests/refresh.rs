@@ -66,12 +66,15 @@ fn s6_allocations_end_unless_refreshed() {
 }
 
 #[test]
-fn a_running_allocation_outlives_its_credentials() {
+fn a_running_allocation_outlives_its_credentials_by_name_and_by_hash() {
     let mut bench = Bench::with(Settings { credentials: Duration::from_secs(60), ..Settings::default() }, Limits::default());
     let client = bench.client();
     bench.allocate(&client);
     bench.pass(300);
+    // The next name that is issued makes the server forget the hashes of those that have expired.
+    bench.client_of("romeo@example.org", "198.51.100.8:1");
     assert_eq!(bench.ask(&client, Ask::new(Method::REFRESH)).code(), None);
+    assert_eq!(bench.ask(&TestClient { is_anonymous: true, ..client.clone() }, Ask::new(Method::REFRESH)).code(), None);
     let mut second = client.clone();
     second.client.remote.port += 1;
     assert_eq!(bench.ask(&second, Ask::allocate()).code(), Some(401));
