@@ -97,7 +97,7 @@ impl<'a> Pipe<'a> {
             buffer.clear();
             // A busy side earns a larger buffer, an idle one loses it.
             if bytes == room && room < *BUFFER_BYTES.end() {
-                buffer = BytesMut::with_capacity(room * 4);
+                buffer = BytesMut::with_capacity((room * 4).min(*BUFFER_BYTES.end()));
             } else if bytes < room / 16 && room > *BUFFER_BYTES.start() {
                 buffer = BytesMut::with_capacity(*BUFFER_BYTES.start());
             }

@@ -202,7 +202,7 @@ impl Server {
                 key: opening.key.clone(),
                 account: opening.account.clone(),
                 share: self.registry.shares.of(&opening.account, now.at),
-                is_early: opening.session.is_some().into(),
+                is_early: is_fenced.into(),
                 carried: Carried::default(),
             })
         });
