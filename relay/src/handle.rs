@@ -236,7 +236,8 @@ impl Relay {
         self.inner.acceptor.adopt(stream, remote, local, keep)
     }
 
-    /// What clients are told from now on in place of local addresses, at most one per family. Running allocations keep what they were told.
+    /// The addresses under which the outside sees this machine, from now on: the first of each family is told to clients in place of local ones,
+    /// the others count as own. Running allocations keep what they were told.
     pub fn set_public_addresses(&self, addresses: &[IpAddr]) {
         self.inner.registry.ports.set_advertised(addresses);
         self.inner.registry.addresses_changed();

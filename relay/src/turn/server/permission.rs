@@ -131,7 +131,7 @@ impl Server {
 
     /// How far an address may be reached by the rules for peers; none if they refuse it, as those of this host.
     pub(super) fn reach(&self, ip: IpAddr, hosts: &Hosts) -> Option<Reach> {
-        let is_own = |ip: IpAddr| hosts.contains(ip) || self.registry.ports.advertised_ip(ip_family(ip)) == Some(ip);
+        let is_own = |ip: IpAddr| hosts.contains(ip) || self.registry.ports.is_public(ip);
         let may_be_own = || is_own(ip) || self.registry.ports.is_advertised(ip);
         self.registry.rules.permits(ip, is_own).then(|| if may_be_own() { Reach::Own } else { Reach::Peer })
     }
