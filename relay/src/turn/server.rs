@@ -36,7 +36,6 @@ use self::mobility::ticket;
 use self::random::Random;
 use super::allocation::Allocation;
 use super::auth::{Auth, Signing, account_name};
-use super::budget::AnswerBudget;
 use super::data_connections::{DataConnectionKey, Overdue};
 use super::ports::{Home, PortKind};
 use super::registry::{AllocationKey, CallId, Registry};
@@ -250,7 +249,6 @@ pub struct Server {
     timers: BTreeSet<(Instant, Timer)>,
     openings: Slab<Opening>,
     outputs: VecDeque<Output>,
-    budget: AnswerBudget,
     discovery: Option<Discovery>,
     random: Random,
     serial: u64,
@@ -267,7 +265,7 @@ impl Server {
         seed: [u8; 32],
         now: Instant,
     ) -> Self {
-        let budget = AnswerBudget::new(registry.limits.answers_per_second, registry.limits.answers_burst, now);
+        registry.budget.begin(now);
         Self {
             worker,
             auth,
@@ -290,7 +288,6 @@ impl Server {
             timers: BTreeSet::new(),
             openings: Slab::new(),
             outputs: VecDeque::new(),
-            budget,
             discovery: None,
             random: Random::new(seed),
             serial: 0,
