@@ -105,7 +105,11 @@ impl Answers {
                 in_use.or_else(|| candidates.iter().find(of_family)).copied()
             })
         };
-        let now: Vec<IpAddr> = choose(true).into_iter().chain(choose(false)).collect();
+        // A new name without an answer is no reason to forget the address in use.
+        let is_waiting = self.names.values().any(|known| known.addresses.is_empty());
+        let kept = |v4: bool| self.chosen.iter().copied().find(|ip| is_waiting && ip.is_ipv4() == v4);
+        let of_each = [true, false].map(|v4| choose(v4).or_else(|| kept(v4)));
+        let now: Vec<IpAddr> = of_each.into_iter().flatten().collect();
         let before = std::mem::replace(&mut self.chosen, now.clone());
         Change { before, now, failed }
     }
@@ -250,6 +254,10 @@ mod tests {
         assert_eq!(told(settle(good(&[]))), (ips(&["192.0.2.1"]), 0));
         assert_eq!(told(settle(good(&["192.0.2.1"]))), (ips(&["192.0.2.1"]), 0));
         assert_eq!(told(settle(failure())), (ips(&["192.0.2.1"]), 1));
+        // Another name, which nobody knows yet.
+        let mut settle = |answer| answers.settle(&[name("b")], vec![("b".to_owned(), answer)]);
+        assert_eq!(told(settle(failure())), (ips(&["192.0.2.1"]), 1));
+        assert_eq!(told(settle(good(&["2001:db8::1"]))), (ips(&["2001:db8::1"]), 0));
     }
 
     /// Answers in order; the last one again and again.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -164,28 +164,32 @@ fn every_panel_shows_data_while_calls_go_on() {
     for query in ["sum(campanile_calls_total{outcome=\"answered\"}) >= 3", "sum(campanile_turn_allocations_total) >= 6"] {
         missing.push((String::from("the probe"), query.to_owned()));
     }
-    let mut calls =
-        campanile(server.folder()).arg("probe").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut end = None;
-    let mut seen_with_calls = 0;
-    loop {
+    let mut calls = probe(&server);
+    let end = Instant::now() + Duration::from_secs(240);
+    while !missing.is_empty() {
         // what a client asks for is acknowledged: that takes a time to be shown
         alice.until_ack();
-        let is_on = calls.try_wait().unwrap().is_none();
-        let before = missing.len();
-        missing.retain(|(_, query)| !prometheus.query(query).iter().any(|(_, value)| value.is_finite()));
-        seen_with_calls += if is_on { before - missing.len() } else { 0 };
-        if missing.is_empty() && !is_on {
-            break;
+        // on a busy machine one look at all panels may take longer than three calls
+        if calls.try_wait().unwrap().is_some() {
+            succeeded(std::mem::replace(&mut calls, probe(&server)));
         }
-        let end = *end.get_or_insert_with(|| Instant::now() + Duration::from_secs(240));
+        missing.retain(|(_, query)| !prometheus.query(query).iter().any(|(_, value)| value.is_finite()));
         assert!(Instant::now() < end, "no data for {missing:#?}");
         std::thread::sleep(Duration::from_millis(200));
     }
-    let probed = calls.wait_with_output().unwrap();
-    assert!(probed.status.success(), "{}", text(&probed));
-    assert!(seen_with_calls > 50, "most panels fill while calls are on, not {seen_with_calls}");
+    succeeded(calls);
     judge_rules(&prometheus);
+}
+
+/// Three calls: over UDP, TCP and TLS.
+fn probe(server: &Server) -> Child {
+    let mut probe = campanile(server.folder());
+    probe.arg("probe").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+fn succeeded(probe: Child) {
+    let probed = probe.wait_with_output().unwrap();
+    assert!(probed.status.success(), "{}", text(&probed));
 }
 
 /// Prometheus evaluates each rule, and none cries over a server that is well.
@@ -201,7 +205,7 @@ fn judge_rules(prometheus: &Prometheus) {
 
 /// A query as Grafana sends it, with a window that holds some samples.
 fn filled_in(query: &str) -> String {
-    let filled = query.replace("$__rate_interval", "10s").replace("$job", "campanile").replace("$instance", ".+");
+    let filled = query.replace("$__rate_interval", "30s").replace("$job", "campanile").replace("$instance", ".+");
     assert!(!filled.contains('$'), "a variable that only Grafana knows: {query}");
     filled
 }

@@ -400,6 +400,10 @@ async fn xep0215_s3_2_whoever_asked_for_services_is_told_of_others_and_gets_new_
         "<service action='delete' type='turn' host='turn.localhost' port='3478' transport='udp'/>",
     ]]);
     phone.expect(&[&["<services xmlns='urn:xmpp:extdisco:1' type='stun'><service action='add' type='stun' host='other.localhost' port='3478' transport='udp'/><service action='delete' type='stun'"]]);
+    // The name stands for another address: it must be looked up again, and what is restricted gets credentials as ever.
+    world.extdisco.replace(host("other.localhost"), true);
+    alice.expect(&[&["<service action='modify' type='turn' host='other.localhost'", "password='", "<service action='modify' type='stun'"]]);
+    phone.expect(&[&["<services xmlns='urn:xmpp:extdisco:1' type='stun'><service action='modify' type='stun' host='other.localhost'"]]);
     // Credentials live for a day; the list of STUN servers has none.
     let now = SystemTime::now();
     world.extdisco.renew(now + Duration::from_secs(60_000));

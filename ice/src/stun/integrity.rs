@@ -161,6 +161,10 @@ pub(super) fn tag(message: &[u8], key: &Key, integrity: Integrity) -> hmac::Tag 
 /// Checks the integrity attribute that stands at `at`. The length field is taken as if the message ended with it (§14.5).
 pub(super) fn verify(message: &[u8], at: usize, key: &Key, integrity: Integrity) -> bool {
     let Some((_, received)) = super::attribute_at(message, at) else { return false };
+    // §14.6: a value may be cut only where the usage says so, and neither TURN nor ICE does.
+    if received.len() != integrity.bytes() {
+        return false;
+    }
     let mut header = [0; HEADER_BYTES];
     header.copy_from_slice(&message[..HEADER_BYTES]);
     let length = (at + 4 + received.len() - HEADER_BYTES) as u16;
@@ -168,9 +172,7 @@ pub(super) fn verify(message: &[u8], at: usize, key: &Key, integrity: Integrity)
     let mut context = hmac::Context::with_key(&hmac::Key::new(integrity.algorithm(), &key.0));
     context.update(&header);
     context.update(&message[HEADER_BYTES..at]);
-    let computed = context.sign();
-    let computed = computed.as_ref().get(..received.len()).unwrap_or_default();
-    constant_time::verify_slices_are_equal(computed, received).is_ok()
+    constant_time::verify_slices_are_equal(context.sign().as_ref(), received).is_ok()
 }
 
 /// The value of FINGERPRINT for the bytes before it; their length field already counts it (§14.7).

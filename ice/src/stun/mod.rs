@@ -232,7 +232,7 @@ impl<'a> Message<'a> {
                     protected_end = protected_end.or(Some(at));
                 }
                 AttributeType::MESSAGE_INTEGRITY_SHA256 if self.sha256_at.is_none() => {
-                    // §14.6: may be cut to 16 bytes at the least, in multiples of four.
+                    // §14.6: may be cut to 16 bytes at the least, in multiples of four; `verify` takes none that is.
                     if !(16..=32).contains(&value.len()) || !value.len().is_multiple_of(4) {
                         return Err(ParseError::Integrity);
                     }

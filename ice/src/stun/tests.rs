@@ -121,6 +121,21 @@ fn s14_5_attributes_after_message_integrity_are_ignored() {
 }
 
 #[test]
+fn s14_6_an_integrity_that_is_cut_proves_nothing() {
+    for (bytes_max, holds) in [(32, true), (28, false), (16, false)] {
+        let mut writer = Writer::new(Class::Request, Method::ALLOCATE, TransactionId([7; 12]));
+        writer.attribute(AttributeType::USERNAME, b"first");
+        let mut bytes = writer.finish();
+        let length = (bytes.len() - HEADER_BYTES + 4 + bytes_max) as u16;
+        bytes[2..4].copy_from_slice(&length.to_be_bytes());
+        let tag = integrity::tag(&bytes, &short_term(), Integrity::Sha256);
+        bytes.extend([0x00, 0x1C, 0, bytes_max as u8]);
+        bytes.extend(&tag.as_ref()[..bytes_max]);
+        assert_eq!(Message::parse(&bytes).unwrap().verify(&short_term()), holds, "{bytes_max} bytes");
+    }
+}
+
+#[test]
 fn s5_messages_that_are_no_stun() {
     let good = unhex(RESPONSE_V4);
     let with = |change: &dyn Fn(&mut Vec<u8>)| {

@@ -6,6 +6,8 @@ use super::sources::Full;
 use crate::stream::error::Condition;
 use crate::stream::sasl::{Mechanism, SaslFailure};
 
+/// What a client on the port for everything may turn out to speak; or something else, or too little.
+const MUX: [&str; 5] = ["xmpp", "http", "turn", "unknown", "none"];
 /// What streams are ended for when their time is over.
 const TIMEOUTS: [&str; 3] = ["negotiation", "write", "silence"];
 
@@ -33,7 +35,8 @@ pub enum Transport {
 
 impl Transport {
     /// Every one.
-    pub const ALL: [Self; 6] = [Self::Tcp, Self::DirectTls, Self::WebSocket, Self::WebSocketTrusted, Self::WebSocketTls, Self::Http];
+    pub const ALL: [Self; 7] =
+        [Self::Tcp, Self::DirectTls, Self::Mux, Self::WebSocket, Self::WebSocketTrusted, Self::WebSocketTls, Self::Http];
 
     /// The label's value.
     pub const fn as_str(self) -> &'static str {
@@ -145,10 +148,12 @@ impl Metrics {
         }
         show(&self.opened, Transport::ALL.map(Transport::as_str));
         show(&self.refused, Full::ALL.map(Full::as_str));
+        show(&self.mux, MUX);
         show(&self.stream_errors, Condition::ALL.map(Condition::name));
         show(&self.sasl_failures, SaslFailure::NAMES);
         show(&self.logins, Mechanism::ALL.map(Mechanism::name));
         show(&self.timeouts, TIMEOUTS);
+        show(&self.mux, ["xmpp", "http", "turn", "unknown", "none"]);
     }
 
     /// A connection has been accepted.
@@ -232,6 +237,7 @@ mod tests {
         SaslFailure::NAMES.into_iter().for_each(|name| metrics.sasl_failure(name));
         TIMEOUTS.into_iter().for_each(|kind| metrics.timeout(kind));
         Transport::ALL.into_iter().for_each(|transport| drop(metrics.open(transport)));
+        MUX.into_iter().for_each(|protocol| metrics.mux(protocol));
         for failure in [SaslFailure::Aborted, SaslFailure::UnknownBinding, SaslFailure::AccountDisabled(None), SaslFailure::Downgraded] {
             metrics.sasl_failure(failure.name());
         }
