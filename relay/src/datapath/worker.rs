@@ -84,8 +84,10 @@ pub enum Control {
     Unlink(AllocationKey, CallId),
     /// Free the allocations of an account.
     Revoke(Arc<str>),
-    /// A connection of another worker whose client has an allocation here, with its first frame (RFC 8016).
-    Adopt(Client, Outbox, Bytes),
+    /// A connection of another worker whose client has an allocation here, with the frames that it was to work (RFC 8016).
+    Adopt(Client, Outbox, Bytes, Turn),
+    /// Frames that came to another worker when the connection was on its way here.
+    Frames(u64, Bytes, Turn),
     /// Datagrams of a client are to be passed on to another worker, or no longer.
     Expect(Client, u16, bool),
     /// Free the allocations of a session.
@@ -119,6 +121,10 @@ pub struct Worker {
     tcp: Option<TcpRelays>,
     /// All workers, by their numbers; none before they know each other.
     workers: Vec<WorkerHandle>,
+    /// A connection that is to go to another worker, when its frame is worked.
+    leaving: Option<(u16, Outbox)>,
+    /// Connections that went, and where to: what is under way follows them. Forgotten within a second.
+    left: HashMap<u64, u16, Keyed>,
     /// Closed by the server, to be dropped once what is queued on them was sent.
     closing: Vec<SocketId>,
     streams: HashMap<u64, Stream, Keyed>,
@@ -222,6 +228,8 @@ impl Worker {
             sockets: Arena::default(),
             tcp: None,
             workers: Vec::new(),
+            leaving: None,
+            left: HashMap::default(),
             closing: Vec::new(),
             streams: HashMap::default(),
             dirty: Vec::new(),
@@ -557,7 +565,7 @@ impl Worker {
         for _ in 0..INBOX_BATCH {
             match self.inbox.try_recv() {
                 Ok(Inbox::Connected(client, outbox)) => self.connected(client, outbox, now),
-                Ok(Inbox::Frames(id, bytes, _turn)) => self.read_frames(id, bytes, batch, now),
+                Ok(Inbox::Frames(id, bytes, turn)) => self.read_frames(id, bytes, turn, batch, now),
                 Ok(Inbox::PassedOn { client, from, bytes }) => {
                     if let Some(route) = self.server.handle_passed_on(client, from, &bytes, now) {
                         let payload = Payload::Bytes(&bytes[route.payload.clone()]);
@@ -594,9 +602,15 @@ impl Worker {
         }
     }
 
-    fn read_frames(&mut self, id: u64, mut bytes: Bytes, batch: &mut Batch, now: Now) {
-        let Some(client) = self.streams.get(&id).map(|stream| stream.client) else { return };
+    fn read_frames(&mut self, id: u64, mut bytes: Bytes, turn: Turn, batch: &mut Batch, now: Now) {
+        let Some(client) = self.streams.get(&id).map(|stream| stream.client) else {
+            if let Some(&worker) = self.left.get(&id) {
+                self.tell(worker, Control::Frames(id, bytes, turn));
+            }
+            return;
+        };
         let mut is_paused = false;
+        let mut rest = bytes.clone();
         while let Frame::Whole(length) = stream_frame(&bytes) {
             let frame = bytes.split_to(length);
             is_paused = ends_with_bind(&frame);
@@ -608,9 +622,15 @@ impl Worker {
                 self.forward(route, payload, batch, now);
             }
             self.work_outputs(batch, now);
+            if let Some((worker, outbox)) = self.leaving.take() {
+                self.left.insert(id, worker);
+                outbox.move_to(worker);
+                return self.tell(worker, Control::Adopt(client, outbox, rest, turn));
+            }
             if !self.streams.contains_key(&id) {
                 return;
             }
+            rest = bytes.clone();
         }
         if is_paused && let Some(stream) = self.streams.get(&id) {
             stream.outbox.resume();
@@ -626,11 +646,12 @@ impl Worker {
                 Ok(Control::EndSession(tag)) => self.server.handle_session_end(tag, now.at),
                 Ok(Control::Unlink(key, call)) => self.server.handle_unlink(key, call, now.at),
                 Ok(Control::Revoke(account)) => self.server.handle_revoke(&account, now.at),
-                Ok(Control::Adopt(client, outbox, frame)) => {
+                Ok(Control::Frames(id, bytes, turn)) => self.read_frames(id, bytes, turn, batch, now),
+                Ok(Control::Adopt(client, outbox, frames, turn)) => {
                     // Its end has been told to the other worker.
                     if let (Some(id), false) = (client.via.stream(), outbox.is_closed()) {
                         self.connected(client, outbox, now);
-                        self.read_frames(id, frame, batch, now);
+                        self.read_frames(id, frames, turn, batch, now);
                     }
                 }
                 Ok(Control::Expect(client, home, is_theirs)) => self.server.handle_expect(client, home, is_theirs),
@@ -687,9 +708,9 @@ impl Worker {
         match client.via.stream() {
             Some(id) => {
                 let Some(stream) = self.streams.remove(&id) else { return };
-                stream.outbox.send(stream.pending.freeze());
-                stream.outbox.move_to(worker);
-                self.tell(worker, Control::Adopt(client, stream.outbox, bytes));
+                // What cannot be sent now would not be later.
+                let _ = stream.outbox.send(stream.pending.freeze());
+                self.leaving = Some((worker, stream.outbox));
             }
             None => {
                 let Some(other) = self.workers.get(usize::from(worker)) else { return };
@@ -713,8 +734,10 @@ impl Worker {
     fn bind_stream(&mut self, client: Client, connection: u32) {
         let Some(mut stream) = client.via.stream().and_then(|id| self.streams.remove(&id)) else { return };
         let Some(link) = self.registry.data.take(connection) else { return };
-        stream.outbox.send(stream.pending.split().freeze());
-        stream.outbox.bind(link);
+        // A client that missed the answer would take data for it. Both ends are closed by being dropped.
+        if stream.outbox.send(stream.pending.split().freeze()) {
+            stream.outbox.bind(link);
+        }
     }
 
     fn listen(&mut self, ip: IpAddr) -> io::Result<Opened> {
@@ -821,8 +844,8 @@ impl Worker {
         for id in self.dirty.drain(..) {
             let Some(stream) = self.streams.get_mut(&id) else { continue };
             let frames = stream.pending.split().freeze();
-            if !stream.outbox.send(frames) {
-                self.server.stats_mut().count_drop(DropReason::QueueFull);
+            if !stream.outbox.send(frames.clone()) {
+                self.server.stats_mut().drops[DropReason::QueueFull as usize] += frames_in(&frames);
             }
         }
         for id in self.closing.drain(..) {
@@ -833,6 +856,7 @@ impl Worker {
     /// `busy` is how long this worker has been at work.
     fn publish(&mut self, now: Instant, busy: Duration) {
         self.server.collect_data();
+        self.left.clear();
         self.server.handle_addresses(now);
         if self.index == 0 {
             self.registry.sweep(now);
@@ -866,6 +890,16 @@ fn datagram_bytes_max(source: Endpoint) -> usize {
 }
 
 const _: () = assert!(DATA_INDICATION_HEADER_BYTES_MAX <= HEAD_BYTES_MAX);
+
+/// How many frames stand in a client's outgoing bytes.
+fn frames_in(mut frames: &[u8]) -> u64 {
+    let mut count = 0;
+    while let Frame::Whole(length) = stream_frame(frames) {
+        frames = &frames[length..];
+        count += 1;
+    }
+    count
+}
 
 /// The addresses that the kernel sends to the Internet from, at most one per family. Connecting a UDP socket asks for the route and
 /// sends nothing; which address of the Internet it is asked for matters little: these are a root server's.

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use campanile_ice::stun::turn::{Channel, Family};
@@ -163,6 +164,15 @@ impl Allocation {
     /// Whether it serves no accepted call, behind a fence for which the calls of its session count.
     pub fn is_early(&self) -> bool {
         self.is_fenced && self.accepted.is_empty()
+    }
+
+    /// Its calls have changed: which of the account's rates it is held to.
+    pub fn judge_rate(&mut self) {
+        let early = self.is_early();
+        self.allowance.set_early(early);
+        if let Some(data) = &self.data {
+            data.is_early.store(early, Ordering::Relaxed);
+        }
     }
 
     /// Whether the fence lets it reach an address. Names made with the REST secret belong to no session whose calls are seen.

@@ -3,14 +3,17 @@
 //! A client binds a connection through any worker, so they are shared: locked when a connection comes or goes, never for data. A
 //! connection ends by its token, whoever holds its sockets then.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
+use campanile_ice::stun::turn::Family;
 use tokio_util::sync::CancellationToken;
 
 use super::auth::Signing;
+use super::quota::Share;
 use super::registry::AllocationKey;
 use crate::quality::report::{Direction, Volume};
 use crate::settings::Limits;
@@ -26,6 +29,10 @@ pub struct DataOwner {
     pub key: Signing,
     /// The account that it counts for.
     pub account: Arc<str>,
+    /// What the account may use.
+    pub share: Arc<Share>,
+    /// It serves no accepted call, and is held to a lower rate.
+    pub is_early: AtomicBool,
     /// What its data connections carried.
     pub carried: Carried,
 }
@@ -96,8 +103,8 @@ pub struct DataConnections {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Relayed addresses that listen, in their bound form.
-    listening: HashSet<SocketAddr>,
+    /// Relayed addresses that listen, in their bound form. A port is given out once per family.
+    listening: HashMap<(Family, u16), SocketAddr>,
     by_id: HashMap<u32, DataConnection>,
     by_peer: BTreeMap<(AllocationKey, SocketAddr), u32>,
     accounts: HashMap<Arc<str>, usize>,
@@ -149,31 +156,23 @@ impl DataConnections {
 
     /// A relayed address listens from now on.
     pub fn listen(&self, bound: SocketAddr) {
-        self.state().listening.insert(bound);
+        self.state().listening.insert(place(bound), bound);
     }
 
     /// It does so no more.
     pub fn unlisten(&self, bound: SocketAddr) {
-        self.state().listening.remove(&bound);
+        self.state().listening.remove(&place(bound));
     }
 
     /// Whether this is a relayed TCP address in its bound form.
     pub fn is_listening(&self, bound: SocketAddr) -> bool {
-        self.state().listening.contains(&bound)
+        self.state().listening.get(&place(bound)) == Some(&bound)
     }
 
     /// The bound form of a relayed TCP address in any form; `advertised` is the address told in place of that family's local ones.
     pub fn resolve(&self, address: SocketAddr, advertised: Option<IpAddr>) -> Option<SocketAddr> {
-        let state = self.state();
-        if state.listening.contains(&address) {
-            return Some(address);
-        }
-        if advertised != Some(address.ip()) {
-            return None;
-        }
-        // A port is given out once per family.
-        let is_meant = |bound: &&SocketAddr| bound.port() == address.port() && bound.is_ipv4() == address.is_ipv4();
-        state.listening.iter().find(is_meant).copied()
+        let bound = self.state().listening.get(&place(address)).copied()?;
+        (bound == address || advertised == Some(address.ip())).then_some(bound)
     }
 
     // Data connections.
@@ -195,7 +194,7 @@ impl DataConnections {
         if state.by_id.len() >= self.total {
             return Err(NoConnection::Full);
         }
-        if state.ids_of(owner.allocation).len() >= self.per_allocation
+        if state.of(owner.allocation).len() >= self.per_allocation
             || state.accounts.get(&owner.account).is_some_and(|count| *count >= self.per_account)
         {
             return Err(NoConnection::Quota);
@@ -274,10 +273,7 @@ impl DataConnections {
     /// Ends a connection that is still what it is not to be any more; false if it is not.
     pub fn expire(&self, key: DataConnectionKey, overdue: Overdue) -> bool {
         let mut state = self.state();
-        let is_so = state.get(key).is_some_and(|connection| match overdue {
-            Overdue::Connecting => matches!(connection.phase, Phase::Connecting),
-            Overdue::Pending => matches!(connection.phase, Phase::Pending(_)),
-        });
+        let is_so = state.is_still(key, overdue);
         if is_so {
             state.remove(key.id);
         }
@@ -292,12 +288,25 @@ impl DataConnections {
         }
     }
 
-    /// Ends all connections of an allocation (§5.5).
-    pub fn close_all(&self, allocation: AllocationKey) {
+    /// Ends the connections of an allocation with some peers (§5.5).
+    pub fn close_where(&self, allocation: AllocationKey, is_meant: impl Fn(SocketAddr) -> bool) {
         let mut state = self.state();
-        for id in state.ids_of(allocation) {
-            state.remove(id);
+        for (peer, id) in state.of(allocation) {
+            if is_meant(peer) {
+                state.remove(id);
+            }
         }
+    }
+
+    /// The peers of an allocation.
+    pub fn peers_of(&self, allocation: AllocationKey) -> Vec<SocketAddr> {
+        self.state().of(allocation).into_iter().map(|(peer, _)| peer).collect()
+    }
+
+    /// Keeps of a list what still is what it is not to be any more by then.
+    pub fn retain_waiting(&self, waiting: &mut VecDeque<(Instant, DataConnectionKey, Overdue)>) {
+        let mut state = self.state();
+        waiting.retain(|(_, key, overdue)| state.is_still(*key, *overdue));
     }
 
     /// Data connections there are.
@@ -316,15 +325,26 @@ impl DataConnections {
     }
 }
 
+fn place(address: SocketAddr) -> (Family, u16) {
+    (Family::of(address), address.port())
+}
+
 impl State {
     fn get(&mut self, key: DataConnectionKey) -> Option<&mut DataConnection> {
         self.by_id.get_mut(&key.id).filter(|connection| connection.serial == key.serial)
     }
 
-    fn ids_of(&self, allocation: AllocationKey) -> Vec<u32> {
+    fn is_still(&mut self, key: DataConnectionKey, overdue: Overdue) -> bool {
+        self.get(key).is_some_and(|connection| match overdue {
+            Overdue::Connecting => matches!(connection.phase, Phase::Connecting),
+            Overdue::Pending => matches!(connection.phase, Phase::Pending(_)),
+        })
+    }
+
+    fn of(&self, allocation: AllocationKey) -> Vec<(SocketAddr, u32)> {
         let first = SocketAddr::from(([0, 0, 0, 0], 0));
         let from_here = self.by_peer.range((allocation, first)..);
-        from_here.take_while(|((of, _), _)| *of == allocation).map(|(_, id)| *id).collect()
+        from_here.take_while(|((of, _), _)| *of == allocation).map(|((_, peer), id)| (*peer, *id)).collect()
     }
 
     fn remove(&mut self, id: u32) {
@@ -369,7 +389,10 @@ impl Drop for LinkPlace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::turn::quota::{AccountLimits, Shares};
     use campanile_ice::stun::integrity::Key;
+
+    const LIMITS: AccountLimits = AccountLimits { permissions: 1, channels: 1, bytes_per_second: 1, early_bytes_per_second: 1 };
 
     fn owner(index: u32, account: &str) -> Arc<DataOwner> {
         Arc::new(DataOwner {
@@ -377,6 +400,8 @@ mod tests {
             username: format!("name of {account}").into(),
             key: Signing { key: Key::short_term("secret"), algorithm: None },
             account: account.into(),
+            share: Shares::new(LIMITS).of(&account.into(), std::time::Instant::now()),
+            is_early: AtomicBool::new(false),
             carried: Carried::default(),
         })
     }
@@ -421,7 +446,7 @@ mod tests {
         table.close(first);
         table.open(&a, peer(1), &mut random).unwrap();
         for owner in [&a, &b, &other] {
-            table.close_all(owner.allocation);
+            table.close_where(owner.allocation, |_| true);
         }
         assert!(table.is_empty());
     }
@@ -443,7 +468,7 @@ mod tests {
         assert!(!table.expire(key, Overdue::Pending));
         let link = table.take(7).unwrap();
         assert!(table.take(7).is_none() && !link.stop.is_cancelled());
-        table.close_all(owner.allocation);
+        table.close_where(owner.allocation, |_| true);
         assert!(link.stop.is_cancelled() && table.is_empty());
         // Its place is another's now, and stays that one's.
         let again = table.open(&owner, peer(1), || 7).unwrap();

@@ -180,7 +180,6 @@ pub enum DeliveryHeader {
 enum Timer {
     Allocation { index: u32, serial: u64 },
     Connection(u64),
-    Data(DataConnectionKey, Overdue),
 }
 
 /// A request that passed authentication.
@@ -237,6 +236,10 @@ pub struct Server {
     listening: HashMap<SocketId, u32>,
     /// Connect requests that wait for their peers.
     connecting: HashMap<DataConnectionKey, Connecting>,
+    /// Data connections that are not to be what they are any more by then. All wait equally long, so the first is due first; what has ended
+    /// is forgotten when there is as much of it as of others.
+    waiting: VecDeque<(Instant, DataConnectionKey, Overdue)>,
+    waiting_max: usize,
     /// The 5-tuples to which clients move, until data has come on them.
     moving: HashSet<Client, Keyed>,
     /// Clients of this worker whose datagrams come to another one.
@@ -281,6 +284,8 @@ impl Server {
             connections: HashMap::new(),
             listening: HashMap::new(),
             connecting: HashMap::new(),
+            waiting: VecDeque::new(),
+            waiting_max: connect::WAITING_MIN,
             moving: HashSet::default(),
             guests: HashMap::default(),
             elsewhere: HashMap::default(),
@@ -309,6 +314,11 @@ impl Server {
         self.touch_connection(client, now.at);
         match (message.class(), message.method()) {
             (Class::Request, Method::REFRESH) if let Some(worker) = self.home_of(client, &message) => {
+                // Nothing but the ticket has been looked at: the source may be forged.
+                if client.via.stream().is_none() && !self.budget.take(client.remote.ip.into(), now.at) {
+                    self.stats.count_drop(DropReason::OverBudget);
+                    return None;
+                }
                 self.outputs.push_back(Output::PassOn { worker, client, message: bytes.to_vec() });
                 client.via.stream().into_iter().for_each(|id| self.handle_disconnected(id, now.at));
             }
@@ -391,7 +401,7 @@ impl Server {
         let Some(allocation) = self.allocation_mut(key) else { return };
         if allocation.calls.contains(&call) && !allocation.accepted.contains(&call) {
             allocation.accepted.push(call);
-            allocation.allowance.set_early(allocation.is_early());
+            allocation.judge_rate();
         }
     }
 
@@ -405,7 +415,7 @@ impl Server {
         let Some(allocation) = self.allocation_mut(key) else { return };
         allocation.calls.retain(|linked| *linked != call);
         allocation.accepted.retain(|linked| *linked != call);
-        allocation.allowance.set_early(allocation.is_early());
+        allocation.judge_rate();
         if allocation.calls.is_empty() {
             allocation.free_at = Some(free_at);
             self.linked.remove(&key.index);

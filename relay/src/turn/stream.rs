@@ -24,6 +24,8 @@ use crate::datapath::worker::{Inbox, WorkerHandle};
 pub(super) const PATIENCE: Duration = Duration::from_secs(15);
 /// Chunks queued towards a client; their bytes are bounded besides.
 const OUTBOX_CHUNKS: usize = 256;
+/// Places among them that media leaves to answers: over TCP nobody asks again.
+const ANSWER_CHUNKS: usize = 64;
 /// Read at once, at first and from a client that sends much.
 const READ_BYTES: std::ops::RangeInclusive<usize> = 2_048..=16_384;
 /// Handed to the worker at once by a client that has relayed nothing, but for a longer frame.
@@ -87,7 +89,7 @@ impl Outbox {
         if !self.carries_media.replace(true) {
             self.trust();
         }
-        self.shared.queued.load(Ordering::Relaxed) + bytes <= self.bytes_max
+        self.shared.queued.load(Ordering::Relaxed) + bytes <= self.bytes_max && self.sender.capacity() > ANSWER_CHUNKS
     }
 
     /// Queues whole frames; false when they were dropped, because the client does not read or is gone.
@@ -364,6 +366,18 @@ mod tests {
         assert!(!outbox.shared.is_trusted.load(Ordering::Relaxed));
         assert!(outbox.has_room(1) && outbox.send(vec![0; 1].into()));
         assert!(outbox.shared.is_trusted.load(Ordering::Relaxed));
+    }
+
+    #[test]
+    fn many_small_chunks_of_media_leave_places_for_answers() {
+        let (outbox, _receiver) = Outbox::with_receiver(262_144);
+        let mut chunks = 0;
+        while outbox.has_room(170) {
+            assert!(outbox.send(vec![0; 170].into()));
+            chunks += 1;
+        }
+        assert_eq!(chunks, OUTBOX_CHUNKS - ANSWER_CHUNKS);
+        assert!((0..ANSWER_CHUNKS).all(|_| outbox.send(vec![0; 100].into())), "answers have their places");
     }
 
     #[test]

@@ -167,3 +167,24 @@ async fn somebody_elses_ticket_is_refused_and_a_forbidden_one_too() {
     client.allocate().await.unwrap();
     relay.shutdown().await;
 }
+
+/// RFC 8489 §6.2.2: over TCP nobody asks again, so what stands behind the request that makes a connection change workers goes along.
+#[tokio::test]
+async fn requests_behind_a_ticket_are_answered_wherever_the_connection_goes() {
+    let world = World::new(3);
+    let peer = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let mut owner = world.client(Transport::Udp).await;
+    let (_, ticket) = allocate(&mut owner, &peer).await;
+    for _ in 0..6 {
+        let mut client = world.client(Transport::Tcp).await;
+        let refresh = client.request(Method::REFRESH, |writer| {
+            writer.attribute(AttributeType::MOBILITY_TICKET, &ticket);
+        });
+        let bindings: Vec<u8> = (0..5).flat_map(|_| client.request(Method::BINDING, |_| ())).collect();
+        client.write(&[bindings.as_slice(), &refresh, &bindings].concat()).await;
+        for method in [[Method::BINDING; 5].as_slice(), &[Method::REFRESH], &[Method::BINDING; 5]].concat() {
+            assert_eq!(Message::parse(&client.read().await.unwrap()).unwrap().method(), method);
+        }
+    }
+    world.relay.shutdown().await;
+}

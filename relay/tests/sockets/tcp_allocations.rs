@@ -277,6 +277,25 @@ async fn who_does_not_read_is_waited_for_and_nothing_is_lost() {
     relay.shutdown().await;
 }
 
+#[tokio::test]
+async fn what_goes_beyond_the_rate_of_the_account_waits() {
+    const RATE: u64 = 1_000_000;
+    let limits = Limits { bytes_per_second: RATE, ..Limits::default() };
+    let relay = start(Settings { limits, ..open_to_loopback() });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (mut control, data) = pair(&relay).await;
+    allocate(&mut control).await;
+    let id = connect(&mut control, listener.local_addr().unwrap()).await.unwrap();
+    let (mut there, _) = listener.accept().await.unwrap();
+    let mut here = bind(data, id, b"").await.unwrap();
+    let (began, bytes) = (std::time::Instant::now(), vec![7; 3 * RATE as usize]);
+    let (sent, received) = tokio::join!(here.write_all(&bytes), read(&mut there, bytes.len()));
+    assert!(sent.is_ok() && received == bytes, "all of it arrives");
+    // A second's worth at once, the rest at the rate.
+    assert!(began.elapsed() > Duration::from_millis(1_800), "{:?}", began.elapsed());
+    relay.shutdown().await;
+}
+
 /// Many come and go: no descriptor and no place stays.
 #[tokio::test]
 async fn ten_thousand_data_connections_leave_nothing_behind() {

@@ -201,6 +201,8 @@ impl Server {
                 username: opening.username.clone(),
                 key: opening.key.clone(),
                 account: opening.account.clone(),
+                share: self.registry.shares.of(&opening.account, now.at),
+                is_early: is_fenced.into(),
                 carried: Carried::default(),
             })
         });

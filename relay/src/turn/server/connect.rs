@@ -7,21 +7,27 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use campanile_ice::stun::turn::Family;
 use campanile_ice::stun::{AttributeType, Class, ErrorCode, Message, Method, TransactionId, Writer};
 
-use super::{Output, Refusal, Request, Server, Timer, ip_family};
+use super::{Output, Refusal, Request, Server, ip_family};
 use crate::datapath::flow::{Client, Reach, SocketId};
 use crate::quality::report::Direction;
 use crate::turn::allocation::Allocation;
 use crate::turn::data_connections::{DataConnectionKey, DataOwner, NoConnection, Overdue};
+use crate::turn::registry::Hosts;
 
 /// §5.2: "The timeout value MUST be at least 30 seconds", for the peer; and 30 seconds for the client to bind the connection.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Data connections that may wait before those are looked for that have ended.
+pub(super) const WAITING_MIN: usize = 64;
 
 /// A Connect request whose peer has not answered yet.
 pub(super) struct Connecting {
     client: Client,
     transaction: TransactionId,
+    peer: SocketAddr,
     owner: Arc<DataOwner>,
 }
 
@@ -61,9 +67,9 @@ impl Server {
             NoConnection::Quota => ErrorCode::QUOTA_REACHED,
             NoConnection::Full => ErrorCode::INSUFFICIENT_CAPACITY,
         })?;
-        let waiting = Connecting { client: request.client, transaction: request.message.transaction(), owner };
+        let waiting = Connecting { client: request.client, transaction: request.message.transaction(), peer, owner };
         self.connecting.insert(connection, waiting);
-        self.timers.insert((now + PATIENCE, Timer::Data(connection, Overdue::Connecting)));
+        self.wait_for(connection, Overdue::Connecting, now);
         self.outputs.push_back(Output::Connect { connection, socket, from, to });
         Ok(())
     }
@@ -80,7 +86,7 @@ impl Server {
         if data.stop(connection).is_none() {
             return;
         }
-        self.timers.insert((now + PATIENCE, Timer::Data(connection, Overdue::Pending)));
+        self.wait_for(connection, Overdue::Pending, now);
         let mut writer = Writer::new(Class::Success, Method::CONNECT, waiting.transaction);
         writer.u32(AttributeType::CONNECTION_ID, connection.id);
         self.succeed(waiting.client, writer, &waiting.owner.key);
@@ -102,7 +108,7 @@ impl Server {
         let client = allocation.client;
         let random = &mut self.random;
         let connection = self.registry.data.open(&owner, peer, || random.next() as u32).ok()?;
-        self.timers.insert((now + PATIENCE, Timer::Data(connection, Overdue::Pending)));
+        self.wait_for(connection, Overdue::Pending, now);
         let mut random = [0; 12];
         random[..8].copy_from_slice(&self.random.next().to_be_bytes());
         let mut writer = Writer::new(Class::Indication, Method::CONNECTION_ATTEMPT, TransactionId(random));
@@ -146,6 +152,14 @@ impl Server {
         Ok(())
     }
 
+    fn wait_for(&mut self, connection: DataConnectionKey, overdue: Overdue, now: Instant) {
+        if self.waiting.len() >= self.waiting_max {
+            self.registry.data.retain_waiting(&mut self.waiting);
+            self.waiting_max = WAITING_MIN.max(2 * self.waiting.len());
+        }
+        self.waiting.push_back((now + PATIENCE, connection, overdue));
+    }
+
     /// §5.2, §5.3: the peer has not answered in time (447), or the client has not bound the connection.
     pub(super) fn handle_data_timeout(&mut self, connection: DataConnectionKey, overdue: Overdue) {
         if self.registry.data.expire(connection, overdue)
@@ -166,12 +180,24 @@ impl Server {
         }
     }
 
-    /// §5.5: the data connections of an allocation end with it.
-    pub(super) fn end_data(&mut self, index: u32) {
+    /// §5.5: the data connections of a relayed address end with it.
+    pub(super) fn end_data(&mut self, index: u32, family: Family) {
         let Some(owner) = self.allocations[index as usize].data.clone() else { return };
-        self.registry.data.close_all(owner.allocation);
+        self.registry.data.close_where(owner.allocation, |peer| Family::of(peer) == family);
         self.collect(index);
-        self.connecting.retain(|_, waiting| waiting.owner.allocation != owner.allocation);
+        self.connecting.retain(|_, waiting| waiting.owner.allocation != owner.allocation || Family::of(waiting.peer) != family);
+    }
+
+    /// Addresses of this host have become others: ends the data connections that none would be made to now.
+    pub(super) fn end_data_by_rules(&self, index: u32, hosts: &Hosts) {
+        let Some(owner) = &self.allocations[index as usize].data else { return };
+        // The table is locked while it is walked; what is a relayed address is asked of it before.
+        let peers = self.registry.data.peers_of(owner.allocation);
+        for peer in peers {
+            if self.reach(peer.ip(), hosts).is_none() && !self.is_relayed(index, peer) {
+                self.registry.data.close_where(owner.allocation, |other| other == peer);
+            }
+        }
     }
 
     /// Takes over what the data connections of all TCP allocations have carried. Called once a second.

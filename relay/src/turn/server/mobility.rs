@@ -172,7 +172,8 @@ impl Server {
 
     /// Datagrams of this client are to be passed on to another worker, or no longer.
     pub fn handle_expect(&mut self, client: Client, home: u16, is_theirs: bool) {
-        if is_theirs {
+        // It has made an allocation here meanwhile.
+        if is_theirs && !self.by_client.contains_key(&client) {
             self.elsewhere.insert(client, home);
         } else if self.elsewhere.get(&client) == Some(&home) {
             self.elsewhere.remove(&client);

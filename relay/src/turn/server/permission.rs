@@ -132,7 +132,7 @@ impl Server {
     }
 
     /// How far an address may be reached by the rules for peers; none if they refuse it, as those of this host.
-    fn reach(&self, ip: IpAddr, hosts: &Hosts) -> Option<Reach> {
+    pub(super) fn reach(&self, ip: IpAddr, hosts: &Hosts) -> Option<Reach> {
         let is_own = |ip: IpAddr| hosts.contains(ip) || self.registry.ports.advertised_ip(ip_family(ip)) == Some(ip);
         let may_be_own = || is_own(ip) || self.registry.ports.is_advertised(ip);
         self.registry.rules.permits(ip, is_own).then(|| if may_be_own() { Reach::Own } else { Reach::Peer })
@@ -154,6 +154,9 @@ impl Server {
         let changed: Vec<_> = judged.filter(|(_, _, before, reach)| before != reach).collect();
         for (index, ip, _, reach) in changed {
             self.permit(index, ip, reach, now, Duration::ZERO);
+        }
+        for index in self.listening.values() {
+            self.end_data_by_rules(*index, &hosts);
         }
     }
 

@@ -12,11 +12,18 @@ use crate::turn::registry::AllocationKey;
 impl Server {
     /// When `handle_timeout` is due.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.timers.first().map(|(at, _)| *at)
+        let waiting = self.waiting.front().map(|(at, ..)| *at);
+        self.timers.first().map(|(at, _)| *at).into_iter().chain(waiting).min()
     }
 
     /// Ends what has run out.
     pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some(&(at, connection, overdue)) = self.waiting.front()
+            && at <= now
+        {
+            self.waiting.pop_front();
+            self.handle_data_timeout(connection, overdue);
+        }
         while let Some(&(at, timer)) = self.timers.first() {
             if at > now {
                 break;
@@ -24,7 +31,6 @@ impl Server {
             self.timers.pop_first();
             match timer {
                 Timer::Allocation { index, serial } => self.handle_allocation_timeout(index, serial, now),
-                Timer::Data(connection, overdue) => self.handle_data_timeout(connection, overdue),
                 Timer::Connection(id) => self.handle_connection_timeout(id, now),
             }
         }
@@ -122,6 +128,7 @@ impl Server {
         allocation.withdraw(before);
         if self.listening.remove(&relay.socket).is_some() {
             self.registry.data.unlisten(relay.bound);
+            self.end_data(index, family);
         }
         *self.stats.relayed.of(family) -= 1;
         self.by_socket.remove(&relay.socket);
@@ -132,7 +139,6 @@ impl Server {
     pub(super) fn free(&mut self, index: u32, now: Instant) {
         let Some(allocation) = self.allocations.get(index as usize) else { return };
         let key = AllocationKey { worker: self.worker, index, serial: allocation.serial };
-        self.end_data(index);
         let Some(allocation) = self.allocations.get(index as usize) else { return };
         if let Some(quality) = allocation.quality() {
             for &call in &allocation.calls {

@@ -5,10 +5,11 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use campanile_ice::stun::{AttributeType, Class, Message, Method};
 use proptest::prelude::*;
 
-use super::bench::{ACCOUNT, Answer, Ask, Bench, TestClient};
+use super::bench::{ACCOUNT, Answer, Ask, Bench, TestClient, session};
 use crate::datapath::flow::{SocketId, Via};
 use crate::settings::{Limits, Settings};
 use crate::turn::data_connections::DataConnectionKey;
+use crate::turn::registry::{CallId, Hosts};
 
 const PEER: &str = "8.8.8.8:80";
 
@@ -317,6 +318,79 @@ fn between_relayed_addresses_of_ours_by_address_and_port() {
     assert_eq!(arrive(&mut bench, 2, &from.to_string()).unwrap().1, a, "known by the address that is told");
 }
 
+/// However fast they come and go, no more is kept of them than there are.
+#[test]
+fn connections_that_fail_leave_nothing_to_wait_for() {
+    let mut bench = Bench::new();
+    let client = client(&mut bench, ACCOUNT, 1);
+    allocate(&mut bench, &client);
+    assert_eq!(bench.permit(&client, PEER), None);
+    let (kept, ..) = connect(&mut bench, &client, PEER).unwrap();
+    for _ in 0..1_000 {
+        let (connection, ..) = connect(&mut bench, &client, "8.8.8.8:81").unwrap();
+        assert_eq!(connected(&mut bench, &client, connection, false).code(), Some(447));
+        arrive(&mut bench, 1, "8.8.8.8:82").unwrap();
+        let key = bench.server.waiting.back().unwrap().1;
+        bench.registry.data.close(key);
+    }
+    assert!(bench.server.waiting.len() <= 128, "{}", bench.server.waiting.len());
+    bench.pass(30);
+    assert!(bench.registry.data.stop(kept).is_none() && bench.server.waiting.is_empty());
+}
+
+#[test]
+fn the_end_of_one_family_ends_its_data_connections() {
+    let mut bench = Bench::new();
+    let client = client(&mut bench, ACCOUNT, 1);
+    let answer = bench.ask(&client, tcp().with(AttributeType::ADDITIONAL_ADDRESS_FAMILY, &[2, 0, 0, 0]));
+    assert_eq!(answer.code(), None);
+    let (four, ..) = connect(&mut bench, &client, PEER).unwrap();
+    let (six, ..) = connect(&mut bench, &client, "[2600::1]:80").unwrap();
+    let (pending, ..) = connect(&mut bench, &client, "[2600::1]:81").unwrap();
+    connected(&mut bench, &client, pending, true);
+    let end = Ask::new(Method::REFRESH).lifetime(0).with(AttributeType::REQUESTED_ADDRESS_FAMILY, &[2, 0, 0, 0]);
+    assert_eq!(bench.ask(&client, end).code(), None);
+    let is_live = |key| bench.registry.data.stop(key).is_some();
+    assert_eq!((is_live(four), is_live(six), is_live(pending)), (true, false, false));
+    assert_eq!(bench.server.connecting.len(), 1);
+    assert_eq!(connected(&mut bench, &client, four, true).code(), None);
+}
+
+#[test]
+fn connections_to_an_address_that_has_become_ours_end() {
+    let mut bench = Bench::new();
+    let client = client(&mut bench, ACCOUNT, 1);
+    allocate(&mut bench, &client);
+    let (ours, ..) = connect(&mut bench, &client, PEER).unwrap();
+    let (other, ..) = connect(&mut bench, &client, "8.8.8.9:80").unwrap();
+    connected(&mut bench, &client, ours, true);
+    bench.registry.set_hosts(Hosts::new(["192.0.2.1", "8.8.8.8"].map(|ip| ip.parse().unwrap())));
+    bench.server.handle_addresses(bench.now.at);
+    assert!(bench.registry.data.stop(ours).is_none() && bench.registry.data.stop(other).is_some());
+}
+
+#[test]
+fn an_allocation_of_no_accepted_call_is_held_to_the_lower_rate() {
+    let mut bench = Bench::with(Settings { fence: true, ..Settings::default() }, Limits::default());
+    let session = session(1);
+    let mut client = bench.client_of_session(ACCOUNT, &session, "198.51.100.9:40001");
+    client.client.via = Via::Tcp(1);
+    bench.server.handle_connected(client.client, bench.now.at);
+    let relayed = allocate(&mut bench, &client);
+    let early = |bench: &Bench| {
+        let index = bench.server.by_client[&client.client];
+        bench.server.allocations[index as usize].data.as_ref().unwrap().is_early.load(std::sync::atomic::Ordering::Relaxed)
+    };
+    assert!(early(&bench));
+    let key = bench.registry.link(ACCOUNT, relayed, CallId(1)).unwrap();
+    bench.server.handle_link(key, CallId(1));
+    assert!(early(&bench));
+    bench.server.handle_accepted(key, CallId(1));
+    assert!(!early(&bench));
+    bench.server.handle_unlink(key, CallId(1), bench.now.at);
+    assert!(early(&bench));
+}
+
 #[test]
 fn data_connections_are_bounded() {
     let limits = Limits { data_connections_per_allocation: 2, data_connections_per_account: 3, data_connections: 4, ..Limits::default() };
@@ -393,10 +467,7 @@ proptest! {
                     let arrived = arrive(&mut bench, socket, peer);
                     prop_assert_eq!(arrived.is_some(), allocated.is_some() && permitted[which] > now && live[which].is_none());
                     if let Some((id, _)) = arrived {
-                        let key = bench.server.timers.iter().find_map(|(_, timer)| match timer {
-                            crate::turn::server::Timer::Data(key, _) if key.id == id => Some(*key),
-                            _ => None,
-                        });
+                        let key = bench.server.waiting.iter().map(|(_, key, _)| *key).rfind(|key| key.id == id);
                         live[which] = Some((key.unwrap(), true, now + 30));
                     }
                 }

@@ -293,3 +293,28 @@ fn datagrams_that_come_to_another_worker_are_passed_on() {
     other.allocate(&busy);
     assert_eq!(other.ask(&busy, come(&good)).code(), Some(437), "it has an allocation there");
 }
+
+#[test]
+fn what_is_passed_on_unseen_is_within_the_budget_of_its_source() {
+    let limits = || Limits { answers_per_second: 1, answers_burst: 20, ..Limits::default() };
+    let mut home = Bench::with(Settings::default(), limits());
+    let mut other = home.beside(1);
+    let old = home.client();
+    let good = allocate(&mut home, &old);
+    let forged = at(&home, &old, "203.0.113.50:5000");
+    let request = forged.sign(come(&good));
+    for _ in 0..100 {
+        other.say(forged.client, &request);
+    }
+    assert_eq!(other.passed_on.len(), 20);
+}
+
+#[test]
+fn a_client_with_an_allocation_of_its_own_is_not_passed_on() {
+    let mut bench = Bench::new();
+    let client = bench.client();
+    bench.allocate(&client);
+    bench.server.handle_expect(client.client, 1, true);
+    assert_eq!(bench.ask(&client, Ask::new(Method::REFRESH)).code(), None);
+    assert!(bench.passed_on.is_empty());
+}
