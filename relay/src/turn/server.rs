@@ -315,7 +315,7 @@ impl Server {
         match (message.class(), message.method()) {
             (Class::Request, Method::REFRESH) if let Some(worker) = self.home_of(client, &message) => {
                 // Nothing but the ticket has been looked at: the source may be forged.
-                if client.via.stream().is_none() && !self.budget.take(client.remote.ip.into(), now.at) {
+                if client.via.stream().is_none() && !self.registry.budget.take(client.remote.ip.into(), now.at) {
                     self.stats.count_drop(DropReason::OverBudget);
                     return None;
                 }
