@@ -635,6 +635,30 @@ mod tests {
     }
 
     #[test]
+    fn runs_from_one_of_several_addresses_leave_and_arrive_joined() {
+        for (any, address) in [("0.0.0.0:0", "127.0.0.1:0"), ("[::]:0", "[::1]:0")] {
+            let ((sender, from), (receiver, to)) = (socket(any), socket(address));
+            tell_local_address(receiver.as_fd(), to.ip.is_ipv4()).unwrap();
+            receive_joined(receiver.as_fd()).unwrap();
+            let mut batch = Batch::new();
+            // More than one run holds.
+            for number in 0..100u8 {
+                let destination = Destination { from: Some(to.ip), ..destination(&sender, to) };
+                batch.queue_copy(destination, &[], &[number; 200], 0);
+            }
+            assert_eq!((batch.queued(), batch.flush()), (100, 0));
+            let packets = batch.receive(receiver.as_fd(), SLOTS).unwrap();
+            assert_eq!(packets, 0..100);
+            for index in packets {
+                let packet = batch.packet(index);
+                assert_eq!((packet.remote, packet.local), (Endpoint { ip: to.ip, port: from.port }, Some(to.ip)));
+                assert_eq!(batch.payload(index), [index as u8; 200]);
+            }
+            assert!(!batch.joining.is_possible || batch.room() == SLOTS - 2);
+        }
+    }
+
+    #[test]
     fn what_comes_joined_is_taken_apart_and_passed_on_with_headers() {
         let ((sender, _), (middle, via), (receiver, to)) = (socket("127.0.0.1:0"), socket("127.0.0.1:0"), socket("127.0.0.1:0"));
         receive_joined(middle.as_fd()).unwrap();
