@@ -33,13 +33,15 @@ pub enum DropReason {
     OverBudget,
     /// Payload beyond the bytes per second of its account.
     OverQuota,
+    /// Payload beyond the bytes per second of what serves no accepted call.
+    OverEarlyQuota,
     /// From one relayed address of ours to another, whose worker was behind.
     WorkerBusy,
 }
 
 impl DropReason {
     /// Every reason.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Malformed,
         Self::Unexpected,
         Self::NoAllocation,
@@ -52,6 +54,7 @@ impl DropReason {
         Self::QueueFull,
         Self::OverBudget,
         Self::OverQuota,
+        Self::OverEarlyQuota,
         Self::WorkerBusy,
     ];
 
@@ -70,6 +73,7 @@ impl DropReason {
             Self::QueueFull => "queue_full",
             Self::OverBudget => "over_budget",
             Self::OverQuota => "over_quota",
+            Self::OverEarlyQuota => "over_early_quota",
             Self::WorkerBusy => "worker_busy",
         }
     }

@@ -122,7 +122,7 @@ impl Server {
     pub fn observe(&mut self, allocation: u32, direction: Direction, payload: &[u8], now: Instant) -> bool {
         let Some(allocation) = self.allocations.get_mut(allocation as usize) else { return false };
         if !allocation.allowance.take(payload.len(), now) {
-            self.stats.count_drop(DropReason::OverQuota);
+            self.stats.count_drop(if allocation.allowance.is_early() { DropReason::OverEarlyQuota } else { DropReason::OverQuota });
             return false;
         }
         let (own, all) = match direction {
