@@ -103,7 +103,7 @@ impl Server {
         let certificates = Certificates::load(certificate_settings(config)).context("tls")?;
 
         let resolver = public::system();
-        let (public, public_addresses) = public::start(&config.server.public_address, &resolver).await?;
+        let (public, public_addresses) = public::start(&wanted(config), &resolver).await?;
         let settings = campanile_relay::Settings { public_addresses, ..relay_settings(config, &store, &certificates).await? };
         let relay = Relay::start(settings).context("turn")?;
         metrics.numbers({
@@ -308,9 +308,9 @@ impl Server {
     /// The addresses of this machine as the outside sees them, which may change; `turn` is where the relay's clients come in.
     fn follow_addresses(&mut self, answers: Answers, resolver: Resolver, turn: Vec<(Transport, SocketAddr)>) {
         let (relay, extdisco) = (self.relay.clone(), self.extdisco.clone());
-        let tell = move |wanted: &Wanted, change: &Change| {
+        let tell = move |change: &Change| {
             relay.set_public_addresses(&change.own);
-            extdisco.replace(extdisco::services(&turn, &wanted.hosts), change.before != change.now);
+            extdisco.replace(extdisco::services(&turn, &change.hosts), change.before != change.now);
         };
         self.tasks.spawn(public::run(answers, self.wanted.subscribe(), resolver, tell, self.stop.clone()));
     }
