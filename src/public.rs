@@ -49,6 +49,8 @@ pub struct Answers {
     names: BTreeMap<String, Known>,
     /// At most one of each family.
     chosen: Vec<IpAddr>,
+    /// All that may lead here, the chosen first.
+    own: Vec<IpAddr>,
 }
 
 #[derive(Debug, Default)]
@@ -64,6 +66,10 @@ pub struct Change {
     pub before: Vec<IpAddr>,
     /// Those of now.
     pub now: Vec<IpAddr>,
+    /// Those of now, and behind them all others that were configured or answered: they are this machine's as well.
+    pub own: Vec<IpAddr>,
+    /// `own` is not what it was.
+    pub has_moved: bool,
     /// Names that could not be looked up this time, but before; and why.
     pub failed: Vec<(String, String)>,
 }
@@ -110,8 +116,21 @@ impl Answers {
         let kept = |v4: bool| self.chosen.iter().copied().find(|ip| is_waiting && ip.is_ipv4() == v4);
         let of_each = [true, false].map(|v4| choose(v4).or_else(|| kept(v4)));
         let now: Vec<IpAddr> = of_each.into_iter().flatten().collect();
+        let mut own = now.clone();
+        let configured = configured.iter().filter_map(|address| match address {
+            PublicAddress::Ip(ip) => Some(*ip),
+            PublicAddress::Name(_) => None,
+        });
+        for ip in configured.chain(self.names.values().flat_map(|known| &known.addresses).copied()) {
+            if !own.contains(&ip) {
+                own.push(ip);
+            }
+        }
+        // In whichever order a name server tells them.
+        own[now.len()..].sort_unstable();
         let before = std::mem::replace(&mut self.chosen, now.clone());
-        Change { before, now, failed }
+        let has_moved = std::mem::replace(&mut self.own, own.clone()) != own;
+        Change { before, now, own, has_moved, failed }
     }
 }
 
@@ -133,7 +152,7 @@ async fn round(configured: &[PublicAddress], resolver: &Resolver) -> Vec<(String
     answers
 }
 
-/// The first round: every name must stand for something.
+/// The first round: every name must stand for something. Also tells [`Change::own`].
 ///
 /// # Errors
 /// The first that does not.
@@ -144,7 +163,7 @@ pub async fn start(configured: &[PublicAddress], resolver: &Resolver) -> anyhow:
     if let Some((name, why)) = change.failed.into_iter().next() {
         return Err(anyhow::anyhow!(why)).with_context(|| format!("server.public_address: {name} cannot be looked up"));
     }
-    Ok((answers, change.now))
+    Ok((answers, change.own))
 }
 
 /// Looks names up again and again, and at once when the configuration has changed, until `stop`. `tell` is told of each change, and of each new
@@ -176,11 +195,10 @@ pub async fn run(
         for (name, error) in &change.failed {
             tracing::warn!(name, error, "server.public_address cannot be looked up, its last answer stays in use");
         }
-        let has_moved = change.before != change.now;
-        if has_moved {
+        if change.before != change.now {
             tracing::info!(before = list(&change.before), now = list(&change.now), "the public address has changed");
         }
-        if has_moved || is_new {
+        if change.has_moved || is_new {
             tell(&current, &change);
         }
     }
@@ -228,6 +246,19 @@ mod tests {
             let change = Answers::default().settle(&configured, vec![("a".to_owned(), answer)]);
             assert_eq!((change.before, change.now), (Vec::new(), ips(expected)));
         }
+    }
+
+    #[test]
+    fn every_address_that_may_lead_here_is_own() {
+        let configured = [name("a"), PublicAddress::Ip([203, 0, 113, 7].into()), name("b")];
+        let mut answers = Answers::default();
+        let mut settle = |a: &[&str]| {
+            let change = answers.settle(&configured, vec![("a".to_owned(), good(a)), ("b".to_owned(), good(&["198.51.100.1"]))]);
+            (change.own, change.has_moved)
+        };
+        assert_eq!(settle(&["192.0.2.9", "192.0.2.1"]), (ips(&["192.0.2.9", "192.0.2.1", "198.51.100.1", "203.0.113.7"]), true));
+        assert!(!settle(&["192.0.2.1", "192.0.2.9"]).1);
+        assert_eq!(settle(&["192.0.2.9"]), (ips(&["192.0.2.9", "198.51.100.1", "203.0.113.7"]), true));
     }
 
     #[test]

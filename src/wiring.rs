@@ -309,7 +309,7 @@ impl Server {
     fn follow_addresses(&mut self, answers: Answers, resolver: Resolver, turn: Vec<(Transport, SocketAddr)>) {
         let (relay, extdisco) = (self.relay.clone(), self.extdisco.clone());
         let tell = move |wanted: &Wanted, change: &Change| {
-            relay.set_public_addresses(&change.now);
+            relay.set_public_addresses(&change.own);
             extdisco.replace(extdisco::services(&turn, &wanted.hosts), change.before != change.now);
         };
         self.tasks.spawn(public::run(answers, self.wanted.subscribe(), resolver, tell, self.stop.clone()));

@@ -15,7 +15,7 @@ fn turnutils_uclient_loses_nothing() {
     let server = Server::start();
     let mut alice = Wire::bound(&server, "alice", "home");
     let service = turn::relay(&mut alice, "turn", "tcp");
-    for flags in [&["-t"][..], &["-t", "-s"]] {
+    for flags in [&["-t"][..], &["-t", "-s"], &["-t", "-M"]] {
         assert_eq!(lost_between_allocations(&service, flags), 0.0, "{flags:?}");
     }
 }

@@ -78,8 +78,8 @@ fn turnutils_uclient_loses_nothing() {
     let server = Server::start();
     let mut alice = Wire::bound(&server, "alice", "home");
     let service = turn::relay(&mut alice, "turn", "udp");
-    // channels, then Send and Data indications
-    for flags in [&[][..], &["-s"]] {
+    // channels, then Send and Data indications, then with a change of sockets in between (RFC 8016)
+    for flags in [&[][..], &["-s"], &["-M"]] {
         assert_eq!(lost_between_allocations(&service, flags), 0.0, "{flags:?}");
     }
 }

@@ -22,7 +22,7 @@ use crate::datapath::system::{interface_addresses, raise_descriptor_limit};
 use crate::datapath::tcp_relay::TcpRelays;
 use crate::datapath::worker::{Control, Worker, WorkerHandle};
 use crate::quality::report::CallQuality;
-use crate::settings::{Limits, Settings};
+use crate::settings::Settings;
 use crate::stats::Stats;
 use crate::turn::auth::{Auth, Credentials, account_name};
 use crate::turn::fence::{Fence, Offer};
@@ -124,17 +124,10 @@ impl Relay {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             count => count,
         };
-        // Each worker keeps a budget of its own for the sources that the kernel gives to it.
-        let share = |answers: u32| answers.div_ceil(u32::try_from(count).unwrap_or(u32::MAX));
-        let limits = Limits {
-            answers_per_second: share(settings.limits.answers_per_second),
-            answers_burst: share(settings.limits.answers_burst),
-            ..settings.limits.clone()
-        };
         let mut registry = Registry::new(
             Ports::new(settings.ports.clone(), &settings.public_addresses),
             PeerRules::new(settings.allow_peers.clone(), settings.deny_peers.clone()),
-            limits,
+            settings.limits.clone(),
             Hosts::new(addresses),
         );
         registry.fence = Fence::new(settings.fence);
@@ -236,7 +229,8 @@ impl Relay {
         self.inner.acceptor.adopt(stream, remote, local, keep)
     }
 
-    /// What clients are told from now on in place of local addresses, at most one per family. Running allocations keep what they were told.
+    /// The addresses under which the outside sees this machine, from now on: the first of each family is told to clients in place of local ones,
+    /// the others count as own. Running allocations keep what they were told.
     pub fn set_public_addresses(&self, addresses: &[IpAddr]) {
         self.inner.registry.ports.set_advertised(addresses);
         self.inner.registry.addresses_changed();

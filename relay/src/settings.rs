@@ -26,7 +26,8 @@ pub struct Settings {
     pub proxies: Vec<Network>,
     /// REALM (RFC 8489 §14.9), usually the domain.
     pub realm: String,
-    /// The addresses told to clients in place of local ones, at most one per family (1:1 NAT).
+    /// The addresses under which the outside sees this machine (1:1 NAT): the first of each family is told to clients in place of local ones,
+    /// the others count as own.
     pub public_addresses: Vec<IpAddr>,
     /// Ports of relayed addresses, used on both families.
     pub ports: RangeInclusive<u16>,

@@ -33,6 +33,8 @@ pub enum DropReason {
     OverBudget,
     /// Payload beyond the bytes per second of its account.
     OverQuota,
+    /// Payload beyond the bytes per second of what serves no accepted call.
+    OverEarlyQuota,
     /// From one relayed address of ours to another, whose worker was behind.
     WorkerBusy,
     /// To or from a TCP or TLS client whose connection has just ended, or an allocation that has.
@@ -54,6 +56,7 @@ impl DropReason {
         Self::QueueFull,
         Self::OverBudget,
         Self::OverQuota,
+        Self::OverEarlyQuota,
         Self::WorkerBusy,
         Self::ClientGone,
     ];
@@ -73,6 +76,7 @@ impl DropReason {
             Self::QueueFull => "queue_full",
             Self::OverBudget => "over_budget",
             Self::OverQuota => "over_quota",
+            Self::OverEarlyQuota => "over_early_quota",
             Self::WorkerBusy => "worker_busy",
             Self::ClientGone => "client_gone",
         }

@@ -254,6 +254,11 @@ impl Mailbox {
         self.locked().bytes
     }
 
+    /// How many there may be.
+    pub fn bytes_max(&self) -> usize {
+        self.bytes_max
+    }
+
     fn locked(&self) -> MutexGuard<'_, Queue> {
         // Every change of the queue is complete before anything can panic, so a poisoned one is still right.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)

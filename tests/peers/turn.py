@@ -134,7 +134,9 @@ async def turn(server):
         answer = await code(one, method, **attributes)
         assert answer == wanted, f"{method.name} {attributes}: wanted {wanted}, got {answer}"
     third = await client(server)
-    assert await code(third, stun.Method.ALLOCATE, requested_transport=0x06000000) == 442
+    assert await code(third, stun.Method.ALLOCATE, requested_transport=0x84000000) == 442
+    # RFC 6062 §5.1: a TCP allocation is asked for over TCP.
+    assert await code(third, stun.Method.ALLOCATE, requested_transport=0x06000000) == 400
     assert await code(third, stun.Method.ALLOCATE) == 400
     assert await code(third, stun.Method.REFRESH, lifetime=600) == 437
     for datagram in (b"\x4f\xfd\x00\x04nope", b"\x40\x00\xff\xffx", b"\x40\x00\x00\x05four", b"\x40", b"\x00\x01", bytes(20)):

@@ -18,12 +18,14 @@ pub struct Advertised(ArcSwap<[OfFamily; 2]>);
 #[derive(Clone, Debug, Default)]
 struct OfFamily {
     now: Option<Ip>,
+    /// Others that lead to this machine, and are not told.
+    alike: Vec<Ip>,
     /// The latest first.
     former: Vec<Ip>,
 }
 
 impl Advertised {
-    /// `public` holds the addresses, at most one per family counts.
+    /// `public` holds the addresses: the first of each family is told, the others are this machine's as well.
     pub fn new(public: &[IpAddr]) -> Self {
         let advertised = Self::default();
         advertised.set(public);
@@ -35,10 +37,13 @@ impl Advertised {
         self.0.rcu(|families| {
             let mut families = <[OfFamily; 2]>::clone(families);
             for (index, family) in families.iter_mut().enumerate() {
-                let now = public.iter().map(IpAddr::to_canonical).find(|ip| ip.is_ipv4() == (index == 0)).map(Ip::from);
+                let mut of_family = public.iter().map(IpAddr::to_canonical).filter(|ip| ip.is_ipv4() == (index == 0)).map(Ip::from);
+                let now = of_family.next();
+                family.alike = of_family.filter(|ip| Some(*ip) != now).collect();
                 let before = std::mem::replace(&mut family.now, now);
-                family.former.retain(|ip| Some(*ip) != now);
-                if let Some(before) = before.filter(|_| before != now) {
+                let OfFamily { alike, former, .. } = family;
+                former.retain(|ip| Some(*ip) != now && !alike.contains(ip));
+                if let Some(before) = before.filter(|ip| before != now && !alike.contains(ip)) {
                     family.former.insert(0, before);
                     family.former.truncate(FORMER_MAX);
                 }
@@ -52,18 +57,23 @@ impl Advertised {
         self.0.load()[index(family)].now
     }
 
-    /// Whether an address is, or was, one of these.
-    pub fn holds(&self, ip: Ip) -> bool {
-        let families = self.0.load();
-        let family = &families[usize::from(!ip.is_ipv4())];
-        family.now == Some(ip) || family.former.contains(&ip)
+    /// Whether an address leads to this machine now.
+    pub fn is_own(&self, ip: Ip) -> bool {
+        let family = &self.0.load()[usize::from(!ip.is_ipv4())];
+        family.now == Some(ip) || family.alike.contains(&ip)
     }
 
-    /// The address of now and those of before, the first for which `found` gives something.
+    /// Whether an address is, or was, one of these.
+    pub fn holds(&self, ip: Ip) -> bool {
+        let family = &self.0.load()[usize::from(!ip.is_ipv4())];
+        family.now == Some(ip) || family.alike.contains(&ip) || family.former.contains(&ip)
+    }
+
+    /// The addresses of now and those of before, the first for which `found` gives something.
     pub fn find<T>(&self, family: Family, found: impl FnMut(Ip) -> Option<T>) -> Option<T> {
         let families = self.0.load();
         let family = &families[index(family)];
-        family.now.iter().chain(&family.former).copied().find_map(found)
+        family.now.iter().chain(&family.alike).chain(&family.former).copied().find_map(found)
     }
 }
 
@@ -85,10 +95,13 @@ mod tests {
         let holds = |text: &str| advertised.holds(text.parse::<IpAddr>().unwrap().into());
         let now = |family| advertised.now(family).map(|ip| IpAddr::from(ip).to_string());
         assert_eq!((now(Family::V4).as_deref(), now(Family::V6)), (Some("203.0.113.7"), None));
-        assert!(holds("203.0.113.7") && !holds("203.0.113.8"));
+        assert!(holds("203.0.113.7") && holds("203.0.113.8") && !holds("203.0.113.9"));
+        let is_own = |text: &str| advertised.is_own(text.parse::<IpAddr>().unwrap().into());
+        assert!(is_own("203.0.113.7") && is_own("203.0.113.8"));
         advertised.set(&ips(&["2001:db8::7", "198.51.100.1"]));
         assert_eq!((now(Family::V4).as_deref(), now(Family::V6).as_deref()), (Some("198.51.100.1"), Some("2001:db8::7")));
         assert!(holds("203.0.113.7") && holds("198.51.100.1") && holds("2001:db8::7"));
+        assert!(!is_own("203.0.113.7") && !is_own("203.0.113.8") && is_own("198.51.100.1"));
         // The same again changes nothing, and what comes back is no former one.
         advertised.set(&ips(&["2001:db8::7", "198.51.100.1"]));
         advertised.set(&ips(&["203.0.113.7"]));

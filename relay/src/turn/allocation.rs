@@ -79,8 +79,8 @@ pub struct Allocation {
     pub is_fenced: bool,
     /// Those of its calls that are accepted.
     pub accepted: Vec<CallId>,
-    /// Addresses from which connectivity checks of the other party came, and until when that counts.
-    pub checked: Vec<(IpAddr, Instant)>,
+    /// Addresses from which connectivity checks of the other party of a call came; they count as long as that lives.
+    pub checked: Vec<(IpAddr, CallId)>,
     /// When the next one is looked at.
     pub next_check: Option<Instant>,
     /// When it is freed because its last call ended.
@@ -176,9 +176,9 @@ impl Allocation {
     }
 
     /// Whether the fence lets it reach an address. Names made with the REST secret belong to no session whose calls are seen.
-    pub fn is_let(&self, fence: &Fence, ip: IpAddr, now: Instant) -> bool {
+    pub fn is_let(&self, fence: &Fence, ip: IpAddr) -> bool {
         let Some(session) = &self.session else { return true };
-        fence.lets(&session.party, ip) || self.checked.iter().any(|(checked, until)| *checked == ip && *until > now)
+        fence.lets(&session.party, ip) || self.checked.iter().any(|(checked, call)| *checked == ip && fence.holds(*call))
     }
 
     /// Gives back to the account what has ended since there were `before` permissions and channels.

@@ -100,21 +100,28 @@ impl Fence {
         !self.is_up || self.read().by_party.get(party).is_some_and(|sides| sides.iter().any(|side| side.addresses.contains(&ip)))
     }
 
-    /// Whether this is a connectivity check for the party that only the other party of one of its calls can have made (RFC 8445 §7.3): USERNAME is
-    /// the ufrag of the party, a colon and that of the other, and the integrity attribute is made with the party's password.
-    pub fn is_check(&self, party: &str, message: &Message<'_>) -> bool {
+    /// Whether the call lives.
+    pub fn holds(&self, call: CallId) -> bool {
+        self.read().parties.contains_key(&call)
+    }
+
+    /// The call to which this is a connectivity check for the party, which only the other party can have made (RFC 8445 §7.3): USERNAME is the
+    /// ufrag of the party, a colon and that of the other, and the integrity attribute is made with the party's password. `may_verify` is asked
+    /// once the names fit, before anything is computed: only who has seen a check can make names that fit.
+    pub fn check(&self, party: &str, message: &Message<'_>, may_verify: impl FnOnce() -> bool) -> Option<CallId> {
         if (message.class(), message.method()) != (Class::Request, Method::BINDING) || !message.has_integrity() {
-            return false;
+            return None;
         }
-        let name = message.get(AttributeType::USERNAME).and_then(|name| std::str::from_utf8(name).ok());
-        let Some((own, theirs)) = name.and_then(|name| name.split_once(':')) else { return false };
+        let name = std::str::from_utf8(message.get(AttributeType::USERNAME)?).ok()?;
+        let (own, theirs) = name.split_once(':')?;
         let calls = self.read();
-        let Some(sides) = calls.by_party.get(party) else { return false };
-        let keys = sides
-            .iter()
-            .filter(|side| side.theirs.iter().any(|ufrag| **ufrag == *theirs))
-            .flat_map(|side| side.own.iter().filter(|(ufrag, _)| **ufrag == *own));
-        keys.map(|(_, key)| key).any(|key| message.verify(key))
+        let sides = calls.by_party.get(party)?.iter().filter(|side| side.theirs.iter().any(|ufrag| **ufrag == *theirs));
+        let mut keys = sides.flat_map(|side| {
+            let keys = side.own.iter().filter(|(ufrag, _)| **ufrag == *own);
+            keys.map(|(_, key)| (side.call, key))
+        });
+        let first = keys.next().filter(|_| may_verify())?;
+        std::iter::once(first).chain(keys).find(|(_, key)| message.verify(key)).map(|(call, _)| call)
     }
 
     /// Whether nothing is kept of any call.
@@ -216,7 +223,7 @@ mod tests {
             writer.sign(&Key::short_term(password), Integrity::Sha1);
             writer.fingerprint();
             let bytes = writer.finish();
-            fence.is_check(party, &Message::parse(&bytes).unwrap())
+            fence.check(party, &Message::parse(&bytes).unwrap(), || true).is_some()
         };
         let (juliets, romeos) = ("juliets password, 22 c", "romeos password, 22 ch");
         assert!(is_check(Class::Request, "Jufr:Rufr", juliets, JULIET));
@@ -237,7 +244,7 @@ mod tests {
         let mut unsigned = Writer::new(Class::Request, Method::BINDING, TransactionId([1; 12]));
         unsigned.attribute(AttributeType::USERNAME, b"Jufr:Rufr");
         let unsigned = unsigned.finish();
-        assert!(!fence.is_check(JULIET, &Message::parse(&unsigned).unwrap()));
+        assert!(fence.check(JULIET, &Message::parse(&unsigned).unwrap(), || panic!("nothing is computed")).is_none());
     }
 
     #[test]

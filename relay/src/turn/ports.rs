@@ -139,7 +139,12 @@ impl Ports {
         self.advertised.now(family).map(IpAddr::from)
     }
 
-    /// Whether an address is, or was, the advertised one: what is live may have been told it.
+    /// Whether an address of the outside leads to this machine: the advertised one, and others beside it.
+    pub fn is_public(&self, ip: IpAddr) -> bool {
+        self.advertised.is_own(ip.into())
+    }
+
+    /// Whether an address is, or was, the advertised one or one beside it: what is live may have been told it.
     pub fn is_advertised(&self, ip: IpAddr) -> bool {
         self.advertised.holds(ip.into())
     }

@@ -169,6 +169,11 @@ impl Allowance {
         }
     }
 
+    /// Whether it serves no accepted call.
+    pub fn is_early(&self) -> bool {
+        self.early
+    }
+
     /// The account's share.
     pub fn share(&self) -> &Share {
         &self.share

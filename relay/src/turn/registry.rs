@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use campanile_ice::stun::turn::Family;
 
+use super::budget::AnswerBudget;
 use super::data_connections::DataConnections;
 use super::fence::Fence;
 use super::peers::PeerRules;
@@ -61,6 +62,8 @@ pub struct Registry {
     pub limits: Limits,
     /// What each account uses.
     pub shares: Shares,
+    /// What sources get before they authenticate.
+    pub budget: AnswerBudget,
     /// What the parties of live calls may reach.
     pub fence: Fence,
     hosts: RwLock<Arc<Hosts>>,
@@ -113,6 +116,7 @@ enum Owner {
 impl Registry {
     /// A registry without allocations.
     pub fn new(ports: Ports, rules: PeerRules, limits: Limits, hosts: Hosts) -> Self {
+        let budget = AnswerBudget::new(limits.answers_per_second, limits.answers_burst);
         let shares = Shares::new(AccountLimits {
             permissions: limits.permissions_per_account,
             channels: limits.channels_per_account,
@@ -126,6 +130,7 @@ impl Registry {
             data,
             limits,
             shares,
+            budget,
             fence: Fence::default(),
             hosts: RwLock::new(Arc::new(hosts)),
             addresses: AtomicU64::new(0),

@@ -36,7 +36,6 @@ use self::mobility::ticket;
 use self::random::Random;
 use super::allocation::Allocation;
 use super::auth::{Auth, Signing, account_name};
-use super::budget::AnswerBudget;
 use super::data_connections::{DataConnectionKey, Overdue};
 use super::ports::{Home, PortKind};
 use super::registry::{AllocationKey, CallId, Registry};
@@ -253,7 +252,6 @@ pub struct Server {
     timers: BTreeSet<(Instant, Timer)>,
     openings: Slab<Opening>,
     outputs: VecDeque<Output>,
-    budget: AnswerBudget,
     discovery: Option<Discovery>,
     random: Random,
     serial: u64,
@@ -270,7 +268,7 @@ impl Server {
         seed: [u8; 32],
         now: Instant,
     ) -> Self {
-        let budget = AnswerBudget::new(registry.limits.answers_per_second, registry.limits.answers_burst, now);
+        registry.budget.begin(now);
         Self {
             worker,
             auth,
@@ -295,7 +293,6 @@ impl Server {
             timers: BTreeSet::new(),
             openings: Slab::new(),
             outputs: VecDeque::new(),
-            budget,
             discovery: None,
             random: Random::new(seed),
             serial: 0,
@@ -318,7 +315,7 @@ impl Server {
         match (message.class(), message.method()) {
             (Class::Request, Method::REFRESH) if let Some(worker) = self.home_of(client, &message) => {
                 // Nothing but the ticket has been looked at: the source may be forged.
-                if client.via.stream().is_none() && !self.budget.take(client.remote.ip.into(), now.at) {
+                if client.via.stream().is_none() && !self.registry.budget.take(client.remote.ip.into(), now.at) {
                     self.stats.count_drop(DropReason::OverBudget);
                     return None;
                 }

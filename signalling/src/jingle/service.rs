@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use campanile_relay::{RelaySession, SessionTag};
 use prometheus::Registry;
 
-use super::calls::{Call, CallId, Calls, Effect, Effects, Limits, Offering, Signal};
+use super::calls::{Call, CallId, Calls, Effect, Effects, Ignored, Limits, Offering, Signal};
 use super::metrics::CallMetrics;
 use crate::jid::{BareJid, FullJid, Jid};
 use crate::stanza::Stanza;
@@ -161,6 +161,9 @@ impl CallsService {
                 }
                 Effect::Offered(offering) => self.allocations.offer(&offering),
                 Effect::Accepted { call, .. } => self.allocations.accept_call(call),
+                Effect::Ignored(Ignored::Full) => {
+                    tracing::debug!("a call is not followed: too many are active")
+                }
                 Effect::Started { .. } | Effect::ProposalDone { .. } | Effect::Ignored(_) => {}
             }
         }

@@ -1,6 +1,7 @@
 //! Messages between an account's sessions and the store: delivered, kept, acknowledged, left over when a session is over, and delivered at last.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Router;
 use crate::account::{Account, Lost, Targets};
@@ -17,6 +18,8 @@ use crate::xml::Bindings;
 
 /// Messages of one slice of what waits.
 const SLICE_MAX: usize = 64;
+/// How long the sessions that get what another did not read may take to read it.
+const HEIRS_PATIENCE: Duration = Duration::from_secs(2);
 /// Of their bytes, so many slices may be in a mailbox before a session is available: less than half of what it holds.
 const SLICES_FIRST: usize = 3;
 
@@ -129,7 +132,9 @@ impl Router {
             let heirs = account.sessions.iter().filter(|session| session.takes_bare_messages());
             heirs.min_by_key(|own| own.hibernated.is_some()).map(|own| (own.id, own.jid.clone()))
         });
+        let mut patience = HEIRS_PATIENCE;
         for stanza in left.into_iter().filter(|delivery| delivery.stored.is_none()).map(|delivery| delivery.stanza) {
+            heirs_have_room(home, &mut patience).await;
             match stanza.kind() {
                 Kind::Iq(IqType::Get | IqType::Set) => Box::pin(self.bounce(&stanza, StanzaError::service_unavailable(), None)).await,
                 Kind::Message(type_) if !home.with(|account| is_settled(account, type_, &stanza)) => {
@@ -225,6 +230,17 @@ impl Router {
             }
             count
         })
+    }
+}
+
+/// What one session did not read, all at once, must not be too much for another that reads. Waits until half of each mailbox is free, as long as
+/// there is patience: who does not read by then has no claim to more.
+async fn heirs_have_room(home: &Home, patience: &mut Duration) {
+    let is_full = |session: &Session| session.takes_bare_messages() && session.mailbox.bytes() > session.mailbox.bytes_max() / 2;
+    while !patience.is_zero() && home.with(|account| account.sessions.iter().any(is_full)) {
+        let look_again = Duration::from_millis(10).min(*patience);
+        tokio::time::sleep(look_again).await;
+        *patience -= look_again;
     }
 }
 

@@ -53,7 +53,7 @@ impl Server {
     /// How long the answer to an unauthenticated request may be. Over UDP its source may be forged: beyond the budget of that source the
     /// answer is no longer than 1.2 times the request, so that nobody gains by sending requests in another's name.
     pub(super) fn room_for_answer(&mut self, client: Client, message: &Message<'_>, now: Instant) -> Room {
-        if client.via.stream().is_some() || self.budget.take(client.remote.ip.into(), now) {
+        if client.via.stream().is_some() || self.registry.budget.take(client.remote.ip.into(), now) {
             return Room::ANY;
         }
         Room { bytes: message.bytes().len() * 6 / 5, has_fingerprint: message.has_fingerprint() }

@@ -16,7 +16,9 @@ use crate::turn::registry::Hosts;
 /// The least time between two connectivity checks that are looked at, for one allocation: less than between those of one candidate pair
 /// (RFC 8445 §14.2).
 const CHECK_EVERY: Duration = Duration::from_millis(20);
-/// Addresses of such checks kept for one allocation.
+/// Bytes of the longest one that is looked at: a USERNAME and what RFC 8445 §16 adds leave room.
+const CHECK_BYTES_MAX: usize = 600;
+/// Addresses of such checks kept for one allocation; the one not heard of for longest is forgotten.
 const CHECKED_MAX: usize = 16;
 
 impl Server {
@@ -115,7 +117,7 @@ impl Server {
         if peer.ip().to_canonical() != peer.ip() {
             return Err(ErrorCode::FORBIDDEN.into());
         }
-        let is_let = allocation.is_let(&self.registry.fence, peer.ip(), now);
+        let is_let = allocation.is_let(&self.registry.fence, peer.ip());
         tracing::debug!(account = %allocation.account, %peer, is_let, "a permission is asked for");
         if !is_let {
             return Err(ErrorCode::FORBIDDEN.into());
@@ -131,7 +133,7 @@ impl Server {
 
     /// How far an address may be reached by the rules for peers; none if they refuse it, as those of this host.
     pub(super) fn reach(&self, ip: IpAddr, hosts: &Hosts) -> Option<Reach> {
-        let is_own = |ip: IpAddr| hosts.contains(ip) || self.registry.ports.advertised_ip(ip_family(ip)) == Some(ip);
+        let is_own = |ip: IpAddr| hosts.contains(ip) || self.registry.ports.is_public(ip);
         let may_be_own = || is_own(ip) || self.registry.ports.is_advertised(ip);
         self.registry.rules.permits(ip, is_own).then(|| if may_be_own() { Reach::Own } else { Reach::Peer })
     }
@@ -159,26 +161,29 @@ impl Server {
     }
 
     /// A datagram that no permission covers. A connectivity check that only the other party of a live call can have made opens the fence for its
-    /// source: the client's next request for a permission is granted.
+    /// source: the client's next request for a permission is granted, as long as that call lives.
     pub fn handle_stranger(&mut self, socket: SocketId, source: Endpoint, bytes: &[u8], now: Instant) {
-        let Some(&index) = self.by_socket.get(&socket) else { return };
-        let (allocation, fence) = (&mut self.allocations[index as usize], &self.registry.fence);
         // Looked at before anything is computed: anybody may send these.
-        let is_due = allocation.next_check.is_none_or(|at| at <= now);
-        let (Some(session), true, Ok(message)) = (&allocation.session, is_due, Message::parse(bytes)) else { return };
-        if message.method() != Method::BINDING {
-            return;
-        }
-        allocation.next_check = Some(now + CHECK_EVERY);
-        if fence.is_check(&session.party, &message) {
-            allocation.checked.retain(|(_, until)| *until > now);
-            // A relay of ours is known by what its client was told.
-            let told = if self.registry.ports.is_bound(source) { self.registry.ports.advertise(source.into()) } else { source.into() };
-            let ip = told.ip();
-            if allocation.checked.len() < CHECKED_MAX {
-                allocation.checked.push((ip, now + CHANNEL));
+        let is_binding = bytes.starts_with(&[0, 1]) && bytes.len() <= CHECK_BYTES_MAX;
+        let Some(&index) = self.by_socket.get(&socket).filter(|_| is_binding) else { return };
+        let (allocation, fence) = (&mut self.allocations[index as usize], &self.registry.fence);
+        let (Some(session), Ok(message)) = (&allocation.session, Message::parse(bytes)) else { return };
+        let next_check = &mut allocation.next_check;
+        let may_verify = || {
+            let is_due = next_check.is_none_or(|at| at <= now);
+            if is_due {
+                *next_check = Some(now + CHECK_EVERY);
             }
+            is_due
+        };
+        let Some(call) = fence.check(&session.party, &message, may_verify) else { return };
+        // A relay of ours is known by what its client was told.
+        let told = if self.registry.ports.is_bound(source) { self.registry.ports.advertise(source.into()) } else { source.into() };
+        allocation.checked.retain(|(ip, call)| *ip != told.ip() && fence.holds(*call));
+        if allocation.checked.len() == CHECKED_MAX {
+            allocation.checked.remove(0);
         }
+        allocation.checked.push((told.ip(), call));
     }
 
     /// Installs a permission or makes it longer, and what of the channels to the address depends on it.

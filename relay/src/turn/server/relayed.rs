@@ -125,7 +125,7 @@ impl Server {
             return false;
         };
         if !allocation.allowance.take(payload.len(), now) {
-            self.stats.count_drop(DropReason::OverQuota);
+            self.stats.count_drop(if allocation.allowance.is_early() { DropReason::OverEarlyQuota } else { DropReason::OverQuota });
             return false;
         }
         let (own, all) = match direction {

@@ -274,10 +274,11 @@ fn in_session(session: &mut Session, party: Party, from: &Jid, message: &CallMes
     }
 }
 
-/// What a stanza offers; its relayed addresses, if an account of this server sent it.
+/// What a stanza offers; its relayed addresses, if an account of this server sent it. What one device of an account offers another opens no fence:
+/// one account alone would have a tunnel.
 fn offer(context: &Context<'_>, call: CallId, offered: Offered, effects: &mut Effects) {
     let Offered { relayed, addresses, credentials } = offered;
-    if !addresses.is_empty() || !credentials.is_empty() {
+    if !context.is_to_self() && (!addresses.is_empty() || !credentials.is_empty()) {
         let offer = campanile_relay::Offer { addresses, credentials };
         effects.push(Effect::Offered(Box::new(Offering { call, from: context.from.clone(), to: context.to.clone(), offer })));
     }

@@ -371,6 +371,9 @@ fn what_a_party_offers_is_told_once_and_only_within_the_session() {
     world.jingle(JULIET, ROMEO, SID, "session-terminate", "");
     world.jingle(JULIET, ROMEO, SID, "transport-info", &audio(&relay("203.0.113.9", 50000)));
     assert_eq!(world.offered.len(), 3);
+    // One account alone gains nothing.
+    world.jingle(ROMEO, "romeo@montague.lit/chamber", "own", "session-initiate", &audio(host));
+    assert_eq!(world.offered.len(), 3);
 }
 
 #[test]

@@ -199,3 +199,15 @@ fn s12_for_five_minutes_after_its_end_a_channel_can_be_bound_as_before_alone() {
     assert_eq!(bench.ask(&client, Ask::new(Method::REFRESH).lifetime(0)).code(), None);
     assert!(bench.server.is_idle());
 }
+
+#[test]
+fn no_address_that_leads_to_this_machine_is_a_peer_like_others() {
+    let public = ["8.8.4.7", "8.8.4.8"].map(|ip| ip.parse().unwrap()).into();
+    let mut bench = Bench::with(Settings { public_addresses: public, ..Settings::default() }, Limits::default());
+    let client = bench.client();
+    bench.allocate(&client);
+    for (peer, is_relayed) in [("8.8.4.7:22", false), ("8.8.4.8:22", false), ("8.8.4.9:22", true)] {
+        bench.permit(&client, peer);
+        assert_eq!(bench.send(&client, peer).is_some(), is_relayed, "{peer}");
+    }
+}
