@@ -36,6 +36,12 @@ impl Ip {
         if self.is_link_local() { self.high as u32 } else { 0 }
     }
 
+    /// What one host has for its own: an IPv4 address, an IPv6 network of 64 bits.
+    #[must_use]
+    pub fn network(self) -> Self {
+        if self.is_ipv4() { self } else { Self { low: 0, ..self } }
+    }
+
     fn is_link_local(self) -> bool {
         self.high >> 54 == 0xFE80 >> 6
     }

@@ -709,7 +709,10 @@ impl Worker {
 
     fn send(&mut self, client: Client, message: Vec<u8>, batch: &mut Batch) {
         match client.via {
-            Via::Udp(number) => batch.queue_copy(self.listeners[usize::from(number)].towards(client), &[], &message, 0),
+            Via::Udp(number) => {
+                batch.queue_copy(self.listeners[usize::from(number)].towards(client), &[], &message, 0);
+                self.server.take_back(message);
+            }
             Via::Tcp(id) | Via::Tls(id) => {
                 let Some(stream) = self.streams.get_mut(&id) else { return self.server.stats_mut().count_drop(DropReason::ClientGone) };
                 if stream.pending.is_empty() {
