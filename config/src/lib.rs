@@ -67,7 +67,7 @@ pub struct Config {
     pub cluster: Cluster,
     /// Message archive (XEP-0313).
     pub archive: Archive,
-    /// Messages for accounts that are not online. Not built yet.
+    /// Messages for accounts that are not online (XEP-0160).
     pub offline: Offline,
     /// Sizes, rates and counts.
     pub limits: Limits,
