@@ -2,7 +2,7 @@
 //! What decides is in `drain.rs`.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use campanile_relay::Relay;
@@ -28,6 +28,8 @@ pub struct Draining {
     readiness: Arc<Readiness>,
     within_s: AtomicU64,
     drain: Mutex<Option<Drain>>,
+    /// How often each thread of the relay had told its numbers when it began.
+    told_before: OnceLock<Vec<u64>>,
     begun: Notify,
 }
 
@@ -35,7 +37,7 @@ impl Draining {
     /// A server that takes everybody; once it does not, it waits for its calls for `within_s` seconds.
     pub fn new(context: Arc<Context>, relay: Relay, calls: Arc<CallsService>, readiness: Arc<Readiness>, within_s: u64) -> Self {
         let within_s = AtomicU64::new(within_s);
-        Self { context, relay, calls, readiness, within_s, drain: Mutex::new(None), begun: Notify::new() }
+        Self { context, relay, calls, readiness, within_s, drain: Mutex::new(None), told_before: OnceLock::new(), begun: Notify::new() }
     }
 
     /// The new `server.drain_s`; one that has begun keeps its time.
@@ -52,6 +54,7 @@ impl Draining {
         self.readiness.draining();
         self.context.drain();
         self.relay.drain();
+        self.told_before.get_or_init(|| self.relay.stats().publications);
         let (left, within_s) = (self.left(), self.within_s.load(Ordering::Relaxed));
         info!(calls = left.calls, allocations = left.allocations, within_s, "draining: no new sessions and allocations");
         let new = drain.insert(Drain::new(left, Duration::from_secs(within_s), Instant::now()));
@@ -114,12 +117,18 @@ impl Draining {
             calls: self.calls.awaited(),
             allocations: allocations.udp + allocations.tcp + allocations.tls,
             packets: stats.to_peer.packets + stats.to_client.packets,
+            told: told_since(self.told_before.get().map_or(&[], Vec::as_slice), &stats.publications),
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Drain>> {
         self.drain.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How often the slowest thread has told its numbers since then.
+fn told_since(before: &[u64], now: &[u64]) -> u64 {
+    before.iter().zip(now).map(|(before, now)| now.saturating_sub(*before)).min().unwrap_or(0)
 }
 
 fn answer(drain: &Drain) -> Answer {
@@ -131,4 +140,16 @@ fn answer(drain: &Drain) -> Answer {
 pub fn told(left: Left, time_left: Duration) -> String {
     let count = |count: u64, one: &str| if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") };
     format!("{} and {} left, at most {} s", count(left.calls as u64, "call"), count(left.allocations, "allocation"), time_left.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_slowest_thread_says_since_when_the_numbers_are() {
+        assert_eq!(told_since(&[7, 9], &[9, 9]), 0, "the second one is behind, though it has told as much as the first");
+        assert_eq!(told_since(&[7, 9], &[9, 12]), 2);
+        assert_eq!(told_since(&[], &[5]), 0, "it does not drain");
+    }
 }

@@ -1,6 +1,9 @@
 //! The names and addresses under which clients reach this server.
 
-use campanile_config::{Config, PublicAddress};
+use std::net::SocketAddr;
+
+use campanile_config::{Config, PublicAddress, told};
+use campanile_relay::{Service, Transport};
 use campanile_signalling::jid::BareJid;
 
 /// What XEP-0215 calls the relay: its name, else the public addresses, else the domain.
@@ -14,6 +17,20 @@ pub fn turn_hosts(config: &Config) -> Vec<String> {
         None if config.server.public_address.is_empty() => config.server.domains.iter().take(1).cloned().collect(),
         None => public.collect(),
     }
+}
+
+/// At which ports XEP-0215 says that the relay is, where it listens itself and on `server.mux`.
+pub fn turn_ports(config: &Config, relay: &[Service], mux: &[SocketAddr]) -> Vec<(Transport, u16)> {
+    let of = |transport| relay.iter().filter(|service| service.transport == transport).map(|service| service.local).collect::<Vec<_>>();
+    let (udp, tcp, tls) = (of(Transport::Udp), of(Transport::Tcp), of(Transport::Tls));
+    let mut kinds = told::kinds(config);
+    // What listens on port 0 has another one.
+    for (kind, bound) in kinds.iter_mut().zip([&udp[..], &tcp, &tls, mux]) {
+        kind.listen = bound;
+    }
+    let transports = [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Tls];
+    let each = transports.into_iter().zip(told::ports(&kinds));
+    each.flat_map(|(transport, ports)| ports.into_iter().map(move |port| (transport, port))).collect()
 }
 
 /// Host (an address without brackets) and port of `http.public_url`, where it is one of HTTPS.

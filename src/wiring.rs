@@ -103,7 +103,7 @@ impl Server {
         let certificates = Certificates::load(certificate_settings(config)).context("tls")?;
 
         let resolver = public::system();
-        let (public, public_addresses) = public::start(&config.server.public_address, &resolver).await?;
+        let (public, public_addresses) = public::start(&wanted(config), &resolver).await?;
         let settings = campanile_relay::Settings { public_addresses, ..relay_settings(config, &store, &certificates).await? };
         let relay = Relay::start(settings).context("turn")?;
         metrics.numbers({
@@ -123,8 +123,7 @@ impl Server {
         // Open, but not served yet: what clients are told includes its port.
         let mux = config.server.mux.iter().map(|address| Listening::open("mux", *address)).collect::<Result<Vec<_>, _>>();
         let mux = mux.context("server.mux")?;
-        let mut turn: Vec<_> = relay.services().iter().map(|service| (service.transport, service.local)).collect();
-        turn.extend(mux.iter().map(|listening| (Transport::Tls, listening.local())));
+        let turn = names::turn_ports(config, &relay.services(), &mux.iter().map(Listening::local).collect::<Vec<_>>());
         let services = extdisco::services(&turn, &names::turn_hosts(config));
         let limits = &config.limits;
         let anonymous = PerHour { source: limits.anonymous_per_source, all: limits.anonymous_per_hour };
@@ -305,12 +304,12 @@ impl Server {
         });
     }
 
-    /// The addresses of this machine as the outside sees them, which may change; `turn` is where the relay's clients come in.
-    fn follow_addresses(&mut self, answers: Answers, resolver: Resolver, turn: Vec<(Transport, SocketAddr)>) {
+    /// The addresses of this machine as the outside sees them, which may change; `turn` is at which ports clients reach the relay.
+    fn follow_addresses(&mut self, answers: Answers, resolver: Resolver, turn: Vec<(Transport, u16)>) {
         let (relay, extdisco) = (self.relay.clone(), self.extdisco.clone());
-        let tell = move |wanted: &Wanted, change: &Change| {
+        let tell = move |change: &Change| {
             relay.set_public_addresses(&change.own);
-            extdisco.replace(extdisco::services(&turn, &wanted.hosts), change.before != change.now);
+            extdisco.replace(extdisco::services(&turn, &change.hosts), change.before != change.now);
         };
         self.tasks.spawn(public::run(answers, self.wanted.subscribe(), resolver, tell, self.stop.clone()));
     }

@@ -64,3 +64,13 @@ fn each_test_that_the_compliance_sheet_names_exists() {
         assert!(shown.contains("::") || shown.contains("not yet") || shown.contains("as above"), "nothing shows {row}");
     }
 }
+
+/// In systemd an empty assignment takes back all that stood before it: what an operator fills in must be the only line of its key.
+#[test]
+fn the_unit_has_one_line_for_each_set_of_capabilities() {
+    let unit = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("dist/campanile.service")).unwrap();
+    for key in ["AmbientCapabilities=", "CapabilityBoundingSet="] {
+        let lines: Vec<_> = unit.lines().filter(|line| line.trim_start_matches(['#', ' ']).starts_with(key)).collect();
+        assert_eq!(lines, [key]);
+    }
+}

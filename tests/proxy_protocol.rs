@@ -2,14 +2,15 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::process::Command;
+use std::path::Path;
+use std::process::{Child, Command};
 
 use campanile_relay::proxy_protocol;
 
 use crate::mux::BINDING;
 use crate::support::server::Server;
 use crate::support::wire::Wire;
-use crate::support::{PATIENCE, tls};
+use crate::support::{PATIENCE, tls, turn, within_patience};
 
 const EVERYWHERE: &str = "server.mux = [\"127.0.0.1:0\"]
 server.proxy_protocol = [\"127.0.0.0/8\"]
@@ -81,6 +82,25 @@ fn the_clients_address_is_the_one_that_counts() {
     assert!(page.contains("wss://localhost/xmpp-websocket"), "{page}");
 }
 
+/// XEP-0215 §3.1 names what stands before the server, not where the server listens behind it.
+#[test]
+fn clients_are_told_the_ports_of_the_proxy() {
+    let ports = "server.mux_public_port = 443\nturn.tcp_public_port = 13478\nturn.tls_public_port = 15349\nturn.udp_public_port = 23478";
+    let told = |more: &str| {
+        let server = Server::with(&format!("server.mux = [\"127.0.0.1:0\"]\n{more}"));
+        let mut alice = Wire::bound(&server, "alice", "home");
+        let told = turn::services(&mut alice, "").into_iter();
+        let told: Vec<_> = told.map(|service| format!("{}:{}/{}", service.kind, service.port, service.transport)).collect();
+        (told, server.address("turn_udp").port())
+    };
+    let (all, _) = told(ports);
+    assert_eq!(all, ["turn:23478/udp", "stun:23478/udp", "turn:13478/tcp", "turns:443/tcp", "turns:15349/tcp"]);
+    // what is on loopback, with nothing before it, is not told beside what can be reached
+    assert_eq!(told("server.mux_public_port = 443").0, ["turns:443/tcp"]);
+    let (all, udp) = told("turn.udp = [\"[::]:0\"]");
+    assert_eq!(all, [format!("turn:{udp}/udp"), format!("stun:{udp}/udp")]);
+}
+
 /// §2.2: what begins with anything else is dropped, and LOCAL is the proxy itself.
 #[test]
 fn without_a_header_nobody_is_served() {
@@ -141,28 +161,58 @@ fn curl_speaks_version_1() {
     }
 }
 
-/// HAProxy in front of the port for everything, as in the README.
+/// HAProxy before a listener. It ends with the test, however that ends.
+struct HaProxy {
+    process: Child,
+    front: SocketAddr,
+}
+
+impl HaProxy {
+    /// Where clients find the server behind it, whose listener must be `back`.
+    fn start(folder: &Path, front: SocketAddr, back: SocketAddr) -> Self {
+        let config = format!(
+            "defaults\n  mode tcp\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n\
+             frontend all\n  bind {front}\n  default_backend campanile\n\
+             backend campanile\n  server campanile {back} send-proxy-v2\n"
+        );
+        let file = folder.join("haproxy.cfg");
+        std::fs::write(&file, config).unwrap();
+        let process = Command::new("haproxy").args(["-db", "-f"]).arg(&file).spawn().expect("haproxy is installed");
+        let haproxy = Self { process, front };
+        haproxy.dial();
+        haproxy
+    }
+
+    fn dial(&self) -> TcpStream {
+        let tcp = within_patience(|| TcpStream::connect(self.front));
+        tcp.set_read_timeout(Some(PATIENCE)).unwrap();
+        tcp
+    }
+}
+
+impl Drop for HaProxy {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// HAProxy in front of the port for everything, as in the README: clients are told where it listens, and find the relay there.
 #[test]
 #[ignore = "haproxy: run tests/run"]
 fn haproxy_passes_clients_on() {
-    let server = Server::with(EVERYWHERE);
     let front = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let config = format!(
-        "defaults\n  mode tcp\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n\
-         frontend all\n  bind {front}\n  default_backend campanile\n\
-         backend campanile\n  server campanile {} send-proxy-v2\n",
-        server.address("mux")
-    );
-    let file = server.folder().join("haproxy.cfg");
-    std::fs::write(&file, config).unwrap();
-    let mut haproxy = Command::new("haproxy").args(["-db", "-f"]).arg(&file).spawn().expect("haproxy is installed");
-    let tcp = std::iter::repeat_with(|| TcpStream::connect(front)).find_map(Result::ok).expect("it listens");
+    let server = Server::with(&format!("{EVERYWHERE}\nserver.mux_public_port = {}", front.port()));
+    let haproxy = HaProxy::start(server.folder(), front, server.address("mux"));
+    let mut wire = Wire::inside(tls::connect(haproxy.dial(), &["xmpp-client"]).expect("TLS"));
+    wire.header();
+    wire.log_in("alice");
+    wire.bind("home");
+    let told = turn::services(&mut wire, "type='turns'");
+    let told = told.iter().find(|service| service.port == front.port()).unwrap_or_else(|| panic!("the front in {told:?}"));
+    let tcp = within_patience(|| TcpStream::connect((told.host.as_str(), told.port)));
     tcp.set_read_timeout(Some(PATIENCE)).unwrap();
     let own = tcp.local_addr().unwrap();
     assert_eq!(mapped(&mut tls::connect(tcp, &["stun.turn"]).expect("TLS")), own);
-    let mut wire = Wire::inside(tls::connect(TcpStream::connect(front).unwrap(), &["xmpp-client"]).expect("TLS"));
-    wire.header();
-    wire.log_in("alice");
-    haproxy.kill().unwrap();
-    haproxy.wait().unwrap();
 }

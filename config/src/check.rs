@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::domain::{self, Reach};
-use crate::{Config, Fence, Network, Origins, Problem, PublicAddress, Severity, key_path};
+use crate::{Config, Fence, Network, Origins, Problem, PublicAddress, Severity, key_path, told};
 
 /// Everything wrong or suspicious in `config`; `origins` gives the places.
 #[must_use]
@@ -17,6 +17,7 @@ pub fn check(config: &Config, origins: &Origins) -> Vec<Problem> {
     clear_text(config, &mut findings);
     ports(config, &mut findings);
     turn(config, &mut findings);
+    told_ports(config, &mut findings);
     retention(config, &mut findings);
     limits(config, &mut findings);
     findings.problems
@@ -337,6 +338,48 @@ fn turn(config: &Config, findings: &mut Findings<'_>) {
     }
 }
 
+/// Where clients are told that the relay is, and whether they find it there.
+fn told_ports(config: &Config, findings: &mut Findings<'_>) {
+    let kinds = told::kinds(config);
+    let told = told::ports(&kinds);
+    for (kind, ports) in kinds.iter().zip(&told) {
+        let (key, public_key) = (kind.key, kind.public_key);
+        if kind.public_port.is_some() && kind.listen.is_empty() {
+            findings.warning(public_key, format!("has no effect: {key} is []"));
+        }
+        if !kind.listen.is_empty() && ports.is_empty() {
+            let message = format!(
+                "nobody but this machine reaches it, so clients are not told of a relay there; set {public_key} to the proxy's port"
+            );
+            findings.warning(key, message);
+        }
+    }
+    for (index, kind) in kinds.iter().enumerate().skip(2) {
+        let is_same = |other: &usize| {
+            (kind.public_port.is_some() || kinds[*other].public_port.is_some())
+                && told[*other].iter().any(|port| told[index].contains(port))
+        };
+        if let Some(other) = (1..index).find(is_same) {
+            let message =
+                format!("clients are told the same port for {} and {}: only one of them can be there", kinds[other].key, kind.key);
+            findings.warning(kind.public_key, message);
+        }
+    }
+    let [_, tcp, tls, mux] = kinds;
+    // Their proxy may listen on the same port, on another machine: then the key says so.
+    for (key, networks, behind) in [
+        ("server.proxy_protocol", &config.server.proxy_protocol, &[mux][..]),
+        ("turn.proxy_protocol", &config.turn.proxy_protocol, &[tcp, tls]),
+    ] {
+        let is_told_as_bound = behind.iter().any(|kind| kind.listen.iter().any(|address| !address.ip().to_canonical().is_loopback()));
+        if !networks.is_empty() && is_told_as_bound && behind.iter().all(|kind| kind.public_port.is_none()) {
+            let keys: Vec<_> = behind.iter().map(|kind| kind.public_key).collect();
+            let message = format!("clients are told the ports that this server listens on; set {} to the proxy's", keys.join(" or "));
+            findings.warning(key, message);
+        }
+    }
+}
+
 /// Whether all of `inner` lies in `outer`.
 fn inside(inner: &Network, outer: &Network) -> bool {
     outer.prefix() <= inner.prefix() && outer.contains(inner.address())
@@ -419,6 +462,7 @@ fn limits(config: &Config, findings: &mut Findings<'_>) {
 mod tests {
     use super::*;
     use crate::Secret;
+    use std::num::NonZeroU16;
 
     type Case = (fn(&mut Config), Severity, &'static str, &'static str);
 
@@ -441,6 +485,17 @@ mod tests {
         assert_eq!(check(&Config::default(), &Origins::default()), []);
     }
 
+    /// The README's HAProxy, with the port at which it listens.
+    #[test]
+    fn a_port_behind_a_proxy_whose_public_one_is_set_is_quiet() {
+        let found = findings(|c| {
+            c.server.mux = vec![([127, 0, 0, 1], 8443).into()];
+            c.server.mux_public_port = NonZeroU16::new(443);
+            c.server.proxy_protocol = vec!["127.0.0.1".parse().unwrap()];
+        });
+        assert_eq!(found, []);
+    }
+
     #[test]
     fn each_mistake_is_found_under_its_key() {
         use Severity::{Error, Warning};
@@ -455,6 +510,10 @@ mod tests {
             (|c| c.server.mux.push(([0u16; 8], 5222).into()), Error, "c2s.listen", "server.mux"),
             (|c| c.server.proxy_protocol = vec!["10.0.0.1".parse().unwrap()], Warning, "server.proxy_protocol", "server.mux is []"),
             (|c| c.turn.proxy_protocol = vec!["0.0.0.0/0".parse().unwrap()], Warning, "turn.proxy_protocol", "everybody"),
+            (|c| c.server.mux = vec![([127, 0, 0, 1], 8443).into()], Warning, "server.mux", "server.mux_public_port"),
+            (|c| c.server.mux_public_port = NonZeroU16::new(443), Warning, "server.mux_public_port", "server.mux is []"),
+            (|c| c.turn.tls_public_port = NonZeroU16::new(3478), Warning, "turn.tls_public_port", "the same port for turn.tcp"),
+            (|c| c.turn.proxy_protocol = vec!["10.0.0.1".parse().unwrap()], Warning, "turn.proxy_protocol", "turn.tls_public_port"),
             (
                 |c| {
                     c.http.proxy_protocol = vec!["10.0.0.1".parse().unwrap()];

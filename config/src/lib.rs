@@ -11,11 +11,13 @@ mod limits;
 pub mod live;
 pub mod load;
 mod problem;
+pub mod told;
 mod value;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -94,6 +96,8 @@ pub struct Server {
     /// TLS for XMPP (XEP-0368), HTTPS and TURN (RFC 7443) on one port, told apart by ALPN and first bytes.
     #[serde(deserialize_with = "value::list")]
     pub mux: Vec<SocketAddr>,
+    /// The port at which clients reach `mux`, where a proxy stands before it; XEP-0215 tells it.
+    pub mux_public_port: Option<NonZeroU16>,
     /// TCP proxies (HAProxy, nginx) whose connections to `mux` begin with a PROXY header (version 2 or 1).
     #[serde(deserialize_with = "value::list")]
     pub proxy_protocol: Vec<Network>,
@@ -140,6 +144,7 @@ impl Default for Server {
             log_format: LogFormat::Text,
             admins: Vec::new(),
             mux: Vec::new(),
+            mux_public_port: None,
             proxy_protocol: Vec::new(),
             drain_s: 3600,
             contact: Contact::default(),
@@ -370,6 +375,12 @@ pub struct Turn {
     /// STUN and TURN over TLS.
     #[serde(deserialize_with = "value::list")]
     pub tls: Vec<SocketAddr>,
+    /// The port at which clients reach `udp`, where it is another one.
+    pub udp_public_port: Option<NonZeroU16>,
+    /// The port at which clients reach `tcp`, where it is another one.
+    pub tcp_public_port: Option<NonZeroU16>,
+    /// The port at which clients reach `tls`, where it is another one.
+    pub tls_public_port: Option<NonZeroU16>,
     /// TCP proxies (HAProxy, nginx) whose connections to `tcp` and `tls` begin with a PROXY header (version 2 or 1).
     #[serde(deserialize_with = "value::list")]
     pub proxy_protocol: Vec<Network>,
@@ -403,6 +414,9 @@ impl Default for Turn {
             udp: vec![value::any(3478)],
             tcp: vec![value::any(3478)],
             tls: vec![value::any(5349)],
+            udp_public_port: None,
+            tcp_public_port: None,
+            tls_public_port: None,
             proxy_protocol: Vec::new(),
             nat_discovery: Vec::new(),
             ports: PortRange::new(49152, 65535),

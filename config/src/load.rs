@@ -670,7 +670,7 @@ mailbox_bytes = 2097152
 
     #[test]
     fn every_documented_key_parses_and_is_the_default() {
-        const WITHOUT_DEFAULT: [&str; 9] = [
+        const WITHOUT_DEFAULT: [&str; 13] = [
             "tls.certificate",
             "tls.key",
             "tls.hosts",
@@ -678,6 +678,10 @@ mailbox_bytes = 2097152
             "components.secrets",
             "turn.host",
             "turn.secret",
+            "server.mux_public_port",
+            "turn.udp_public_port",
+            "turn.tcp_public_port",
+            "turn.tls_public_port",
             "cluster.nats",
             "cluster.node",
         ];

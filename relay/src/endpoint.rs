@@ -1,9 +1,13 @@
 //! Transport addresses as the datapath keys its tables: flat, comparable, quick to hash with a secret of this process.
 
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
-/// An IP address as two words of its IPv6 form; IPv4 addresses in their mapped form.
+/// The low half of a link-local address's first word: zeros on the wire (RFC 4291 §2.5.6), here the link's number.
+const LINK: u64 = 0xFFFF_FFFF;
+
+/// An IP address as two words of its IPv6 form; IPv4 addresses in their mapped form. A link-local one also holds the number of its link
+/// (RFC 4007), in bits that are zero in every such address: it takes no more room, and tells two hosts on two links apart.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ip {
     high: u64,
@@ -20,6 +24,27 @@ impl Ip {
     pub fn words(self) -> (u64, u64) {
         (self.high, self.low)
     }
+
+    /// The address on the link of this number, as the kernel counts interfaces; the same address if it is not link-local.
+    #[must_use]
+    pub fn on_link(self, link: u32) -> Self {
+        if self.is_link_local() { Self { high: (self.high & !LINK) | u64::from(link), ..self } } else { self }
+    }
+
+    /// The link of a link-local address; 0 where it is not known, and of all others.
+    pub fn link(self) -> u32 {
+        if self.is_link_local() { self.high as u32 } else { 0 }
+    }
+
+    /// What one host has for its own: an IPv4 address, an IPv6 network of 64 bits.
+    #[must_use]
+    pub fn network(self) -> Self {
+        if self.is_ipv4() { self } else { Self { low: 0, ..self } }
+    }
+
+    fn is_link_local(self) -> bool {
+        self.high >> 54 == 0xFE80 >> 6
+    }
 }
 
 impl From<IpAddr> for Ip {
@@ -28,12 +53,14 @@ impl From<IpAddr> for Ip {
             IpAddr::V4(ip) => ip.to_ipv6_mapped().to_bits(),
             IpAddr::V6(ip) => ip.to_bits(),
         };
-        Self { high: (bits >> 64) as u64, low: bits as u64 }
+        // Whoever writes an address into a message cannot name one of our links.
+        Self { high: (bits >> 64) as u64, low: bits as u64 }.on_link(0)
     }
 }
 
 impl From<Ip> for IpAddr {
     fn from(ip: Ip) -> Self {
+        let ip = ip.on_link(0);
         IpAddr::V6(Ipv6Addr::from_bits((u128::from(ip.high) << 64) | u128::from(ip.low))).to_canonical()
     }
 }
@@ -44,7 +71,7 @@ impl std::fmt::Debug for Ip {
     }
 }
 
-/// A transport address. Scope ids of link-local addresses are not kept.
+/// A transport address.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Endpoint {
     /// The IP address.
@@ -55,13 +82,17 @@ pub struct Endpoint {
 
 impl From<SocketAddr> for Endpoint {
     fn from(address: SocketAddr) -> Self {
-        Self { ip: address.ip().into(), port: address.port() }
+        let link = if let SocketAddr::V6(address) = address { address.scope_id() } else { 0 };
+        Self { ip: Ip::from(address.ip()).on_link(link), port: address.port() }
     }
 }
 
 impl From<Endpoint> for SocketAddr {
     fn from(endpoint: Endpoint) -> Self {
-        SocketAddr::new(endpoint.ip.into(), endpoint.port)
+        match endpoint.ip.into() {
+            IpAddr::V6(ip) => SocketAddrV6::new(ip, endpoint.port, 0, endpoint.ip.link()).into(),
+            ip @ IpAddr::V4(_) => SocketAddr::new(ip, endpoint.port),
+        }
     }
 }
 
@@ -162,10 +193,25 @@ mod tests {
             ("[2001:db8::1]:65535", "[2001:db8::1]:65535"),
             ("[::ffff:192.0.2.1]:5", "192.0.2.1:5"),
             ("[::]:0", "[::]:0"),
+            ("[fe80::1%7]:5", "[fe80::1%7]:5"),
+            ("[febf:ffff::1%4294967295]:5", "[febf:ffff::1%4294967295]:5"),
+            // The others have no link, and what stands in place of it does not name one.
+            ("[2001:db8::1%7]:5", "[2001:db8::1]:5"),
+            ("[fe80::7:0:0:0:1]:5", "[fe80::1]:5"),
         ] {
             let address: SocketAddr = text.parse().unwrap();
             assert_eq!(SocketAddr::from(Endpoint::from(address)), expected.parse().unwrap());
         }
+    }
+
+    #[test]
+    fn rfc4007_s6_a_link_local_address_is_another_one_on_another_link() {
+        let endpoint = |text: &str| Endpoint::from(text.parse::<SocketAddr>().unwrap());
+        let (first, second) = (endpoint("[fe80::1%1]:5"), endpoint("[fe80::1%2]:5"));
+        assert!(first != second && (first.ip.link(), second.ip.link()) == (1, 2));
+        assert_eq!(IpAddr::from(first.ip), IpAddr::from(second.ip));
+        assert_eq!(Ip::from(IpAddr::from(first.ip)).link(), 0);
+        assert_eq!(endpoint("[fec0::1%1]:5").ip.link(), 0);
     }
 
     #[test]

@@ -37,11 +37,13 @@ pub enum DropReason {
     OverEarlyQuota,
     /// From one relayed address of ours to another, whose worker was behind.
     WorkerBusy,
+    /// To or from a TCP or TLS client whose connection has just ended, or an allocation that has.
+    ClientGone,
 }
 
 impl DropReason {
     /// Every reason.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Malformed,
         Self::Unexpected,
         Self::NoAllocation,
@@ -56,6 +58,7 @@ impl DropReason {
         Self::OverQuota,
         Self::OverEarlyQuota,
         Self::WorkerBusy,
+        Self::ClientGone,
     ];
 
     /// The reason as a metric's label.
@@ -75,6 +78,7 @@ impl DropReason {
             Self::OverQuota => "over_quota",
             Self::OverEarlyQuota => "over_early_quota",
             Self::WorkerBusy => "worker_busy",
+            Self::ClientGone => "client_gone",
         }
     }
 }
@@ -224,6 +228,12 @@ pub struct Stats {
     pub receives: Batches,
     /// Batches of datagrams that were sent together.
     pub sends: Batches,
+    /// Runs of joined datagrams (GSO) that the kernel or a device refused.
+    pub joined_refused: u64,
+    /// Workers that send each datagram on its own, since devices refuse joined ones or the kernel has none.
+    pub workers_apart: u64,
+    /// How often each worker has published its counters; by the number of the worker.
+    pub publications: Vec<u64>,
     /// How long each worker was at work and did not wait for packets, since it started; by the number of the worker.
     pub busy: Vec<Duration>,
     /// Relayed ports in use.
@@ -273,6 +283,9 @@ impl Stats {
         add(&mut self.errors, &other.errors);
         self.receives.merge(&other.receives);
         self.sends.merge(&other.sends);
+        self.joined_refused += other.joined_refused;
+        self.workers_apart += other.workers_apart;
+        self.publications.extend(&other.publications);
         self.busy.extend(&other.busy);
     }
 }
@@ -322,9 +335,9 @@ mod tests {
 
     #[test]
     fn workers_stand_in_their_order() {
-        let worker = |seconds| Stats { busy: vec![Duration::from_secs(seconds)], ..Stats::default() };
+        let worker = |number| Stats { busy: vec![Duration::from_secs(number)], publications: vec![number], ..Stats::default() };
         let mut sum = worker(1);
         sum.merge(&worker(2));
-        assert_eq!(sum.busy, [Duration::from_secs(1), Duration::from_secs(2)]);
+        assert_eq!((sum.busy, sum.publications), (vec![Duration::from_secs(1), Duration::from_secs(2)], vec![1, 2]));
     }
 }

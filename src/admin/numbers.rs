@@ -46,6 +46,16 @@ pub fn relay(stats: &Stats) -> Vec<Family> {
             &stats.receives,
         ),
         batches("campanile_turn_send_batch_packets", "Datagrams that a relay thread sent together.", &stats.sends),
+        Family::counter(
+            "campanile_turn_joined_refused_total",
+            "Runs of joined datagrams (GSO) that a path or device refused, so that each was sent on its own.",
+        )
+        .with(&[], stats.joined_refused),
+        Family::gauge(
+            "campanile_turn_workers_without_joining",
+            "Relay threads that join no datagrams at present, since devices refuse joined ones or the kernel knows none.",
+        )
+        .with(&[], stats.workers_apart),
         stats.busy.iter().zip(0..).fold(
             Family::counter(
                 "campanile_turn_worker_busy_seconds_total",
@@ -144,6 +154,7 @@ mod tests {
         stats.receives.count(3);
         stats.sends.count(64);
         stats.allocations.tls = 2;
+        (stats.joined_refused, stats.workers_apart) = (9, 1);
         stats.to_client.bytes = 77;
         stats.count_drop(DropReason::NoPermission);
         stats.count_auth_failure(AuthFailure::Expired);
@@ -168,6 +179,8 @@ mod tests {
             "campanile_turn_receive_batch_packets_bucket{le=\"4\"} 1",
             "campanile_turn_receive_batch_packets_sum 3",
             "campanile_turn_send_batch_packets_bucket{le=\"+Inf\"} 1",
+            "campanile_turn_joined_refused_total 9",
+            "campanile_turn_workers_without_joining 1",
             "campanile_turn_worker_busy_seconds_total{worker=\"0\"} 1.5",
             "campanile_turn_worker_busy_seconds_total{worker=\"1\"} 2",
         ] {

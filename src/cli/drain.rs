@@ -66,7 +66,7 @@ fn say(answer: &Answer, said: &str) -> anyhow::Result<(u32, String)> {
     };
     let counts = format!("{calls} {allocations}");
     if counts != said {
-        let left = told(Left { calls, allocations, packets: 0 }, Duration::from_secs(seconds_left));
+        let left = told(Left { calls, allocations, packets: 0, told: 0 }, Duration::from_secs(seconds_left));
         print(&format!("server {pid} takes nobody new: {left}"))?;
     }
     Ok((pid, counts))

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail, ensure};
-use campanile_config::Config;
+use campanile_config::{Config, told};
 use campanile_signalling::auth::Authenticator;
 use campanile_signalling::jid::BareJid;
 use campanile_signalling::net::tls;
@@ -177,12 +177,10 @@ fn target(config: &Config, listening: Option<&Listening>) -> anyhow::Result<Targ
     };
     let has_way_in = [&start_tls, &direct_tls, &mux].iter().any(|list| !list.is_empty());
     ensure!(has_way_in, "c2s.listen, c2s.direct_tls and server.mux are all empty: there is no way to log in");
-    let transports = [
-        (Transport::Udp, &config.turn.udp),
-        (Transport::Tcp, &config.turn.tcp),
-        (Transport::Tls, &config.turn.tls),
-        (Transport::Mux, &config.server.mux),
-    ];
+    let transports = [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Mux];
+    let kinds = told::kinds(config);
+    let told = transports.into_iter().zip(told::ports(&kinds)).filter(|(_, ports)| !ports.is_empty());
+    let fronts = transports.into_iter().zip(kinds).filter_map(|(transport, kind)| Some((transport, kind.public_port?.get())));
     Ok(Target {
         domain,
         start_tls,
@@ -193,7 +191,8 @@ fn target(config: &Config, listening: Option<&Listening>) -> anyhow::Result<Targ
             turn: config.turn.proxy_protocol.clone(),
             mux: config.server.proxy_protocol.clone(),
         },
-        transports: transports.into_iter().filter(|(_, listeners)| !listeners.is_empty()).map(|(transport, _)| transport).collect(),
+        transports: told.map(|(transport, _)| transport).collect(),
+        fronts: fronts.collect(),
         relay_ports: (config.turn.ports.first, config.turn.ports.last),
         trust: Arc::new(Trust::load(&certificates(config))?),
     })

@@ -91,6 +91,7 @@ fn target(coturn: &Coturn, prosody: &Prosody) -> Target {
         mux: Vec::new(),
         proxies: Proxies::default(),
         transports: vec![Transport::Udp, Transport::Tcp, Transport::Tls],
+        fronts: Vec::new(),
         relay_ports: (49152, 65535),
         trust: coturn.trust.clone(),
     }

@@ -42,8 +42,10 @@ pub struct Target {
     pub mux: Vec<SocketAddr>,
     /// Who must introduce themselves: to listeners of clients, of the relay, for everything.
     pub proxies: Proxies,
-    /// TURN transports that the configuration switches on.
+    /// TURN transports that clients are told of.
     pub transports: Vec<Transport>,
+    /// The ports of what stands before listeners, which speaks for us there.
+    pub fronts: Vec<(Transport, u16)>,
     /// First and last port of relayed addresses, for what is said of failures.
     pub relay_ports: (u16, u16),
     /// Certificates to trust.
@@ -180,10 +182,19 @@ impl Target {
     /// Which of the services is on which of our ports.
     fn placed(&self, mut services: Vec<TurnService>) -> Vec<TurnService> {
         for service in &mut services {
-            if service.transport == Transport::Tls && self.mux.iter().any(|listener| listener.port() == service.port) {
+            let front = |transport| self.fronts.iter().find(|(of, _)| *of == transport).map(|(_, port)| *port);
+            let is_mux = match front(Transport::Mux) {
+                Some(port) => port == service.port,
+                None => self.mux.iter().any(|listener| listener.port() == service.port),
+            };
+            if service.transport == Transport::Tls && is_mux {
                 service.transport = Transport::Mux;
             }
-            service.proxies = if service.transport == Transport::Mux { &self.proxies.mux } else { &self.proxies.turn }.clone();
+            service.proxies = match service.transport {
+                of if front(of).is_some() => Vec::new(),
+                Transport::Mux => self.proxies.mux.clone(),
+                _ => self.proxies.turn.clone(),
+            };
         }
         services
     }

@@ -15,7 +15,22 @@ pub mod turn;
 pub mod wire;
 pub mod ws;
 
-use std::time::Duration;
+use std::fmt::Debug;
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// How long anything may take before a test gives up on it. Generous: the machine may be busy; nothing waits for it to pass.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Tries until it succeeds.
+pub fn within_patience<T, E: Debug>(mut attempt: impl FnMut() -> Result<T, E>) -> T {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match attempt() {
+            Ok(value) => return value,
+            Err(error) => assert!(Instant::now() < end, "not within {PATIENCE:?}: {error:?}"),
+        }
+        // another process is to do something, without an event that std can wait for
+        thread::sleep(Duration::from_millis(5));
+    }
+}

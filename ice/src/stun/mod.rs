@@ -21,6 +21,8 @@ pub const MAGIC_COOKIE: u32 = 0x2112_A442;
 pub const ATTRIBUTE_HEADER_BYTES: usize = 4;
 /// Different unknown attributes listed in one 420 response; a request with more of them is told of the first ones.
 const UNKNOWN_MAX: usize = 32;
+/// Room for what most messages have.
+const MESSAGE_BYTES: usize = 192;
 
 /// What a message is (§5): the two class bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -458,11 +460,18 @@ pub struct Writer {
 impl Writer {
     /// Begins a message.
     pub fn new(class: Class, method: Method, transaction: TransactionId) -> Self {
-        let mut bytes = Vec::with_capacity(192);
-        bytes.extend_from_slice(&message_type(class, method).to_be_bytes());
-        bytes.extend_from_slice(&[0, 0]);
-        bytes.extend_from_slice(&MAGIC_COOKIE.to_be_bytes());
-        bytes.extend_from_slice(&transaction.0);
+        Self::within(Vec::new(), class, method, transaction)
+    }
+
+    /// Begins a message in the memory of another one, which is forgotten.
+    pub fn within(mut bytes: Vec<u8>, class: Class, method: Method, transaction: TransactionId) -> Self {
+        let mut header = [0; HEADER_BYTES];
+        header[..2].copy_from_slice(&message_type(class, method).to_be_bytes());
+        header[4..8].copy_from_slice(&MAGIC_COOKIE.to_be_bytes());
+        header[8..].copy_from_slice(&transaction.0);
+        bytes.clear();
+        bytes.reserve(MESSAGE_BYTES);
+        bytes.extend_from_slice(&header);
         Self { bytes }
     }
 
@@ -475,10 +484,11 @@ impl Writer {
     /// Appends an attribute, padded with zeros to a multiple of four. Values are ours and far below the 64 KiB limit.
     pub fn attribute(&mut self, kind: AttributeType, value: &[u8]) -> &mut Self {
         debug_assert!(self.bytes.len() + value.len() < 0xFF00, "a message fits its length field");
-        self.bytes.extend_from_slice(&kind.0.to_be_bytes());
-        self.bytes.extend_from_slice(&(value.len() as u16).to_be_bytes());
+        let ([kind_high, kind_low], [high, low]) = (kind.0.to_be_bytes(), (value.len() as u16).to_be_bytes());
+        self.bytes.reserve(ATTRIBUTE_HEADER_BYTES + value.len() + 3);
+        self.bytes.extend_from_slice(&[kind_high, kind_low, high, low]);
         self.bytes.extend_from_slice(value);
-        self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
+        self.bytes.extend_from_slice(&[0; 3][..value.len().next_multiple_of(4) - value.len()]);
         self.set_length(self.bytes.len());
         self
     }

@@ -361,3 +361,23 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_message_in_the_memory_of_another_is_the_same() {
+    let write = |mut writer: Writer| {
+        writer
+            .attribute(AttributeType::SOFTWARE, b"odd")
+            .xor_address(AttributeType::XOR_MAPPED_ADDRESS, "[2001:db8::1]:9".parse().unwrap());
+        writer.fingerprint();
+        writer.finish()
+    };
+    let new = write(Writer::new(Class::Success, Method::BINDING, TransactionId([7; 12])));
+    assert!(Message::parse(&new).unwrap().has_fingerprint());
+    for memory in [Vec::new(), vec![0xFF; 8], vec![0xFF; 1_000]] {
+        assert_eq!(write(Writer::within(memory, Class::Success, Method::BINDING, TransactionId([7; 12]))), new);
+    }
+    let memory = vec![0xFF; 1_000];
+    let at = memory.as_ptr();
+    let message = write(Writer::within(memory, Class::Success, Method::BINDING, TransactionId([7; 12])));
+    assert_eq!(message.as_ptr(), at);
+}

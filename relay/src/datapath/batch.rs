@@ -8,6 +8,8 @@ use std::net::UdpSocket;
 use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::ptr;
+use std::sync::Once;
+use std::time::{Duration, Instant};
 
 use super::system::can_send_joined;
 use super::wire::{CONTROL_BYTES, Control, Name, read_control, read_name, write_control, write_name};
@@ -307,6 +309,21 @@ impl Batch {
         }
     }
 
+    /// Runs of joined datagrams (GSO) that the kernel or a device refused, so that each was sent on its own.
+    pub fn refusals(&self) -> u64 {
+        self.joining.refusals
+    }
+
+    /// Whether datagrams are joined at all.
+    pub fn is_joining(&self) -> bool {
+        self.joining.is_possible
+    }
+
+    /// To be called every second or so: what was refused is tried again after some minutes.
+    pub fn handle_time(&mut self, now: Instant) {
+        self.joining.handle_time(now);
+    }
+
     /// How many datagrams were queued since the last `flush`.
     pub fn queued(&self) -> usize {
         self.queued
@@ -505,25 +522,46 @@ fn mix(to: Endpoint, from: Option<Ip>) -> u64 {
     (words.1 ^ words.0.rotate_left(17) ^ u64::from(to.port).rotate_left(40) ^ from.rotate_left(29)).wrapping_mul(FACTOR)
 }
 
-/// Where datagrams can be sent joined, and how long each may be. What the kernel refused for a destination is not tried again until
-/// another takes its place.
+/// Where datagrams can be sent joined, and how long each may be. What was refused is not tried again for `RETRY`, or until another
+/// destination takes its place.
 struct Joining {
+    /// The kernel can do it at all.
+    is_known: bool,
+    /// It is done: the kernel can, and devices do not refuse it.
     is_possible: bool,
-    /// Refusals of the device since anything joined went out.
-    device_refusals: u32,
+    /// Destinations whose devices refused since anything joined went out, each once.
+    refusing: Vec<Endpoint>,
     /// Destinations, and the longest datagram that may be joined for them.
     limits: Box<[Option<(Endpoint, usize)>]>,
+    /// There are limits; since when, as far as was looked.
+    is_limited: bool,
+    limited_since: Option<Instant>,
+    /// Runs that were refused.
+    refusals: u64,
 }
 
 const LIMITS: usize = 256;
-/// After so many refusals by devices without a success no more is tried.
-const DEVICE_REFUSALS_MAX: u32 = 8;
+/// After refusals by devices towards so many destinations without a success no more is tried.
+const DEVICE_REFUSALS_MAX: usize = 8;
+/// How long what was refused is not tried again: routes change.
+const RETRY: Duration = Duration::from_secs(300);
+
+/// All workers send through the same devices: one word about them is enough.
+static TOLD: Once = Once::new();
 
 impl Joining {
     fn new() -> Self {
         // An old kernel would not refuse, but send one long datagram.
-        let is_possible = UdpSocket::bind((std::net::Ipv4Addr::UNSPECIFIED, 0)).is_ok_and(|socket| can_send_joined(socket.as_fd()));
-        Self { is_possible, device_refusals: 0, limits: vec![None; LIMITS].into() }
+        let is_known = UdpSocket::bind((std::net::Ipv4Addr::UNSPECIFIED, 0)).is_ok_and(|socket| can_send_joined(socket.as_fd()));
+        Self {
+            is_known,
+            is_possible: is_known,
+            refusing: Vec::with_capacity(DEVICE_REFUSALS_MAX),
+            limits: vec![None; LIMITS].into(),
+            is_limited: false,
+            limited_since: None,
+            refusals: 0,
+        }
     }
 
     fn segment_bytes_max(&self, to: Endpoint) -> usize {
@@ -535,16 +573,38 @@ impl Joining {
     }
 
     fn accepted(&mut self) {
-        self.device_refusals = 0;
+        self.refusing.clear();
     }
 
     /// Joined datagrams of this many bytes were refused where single ones went.
     fn refused(&mut self, to: Endpoint, segment_bytes: usize, code: libc::c_int) {
         let is_device = code == libc::EIO || code == libc::EOPNOTSUPP;
         self.limits[Self::place(to)] = Some((to, if is_device { 0 } else { segment_bytes - 1 }));
-        if is_device {
-            self.device_refusals += 1;
-            self.is_possible &= self.device_refusals < DEVICE_REFUSALS_MAX;
+        self.is_limited = true;
+        self.refusals += 1;
+        if is_device && self.is_possible && !self.refusing.contains(&to) {
+            self.refusing.push(to);
+            if self.refusing.len() == DEVICE_REFUSALS_MAX {
+                self.is_possible = false;
+                let error = io::Error::from_raw_os_error(code);
+                TOLD.call_once(|| {
+                    tracing::warn!(%error, retry_s = RETRY.as_secs(), "devices refuse joined datagrams (GSO): each is sent on its own, at more cost");
+                });
+            }
+        }
+    }
+
+    /// To be called now and then: forgets what was refused long ago.
+    fn handle_time(&mut self, now: Instant) {
+        if !self.is_limited {
+            return;
+        }
+        let since = *self.limited_since.get_or_insert(now);
+        if now.saturating_duration_since(since) >= RETRY {
+            self.limits.fill(None);
+            self.refusing.clear();
+            self.is_possible = self.is_known;
+            (self.is_limited, self.limited_since) = (false, None);
         }
     }
 
@@ -556,7 +616,7 @@ impl Joining {
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
-    use std::net::SocketAddr;
+    use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
 
     use super::super::system::{receive_joined, tell_local_address};
     use super::*;
@@ -602,6 +662,37 @@ mod tests {
                 assert_eq!(batch.payload(index), vec![index as u8; index]);
             }
             assert!(batch.receive(receiver.as_fd(), SLOTS).unwrap().is_empty());
+        }
+    }
+
+    /// A link-local address of this host, with its link; none where there is none.
+    fn link_local() -> Option<SocketAddr> {
+        let table = std::fs::read_to_string("/proc/net/if_inet6").ok()?;
+        table.lines().find_map(|line| {
+            let mut words = line.split_whitespace();
+            let ip = Ipv6Addr::from_bits(u128::from_str_radix(words.next()?, 16).ok()?);
+            let link = u32::from_str_radix(words.next()?, 16).ok()?;
+            ip.is_unicast_link_local().then(|| SocketAddrV6::new(ip, 0, 0, link).into())
+        })
+    }
+
+    #[test]
+    fn rfc4007_s9_who_comes_over_a_link_is_answered_over_it() {
+        let Some(local) = link_local() else { return };
+        let (client, server) = (UdpSocket::bind(local).unwrap(), UdpSocket::bind("[::]:0").unwrap());
+        tell_local_address(server.as_fd(), false).unwrap();
+        let mut to = local;
+        to.set_port(server.local_addr().unwrap().port());
+        client.send_to(b"request", to).unwrap();
+        let mut batch = Batch::new();
+        assert_eq!(batch.receive(server.as_fd(), SLOTS).unwrap(), 0..1);
+        let Packet { remote, local: came_to, .. } = batch.packet(0);
+        assert_eq!(SocketAddr::from(remote), client.local_addr().unwrap());
+        assert_eq!(came_to, Some(Endpoint::from(to).ip));
+        for from in [None, came_to] {
+            batch.queue_copy(Destination { socket: server.as_fd(), to: remote, from }, &[], b"response", 0);
+            assert_eq!(batch.flush(), 0);
+            assert_eq!(received_from(&client), [(to.into(), b"response".to_vec())]);
         }
     }
 
@@ -702,11 +793,36 @@ mod tests {
             if batch.joining.is_possible { [1, 1, 2].to_vec() } else { vec![1; 4] }
         );
         assert_eq!(received(&receiver).len(), 4);
-        // Some devices refuse all that is joined, and after some refusals none is asked again.
-        for _ in 0..DEVICE_REFUSALS_MAX {
-            batch.joining.refused(to, 1_000, libc::EIO);
+    }
+
+    #[test]
+    fn devices_that_refuse_joined_datagrams_are_asked_again_after_some_minutes() {
+        let now = Instant::now();
+        let at = |seconds| now + Duration::from_secs(seconds);
+        let to = |host: u8| Endpoint::from(SocketAddr::from(([192, 0, 2, host], 9)));
+        let mut joining = Joining { is_known: true, is_possible: true, ..Joining::new() };
+        // One destination is one refusal, however often it is asked; and what goes out elsewhere shows that others are well.
+        for _ in 0..100 {
+            joining.refused(to(0), 1_000, libc::EIO);
         }
-        assert!(!batch.joining.is_possible);
+        (1..DEVICE_REFUSALS_MAX as u8 - 1).for_each(|host| joining.refused(to(host), 1_000, libc::EIO));
+        assert!(joining.is_possible && joining.segment_bytes_max(to(0)) == 0 && joining.segment_bytes_max(to(200)) > 1_000);
+        joining.accepted();
+        (0..DEVICE_REFUSALS_MAX as u8 - 1).for_each(|host| joining.refused(to(host), 1_000, libc::EOPNOTSUPP));
+        assert!(joining.is_possible);
+        joining.refused(to(99), 1_000, libc::EIO);
+        assert!(!joining.is_possible && joining.segment_bytes_max(to(200)) == 0);
+        joining.handle_time(now);
+        joining.handle_time(at(299));
+        assert!(!joining.is_possible);
+        joining.handle_time(at(300));
+        assert!(joining.is_possible && joining.segment_bytes_max(to(0)) > 1_000);
+        // A kernel that cannot is not asked at all.
+        let mut joining = Joining { is_known: false, is_possible: false, is_limited: true, ..Joining::new() };
+        joining.handle_time(now);
+        joining.handle_time(at(300));
+        assert!(!joining.is_possible);
+        assert_eq!(joining.refusals, 0);
     }
 
     #[test]
@@ -721,7 +837,7 @@ mod tests {
         batch.outgoing.clear();
         assert_eq!(batch.flush(), 0);
         assert_eq!(received(&receiver), [[0; 100], [1; 100]]);
-        assert!(batch.joining.segment_bytes_max(to) < 100);
+        assert!(batch.joining.segment_bytes_max(to) < 100 && batch.refusals() == 1);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::os::fd::AsFd;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::system::{allow_fragments, forbid_fragments, keep_errors, receive_joined, tell_local_address};
+use crate::endpoint::Endpoint;
 
 /// What a listening socket asks the kernel to buffer; it gives less where `rmem_max` and `wmem_max` say so.
 const LISTEN_BUFFER_BYTES: usize = 4 << 20;
@@ -33,10 +34,10 @@ pub fn listen_udp(address: SocketAddr, workers: usize) -> io::Result<Listening> 
         for &address in addresses {
             if port != 0 {
                 // With SO_REUSEPORT two servers of one user could share a port unnoticed.
-                drop(bind_udp(SocketAddr::new(address.ip(), port), false)?);
+                drop(bind_udp(at_port(address, port), false)?);
             }
             for worker in &mut sockets {
-                let socket = bind_udp(SocketAddr::new(address.ip(), port), true)?;
+                let socket = bind_udp(at_port(address, port), true)?;
                 // The kernel may give less; media then has shorter queues.
                 let _ = socket.set_recv_buffer_size(LISTEN_BUFFER_BYTES);
                 let _ = socket.set_send_buffer_size(LISTEN_BUFFER_BYTES);
@@ -50,7 +51,7 @@ pub fn listen_udp(address: SocketAddr, workers: usize) -> io::Result<Listening> 
                 worker.push(socket);
             }
         }
-        Ok(Listening { local: SocketAddr::new(addresses[0].ip(), port), workers: sockets })
+        Ok(Listening { local: at_port(addresses[0], port), workers: sockets })
     })
 }
 
@@ -65,13 +66,13 @@ pub fn listen_tcp(address: SocketAddr) -> io::Result<(SocketAddr, Vec<TcpListene
         for &address in addresses {
             let socket = open(address, Type::STREAM, Protocol::TCP)?;
             socket.set_reuse_address(true)?;
-            socket.bind(&SocketAddr::new(address.ip(), port).into())?;
+            socket.bind(&at_port(address, port).into())?;
             socket.listen(TCP_BACKLOG)?;
             let listener = TcpListener::from(socket);
             port = listener.local_addr()?.port();
             listeners.push(listener);
         }
-        Ok((SocketAddr::new(addresses[0].ip(), port), listeners))
+        Ok((at_port(addresses[0], port), listeners))
     })
 }
 
@@ -130,7 +131,7 @@ pub fn connect_relayed_tcp(address: SocketAddr) -> io::Result<TcpStream> {
 /// then another one is tried. Without IPv6, `[::]` is 0.0.0.0.
 fn both_families<T>(address: SocketAddr, bind: impl Fn(&[SocketAddr]) -> io::Result<T>) -> io::Result<T> {
     const PICKS: usize = 16;
-    let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+    let address = SocketAddr::from(Endpoint::from(address));
     if address.ip() != IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED) {
         return bind(&[address]);
     }
@@ -151,6 +152,12 @@ fn both_families<T>(address: SocketAddr, bind: impl Fn(&[SocketAddr]) -> io::Res
         }
     }
     result
+}
+
+/// The same address, on the same link, with another port.
+fn at_port(mut address: SocketAddr, port: u16) -> SocketAddr {
+    address.set_port(port);
+    address
 }
 
 fn bind_udp(address: SocketAddr, is_shared: bool) -> io::Result<Socket> {

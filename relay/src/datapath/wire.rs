@@ -37,9 +37,10 @@ pub(super) fn read_name(name: &Name) -> Endpoint {
                 ip: IpAddr::V4(Ipv4Addr::from_bits(u32::from_be(name.v4.sin_addr.s_addr))).into(),
                 port: u16::from_be(name.v4.sin_port),
             },
-            libc::AF_INET6 => {
-                Endpoint { ip: IpAddr::V6(Ipv6Addr::from(name.v6.sin6_addr.s6_addr)).into(), port: u16::from_be(name.v6.sin6_port) }
-            }
+            libc::AF_INET6 => Endpoint {
+                ip: Ip::from(IpAddr::V6(Ipv6Addr::from(name.v6.sin6_addr.s6_addr))).on_link(name.v6.sin6_scope_id),
+                port: u16::from_be(name.v6.sin6_port),
+            },
             _ => SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 0).into(),
         }
     }
@@ -63,7 +64,7 @@ pub(super) fn write_name(name: &mut Name, to: Endpoint) -> libc::socklen_t {
                 sin6_port: to.port.to_be(),
                 sin6_flowinfo: 0,
                 sin6_addr: libc::in6_addr { s6_addr: ip.octets() },
-                sin6_scope_id: 0,
+                sin6_scope_id: to.ip.link(),
             };
             mem::size_of::<libc::sockaddr_in6>() as libc::socklen_t
         }
@@ -94,7 +95,8 @@ pub(super) fn read_control(header: &libc::msghdr) -> Told {
                 }
                 (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
                     let info: libc::in6_pktinfo = ptr::read_unaligned(libc::CMSG_DATA(message).cast());
-                    told.local = Some(IpAddr::V6(Ipv6Addr::from(info.ipi6_addr.s6_addr)).into());
+                    let ip = Ip::from(IpAddr::V6(Ipv6Addr::from(info.ipi6_addr.s6_addr)));
+                    told.local = Some(ip.on_link(info.ipi6_ifindex as u32));
                 }
                 (libc::SOL_UDP, libc::UDP_GRO) => {
                     let bytes: libc::c_int = ptr::read_unaligned(libc::CMSG_DATA(message).cast());
@@ -120,7 +122,7 @@ pub(super) fn write_control(control: &mut Control, from: Option<Ip>, segment_byt
                 append(control, length, libc::IPPROTO_IP, libc::IP_PKTINFO, info)
             }
             IpAddr::V6(ip) => {
-                let info = libc::in6_pktinfo { ipi6_addr: libc::in6_addr { s6_addr: ip.octets() }, ipi6_ifindex: 0 };
+                let info = libc::in6_pktinfo { ipi6_addr: libc::in6_addr { s6_addr: ip.octets() }, ipi6_ifindex: from.link() as _ };
                 append(control, length, libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, info)
             }
         };

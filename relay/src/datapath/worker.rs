@@ -135,6 +135,8 @@ pub struct Worker {
     waker: Arc<Waker>,
     published: Arc<Mutex<Stats>>,
     indications: u64,
+    /// How often it has published its counters.
+    publications: u64,
     neighbours: Neighbours,
     /// Packets that came from them.
     crossings: u64,
@@ -217,7 +219,7 @@ impl Worker {
         }
         let (inbox_sender, inbox) = mpsc::channel(inbox_messages);
         let (control_sender, control) = std_mpsc::channel();
-        let published = Arc::new(Mutex::new(Stats { busy: vec![Duration::ZERO], ..Stats::default() }));
+        let published = Arc::new(Mutex::new(Stats { busy: vec![Duration::ZERO], publications: vec![0], ..Stats::default() }));
         let handle = WorkerHandle { inbox: inbox_sender, control: control_sender, waker: waker.clone(), stats: published.clone() };
         let worker = Self {
             index,
@@ -238,6 +240,7 @@ impl Worker {
             waker,
             published,
             indications: 0,
+            publications: 0,
             neighbours: Neighbours::default(),
             crossings: 0,
             has_short_cut: true,
@@ -304,7 +307,8 @@ impl Worker {
                 quality_from = Some(0);
                 has_more = true;
                 publish_at = now.at + PUBLISH;
-                self.publish(now.at, now.at.saturating_duration_since(started).saturating_sub(waited));
+                batch.handle_time(now.at);
+                self.publish(&batch, now.at, now.at.saturating_duration_since(started).saturating_sub(waited));
             }
             if self.index == 0 && now.at >= look_at {
                 look_at = now.at + LOOK_FOR_ADDRESSES;
@@ -417,7 +421,9 @@ impl Worker {
 
     /// RFC 8656 §11.2: a Send with DONT-FRAGMENT. Such are probes of a path, and few: each goes on its own.
     fn send_unfragmented(&mut self, route: &Route, payload: &[u8], batch: &mut Batch, now: Now) {
-        let Some(relayed) = self.sockets.get(route.socket.0 as usize) else { return };
+        let Some(relayed) = self.sockets.get(route.socket.0 as usize) else {
+            return self.server.stats_mut().count_drop(DropReason::ClientGone);
+        };
         if let Err(error) = send_unfragmented(&relayed.socket, payload, route.to.into()) {
             tracing::debug!(%error, bytes = payload.len(), "not sent without fragments");
             self.server.stats_mut().count_drop(DropReason::SendFailed);
@@ -456,7 +462,9 @@ impl Worker {
             let bytes = payload.bytes(batch).to_vec();
             return self.send_unfragmented(&route, &bytes, batch, now);
         }
-        let Some(relayed) = self.sockets.get(route.socket.0 as usize) else { return };
+        let Some(relayed) = self.sockets.get(route.socket.0 as usize) else {
+            return self.server.stats_mut().count_drop(DropReason::ClientGone);
+        };
         let source = relayed.bound;
         let Some(home) = route.home.filter(|_| self.has_short_cut) else {
             let destination = Destination { socket: relayed.socket.as_fd(), to: route.to, from: None };
@@ -496,8 +504,9 @@ impl Worker {
             {
                 count += 1;
                 // As through the kernel: whoever has the address now gets it.
-                if let Some(home) = self.registry.ports.home(crossing.to).filter(|home| home.worker == self.index) {
-                    self.arrive(home.socket, crossing.source, Payload::Bytes(crossing.payload), batch, now);
+                match self.registry.ports.home(crossing.to).filter(|home| home.worker == self.index) {
+                    Some(home) => self.arrive(home.socket, crossing.source, Payload::Bytes(crossing.payload), batch, now),
+                    None => self.server.stats_mut().count_drop(DropReason::OwnAddress),
                 }
             }
             ring.release();
@@ -534,7 +543,7 @@ impl Worker {
                 payload.queue(destination, head, pad_bytes, batch);
             }
             Via::Tcp(id) | Via::Tls(id) => {
-                let Some(stream) = self.streams.get_mut(&id) else { return };
+                let Some(stream) = self.streams.get_mut(&id) else { return self.server.stats_mut().count_drop(DropReason::ClientGone) };
                 if !stream.outbox.has_room(stream.pending.len() + head_bytes + payload_bytes + pad_bytes) {
                     return self.server.stats_mut().count_drop(DropReason::QueueFull);
                 }
@@ -552,6 +561,11 @@ impl Worker {
         if batch.room() < slots {
             self.flush(batch);
         }
+    }
+
+    /// Counts each of these frames.
+    fn count_lost(&mut self, frames: &[u8], reason: DropReason) {
+        self.server.stats_mut().drops[reason as usize] += frames_in(frames);
     }
 
     fn count_batch(&mut self, packets: usize) {
@@ -604,8 +618,9 @@ impl Worker {
 
     fn read_frames(&mut self, id: u64, mut bytes: Bytes, turn: Turn, batch: &mut Batch, now: Now) {
         let Some(client) = self.streams.get(&id).map(|stream| stream.client) else {
-            if let Some(&worker) = self.left.get(&id) {
-                self.tell(worker, Control::Frames(id, bytes, turn));
+            match self.left.get(&id) {
+                Some(&worker) => self.tell(worker, Control::Frames(id, bytes, turn)),
+                None => self.count_lost(&bytes, DropReason::ClientGone),
             }
             return;
         };
@@ -628,7 +643,8 @@ impl Worker {
                 return self.tell(worker, Control::Adopt(client, outbox, rest, turn));
             }
             if !self.streams.contains_key(&id) {
-                return;
+                // What follows a ConnectionBind is data of its connection's, and none comes with it (`ends_with_bind`).
+                return self.count_lost(&bytes, DropReason::ClientGone);
             }
             rest = bytes.clone();
         }
@@ -693,9 +709,12 @@ impl Worker {
 
     fn send(&mut self, client: Client, message: Vec<u8>, batch: &mut Batch) {
         match client.via {
-            Via::Udp(number) => batch.queue_copy(self.listeners[usize::from(number)].towards(client), &[], &message, 0),
+            Via::Udp(number) => {
+                batch.queue_copy(self.listeners[usize::from(number)].towards(client), &[], &message, 0);
+                self.server.take_back(message);
+            }
             Via::Tcp(id) | Via::Tls(id) => {
-                let Some(stream) = self.streams.get_mut(&id) else { return };
+                let Some(stream) = self.streams.get_mut(&id) else { return self.server.stats_mut().count_drop(DropReason::ClientGone) };
                 if stream.pending.is_empty() {
                     self.dirty.push(id);
                 }
@@ -709,7 +728,10 @@ impl Worker {
             Some(id) => {
                 let Some(stream) = self.streams.remove(&id) else { return };
                 // What cannot be sent now would not be later.
-                let _ = stream.outbox.send(stream.pending.freeze());
+                let frames = stream.pending.freeze();
+                if !stream.outbox.send(frames.clone()) {
+                    self.count_lost(&frames, DropReason::QueueFull);
+                }
                 self.leaving = Some((worker, stream.outbox));
             }
             None => {
@@ -854,15 +876,17 @@ impl Worker {
     }
 
     /// `busy` is how long this worker has been at work.
-    fn publish(&mut self, now: Instant, busy: Duration) {
+    fn publish(&mut self, batch: &Batch, now: Instant, busy: Duration) {
         self.server.collect_data();
         self.left.clear();
         self.server.handle_addresses(now);
         if self.index == 0 {
             self.registry.sweep(now);
         }
+        self.publications += 1;
         let mut stats = self.server.stats_mut().clone();
-        stats.busy = vec![busy];
+        (stats.joined_refused, stats.workers_apart) = (batch.refusals(), u64::from(!batch.is_joining()));
+        (stats.busy, stats.publications) = (vec![busy], vec![self.publications]);
         *self.published.lock().unwrap_or_else(PoisonError::into_inner) = stats;
     }
 
@@ -963,6 +987,31 @@ mod tests {
         let drops = worker.server.stats_mut().drops;
         assert_eq!(drops[DropReason::TooBig as usize], 2);
         assert_eq!(drops[DropReason::PeerNoPermission as usize], 1, "the one that fits is judged like any other");
+    }
+
+    #[test]
+    fn what_comes_for_a_relayed_address_or_client_that_has_just_gone_is_counted() {
+        let (mut workers, mut batch) = ([worker(), worker()], Batch::new());
+        Worker::join(&mut workers);
+        let now = Now { at: Instant::now(), time: SystemTime::now() };
+        let endpoint = |port| Endpoint::from(SocketAddr::from(([127, 0, 0, 1], port)));
+        let [first, second] = &mut workers;
+        // Another worker's packet for an address that nobody has any more.
+        assert!(first.neighbours.push(1, endpoint(52_001), endpoint(52_002), b"late"));
+        first.neighbours.publish();
+        second.read_neighbours(&mut batch, now);
+        let mut expected = Stats::default().drops;
+        expected[DropReason::OwnAddress as usize] = 1;
+        assert_eq!(second.server.stats_mut().drops, expected);
+        // A peer's, an answer, and two frames of a connection that has ended; a payload of an allocation that has.
+        let client = Client { via: Via::Tcp(9), remote: endpoint(1), local: endpoint(2) };
+        let delivery = Delivery { client, header: DeliveryHeader::Data(endpoint(3)), allocation: 0 };
+        second.deliver(delivery, Payload::Bytes(b"late"), &mut batch);
+        second.send(client, vec![0; 20], &mut batch);
+        second.read_frames(9, Bytes::from_static(&[0x40, 0, 0, 0, 0x40, 0, 0, 0]), Turn::default(), &mut batch, now);
+        assert!(!second.server.observe(7, Direction::ToPeer, b"late", now.at));
+        expected[DropReason::ClientGone as usize] = 5;
+        assert_eq!(second.server.stats_mut().drops, expected);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! source has what it has, whichever of them the kernel gives its packets to.
 
 use std::hash::BuildHasher;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -73,9 +73,11 @@ impl AnswerBudget {
     }
 
     /// Takes one answer from the source's budget; false when there is none left.
-    pub fn take(&self, source: IpAddr, now: Instant) -> bool {
-        let index = self.hash.hash_one(source_of(source)) as usize % BUCKETS;
-        let now_ms = now.saturating_duration_since(self.begin(now)).as_millis() as u32;
+    pub fn take(&self, source: impl Into<Ip>, now: Instant) -> bool {
+        let index = self.hash.hash_one(source.into().network()) as usize % BUCKETS;
+        let since = now.saturating_duration_since(self.begin(now));
+        // `as_millis` counts in 128 bits.
+        let now_ms = (since.as_secs() as u32).wrapping_mul(1000).wrapping_add(since.subsec_millis());
         let take = |word| Bucket::unpacked(word).take(self.per_second, self.burst, now_ms).map(Bucket::packed);
         self.buckets[index].fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
     }
@@ -83,10 +85,7 @@ impl AnswerBudget {
 
 /// What counts as one source: an IPv4 address, an IPv6 network of 64 bits.
 pub fn source_of(ip: IpAddr) -> Ip {
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => IpAddr::V4(ip).into(),
-        IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << 64))).into(),
-    }
+    Ip::from(ip).network()
 }
 
 #[cfg(test)]
@@ -98,7 +97,7 @@ mod tests {
     fn a_source_gets_its_burst_and_then_its_rate() {
         let start = Instant::now();
         let budget = AnswerBudget::new(10, 20);
-        let take = |ip: &str, ms| budget.take(ip.parse().unwrap(), start + Duration::from_millis(ms));
+        let take = |ip: &str, ms| budget.take(ip.parse::<IpAddr>().unwrap(), start + Duration::from_millis(ms));
         assert_eq!((0..50).filter(|_| take("192.0.2.1", 0)).count(), 20);
         assert_eq!((0..1000).filter(|ms| take("192.0.2.1", *ms)).count(), 9);
         assert_eq!((0..50).filter(|_| take("192.0.2.1", 600_000)).count(), 20);
@@ -111,7 +110,7 @@ mod tests {
             let start = Instant::now();
             let budget = AnswerBudget::new(per_second, 1);
             let asked = (0..100_000).step_by(every_ms).map(|ms| start + Duration::from_millis(ms as u64));
-            let granted = asked.filter(|now| budget.take([192, 0, 2, 1].into(), *now)).count() as u64;
+            let granted = asked.filter(|now| budget.take(IpAddr::from([192, 0, 2, 1]), *now)).count() as u64;
             let possible = (100 * u64::from(per_second)).min(100_000 / every_ms as u64);
             // With a burst of one what comes while the bucket is full is lost: one asking interval for each answer at the most.
             let lost = granted * every_ms as u64 * u64::from(per_second) / 1000;
@@ -122,7 +121,8 @@ mod tests {
         }
         let start = Instant::now();
         let budget = AnswerBudget::new(13, 10);
-        let asked = (0..100_000).step_by(70).filter(|ms| budget.take([192, 0, 2, 1].into(), start + Duration::from_millis(*ms))).count();
+        let asked =
+            (0..100_000).step_by(70).filter(|ms| budget.take(IpAddr::from([192, 0, 2, 1]), start + Duration::from_millis(*ms))).count();
         assert!((1_300..=1_311).contains(&asked), "{asked}");
     }
 
@@ -132,7 +132,7 @@ mod tests {
         let budget = AnswerBudget::new(1, 1_000);
         let granted: usize = std::thread::scope(|scope| {
             let threads: Vec<_> =
-                (0..4).map(|_| scope.spawn(|| (0..1_000).filter(|_| budget.take([192, 0, 2, 1].into(), start)).count())).collect();
+                (0..4).map(|_| scope.spawn(|| (0..1_000).filter(|_| budget.take(IpAddr::from([192, 0, 2, 1]), start)).count())).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).sum()
         });
         assert_eq!(granted, 1_000);

@@ -28,7 +28,7 @@ use campanile_ice::stun::{AttributeType, Class, ErrorCode, Malformed, Message, M
 use slab::Slab;
 
 use self::allocate::Opening;
-use self::answer::Room;
+use self::answer::{Room, Spare};
 use self::connect::Connecting;
 use self::connection::Connection;
 use self::discovery::Discovery;
@@ -252,6 +252,8 @@ pub struct Server {
     timers: BTreeSet<(Instant, Timer)>,
     openings: Slab<Opening>,
     outputs: VecDeque<Output>,
+    /// What an answer was written into, for the next one.
+    spare: Spare,
     discovery: Option<Discovery>,
     random: Random,
     serial: u64,
@@ -293,6 +295,7 @@ impl Server {
             timers: BTreeSet::new(),
             openings: Slab::new(),
             outputs: VecDeque::new(),
+            spare: Spare::default(),
             discovery: None,
             random: Random::new(seed),
             serial: 0,
@@ -315,7 +318,7 @@ impl Server {
         match (message.class(), message.method()) {
             (Class::Request, Method::REFRESH) if let Some(worker) = self.home_of(client, &message) => {
                 // Nothing but the ticket has been looked at: the source may be forged.
-                if client.via.stream().is_none() && !self.registry.budget.take(client.remote.ip.into(), now.at) {
+                if client.via.stream().is_none() && !self.registry.budget.take(client.remote.ip, now.at) {
                     self.stats.count_drop(DropReason::OverBudget);
                     return None;
                 }
@@ -451,6 +454,11 @@ impl Server {
     /// What the shell is to do next.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
+    }
+
+    /// Takes the bytes of a message back that was sent, so that the next answer needs no memory of its own.
+    pub fn take_back(&mut self, message: Vec<u8>) {
+        self.spare.put(message);
     }
 
     // For the shell.

@@ -5,7 +5,7 @@ mod client;
 mod mobility;
 mod tcp_allocations;
 
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -124,6 +124,32 @@ async fn ipv6_clients_get_ipv4_relays_and_reach_ipv4_clients() {
     let juliet = Client::udp(v6[0].local, &relay.issue("juliet", SystemTime::now())).await;
     check_pair(juliet, udp(&relay, "romeo").await).await;
     relay.shutdown().await;
+}
+
+/// A link-local address of this host, with its link; none where there is none.
+fn link_local(port: u16) -> Option<SocketAddr> {
+    let table = std::fs::read_to_string("/proc/net/if_inet6").ok()?;
+    table.lines().find_map(|line| {
+        let mut words = line.split_whitespace();
+        let ip = Ipv6Addr::from_bits(u128::from_str_radix(words.next()?, 16).ok()?);
+        let link = u32::from_str_radix(words.next()?, 16).ok()?;
+        ip.is_unicast_link_local().then(|| SocketAddrV6::new(ip, port, 0, link).into())
+    })
+}
+
+#[tokio::test]
+async fn link_local_clients_get_relays_over_the_any_address_and_over_their_own() {
+    let Some(local) = link_local(0) else { return };
+    for listening in ["[::]:0".parse().unwrap(), local] {
+        let relay = start(Settings { udp: vec![listening], tcp: vec![listening], ..settings() });
+        let over = |transport| link_local(address(&relay, transport).port()).unwrap();
+        let socket = UdpSocket::bind(local).await.unwrap();
+        socket.connect(over(Transport::Udp)).await.unwrap();
+        let juliet = Client::new(Way::Udp(socket), &relay.issue("juliet", SystemTime::now()));
+        let romeo = Client::tcp(over(Transport::Tcp), &relay.issue("romeo", SystemTime::now())).await;
+        check_pair(juliet, romeo).await;
+        relay.shutdown().await;
+    }
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@
 //! Whoever asked for the list is told when it changes, and gets new credentials before the old ones end (§3.2): clients ask once, after log-in.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -80,7 +80,7 @@ impl Interest {
 pub struct Service {
     /// Host name or address that clients are told.
     pub host: String,
-    /// The port that listens.
+    /// The port that clients are told.
     pub port: u16,
     /// `stun`, `stuns`, `turn` or `turns`.
     pub kind: &'static str,
@@ -103,13 +103,13 @@ pub struct Services {
     pub anonymous: bool,
 }
 
-/// The order in which services are told: UDP before TCP before TLS, TURN before STUN within a listener's list of hosts.
-pub fn services(listeners: &[(Transport, SocketAddr)], hosts: &[String]) -> Vec<Service> {
+/// The order in which services are told: UDP before TCP before TLS, TURN before STUN within a port's list of hosts.
+pub fn services(told: &[(Transport, u16)], hosts: &[String]) -> Vec<Service> {
     let mut services = Vec::new();
     for (wanted, turn, stun, transport) in
         [(Transport::Udp, "turn", Some("stun"), "udp"), (Transport::Tcp, "turn", None, "tcp"), (Transport::Tls, "turns", None, "tcp")]
     {
-        let mut ports: Vec<u16> = listeners.iter().filter(|(transport, _)| *transport == wanted).map(|(_, addr)| addr.port()).collect();
+        let mut ports: Vec<u16> = told.iter().filter(|(transport, _)| *transport == wanted).map(|(_, port)| *port).collect();
         ports.sort_unstable();
         ports.dedup();
         for port in ports {

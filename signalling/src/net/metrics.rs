@@ -153,7 +153,6 @@ impl Metrics {
         show(&self.sasl_failures, SaslFailure::NAMES);
         show(&self.logins, Mechanism::ALL.map(Mechanism::name));
         show(&self.timeouts, TIMEOUTS);
-        show(&self.mux, ["xmpp", "http", "turn", "unknown", "none"]);
     }
 
     /// A connection has been accepted.

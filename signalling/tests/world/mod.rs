@@ -92,7 +92,7 @@ impl World {
         let registrations = PerHour { source: 6, all: 100 };
         let administration = Administration::new(router.clone(), authenticator, relay.clone(), day, reserved, registrations);
         let administration = Arc::new(administration);
-        let list = features::extdisco::services(&[(Transport::Udp, ([127, 0, 0, 1], 3478).into())], &["turn.localhost".to_owned()]);
+        let list = features::extdisco::services(&[(Transport::Udp, 3478)], &["turn.localhost".to_owned()]);
         let services = features::extdisco::Services { list, anonymous: false };
         let extdisco = features::register(&router, administration.clone(), relay, services, &contact());
         Self { router, store, calls, extdisco, administration, mailbox_bytes, folder }

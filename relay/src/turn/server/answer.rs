@@ -29,6 +29,25 @@ impl Room {
     pub(super) const ANY: Self = Self { bytes: usize::MAX, has_fingerprint: true };
 }
 
+/// Memory of one message that was sent: workers send each answer before they make the next one.
+#[derive(Default)]
+pub(super) struct Spare(Vec<u8>);
+
+impl Spare {
+    /// Messages that need more are rare.
+    const BYTES_MAX: usize = 2_048;
+
+    pub(super) fn put(&mut self, message: Vec<u8>) {
+        if message.capacity() <= Self::BYTES_MAX {
+            self.0 = message;
+        }
+    }
+
+    fn take(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.0)
+    }
+}
+
 impl Server {
     /// RFC 8489 §6.3.1.1. Needs no credentials; those that come are not looked at.
     pub(super) fn handle_binding(&mut self, client: Client, message: &Message<'_>, now: Instant) {
@@ -41,7 +60,7 @@ impl Server {
         }
         let (to, mut writer) = match self.discover(client, message) {
             Ok(Some(discovered)) => discovered,
-            Ok(None) => (client, Writer::new(Class::Success, Method::BINDING, message.transaction())),
+            Ok(None) => (client, Writer::within(self.spare.take(), Class::Success, Method::BINDING, message.transaction())),
             Err(refusal) => return self.refuse(client, message, refusal, room),
         };
         writer.xor_address(AttributeType::XOR_MAPPED_ADDRESS, client.remote.into());
@@ -53,7 +72,7 @@ impl Server {
     /// How long the answer to an unauthenticated request may be. Over UDP its source may be forged: beyond the budget of that source the
     /// answer is no longer than 1.2 times the request, so that nobody gains by sending requests in another's name.
     pub(super) fn room_for_answer(&mut self, client: Client, message: &Message<'_>, now: Instant) -> Room {
-        if client.via.stream().is_some() || self.registry.budget.take(client.remote.ip.into(), now) {
+        if client.via.stream().is_some() || self.registry.budget.take(client.remote.ip, now) {
             return Room::ANY;
         }
         Room { bytes: message.bytes().len() * 6 / 5, has_fingerprint: message.has_fingerprint() }
@@ -104,5 +123,18 @@ impl Server {
         }
         writer.fingerprint();
         self.outputs.push_back(Output::Send { client, message: writer.finish() });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Spare;
+
+    #[test]
+    fn the_memory_of_a_message_that_was_sent_serves_the_next_unless_it_is_large() {
+        let mut spare = Spare::default();
+        spare.put(Vec::with_capacity(192));
+        spare.put(Vec::with_capacity(Spare::BYTES_MAX + 1));
+        assert_eq!((spare.take().capacity(), spare.take().capacity()), (192, 0));
     }
 }

@@ -120,7 +120,10 @@ impl Server {
     /// Counts a payload that is to be relayed. False if it is beyond the bytes per second of its account, and to be dropped.
     #[must_use]
     pub fn observe(&mut self, allocation: u32, direction: Direction, payload: &[u8], now: Instant) -> bool {
-        let Some(allocation) = self.allocations.get_mut(allocation as usize) else { return false };
+        let Some(allocation) = self.allocations.get_mut(allocation as usize) else {
+            self.stats.count_drop(DropReason::ClientGone);
+            return false;
+        };
         if !allocation.allowance.take(payload.len(), now) {
             self.stats.count_drop(if allocation.allowance.is_early() { DropReason::OverEarlyQuota } else { DropReason::OverQuota });
             return false;
