@@ -1,7 +1,7 @@
 //! `campanile drain`: a server that takes nobody new, and when it may end. No I/O, no clock.
 //!
-//! Calls are those whose Jingle session goes through this server. Media of others' calls, under credentials of a TURN REST secret say, shows as
-//! packets through the relay: those are waited for, too.
+//! Calls are those whose Jingle session, or the proposal of one (XEP-0353), goes through this server. Media of others' calls, under credentials of a
+//! TURN REST secret say, shows as packets through the relay: those are waited for, too.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ pub const SILENCE: Duration = Duration::from_secs(8);
 /// What the server has left at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Left {
-    /// Calls in session.
+    /// Calls in session, and those that ring.
     pub calls: usize,
     /// Live allocations of the relay.
     pub allocations: u64,

@@ -114,7 +114,7 @@ impl Draining {
         let stats = self.relay.stats();
         let allocations = stats.allocations;
         Left {
-            calls: self.calls.in_session(),
+            calls: self.calls.awaited(),
             allocations: allocations.udp + allocations.tcp + allocations.tls,
             packets: stats.to_peer.packets + stats.to_client.packets,
             told: told_since(self.told_before.get().map_or(&[], Vec::as_slice), &stats.publications),

@@ -116,6 +116,39 @@ fn after_drain_s_the_server_ends_whatever_is_left() {
     alice.expect_stream_error("system-shutdown");
 }
 
+/// XEP-0353: Dino and Conversations ring by a proposal; the session begins when somebody has picked up.
+#[test]
+fn a_call_that_rings_may_still_be_picked_up() {
+    let mut server = Server::start();
+    let (mut alice, mut bob) = (Wire::online(&server, "alice", "home"), Wire::online(&server, "bob", "home"));
+    let verb = |verb: &str| format!("<{verb} xmlns='urn:xmpp:jingle-message:0' id='s1'/>");
+    alice.send(&format!(
+        "<message id='m1' to='bob@localhost'><propose xmlns='urn:xmpp:jingle-message:0' id='s1'>\
+         <description xmlns='urn:xmpp:jingle:apps:rtp:1' media='audio'/></propose></message>"
+    ));
+    bob.stanza("message", &["<propose"]);
+    let first = drain(&server);
+    server.logs("draining: no new sessions and allocations");
+    let second = server.command(&["drain"]);
+    assert!(text(&second).contains("it drains already: 1 call and"), "{}", text(&second));
+    bob.send(&format!("<message to='alice@localhost/home'>{}</message>", verb("proceed")));
+    alice.stanza("message", &["<proceed"]);
+    let jingle = |action: &str, more: &str| format!("<jingle xmlns='urn:xmpp:jingle:1' action='{action}' sid='s1'>{more}</jingle>");
+    let content = "<content creator='initiator' name='a'><description xmlns='urn:xmpp:jingle:apps:rtp:1' media='audio'/></content>";
+    alice.send(&format!("<iq type='set' id='j1' to='bob@localhost/home'>{}</iq>", jingle("session-initiate", content)));
+    bob.stanza("iq", &["session-initiate"]);
+    bob.send(&format!("<iq type='set' id='j2' to='alice@localhost/home'>{}</iq>", jingle("session-accept", content)));
+    alice.stanza("iq", &["session-accept"]);
+    assert!(server.all_logged("drained: no calls are left").is_empty());
+    alice.send(&format!(
+        "<iq type='set' id='j3' to='bob@localhost/home'>{}</iq>",
+        jingle("session-terminate", "<reason><success/></reason>")
+    ));
+    let output = ended(first, &mut server);
+    assert!(output.status.success() && text(&output).contains("takes nobody new: 1 call and"), "{}", text(&output));
+    server.logs("drained: no calls are left");
+}
+
 #[test]
 fn without_calls_it_ends_at_once_and_without_a_server_there_is_nothing_to_drain() {
     let mut server = Server::start();

@@ -1,7 +1,8 @@
 //! What happens to an account as a whole: made, given another password, disabled, removed, its sessions ended. One procedure for each, whoever
 //! asks: a client (XEP-0077), the operator, or the end of an anonymous session (XEP-0175).
 //!
-//! What is stored changes first. Then the account's sessions end, then its TURN credentials become void: a session that lives could fetch new ones.
+//! What is stored changes first. Then the account's TURN credentials become void, before anything that may wait; then its sessions end; then the
+//! credentials are void once more: a session that lived could fetch new ones.
 //! Sessions end with `not-authorized` when the credentials they began with are good no more or the account is gone (XEP-0077 §3.2), and with
 //! `policy-violation` when the operator wants it so: clients show its text, and know that logging in again is no help.
 
@@ -113,6 +114,7 @@ impl Administration {
         let since = session.home.with(|account| account.session(session.id).is_some().then_some(account.password_changed_at));
         let since = since.ok_or_else(overtaken)?;
         let changed_at = self.authenticator.replace_password(account, password, since).await.map_err(refusal)?.ok_or_else(overtaken)?;
+        self.relay.revoke(account.as_str());
         let ended = self.router.kick_others(session, password_changed()).await;
         now_current(&session.home, changed_at);
         tracing::info!(%account, sessions_ended = ended, "password changed in the client");
@@ -138,6 +140,7 @@ impl Administration {
     /// # Errors
     /// The storage's.
     pub async fn password_changed(&self, account: &BareJid) -> Result<usize, StoreError> {
+        self.relay.revoke(account.as_str());
         let ended = self.router.kick(account, password_changed()).await;
         if let (Some(home), Some(row)) = (self.router.home_in_memory(account), self.router.store().accounts().get(account).await?) {
             now_current(&home, row.password_changed_at);
@@ -165,6 +168,7 @@ impl Administration {
     /// # Errors
     /// The storage's.
     pub async fn removed(&self, account: &BareJid) -> Result<usize, StoreError> {
+        self.relay.revoke(account.as_str());
         let error = StreamError::new(Condition::NotAuthorized).with_text("the account was removed");
         let ended = self.router.kick(account, error).await;
         self.router.forget(account);
@@ -264,12 +268,13 @@ impl Administration {
     /// # Errors
     /// The storage's.
     pub async fn disabled(&self, account: &BareJid) -> Result<usize, StoreError> {
+        self.relay.revoke(account.as_str());
+        self.show_disabled(account, true);
         let row = self.router.store().accounts().get(account).await?;
         let text = match row.and_then(|row| row.disabled) {
             Some(Disabled { reason: Some(reason) }) => format!("the account is disabled: {reason}"),
             _ => "the account is disabled".to_owned(),
         };
-        self.show_disabled(account, true);
         let ended = self.router.kick(account, StreamError::new(Condition::PolicyViolation).with_text(text)).await;
         self.void_credentials(account).await.map(|()| ended)
     }

@@ -254,9 +254,13 @@ impl Mailbox {
         self.locked().bytes
     }
 
-    /// How many there may be.
-    pub fn bytes_max(&self) -> usize {
-        self.bytes_max
+    /// Whether another stanza of this size is no burden to a client that reads: it fits, and what was not sent yet stays below half of what the
+    /// mailbox holds. What is only not acknowledged has been sent. A closed one takes nothing, so nothing burdens it.
+    pub fn has_room_for(&self, size_bytes: usize) -> bool {
+        let queue = self.locked();
+        let outstanding = queue.management.iter().flat_map(|own| &own.outstanding);
+        let unsent = queue.bytes.saturating_sub(outstanding.map(|delivery| delivery.stanza.size_bytes()).sum());
+        queue.closed || (queue.bytes + size_bytes <= self.bytes_max && unsent <= self.bytes_max / 2)
     }
 
     fn locked(&self) -> MutexGuard<'_, Queue> {
@@ -358,6 +362,8 @@ impl Attachment {
         let stays = queue.epoch == self.epoch && !queue.closed;
         if stays {
             queue.without_connection = Some((overflows.clone(), session));
+            // The reader is who calls. It holds the memory of a task that ends now.
+            queue.reader = None;
         }
         stays
     }
@@ -366,8 +372,11 @@ impl Attachment {
     pub fn retire(&self) -> bool {
         let mut queue = self.mailbox.locked();
         let current = queue.epoch == self.epoch;
-        // The reader is who calls: nobody else waits.
-        queue.closed |= current;
+        if current {
+            queue.closed = true;
+            // The reader is who calls: nobody else waits.
+            queue.reader = None;
+        }
         current
     }
 

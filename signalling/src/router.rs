@@ -213,6 +213,7 @@ impl Router {
     fn end_whole(self, session: SessionRef) -> Pin<Box<dyn Future<Output = Left> + Send>> {
         Box::pin(async move {
             let SessionRef { jid, id, home } = &session;
+            self.end_relay(home, |own| own.id == *id);
             let found = home.with(|account| account.session(*id).map(|own| (own.mailbox.clone(), own.resumption)));
             let Some((mailbox, resumption)) = found else { return Left::new(&self, &session, false) };
             let remember = || {
@@ -223,10 +224,6 @@ impl Router {
             // Before it is gone, so that its client finds either.
             remember();
             let over = |own: Session| {
-                // At once, and before anything that may wait: its TURN credentials and allocations end with it.
-                if let Some(tag) = own.relay {
-                    self.0.calls.end_session(tag);
-                }
                 let mut left = Left::new(&self, &session, own.hibernated.is_none());
                 left.put_first(own.mailbox.take_back());
                 left
@@ -244,6 +241,21 @@ impl Router {
             }
             left
         })
+    }
+
+    /// The end of these sessions begins: their TURN credentials and allocations end at once, and nothing more is issued to them. What follows may
+    /// wait, for presence or for the database.
+    fn end_relay(&self, home: &Home, chosen: impl Fn(&Session) -> bool) {
+        let tags: Vec<_> = home.with(|account| {
+            let ending = account.sessions.iter_mut().filter(|session| chosen(session));
+            ending
+                .filter_map(|session| {
+                    session.is_ending = true;
+                    session.relay.take()
+                })
+                .collect()
+        });
+        tags.into_iter().for_each(|tag| self.0.calls.end_session(tag));
     }
 
     /// Produces the next slice of what is owed to a session. Its connection asks for it when it has taken [`Outgoing::Owed`] from the mailbox, and
@@ -284,6 +296,7 @@ impl Router {
     }
 
     async fn end_sessions(&self, home: &Arc<Home>, error: StreamError, chosen: impl Fn(&Session) -> bool) -> usize {
+        self.end_relay(home, &chosen);
         let sessions: Vec<_> = home.with(|account| {
             let sessions = account.sessions.iter().filter(|session| chosen(session));
             sessions.map(|session| (session.id, session.jid.clone(), session.mailbox.clone())).collect()

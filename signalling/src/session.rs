@@ -85,6 +85,8 @@ pub struct Session {
     pub given: Option<ArchiveId>,
     /// What TURN credentials issued to it are known by; set with the first of them.
     pub relay: Option<SessionTag>,
+    /// Its end has begun: it is given no TURN credentials any more.
+    pub is_ending: bool,
     /// How it may be resumed, if it may.
     pub resumption: Option<Resumption>,
     /// Since when it has no connection: it hibernates, and still counts as there.
@@ -108,6 +110,7 @@ impl Session {
             probes_owed: None,
             given: None,
             relay: None,
+            is_ending: false,
             resumption: None,
             hibernated: None,
         }

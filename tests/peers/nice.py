@@ -87,8 +87,9 @@ class Agent:
         taken = nice.nice_agent_parse_remote_sdp(self.agent, ("\n".join(lines) + "\n").encode())
         assert taken > 0, f"libnice took {taken} candidates of {lines}"
 
-    async def speak(self):
-        while nice.nice_agent_get_component_state(self.agent, self.stream, 1) != READY or not self.heard.is_set():
+    async def speak(self, other):
+        """Until both have heard: one that has been heard early must not fall silent before it is heard itself."""
+        while not other.heard.is_set() or nice.nice_agent_get_component_state(self.agent, self.stream, 1) != READY or not self.heard.is_set():
             if nice.nice_agent_get_component_state(self.agent, self.stream, 1) >= 3:
                 nice.nice_agent_send(self.agent, self.stream, 1, 5, b"hello")
             await asyncio.sleep(0.05)
@@ -134,7 +135,7 @@ async def call(server):
     await bob.tell(sender, "session-accept", sid, await callee.transport())
     _, accept = await asyncio.wait_for(alice.requests.get(), 30)
     caller.connect(accept.find(f".//{{{ICE}}}transport"))
-    await asyncio.wait_for(asyncio.gather(caller.speak(), callee.speak()), 60)
+    await asyncio.wait_for(asyncio.gather(caller.speak(callee), callee.speak(caller)), 60)
     say("heard")
     for client in (alice, bob):
         await client.disconnect()

@@ -20,7 +20,7 @@ use crate::iq::{Iq, IqTable, Reply, To};
 use crate::ns;
 use crate::random;
 use crate::router::Router;
-use crate::session::Session;
+use crate::session::{Session, SessionRef};
 use crate::stanza::error::StanzaError;
 use crate::stanza::{IqType, Stanza};
 use crate::store::ServicesInterest;
@@ -62,7 +62,11 @@ impl Interest {
     /// The opposite; `None` for a namespace that is not served any more.
     pub fn from_stored(stored: &ServicesInterest) -> Option<Self> {
         let namespace = [ns::EXTDISCO, ns::EXTDISCO_1].into_iter().find(|known| *known == stored.namespace)?;
-        let kinds = KINDS.into_iter().filter(|known| stored.kinds.iter().any(|kind| kind == known)).collect();
+        let kinds: BTreeSet<_> = KINDS.into_iter().filter(|known| stored.kinds.iter().any(|kind| kind == known)).collect();
+        // None is all.
+        if kinds.is_empty() && !stored.kinds.is_empty() {
+            return None;
+        }
         Some(Self { namespace, kinds, renew_at: SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(stored.renew_at_ms)) })
     }
 
@@ -148,30 +152,28 @@ impl Extdisco {
     /// §3.1, §3.2.
     async fn list(self: Arc<Self>, iq: Iq) -> Result<Reply, StanzaError> {
         let now = SystemTime::now();
-        let credentials = self.issue(&iq, now)?;
         let payload = iq.payload();
         let namespace = ns::intern(payload.ns()).unwrap_or(ns::EXTDISCO);
         let kind = payload.attr("type");
-        let services = self.services.load_full();
-        let mut xml = XmlWriter::new();
-        xml.open("services").ns(namespace);
-        if let Some(kind) = kind.as_deref() {
-            xml.attr("type", kind);
-        }
-        for service in services.iter().filter(|service| kind.as_deref().is_none_or(|kind| service.kind == kind)) {
-            write(&mut xml, service, None, credentials.as_ref());
-        }
-        xml.close();
-        let session = iq.session()?;
+        let session = own_session(&iq)?;
+        // All of it under one lock: what is told, and that changes from then on are to be told.
         session.home.with(|account| {
-            if let Some(session) = account.session(session.id) {
-                session.services =
-                    Some(Box::new(interest(session.services.take(), namespace, kind.as_deref(), renew_at(now, credentials.as_ref()))));
-                // Here and not later: pushes that follow tell what has changed since.
-                session.send(Stanza::iq_result(&iq.stanza, xml.finish()));
+            let given = self.gives_to(account);
+            let session = alive(account, session)?;
+            let services = self.services.load();
+            let asked = || services.iter().filter(|service| kind.as_deref().is_none_or(|kind| service.kind == kind));
+            let credentials = (given && asked().any(Service::is_restricted)).then(|| self.issue_to(session, now));
+            let mut xml = XmlWriter::new();
+            xml.open("services").ns(namespace);
+            if let Some(kind) = kind.as_deref() {
+                xml.attr("type", kind);
             }
-        });
-        Ok(Reply::Sent)
+            asked().for_each(|service| write(&mut xml, service, None, credentials.as_ref()));
+            xml.close();
+            session.services = interest(session.services.take(), namespace, kind.as_deref(), renew_at(now, credentials.as_ref()));
+            session.send(Stanza::iq_result(&iq.stanza, xml.finish()));
+            Ok(Reply::Sent)
+        })
     }
 
     /// What is told, as of now.
@@ -232,19 +234,21 @@ impl Extdisco {
             return;
         }
         let given = self.gives_to(account);
-        let renews = |action: Action| action == Action::Modify;
+        let services = self.services.load();
         for session in &mut account.sessions {
-            if !session.services.as_deref().is_some_and(&concerned) {
-                continue;
-            }
-            let credentials = given.then(|| self.issue_to(session, now));
-            let Some(interest) = session.services.as_deref_mut() else { continue };
-            let wanted: Vec<_> = changes.iter().filter(|(_, service)| interest.wants(service)).collect();
-            if wanted.iter().any(|(action, _)| renews(*action)) {
-                interest.renew_at = renew_at(now, credentials.as_ref());
-            }
+            let Some(interest) = session.services.as_deref().filter(|interest| !session.is_ending && concerned(interest)) else { continue };
+            let is_wanted = |service: &Service| interest.wants(service) && (given || !service.is_restricted());
+            let wanted: Vec<_> = changes.iter().filter(|(_, service)| is_wanted(service)).collect();
             if wanted.is_empty() {
                 continue;
+            }
+            let gets_new = |service: &Service| wanted.iter().any(|(action, of)| *action != Action::Delete && of == service);
+            let mut restricted = services.iter().filter(|service| service.is_restricted() && interest.wants(service));
+            let (some, all) = (restricted.clone().any(gets_new), restricted.all(gets_new));
+            let credentials = some.then(|| self.issue_to(session, now));
+            let Some(interest) = session.services.as_deref_mut() else { continue };
+            if let Some(at) = renew_at(now, credentials.as_ref()) {
+                interest.renew_at = Some(interest.renew_at.map_or(at, |before| if all { at } else { before.min(at) }));
             }
             let payload = pushed(interest, &wanted, credentials.as_ref());
             let domain = Stanza::iq(IqType::Set, random::id()).with_from(session.jid.to_domain()).with_to(session.jid.clone());
@@ -284,11 +288,10 @@ impl Extdisco {
 
     /// `None` for an anonymous session that is given none.
     fn issue(&self, iq: &Iq, now: SystemTime) -> Result<Option<Credentials>, StanzaError> {
-        let session = iq.session.as_ref().ok_or_else(|| StanzaError::forbidden().with_text("only for this server's own users"))?;
+        let session = own_session(iq)?;
         session.home.with(|account| {
             let given = self.gives_to(account);
-            // Under the account's lock: nothing is issued to a session that has ended.
-            let own = account.session(session.id).ok_or_else(StanzaError::not_authorized)?;
+            let own = alive(account, session)?;
             Ok(given.then(|| self.issue_to(own, now)))
         })
     }
@@ -303,6 +306,15 @@ impl Extdisco {
         let party = session.jid.as_str().into();
         self.relay.issue_to(session.jid.bare_str(), &RelaySession { tag, party }, now)
     }
+}
+
+fn own_session(iq: &Iq) -> Result<&SessionRef, StanzaError> {
+    iq.session.as_ref().ok_or_else(|| StanzaError::forbidden().with_text("only for this server's own users"))
+}
+
+/// Under the account's lock: nothing is issued to a session whose end has begun.
+fn alive<'a>(account: &'a mut Account, session: &SessionRef) -> Result<&'a mut Session, StanzaError> {
+    account.session(session.id).filter(|own| !own.is_ending).ok_or_else(StanzaError::not_authorized)
 }
 
 /// What becomes of a service in a push (§3.2).
@@ -332,16 +344,29 @@ fn changes(before: &[Service], now: &[Service], moved: bool) -> Vec<(Action, Ser
     added.chain(deleted).chain(moved.map(|service| (Action::Modify, service))).collect()
 }
 
-/// What a session wants to be told of after one more request. It keeps what it wanted before, unless it asks in another namespace.
-fn interest(before: Option<Box<Interest>>, namespace: &'static str, kind: Option<&str>, renew_at: Option<SystemTime>) -> Interest {
-    let known = before.filter(|before| before.namespace == namespace).map(|before| before.kinds);
-    let kinds = match (kind, known) {
-        (None, _) => BTreeSet::new(),
+/// What a session wants to be told of after one more request. It keeps what it wanted before, unless it asks in another namespace; there is nothing
+/// to be told of a type that is none. `renew_at` is for what it was given now.
+fn interest(
+    before: Option<Box<Interest>>,
+    namespace: &'static str,
+    kind: Option<&str>,
+    renew_at: Option<SystemTime>,
+) -> Option<Box<Interest>> {
+    let kind = match kind.map(|kind| KINDS.into_iter().find(|known| *known == kind)) {
+        None => None,
+        Some(Some(kind)) => Some(kind),
+        Some(None) => return before,
+    };
+    let known = before.filter(|before| before.namespace == namespace);
+    // Of what it was given before, the first to end counts.
+    let before = known.as_ref().and_then(|known| known.renew_at);
+    let kinds = match (kind, known.map(|known| known.kinds)) {
+        (None, _) => return Some(Box::new(Interest { namespace, kinds: BTreeSet::new(), renew_at })),
         // It asked for all before.
         (Some(_), Some(known)) if known.is_empty() => known,
-        (Some(kind), known) => known.unwrap_or_default().into_iter().chain(KINDS.into_iter().filter(|known| *known == kind)).collect(),
+        (Some(kind), known) => known.unwrap_or_default().into_iter().chain([kind]).collect(),
     };
-    Interest { namespace, kinds, renew_at }
+    Some(Box::new(Interest { namespace, kinds, renew_at: before.into_iter().chain(renew_at).min() }))
 }
 
 fn renew_at(now: SystemTime, credentials: Option<&Credentials>) -> Option<SystemTime> {
@@ -363,9 +388,9 @@ fn pushed(interest: &Interest, services: &[&(Action, Service)], credentials: Opt
 }
 
 /// §2. `restricted` says that the service wants credentials; they are there at once, but for a service that is gone. Who is given none is not told
-/// of what needs them.
+/// of what needs them, nor that it is gone.
 fn write(xml: &mut XmlWriter, service: &Service, action: Option<Action>, credentials: Option<&Credentials>) {
-    if service.is_restricted() && credentials.is_none() {
+    if service.is_restricted() && credentials.is_none() && action != Some(Action::Delete) {
         return;
     }
     xml.open("service").attr_opt("action", action.map(Action::name));
@@ -404,7 +429,12 @@ mod tests {
     #[test]
     fn s3_2_a_session_wants_what_it_has_asked_for() {
         let now = SystemTime::UNIX_EPOCH;
-        let after = |before: Option<Interest>, kind: Option<&str>| interest(before.map(Box::new), ns::EXTDISCO, kind, Some(now));
+        let later = now + Duration::from_secs(60);
+        let asks =
+            |before: Option<Interest>, kind: &str| interest(before.map(Box::new), ns::EXTDISCO, Some(kind), None).map(|interest| *interest);
+        let after = |before: Option<Interest>, kind: Option<&str>| {
+            *interest(before.map(Box::new), ns::EXTDISCO, kind, Some(later)).expect("there is")
+        };
         let wants = |interest: &Interest| [service("x", "turn"), service("x", "stun")].map(|service| interest.wants(&service));
         let turn = after(None, Some("turn"));
         assert_eq!(wants(&turn), [true, false]);
@@ -416,6 +446,17 @@ mod tests {
         assert_eq!(after(Some(all.clone()), Some("turn")), all);
         let other = Interest { namespace: ns::EXTDISCO_1, ..all };
         assert_eq!(wants(&after(Some(other), Some("turn"))), [true, false]);
+        // A type that is none is no interest, and changes none.
+        assert_eq!(asks(None, "foo"), None);
+        assert_eq!(asks(Some(turn.clone()), "foo"), Some(turn.clone()));
+        let unknown = ServicesInterest { kinds: vec!["foo".to_owned()], ..turn.to_stored() };
+        assert_eq!(Interest::from_stored(&unknown), None);
+        // Without credentials nothing is to be renewed; of several, the first to end says when.
+        assert_eq!(asks(None, "stun").expect("there is").renew_at, None);
+        assert_eq!((asks(Some(turn.clone()), "stun").expect("there is").renew_at, turn.renew_at), (Some(later), Some(later)));
+        let earlier = Interest { renew_at: Some(now), ..turn };
+        assert_eq!(after(Some(earlier.clone()), Some("turns")).renew_at, Some(now));
+        assert_eq!(after(Some(earlier), None).renew_at, Some(later));
     }
 
     #[test]

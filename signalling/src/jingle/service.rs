@@ -134,10 +134,17 @@ impl CallsService {
         self.allocations.end_session(tag);
     }
 
-    /// How many calls have a session now: what a drain waits for.
+    /// How many calls have a session now.
     #[must_use]
     pub fn in_session(&self) -> usize {
         self.lock().in_session()
+    }
+
+    /// What a drain waits for: calls that have a session, and those that ring by XEP-0353 and will have one, or end within their time.
+    #[must_use]
+    pub fn awaited(&self) -> usize {
+        let calls = self.lock();
+        calls.in_session() + calls.proposed()
     }
 
     /// One input to the table; its effects are carried out before the lock is given back, so that no link overtakes the end of its call.
@@ -337,6 +344,26 @@ mod tests {
         assert_eq!(*relay.ended.lock().unwrap(), [call.id]);
         assert!(service.lock().past().next().is_some_and(|past| past.id == call.id && past.end.is_some()));
         assert!(CallsService::new(Limits::default(), &registry, Box::new(relay)).is_err(), "metrics are registered once");
+    }
+
+    #[test]
+    fn a_drain_waits_for_what_rings_as_for_what_is_in_session() {
+        let (service, ..) = service();
+        let now = Instant::now();
+        let message = |from: &str, to: &str, verb: &str| {
+            stanza(&format!("<message from='{from}' to='{to}'><{verb} xmlns='urn:xmpp:jingle-message:0' id='s'/></message>"))
+        };
+        say(&service, &message(ROMEO, "juliet@capulet.lit", "propose"), now);
+        assert_eq!((service.awaited(), service.in_session()), (1, 0));
+        say(&service, &message(JULIET, "romeo@montague.lit", "proceed"), now);
+        assert_eq!(service.awaited(), 1);
+        say(&service, &jingle(ROMEO, JULIET, "s", "session-initiate", 50000), now);
+        assert_eq!((service.awaited(), service.in_session()), (1, 1));
+        say(&service, &jingle(JULIET, ROMEO, "s", "session-terminate", 50000), now);
+        say(&service, &message(ROMEO, "juliet@capulet.lit", "propose"), now);
+        assert_eq!(service.awaited(), 1);
+        service.handle_timeout(now + Duration::from_secs(180));
+        assert_eq!(service.awaited(), 0);
     }
 
     #[test]

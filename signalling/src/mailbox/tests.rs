@@ -119,6 +119,50 @@ fn unacknowledged_stanzas_count_as_waiting_ones_do() {
     assert_eq!(attachment.mailbox.take_back().len(), 1);
 }
 
+/// What a client has been sent and not acknowledged yet holds up nobody, unless nothing more would fit.
+#[test]
+fn what_is_only_not_acknowledged_leaves_room() {
+    let attachment = managed(1000);
+    let mailbox = &attachment.mailbox;
+    let size = delivery(&"x".repeat(550)).stanza.size_bytes();
+    assert!(mailbox.has_room_for(1000) && !mailbox.has_room_for(1001));
+    assert!(mailbox.push(stanza(&"x".repeat(550))));
+    assert!(!mailbox.has_room_for(1), "more than half waits");
+    drained(&attachment);
+    assert!(mailbox.has_room_for(1000 - size), "it has been sent");
+    assert!(!mailbox.has_room_for(1001 - size));
+    assert!(attachment.acknowledge(1).is_ok() && mailbox.has_room_for(1000));
+    mailbox.push(stanza(&"x".repeat(550)));
+    mailbox.close();
+    assert!(mailbox.has_room_for(1000), "it takes nothing more");
+}
+
+/// The task of a connection that is gone is not held in memory until something comes for its session.
+#[test]
+fn a_mailbox_without_connection_holds_no_task() {
+    struct Task;
+    impl std::task::Wake for Task {
+        fn wake(self: Arc<Self>) {}
+    }
+    let waits = |attachment: &Attachment| {
+        let task = Arc::new(Task);
+        assert!(attachment.poll(true, &mut Context::from_waker(&task.clone().into())).is_pending());
+        assert_eq!(Arc::strong_count(&task), 2);
+        task
+    };
+    let attachment = managed(1000);
+    let task = waits(&attachment);
+    assert!(attachment.detach(&Arc::new(Overflows::default()), SessionId::next()));
+    assert_eq!(Arc::strong_count(&task), 1);
+    let next = attachment.mailbox.attach().expect("open");
+    let task = waits(&next);
+    // Who was taken over from is not the reader any more.
+    assert!(!attachment.detach(&Arc::new(Overflows::default()), SessionId::next()) && !attachment.retire());
+    assert_eq!(Arc::strong_count(&task), 2);
+    assert!(next.retire());
+    assert_eq!(Arc::strong_count(&task), 1);
+}
+
 #[tokio::test]
 async fn a_takeover_waits_for_the_stanza_under_way() {
     let first = managed(1000);

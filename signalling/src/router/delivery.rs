@@ -134,7 +134,7 @@ impl Router {
         });
         let mut patience = HEIRS_PATIENCE;
         for stanza in left.into_iter().filter(|delivery| delivery.stored.is_none()).map(|delivery| delivery.stanza) {
-            heirs_have_room(home, &mut patience).await;
+            heirs_have_room(home, stanza.size_bytes(), &mut patience).await;
             match stanza.kind() {
                 Kind::Iq(IqType::Get | IqType::Set) => Box::pin(self.bounce(&stanza, StanzaError::service_unavailable(), None)).await,
                 Kind::Message(type_) if !home.with(|account| is_settled(account, type_, &stanza)) => {
@@ -233,10 +233,10 @@ impl Router {
     }
 }
 
-/// What one session did not read, all at once, must not be too much for another that reads. Waits until half of each mailbox is free, as long as
-/// there is patience: who does not read by then has no claim to more.
-async fn heirs_have_room(home: &Home, patience: &mut Duration) {
-    let is_full = |session: &Session| session.takes_bare_messages() && session.mailbox.bytes() > session.mailbox.bytes_max() / 2;
+/// What one session did not read, all at once, must not be too much for another that reads. Waits until each mailbox has room, as long as there is
+/// patience: who does not read by then has no claim to more.
+async fn heirs_have_room(home: &Home, size_bytes: usize, patience: &mut Duration) {
+    let is_full = |session: &Session| session.takes_bare_messages() && !session.mailbox.has_room_for(size_bytes);
     while !patience.is_zero() && home.with(|account| account.sessions.iter().any(is_full)) {
         let look_again = Duration::from_millis(10).min(*patience);
         tokio::time::sleep(look_again).await;
