@@ -122,10 +122,10 @@ fn a_call_that_rings_may_still_be_picked_up() {
     let mut server = Server::start();
     let (mut alice, mut bob) = (Wire::online(&server, "alice", "home"), Wire::online(&server, "bob", "home"));
     let verb = |verb: &str| format!("<{verb} xmlns='urn:xmpp:jingle-message:0' id='s1'/>");
-    alice.send(&format!(
+    alice.send(
         "<message id='m1' to='bob@localhost'><propose xmlns='urn:xmpp:jingle-message:0' id='s1'>\
-         <description xmlns='urn:xmpp:jingle:apps:rtp:1' media='audio'/></propose></message>"
-    ));
+         <description xmlns='urn:xmpp:jingle:apps:rtp:1' media='audio'/></propose></message>",
+    );
     bob.stanza("message", &["<propose"]);
     let first = drain(&server);
     server.logs("draining: no new sessions and allocations");

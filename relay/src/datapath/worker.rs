@@ -1,5 +1,9 @@
 //! One thread per core: receive a batch, demultiplex, look up, send a batch, run timers. It owns its allocations and their sockets.
 
+mod inbox;
+mod outputs;
+mod passing;
+
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -9,44 +13,32 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc as std_mpsc};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::{Bytes, BytesMut};
-use campanile_ice::stun::turn::{
-    CHANNEL_HEADER_BYTES, DATA_INDICATION_HEADER_BYTES_MAX, Family, Frame, Icmp, channel_header, data_indication_header, padding,
-    stream_frame,
-};
-use campanile_ice::stun::{ErrorCode, TransactionId};
+use campanile_ice::stun::turn::{Family, Frame, Icmp, stream_frame};
 use tokio::sync::mpsc;
 
-use super::batch::{Batch, Destination, HEAD_BYTES_MAX, PAYLOAD_BYTES_MAX, SLOTS, SLOTS_PER_RELAY};
+use super::batch::{Batch, Destination, SLOTS, SLOTS_PER_RELAY};
 use super::demux::{self, Kind};
 use super::flow::{Client, SocketId, Via};
 use super::neighbours::{Neighbours, neighbours};
 use super::pace::{self, Pace};
-use super::socket::{bind_relayed, send_unfragmented};
+use super::socket::send_unfragmented;
 use super::system::{Poller, SendError, Waker, interface_addresses, nap, read_error, sleep_precisely};
 use super::tcp_relay::{Arrival, TcpRelays};
 use crate::arena::Arena;
 use crate::endpoint::{Endpoint, Keyed};
-use crate::quality::report::Direction;
 use crate::stats::{DropReason, Stats};
 use crate::turn::data_connections::DataConnectionKey;
-use crate::turn::ports::{Home, PortKind};
 use crate::turn::registry::{AllocationKey, CallId, Hosts, Registry};
-use crate::turn::server::{Delivery, DeliveryHeader, Now, Opened, Output, Route, Server, Wanted};
+use crate::turn::server::{Now, Route, Server};
 use crate::turn::sessions::SessionTag;
-use crate::turn::stream::{Outbox, Turn, ends_with_bind};
+use crate::turn::stream::{Outbox, Turn};
 
 /// How often counters and meters are published.
 const PUBLISH: Duration = Duration::from_secs(1);
 /// How often the first worker looks for new interface addresses.
 const LOOK_FOR_ADDRESSES: Duration = Duration::from_secs(10);
-/// What is taken from the inbox before sockets are looked at again.
-const INBOX_BATCH: usize = 64;
 /// ICMP errors taken from one socket at a time.
 const ERRORS_PER_TURN: usize = 16;
-/// Packets taken from one other worker before sockets are looked at again.
-const CROSSINGS_BATCH: usize = 256;
-/// Ports tried when others on this host have them in use.
-const BIND_TRIES: usize = 64;
 
 const WAKER_TOKEN: u64 = u64::MAX;
 const LISTENER_TOKENS: u64 = 1 << 32;
@@ -450,113 +442,6 @@ impl Worker {
         self.work_outputs(batch, now);
     }
 
-    // Passing on.
-
-    /// Sends a client's payload out of its relayed address; to a relayed address of ours it goes without the kernel, and is judged there
-    /// as if it had come through it.
-    fn forward(&mut self, route: Route, payload: Payload<'_>, batch: &mut Batch, now: Now) {
-        if !self.server.observe(route.allocation, Direction::ToPeer, payload.bytes(batch), now.at) {
-            return;
-        }
-        if route.dont_fragment {
-            let bytes = payload.bytes(batch).to_vec();
-            return self.send_unfragmented(&route, &bytes, batch, now);
-        }
-        let Some(relayed) = self.sockets.get(route.socket.0 as usize) else {
-            return self.server.stats_mut().count_drop(DropReason::ClientGone);
-        };
-        let source = relayed.bound;
-        let Some(home) = route.home.filter(|_| self.has_short_cut) else {
-            let destination = Destination { socket: relayed.socket.as_fd(), to: route.to, from: None };
-            return payload.queue(destination, &[], 0, batch);
-        };
-        if payload.bytes(batch).len() > datagram_bytes_max(source) {
-            self.server.stats_mut().count_drop(DropReason::SendFailed);
-        } else if home.worker == self.index {
-            self.arrive(home.socket, source, payload, batch, now);
-        } else if !self.neighbours.push(home.worker, route.to, source, payload.bytes(batch)) {
-            self.server.stats_mut().count_drop(DropReason::WorkerBusy);
-        }
-    }
-
-    /// A peer's payload has come to a relayed address.
-    fn arrive(&mut self, socket: SocketId, source: Endpoint, payload: Payload<'_>, batch: &mut Batch, now: Now) {
-        let bytes = payload.bytes(batch);
-        if bytes.len() > PAYLOAD_BYTES_MAX {
-            return self.server.stats_mut().count_drop(DropReason::TooBig);
-        }
-        let Some(delivery) = self.server.handle_peer(socket, source, now.at) else {
-            return self.server.handle_stranger(socket, source, bytes, now.at);
-        };
-        if self.server.observe(delivery.allocation, Direction::ToClient, bytes, now.at) {
-            self.deliver(delivery, payload, batch);
-        }
-    }
-
-    /// Takes packets that other workers have for relayed addresses of this one. Returns whether there are more.
-    fn read_neighbours(&mut self, batch: &mut Batch, now: Now) -> bool {
-        let mut rings = self.neighbours.take_incoming();
-        let mut has_more = false;
-        for ring in &mut rings {
-            let mut count = 0;
-            while count < CROSSINGS_BATCH
-                && let Some(crossing) = ring.read()
-            {
-                count += 1;
-                // As through the kernel: whoever has the address now gets it.
-                match self.registry.ports.home(crossing.to).filter(|home| home.worker == self.index) {
-                    Some(home) => self.arrive(home.socket, crossing.source, Payload::Bytes(crossing.payload), batch, now),
-                    None => self.server.stats_mut().count_drop(DropReason::OwnAddress),
-                }
-            }
-            ring.release();
-            self.crossings += count as u64;
-            has_more |= count == CROSSINGS_BATCH;
-        }
-        self.neighbours.put_incoming(rings);
-        has_more
-    }
-
-    /// Queues a payload for a client, with the header that it gets.
-    fn deliver(&mut self, delivery: Delivery, payload: Payload<'_>, batch: &mut Batch) {
-        let payload_bytes = payload.bytes(batch).len();
-        let mut head = [0; DATA_INDICATION_HEADER_BYTES_MAX];
-        let (head_bytes, pad_bytes) = match delivery.header {
-            DeliveryHeader::Channel(channel) => {
-                head[..CHANNEL_HEADER_BYTES].copy_from_slice(&channel_header(channel, payload_bytes as u16));
-                // §12.5: padded over TCP and TLS, not over UDP.
-                (CHANNEL_HEADER_BYTES, if delivery.client.via.stream().is_some() { padding(payload_bytes) } else { 0 })
-            }
-            DeliveryHeader::Data(peer) => {
-                self.indications += 1;
-                let transaction = transaction_of_indication(self.index, self.indications);
-                let Some(length) = data_indication_header(&mut head, transaction, peer.into(), payload_bytes) else {
-                    return self.server.stats_mut().count_drop(DropReason::TooBig);
-                };
-                (length, padding(payload_bytes))
-            }
-        };
-        let head = &head[..head_bytes];
-        match delivery.client.via {
-            Via::Udp(number) => {
-                let destination = self.listeners[usize::from(number)].towards(delivery.client);
-                payload.queue(destination, head, pad_bytes, batch);
-            }
-            Via::Tcp(id) | Via::Tls(id) => {
-                let Some(stream) = self.streams.get_mut(&id) else { return self.server.stats_mut().count_drop(DropReason::ClientGone) };
-                if !stream.outbox.has_room(stream.pending.len() + head_bytes + payload_bytes + pad_bytes) {
-                    return self.server.stats_mut().count_drop(DropReason::QueueFull);
-                }
-                if stream.pending.is_empty() {
-                    self.dirty.push(id);
-                }
-                stream.pending.extend_from_slice(head);
-                stream.pending.extend_from_slice(payload.bytes(batch));
-                stream.pending.extend_from_slice(&[0; 3][..pad_bytes]);
-            }
-        }
-    }
-
     fn make_room(&mut self, batch: &mut Batch, slots: usize) {
         if batch.room() < slots {
             self.flush(batch);
@@ -570,290 +455,6 @@ impl Worker {
 
     fn count_batch(&mut self, packets: usize) {
         self.server.stats_mut().receives.count(packets);
-    }
-
-    // Others' wishes.
-
-    /// Returns whether there is nothing left.
-    fn read_inbox(&mut self, batch: &mut Batch, now: Now) -> bool {
-        for _ in 0..INBOX_BATCH {
-            match self.inbox.try_recv() {
-                Ok(Inbox::Connected(client, outbox)) => self.connected(client, outbox, now),
-                Ok(Inbox::Frames(id, bytes, turn)) => self.read_frames(id, bytes, turn, batch, now),
-                Ok(Inbox::PassedOn { client, from, bytes }) => {
-                    if let Some(route) = self.server.handle_passed_on(client, from, &bytes, now) {
-                        let payload = Payload::Bytes(&bytes[route.payload.clone()]);
-                        self.forward(route, payload, batch, now);
-                    }
-                    self.work_outputs(batch, now);
-                }
-                Ok(Inbox::PeerConnected(connection, is_connected)) => {
-                    self.server.handle_peer_connected(connection, is_connected, now.at);
-                    self.work_outputs(batch, now);
-                }
-                Ok(Inbox::PeerArrived(arrival)) => {
-                    // Without a permission it is closed by being dropped.
-                    if let Some(connection) = self.server.handle_peer_arrived(arrival.socket, arrival.remote, now.at) {
-                        self.registry.data.connected(connection, arrival.stream);
-                    }
-                    self.work_outputs(batch, now);
-                }
-                Ok(Inbox::Disconnected(id)) => {
-                    self.streams.remove(&id);
-                    self.server.handle_disconnected(id, now.at);
-                    self.work_outputs(batch, now);
-                }
-                Err(_) => return true,
-            }
-        }
-        false
-    }
-
-    fn connected(&mut self, client: Client, outbox: Outbox, now: Now) {
-        if let Some(id) = client.via.stream() {
-            self.streams.insert(id, Stream { client, outbox, pending: BytesMut::new() });
-            self.server.handle_connected(client, now.at);
-        }
-    }
-
-    fn read_frames(&mut self, id: u64, mut bytes: Bytes, turn: Turn, batch: &mut Batch, now: Now) {
-        let Some(client) = self.streams.get(&id).map(|stream| stream.client) else {
-            match self.left.get(&id) {
-                Some(&worker) => self.tell(worker, Control::Frames(id, bytes, turn)),
-                None => self.count_lost(&bytes, DropReason::ClientGone),
-            }
-            return;
-        };
-        let mut is_paused = false;
-        let mut rest = bytes.clone();
-        while let Frame::Whole(length) = stream_frame(&bytes) {
-            let frame = bytes.split_to(length);
-            is_paused = ends_with_bind(&frame);
-            if let Some(route) = self.demultiplex(client, &frame, now) {
-                if let Some(stream) = self.streams.get(&id) {
-                    stream.outbox.trust();
-                }
-                let payload = Payload::Bytes(&frame[route.payload.clone()]);
-                self.forward(route, payload, batch, now);
-            }
-            self.work_outputs(batch, now);
-            if let Some((worker, outbox)) = self.leaving.take() {
-                self.left.insert(id, worker);
-                outbox.move_to(worker);
-                return self.tell(worker, Control::Adopt(client, outbox, rest, turn));
-            }
-            if !self.streams.contains_key(&id) {
-                // What follows a ConnectionBind is data of its connection's, and none comes with it (`ends_with_bind`).
-                return self.count_lost(&bytes, DropReason::ClientGone);
-            }
-            rest = bytes.clone();
-        }
-        if is_paused && let Some(stream) = self.streams.get(&id) {
-            stream.outbox.resume();
-        }
-    }
-
-    /// Returns whether the worker is to end.
-    fn read_control(&mut self, batch: &mut Batch, now: Now) -> bool {
-        loop {
-            match self.control.try_recv() {
-                Ok(Control::Link(key, call)) => self.server.handle_link(key, call),
-                Ok(Control::Accepted(key, call)) => self.server.handle_accepted(key, call),
-                Ok(Control::EndSession(tag)) => self.server.handle_session_end(tag, now.at),
-                Ok(Control::Unlink(key, call)) => self.server.handle_unlink(key, call, now.at),
-                Ok(Control::Revoke(account)) => self.server.handle_revoke(&account, now.at),
-                Ok(Control::Frames(id, bytes, turn)) => self.read_frames(id, bytes, turn, batch, now),
-                Ok(Control::Adopt(client, outbox, frames, turn)) => {
-                    // Its end has been told to the other worker.
-                    if let (Some(id), false) = (client.via.stream(), outbox.is_closed()) {
-                        self.connected(client, outbox, now);
-                        self.read_frames(id, frames, turn, batch, now);
-                    }
-                }
-                Ok(Control::Expect(client, home, is_theirs)) => self.server.handle_expect(client, home, is_theirs),
-                Ok(Control::Shutdown) | Err(std_mpsc::TryRecvError::Disconnected) => return true,
-                Err(std_mpsc::TryRecvError::Empty) => break,
-            }
-        }
-        self.work_outputs(batch, now);
-        false
-    }
-
-    // What the server wants.
-
-    fn work_outputs(&mut self, batch: &mut Batch, now: Now) {
-        while let Some(output) = self.server.poll_output() {
-            match output {
-                Output::Send { client, message } => self.send(client, message, batch),
-                Output::Open { opening, wanted } => {
-                    let result = self.open(wanted, now).map_err(|error| {
-                        tracing::debug!(%error, ?wanted, "no relayed address");
-                        (wanted, why_not(&error))
-                    });
-                    self.server.handle_opened(opening, result, now);
-                }
-                Output::Close(socket) if socket.tcp_number().is_some() => self.tcp.iter_mut().for_each(|tcp| tcp.close(socket)),
-                Output::Close(socket) => self.closing.push(socket),
-                Output::Connect { connection, from, to, .. } => self.tcp.iter().for_each(|tcp| tcp.connect(connection, from, to)),
-                Output::PassOn { worker, client, message } => self.pass_on(worker, client, message.into()),
-                Output::Expect { worker, client, is_ours } => self.tell(worker, Control::Expect(client, self.index, is_ours)),
-                Output::Bind { client, connection } => self.bind_stream(client, connection),
-                Output::Disconnect(id) => {
-                    // Dropping the outbox ends the connection's task.
-                    self.streams.remove(&id);
-                    self.server.handle_disconnected(id, now.at);
-                }
-            }
-        }
-    }
-
-    fn send(&mut self, client: Client, message: Vec<u8>, batch: &mut Batch) {
-        match client.via {
-            Via::Udp(number) => {
-                batch.queue_copy(self.listeners[usize::from(number)].towards(client), &[], &message, 0);
-                self.server.take_back(message);
-            }
-            Via::Tcp(id) | Via::Tls(id) => {
-                let Some(stream) = self.streams.get_mut(&id) else { return self.server.stats_mut().count_drop(DropReason::ClientGone) };
-                if stream.pending.is_empty() {
-                    self.dirty.push(id);
-                }
-                stream.pending.extend_from_slice(&message);
-            }
-        }
-    }
-
-    fn pass_on(&mut self, worker: u16, client: Client, bytes: Bytes) {
-        match client.via.stream() {
-            Some(id) => {
-                let Some(stream) = self.streams.remove(&id) else { return };
-                // What cannot be sent now would not be later.
-                let frames = stream.pending.freeze();
-                if !stream.outbox.send(frames.clone()) {
-                    self.count_lost(&frames, DropReason::QueueFull);
-                }
-                self.leaving = Some((worker, stream.outbox));
-            }
-            None => {
-                let Some(other) = self.workers.get(usize::from(worker)) else { return };
-                match other.inbox.try_send(Inbox::PassedOn { client, from: self.index, bytes }) {
-                    Ok(()) => other.waker.wake(),
-                    Err(_) => self.server.stats_mut().count_drop(DropReason::WorkerBusy),
-                }
-            }
-        }
-    }
-
-    fn tell(&self, worker: u16, control: Control) {
-        if let Some(other) = self.workers.get(usize::from(worker)) {
-            // Only a worker that has ended takes no more.
-            let _ = other.control.send(control);
-            other.waker.wake();
-        }
-    }
-
-    /// Makes a client's connection a data connection.
-    fn bind_stream(&mut self, client: Client, connection: u32) {
-        let Some(mut stream) = client.via.stream().and_then(|id| self.streams.remove(&id)) else { return };
-        let Some(link) = self.registry.data.take(connection) else { return };
-        // A client that missed the answer would take data for it. Both ends are closed by being dropped.
-        if stream.outbox.send(stream.pending.split().freeze()) {
-            stream.outbox.bind(link);
-        }
-    }
-
-    fn listen(&mut self, ip: IpAddr) -> io::Result<Opened> {
-        let tcp = self.tcp.as_mut().ok_or_else(|| io::Error::other("no TCP allocations here"))?;
-        let family = if ip.is_ipv4() { Family::V4 } else { Family::V6 };
-        // Ports that others on this host use stay taken until one is found, so that none is tried twice.
-        let mut busy = Vec::new();
-        let mut result = Err(io::Error::new(io::ErrorKind::AddrInUse, "ports are in use by others"));
-        while busy.len() < BIND_TRIES {
-            let server = &mut self.server;
-            let Some(port) = self.registry.ports.take(family, PortKind::Any, || server.random()) else { break };
-            let bound = SocketAddr::new(ip, port);
-            match tcp.listen(bound) {
-                Ok(socket) => {
-                    result = Ok(Opened { socket, bound, token: None });
-                    break;
-                }
-                Err(error) => {
-                    busy.push(port);
-                    if error.kind() != io::ErrorKind::AddrInUse {
-                        result = Err(error);
-                        break;
-                    }
-                }
-            }
-        }
-        busy.into_iter().for_each(|port| self.registry.ports.release(family, port));
-        result
-    }
-
-    fn open(&mut self, wanted: Wanted, now: Now) -> io::Result<Opened> {
-        let (socket, bound, token) = match wanted {
-            Wanted::Listen(ip) => return self.listen(ip),
-            Wanted::Reserved(token) => {
-                let (socket, bound) = self.registry.redeem(token).ok_or_else(|| io::Error::other("the reservation has just ended"))?;
-                (socket, bound, None)
-            }
-            Wanted::Fresh(ip, kind) => {
-                // Ports that others on this host use stay taken until one is found, so that none is tried twice.
-                let mut busy = Vec::new();
-                let result = self.bind(ip, kind, &mut busy, now);
-                let family = if ip.is_ipv4() { Family::V4 } else { Family::V6 };
-                busy.into_iter().for_each(|port| self.registry.ports.release(family, port));
-                result?
-            }
-        };
-        let result = self.watch(socket, bound);
-        if result.is_err() {
-            self.registry.ports.release(Family::of(bound), bound.port());
-            token.into_iter().for_each(|token| self.registry.cancel(token));
-        }
-        Ok(Opened { socket: result?, bound, token })
-    }
-
-    /// Makes a bound relayed socket live.
-    fn watch(&mut self, socket: UdpSocket, bound: SocketAddr) -> io::Result<SocketId> {
-        let id = SocketId(self.sockets.vacant_key() as u32);
-        self.poller.add(socket.as_fd(), u64::from(id.0))?;
-        if !self.registry.ports.publish(bound, Home { worker: self.index, socket: id }) {
-            return Err(io::Error::other("too many different local addresses"));
-        }
-        self.sockets.insert(Relayed { socket, bound: bound.into() });
-        Ok(id)
-    }
-
-    fn bind(&mut self, ip: IpAddr, kind: PortKind, busy: &mut Vec<u16>, now: Now) -> io::Result<(UdpSocket, SocketAddr, Option<[u8; 8]>)> {
-        let family = if ip.is_ipv4() { Family::V4 } else { Family::V6 };
-        for _ in 0..BIND_TRIES {
-            let server = &mut self.server;
-            let port = self.registry.ports.take(family, kind, || server.random());
-            let port = port.ok_or_else(|| io::Error::new(io::ErrorKind::AddrInUse, "all ports are taken"))?;
-            let sockets = bind_relayed(SocketAddr::new(ip, port)).and_then(|first| match kind {
-                PortKind::EvenPair => Ok((first, Some(bind_relayed(SocketAddr::new(ip, port + 1))?))),
-                PortKind::Any | PortKind::Even => Ok((first, None)),
-            });
-            match sockets {
-                Ok((socket, None)) => return Ok((socket, SocketAddr::new(ip, port), None)),
-                Ok((socket, Some(second))) => {
-                    let token = self.server.random().to_be_bytes();
-                    self.registry.reserve(token, second, SocketAddr::new(ip, port + 1), now.at);
-                    return Ok((socket, SocketAddr::new(ip, port), Some(token)));
-                }
-                Err(error) => {
-                    busy.push(port);
-                    if kind == PortKind::EvenPair {
-                        busy.push(port + 1);
-                    }
-                    if error.kind() != io::ErrorKind::AddrInUse {
-                        return Err(error);
-                    }
-                }
-            }
-        }
-        Err(io::Error::new(io::ErrorKind::AddrInUse, "ports are in use by others"))
     }
 
     // The end of a turn.
@@ -898,23 +499,6 @@ impl Worker {
     }
 }
 
-/// 508 where there is no port, descriptor or memory left; 500 where the kernel refuses for a reason that is no want of room.
-fn why_not(error: &io::Error) -> ErrorCode {
-    match error.raw_os_error() {
-        None | Some(libc::EADDRINUSE | libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM | libc::ENOSPC) => {
-            ErrorCode::INSUFFICIENT_CAPACITY
-        }
-        Some(_) => ErrorCode::SERVER_ERROR,
-    }
-}
-
-/// The longest payload that a datagram from this address can have: 65,535 bytes less the headers.
-fn datagram_bytes_max(source: Endpoint) -> usize {
-    if source.ip.is_ipv4() { PAYLOAD_BYTES_MAX } else { 65_527 }
-}
-
-const _: () = assert!(DATA_INDICATION_HEADER_BYTES_MAX <= HEAD_BYTES_MAX);
-
 /// How many frames stand in a client's outgoing bytes.
 fn frames_in(mut frames: &[u8]) -> u64 {
     let mut count = 0;
@@ -940,25 +524,19 @@ fn outward_addresses() -> impl Iterator<Item = IpAddr> {
     })
 }
 
-/// Indications need no answer, so their transactions need only differ (RFC 8489 §5): a counter, spread over the 96 bits.
-fn transaction_of_indication(worker: u16, count: u64) -> TransactionId {
-    let mixed = (count ^ (u64::from(worker) << 48)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    let mut id = [0; 12];
-    id[..8].copy_from_slice(&(mixed ^ (mixed >> 32)).to_be_bytes());
-    id[8..].copy_from_slice(&(count as u32).to_be_bytes());
-    TransactionId(id)
-}
-
 #[cfg(test)]
 mod short_cut;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::quality::report::Direction;
     use crate::settings::{Limits, Settings};
     use crate::turn::auth::Auth;
     use crate::turn::peers::PeerRules;
+    use crate::turn::ports::PortKind;
     use crate::turn::ports::Ports;
+    use crate::turn::server::{Delivery, DeliveryHeader, Wanted};
 
     fn worker() -> Worker {
         let settings = Settings::default();

@@ -4,8 +4,8 @@
 use std::hash::BuildHasher as _;
 
 use campanile_ice::stun::integrity::{Integrity, Key, PasswordAlgorithm};
-use campanile_ice::stun::turn::{Channel, parse_channel_data};
-use campanile_ice::stun::{AttributeType, Class, Message, Method, Writer};
+use campanile_ice::stun::turn::{Channel, channel_header, padding, parse_channel_data};
+use campanile_ice::stun::{AttributeType, Class, Message, Method, TransactionId, Writer};
 use proptest::prelude::*;
 
 use super::*;
