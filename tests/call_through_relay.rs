@@ -5,11 +5,15 @@ use std::time::{Duration, Instant};
 use crate::support::http;
 use crate::support::peers;
 use crate::support::server::Server;
-use serde_json::json;
+use serde_json::{Value, json};
 
 fn slixmpp_calls_slixmpp(via: &str) {
     let server = Server::start();
-    let events = peers::python(&server, "call.py", json!({ "via": via }));
+    check_call(&server, json!({ "via": via }));
+}
+
+fn check_call(server: &Server, how: Value) {
+    let events = peers::python(server, "call.py", how);
     let heard = events.get("heard");
     assert!(heard["frames"].as_array().is_some_and(|frames| frames.len() == 2), "{heard}");
     // The server knows what it carried, and lets go of it.
@@ -41,4 +45,21 @@ fn over_tcp() {
 #[ignore = "slixmpp and aiortc: run tests/run"]
 fn over_tls() {
     slixmpp_calls_slixmpp("tls");
+}
+
+/// Where only port 443 is let out: log-in, calls and media on one port.
+#[test]
+#[ignore = "slixmpp and aiortc: run tests/run"]
+fn over_the_port_for_everything() {
+    let server = Server::with("server.mux = [\"127.0.0.1:0\"]");
+    let port = server.address("mux").port();
+    check_call(&server, json!({ "via": port, "direct_tls": true, "port": port }));
+    let metrics = http::get(server.address("admin"), "/metrics").body;
+    for protocol in ["xmpp", "turn"] {
+        assert!(http::metric(&metrics, "campanile_mux_connections_total", protocol) >= 2.0, "{protocol}: {metrics}");
+    }
+    for elsewhere in ["udp", "tcp"] {
+        let made = http::metric(&metrics, "campanile_turn_allocations_total", &format!("\"{elsewhere}\""));
+        assert!(made.abs() < f64::EPSILON, "{elsewhere}: {metrics}");
+    }
 }

@@ -248,6 +248,7 @@ fn ports(config: &Config, findings: &mut Findings<'_>) {
             findings.warning(key, message);
         }
     }
+    discovery_ports(config, findings);
     let (turn, relay) = (config.turn.ports, config.relay.ports);
     if turn.first <= relay.last && relay.first <= turn.last {
         let message = format!("overlaps turn.ports [{}, {}]: the two relays would take each other's ports", turn.first, turn.last);
@@ -262,6 +263,16 @@ fn ports(config: &Config, findings: &mut Findings<'_>) {
             "c2s.listen",
             "no client can log in: server.mux, c2s.listen, c2s.direct_tls, http.listen and http.tls_listen are all []",
         );
+    }
+}
+
+/// RFC 5780 §6: both addresses with both ports, which may well be those of turn.udp.
+fn discovery_ports(config: &Config, findings: &mut Findings<'_>) {
+    for address in &config.turn.nat_discovery {
+        if config.turn.ports.contains(address.port()) {
+            let message = format!("{address} lies within turn.ports, from which relayed addresses are taken; use a port outside of them");
+            findings.warning("turn.nat_discovery", message);
+        }
     }
 }
 
@@ -289,7 +300,7 @@ fn turn(config: &Config, findings: &mut Findings<'_>) {
         findings.warning("turn.anonymous", message);
     }
     if !serves {
-        for key in ["turn.host", "turn.secret"] {
+        for key in ["turn.host", "turn.secret", "turn.fence", "turn.nat_discovery", "turn.anonymous"] {
             if findings.origins.is_set(key) {
                 findings.warning(key, "has no effect while turn.udp, turn.tcp, turn.tls and server.mux are all []");
             }
@@ -574,6 +585,12 @@ mod tests {
             (|c| c.turn.nat_discovery = vec![([9, 9, 9, 9], 1).into()], Error, "turn.nat_discovery", "two"),
             (|c| c.turn.nat_discovery = vec![([9, 9, 9, 9], 1).into(), ([9, 9, 9, 8], 1).into()], Error, "turn.nat_discovery", "differ"),
             (|c| c.turn.nat_discovery = vec![([9, 9, 9, 9], 1).into(), ([0; 4], 2).into()], Error, "turn.nat_discovery", "differ"),
+            (
+                |c| c.turn.nat_discovery = vec![([9, 9, 9, 9], 50_000).into(), ([9, 9, 9, 8], 2).into()],
+                Warning,
+                "turn.nat_discovery",
+                "within turn.ports",
+            ),
             (|c| c.turn.allow_peers = vec!["127.0.0.0/8".parse().unwrap()], Warning, "turn.allow_peers", "127.0.0.1"),
             (
                 |c| {
@@ -594,6 +611,20 @@ mod tests {
             let found = findings(*change);
             let hit = found.iter().any(|p| p.severity == *severity && p.key == *key && p.message.contains(word));
             assert!(hit, "case {index}, {key} “{word}”: {found:#?}");
+        }
+    }
+
+    #[test]
+    fn what_concerns_a_relay_that_nobody_reaches_has_no_effect() {
+        let file = "[turn]\nudp = []\ntcp = []\ntls = []\nhost = \"turn.example.org\"\nsecret = \"a long enough secret\"\nfence = \"session\"\n\
+                    anonymous = true\nnat_discovery = [\"9.9.9.9:1\", \"9.9.9.8:2\"]\n";
+        let path = std::env::temp_dir().join(format!("campanile-check-{}.toml", std::process::id()));
+        std::fs::write(&path, file).unwrap();
+        let loaded = crate::load(Some(&path), []);
+        std::fs::remove_file(&path).unwrap();
+        let warnings = loaded.unwrap().warnings;
+        for key in ["turn.host", "turn.secret", "turn.fence", "turn.nat_discovery", "turn.anonymous"] {
+            assert!(warnings.iter().any(|found| found.key == key && found.message.contains("no effect while")), "{key}: {warnings:#?}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! `campanile check`: reads the configuration and everything it names, says what is wrong with file, line and key, changes nothing.
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, ToSocketAddrs as _, UdpSocket};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::ExitCode;
@@ -57,6 +57,7 @@ fn problems(loaded: &Loaded, now: SystemTime) -> Vec<Problem> {
     }
     certificates(config, now, &mut findings);
     own_address(config, outward_address(), &mut findings);
+    own_names(config, &mut findings);
     findings.problems.sort_by(|a, b| (a.severity, &a.origin).cmp(&(b.severity, &b.origin)));
     findings.problems
 }
@@ -250,6 +251,17 @@ fn own_address(config: &Config, own: Option<IpAddr>, findings: &mut Findings<'_>
     }
 }
 
+/// A server does not start with a name that it cannot look up; that may be another machine, or later.
+fn own_names(config: &Config, findings: &mut Findings<'_>) {
+    for address in &config.server.public_address {
+        let PublicAddress::Name(name) = address else { continue };
+        if let Err(error) = (name.as_str(), 0).to_socket_addrs() {
+            let message = format!("`{name}` cannot be looked up here: {error}; the server does not start without an answer");
+            findings.add(Severity::Warning, "server.public_address", message);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -398,6 +410,16 @@ mod tests {
         assert_eq!(own(&Config::default(), "10.0.0.5"), 0);
         config.server.public_address = vec![PublicAddress::Ip([9, 9, 9, 9].into())];
         assert_eq!(own(&config, "10.0.0.5"), 0);
+    }
+
+    #[test]
+    fn a_name_of_this_machine_has_to_be_one() {
+        let mut config = Config::default();
+        config.server.public_address = ["localhost", "no-such-name.invalid"].map(|name| PublicAddress::Name(name.to_owned())).to_vec();
+        let mut findings = Findings { origins: &Origins::default(), problems: Vec::new() };
+        own_names(&config, &mut findings);
+        let problems = findings.problems;
+        assert!(problems.len() == 1 && problems[0].message.contains("`no-such-name.invalid` cannot be looked up"), "{problems:?}");
     }
 
     #[test]

@@ -148,7 +148,10 @@ pub async fn run(target: &Target, accounts: &[Account; 2], stage: &mut Stage, re
             }
             // A convenience that most do without.
             _ if transport == Transport::Mux => {}
-            _ => report.left(Step::Relay(transport), &format!("turn.{} is empty", transport.to_string().to_ascii_lowercase())),
+            _ => {
+                let why = format!("turn.{} is empty, or for this machine alone", transport.to_string().to_ascii_lowercase());
+                report.left(Step::Relay(transport), &why);
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 """Two slixmpp clients with aiortc call each other by Jingle, through the relay of the server's XEP-0215 list and nothing else; each hears the other's tone.
 
-Argument besides host, port, ca, users: "via": udp, tcp or tls; "until": a file, the call goes on until it is there, and both must hear each other
+Argument besides host, port, ca, users: "via": udp, tcp, tls, or the number of a port that speaks TLS; "until": a file, the call goes on until it is there, and both must hear each other
 still."""
 
 import array
@@ -100,8 +100,11 @@ class Caller(Client):
         answer = await iq.send(timeout=30)
         services = answer.xml.findall(f"{{{EXTDISCO}}}services/{{{EXTDISCO}}}service")
         say("services", services=[{k: v for k, v in s.attrib.items() if k != "password"} for s in services])
-        kind, transport = ("turns", "tcp") if self.via == "tls" else ("turn", self.via)
-        chosen = next(s for s in services if s.get("type") == kind and s.get("transport") == transport)
+        port = self.via if isinstance(self.via, int) else None
+        kind, transport = ("turns", "tcp") if port or self.via == "tls" else ("turn", self.via)
+        chosen = next(
+            s for s in services if s.get("type") == kind and s.get("transport") == transport and port in (None, int(s.get("port")))
+        )
         return RTCIceServer(f"{kind}:{chosen.get('host')}:{chosen.get('port')}?transport={transport}", chosen.get("username"), chosen.get("password"))
 
     async def connection(self):

@@ -151,9 +151,17 @@ impl Client {
     }
 
     pub async fn allocate(&mut self) -> Result<SocketAddr, u16> {
+        self.allocate_of(None).await
+    }
+
+    /// With REQUESTED-ADDRESS-FAMILY (RFC 8656 §18.6), if one is given: 1 is IPv4, 2 is IPv6.
+    pub async fn allocate_of(&mut self, family: Option<u8>) -> Result<SocketAddr, u16> {
         let answer = self
             .ask(Method::ALLOCATE, |writer| {
                 writer.attribute(AttributeType::REQUESTED_TRANSPORT, &[17, 0, 0, 0]);
+                if let Some(family) = family {
+                    writer.attribute(AttributeType::REQUESTED_ADDRESS_FAMILY, &[family, 0, 0, 0]);
+                }
             })
             .await?;
         Ok(Message::parse(&answer).unwrap().get_xor_address(AttributeType::XOR_RELAYED_ADDRESS).unwrap().unwrap())

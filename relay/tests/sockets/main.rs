@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use campanile_ice::stun::turn::Icmp;
 use campanile_ice::stun::{AttributeType, Class, Message, Method, TransactionId, Writer};
-use campanile_relay::{CallId, Direction, DropReason, Limits, Relay, Service, Settings, Stats, Transport};
+use campanile_relay::{CallId, Direction, DropReason, Limits, Relay, Settings, Stats, Transport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UdpSocket;
 use tokio_rustls::rustls;
@@ -21,7 +21,7 @@ use client::{Client, PATIENCE, Received, Way};
 fn settings() -> Settings {
     Settings {
         udp: vec!["127.0.0.1:0".parse().unwrap(), "[::1]:0".parse().unwrap()],
-        tcp: vec!["127.0.0.1:0".parse().unwrap()],
+        tcp: vec!["127.0.0.1:0".parse().unwrap(), "[::1]:0".parse().unwrap()],
         realm: "example.org".into(),
         key: [7; 32],
         workers: 2,
@@ -117,12 +117,30 @@ async fn pairs_of_clients_over_every_transport() {
     relay.shutdown().await;
 }
 
+/// RFC 8656 §7.2: IPv4 unless REQUESTED-ADDRESS-FAMILY says otherwise, whichever the client's own family is, over each transport.
 #[tokio::test]
 async fn ipv6_clients_get_ipv4_relays_and_reach_ipv4_clients() {
-    let relay = start(settings());
-    let v6: Vec<Service> = relay.services().into_iter().filter(|service| service.local.is_ipv6()).collect();
-    let juliet = Client::udp(v6[0].local, &relay.issue("juliet", SystemTime::now())).await;
-    check_pair(juliet, udp(&relay, "romeo").await).await;
+    let (server, trusting) = certificate();
+    let tls = vec!["127.0.0.1:0".parse().unwrap(), "[::1]:0".parse().unwrap()];
+    let relay = start(Settings { tls, tls_config: Some(server), ..settings() });
+    let credentials = relay.issue("juliet", SystemTime::now());
+    for transport in [Transport::Udp, Transport::Tcp, Transport::Tls] {
+        let services = relay.services().into_iter().filter(|service| service.transport == transport).map(|service| service.local);
+        let (v4, v6): (Vec<_>, Vec<_>) = services.partition(SocketAddr::is_ipv4);
+        let connect = async |to: SocketAddr| match transport {
+            Transport::Udp => Client::udp(to, &credentials).await,
+            Transport::Tcp => Client::tcp(to, &credentials).await,
+            Transport::Tls => Client::tls(to, trusting.clone(), &credentials).await,
+        };
+        for (to, family) in [(v6[0], None), (v6[0], Some(1)), (v6[0], Some(2)), (v4[0], Some(2))] {
+            let mut juliet = connect(to).await;
+            let relayed = juliet.allocate_of(family).await.unwrap();
+            assert_eq!(relayed.is_ipv4(), family != Some(2), "{transport:?} {to} {family:?}: {relayed}");
+            juliet.refresh(0).await.unwrap();
+        }
+        check_pair(connect(v6[0]).await, udp(&relay, "romeo").await).await;
+        check_pair(connect(v4[0]).await, connect(v6[0]).await).await;
+    }
     relay.shutdown().await;
 }
 
