@@ -71,6 +71,47 @@ fn credentials_and_allocations_end_with_the_session_the_account_a_ban_and_the_pa
     dies(&mut of_carol, since.max(Instant::now() - Duration::from_millis(500)));
 }
 
+/// RFC 8489 §9.2.2: a nonce is good on every socket of its client, so that only the first request is challenged.
+#[test]
+fn the_second_allocation_of_a_client_takes_one_request() {
+    let server = Server::start();
+    let mut wire = Wire::bound(&server, "alice", "home");
+    let mut first = allocated(&server, &mut wire);
+    assert_eq!(first.requests(), 2, "a challenge, and its answer");
+    assert_eq!(first.refresh(600), Ok(()));
+    assert_eq!(first.requests(), 3);
+    let mut second = first.another();
+    second.allocate().expect("an allocation");
+    assert_eq!(second.requests(), 1);
+}
+
+/// The same, by what a client does and by what ends sessions and leaves the account.
+#[test]
+fn credentials_and_allocations_end_with_what_the_owner_changes_and_with_a_kick() {
+    let server = Server::with("auth.registration = true");
+    let register = "xmlns='jabber:iq:register'";
+    // The owner's session that changes the password stays; what was issued to it before is void all the same.
+    let (mut home, mut phone) = (Wire::bound(&server, "alice", "home"), Wire::bound(&server, "alice", "phone"));
+    let (mut of_home, mut of_phone) = (allocated(&server, &mut home), allocated(&server, &mut phone));
+    home.iq("p", "type='set'", &format!("<query {register}><username>alice</username><password>another secret</password></query>"));
+    let since = Instant::now();
+    dies(&mut of_home, since);
+    dies(&mut of_phone, since);
+    // All sessions of an account, however many.
+    let (mut home, mut phone) = (Wire::bound(&server, "bob", "home"), Wire::bound(&server, "bob", "phone"));
+    let (mut of_home, mut of_phone) = (allocated(&server, &mut home), allocated(&server, &mut phone));
+    let kicked = server.command(&["user", "kick", "bob@localhost"]);
+    assert!(kicked.status.success(), "{}", server::text(&kicked));
+    let since = Instant::now();
+    dies(&mut of_home, since);
+    dies(&mut of_phone, since);
+    let mut carol = Wire::bound(&server, "carol", "home");
+    let mut of_carol = allocated(&server, &mut carol);
+    carol.send(&format!("<iq type='set' id='r'><query {register}><remove/></query></iq>"));
+    carol.expect("id='r'");
+    dies(&mut of_carol, Instant::now());
+}
+
 /// XEP-0198 §5: a session that may be resumed lives, and so does its call.
 #[test]
 fn a_session_without_connection_keeps_its_allocation_until_it_is_over_and_over_a_restart_its_credentials() {

@@ -62,6 +62,34 @@ async fn xep0077_s3_2_a_removed_account_is_gone_everywhere() {
     assert!(late.is_err());
 }
 
+/// TURN credentials are void within a second, whatever presence and the database take.
+#[tokio::test]
+async fn the_relay_is_told_at_once_of_every_session_that_a_kick_ends() {
+    let world = World::new("revoke", &["alice"]).await;
+    let (home, phone, late) = (world.online("alice", "a").await, world.online("alice", "phone").await, world.online("alice", "late").await);
+    let services = "<iq type='get' id='i' to='localhost'><services xmlns='urn:xmpp:extdisco:2'/></iq>";
+    for client in [&home, &phone] {
+        assert!(client.ask(services).await[0].contains("password='"));
+    }
+    let turn = home.session.home.presence_turn().await;
+    let (administration, account) = (world.administration.clone(), jid("alice"));
+    let kick = tokio::spawn(async move { administration.kick(&account, None, None).await });
+    while world.relay_ended.count() < 2 {
+        assert!(!kick.is_finished(), "it ended without the relay");
+        tokio::task::yield_now().await;
+    }
+    // Nothing more is issued, be it to one that had nothing yet.
+    for client in [&home, &phone, &late] {
+        client.send(services).await;
+        assert!(!client.received().iter().any(|stanza| stanza.contains("password='")), "{}", client.session.jid);
+    }
+    world.extdisco.renew(std::time::SystemTime::now() + std::time::Duration::from_secs(80_000));
+    assert!(!home.received().iter().any(|stanza| stanza.contains("password='")));
+    assert!(!kick.is_finished(), "it waits for its turn");
+    drop(turn);
+    assert_eq!((kick.await.expect("ends"), world.relay_ended.count()), (3, 2));
+}
+
 /// Whoever takes the name next finds nothing that was granted to another.
 #[tokio::test]
 async fn xep0077_s3_2_a_block_list_keeps_no_subscription_and_no_approval_outlives_the_account() {

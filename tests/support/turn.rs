@@ -102,6 +102,11 @@ impl Client {
         }
     }
 
+    /// How many requests it has sent.
+    pub fn requests(&self) -> u64 {
+        self.next - 1
+    }
+
     /// Allocates; the relayed address, or the code of the error.
     pub fn allocate(&mut self) -> Result<SocketAddr, u16> {
         let answer = self.ask(Method::ALLOCATE, |request| {

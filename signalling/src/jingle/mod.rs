@@ -43,7 +43,7 @@ pub mod reason;
 pub mod service;
 pub mod session;
 
-pub use calls::{Call, CallId, Calls, Effect, Effects, Kind, Limits, Signal};
+pub use calls::{Call, CallId, Calls, Effect, Effects, Kind, Limits, Offering, Signal};
 pub use content::{Action, Jingle, Party};
 pub use propose::is_call_message;
 pub use reason::Outcome;

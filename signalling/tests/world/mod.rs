@@ -1,16 +1,18 @@
 //! A router of `localhost` with features and a database, and clients that are not connected to any network: what routing tests share.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use campanile_config::Contact;
-use campanile_relay::{Relay, Settings, Transport};
+use campanile_relay::{CallId, Relay, SessionTag, Settings, Transport};
 use campanile_signalling::administration::Administration;
 use campanile_signalling::auth::{Authenticator, Password, PerHour, ScramSet};
 use campanile_signalling::features::extdisco::Extdisco;
-use campanile_signalling::jid::BareJid;
-use campanile_signalling::jingle::CallsService;
+use campanile_signalling::jid::{BareJid, FullJid};
+use campanile_signalling::jingle::{Allocations, CallsService, Offering};
 use campanile_signalling::mailbox::{Mailbox, Outgoing};
 use campanile_signalling::router::{Limits, Metrics, Router};
 use campanile_signalling::session::SessionRef;
@@ -26,8 +28,38 @@ pub struct World {
     pub calls: Arc<CallsService>,
     pub extdisco: Arc<Extdisco>,
     pub administration: Arc<Administration>,
+    /// How many sessions the relay was told to be over.
+    pub relay_ended: Ended,
     mailbox_bytes: usize,
     folder: PathBuf,
+}
+
+/// Counts the sessions that are over; there are no allocations.
+#[derive(Clone, Default)]
+pub struct Ended(Arc<AtomicUsize>);
+
+impl Ended {
+    pub fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Allocations for Ended {
+    fn link(&self, _: &BareJid, _: SocketAddr, _: CallId) -> bool {
+        false
+    }
+
+    fn offer(&self, _: &Offering) {}
+
+    fn accept_call(&self, _: CallId) {}
+
+    fn end_call(&self, _: CallId) {}
+
+    fn begin_session(&self, _: &FullJid, _: SessionTag) {}
+
+    fn end_session(&self, _: SessionTag) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 /// A client: its session and what it was sent.
@@ -75,7 +107,9 @@ impl World {
             store.accounts().create(&jid, &keys).await.expect("a new account");
         }
         let registry = prometheus::Registry::new();
-        let calls = Arc::new(CallsService::new(jingle::Limits::default(), &registry, Box::new(())).expect("fresh metrics"));
+        let relay_ended = Ended::default();
+        let calls =
+            Arc::new(CallsService::new(jingle::Limits::default(), &registry, Box::new(relay_ended.clone())).expect("fresh metrics"));
         let router = Router::new(
             vec!["localhost".to_owned()],
             store.clone(),
@@ -95,7 +129,7 @@ impl World {
         let list = features::extdisco::services(&[(Transport::Udp, 3478)], &["turn.localhost".to_owned()]);
         let services = features::extdisco::Services { list, anonymous: false };
         let extdisco = features::register(&router, administration.clone(), relay, services, &contact());
-        Self { router, store, calls, extdisco, administration, mailbox_bytes, folder }
+        Self { router, store, calls, extdisco, administration, relay_ended, mailbox_bytes, folder }
     }
 
     pub async fn client(&self, account: &str, resource: &str) -> Client {
