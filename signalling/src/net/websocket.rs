@@ -205,11 +205,15 @@ impl Codec {
 /// One message as a frame of the stream: §3.3. What `<open/>` and `<close/>` say is for the state machine to judge;
 /// it validates the elements too, with the same limits.
 pub(crate) fn frame(text: Bytes, depth_max: usize) -> Result<Frame, XmlError> {
+    const BEGINS: XmlError = XmlError::BadFormat("a message must begin with '<'"); // §3.3.3
     if text.first() != Some(&b'<') {
-        return Err(XmlError::BadFormat("a message must begin with '<'")); // §3.3.3
+        return Err(BEGINS);
     }
     let text = without_declaration(text);
     let text = text.slice(..text.trim_ascii_end().len());
+    if text.first() != Some(&b'<') {
+        return Err(BEGINS); // what stands behind an XML declaration
+    }
     match local_name(&text) {
         b"open" => Ok(Frame::Open(header(&text, depth_max)?)),
         b"close" => {
@@ -342,7 +346,7 @@ mod tests {
 
     #[test]
     fn s3_3_3_what_does_not_begin_with_a_tag_is_refused() {
-        for message in [" <message/>", "", " ", "x"] {
+        for message in [" <message/>", "", " ", "x", "<?xml version='1.0'?>x", "<?xml version='1.0'?> "] {
             assert_eq!(broken(&text(message)), (Condition::BadFormat, 1000), "{message:?}");
         }
     }
