@@ -25,7 +25,6 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use clap::{Parser, ValueEnum};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use awake::Awake;
 use report::{Report, Row, Target};
@@ -108,7 +107,7 @@ fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
     let _awake = (!arguments.asleep).then(Awake::keep).transpose()?;
     ensure!(arguments.rounds > 0, "at least one round");
-    raise_limits()?;
+    process::raise_limits()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let report = runtime.block_on(tokio::task::LocalSet::new().run_until(measure(&arguments)))?;
     report.print();
@@ -119,18 +118,6 @@ fn main() -> anyhow::Result<ExitCode> {
 pub fn unique() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
-}
-
-/// Two descriptors for each of ten thousand sessions: one here, one in the server, which inherits the limit.
-fn raise_limits() -> anyhow::Result<()> {
-    const WANTED: u64 = 65_536;
-    let all = Rlimit { current: Some(WANTED), maximum: Some(WANTED) };
-    if setrlimit(Resource::Nofile, all).is_err() {
-        // not root: as far as it is allowed
-        let maximum = getrlimit(Resource::Nofile).maximum;
-        setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).context("the limit of open files")?;
-    }
-    Ok(())
 }
 
 impl Arguments {

@@ -1,11 +1,49 @@
-//! What Linux says of a process and its children: CPU time and memory.
+//! Processes under load: started, ended, and what Linux says of one and its children: CPU time and memory.
 
 use std::collections::HashMap;
 use std::fs;
 use std::ops::{Add, Sub};
-use std::time::Duration;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// SIGTERM, and SIGKILL when that does not help.
+pub fn end(process: &mut Child) {
+    if let (Ok(None), Some(pid)) = (process.try_wait(), rustix::process::Pid::from_raw(process.id().cast_signed())) {
+        // It may have ended by itself just now.
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        let limit = Instant::now() + Duration::from_secs(20);
+        while matches!(process.try_wait(), Ok(None)) {
+            if Instant::now() > limit {
+                let _ = process.kill();
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// Starts a process in a folder of its own, with its output in a file there.
+pub fn spawn(mut command: Command, folder: &Path) -> anyhow::Result<Child> {
+    let log = fs::File::create(folder.join("output.log"))?;
+    command.current_dir(folder).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+    command.spawn().with_context(|| format!("{command:?}"))
+}
+
+/// Descriptors for ten thousand sessions or allocations: here, and in the servers, which inherit the limit.
+pub fn raise_limits() -> anyhow::Result<()> {
+    const WANTED: u64 = 65_536;
+    let all = Rlimit { current: Some(WANTED), maximum: Some(WANTED) };
+    if setrlimit(Resource::Nofile, all).is_err() {
+        // not root: as far as it is allowed
+        let maximum = getrlimit(Resource::Nofile).maximum;
+        setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).context("the limit of open files")?;
+    }
+    Ok(())
+}
 
 /// Memory of a process tree, in kB.
 #[derive(Clone, Copy, Debug, Default)]

@@ -32,7 +32,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use clap::{Parser, ValueEnum};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use awake::Awake;
 use flow::{Flows, Way};
@@ -156,7 +155,7 @@ fn main() -> anyhow::Result<ExitCode> {
     }
     let arguments = Arguments::parse();
     ensure!(arguments.rounds > 0 && (1..=sys::SEGMENTS_MAX).contains(&arguments.run), "at least one round, and runs of 1 to 40 packets");
-    raise_limits()?;
+    process::raise_limits()?;
     sys::wake_on_time()?;
     let awake = Awake::keep()?;
     let report = Bench::new(&arguments)?.measure()?;
@@ -169,18 +168,6 @@ fn main() -> anyhow::Result<ExitCode> {
 pub fn unique() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
-}
-
-/// A socket in the server for each of ten thousand allocations; it inherits the limit.
-fn raise_limits() -> anyhow::Result<()> {
-    const WANTED: u64 = 65_536;
-    let all = Rlimit { current: Some(WANTED), maximum: Some(WANTED) };
-    if setrlimit(Resource::Nofile, all).is_err() {
-        // not root: as far as it is allowed
-        let maximum = getrlimit(Resource::Nofile).maximum;
-        setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).context("the limit of open files")?;
-    }
-    Ok(())
 }
 
 impl Arguments {

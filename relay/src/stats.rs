@@ -200,6 +200,8 @@ pub struct Stats {
     pub allocations: PerTransport,
     /// Allocations ever made.
     pub allocations_made: PerTransport,
+    /// Allocations whose client has moved to another address or connection (RFC 8016).
+    pub moves: u64,
     /// Relayed addresses of the live allocations; one may have two.
     pub relayed: PerFamily,
     /// Open connections (`udp` stays 0).
@@ -270,6 +272,7 @@ impl Stats {
             sum.tcp += other.tcp;
             sum.tls += other.tls;
         }
+        self.moves += other.moves;
         self.data_connections_made += other.data_connections_made;
         self.relayed.ipv4 += other.relayed.ipv4;
         self.relayed.ipv6 += other.relayed.ipv6;

@@ -18,6 +18,8 @@ pub fn relay(stats: &Stats) -> Vec<Family> {
             stats.relayed,
         ),
         transports(Family::counter("campanile_turn_allocations_total", "TURN allocations made."), stats.allocations_made),
+        Family::counter("campanile_turn_moves_total", "Allocations whose client moved to another address or connection (RFC 8016).")
+            .with(&[], stats.moves),
         transports(Family::gauge("campanile_turn_connections", "Open TURN connections; none over UDP."), stats.connections),
         Family::gauge(
             "campanile_turn_data_connections",

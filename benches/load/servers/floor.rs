@@ -38,7 +38,7 @@ impl Floor {
 
 impl Drop for Floor {
     fn drop(&mut self) {
-        super::end(&mut self.process);
+        process::end(&mut self.process);
     }
 }
 

@@ -8,8 +8,8 @@ pub mod prosody;
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::PathBuf;
+use std::process::Child;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -85,7 +85,8 @@ impl Server {
                 Which::Ejabberd => ejabberd::command(&folder, port, api, setup)?,
             };
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-            let server = Self { which, process: spawn(command, &folder)?, folder, address, connector: Arc::new(certificate.connector()?) };
+            let server =
+                Self { which, process: process::spawn(command, &folder)?, folder, address, connector: Arc::new(certificate.connector()?) };
             server.wait_for(address)?;
             if server.which == Which::Ejabberd {
                 let api = SocketAddr::from((Ipv4Addr::LOCALHOST, api));
@@ -132,31 +133,10 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        end(&mut self.process);
+        process::end(&mut self.process);
         // The next start of the machine clears what could not be removed.
         let _ = fs::remove_dir_all(&self.folder);
     }
-}
-
-/// SIGTERM, and SIGKILL when that does not help.
-fn end(process: &mut Child) {
-    if let (Ok(None), Some(pid)) = (process.try_wait(), rustix::process::Pid::from_raw(process.id().cast_signed())) {
-        // It may have ended by itself just now.
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-        let limit = Instant::now() + Duration::from_secs(20);
-        while matches!(process.try_wait(), Ok(None)) {
-            if Instant::now() > limit {
-                let _ = process.kill();
-            }
-            thread::sleep(Duration::from_millis(20));
-        }
-    }
-}
-
-fn spawn(mut command: Command, folder: &Path) -> anyhow::Result<Child> {
-    let log = fs::File::create(folder.join("output.log"))?;
-    command.current_dir(folder).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-    command.spawn().with_context(|| format!("{command:?}"))
 }
 
 /// Two ports that were free just now.

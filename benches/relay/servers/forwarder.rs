@@ -80,7 +80,7 @@ impl Forwarder {
 
 impl Drop for Forwarder {
     fn drop(&mut self) {
-        super::end(&mut self.process);
+        crate::process::end(&mut self.process);
     }
 }
 

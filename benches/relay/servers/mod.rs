@@ -7,8 +7,8 @@ pub mod forwarder;
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::PathBuf;
+use std::process::Child;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -79,7 +79,7 @@ impl Server {
             Which::Campanile(_, binary) => campanile::command(binary, &folder, address, tls)?,
             Which::Coturn => coturn::command(&folder, address, tls),
         };
-        let process = spawn(command, &folder)?;
+        let process = process::spawn(command, &folder)?;
         // Debian's coturn knows TLS 1.2 at most.
         let connector = Arc::new(certificate.client(&[&rustls::version::TLS13, &rustls::version::TLS12])?);
         let server = Self { which: which.clone(), process, folder, address, tls, connector };
@@ -117,7 +117,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        end(&mut self.process);
+        process::end(&mut self.process);
         // The next start of the machine clears what could not be removed.
         let _ = fs::remove_dir_all(&self.folder);
     }
@@ -139,27 +139,6 @@ fn threads(process: u32) -> anyhow::Result<Vec<(u32, Duration)>> {
         all.push((thread, Duration::from_nanos(ran)));
     }
     Ok(all)
-}
-
-/// SIGTERM, and SIGKILL when that does not help.
-fn end(process: &mut Child) {
-    if let (Ok(None), Some(pid)) = (process.try_wait(), rustix::process::Pid::from_raw(process.id().cast_signed())) {
-        // It may have ended by itself just now.
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-        let limit = Instant::now() + Duration::from_secs(5);
-        while matches!(process.try_wait(), Ok(None)) {
-            if Instant::now() > limit {
-                let _ = process.kill();
-            }
-            thread::sleep(Duration::from_millis(20));
-        }
-    }
-}
-
-fn spawn(mut command: Command, folder: &Path) -> anyhow::Result<Child> {
-    let log = fs::File::create(folder.join("output.log"))?;
-    command.current_dir(folder).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-    command.spawn().with_context(|| format!("{command:?}"))
 }
 
 /// Two ports of an address that were free just now, for UDP too.

@@ -132,6 +132,7 @@ impl Server {
         let old = std::mem::replace(&mut allocation.client, client);
         *transport(&mut self.stats.allocations, old.via) -= 1;
         *transport(&mut self.stats.allocations, client.via) += 1;
+        self.stats.moves += 1;
         self.moving.remove(&client);
         self.forget_client(old, index, now);
     }

@@ -83,12 +83,13 @@ fn s3_2_2_the_old_5_tuple_is_good_until_data_comes_on_the_new_one() {
     assert_eq!(bench.permit(&new, "8.8.8.9:1"), None, "requests alone do not show that data gets through");
     assert_eq!(bench.permit(&old, "8.8.8.9:1"), None);
     assert_eq!(hears(&mut bench), Some(old.client));
+    assert_eq!(bench.server.stats_mut().moves, 0);
     // Lost answers: the same request is answered again, with the ticket that is good.
     let repeated = bench.ask(&new, come(&first).lifetime(1_200));
     assert_eq!((repeated.code(), ticket(&repeated).is_some()), (None, true));
     // The first data on the new one.
     assert_eq!(bench.send_on(&new, 0x4000).unwrap(), PEER);
-    assert_eq!(hears(&mut bench), Some(new.client));
+    assert_eq!((hears(&mut bench), bench.server.stats_mut().moves), (Some(new.client), 1));
     assert!(bench.send(&new, "8.8.8.9:1").is_some());
     assert_eq!((bench.send_on(&old, 0x4000), bench.send(&old, PEER)), (None, None));
     assert_eq!(bench.ask(&old, Ask::new(Method::REFRESH)).code(), Some(437));
