@@ -1,0 +1,143 @@
+//! The configuration of a node: XEP-0060 §8.2 and §16.4.4, XEP-0248 §6; as a form both ways. Pure.
+
+use crate::jid::{BareJid, Jid};
+
+use super::model::{NodeKind, named};
+
+named! {
+    /// `pubsub#access_model`: who may subscribe and retrieve items (§4.5).
+    AccessModel {
+        /// Whom an owner approves.
+        Authorize "authorize",
+        /// Anyone.
+        Open "open",
+        /// Whoever sees the owner's presence.
+        Presence "presence",
+        /// Whoever is in one of `roster_groups_allowed`.
+        Roster "roster",
+        /// Members.
+        Whitelist "whitelist",
+    }
+}
+
+named! {
+    /// `pubsub#publish_model`: who may publish besides owners and publishers.
+    PublishModel {
+        /// Nobody.
+        Publishers "publishers",
+        /// Subscribers.
+        Subscribers "subscribers",
+        /// Anyone.
+        Open "open",
+    }
+}
+
+named! {
+    /// `pubsub#send_last_published_item`.
+    SendLast {
+        /// Never.
+        Never "never",
+        /// To a new subscriber.
+        OnSub "on_sub",
+        /// And whenever a subscriber comes online.
+        OnSubAndPresence "on_sub_and_presence",
+    }
+}
+
+named! {
+    /// `pubsub#publish_node_full`: what becomes of a publication at a full node.
+    NodeFull {
+        /// The oldest item is retracted, with a notification.
+        RetractOldest "retract-oldest",
+        /// The oldest item is gone without a word.
+        DiscardOldest "discard-oldest",
+        /// The publication is refused.
+        Reject "reject",
+    }
+}
+
+named! {
+    /// `pubsub#itemreply`: who gets the replies to items.
+    ItemReply {
+        /// The node's owner.
+        Owner "owner",
+        /// The item's publisher.
+        Publisher "publisher",
+    }
+}
+
+named! {
+    /// `pubsub#notification_type`.
+    NotificationType {
+        /// Messages that may wait for a subscriber who is offline.
+        Normal "normal",
+        /// Messages that do not.
+        Headline "headline",
+    }
+}
+
+named! {
+    /// `pubsub#children_association_policy` (XEP-0248 §6): who may associate nodes with a collection.
+    ChildrenPolicy {
+        /// Anyone.
+        All "all",
+        /// Owners of the collection.
+        Owners "owners",
+        /// Those of `children_association_whitelist`.
+        Whitelist "whitelist",
+    }
+}
+
+/// A bound that may be as high as the server allows: `max`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UpTo {
+    /// So many.
+    Number(u64),
+    /// As many as the server allows.
+    Max,
+}
+
+/// All that can be configured. Fields are named as on the wire, without `pubsub#`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeConfig {
+    pub title: String,
+    pub description: String,
+    pub language: String,
+    /// `pubsub#type`: the namespace of payloads, usually.
+    pub type_: String,
+    pub contact: Vec<Jid>,
+    pub access_model: AccessModel,
+    pub roster_groups_allowed: Vec<String>,
+    pub publish_model: PublishModel,
+    pub publish_node_full: NodeFull,
+    pub persist_items: bool,
+    pub max_items: UpTo,
+    /// Seconds; `None`: never.
+    pub item_expire: Option<UpTo>,
+    /// Bytes; never above `[limits]`.
+    pub max_payload_size: u64,
+    pub deliver_notifications: bool,
+    pub deliver_payloads: bool,
+    pub notify_config: bool,
+    pub notify_delete: bool,
+    pub notify_retract: bool,
+    pub notify_sub: bool,
+    pub notification_type: NotificationType,
+    pub presence_based_delivery: bool,
+    pub purge_offline: bool,
+    pub send_last_published_item: SendLast,
+    pub tempsub: bool,
+    pub subscribe: bool,
+    pub itemreply: Option<ItemReply>,
+    pub body_xslt: String,
+    pub dataform_xslt: String,
+    /// `pubsub#node_type`; it does not change.
+    pub node_type: NodeKind,
+    /// `pubsub#collection`: the collections that the node is associated with (XEP-0248).
+    pub collection: Vec<String>,
+    /// Of a collection:
+    pub children_association_policy: ChildrenPolicy,
+    pub children_association_whitelist: Vec<BareJid>,
+    /// Of a collection: `None` for as many as the server allows.
+    pub children_max: Option<u64>,
+}

@@ -1,0 +1,52 @@
+//! The options of a subscription: XEP-0060 §6.3 and §16.4.2, XEP-0248 §6; as a form both ways. Pure.
+
+use std::time::SystemTime;
+
+use super::model::named;
+
+named! {
+    /// `pubsub#show-values`: presence states for which notifications are wanted.
+    ShowValue {
+        Away "away",
+        Chat "chat",
+        Dnd "dnd",
+        Online "online",
+        Xa "xa",
+    }
+}
+
+named! {
+    /// `pubsub#subscription_type` of a subscription to a collection (XEP-0248).
+    SubscriptionType {
+        /// New items.
+        Items "items",
+        /// New nodes.
+        Nodes "nodes",
+        /// Both.
+        All "all",
+    }
+}
+
+/// When a subscription ends by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expire {
+    /// Never.
+    Never,
+    /// When its subscriber goes offline (§12.5).
+    Presence,
+    /// Then (§12.19).
+    At(SystemTime),
+}
+
+/// All that can be configured of a subscription.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubscribeOptions {
+    pub deliver: bool,
+    pub expire: Expire,
+    pub include_body: bool,
+    /// Empty: whatever the presence.
+    pub show_values: Vec<ShowValue>,
+    pub subscription_type: SubscriptionType,
+    /// `pubsub#subscription_depth`: `None` for `all`.
+    pub subscription_depth: Option<u64>,
+}
