@@ -14,6 +14,7 @@ pub mod message;
 pub mod net;
 pub mod ns;
 pub mod pipeline;
+pub mod pubsub;
 mod random;
 pub mod retention;
 pub mod router;

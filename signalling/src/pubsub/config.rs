@@ -100,43 +100,69 @@ pub enum UpTo {
 /// All that can be configured. Fields are named as on the wire, without `pubsub#`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeConfig {
+    /// A name for people.
     pub title: String,
+    /// For people.
     pub description: String,
+    /// RFC 5646 tag of its contents.
     pub language: String,
     /// `pubsub#type`: the namespace of payloads, usually.
     pub type_: String,
+    /// Whom to ask.
     pub contact: Vec<Jid>,
+    /// Who may subscribe and retrieve items.
     pub access_model: AccessModel,
+    /// Groups of the owner's roster, for [`AccessModel::Roster`].
     pub roster_groups_allowed: Vec<String>,
+    /// Who may publish.
     pub publish_model: PublishModel,
+    /// What happens at `max_items`.
     pub publish_node_full: NodeFull,
+    /// Items are kept.
     pub persist_items: bool,
+    /// How many are kept.
     pub max_items: UpTo,
     /// Seconds; `None`: never.
     pub item_expire: Option<UpTo>,
     /// Bytes; never above `[limits]`.
     pub max_payload_size: u64,
+    /// Events are told at all.
     pub deliver_notifications: bool,
+    /// With payloads.
     pub deliver_payloads: bool,
+    /// Subscribers are told of another configuration.
     pub notify_config: bool,
+    /// Subscribers are told that the node is deleted.
     pub notify_delete: bool,
+    /// Subscribers are told of items that are gone.
     pub notify_retract: bool,
+    /// Owners are told of subscribers that come and go.
     pub notify_sub: bool,
+    /// Type of the messages.
     pub notification_type: NotificationType,
+    /// Only available subscribers are told.
     pub presence_based_delivery: bool,
+    /// A publisher's items go when the publisher goes offline.
     pub purge_offline: bool,
+    /// Who gets the last item besides those it was published to.
     pub send_last_published_item: SendLast,
+    /// Every subscription ends when its subscriber goes offline (§12.5).
     pub tempsub: bool,
+    /// Subscribing is allowed.
     pub subscribe: bool,
+    /// Who gets replies, if it is said.
     pub itemreply: Option<ItemReply>,
+    /// Kept for those who ask.
     pub body_xslt: String,
+    /// Kept for those who ask.
     pub dataform_xslt: String,
     /// `pubsub#node_type`; it does not change.
     pub node_type: NodeKind,
     /// `pubsub#collection`: the collections that the node is associated with (XEP-0248).
     pub collection: Vec<String>,
-    /// Of a collection:
+    /// Of a collection: who may associate nodes with it.
     pub children_association_policy: ChildrenPolicy,
+    /// Of a collection, for [`ChildrenPolicy::Whitelist`].
     pub children_association_whitelist: Vec<BareJid>,
     /// Of a collection: `None` for as many as the server allows.
     pub children_max: Option<u64>,

@@ -7,10 +7,15 @@ use super::model::named;
 named! {
     /// `pubsub#show-values`: presence states for which notifications are wanted.
     ShowValue {
+        /// Away.
         Away "away",
+        /// Free for a chat.
         Chat "chat",
+        /// Do not disturb.
         Dnd "dnd",
+        /// Available without a show value.
         Online "online",
+        /// Away for long.
         Xa "xa",
     }
 }
@@ -41,11 +46,15 @@ pub enum Expire {
 /// All that can be configured of a subscription.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SubscribeOptions {
+    /// `pubsub#deliver`: notifications are wanted at all.
     pub deliver: bool,
+    /// `pubsub#expire`.
     pub expire: Expire,
+    /// `pubsub#include_body`: a body for people besides the payload.
     pub include_body: bool,
     /// Empty: whatever the presence.
     pub show_values: Vec<ShowValue>,
+    /// `pubsub#subscription_type`.
     pub subscription_type: SubscriptionType,
     /// `pubsub#subscription_depth`: `None` for `all`.
     pub subscription_depth: Option<u64>,
