@@ -77,7 +77,7 @@ pub struct Effects {
     /// The call tracker should see the stanza, as sent by this local account.
     pub observed_from: Option<BareJid>,
     /// What may be worth a push notification (XEP-0357).
-    pub push: Option<push::Event>,
+    pub push: Option<Box<push::Event>>,
 }
 
 /// A copy for another session of the account.

@@ -19,6 +19,9 @@ pub const CHILDREN_MAX: usize = 1000;
 /// What surrounds the children of a stanza whose head declares no prefixes.
 pub(crate) static CONTENT: LazyLock<Bindings> = LazyLock::new(|| Bindings::new(ns::CLIENT, []));
 
+/// The index of a body; most have no more children than this holds in place.
+pub(crate) type Children = SmallVec<[ChildIndex; 3]>;
+
 /// Where a child stands in the body, and its expanded name.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ChildIndex {
@@ -94,7 +97,7 @@ pub(crate) struct Indexer<'a> {
     pub(crate) body: usize,
     /// The namespace that counts as the content namespace.
     pub(crate) content_ns: &'static str,
-    pub(crate) children: SmallVec<[ChildIndex; 3]>,
+    pub(crate) children: Children,
     /// What `ChildNs::Other` counts, for the head.
     pub(crate) namespaces: Vec<Arc<str>>,
 }

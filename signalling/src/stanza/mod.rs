@@ -15,7 +15,6 @@ use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use bytestring::ByteString;
-use smallvec::SmallVec;
 
 pub use child::{CHILDREN_MAX, Child};
 pub use error::{Condition, ErrorType, StanzaError};
@@ -23,7 +22,7 @@ pub use head::{IqType, Kind, MessageType, PresenceType};
 pub use parse::ParseError;
 pub use reply::ORIGINAL_BYTES_MAX;
 
-use child::{CONTENT, ChildIndex, Indexer};
+use child::{CONTENT, Children, Indexer};
 use head::{Head, Rest};
 
 use crate::jid::Jid;
@@ -55,7 +54,7 @@ pub struct Stanza {
 struct Shared {
     head: Head,
     body: ByteString,
-    children: SmallVec<[ChildIndex; 3]>,
+    children: Children,
 }
 
 impl Stanza {
@@ -80,7 +79,7 @@ impl Stanza {
     /// A stanza of this kind with nothing in it.
     #[must_use]
     pub fn new(kind: Kind) -> Self {
-        Self { to: None, shared: Arc::new(Shared { head: Head::new(kind), body: ByteString::new(), children: SmallVec::new() }) }
+        Self { to: None, shared: Arc::new(Shared { head: Head::new(kind), body: ByteString::new(), children: Children::new() }) }
     }
 
     /// An empty message.
@@ -227,7 +226,7 @@ impl Stanza {
     }
 
     /// Content of our own making and its children. `None`: it is not well-formed, which is a bug.
-    fn index(&self, content: Bytes) -> Option<(ByteString, SmallVec<[ChildIndex; 3]>, Vec<Arc<str>>)> {
+    fn index(&self, content: Bytes) -> Option<(ByteString, Children, Vec<Arc<str>>)> {
         let bindings = self.rest().map_or(&*CONTENT, |rest| &rest.bindings);
         let checked = ByteString::try_from(content).map_err(|_| XmlError::UnsupportedEncoding("not UTF-8")).and_then(|content| {
             let mut indexer = Indexer::new(&content, ns::CLIENT);
