@@ -3,6 +3,7 @@
 mod account_data;
 mod accounts;
 mod messages;
+mod pubsub;
 mod push;
 mod rfc6121;
 mod routing;
