@@ -10,7 +10,6 @@ mod items;
 mod last;
 mod listing;
 mod load;
-mod stored;
 
 #[cfg(test)]
 pub(super) mod tests;
@@ -59,4 +58,14 @@ fn read_jid(row: &Row, column: usize, place: &'static str) -> Result<Jid, StoreE
 fn read_named<T>(row: &Row, column: usize, place: &'static str, parse: impl Fn(&str) -> Option<T>) -> Result<T, StoreError> {
     let name = row.text(column)?;
     parse(&name).ok_or_else(|| StoreError::Corrupt { place, cause: format!("`{name}` is none of the known names") })
+}
+
+/// A number as the database holds it.
+fn to_count(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A number of rows.
+fn to_size(number: i64) -> usize {
+    usize::try_from(number).unwrap_or_default()
 }
