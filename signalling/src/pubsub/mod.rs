@@ -3,7 +3,15 @@
 //!
 //! What a node does is decided by plain functions; what awaits only looks up, stores and sends.
 
+pub mod access;
 pub mod change;
 pub mod config;
+pub mod context;
+pub mod error;
+pub mod event;
+pub mod graph;
 pub mod model;
+pub mod node;
 pub mod options;
+pub mod reply;
+pub mod request;
