@@ -1,5 +1,6 @@
 //! Where a stanza goes: from the session that sent it through the stages to its addressee's home (RFC 6120 §10, RFC 6121 §8).
 
+mod broadcast;
 mod delivery;
 mod limits;
 mod metrics;
@@ -27,12 +28,13 @@ use crate::iq::{Iq, IqTable, To};
 use crate::jid::{BareJid, FullJid, Jid};
 use crate::jingle::CallsService;
 use crate::mailbox::{Mailbox, Outgoing};
+use crate::ns;
 use crate::pipeline::{self, Effects, Moment, Verdict, Walk};
 use crate::pubsub::PubSub;
 use crate::random;
 use crate::session::{Session, SessionId, SessionRef};
 use crate::stanza::error::{Condition, ErrorType, StanzaError};
-use crate::stanza::{IqType, Kind, PresenceType, Stanza};
+use crate::stanza::{IqType, Kind, MessageType, PresenceType, Stanza};
 use crate::store::{RosterItem, RosterVersion, Store, StoreError};
 use crate::stream::error::{self, StreamError};
 
@@ -503,25 +505,36 @@ impl Router {
             }
         };
         let moment = self.moment(&stanza);
-        let (verdict, targets, effects) = home.with(|account| {
-            let mut targets = account.targets(&stanza);
-            let walk = Walk { account, sender: None, targets: &targets, moment: &moment };
-            let (mut verdict, mut effects) = pipeline::walk(pipeline::INBOUND, &walk, &mut stanza);
+        let arrival = self.take_home(&home, &mut stanza, &moment);
+        self.conclude(&home, stanza, arrival, origin).await;
+    }
+
+    /// The addressee's stages, and delivery to whom RFC 6121 §8.5 chooses.
+    fn take_home(&self, home: &Home, stanza: &mut Stanza, moment: &Moment) -> Arrival {
+        home.with(|account| {
+            let mut targets = account.targets(stanza);
+            let walk = Walk { account, sender: None, targets: &targets, moment };
+            let (mut verdict, mut effects) = pipeline::walk(pipeline::INBOUND, &walk, stanza);
             if let (Verdict::Pass, Kind::Presence(PresenceType::Unavailable), Some(from)) = (&verdict, stanza.kind(), stanza.from()) {
                 account.has_left(from);
             }
             if verdict == Verdict::Pass {
-                verdict = self.deliver(account, &mut targets, &stanza, &mut effects, &moment);
+                verdict = self.deliver(account, &mut targets, stanza, &mut effects, moment);
             }
-            (verdict, targets, effects)
-        });
-        match (verdict, targets) {
-            (Verdict::Drop, _) => {}
-            (Verdict::Bounce(error), _) => self.bounce(&stanza, error, origin).await,
-            (Verdict::Pass, targets) => {
-                self.perform(&home, effects, &stanza).await;
+            Arrival { verdict, targets, effects }
+        })
+    }
+
+    /// What is left to do for a stanza that has reached its addressee's home.
+    async fn conclude(&self, home: &Arc<Home>, stanza: Stanza, arrival: Arrival, origin: Option<&SessionRef>) {
+        let Arrival { verdict, targets, effects } = arrival;
+        match verdict {
+            Verdict::Drop => {}
+            Verdict::Bounce(error) => self.bounce(&stanza, error, origin).await,
+            Verdict::Pass => {
+                self.perform(home, effects, &stanza).await;
                 if let Targets::Account | Targets::Bounce(_) = targets {
-                    Box::pin(self.finish(&home, stanza, targets, origin)).await;
+                    Box::pin(self.finish(home, stanza, targets, origin)).await;
                 }
             }
         }
@@ -542,12 +555,10 @@ impl Router {
         }
     }
 
-    /// Plain presence finds nobody in a home that is not in memory, so it does not load one: a log-in with a thousand contacts is cheap.
+    /// What only sessions could get finds nobody in a home that is not in memory, so it does not load one: a log-in with a thousand contacts is
+    /// cheap, and so is a headline.
     async fn home_for(&self, account: &BareJid, stanza: &Stanza) -> Result<Option<Arc<Home>>, StoreError> {
-        match stanza.kind() {
-            Kind::Presence(PresenceType::Available | PresenceType::Unavailable) => Ok(self.0.homes.peek(account)),
-            _ => self.0.homes.get(account).await,
-        }
+        if is_for_sessions_only(stanza) { Ok(self.0.homes.peek(account)) } else { self.0.homes.get(account).await }
     }
 
     /// RFC 6121 §8.5.1. Nobody finds out which accounts there are: the stanza takes the way to an account that nobody has ever seen, whose
@@ -671,6 +682,23 @@ impl Router {
                 StanzaError::internal_server_error()
             }
         }
+    }
+}
+
+/// What came of a stanza at its addressee's home.
+struct Arrival {
+    verdict: Verdict,
+    targets: Targets,
+    effects: Effects,
+}
+
+/// Whether an account without sessions answers such a stanza as one does that nobody has ever seen, and keeps nothing of it.
+fn is_for_sessions_only(stanza: &Stanza) -> bool {
+    match stanza.kind() {
+        Kind::Presence(PresenceType::Available | PresenceType::Unavailable) => true,
+        // XEP-0357 §8: a push service may say by any message that a device is not to be notified any more.
+        Kind::Message(MessageType::Headline | MessageType::Groupchat) => stanza.child(ns::PUBSUB, "pubsub").is_none(),
+        _ => false,
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod account_data;
 mod accounts;
+mod broadcast;
 mod messages;
 mod pubsub;
 mod push;
