@@ -1,15 +1,50 @@
 //! What a command changes, in one transaction.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use super::super::database::{Row, Tx};
-use super::{NEVER, PubSubStore, REDIRECTS_MAX, StoreError, to_count};
 use super::super::to_millis;
+use super::{NEVER, PubSubStore, REDIRECTS_MAX, StoreError, to_count};
 use crate::jid::{BareJid, Jid};
 use crate::pubsub::change::Change;
 use crate::pubsub::config::{NodeConfig, UpTo};
 use crate::pubsub::model::{Affiliation, Item, Node, NodeAddress, ServiceKind, Subscription};
 use crate::pubsub::options::Expire;
+
+const RETRACT: &str = "DELETE FROM pubsub_items WHERE node_id = $1 AND item = $2";
+const NODE: &str = "SELECT id FROM pubsub_nodes WHERE service = $1 AND node = $2";
+const CREATE: &str = "INSERT INTO pubsub_nodes (service, node, account, kind, creator, created_at, title, access_model, send_last, config)
+                       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (service, node) DO NOTHING RETURNING id";
+const FOUND_AGAIN: &str = "DELETE FROM pubsub_redirects WHERE service = $1 AND node = $2";
+const REDIRECT: &str = "INSERT INTO pubsub_redirects (service, node, uri, number)
+        VALUES ($1, $2, $3, (SELECT COALESCE(MAX(number), 0) + 1 FROM pubsub_redirects WHERE service = $1))
+        ON CONFLICT (service, node) DO UPDATE SET uri = excluded.uri, number = excluded.number";
+const TRIM_REDIRECTS: &str = "DELETE FROM pubsub_redirects WHERE service = $1 AND number <=
+        (SELECT number FROM pubsub_redirects WHERE service = $1 ORDER BY number DESC LIMIT 1 OFFSET $2)";
+const CONFIGURE: &str = "UPDATE pubsub_nodes SET title = $2, access_model = $3, send_last = $4, config = $5 WHERE id = $1";
+const LEAVE: &str = "DELETE FROM pubsub_collections WHERE node_id = $1";
+const EXPIRE: &str = "UPDATE pubsub_items SET expires_at = published_at + $2 WHERE node_id = $1 AND expires_at <> published_at + $2";
+const KEEP: &str = "UPDATE pubsub_items SET expires_at = $2 WHERE node_id = $1 AND expires_at <> $2";
+const EXPIRED: &str = "DELETE FROM pubsub_items WHERE node_id = $1 AND expires_at <= $2 RETURNING seq, item";
+const EMPTY: &str = "DELETE FROM pubsub_items WHERE node_id = $1 RETURNING seq, item";
+const ASSOCIATE: &str = "INSERT INTO pubsub_collections (node_id, collection_id, position) VALUES ($1, $2, $3)
+                       ON CONFLICT (node_id, collection_id) DO NOTHING";
+const AFFILIATE: &str = "INSERT INTO pubsub_affiliations (node_id, jid, affiliation) VALUES ($1, $2, $3)
+                       ON CONFLICT (node_id, jid) DO UPDATE SET affiliation = excluded.affiliation";
+const DISAFFILIATE: &str = "DELETE FROM pubsub_affiliations WHERE node_id = $1 AND jid = $2";
+const SUBSCRIBE: &str = "INSERT INTO pubsub_subscriptions (node_id, jid, subid, bare, state, expires_at, options)
+                       VALUES ($1, $2, $3, $4, $5, $6, $7)
+                       ON CONFLICT (node_id, jid, subid) DO UPDATE
+                       SET state = excluded.state, expires_at = excluded.expires_at, options = excluded.options";
+const UNSUBSCRIBE: &str = "DELETE FROM pubsub_subscriptions WHERE node_id = $1 AND jid = $2 AND subid = $3";
+const PUBLISH: &str = "INSERT INTO pubsub_items (node_id, item, seq, publisher, published_at, expires_at, payload)
+        VALUES ($1, $2, (SELECT COALESCE(MAX(seq), 0) + 1 FROM pubsub_items WHERE node_id = $1), $3, $4, $5, $6)
+        ON CONFLICT (node_id, item) DO UPDATE SET seq = excluded.seq, publisher = excluded.publisher,
+            published_at = excluded.published_at, expires_at = excluded.expires_at, payload = excluded.payload";
+const TRIM: &str = "DELETE FROM pubsub_items WHERE node_id = $1 AND seq <=
+        (SELECT seq FROM pubsub_items WHERE node_id = $1 ORDER BY seq DESC LIMIT 1 OFFSET $2) RETURNING seq, item";
+const PURGE: &str = "DELETE FROM pubsub_items WHERE node_id = $1";
+const DELETE: &str = "DELETE FROM pubsub_nodes WHERE id = $1";
 
 /// What came of the changes of one node.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -77,12 +112,11 @@ async fn apply(tx: &mut Tx, address: &NodeAddress, changes: &[Change], now: Syst
             Change::Publish { persist: false, .. } => {}
             Change::Retract(ids) => {
                 for item in ids {
-                    const SQL: &str = "DELETE FROM pubsub_items WHERE node_id = $1 AND item = $2";
-                    tx.execute(SQL, &[node.into(), item.as_str().into()]).await?;
+                    tx.execute(RETRACT, &[node.into(), item.as_str().into()]).await?;
                 }
             }
             Change::Purge => {
-                tx.execute("DELETE FROM pubsub_items WHERE node_id = $1", &[node.into()]).await?;
+                tx.execute(PURGE, &[node.into()]).await?;
             }
         }
     }
@@ -94,13 +128,10 @@ fn missing(address: &NodeAddress, node: &str) -> StoreError {
 }
 
 async fn look_up(tx: &mut Tx, service: &BareJid, node: &str) -> Result<Option<i64>, StoreError> {
-    const SQL: &str = "SELECT id FROM pubsub_nodes WHERE service = $1 AND node = $2";
-    tx.fetch_optional(SQL, &[service.as_str().into(), node.into()]).await?.map(|row| row.int(0)).transpose()
+    tx.fetch_optional(NODE, &[service.as_str().into(), node.into()]).await?.map(|row| row.int(0)).transpose()
 }
 
 async fn create(tx: &mut Tx, address: &NodeAddress, node: &Node) -> Result<i64, StoreError> {
-    const SQL: &str = "INSERT INTO pubsub_nodes (service, node, account, kind, creator, created_at, title, access_model, send_last, config)
-                       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (service, node) DO NOTHING RETURNING id";
     let account = match node.service {
         ServiceKind::Host => None,
         ServiceKind::Pep => {
@@ -108,6 +139,7 @@ async fn create(tx: &mut Tx, address: &NodeAddress, node: &Node) -> Result<i64, 
             Some(address.service.as_str())
         }
     };
+    let config = node.config.to_stored();
     let values = [
         address.service.as_str().into(),
         address.node.as_str().into(),
@@ -118,13 +150,12 @@ async fn create(tx: &mut Tx, address: &NodeAddress, node: &Node) -> Result<i64, 
         node.config.title.as_str().into(),
         node.config.access_model.name().into(),
         node.config.send_last_published_item.name().into(),
-        node.config.to_stored().as_str().into(),
+        config.as_str().into(),
     ];
-    let Some(row) = tx.fetch_optional(SQL, &values).await? else {
+    let Some(row) = tx.fetch_optional(CREATE, &values).await? else {
         return Err(StoreError::NodeExists { service: address.service.clone(), node: address.node.clone() });
     };
     let id = row.int(0)?;
-    const FOUND_AGAIN: &str = "DELETE FROM pubsub_redirects WHERE service = $1 AND node = $2";
     tx.execute(FOUND_AGAIN, &[address.service.as_str().into(), address.node.as_str().into()]).await?;
     associate(tx, address, id, &node.config.collection).await?;
     for (jid, affiliation) in &node.affiliations {
@@ -137,17 +168,12 @@ async fn create(tx: &mut Tx, address: &NodeAddress, node: &Node) -> Result<i64, 
 }
 
 async fn delete(tx: &mut Tx, address: &NodeAddress, id: i64, redirect: Option<&str>) -> Result<(), StoreError> {
-    const REDIRECT: &str = "INSERT INTO pubsub_redirects (service, node, uri, number)
-        VALUES ($1, $2, $3, (SELECT COALESCE(MAX(number), 0) + 1 FROM pubsub_redirects WHERE service = $1))
-        ON CONFLICT (service, node) DO UPDATE SET uri = excluded.uri, number = excluded.number";
-    const TRIM: &str = "DELETE FROM pubsub_redirects WHERE service = $1 AND number <=
-        (SELECT number FROM pubsub_redirects WHERE service = $1 ORDER BY number DESC LIMIT 1 OFFSET $2)";
     // All it has, and its place in and as a collection, goes by reference.
-    tx.execute("DELETE FROM pubsub_nodes WHERE id = $1", &[id.into()]).await?;
+    tx.execute(DELETE, &[id.into()]).await?;
     if let Some(uri) = redirect {
         let service = address.service.as_str();
         tx.execute(REDIRECT, &[service.into(), address.node.as_str().into(), uri.into()]).await?;
-        tx.execute(TRIM, &[service.into(), to_count(REDIRECTS_MAX).into()]).await?;
+        tx.execute(TRIM_REDIRECTS, &[service.into(), to_count(REDIRECTS_MAX).into()]).await?;
     }
     Ok(())
 }
@@ -160,8 +186,6 @@ async fn configure(
     now: SystemTime,
     evicted: &mut Vec<String>,
 ) -> Result<(), StoreError> {
-    const SQL: &str = "UPDATE pubsub_nodes SET title = $2, access_model = $3, send_last = $4, config = $5 WHERE id = $1";
-    const LEAVE: &str = "DELETE FROM pubsub_collections WHERE node_id = $1";
     let text = config.to_stored();
     let values = [
         id.into(),
@@ -170,16 +194,12 @@ async fn configure(
         config.send_last_published_item.name().into(),
         text.as_str().into(),
     ];
-    tx.execute(SQL, &values).await?;
+    tx.execute(CONFIGURE, &values).await?;
     tx.execute(LEAVE, &[id.into()]).await?;
     associate(tx, address, id, &config.collection).await?;
 
-    const EXPIRE: &str = "UPDATE pubsub_items SET expires_at = published_at + $2 WHERE node_id = $1 AND expires_at <> published_at + $2";
-    const KEEP: &str = "UPDATE pubsub_items SET expires_at = $2 WHERE node_id = $1 AND expires_at <> $2";
-    const EXPIRED: &str = "DELETE FROM pubsub_items WHERE node_id = $1 AND expires_at <= $2 RETURNING seq, item";
-    const ALL: &str = "DELETE FROM pubsub_items WHERE node_id = $1 RETURNING seq, item";
     if !config.persist_items {
-        evicted.extend(ids_in_order(&tx.fetch_all(ALL, &[id.into()]).await?)?);
+        evicted.extend(ids_in_order(&tx.fetch_all(EMPTY, &[id.into()]).await?)?);
         return Ok(());
     }
     match config.item_expire.and_then(life_ms) {
@@ -204,31 +224,22 @@ fn life_ms(life: UpTo) -> Option<i64> {
 
 /// The node is in these collections, in this order.
 async fn associate(tx: &mut Tx, address: &NodeAddress, id: i64, collections: &[String]) -> Result<(), StoreError> {
-    const SQL: &str = "INSERT INTO pubsub_collections (node_id, collection_id, position) VALUES ($1, $2, $3)
-                       ON CONFLICT (node_id, collection_id) DO NOTHING";
     for (position, name) in collections.iter().enumerate() {
         let collection = look_up(tx, &address.service, name).await?.ok_or_else(|| missing(address, name))?;
-        tx.execute(SQL, &[id.into(), collection.into(), to_count(position).into()]).await?;
+        tx.execute(ASSOCIATE, &[id.into(), collection.into(), to_count(position).into()]).await?;
     }
     Ok(())
 }
 
 async fn affiliate(tx: &mut Tx, id: i64, jid: &BareJid, affiliation: Affiliation) -> Result<(), StoreError> {
-    const SET: &str = "INSERT INTO pubsub_affiliations (node_id, jid, affiliation) VALUES ($1, $2, $3)
-                       ON CONFLICT (node_id, jid) DO UPDATE SET affiliation = excluded.affiliation";
-    const REMOVE: &str = "DELETE FROM pubsub_affiliations WHERE node_id = $1 AND jid = $2";
     match affiliation {
-        Affiliation::None => tx.execute(REMOVE, &[id.into(), jid.as_str().into()]).await,
-        affiliation => tx.execute(SET, &[id.into(), jid.as_str().into(), affiliation.name().into()]).await,
+        Affiliation::None => tx.execute(DISAFFILIATE, &[id.into(), jid.as_str().into()]).await,
+        affiliation => tx.execute(AFFILIATE, &[id.into(), jid.as_str().into(), affiliation.name().into()]).await,
     }
     .map(drop)
 }
 
 async fn subscribe(tx: &mut Tx, id: i64, subscription: &Subscription) -> Result<(), StoreError> {
-    const SQL: &str = "INSERT INTO pubsub_subscriptions (node_id, jid, subid, bare, state, expires_at, options)
-                       VALUES ($1, $2, $3, $4, $5, $6, $7)
-                       ON CONFLICT (node_id, jid, subid) DO UPDATE
-                       SET state = excluded.state, expires_at = excluded.expires_at, options = excluded.options";
     let expires_at = match subscription.options.expire {
         Expire::At(at) => to_millis(at),
         Expire::Never | Expire::Presence => NEVER,
@@ -243,19 +254,14 @@ async fn subscribe(tx: &mut Tx, id: i64, subscription: &Subscription) -> Result<
         expires_at.into(),
         options.as_str().into(),
     ];
-    tx.execute(SQL, &values).await.map(drop)
+    tx.execute(SUBSCRIBE, &values).await.map(drop)
 }
 
 async fn unsubscribe(tx: &mut Tx, id: i64, jid: &Jid, subid: &str) -> Result<(), StoreError> {
-    const SQL: &str = "DELETE FROM pubsub_subscriptions WHERE node_id = $1 AND jid = $2 AND subid = $3";
-    tx.execute(SQL, &[id.into(), jid.as_str().into(), subid.into()]).await.map(drop)
+    tx.execute(UNSUBSCRIBE, &[id.into(), jid.as_str().into(), subid.into()]).await.map(drop)
 }
 
 async fn publish(tx: &mut Tx, id: i64, item: &Item, expires_at: Option<SystemTime>) -> Result<(), StoreError> {
-    const SQL: &str = "INSERT INTO pubsub_items (node_id, item, seq, publisher, published_at, expires_at, payload)
-        VALUES ($1, $2, (SELECT COALESCE(MAX(seq), 0) + 1 FROM pubsub_items WHERE node_id = $1), $3, $4, $5, $6)
-        ON CONFLICT (node_id, item) DO UPDATE SET seq = excluded.seq, publisher = excluded.publisher,
-            published_at = excluded.published_at, expires_at = excluded.expires_at, payload = excluded.payload";
     let values = [
         id.into(),
         item.id.as_str().into(),
@@ -264,14 +270,12 @@ async fn publish(tx: &mut Tx, id: i64, item: &Item, expires_at: Option<SystemTim
         expires_at.map_or(NEVER, to_millis).into(),
         item.payload.as_deref().unwrap_or_default().into(),
     ];
-    tx.execute(SQL, &values).await.map(drop)
+    tx.execute(PUBLISH, &values).await.map(drop)
 }
 
 /// Keeps the newest so many items.
 async fn trim(tx: &mut Tx, id: i64, max_items: usize, evicted: &mut Vec<String>) -> Result<(), StoreError> {
-    const SQL: &str = "DELETE FROM pubsub_items WHERE node_id = $1 AND seq <=
-        (SELECT seq FROM pubsub_items WHERE node_id = $1 ORDER BY seq DESC LIMIT 1 OFFSET $2) RETURNING seq, item";
-    evicted.extend(ids_in_order(&tx.fetch_all(SQL, &[id.into(), to_count(max_items).into()]).await?)?);
+    evicted.extend(ids_in_order(&tx.fetch_all(TRIM, &[id.into(), to_count(max_items).into()]).await?)?);
     Ok(())
 }
 
@@ -282,8 +286,28 @@ fn ids_in_order(rows: &[Row]) -> Result<Vec<String>, StoreError> {
     Ok(ids.into_iter().map(|(_, id)| id).collect())
 }
 
-/// All that look rows up, for the test that none reads a whole table.
+/// All of them, for the test that none reads a whole table.
 #[cfg(test)]
-pub(super) fn statements() -> impl Iterator<Item = &'static str> {
-    std::iter::empty()
-}
+pub(super) const STATEMENTS: [&str; 21] = [
+    RETRACT,
+    NODE,
+    CREATE,
+    FOUND_AGAIN,
+    REDIRECT,
+    TRIM_REDIRECTS,
+    CONFIGURE,
+    LEAVE,
+    EXPIRE,
+    KEEP,
+    EXPIRED,
+    EMPTY,
+    ASSOCIATE,
+    AFFILIATE,
+    DISAFFILIATE,
+    SUBSCRIBE,
+    UNSUBSCRIBE,
+    PUBLISH,
+    TRIM,
+    PURGE,
+    DELETE,
+];

@@ -62,7 +62,8 @@ const FORWARDS: &str = "SELECT seq, item, publisher, published_at, payload FROM 
                         WHERE node_id = $1 AND expires_at > $2 AND seq > $3 AND seq < $4 ORDER BY seq LIMIT $5";
 const BACKWARDS: &str = "SELECT seq, item, publisher, published_at, payload FROM pubsub_items
                          WHERE node_id = $1 AND expires_at > $2 AND seq > $3 AND seq < $4 ORDER BY seq DESC LIMIT $5";
-const ONE: &str = "SELECT seq, item, publisher, published_at, payload FROM pubsub_items WHERE node_id = $1 AND expires_at > $2 AND seq = $3";
+const ONE: &str =
+    "SELECT seq, item, publisher, published_at, payload FROM pubsub_items WHERE node_id = $1 AND expires_at > $2 AND seq = $3";
 static BY_ID: LazyLock<String> = LazyLock::new(|| {
     let places: Vec<String> = (3..IDS + 3).map(|place| format!("${place}")).collect();
     let places = places.join(", ");

@@ -54,7 +54,8 @@ const NAMES: usize = 32;
 const ROWS: usize = 64;
 
 /// What is read of each. The last item is the one with the highest number, without reading the others.
-const COLUMNS: &str = "n.service, n.node, n.kind, n.config, their.group_names, a.affiliation, i.item, i.publisher, i.published_at, i.payload";
+const COLUMNS: &str =
+    "n.service, n.node, n.kind, n.config, their.group_names, a.affiliation, i.item, i.publisher, i.published_at, i.payload";
 const LAST: &str = "i.seq = (SELECT l.seq FROM pubsub_items l WHERE l.node_id = n.id AND l.expires_at > $2 ORDER BY l.seq DESC LIMIT 1)";
 
 /// `n.node` is one of the names, which begin at this place.
@@ -190,13 +191,8 @@ impl PubSubStore {
         let mut bytes = 0;
         loop {
             let (jid, subid) = &cursor.after;
-            let values = [
-                subscriber.as_str().into(),
-                to_millis(now).into(),
-                cursor.node.into(),
-                jid.as_str().into(),
-                subid.as_str().into(),
-            ];
+            let values =
+                [subscriber.as_str().into(), to_millis(now).into(), cursor.node.into(), jid.as_str().into(), subid.as_str().into()];
             let rows = self.database.fetch_all("read the last items of subscriptions", &OF_SUBSCRIPTIONS, &values).await?;
             for row in &rows {
                 if bytes >= bytes_max {

@@ -148,9 +148,7 @@ impl PubSubStore {
                 let start = to_count(list.count).saturating_sub(limit).max(0);
                 self.database.fetch_all(doing, &statements.from, &[of(), start.into(), limit.into()]).await?
             }
-            Place::Index(index) => {
-                self.database.fetch_all(doing, &statements.from, &[of(), to_count(*index).into(), limit.into()]).await?
-            }
+            Place::Index(index) => self.database.fetch_all(doing, &statements.from, &[of(), to_count(*index).into(), limit.into()]).await?,
         };
         list.nodes = rows.iter().map(read_entry).collect::<Result<_, _>>()?;
         if matches!(page.place, Place::Before(_)) {
