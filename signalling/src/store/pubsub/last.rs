@@ -7,7 +7,7 @@ use super::super::database::{Row, Value};
 use super::super::to_millis;
 use super::load::{read_affiliation, read_config, read_subscription};
 use super::{PubSubStore, StoreError, items, read_bare, read_named};
-use crate::jid::BareJid;
+use crate::jid::{BareJid, Jid};
 use crate::pubsub::config::NodeConfig;
 use crate::pubsub::model::{Affiliation, Item, NodeAddress, NodeKind, Subscription};
 
@@ -58,6 +58,9 @@ const COLUMNS: &str =
     "n.service, n.node, n.kind, n.config, their.group_names, a.affiliation, i.item, i.publisher, i.published_at, i.payload";
 const LAST: &str = "i.seq = (SELECT l.seq FROM pubsub_items l WHERE l.node_id = n.id AND l.expires_at > $2 ORDER BY l.seq DESC LIMIT 1)";
 
+/// The node's owner has not blocked `$3`, `$1`, `$4` or `$5`: the four kinds of address of XEP-0191 §6.
+const NOT_BLOCKED: &str = "NOT EXISTS (SELECT 1 FROM blocked_jids b WHERE b.account = n.account AND b.jid IN ($1, $3, $4, $5))";
+
 /// `n.node` is one of the names, which begin at this place.
 fn named(first: usize) -> String {
     let places: Vec<String> = (first..first + NAMES).map(|place| format!("${place}")).collect();
@@ -72,9 +75,9 @@ static OF_CONTACTS: LazyLock<String> = LazyLock::new(|| {
          JOIN pubsub_items i ON i.node_id = n.id AND {LAST}
          LEFT JOIN pubsub_affiliations a ON a.node_id = n.id AND a.jid = $1
          WHERE own.account = $1 AND their.subscription IN ('from', 'both') AND n.send_last = 'on_sub_and_presence'
-             AND own.contact >= $3 AND (own.contact > $3 OR n.node > $4)
+             AND {NOT_BLOCKED} AND own.contact >= $6 AND (own.contact > $6 OR n.node > $7)
          ORDER BY own.contact, n.node LIMIT {ROWS}",
-        named(5)
+        named(8)
     )
 });
 static OF_ONE: LazyLock<String> = LazyLock::new(|| {
@@ -83,8 +86,8 @@ static OF_ONE: LazyLock<String> = LazyLock::new(|| {
          JOIN pubsub_items i ON i.node_id = n.id AND {LAST}
          LEFT JOIN roster_items their ON their.account = n.account AND their.contact = $1
          LEFT JOIN pubsub_affiliations a ON a.node_id = n.id AND a.jid = $1
-         WHERE n.service = $3 AND {} AND n.send_last = 'on_sub_and_presence' ORDER BY n.node",
-        named(4)
+         WHERE n.service = $6 AND {} AND n.send_last = 'on_sub_and_presence' AND {NOT_BLOCKED} ORDER BY n.node",
+        named(7)
     )
 });
 static OF_SUBSCRIPTIONS: LazyLock<String> = LazyLock::new(|| {
@@ -112,15 +115,34 @@ fn bind<'v>(values: &mut Vec<Value<'v>>, names: &'v [String]) {
     values.extend(names.iter().map(String::as_str).chain(std::iter::repeat(last)).take(NAMES).map(Value::from));
 }
 
+/// Who comes online, as the statements want to know it: `$1`, and `$3` to `$5`.
+struct Viewer<'v> {
+    jid: &'v Jid,
+    domain_resource: String,
+}
+
+impl<'v> Viewer<'v> {
+    fn new(jid: &'v Jid) -> Self {
+        let domain_resource = jid.resource().map_or_else(|| jid.domain().to_owned(), |resource| format!("{}/{resource}", jid.domain()));
+        Self { jid, domain_resource }
+    }
+
+    fn values(&self, now: SystemTime) -> Vec<Value<'_>> {
+        let now = to_millis(now);
+        let (bare, full) = (self.jid.bare_str(), self.jid.as_str());
+        vec![bare.into(), now.into(), full.into(), self.jid.domain().into(), self.domain_resource.as_str().into()]
+    }
+}
+
 impl PubSubStore {
-    /// For `account` coming online: the last items of PEP nodes named in `interests` of all contacts on this server that show it their presence. About
-    /// `bytes_max` bytes of payloads at a time.
+    /// For `viewer` coming online: the last items of PEP nodes named in `interests` of all contacts on this server that show its account their
+    /// presence and have not blocked it. About `bytes_max` bytes of payloads at a time.
     ///
     /// # Errors
     /// The database's.
     pub async fn last_items_of_contacts(
         &self,
-        account: &BareJid,
+        viewer: &Jid,
         interests: &[String],
         now: SystemTime,
         after: Option<&Cursor>,
@@ -129,10 +151,12 @@ impl PubSubStore {
         let mut page = LastItems::default();
         let mut cursor = after.cloned().unwrap_or_default();
         let mut bytes = 0;
+        let viewer = Viewer::new(viewer);
         while let Some(names) = interests.get(cursor.interests..).filter(|names| !names.is_empty()) {
             let chunk = &names[..names.len().min(NAMES)];
             let (service, node) = &cursor.after;
-            let mut values = vec![account.as_str().into(), to_millis(now).into(), service.as_str().into(), node.as_str().into()];
+            let mut values = viewer.values(now);
+            values.extend([service.as_str().into(), node.as_str().into()]);
             bind(&mut values, chunk);
             let rows = self.database.fetch_all("read the last items of contacts", &OF_CONTACTS, &values).await?;
             for row in &rows {
@@ -152,20 +176,23 @@ impl PubSubStore {
         Ok(page)
     }
 
-    /// For `viewer` coming online (or the owner itself): the last items of the nodes named in `interests` of one account.
+    /// For `viewer` coming online (or the owner itself): the last items of the nodes named in `interests` of one account, if it has not blocked the
+    /// viewer.
     ///
     /// # Errors
     /// The database's.
     pub async fn last_items_of(
         &self,
         service: &BareJid,
-        viewer: &BareJid,
+        viewer: &Jid,
         interests: &[String],
         now: SystemTime,
     ) -> Result<Vec<LastItem>, StoreError> {
         let mut found = Vec::new();
+        let viewer = Viewer::new(viewer);
         for chunk in interests.chunks(NAMES) {
-            let mut values = vec![viewer.as_str().into(), to_millis(now).into(), service.as_str().into()];
+            let mut values = viewer.values(now);
+            values.push(service.as_str().into());
             bind(&mut values, chunk);
             for row in &self.database.fetch_all("read the last items of an account", &OF_ONE, &values).await? {
                 found.push(read(row)?);

@@ -435,6 +435,7 @@ pub async fn an_account_takes_its_nodes_and_what_it_has_elsewhere_along(store: &
 pub async fn xep0163_s4_3_4_last_items_for_whoever_comes_online(store: &Store) {
     let pubsub = store.pubsub();
     let juliet = account(store, "juliet@capulet.lit").await;
+    let viewer = jid("juliet@capulet.lit/balcony");
     let names = ["tune", "mood"];
     // contact, how the contact's roster has juliet, whether her items are told
     let contacts = [
@@ -463,7 +464,7 @@ pub async fn xep0163_s4_3_4_last_items_for_whoever_comes_online(store: &Store) {
     let interests: Vec<String> = ["x", "silent", "empty"].into_iter().chain(names).map(str::to_owned).collect();
     let expected: Vec<NodeAddress> =
         contacts.iter().filter(|(.., told)| *told).flat_map(|(name, ..)| [at(name, "mood"), at(name, "tune")]).collect();
-    let page = pubsub.last_items_of_contacts(&juliet, &interests, now(), None, usize::MAX).await.unwrap();
+    let page = pubsub.last_items_of_contacts(&viewer, &interests, now(), None, usize::MAX).await.unwrap();
     assert_eq!(page.items.iter().map(|item| item.address.clone()).collect::<Vec<_>>(), expected);
     assert!(page.next.is_none() && page.items.iter().all(|last| last.item.id == "newer" && last.groups == ["Friends"]));
     assert_eq!((page.items[0].affiliation, page.items[1].affiliation), (Affiliation::Outcast, Affiliation::None));
@@ -472,7 +473,7 @@ pub async fn xep0163_s4_3_4_last_items_for_whoever_comes_online(store: &Store) {
     let many: Vec<String> = ["mood".to_owned()].into_iter().chain((0..40).map(|n| format!("n{n}"))).chain(["tune".to_owned()]).collect();
     let (mut found, mut cursor) = (Vec::new(), None);
     loop {
-        let page = pubsub.last_items_of_contacts(&juliet, &many, now(), cursor.as_ref(), 1).await.unwrap();
+        let page = pubsub.last_items_of_contacts(&viewer, &many, now(), cursor.as_ref(), 1).await.unwrap();
         assert!(page.items.len() <= 1);
         found.extend(page.items.into_iter().map(|item| item.address));
         cursor = page.next;
@@ -482,10 +483,10 @@ pub async fn xep0163_s4_3_4_last_items_for_whoever_comes_online(store: &Store) {
     }
     found.sort_unstable();
     assert_eq!(found, expected);
-    assert!(pubsub.last_items_of_contacts(&juliet, &[], now(), None, 1).await.unwrap().items.is_empty());
+    assert!(pubsub.last_items_of_contacts(&viewer, &[], now(), None, 1).await.unwrap().items.is_empty());
 
     let romeo = bare("romeo@montague.lit");
-    let of_romeo = pubsub.last_items_of(&romeo, &juliet, &many, now()).await.unwrap();
+    let of_romeo = pubsub.last_items_of(&romeo, &viewer, &many, now()).await.unwrap();
     assert_eq!(
         of_romeo.iter().map(|last| (last.address.node.as_str(), last.affiliation.name())).collect::<Vec<_>>(),
         [("mood", "outcast"), ("tune", "none")]
@@ -493,6 +494,22 @@ pub async fn xep0163_s4_3_4_last_items_for_whoever_comes_online(store: &Store) {
     assert_eq!((of_romeo[0].groups.len(), &of_romeo[0].subscription), (1, &None));
     let own = pubsub.last_items_of(&romeo, &romeo, &many, now()).await.unwrap();
     assert!(own.len() == 2 && own[0].affiliation == Affiliation::Owner && own[0].groups.is_empty());
+
+    // XEP-0191 §6: each kind of address by which she may be blocked.
+    let benvolio = bare("benvolio@montague.lit");
+    for (blocked, told) in [
+        ("juliet@capulet.lit", false),
+        ("juliet@capulet.lit/balcony", false),
+        ("capulet.lit", false),
+        ("capulet.lit/balcony", false),
+        ("juliet@capulet.lit/chamber", true),
+    ] {
+        store.blocks().clear(&benvolio).await.unwrap();
+        store.blocks().add(&benvolio, vec![jid(blocked)]).await.unwrap();
+        let page = pubsub.last_items_of_contacts(&viewer, &interests, now(), None, usize::MAX).await.unwrap();
+        assert_eq!(page.items.iter().any(|last| last.address.service == benvolio), told, "{blocked}");
+        assert_eq!(pubsub.last_items_of(&benvolio, &viewer, &interests, now()).await.unwrap().is_empty(), !told, "{blocked}");
+    }
 
     // Explicit subscriptions, at any service.
     let mut weather = leaf("weather");
