@@ -301,7 +301,7 @@ impl Server {
         });
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
-            tokio::select! { () = stop.cancelled() => {}, () = router.run_hibernation() => {} }
+            tokio::select! { () = stop.cancelled() => {}, () = router.run_hibernation() => {}, () = router.run_asked() => {} }
         });
         let (stop, extdisco) = (self.stop.clone(), self.extdisco.clone());
         self.tasks.spawn(async move {
