@@ -307,7 +307,7 @@ impl Server {
         });
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
-            tokio::select! { () = stop.cancelled() => {}, () = router.run_hibernation() => {} }
+            tokio::select! { () = stop.cancelled() => {}, () = router.run_hibernation() => {}, () = router.run_asked() => {} }
         });
         let (stop, pubsub) = (self.stop.clone(), self.pubsub.clone());
         self.tasks.spawn(async move {

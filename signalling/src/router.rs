@@ -1,5 +1,6 @@
 //! Where a stanza goes: from the session that sent it through the stages to its addressee's home (RFC 6120 §10, RFC 6121 §8).
 
+mod asked;
 mod broadcast;
 mod delivery;
 mod limits;
@@ -21,7 +22,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::account::{Account, Targets};
 use crate::administration::Administration;
-use crate::features::push::{self, Pushes};
+use crate::features::push::{self, Published};
 use crate::features::{presence, roster};
 use crate::homes::{Home, Homes};
 use crate::iq::{Iq, IqTable, To};
@@ -38,6 +39,7 @@ use crate::stanza::{IqType, Kind, MessageType, PresenceType, Stanza};
 use crate::store::{RosterItem, RosterVersion, Store, StoreError};
 use crate::stream::error::{self, StreamError};
 
+pub use asked::Asked;
 pub use limits::Limits;
 pub use metrics::Metrics;
 pub use resumption::{Bound, NotResumed, Resumed};
@@ -81,7 +83,7 @@ struct Inner {
     pubsub: OnceLock<Arc<PubSub>>,
     /// When the sessions of an account were last ended by the server, for as long as a stream may take to bind.
     kicked: Mutex<HashMap<BareJid, Instant>>,
-    pushes: Pushes,
+    pushes: Asked<Published>,
     hibernation: Hibernation,
     /// What must come to its end though nobody waits for it.
     tasks: TaskTracker,
@@ -109,7 +111,7 @@ impl Router {
             hosts: OnceLock::new(),
             pubsub: OnceLock::new(),
             kicked: Mutex::default(),
-            pushes: Pushes::default(),
+            pushes: Asked::default(),
             hibernation: Hibernation::default(),
             tasks: TaskTracker::new(),
         }))
@@ -167,7 +169,7 @@ impl Router {
     }
 
     /// Push notifications whose answers are awaited.
-    pub fn pushes(&self) -> &Pushes {
+    pub fn pushes(&self) -> &Asked<Published> {
         &self.0.pushes
     }
 
@@ -473,7 +475,7 @@ impl Router {
         let has_resource = stanza.to().is_some_and(|to| to.resource().is_some());
         match stanza.kind() {
             Kind::Iq(IqType::Get | IqType::Set) if !has_resource => Box::pin(self.answer(To::Server, stanza, origin)).await,
-            Kind::Iq(IqType::Result | IqType::Error) if !has_resource => Box::pin(push::answered(self, &stanza)).await,
+            Kind::Iq(IqType::Result | IqType::Error) if !has_resource => Box::pin(self.answered(&stanza)).await,
             Kind::Presence(_) => {}
             _ => self.bounce(&stanza, StanzaError::service_unavailable(), origin).await,
         }
@@ -492,6 +494,22 @@ impl Router {
             Kind::Presence(kind) if is_service => pubsub.presence(kind, &stanza).await,
             Kind::Presence(_) | Kind::Iq(IqType::Result | IqType::Error) => {}
             _ => self.bounce(&stanza, StanzaError::service_unavailable(), origin).await,
+        }
+    }
+
+    /// An answer to one of our domains; to nothing that the server has asked, it is ignored.
+    async fn answered(&self, answer: &Stanza) {
+        if let Some(published) = self.0.pushes.take(answer) {
+            push::answered(self, published, answer).await;
+        }
+    }
+
+    /// Gives up requests of the server that nobody answers, as long as the future is polled.
+    pub async fn run_asked(&self) {
+        loop {
+            self.0.pushes.overdue().await;
+            // A service that does not answer is asked again with the next notification.
+            drop(self.0.pushes.give_up(tokio::time::Instant::now().into_std()));
         }
     }
 
