@@ -48,7 +48,7 @@ pub struct PubSub {
     pub(super) followers: Followers,
     pub(super) tracked: Tracked,
     pub(super) metrics: Metrics,
-    limits: context::Limits,
+    pub(super) limits: context::Limits,
     structures: Box<[Arc<Mutex<()>>]>,
     hasher: RandomState,
 }
