@@ -7,11 +7,18 @@ pub mod access;
 pub mod change;
 pub mod config;
 pub mod context;
+mod disco;
 pub mod error;
 pub mod event;
 pub mod graph;
+pub mod host;
 pub mod model;
 pub mod node;
 pub mod options;
+mod pep;
 pub mod reply;
 pub mod request;
+pub mod service;
+
+pub use host::Settings;
+pub use service::PubSub;
