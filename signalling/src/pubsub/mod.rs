@@ -19,6 +19,7 @@ mod pep;
 pub mod reply;
 pub mod request;
 pub mod service;
+pub mod wellknown;
 
 pub use host::Settings;
 pub use service::PubSub;

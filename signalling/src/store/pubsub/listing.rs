@@ -1,6 +1,7 @@
 //! Lists: nodes for service discovery (XEP-0060 §5.2, §5.5), an entity's subscriptions and affiliations (§5.6, §5.7), and the numbers that limits
 //! look at. The root collection node of a service, whose name is empty, is in no list.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use super::super::database::{Row, Value};
@@ -86,6 +87,9 @@ const PENDING: &str = "SELECT n.node FROM pubsub_affiliations a JOIN pubsub_node
                            AND EXISTS (SELECT 1 FROM pubsub_subscriptions s WHERE s.node_id = n.id AND s.state = 'pending')
                        ORDER BY n.node";
 
+const LAST_IDS: &str = "SELECT n.node, (SELECT i.item FROM pubsub_items i WHERE i.node_id = n.id ORDER BY i.seq DESC LIMIT 1)
+                        FROM pubsub_nodes n WHERE n.service = $1 AND n.node IN ($2, $3, $4)";
+
 /// All that read a part of a table, for the test that none reads the whole.
 #[cfg(test)]
 pub(super) fn statements() -> impl Iterator<Item = &'static str> {
@@ -93,7 +97,7 @@ pub(super) fn statements() -> impl Iterator<Item = &'static str> {
         let list: &'static Statements = list;
         [&list.forwards, &list.backwards, &list.from, &list.count, &list.count_before].map(String::as_str)
     });
-    lists.chain([CHILD_NAMES, REDIRECT, SUBSCRIPTIONS, AFFILIATIONS, OWNED, SUBSCRIPTION_COUNT, PENDING])
+    lists.chain([CHILD_NAMES, REDIRECT, SUBSCRIPTIONS, AFFILIATIONS, OWNED, SUBSCRIPTION_COUNT, PENDING, LAST_IDS])
 }
 
 impl PubSubStore {
@@ -197,6 +201,16 @@ impl PubSubStore {
         let values = [entity.as_str().into(), service.as_str().into()];
         let rows = self.database.fetch_all("list affiliations", AFFILIATIONS, &values).await?;
         rows.iter().map(|row| Ok((row.text(0)?, read_affiliation(row, 1)?))).collect()
+    }
+
+    /// Those of these nodes that are there, each with the id of its last item, if it has one.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn last_ids(&self, service: &BareJid, nodes: [&str; 3]) -> Result<BTreeMap<String, Option<String>>, StoreError> {
+        let [one, two, three] = nodes.map(Value::from);
+        let rows = self.database.fetch_all("look up nodes", LAST_IDS, &[service.as_str().into(), one, two, three]).await?;
+        rows.iter().map(|row| Ok((row.text(0)?, row.optional_text(1)?))).collect()
     }
 
     /// How many nodes of a service the entity owns.

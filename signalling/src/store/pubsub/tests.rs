@@ -164,6 +164,7 @@ pub async fn items_are_kept_in_the_order_of_publication(store: &Store) {
     let pubsub = store.pubsub();
     let address = host("n");
     create(store, &leaf("n")).await;
+    create(store, &leaf("m")).await;
     let commit = async |change| pubsub.commit(&address, vec![change]).await.unwrap().evicted;
     assert_eq!(commit(publish(&["a", "b"], 3)).await, [""; 0]);
     assert_eq!(commit(publish(&["c", "a"], 3)).await, [""; 0], "what is published again is the newest");
@@ -171,6 +172,8 @@ pub async fn items_are_kept_in_the_order_of_publication(store: &Store) {
     assert_eq!(commit(publish(&["d", "e"], 3)).await, ["b", "c"]);
     assert_eq!(ids(store, &address).await, ["a", "d", "e"]);
     assert_eq!(load(store, &address).await.unwrap().last_item.unwrap().id, "e");
+    let last = pubsub.last_ids(&address.service, ["n", "m", "none"]).await.unwrap();
+    assert_eq!(last, BTreeMap::from([("m".to_owned(), None), ("n".to_owned(), Some("e".to_owned()))]));
     commit(Change::Retract(vec!["e".to_owned(), "not there".to_owned()])).await;
     assert_eq!(load(store, &address).await.unwrap().last_item.unwrap().id, "d");
     assert_eq!(commit(publish(&["f"], 3)).await, [""; 0]);
