@@ -112,11 +112,10 @@ impl Avatars {
 
     /// The first of these images that the data node has, and that is what its id says.
     async fn image(&self, account: &BareJid, images: &[(String, String)]) -> Result<Option<Image>, Failed> {
-        let ids = images.iter().take(IMAGES_MAX).map(|(id, _)| id.clone()).collect();
-        let bytes_max = self.router.limits().vcard_bytes;
-        let page = self.router.store().pubsub();
-        let page = page.items(&address(account, ns::AVATAR_DATA), &ItemsQuery::ByIds(ids), SystemTime::now(), IMAGES_MAX, bytes_max);
-        let items = page.await?.unwrap_or_default().items;
+        let ids = ItemsQuery::ByIds(images.iter().take(IMAGES_MAX).map(|(id, _)| id.clone()).collect());
+        let (store, bytes_max) = (self.router.store().pubsub(), self.router.limits().vcard_bytes);
+        let page = store.items(&address(account, ns::AVATAR_DATA), &ids, SystemTime::now(), IMAGES_MAX, bytes_max).await?;
+        let items = page.unwrap_or_default().items;
         Ok(images.iter().find_map(|(id, type_)| {
             let item = items.iter().find(|item| item.id == *id)?;
             Image::of_data(item.payload.as_ref()?, type_).filter(|image| image.hash().eq_ignore_ascii_case(id))
