@@ -2,20 +2,25 @@
 
 use std::time::SystemTime;
 
+use bytes::Bytes;
+
 use super::access;
 use super::context::Relation;
-use super::model::{Affiliation, Node, NodeKind, ServiceKind, SubscriptionState};
+use super::model::{Node, NodeKind, ServiceKind};
 use super::pending::GET_PENDING;
 use super::service::{PubSub, Service, requester};
-use crate::features::disco::{Described, Field, Form, Info, Item, Items, no_such_node};
+use crate::capabilities::{Described, Info};
+use crate::features::disco::{Item, Items, no_such_node};
 use crate::iq::Iq;
 use crate::jid::Jid;
 use crate::ns;
 use crate::rsm;
 use crate::stanza::error::StanzaError;
 use crate::store::{ItemsQuery, NodesPage};
-use crate::time::xep0082;
+use crate::xml::XmlWriter;
 
+/// What people call the command.
+const PENDING_NAME: &str = "Pending subscriptions";
 /// Nodes in one answer.
 const NODES_MAX: usize = 200;
 
@@ -24,7 +29,7 @@ impl PubSub {
     ///
     /// # Errors
     /// `item-not-found` for a node that is not there or that the asker may not see.
-    pub async fn disco_info(&self, iq: &Iq, node: &str) -> Result<Info, StanzaError> {
+    pub async fn disco_info(&self, iq: &Iq, node: &str) -> Result<Bytes, StanzaError> {
         let (of, requester) = (Service::asked(iq), requester(iq)?);
         if of.kind == ServiceKind::Host && (node == GET_PENDING || node == ns::COMMANDS) {
             return Ok(of_commands(node));
@@ -33,7 +38,7 @@ impl PubSub {
         let found = home.node().ok_or_else(no_such_node);
         let relation = self.relation(&of, found.as_deref().ok(), &requester).await?;
         match found {
-            Ok(node) if access::may_discover(&node, &requester, &relation) => Ok(of_node(&node)),
+            Ok(node) if access::may_discover(&node, &requester, &relation) => Ok(self.described(&node)),
             _ => Err(hidden(&of, &requester, &relation)),
         }
     }
@@ -51,7 +56,7 @@ impl PubSub {
             return self.listed(&of, nodes, &page, &requester).await;
         };
         if of.kind == ServiceKind::Host && name == ns::COMMANDS {
-            let item = Item { jid: of.jid.to_string(), node: Some(GET_PENDING.to_owned()), name: Some("Pending subscriptions".to_owned()) };
+            let item = Item { jid: of.jid.to_string(), node: Some(GET_PENDING.to_owned()), name: Some(PENDING_NAME.to_owned()) };
             return Ok(Items { items: vec![item], page: None });
         }
         let address = of.node(name);
@@ -114,52 +119,29 @@ fn hidden(of: &Service, requester: &Jid, relation: &Relation) -> StanzaError {
 }
 
 /// XEP-0050 §2.
-fn of_commands(node: &str) -> Info {
-    let (kind, name) = if node == GET_PENDING { ("command-node", "Pending subscriptions") } else { ("command-list", "") };
+fn of_commands(node: &str) -> Bytes {
+    let (kind, name) = if node == GET_PENDING { ("command-node", PENDING_NAME) } else { ("command-list", "") };
     let identity = Described { category: "automation", kind, lang: "", name: name.into() };
-    Info { identities: vec![identity], features: vec![ns::COMMANDS, ns::DATA_FORMS], forms: Vec::new() }
+    Info { identities: vec![identity], features: vec![ns::COMMANDS, ns::DATA_FORMS], forms: Vec::new() }.write(Some(node))
 }
 
-fn of_node(node: &Node) -> Info {
-    let kind = match node.kind {
-        NodeKind::Leaf => "leaf",
-        NodeKind::Collection => "collection",
-    };
-    let identity = Described { category: "pubsub", kind, lang: "", name: node.config.title.clone().into() };
-    Info { identities: vec![identity], features: vec![ns::PUBSUB], forms: vec![meta_data(node)] }
-}
-
-/// §5.4 and §16.4.3.
-fn meta_data(node: &Node) -> Form {
-    let config = &node.config;
-    let mut fields = Vec::new();
-    let mut add = |var, type_, values: Vec<String>| {
-        if values.iter().any(|value| !value.is_empty()) {
-            fields.push(Field { var, values, type_ });
-        }
-    };
-    let with = |wanted: &[Affiliation]| -> Vec<String> {
-        node.affiliations.iter().filter(|(_, affiliation)| wanted.contains(affiliation)).map(|(jid, _)| jid.to_string()).collect()
-    };
-    add("pubsub#type", "text-single", vec![config.type_.clone()]);
-    add("pubsub#creator", "jid-single", vec![node.creator.to_string()]);
-    add("pubsub#creation_date", "text-single", vec![xep0082(node.created_at)]);
-    add("pubsub#title", "text-single", vec![config.title.clone()]);
-    add("pubsub#description", "text-single", vec![config.description.clone()]);
-    add("pubsub#language", "list-single", vec![config.language.clone()]);
-    add("pubsub#contact", "jid-multi", config.contact.iter().map(ToString::to_string).collect());
-    add("pubsub#access_model", "list-single", vec![config.access_model.name().to_owned()]);
-    add("pubsub#publish_model", "list-single", vec![config.publish_model.name().to_owned()]);
-    if node.kind == NodeKind::Leaf {
-        let max = match config.max_items {
-            super::config::UpTo::Number(number) => number.to_string(),
-            super::config::UpTo::Max => "max".to_owned(),
+impl PubSub {
+    /// §5.3, with the meta-data of §5.4.
+    fn described(&self, node: &Node) -> Bytes {
+        let kind = match node.kind {
+            NodeKind::Leaf => "leaf",
+            NodeKind::Collection => "collection",
         };
-        add("pubsub#max_items", "text-single", vec![max]);
+        let mut xml = XmlWriter::new();
+        xml.open("query").ns(ns::DISCO_INFO).attr("node", &node.address.node);
+        xml.open("identity").attr("category", "pubsub").attr("type", kind);
+        if !node.config.title.is_empty() {
+            xml.attr("name", &node.config.title);
+        }
+        xml.close();
+        xml.open("feature").attr("var", ns::PUBSUB).close();
+        xml.raw(&node.meta_data(&self.limits));
+        xml.close();
+        xml.finish()
     }
-    add("pubsub#owner", "jid-multi", with(&[Affiliation::Owner]));
-    add("pubsub#publisher", "jid-multi", with(&[Affiliation::Publisher, Affiliation::PublishOnly]));
-    let subscribed = node.subscriptions.values().filter(|subscription| subscription.state == SubscriptionState::Subscribed);
-    add("pubsub#num_subscribers", "text-single", vec![subscribed.count().to_string()]);
-    Form { form_type: "http://jabber.org/protocol/pubsub#meta-data", fields }
 }

@@ -7,10 +7,9 @@ use std::time::SystemTime;
 
 use super::access;
 use super::change::Change;
-use super::config::AccessModel;
 use super::event::{Audience, Notification};
 use super::homes::{Held, NodeHome};
-use super::model::{Node, NodeAddress, Subscription, SubscriptionState};
+use super::model::{Node, NodeAddress, Subscription};
 use super::options::Expire;
 use super::service::{PubSub, Service};
 use crate::jid::{BareJid, FullJid, Jid};
@@ -190,7 +189,7 @@ impl PubSub {
             self.change(&address, |_, node| {
                 let of = subscriptions.iter().filter_map(|key| node.subscriptions.get(key));
                 let ended = of.filter(|subscription| node.config.tempsub || subscription.options.expire == Expire::Presence);
-                ended.map(|subscription| Step::from(node.end_subscription(subscription, SubscriptionState::None))).collect()
+                ended.map(|subscription| Step::from(node.end_subscription(subscription))).collect()
             })
             .await?;
         }
@@ -208,7 +207,7 @@ impl PubSub {
         for address in nodes {
             let home = self.nodes.get(&address, &self.store, SystemTime::now()).await?;
             let Some(node) = home.node().filter(|node| node.affiliations.contains_key(owner)) else { continue };
-            if !matches!(node.config.access_model, AccessModel::Presence | AccessModel::Roster) {
+            if !access::depends_on_relation(&node) {
                 continue;
             }
             let owners = self.owners(&Service::of(&address), Some(&node)).await?;
@@ -216,7 +215,7 @@ impl PubSub {
             self.change(&address, |_, node| {
                 let lost = |subscription: &&Subscription| !access::may_receive(node, contact, &owners.relation(&subscription.jid));
                 let ended = node.subscriptions_of(contact).filter(lost);
-                ended.map(|subscription| Step::from(node.end_subscription(subscription, SubscriptionState::None))).collect()
+                ended.map(|subscription| Step::from(node.end_subscription(subscription))).collect()
             })
             .await?;
         }
@@ -313,15 +312,15 @@ pub(super) fn retracted(node: &Node, ids: Vec<String>) -> Step {
     if ids.is_empty() {
         return Step::default();
     }
-    Step { notifications: node.evicted(&ids).into_iter().collect(), changes: vec![Change::Retract(ids)] }
+    Step { notifications: node.expired(&ids).into_iter().collect(), changes: vec![Change::Retract(ids)] }
 }
 
 /// The end of a subscription without a word to its subscriber, whom no message reaches.
 fn silently(node: &Node, subscription: &Subscription, from: &Jid) -> Step {
-    let (changes, mut notifications) = node.end_subscription(subscription, SubscriptionState::None);
+    let (changes, mut notifications) = node.end_subscription(subscription);
     for notification in &mut notifications {
         if let Audience::These(to) = &mut notification.audience {
-            to.retain(|jid| jid.bare_str() != from.bare_str());
+            to.to.retain(|jid| jid.bare_str() != from.bare_str());
         }
     }
     Step { changes, notifications }

@@ -7,7 +7,6 @@ use tokio::sync::Notify;
 
 use super::change::Change;
 use super::errands::{Step, retracted};
-use super::model::SubscriptionState;
 use super::options::Expire;
 use super::service::PubSub;
 use crate::store::StoreError;
@@ -60,7 +59,7 @@ impl PubSub {
                     let of = subscriptions.subscriptions.iter().filter_map(|key| node.subscriptions.get(key));
                     // One that was renewed meanwhile goes on.
                     let ended = of.filter(|subscription| matches!(subscription.options.expire, Expire::At(at) if at <= now));
-                    ended.map(|subscription| Step::from(node.end_subscription(subscription, SubscriptionState::None))).collect()
+                    ended.map(|subscription| Step::from(node.end_subscription(subscription))).collect()
                 })
                 .await?;
             }

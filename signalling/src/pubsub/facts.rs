@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::config::AccessModel;
+use super::access;
 use super::context::{Facts, Relation, Wants};
 use super::homes::Held;
 use super::host::Settings;
-use super::model::{Affiliation, Node, NodeAddress, ServiceKind};
+use super::model::{Node, NodeAddress, ServiceKind};
 use super::service::{PubSub, Service};
 use crate::homes::Home;
 use crate::jid::{BareJid, Jid};
@@ -90,16 +90,20 @@ impl Wants {
 }
 
 impl PubSub {
-    /// Those who own a node, as far as access to it may depend on them.
+    /// Those who own a node, as far as access to it depends on them.
     pub(super) async fn owners(&self, of: &Service, node: Option<&Node>) -> Result<Owners<'_>, StoreError> {
+        self.all_owners(of, node.filter(|node| access::depends_on_relation(node))).await
+    }
+
+    /// The same, whatever access depends on now.
+    pub(super) async fn all_owners(&self, of: &Service, node: Option<&Node>) -> Result<Owners<'_>, StoreError> {
         if of.kind == ServiceKind::Pep {
             let home = self.router.home(&of.jid).await?;
             return Ok(Owners { homes: home.into_iter().collect(), administers: None });
         }
         let mut homes = Vec::new();
-        if let Some(node) = node.filter(|node| matches!(node.config.access_model, AccessModel::Presence | AccessModel::Roster)) {
-            let owners = node.affiliations.iter().filter(|(_, affiliation)| **affiliation == Affiliation::Owner).map(|(owner, _)| owner);
-            for owner in owners.filter(|owner| owner.local().is_some() && self.router.is_local(owner.domain())).take(OWNERS_MAX) {
+        if let Some(node) = node {
+            for owner in node.owners().filter(|owner| owner.local().is_some() && self.router.is_local(owner.domain())).take(OWNERS_MAX) {
                 homes.extend(self.router.home(owner).await?);
             }
         }

@@ -54,9 +54,10 @@ enum Place {
 
 /// Which events: of the node itself, or of a node so many steps below it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Seen {
-    pub topic: Topic,
-    pub steps: Option<u64>,
+struct Seen {
+    topic: Topic,
+    /// Of a node below: how far, and whether it tells only those who are there.
+    below: Option<(u64, bool)>,
 }
 
 /// Subscribers who see the same under the same condition.
@@ -73,6 +74,8 @@ impl From<Recipients> for Group {
     }
 }
 
+/// Lists of recipients of one node: collections may be high.
+const RECIPIENTS_KEPT: usize = 16;
 /// Many subscribers of one node may come and go: what bounced is forgotten then, rather than growing.
 const BOUNCES_KEPT: usize = 1_000;
 
@@ -154,20 +157,37 @@ impl NodeHome {
         }
     }
 
-    /// Who hears of an event.
-    pub(super) fn recipients(&self, seen: Seen) -> Arc<[Group]> {
+    /// Who hears of an event of this node.
+    pub(super) fn recipients(&self, topic: Topic) -> Arc<[Group]> {
+        self.seen(Seen { topic, below: None }, |node| node.recipients(topic))
+    }
+
+    /// Who hears by this collection of an event of a node so many steps below it.
+    pub(super) fn recipients_of_below(&self, origin: &Node, steps: u64, topic: Topic) -> Arc<[Group]> {
+        let seen = Seen { topic, below: Some((steps, origin.config.presence_based_delivery)) };
+        self.seen(seen, |node| graph::recipients(node, origin, steps, topic))
+    }
+
+    fn seen(&self, seen: Seen, find: impl FnOnce(&Node) -> Vec<Recipients>) -> Arc<[Group]> {
         let mut state = self.locked();
         if let Some(known) = state.recipients.get(&seen) {
             return known.clone();
         }
         let Place::Node(node) = &state.node else { return Arc::default() };
-        let found = match seen.steps {
-            None => node.recipients(seen.topic),
-            Some(steps) => graph::recipients(node, steps, seen.topic),
-        };
-        let groups: Arc<[Group]> = found.into_iter().map(Group::from).collect();
+        let groups: Arc<[Group]> = find(node).into_iter().map(Group::from).collect();
+        if state.recipients.len() >= RECIPIENTS_KEPT {
+            state.recipients.clear();
+        }
         state.recipients.insert(seen, groups.clone());
         groups
+    }
+
+    fn forget_collection(&self, name: &str) {
+        if let Place::Node(node) = &mut self.locked().node
+            && node.config.collection.iter().any(|collection| collection == name)
+        {
+            Arc::make_mut(node).forget_collection(name);
+        }
     }
 
     /// Counts a notification that came back; how many it were.
@@ -270,6 +290,13 @@ impl NodeHomes {
     /// How many nodes are in memory.
     pub(super) fn count(&self) -> usize {
         self.shards.iter().map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner).homes.len()).sum()
+    }
+
+    /// A collection is gone: its children have one less, as the store has it. The caller holds the turn of the service's structure.
+    pub(super) fn forget_collection(&self, collection: &NodeAddress) {
+        for home in self.in_memory().into_iter().filter(|home| home.address.service == collection.service) {
+            home.forget_collection(&collection.node);
+        }
     }
 
     /// The turn of a home that is known already.

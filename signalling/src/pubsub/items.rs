@@ -6,9 +6,8 @@ use std::time::SystemTime;
 use bytes::Bytes;
 
 use super::access;
-use super::config::ItemReply;
 use super::facts::CHILDREN_MAX;
-use super::model::{Item, Node, NodeAddress, NodeKind};
+use super::model::{Node, NodeAddress, NodeKind};
 use super::reply::{self, NodeItems};
 use super::request::ItemsRequest;
 use super::service::{PubSub, Service};
@@ -37,7 +36,7 @@ impl PubSub {
             index: page.index,
             count: Some(page.count),
         });
-        Ok(reply::items(&[of_node(&node, &page.items)], set.as_ref()))
+        Ok(reply::items(&[NodeItems { node: &node, items: &page.items }], set.as_ref()))
     }
 
     async fn page(
@@ -84,11 +83,7 @@ impl PubSub {
                 found.push((node, page.items));
             }
         }
-        let nodes: Vec<_> = found.iter().filter(|(_, items)| !items.is_empty()).map(|(node, items)| of_node(node, items)).collect();
+        let nodes: Vec<_> = found.iter().filter(|(_, items)| !items.is_empty()).map(|(node, items)| NodeItems { node, items }).collect();
         Ok(reply::items(&nodes, None))
     }
-}
-
-fn of_node<'a>(node: &'a Node, items: &'a [Item]) -> NodeItems<'a> {
-    NodeItems { node: &node.address.node, items, with_publisher: node.config.itemreply == Some(ItemReply::Publisher) }
 }

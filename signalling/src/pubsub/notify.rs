@@ -13,7 +13,7 @@ use super::config::AccessModel;
 use super::event::{Audience, Condition, Notification, Topic, Variant};
 use super::facts::Owners;
 use super::graph;
-use super::homes::{Group, Held, NodeHome, Seen};
+use super::homes::{Group, Held, NodeHome};
 use super::interest::Implicit;
 use super::model::{Affiliation, Node, NodeAddress, ServiceKind};
 use super::options::ShowValue;
@@ -184,14 +184,13 @@ impl PubSub {
         let owners = self.owners(&of, Some(node)).await?;
         let mut groups = Vec::new();
         match &notification.audience {
-            Audience::These(jids) => {
-                let not_blocked = |jid: &&Jid| !blocks(&owners, jid);
-                let to = jids.iter().filter(not_blocked).cloned().collect();
-                return Ok(vec![Group { variant: Variant::default(), condition: Condition::default(), to }]);
+            Audience::These(these) => {
+                let to = these.to.iter().filter(|jid| !blocks(&owners, jid)).cloned().collect();
+                return Ok(vec![Group { variant: these.variant.clone(), condition: these.condition.clone(), to }]);
             }
             Audience::Subscribers => {
-                let explicit = home.recipients(Seen { topic, steps: None });
-                groups = self.explicit(&of, node, &owners, explicit, topic);
+                let explicit = home.recipients(topic);
+                groups = self.explicit(&of, node, &owners, explicit);
             }
             Audience::Collections => {}
         }
@@ -200,12 +199,10 @@ impl PubSub {
     }
 
     /// Subscribers, and at an account whoever takes an interest (XEP-0163 §4).
-    fn explicit(&self, of: &Service, node: &Node, owners: &Owners<'_>, subscribers: Arc<[Group]>, topic: Topic) -> Vec<Group> {
-        let rests_on_owners = matches!(node.config.access_model, AccessModel::Presence | AccessModel::Roster);
+    fn explicit(&self, of: &Service, node: &Node, owners: &Owners<'_>, subscribers: Arc<[Group]>) -> Vec<Group> {
+        let rests_on_owners = access::depends_on_relation(node);
         let account = owners.account().filter(|_| of.kind == ServiceKind::Pep);
-        // Interest is in what is published: subscription_type `items` (XEP-0060 §9.1).
-        let implicit = account.filter(|_| topic == Topic::Items || node.config.notify_delete || node.config.notify_config);
-        let implicit = implicit.map(|account| Implicit::of(&self.router, account, node));
+        let implicit = account.map(|account| Implicit::of(&self.router, account, node));
         let mut groups = Vec::new();
         for group in subscribers.iter() {
             if account.is_none() && !rests_on_owners {
@@ -243,7 +240,7 @@ impl PubSub {
         let mut groups = Vec::new();
         for (collection, steps) in graph::above(&node.address.node, &parents) {
             let home = self.nodes.get(&of.node(&collection), &self.store, now).await?;
-            for group in home.recipients(Seen { topic, steps: Some(steps) }).iter() {
+            for group in home.recipients_of_below(node, steps, topic).iter() {
                 let may = |jid: &Jid| !blocks(owners, jid) && access::may_retrieve(node, jid, &owners.relation(jid)).is_ok();
                 let to = match is_open && of.kind == ServiceKind::Host {
                     true => group.to.clone(),

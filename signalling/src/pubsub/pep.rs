@@ -1,4 +1,5 @@
-//! XEP-0163: accounts as publish-subscribe services.
+//! XEP-0163: accounts as publish-subscribe services. What XEP-0222 and XEP-0223 keep there, public and private, is configured by publish-options
+//! (XEP-0060 §7.1.5).
 
 use super::access;
 use super::config::AccessModel;

@@ -11,6 +11,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
+use super::change::Change;
 use super::context::{self, Context, Relation};
 use super::errands::Errands;
 use super::expiry::Expiry;
@@ -19,7 +20,7 @@ use super::homes::{Held, NodeHomes};
 use super::host::{self, Settings};
 use super::local::Followers;
 use super::metrics::Metrics;
-use super::model::{NodeAddress, ServiceKind};
+use super::model::{Node, NodeAddress, ServiceKind};
 use super::node::{self, Outcome};
 use super::notify::Tracked;
 use super::reply::Reply;
@@ -48,7 +49,7 @@ pub struct PubSub {
     pub(super) followers: Followers,
     pub(super) tracked: Tracked,
     pub(super) metrics: Metrics,
-    limits: context::Limits,
+    pub(super) limits: context::Limits,
     structures: Box<[Arc<Mutex<()>>]>,
     hasher: RandomState,
 }
@@ -186,7 +187,7 @@ impl PubSub {
                 && match reply {
                     Reply::Empty => self.router.answer_session(&iq, Bytes::new()),
                     Reply::Payload(payload) => self.router.answer_session(&iq, payload.clone()),
-                    Reply::Items(_) => false,
+                    Reply::Items(_) | Reply::Partly(_) => false,
                 };
         };
         let executed = self.execute(&of, &requester, &request, answer).await?;
@@ -211,6 +212,7 @@ impl PubSub {
         Ok(match executed.reply {
             Reply::Empty => iq::Reply::Empty,
             Reply::Payload(payload) => iq::Reply::Payload(payload),
+            Reply::Partly(error) => return Err(error),
             Reply::Items(wanted) => iq::Reply::Payload(self.items(&of.node(&executed.node), &wanted, requester).await?),
         })
     }
@@ -224,31 +226,37 @@ impl PubSub {
         answer: impl FnOnce(&Reply) + Send,
     ) -> Result<Executed, StanzaError> {
         let now = SystemTime::now();
-        let asked = of.node(request.node.as_deref().unwrap_or_default());
+        let asked = request.target(of.kind).map(|node| of.node(node));
         let mut structure = None;
         if request.changes_structure() {
             structure = Some(self.structure(&of.jid).await);
         }
-        let mut held = self.hold(&asked, now).await?;
-        let wants = |held: &Held| node::wants(held.home.node().as_deref(), request, of.kind, requester);
+        let mut held = self.hold_if(asked.as_ref(), now).await?;
+        let wants = |held: &Option<Held>| node::wants(node_of(held.as_ref()).as_deref(), request, requester);
         let mut wanted = wants(&held);
         if structure.is_none() && wanted.touches_others() {
             drop(held);
             structure = Some(self.structure(&of.jid).await);
-            held = self.hold(&asked, now).await?;
+            held = self.hold_if(asked.as_ref(), now).await?;
             wanted = wants(&held);
         }
-        if is_told_to_many(&request.action) && held.home.outbox.is_full() {
+        let home = held.as_ref().map(|held| &held.home);
+        if let Some(home) = home.filter(|home| is_told_to_many(&request.action) && home.outbox.is_full()) {
             self.metrics.waits.inc();
-            held.home.outbox.room().await;
+            home.outbox.room().await;
         }
         let internal = self.router.internal("look up what a request for a node needs");
-        let owners = self.owners(of, held.home.node().as_deref()).await.map_err(&internal)?;
-        let gathered = self.gather(of, &asked, &requester.to_bare(), wanted, &owners, now).await.map_err(&internal)?;
+        let owners = match (wanted.relations_of.is_empty(), node_of(held.as_ref())) {
+            (true, node) => self.owners(of, node.as_deref()).await,
+            (false, node) => self.all_owners(of, node.as_deref()).await,
+        };
+        let owners = owners.map_err(&internal)?;
+        let named = of.node(request.node.as_deref().unwrap_or_default());
+        let gathered = self.gather(of, &named, &requester.to_bare(), wanted, &owners, now).await.map_err(&internal)?;
         let relation = owners.relation(requester);
-        let outcome = match self.decide(of, &held, requester, request, (&owners, &relation), &gathered, now) {
+        let outcome = match self.decide(of, held.as_ref(), requester, request, (&owners, &relation), &gathered, now) {
             Ok(outcome) => outcome,
-            Err(error) => return Err(self.refuse(of, &held, requester, request, (&owners, &relation), error).await),
+            Err(error) => return Err(self.refuse(of, held.as_ref(), requester, request, (&owners, &relation), error).await),
         };
         let executed = self.carry_out(of, held, gathered, outcome, answer, now).await;
         drop(structure);
@@ -259,7 +267,7 @@ impl PubSub {
     fn decide(
         &self,
         of: &Service,
-        held: &Held,
+        held: Option<&Held>,
         requester: &Jid,
         request: &Request,
         (owners, relation): (&Owners<'_>, &Relation),
@@ -280,20 +288,20 @@ impl PubSub {
             fresh_id: &random::id,
             facts: &gathered.facts(),
         };
-        node::handle(held.home.node().as_deref(), request, &context)
+        node::handle(node_of(held).as_deref(), request, &context)
     }
 
     /// What the requester is told instead of a refusal: where the node has gone (§8.4.2), and at accounts nothing that says who exists.
     async fn refuse(
         &self,
         of: &Service,
-        held: &Held,
+        held: Option<&Held>,
         requester: &Jid,
         request: &Request,
         (owners, relation): (&Owners<'_>, &Relation),
         refusal: StanzaError,
     ) -> StanzaError {
-        let node = held.home.node();
+        let node = node_of(held);
         if of.kind == ServiceKind::Pep
             && let Some(told) = pep::told_to_strangers(&of.jid, owners.are_somebody(), node.as_deref(), requester, relation, request)
         {
@@ -302,6 +310,7 @@ impl PubSub {
         if node.is_some() || refusal.condition != Condition::ItemNotFound {
             return refusal;
         }
+        let Some(held) = held else { return refusal };
         match self.store.redirect(&held.home.address).await {
             Ok(Some(uri)) => error::gone(uri),
             Ok(None) => refusal,
@@ -313,15 +322,20 @@ impl PubSub {
     async fn carry_out(
         self: &Arc<Self>,
         of: &Service,
-        held: Held,
+        held: Option<Held>,
         gathered: Gathered,
         outcome: Outcome,
         answer: impl FnOnce(&Reply) + Send,
         now: SystemTime,
     ) -> Result<Executed, StanzaError> {
         let Outcome { node, reply, changes, notifications, others } = outcome;
-        let held = if node == held.home.address.node { held } else { self.hold(&of.node(&node), now).await? };
-        let mut steps = vec![(&held, changes, notifications)];
+        let held = match held {
+            Some(held) if held.home.address.node == node => Some(held),
+            _ if changes.is_empty() && notifications.is_empty() => None,
+            // An instant node (§8.1.4).
+            _ => Some(self.hold(&of.node(&node), now).await?),
+        };
+        let mut steps: Vec<_> = held.as_ref().map(|held| (held, changes, notifications)).into_iter().collect();
         for other in others {
             match gathered.others.get(&other.node) {
                 Some(held) => steps.push((held, other.changes, other.notifications)),
@@ -346,6 +360,9 @@ impl PubSub {
         for (held, changes, notifications) in steps {
             let evicted = if changes.is_empty() { Vec::new() } else { committed.next().unwrap_or_default().evicted };
             told.push((held, self.take_over(held, &changes, notifications, &evicted, now).await));
+            if changes.iter().any(|change| matches!(change, Change::Delete { .. })) {
+                self.nodes.forget_collection(&held.home.address);
+            }
             self.metrics.count(of.kind, &changes);
             self.wake_expiry(&changes);
             self.note_publishers(held, &changes);
@@ -367,6 +384,13 @@ impl PubSub {
         }
     }
 
+    async fn hold_if(&self, address: Option<&NodeAddress>, now: SystemTime) -> Result<Option<Held>, StanzaError> {
+        match address {
+            Some(address) => self.hold(address, now).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// The home of a node and the turn there.
     pub(super) async fn hold(&self, address: &NodeAddress, now: SystemTime) -> Result<Held, StanzaError> {
         self.nodes.hold(address, &self.store, now).await.map_err(self.router.internal("load a node"))
@@ -384,6 +408,11 @@ impl PubSub {
         let anonymous = || self.router.home_in_memory(&account).is_some_and(|home| home.with(|account| account.anonymous));
         jid.local().is_some() && self.router.is_local(jid.domain()) && !anonymous()
     }
+}
+
+/// The node at a home, if it is there.
+fn node_of(held: Option<&Held>) -> Option<Arc<Node>> {
+    held.and_then(|held| held.home.node())
 }
 
 /// Who asks: `from` is stamped.
