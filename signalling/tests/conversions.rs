@@ -98,7 +98,8 @@ async fn xep0398_s3_1_an_avatar_of_pep_is_the_photo_of_the_vcard() {
     // What its id does not say is not shown; neither is an image that is elsewhere.
     publish_avatar(&alice, "eHh4", ABCD, &[]).await;
     assert!(vcard(&alice).await.contains("YWJj"));
-    let elsewhere = "<metadata xmlns='urn:xmpp:avatar:metadata'><info bytes='1' id='1' type='image/gif' url='http://x.example/'/></metadata>";
+    let elsewhere =
+        "<metadata xmlns='urn:xmpp:avatar:metadata'><info bytes='1' id='1' type='image/gif' url='http://x.example/'/></metadata>";
     publish(&alice, "urn:xmpp:avatar:metadata", "1", elsewhere, &[]).await;
     assert!(vcard(&alice).await.contains("YWJj"));
 
@@ -130,7 +131,10 @@ async fn xep0398_s3_2_the_photo_of_a_vcard_is_the_avatar_of_pep() {
     let (alice, bob) = (world.online("alice", "a").await, world.online("bob", "b").await);
     let alices = Some("alice@localhost");
     set_vcard(&alice, "<PHOTO><TYPE>image/gif</TYPE><BINVAL>YWJj</BINVAL></PHOTO>").await;
-    assert_eq!(items(&bob, alices, "urn:xmpp:avatar:data").await, format!("<item id='{ABC}'><data xmlns='urn:xmpp:avatar:data'>YWJj</data></item>"));
+    assert_eq!(
+        items(&bob, alices, "urn:xmpp:avatar:data").await,
+        format!("<item id='{ABC}'><data xmlns='urn:xmpp:avatar:data'>YWJj</data></item>")
+    );
     let info = format!("<metadata xmlns='urn:xmpp:avatar:metadata'><info bytes='3' id='{ABC}' type='image/gif'/></metadata>");
     assert_eq!(items(&bob, alices, "urn:xmpp:avatar:metadata").await, format!("<item id='{ABC}'>{info}</item>"));
     // The same photo once more is no news.
@@ -210,7 +214,8 @@ async fn xep0402_s5_3_1_and_xep0411_items_are_seen_by_clients_of_every_age() {
     assert_eq!(items(&alice, None, STORAGE).await, format!("<item id='current'>{expected}</item>"));
     // XEP-0411 §5: nobody else sees either.
     for node in [NATIVE, STORAGE] {
-        let refused = bob.ask(&format!("<iq type='get' id='x' to='alice@localhost'>{}</iq>", pubsub(&format!("<items node='{node}'/>")))).await;
+        let refused =
+            bob.ask(&format!("<iq type='get' id='x' to='alice@localhost'>{}</iq>", pubsub(&format!("<items node='{node}'/>")))).await;
         assert!(refused.iter().all(|stanza| stanza.contains("type='error'")), "{refused:?}");
     }
     retract(&alice, NATIVE, PLAY).await;
@@ -237,7 +242,9 @@ async fn xep0402_s5_3_2_lists_of_old_clients_become_items() {
     alice.send(&format!("<iq type='set' id='x'><query xmlns='jabber:iq:private'>{}</query></iq>", storage(&(both.clone() + url)))).await;
     world.settled().await;
     let told = alice.received();
-    let of = |node: &str| told.iter().filter(|stanza| stanza.contains("<event") && stanza.contains(&format!("node='{node}'"))).collect::<Vec<_>>();
+    let of = |node: &str| {
+        told.iter().filter(|stanza| stanza.contains("<event") && stanza.contains(&format!("node='{node}'"))).collect::<Vec<_>>()
+    };
     let ([native_told], [storage_told]) = (&of(NATIVE)[..], &of(STORAGE)[..]) else { panic!("{told:#?}") };
     assert!(native_told.contains(ORCHARD) && !native_told.contains(PLAY), "{native_told}");
     assert!(storage_told.contains(ORCHARD) && storage_told.contains(PLAY) && storage_told.contains("<url"), "{storage_told}");
@@ -249,7 +256,10 @@ async fn xep0402_s5_3_2_lists_of_old_clients_become_items() {
     let kept = private(&alice).await;
     assert!(kept.contains(&old(ORCHARD, "An Orchard")) && kept.contains("<url") && !kept.contains(PLAY), "{kept}");
     set_private(&alice, "").await;
-    assert_eq!((items(&alice, None, NATIVE).await, private(&alice).await), (String::new(), "<storage xmlns='storage:bookmarks'/>".to_owned()));
+    assert_eq!(
+        (items(&alice, None, NATIVE).await, private(&alice).await),
+        (String::new(), "<storage xmlns='storage:bookmarks'/>".to_owned())
+    );
 }
 
 #[tokio::test]

@@ -28,6 +28,17 @@ const IMAGES_MAX: usize = 16;
 /// A vCard is for everyone (XEP-0054 §5), and so is what is made of it.
 const OPEN: &[(&str, &str)] = &[("pubsub#access_model", "open"), ("pubsub#persist_items", "true")];
 
+/// Why a vCard's photo may have to be another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// The metadata node has changed: without an item there, no image is shown.
+    Metadata,
+    /// The data node has changed.
+    Data,
+    /// Its configuration has.
+    DataConfigured,
+}
+
 /// Keeps avatars of nodes and of vCards the same.
 pub(super) struct Avatars {
     router: Router,
@@ -46,21 +57,22 @@ impl Avatars {
             (None, None) => Ok(()),
             (Some(photo), Some(metadata)) if photo == metadata => Ok(()),
             (Some(_), None) => self.to_nodes(home, None).await,
-            (_, Some(_)) => self.to_vcard(home, true).await,
+            (_, Some(_)) => self.to_vcard(home, Cause::Metadata).await,
         }
     }
 
-    /// §3.1. `said` tells that the metadata node has changed: without an item there, no image is shown.
-    pub async fn to_vcard(&self, home: &Arc<Home>, said: bool) -> Result<(), Failed> {
+    /// §3.1.
+    pub async fn to_vcard(&self, home: &Arc<Home>, cause: Cause) -> Result<(), Failed> {
         let account = &home.jid;
         let (before, vcard) = (home.with(|account| account.photo_hash.clone()), || self.router.store().vcards());
         let photo = match self.shown(account).await? {
-            None | Some(Shown::Nothing) if said => None,
+            None | Some(Shown::Nothing) if cause == Cause::Metadata => None,
             None | Some(Shown::Nothing | Shown::Elsewhere) => return Ok(()),
             Some(Shown::Images(images)) => match self.node(account, ns::AVATAR_DATA).await? {
                 // §7. What was copied while everyone might see it goes.
                 Some(data) if data.config.access_model != AccessModel::Open => {
-                    if before.as_ref().is_none_or(|before| !images.iter().any(|(id, _)| id == before)) {
+                    let is_copy = before.as_ref().is_some_and(|before| images.iter().any(|(id, _)| id == before));
+                    if cause != Cause::DataConfigured || !is_copy {
                         return Ok(());
                     }
                     None

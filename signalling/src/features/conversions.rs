@@ -10,17 +10,18 @@
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::avatar::Avatars;
+use super::avatar::{Avatars, Cause};
 use super::bookmarks::Bookmarks;
 use crate::forms::{Field, Form, FormType};
 use crate::homes::Home;
 use crate::iq::{IqTable, To};
 use crate::jid::BareJid;
 use crate::ns;
-use crate::pubsub::PubSub;
 use crate::pubsub::request::{Action, NewItem, Request};
+use crate::pubsub::{Changed, PubSub};
 use crate::router::Router;
 use crate::stanza::error::StanzaError;
 use crate::store::StoreError;
@@ -78,13 +79,11 @@ impl Conversions {
         });
         for node in [ns::AVATAR_DATA, ns::AVATAR_METADATA, ns::BOOKMARKS, ns::BOOKMARK_STORAGE] {
             let conversions = conversions.clone();
-            pubsub.follow(
-                node,
-                Arc::new(move |account, node| {
-                    let conversions = conversions.clone();
-                    Box::pin(async move { conversions.node_changed(&account, &node).await })
-                }),
-            );
+            let follower = move |changed| -> BoxFuture<'static, ()> {
+                let conversions = conversions.clone();
+                Box::pin(async move { conversions.node_changed(&changed).await })
+            };
+            pubsub.follow(node, Arc::new(follower));
         }
         conversions
     }
@@ -114,7 +113,8 @@ impl Conversions {
         }
     }
 
-    async fn node_changed(&self, account: &BareJid, node: &str) {
+    async fn node_changed(&self, changed: &Changed) {
+        let account = &changed.account;
         let home = match self.router.home(account).await {
             Ok(Some(home)) => home,
             Ok(None) => return,
@@ -124,9 +124,12 @@ impl Conversions {
         if !self.settled(&home).await {
             return;
         }
-        match node {
-            ns::AVATAR_DATA => note(account, "an avatar", self.avatars.to_vcard(&home, false).await),
-            ns::AVATAR_METADATA => note(account, "an avatar", self.avatars.to_vcard(&home, true).await),
+        match changed.node.as_str() {
+            ns::AVATAR_DATA => {
+                let cause = if changed.configured { Cause::DataConfigured } else { Cause::Data };
+                note(account, "an avatar", self.avatars.to_vcard(&home, cause).await)
+            }
+            ns::AVATAR_METADATA => note(account, "an avatar", self.avatars.to_vcard(&home, Cause::Metadata).await),
             ns::BOOKMARKS => note(account, "bookmarks", self.bookmarks.from_items(account).await),
             _ => note(account, "bookmarks of XEP-0048", self.bookmarks.from_node(account).await),
         };

@@ -35,6 +35,6 @@ pub mod wellknown;
 
 pub(crate) use authorization::is_answer;
 pub use host::Settings;
-pub use local::Follower;
+pub use local::{Changed, Follower};
 pub use metrics::Metrics;
 pub use service::PubSub;

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use super::super::database::{Row, Value};
 use super::load::{read_affiliation, read_subscription};
-use super::{PubSubStore, StoreError, read_named, to_count};
+use super::{PubSubStore, StoreError, read_bare, read_named, to_count};
 use crate::jid::BareJid;
 use crate::pubsub::config::AccessModel;
 use crate::pubsub::model::{Affiliation, NodeAddress, NodeKind, Subscription};
@@ -77,6 +77,9 @@ const REDIRECT: &str = "SELECT uri FROM pubsub_redirects WHERE service = $1 AND 
 const SUBSCRIPTIONS: &str = "SELECT n.node, s.jid, s.subid, s.state, s.options
                              FROM pubsub_subscriptions s JOIN pubsub_nodes n ON n.id = s.node_id
                              WHERE s.bare = $1 AND n.service = $2 ORDER BY n.node, s.jid, s.subid";
+const EVERYWHERE: &str = "SELECT n.service, n.node, s.jid, s.subid, s.state, s.options
+                          FROM pubsub_subscriptions s JOIN pubsub_nodes n ON n.id = s.node_id
+                          WHERE s.bare = $1 ORDER BY n.service, n.node, s.jid, s.subid";
 const AFFILIATIONS: &str = "SELECT n.node, a.affiliation FROM pubsub_affiliations a JOIN pubsub_nodes n ON n.id = a.node_id
                             WHERE a.jid = $1 AND n.service = $2 ORDER BY n.node";
 const OWNED: &str = "SELECT COUNT(*) FROM pubsub_affiliations a JOIN pubsub_nodes n ON n.id = a.node_id
@@ -97,7 +100,7 @@ pub(super) fn statements() -> impl Iterator<Item = &'static str> {
         let list: &'static Statements = list;
         [&list.forwards, &list.backwards, &list.from, &list.count, &list.count_before].map(String::as_str)
     });
-    lists.chain([CHILD_NAMES, REDIRECT, SUBSCRIPTIONS, AFFILIATIONS, OWNED, SUBSCRIPTION_COUNT, PENDING, LAST_IDS])
+    lists.chain([CHILD_NAMES, REDIRECT, SUBSCRIPTIONS, EVERYWHERE, AFFILIATIONS, OWNED, SUBSCRIPTION_COUNT, PENDING, LAST_IDS])
 }
 
 impl PubSubStore {
@@ -193,6 +196,18 @@ impl PubSubStore {
         rows.iter().map(|row| Ok((row.text(0)?, read_subscription(row, 1)?))).collect()
     }
 
+    /// Subscriptions of an entity and its resources, wherever they are; `[limits]` bounds them.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn subscriptions_everywhere(&self, entity: &BareJid) -> Result<Vec<(NodeAddress, Subscription)>, StoreError> {
+        let rows = self.database.fetch_all("list subscriptions", EVERYWHERE, &[entity.as_str().into()]).await?;
+        let of = |row: &Row| {
+            Ok((NodeAddress { service: read_bare(row, 0, "pubsub_nodes.service")?, node: row.text(1)? }, read_subscription(row, 2)?))
+        };
+        rows.iter().map(of).collect()
+    }
+
     /// §5.7: affiliations of an entity at a service, with their nodes' names, in the order of these.
     ///
     /// # Errors
@@ -255,14 +270,4 @@ fn read_entry(row: &Row) -> Result<NodeEntry, StoreError> {
         title: row.text(2)?,
         access_model: read_named(row, 3, "pubsub_nodes.access_model", AccessModel::parse)?,
     })
-}
-
-impl PubSubStore {
-    /// Stand-in.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn subscriptions_everywhere(&self, _entity: &BareJid) -> Result<Vec<(NodeAddress, Subscription)>, StoreError> {
-        Ok(Vec::new())
-    }
 }

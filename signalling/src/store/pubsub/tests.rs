@@ -56,7 +56,7 @@ fn leaf(name: &str) -> Node {
 }
 
 fn subscription(jid: Jid, subid: &str) -> Subscription {
-    let options = SubscribeOptions::default_for(NodeKind::Leaf);
+    let options = SubscribeOptions::default();
     Subscription { jid, subid: subid.to_owned(), state: SubscriptionState::Subscribed, options }
 }
 
@@ -381,6 +381,9 @@ pub async fn s5_6_and_s5_7_an_entity_finds_its_subscriptions_and_affiliations(st
     let subscriptions = pubsub.subscriptions_of(&service, &francisco).await.unwrap();
     let found: Vec<_> = subscriptions.iter().map(|(node, one)| (node.as_str(), one.subid.as_str(), one.state.name())).collect();
     assert_eq!(found, [("a", "1", "subscribed"), ("a", "2", "pending"), ("b", "1", "subscribed"), ("b", "2", "unconfigured")]);
+    let everywhere = pubsub.subscriptions_everywhere(&francisco).await.unwrap();
+    let expected: Vec<_> = subscriptions.into_iter().map(|(node, subscription)| (host(&node), subscription)).collect();
+    assert_eq!(everywhere, expected);
     let affiliations = pubsub.affiliations_of(&service, &francisco).await.unwrap();
     assert_eq!(affiliations, [("a".to_owned(), Affiliation::Publisher), ("b".to_owned(), Affiliation::Publisher)]);
     assert_eq!(pubsub.subscription_count(&francisco).await.unwrap(), 4);
