@@ -54,6 +54,8 @@ pub struct Account {
     pub blocked: BlockList,
     /// XEP-0153: the hash of the photo in its vCard.
     pub photo_hash: Option<String>,
+    /// What it has kept from before is as `features/conversions.rs` wants it.
+    pub converted: bool,
 }
 
 /// Whom RFC 6121 §8.5 chooses for a stanza to an existing account.
@@ -125,6 +127,7 @@ impl Account {
             blocked: BlockList::default(),
             push: Push::default(),
             photo_hash: None,
+            converted: false,
         }
     }
 
