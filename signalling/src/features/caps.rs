@@ -11,11 +11,13 @@ mod announced;
 mod answer;
 mod interests;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
+use crate::jid::Jid;
 use crate::ns;
+use crate::pubsub::interest::Debt;
 use crate::router::{Asked, Router};
 use crate::session::{Session, SessionId, SessionRef};
 use crate::stanza::{IqType, Stanza};
@@ -28,6 +30,8 @@ use answer::Outcome;
 
 /// Names whose meaning is kept; those used least recently go first.
 const KNOWN_MAX: usize = 2048;
+/// Accounts whose nodes are looked at because directed presence went there.
+const VISITED_MAX: usize = 16;
 
 /// What a client has named and, once it is known, what it means. Sessions with the same client share it.
 #[derive(Debug)]
@@ -242,8 +246,16 @@ fn adopt(own: &mut Session, capabilities: &Capabilities) {
     if let Some(interests) = capabilities.interests.get() {
         let new = interests.without(&own.interests);
         own.interests = interests.clone();
-        own.owe_items(new);
+        own.owe_items(Debt::of_interests(&new));
+        let visited: Vec<_> = visited(&own.directed, &new).collect();
+        own.owe_items(visited);
     }
+}
+
+/// Whom it has sent its presence before it was known what it is interested in (XEP-0060 §9.1.3).
+fn visited<'a>(directed: &'a BTreeSet<Jid>, names: &'a Interests) -> impl Iterator<Item = Debt> + 'a {
+    let accounts = directed.iter().filter(|to| to.local().is_some() && to.is_bare()).take(VISITED_MAX);
+    accounts.filter_map(|to| Debt::of_account(to.to_bare(), names.clone(), None))
 }
 
 /// XEP-0115 §6.2, XEP-0390 §5.5. Clients that are not asked any more when their turn comes are passed over.
@@ -306,6 +318,14 @@ pub fn unanswered(router: &Router, Query { session, capabilities }: Query) {
     pass_on(router, &session, &capabilities);
 }
 
+/// A session is not available any more.
+pub fn left(router: &Router, session: &SessionRef) {
+    let before = session.home.with(|account| account.session(session.id).and_then(|own| own.capabilities.take()));
+    if let Some(before) = before {
+        gone(router, session, &before);
+    }
+}
+
 /// A session is over, or not available any more, which had named this.
 pub fn gone(router: &Router, session: &SessionRef, capabilities: &Arc<Capabilities>) {
     if !capabilities.is_known() {
@@ -329,9 +349,7 @@ mod tests {
 
     /// A name of its own for each number; the tables of sessions that wait are tested with the router.
     fn announced(number: usize) -> Announced {
-        let presence = format!(
-            "<presence><c xmlns='http://jabber.org/protocol/caps' node='n' ver='{number}'/></presence>"
-        );
+        let presence = format!("<presence><c xmlns='http://jabber.org/protocol/caps' node='n' ver='{number}'/></presence>");
         Announced::of(&Stanza::parse(presence.into(), &Bindings::client()).unwrap(), SessionId::next()).unwrap()
     }
 

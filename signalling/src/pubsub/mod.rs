@@ -12,6 +12,7 @@ pub mod error;
 pub mod event;
 pub mod graph;
 pub mod host;
+pub mod interest;
 pub mod model;
 pub mod node;
 pub mod options;

@@ -91,13 +91,21 @@ mod tests {
         let lie = query("<feature var='a+notify'/>");
         assert_eq!(outcome(&sha_1, &lie), Outcome::Own(interests(&["a"])));
         // What is no good answer means nothing.
-        for bad in [query(&TUNE.repeat(2)), String::new(), "<query xmlns='urn:other'/>".to_owned(), query(&format!("{TUNE}<x xmlns='{}'/>", "u".repeat(ANSWER_BYTES_MAX)))] {
+        for bad in [
+            query(&TUNE.repeat(2)),
+            String::new(),
+            "<query xmlns='urn:other'/>".to_owned(),
+            query(&format!("{TUNE}<x xmlns='{}'/>", "u".repeat(ANSWER_BYTES_MAX))),
+        ] {
             if !bad.is_empty() {
                 assert_eq!(outcome(&sha_1, &bad), Outcome::Own(interests(&[])), "{}", &bad[..bad.len().min(200)]);
             }
         }
         let announced = Announced::of(&parse(&format!("<presence>{sha_1}</presence>")), SessionId::next()).unwrap();
-        for bad in ["<iq type='result' id='1'/>", "<iq type='error' id='1'><error type='cancel'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>"] {
+        for bad in [
+            "<iq type='result' id='1'/>",
+            "<iq type='error' id='1'><error type='cancel'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>",
+        ] {
             assert_eq!(Outcome::of(&announced.name, &parse(bad)), Outcome::Own(interests(&[])));
         }
     }

@@ -84,9 +84,11 @@ mod tests {
         ];
         let found = Interests::of(&info(romeo.to_vec())).unwrap();
         assert_eq!(found, interests(&["http://jabber.org/protocol/tune", "http://jabber.org/protocol/geoloc"]));
-        for (node, wanted) in
-            [("http://jabber.org/protocol/tune", true), ("http://jabber.org/protocol/geoloc", true), ("http://jabber.org/protocol/activity", false)]
-        {
+        for (node, wanted) in [
+            ("http://jabber.org/protocol/tune", true),
+            ("http://jabber.org/protocol/geoloc", true),
+            ("http://jabber.org/protocol/activity", false),
+        ] {
             assert_eq!(found.contains(node), wanted, "{node}");
         }
     }
