@@ -1,8 +1,13 @@
-//! The configuration of a node: XEP-0060 §8.2 and §16.4.4, XEP-0248 §6; as a form both ways. Pure.
+//! The configuration of a node: XEP-0060 §8.2 and §16.4.4, XEP-0248 §6; as a form in `config/form.rs`. Pure.
 
-use crate::jid::{BareJid, Jid};
+mod form;
 
+pub(super) use form::stored_form;
+pub use form::{StoredError, Submitted};
+
+use super::context::Limits;
 use super::model::{NodeKind, ServiceKind, named};
+use crate::jid::{BareJid, Jid};
 
 named! {
     /// `pubsub#access_model`: who may subscribe and retrieve items (§4.5).
@@ -124,7 +129,7 @@ pub struct NodeConfig {
     pub max_items: UpTo,
     /// Seconds; `None`: never.
     pub item_expire: Option<UpTo>,
-    /// Bytes; never above `[limits]`.
+    /// Bytes; `[limits]` may be lower.
     pub max_payload_size: u64,
     /// Events are told at all.
     pub deliver_notifications: bool,
@@ -168,11 +173,6 @@ pub struct NodeConfig {
     pub children_max: Option<u64>,
 }
 
-/// Why a stored configuration, or stored options, cannot be read: the database has been changed from outside.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a stored form cannot be read: {0}")]
-pub struct StoredError(pub String);
-
 impl NodeConfig {
     /// §8.3: what a node is configured with unless its creator says otherwise.
     #[must_use]
@@ -215,18 +215,37 @@ impl NodeConfig {
         }
     }
 
-    /// As the database keeps it: a form with all fields.
+    /// The same within what the server allows: what exceeds it is the most that it allows, so that who asks for more gets that.
     #[must_use]
-    pub fn to_stored(&self) -> String {
-        String::new()
+    pub fn within(mut self, limits: &Limits) -> Self {
+        self.max_payload_size = self.max_payload_size.min(limits.payload_bytes);
+        if let UpTo::Number(number) = self.max_items
+            && number >= limits.items
+        {
+            self.max_items = UpTo::Max;
+        }
+        // Nothing forces items to expire, so the longest time is for ever.
+        if self.item_expire == Some(UpTo::Max) {
+            self.item_expire = None;
+        }
+        self
     }
 
-    /// The opposite. Fields that were not known when it was stored have their defaults.
-    ///
-    /// # Errors
-    /// It is no such form.
-    pub fn from_stored(stored: &str, node: NodeKind) -> Result<Self, StoredError> {
-        let _ = stored;
-        Ok(Self::default_for(ServiceKind::Host, node))
+    /// How many items are kept.
+    #[must_use]
+    pub fn max_items(&self, limits: &Limits) -> u64 {
+        match self.max_items {
+            UpTo::Number(number) => number.min(limits.items),
+            UpTo::Max => limits.items,
+        }
+    }
+
+    /// Seconds until an item expires.
+    #[must_use]
+    pub fn item_expire_s(&self) -> Option<u64> {
+        match self.item_expire {
+            Some(UpTo::Number(seconds)) => Some(seconds),
+            Some(UpTo::Max) | None => None,
+        }
     }
 }

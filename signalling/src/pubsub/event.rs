@@ -1,14 +1,16 @@
 //! What a node tells: events as values, and as messages without `to`, one for each variant of what its recipients see. Pure.
 
+mod message;
+
+use std::collections::HashMap;
 use std::time::SystemTime;
 
 use bytes::Bytes;
 
 use super::config::NotificationType;
-use super::model::{Affiliation, Item, SubscriptionState};
+use super::model::{Affiliation, SubscriptionState};
 use super::options::ShowValue;
 use crate::jid::{BareJid, Jid};
-use crate::stanza::Stanza;
 
 /// An event and who hears of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,8 +28,8 @@ pub enum Audience {
     Subscribers,
     /// Only subscribers of collections that the node is in.
     Collections,
-    /// These: a subscriber, owners.
-    These(Vec<Jid>),
+    /// These, whatever they have subscribed to: a subscriber, owners.
+    These(Recipients),
 }
 
 /// What happened to a node.
@@ -46,23 +48,23 @@ pub struct Event {
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EventKind {
-    /// §7.1.2: items were published, by one publisher.
+    /// §7.1.2: items were published.
     Published {
-        /// The items, as they are shown: without payload where the node leaves it out. None: a transient node without payloads (§7.1.2.2?).
+        /// The items as subscribers see them; none of a transient node that leaves out payloads (§4.3).
         items: Vec<ShownItem>,
-        /// Whom replies go to (`pubsub#itemreply`; XEP-0163 §4.3.1.3), with the resource.
+        /// Who published, with the resource (XEP-0163 §4.3.1.3).
         publisher: Jid,
     },
-    /// §6.1.7 and §6.5.7: the last item, for a new subscriber or one who comes online.
+    /// §6.1.7: the last item, for a new subscriber or one who comes online.
     Last {
         /// The item.
         item: ShownItem,
         /// When it was published: a delay (XEP-0203).
         published_at: SystemTime,
-        /// As above.
+        /// Who published.
         publisher: Jid,
     },
-    /// §7.2.2: items are gone.
+    /// §7.2.2.1: items are gone.
     Retracted {
         /// ItemIDs.
         ids: Vec<String>,
@@ -71,10 +73,10 @@ pub enum EventKind {
     Purged,
     /// §8.4.2.
     Deleted {
-        /// Where to look instead.
+        /// Where to look instead: a URI.
         redirect: Option<String>,
     },
-    /// §8.2.5: another configuration; the form if payloads are delivered.
+    /// §8.2.5.3: another configuration; the form if payloads are delivered.
     Configured {
         /// `<x/>` of type `result`.
         form: Option<Bytes>,
@@ -101,7 +103,7 @@ pub enum EventKind {
         subid: String,
         /// The state.
         state: SubscriptionState,
-        /// When it will end.
+        /// When it will end (§12.19).
         expiry: Option<SystemTime>,
     },
     /// §8.9.4: an affiliation has changed.
@@ -123,10 +125,10 @@ pub enum EventKind {
 /// An item as subscribers see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShownItem {
-    /// ItemID; a transient item may have none.
-    pub id: Option<String>,
-    /// Shown where the node says who published.
-    pub publisher: Option<Jid>,
+    /// ItemID.
+    pub id: String,
+    /// Shown where the node says to whom replies go (§12.17).
+    pub publisher: Option<BareJid>,
     /// The payload element.
     pub payload: Option<Bytes>,
 }
@@ -134,7 +136,7 @@ pub struct ShownItem {
 /// What one recipient sees beside the event itself. Recipients with equal ones share a template.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Variant {
-    /// SubIDs of the subscriptions by which it is told, where it has several (§12.20?).
+    /// SubIDs of the subscriptions by which it is told, where it has several (§7.1.2.4).
     pub subids: Vec<String>,
     /// The collection by which it is told (XEP-0248 §5.3.1).
     pub collection: Option<String>,
@@ -165,6 +167,20 @@ impl Condition {
     pub fn is_met(&self, shows: &[ShowValue]) -> bool {
         self.is_always_met() || shows.iter().any(|show| self.show_values.is_empty() || self.show_values.contains(show))
     }
+
+    /// The condition of one who is told when either is met.
+    fn or(mut self, other: Self) -> Self {
+        if self.is_always_met() || other.is_always_met() {
+            return Self::default();
+        }
+        if self.show_values.is_empty() || other.show_values.is_empty() {
+            return Self { available: true, show_values: Vec::new() };
+        }
+        self.show_values.extend(other.show_values);
+        self.show_values.sort_unstable();
+        self.show_values.dedup();
+        self
+    }
 }
 
 /// Subscribers who see the same under the same condition.
@@ -178,41 +194,82 @@ pub struct Recipients {
     pub to: Vec<Jid>,
 }
 
-/// What subscribers may be interested in separately: XEP-0248 §6.1. Recipients depend on nothing else of an event.
+/// What subscribers may be interested in separately. Recipients depend on nothing else of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Topic {
-    /// Items published, retracted, purged.
+    /// XEP-0248 §6.1, `items`: items published, retracted, purged.
     Items,
-    /// Nodes created, deleted, configured, associated.
+    /// XEP-0248 §6.1, `nodes`: nodes created, configured, associated.
     Nodes,
+    /// §8.4.2: the node is gone, which concerns those, too, whose subscription does not hold yet.
+    Deletion,
 }
 
 impl Event {
-    /// Which of the two it is about.
+    /// What it is about.
     #[must_use]
     pub fn topic(&self) -> Topic {
         match self.kind {
             EventKind::Published { .. } | EventKind::Last { .. } | EventKind::Retracted { .. } | EventKind::Purged => Topic::Items,
+            EventKind::Deleted { .. } => Topic::Deletion,
             _ => Topic::Nodes,
         }
     }
-
-    /// The message for one variant, with `from` and without `to`.
-    #[must_use]
-    pub fn template(&self, variant: &Variant) -> Stanza {
-        let _ = variant;
-        Stanza::message(crate::stanza::MessageType::Headline)
-    }
 }
 
-impl ShownItem {
-    /// The item as a node shows it.
-    #[must_use]
-    pub fn of(item: &Item, with_payload: bool, with_publisher: bool) -> Self {
-        Self {
-            id: Some(item.id.clone()),
-            publisher: with_publisher.then(|| item.publisher.clone()),
-            payload: item.payload.clone().filter(|_| with_payload),
+/// One subscription's share in the recipients.
+pub(super) struct Told<'a> {
+    pub jid: &'a Jid,
+    /// Shown if there are several of one JID.
+    pub subid: Option<&'a str>,
+    pub include_body: bool,
+    pub condition: Condition,
+}
+
+/// Recipients by what they see. Those of one JID stand together; it gets one message (§6.1.6).
+pub(super) fn group<'a>(told: impl Iterator<Item = Told<'a>>, collection: Option<&str>) -> Vec<Recipients> {
+    let mut groups: Vec<Recipients> = Vec::new();
+    let mut index: HashMap<(Variant, Condition), usize> = HashMap::new();
+    let mut add = |jid: &Jid, mut variant: Variant, condition: Condition| {
+        if variant.subids.len() == 1 {
+            variant.subids.clear();
+        }
+        let key = (variant, condition);
+        let at = index.get(&key).copied().unwrap_or_else(|| {
+            let (variant, condition) = key.clone();
+            groups.push(Recipients { variant, condition, to: Vec::new() });
+            index.insert(key, groups.len() - 1);
+            groups.len() - 1
+        });
+        groups[at].to.push(jid.clone());
+    };
+    let mut current: Option<(&Jid, Variant, Condition)> = None;
+    for told in told {
+        match &mut current {
+            Some((jid, variant, condition)) if *jid == told.jid => {
+                variant.subids.extend(told.subid.map(str::to_owned));
+                variant.include_body |= told.include_body;
+                *condition = std::mem::take(condition).or(told.condition);
+            }
+            _ => {
+                if let Some((jid, variant, condition)) = current.take() {
+                    add(jid, variant, condition);
+                }
+                let variant = Variant {
+                    subids: told.subid.map(str::to_owned).into_iter().collect(),
+                    collection: collection.map(str::to_owned),
+                    include_body: told.include_body,
+                    replyto: false,
+                };
+                current = Some((told.jid, variant, told.condition));
+            }
         }
     }
+    if let Some((jid, variant, condition)) = current {
+        add(jid, variant, condition);
+    }
+    groups
 }
+
+#[cfg(test)]
+mod tests;

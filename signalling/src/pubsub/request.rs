@@ -1,13 +1,13 @@
 //! What is asked of a service: the elements of both namespaces of XEP-0060, and of XEP-0248 §7, as values. Pure.
 
+mod read;
+
 use bytes::Bytes;
 
 use super::model::{Affiliation, SubscriptionState};
 use crate::forms::Form;
 use crate::jid::{BareJid, Jid};
 use crate::rsm;
-use crate::stanza::error::StanzaError;
-use crate::xml;
 
 /// A request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,12 +105,12 @@ pub enum Action {
     },
     /// §8.7: an owner wants the pending requests sent again; it comes as an ad-hoc command.
     Pending,
-    /// §8.8.1: all of the node.
-    AllSubscriptions,
+    /// §8.8.1: all of the node, page by page.
+    AllSubscriptions(rsm::Request),
     /// §8.8.2.
     SetSubscriptions(Vec<SubscriptionChange>),
-    /// §8.9.1: all of the node.
-    AllAffiliations,
+    /// §8.9.1: all of the node, page by page.
+    AllAffiliations(rsm::Request),
     /// §8.9.2.
     SetAffiliations(Vec<(BareJid, Affiliation)>),
     /// XEP-0248 §7.5: the node becomes a collection of another one.
@@ -161,24 +161,6 @@ pub struct SubscriptionChange {
 }
 
 impl Request {
-    /// Reads `<pubsub/>` of either namespace in a request of type `set` or `get`.
-    ///
-    /// # Errors
-    /// As the sections on each request say; `bad-request` for what they do not.
-    pub fn read(pubsub: xml::Node<'_>, set: bool) -> Result<Self, StanzaError> {
-        let _ = (pubsub, set);
-        Err(StanzaError::feature_not_implemented())
-    }
-
-    /// Reads an owner's answer to a subscription request (§8.6), a message with a form; `None` for anything else.
-    ///
-    /// # Errors
-    /// `bad-request` for a form that says it is an answer and is none.
-    pub fn read_message(form: &Form) -> Result<Option<Self>, StanzaError> {
-        let _ = form;
-        Ok(None)
-    }
-
     /// Whether nodes besides the one named may be changed by it, so that the structure of the service must stand still.
     #[must_use]
     pub fn changes_structure(&self) -> bool {
@@ -188,3 +170,6 @@ impl Request {
         )
     }
 }
+
+#[cfg(test)]
+mod tests;

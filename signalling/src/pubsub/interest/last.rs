@@ -60,7 +60,7 @@ async fn slice(router: &Router, session: &SessionRef, debt: &Debt) -> Result<(Ve
         Nodes::Own(names) => {
             let items = store.last_items_of(account, &viewer, names.as_slice(), now).await?;
             let is_own = |node: &Node| node.affiliations.get(account) == Some(&Affiliation::Owner);
-            Ok((told(nodes(items, account), &viewer, is_own, true), None))
+            Ok((told(nodes(items, account), &viewer, is_own, true, now), None))
         }
         Nodes::Contacts(names) => {
             let LastItems { items, next } =
@@ -70,7 +70,7 @@ async fn slice(router: &Router, session: &SessionRef, debt: &Debt) -> Result<(Ve
                 (node(item, account), relation)
             });
             let seen = items.filter(|(node, relation)| access::may_retrieve(node, &viewer, relation).is_ok()).map(|(node, _)| node);
-            Ok((told(seen.collect(), &viewer, |_| true, true), next))
+            Ok((told(seen.collect(), &viewer, |_| true, true, now), next))
         }
         Nodes::Account { owner, names, groups_before } => {
             let Some(home) = router.home(owner).await? else { return Ok((Vec::new(), None)) };
@@ -83,7 +83,7 @@ async fn slice(router: &Router, session: &SessionRef, debt: &Debt) -> Result<(Ve
                 None => sees_presence || node.config.access_model == AccessModel::Open,
             };
             let seen = items.filter(|(relation, node)| access::may_retrieve(node, &viewer, relation).is_ok() && is_new(node));
-            Ok((told(seen.map(|(_, node)| node).collect(), &viewer, |_| true, sees_presence), None))
+            Ok((told(seen.map(|(_, node)| node).collect(), &viewer, |_| true, sees_presence, now), None))
         }
         Nodes::Subscriptions => {
             let LastItems { items, next } = store.last_items_of_subscriptions(account, now, debt.after.as_ref(), SLICE_BYTES).await?;
@@ -110,7 +110,7 @@ fn is_implicit(item: &LastItem, sees_presence: bool, interests: &Interests) -> b
 
 /// Last items of subscriptions: one for each node, whose subscriptions are together.
 fn explicit(items: impl Iterator<Item = LastItem>, viewer: &Jid, show: ShowValue, now: SystemTime) -> Vec<Told> {
-    let mut of_nodes: Vec<(Node, Vec<String>)> = Vec::new();
+    let mut of_nodes: Vec<(Node, Variant)> = Vec::new();
     for item in items {
         let Some(subscription) = &item.subscription else { continue };
         let is_meant = subscription.jid == *viewer || subscription.jid.as_str() == viewer.bare_str();
@@ -118,16 +118,21 @@ fn explicit(items: impl Iterator<Item = LastItem>, viewer: &Jid, show: ShowValue
         if !is_meant || kept_out || !wants(&subscription.options, show, now) {
             continue;
         }
-        let subid = subscription.subid.clone();
+        let (subid, include_body) = (subscription.subid.clone(), subscription.options.include_body);
         match of_nodes.last_mut().filter(|(node, _)| node.address == item.address) {
-            Some((_, subids)) => subids.push(subid),
-            None => of_nodes.push((node(item, &viewer.to_bare()), vec![subid])),
+            Some((_, variant)) => {
+                variant.subids.push(subid);
+                variant.include_body |= include_body;
+            }
+            None => of_nodes.push((node(item, &viewer.to_bare()), Variant { subids: vec![subid], include_body, ..Variant::default() })),
         }
     }
-    let tell = |(node, subids): (Node, Vec<String>)| {
-        // XEP-0060 §7.1.2.4: whoever has one subscription need not be told which.
-        let subids = if subids.len() > 1 { subids } else { Vec::new() };
-        message(node, viewer, &Variant { subids, ..Variant::default() }, false)
+    let tell = |(node, mut variant): (Node, Variant)| {
+        // XEP-0060 §12.20: whoever has one subscription need not be told which.
+        if variant.subids.len() == 1 {
+            variant.subids.clear();
+        }
+        message(node, viewer, &variant, false, now)
     };
     of_nodes.into_iter().filter_map(tell).collect()
 }
@@ -165,13 +170,13 @@ fn node(item: LastItem, viewer: &BareJid) -> Node {
     }
 }
 
-fn told(nodes: Vec<Node>, viewer: &Jid, may: impl Fn(&Node) -> bool, replyto: bool) -> Vec<Told> {
+fn told(nodes: Vec<Node>, viewer: &Jid, may: impl Fn(&Node) -> bool, replyto: bool, now: SystemTime) -> Vec<Told> {
     let variant = Variant { replyto, ..Variant::default() };
-    nodes.into_iter().filter(may).filter_map(|node| message(node, viewer, &variant, true)).collect()
+    nodes.into_iter().filter(may).filter_map(|node| message(node, viewer, &variant, true, now)).collect()
 }
 
-fn message(node: Node, viewer: &Jid, variant: &Variant, implicit: bool) -> Option<Told> {
-    let stanza = node.last_item_event()?.template(variant).with_to(viewer.clone()).with_id(random::id());
+fn message(node: Node, viewer: &Jid, variant: &Variant, implicit: bool, now: SystemTime) -> Option<Told> {
+    let stanza = node.last_item_event(now)?.template(variant).with_to(viewer.clone()).with_id(random::id());
     Some(Told { service: node.address.service, node: node.address.node, implicit, stanza })
 }
 
