@@ -128,7 +128,7 @@ fn explicit(items: impl Iterator<Item = LastItem>, viewer: &Jid, show: ShowValue
         }
     }
     let tell = |(node, mut variant): (Node, Variant)| {
-        // XEP-0060 §12.20: whoever has one subscription need not be told which.
+        // XEP-0060 §12.16: whoever has one subscription need not be told which.
         if variant.subids.len() == 1 {
             variant.subids.clear();
         }
