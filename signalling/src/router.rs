@@ -31,7 +31,7 @@ use crate::jingle::CallsService;
 use crate::mailbox::{Mailbox, Outgoing};
 use crate::ns;
 use crate::pipeline::{self, Effects, Moment, Verdict, Walk};
-use crate::pubsub::{PubSub, interest};
+use crate::pubsub::{self, PubSub, interest};
 use crate::random;
 use crate::session::{Session, SessionId, SessionRef};
 use crate::stanza::error::{Condition, ErrorType, StanzaError};
@@ -80,6 +80,7 @@ struct Inner {
     administration: OnceLock<Arc<Administration>>,
     /// Services by their domains.
     hosts: OnceLock<BTreeMap<String, Host>>,
+    pubsub: OnceLock<Arc<PubSub>>,
     /// When the sessions of an account were last ended by the server, for as long as a stream may take to bind.
     kicked: Mutex<HashMap<BareJid, Instant>>,
     pushes: Asked<Published>,
@@ -109,6 +110,7 @@ impl Router {
             table: OnceLock::new(),
             administration: OnceLock::new(),
             hosts: OnceLock::new(),
+            pubsub: OnceLock::new(),
             kicked: Mutex::default(),
             pushes: Asked::default(),
             capabilities: caps::Cache::default(),
@@ -127,10 +129,10 @@ impl Router {
         assert!(self.0.administration.set(administration).is_ok(), "set once, at start");
     }
 
-    /// Hands over the services that have domains of their own; they hold the router, so they come after it.
-    pub fn host(&self, hosts: BTreeMap<String, Host>) {
+    /// Hands over the services that have domains of their own, and the nodes of accounts; they hold the router, so they come after it.
+    pub fn host(&self, hosts: BTreeMap<String, Host>, pubsub: Arc<PubSub>) {
         debug_assert!(hosts.keys().all(|domain| !self.is_local(domain)), "a service's domain is none of accounts");
-        assert!(self.0.hosts.set(hosts).is_ok(), "set once, at start");
+        assert!(self.0.hosts.set(hosts).is_ok() && self.0.pubsub.set(pubsub).is_ok(), "set once, at start");
     }
 
     /// The service at a domain.
@@ -138,9 +140,9 @@ impl Router {
         self.0.hosts.get()?.get(domain)
     }
 
-    /// The domains of services.
-    pub fn services(&self) -> impl Iterator<Item = &str> {
-        self.0.hosts.get().into_iter().flat_map(|hosts| hosts.keys()).map(String::as_str)
+    /// The nodes of hosts and accounts.
+    pub fn pubsub(&self) -> Option<&Arc<PubSub>> {
+        self.0.pubsub.get()
     }
 
     /// The table of requests.
@@ -232,7 +234,7 @@ impl Router {
     }
 
     /// Runs to its end whatever becomes of the caller; [`Router::store_sessions`] waits for it. `None` where there is no runtime any more.
-    fn spawn<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) -> Option<JoinHandle<T>> {
+    pub(crate) fn spawn<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) -> Option<JoinHandle<T>> {
         Handle::try_current().ok().map(|runtime| self.0.tasks.spawn_on(task, &runtime))
     }
 
@@ -554,6 +556,16 @@ impl Router {
                 return self.bounce(&stanza, StanzaError::internal_server_error(), origin).await;
             }
         };
+        if let (Kind::Message(_), Some(pubsub)) = (stanza.kind(), self.pubsub())
+            && pubsub::is_answer(&stanza)
+            && !stanza.from().is_some_and(|from| home.with(|account| account.blocks(from)))
+        {
+            // XEP-0060 §8.6, to the account as a service.
+            if let Err(error) = Box::pin(pubsub.message(stanza.clone())).await {
+                self.bounce(&stanza, error, origin).await;
+            }
+            return;
+        }
         let moment = self.moment(&stanza);
         let arrival = self.take_home(&home, &mut stanza, &moment);
         self.conclude(&home, stanza, arrival, origin).await;
@@ -586,6 +598,10 @@ impl Router {
             Verdict::Bounce(error) => self.bounce(&stanza, error, origin).await,
             Verdict::Pass => {
                 self.perform(home, effects, &stanza).await;
+                // XEP-0163 §4.3.1: an error is for the account as a service.
+                if let (Kind::Message(MessageType::Error), Targets::Nobody, Some(pubsub)) = (stanza.kind(), &targets, self.pubsub()) {
+                    pubsub.bounced(&stanza);
+                }
                 if let Targets::Account | Targets::Bounce(_) = targets {
                     Box::pin(self.finish(home, stanza, targets, origin)).await;
                 }
@@ -671,6 +687,18 @@ impl Router {
         }
     }
 
+    /// Answers a request before its handler has ended, for those to whom the place among other stanzas matters; whether its session is here.
+    pub(crate) fn answer_session(&self, iq: &Iq, payload: Bytes) -> bool {
+        let Some(session) = &iq.session else { return false };
+        let reply = Stanza::iq_result(&iq.stanza, payload);
+        session.home.with(|account| {
+            if let Some(session) = account.session(session.id) {
+                session.send(reply);
+            }
+        });
+        true
+    }
+
     fn moment(&self, stanza: &Stanza) -> Moment {
         let archive = self.0.store.archive();
         Moment {
@@ -697,11 +725,20 @@ impl Router {
     /// RFC 6121 §2.1.6: tells every interested resource what became of a roster item.
     pub fn push_roster_item(&self, home: &Home, item: &RosterItem) {
         push_roster(home, |version| roster::push(version, item));
+        self.contact_changed(home, &item.jid);
     }
 
     /// RFC 6121 §2.5.1: tells every interested resource that an item is gone.
     pub fn push_roster_removal(&self, home: &Home, contact: &BareJid) {
         push_roster(home, |version| roster::push_removal(version, contact));
+        self.contact_changed(home, contact);
+    }
+
+    /// Access to nodes may rest on the roster.
+    fn contact_changed(&self, home: &Home, contact: &BareJid) {
+        if let Some(pubsub) = self.pubsub() {
+            pubsub.contact_changed(home.jid.clone(), contact.clone());
+        }
     }
 
     /// Changes the presence of available resources by the server's own hand: `revise` gives what stands from now on, and what contacts get.

@@ -77,7 +77,7 @@ impl Disco {
         let node = node(&iq);
         let info = match (&node, iq.to) {
             (Some(node), To::Server) => self.of_name(&iq, node)?,
-            (Some(node), _) => self.pubsub.disco_info(&iq, node).await?,
+            (Some(node), _) => return self.pubsub.disco_info(&iq, node).await.map(Reply::Payload),
             (None, To::Contact) if !self.may_see(&iq) => return Err(StanzaError::service_unavailable()),
             (None, _) => self.of_addressee(&iq),
         };

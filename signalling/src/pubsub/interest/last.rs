@@ -1,6 +1,8 @@
 //! Pays last items: a slice of what is owed, read by one query for all contacts and nodes.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::owed::{Debt, Nodes};
@@ -8,7 +10,7 @@ use crate::account::Account;
 use crate::features::caps::Interests;
 use crate::jid::{BareJid, Jid};
 use crate::pubsub::access;
-use crate::pubsub::config::AccessModel;
+use crate::pubsub::config::{AccessModel, SendLast};
 use crate::pubsub::context::Relation;
 use crate::pubsub::event::Variant;
 use crate::pubsub::model::{Affiliation, Node, NodeKind, ServiceKind};
@@ -40,7 +42,10 @@ pub async fn pay(router: &Router, session: &SessionRef) {
     with_own(&mut |own| debt = own.items_owed.pop());
     let Some(debt) = debt else { return };
     match slice(router, session, &debt).await {
-        Ok((told, next)) => {
+        Ok((mut told, next)) => {
+            if debt.after.is_none() {
+                told.extend(volatile(router, session, &debt.nodes).await);
+            }
             send(session, told);
             with_own(&mut |own| {
                 if let Some(after) = &next {
@@ -96,6 +101,43 @@ async fn slice(router: &Router, session: &SessionRef, debt: &Debt) -> Result<(Ve
             Ok((explicit(items, &viewer, show, now), next))
         }
     }
+}
+
+/// What is not in the store: last items that are kept in memory only (XEP-0060 §4.3).
+async fn volatile(router: &Router, session: &SessionRef, nodes: &Nodes) -> Vec<Told> {
+    let (Some(pubsub), now, viewer) = (router.pubsub(), SystemTime::now(), Jid::from(&session.jid)) else { return Vec::new() };
+    let (owners, names) = match nodes {
+        Nodes::Own(names) => (vec![session.home.jid.clone()], names),
+        Nodes::Contacts(names) => (session.home.with(|account| account.watched(Bound::Unbounded).cloned().collect()), names),
+        Nodes::Account { owner, names, .. } => (vec![owner.clone()], names),
+        Nodes::Subscriptions => return Vec::new(),
+    };
+    let mut all = Vec::new();
+    for owner in owners {
+        let wanted =
+            |node: &Arc<Node>| names.contains(&node.address.node) && node.config.send_last_published_item == SendLast::OnSubAndPresence;
+        let found: Vec<_> = pubsub.volatile_last_items(&owner).into_iter().filter(wanted).collect();
+        if found.is_empty() {
+            continue;
+        }
+        // An error was logged with the items of the store.
+        let Ok(Some(home)) = router.home(&owner).await else { continue };
+        let relation = home.with(|owner| {
+            let sees_presence = owner.jid == session.home.jid || owner.shows_presence_to(&viewer);
+            let groups = owner.roster.get(viewer.bare_str()).map(|item| item.groups.clone()).unwrap_or_default();
+            (!owner.blocks(&viewer)).then_some(Relation { sees_presence, groups, administers: false })
+        });
+        let Some(relation) = relation else { continue };
+        let before = match nodes {
+            Nodes::Account { groups_before: Some(groups), .. } => Some(Relation { groups: groups.clone(), ..relation.clone() }),
+            _ => None,
+        };
+        let may = |node: &Node, relation: &Relation| access::may_retrieve(node, &viewer, relation).is_ok();
+        let seen = |node: &Node| relation.sees_presence || node.config.access_model == AccessModel::Open;
+        let new = |node: &Node| seen(node) && may(node, &relation) && !before.as_ref().is_some_and(|before| may(node, before));
+        all.extend(told(found.iter().map(|node| Node::clone(node)).collect(), &viewer, new, relation.sees_presence, now));
+    }
+    all
 }
 
 /// Whether an account's presence is seen, as far as the viewer's roster says.

@@ -69,7 +69,12 @@ impl Owed {
         let mut debts = debts.into_iter().peekable();
         if debts.peek().is_some() {
             let queue = self.0.get_or_insert_default();
-            debts.for_each(|debt| queue.push_back(debt));
+            for debt in debts {
+                // A contact may be a reason for several.
+                if !queue.contains(&debt) {
+                    queue.push_back(debt);
+                }
+            }
             if queue.len() > DEBTS_MAX {
                 sum_up(queue);
             }
@@ -127,7 +132,7 @@ mod tests {
     fn it_is_paid_in_order_and_holds_no_memory_when_it_is_paid() {
         let mut owed = Owed::default();
         assert!(!owed.extend(Debt::of_interests(&Interests::default())) && owed.0.is_none());
-        assert!(owed.extend(Debt::of_interests(&names())));
+        assert!(owed.extend(Debt::of_interests(&names())) && owed.extend(Debt::of_interests(&names())));
         let first = owed.pop().unwrap();
         assert_eq!(first.nodes, Nodes::Own(names()));
         owed.put_back(first.clone());
