@@ -5,6 +5,7 @@ mod accounts;
 mod broadcast;
 mod conversions;
 mod messages;
+mod pep_interest;
 mod pubsub;
 mod push;
 mod rfc6121;
