@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use tokio::sync::Notify;
 
 use super::Router;
-use crate::features::push;
+use crate::features::{caps, push};
 use crate::jid::{BareJid, FullJid};
 use crate::mailbox::{Attachment, Delivery, Outgoing, Overflows};
 use crate::random;
@@ -378,6 +378,7 @@ impl Router {
         if !acknowledged.stored.is_empty() {
             self.acknowledged(&session, &acknowledged.stored);
         }
+        caps::resumed(self, &session);
         let progress = bound.attachment().mailbox().progress();
         self.store().durability().reached(progress.queued).await;
         Ok(Resumed { bound, handled: progress.handled })
