@@ -360,6 +360,8 @@ fn befriend(server: &Server, rosters: &[Contact]) {
         if !wires.contains_key(jid) {
             let mut wire = log_in(server, &format!("{jid}/making-friends")).expect("an account");
             wire.exact = false;
+            // RFC 6121 §2.2: only those who know the roster are told of requests
+            wire.iq("roster", "type='get'", "<query xmlns='jabber:iq:roster'/>");
             wire.send("<presence/>");
             wire.stanza("presence", &[&format!("from='{jid}/making-friends'")]);
             wires.insert(jid.clone(), wire);
