@@ -4,6 +4,7 @@ mod account_data;
 mod accounts;
 mod broadcast;
 mod messages;
+mod pep_interest;
 mod pubsub;
 mod push;
 mod rfc6121;

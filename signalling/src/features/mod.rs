@@ -1,6 +1,7 @@
 //! What the server can do, one file per specification. `register` is the list of who gets what.
 
 pub mod blocking;
+pub mod caps;
 pub mod carbons;
 pub mod csi;
 pub mod disco;
