@@ -10,7 +10,7 @@ use crate::support::script;
 macro_rules! scripts {
     ($($name:ident)+) => {
         $(#[test]
-        fn $name() {
+        pub fn $name() {
             script::run(concat!(stringify!($name), ".xmpp"));
         })+
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::parse::{Act, Client, Contact, Script, Start, Step};
+use super::parse::{Act, Client, Contact, KNOWN, Script, Start, Step};
 use super::tree::{Element, Names, filled};
 use crate::support::PATIENCE;
 use crate::support::server::{Server, variables};
@@ -11,8 +11,6 @@ use crate::support::wire::Wire;
 
 const INFO: &str = "http://jabber.org/protocol/disco#info";
 const EVENT: &str = "http://jabber.org/protocol/pubsub#event";
-/// A node of each account with features: its last item comes to a resource once the server knows what the resource wants to hear of.
-const KNOWN: &str = "urn:example:script:known";
 /// How long what is missing is waited for once a step has failed.
 const AFTER_FAILURE: Duration = Duration::from_secs(2);
 
@@ -165,7 +163,7 @@ impl Peer {
             self.send("<presence/>")?;
             return self.sees_itself();
         };
-        let filters = caps.features.iter().any(|feature| feature.ends_with("+notify")) && !self.client.by_hand;
+        let filters = caps.features.iter().any(|feature| feature.strip_suffix("+notify") == Some(KNOWN));
         if filters {
             self.act(&format!(
                 "<iq type='set'><pubsub xmlns='http://jabber.org/protocol/pubsub'>\

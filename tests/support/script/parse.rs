@@ -3,6 +3,9 @@
 use super::caps::Caps;
 use super::tree::Element;
 
+/// A node of each account whose clients want to hear of some: its last item comes to a resource once the server knows what that one wants.
+pub const KNOWN: &str = "urn:example:script:known";
+
 /// A conversation.
 #[derive(Debug, Default)]
 pub struct Script {
@@ -202,6 +205,9 @@ fn caps(block: &[&str]) -> Result<(Option<Caps>, bool), String> {
             Some(("answers", "by hand")) => by_hand = true,
             _ => return Err(format!("{line}: not understood")),
         }
+    }
+    if let Some(caps) = caps.as_mut().filter(|caps| !by_hand && caps.features.iter().any(|feature| feature.ends_with("+notify"))) {
+        caps.features.push(format!("{KNOWN}+notify"));
     }
     Ok((caps, by_hand))
 }
