@@ -6,6 +6,7 @@ mod broadcast;
 mod conversions;
 mod messages;
 mod nodes_of_accounts;
+mod pep_interest;
 mod pubsub;
 mod push;
 mod rfc6121;

@@ -127,7 +127,8 @@ async fn s7_1_subscribers_are_told_what_is_published_and_the_publisher_is_answer
     done(&bob, &subscribe(HOST, "news", "bob@localhost")).await;
     done(&alice, &subscribe(HOST, "news", "alice@localhost")).await;
     world.settled().await;
-    (alice.forget(), bob.forget());
+    alice.forget();
+    bob.forget();
     alice.send(&publish(HOST, "news", "one")).await;
     world.settled().await;
     bob.expect(&[&["<message", "from='pubsub.localhost'", "type='headline'", " id='", "<item id='one'><entry xmlns='urn:x'>one</entry>"]]);
@@ -197,15 +198,16 @@ async fn ten_thousand_subscribers_of_one_node_do_not_hold_up_another() {
     };
     world.store.pubsub().commit(&many, (0..10_000).map(subscription).collect()).await.expect("stores");
     world.pubsub.forget(&BareJid::parse("zoe@localhost").expect("a JID")).await;
-    alice.send(&publish(HOST, "many", "to-many")).await;
-    alice.send(&publish(HOST, "few", "to-few")).await;
-    let mut order = Vec::new();
-    while order.len() < 2 {
-        order.extend(told(&zoe));
-        tokio::task::yield_now().await;
+    // A publisher waits for the database, not for ten thousand deliveries each.
+    const MANY: usize = 60;
+    for number in 0..MANY {
+        alice.send(&publish(HOST, "many", &number.to_string())).await;
     }
-    assert_eq!(order, ["to-few", "to-many"], "zoe is the last of the many");
+    alice.send(&publish(HOST, "few", "to-few")).await;
     world.settled().await;
+    let order = told(&zoe);
+    assert_eq!(order.len(), MANY + 1);
+    assert_ne!(order.last().map(String::as_str), Some("to-few"), "it waited for the other node: {order:?}");
 }
 
 #[tokio::test]
@@ -482,11 +484,13 @@ async fn s8_7_an_owner_gets_pending_requests_again_by_a_command() {
     world.settled().await;
     let first = done(&alice, &command("")).await;
     assert!(first.contains("status='executing'") && first.contains("<option><value>asks</value></option>"), "{first}");
-    let second = done(&alice, &command(&form("subscribe_authorization", &[("node", "asks")]))).await;
-    assert!(second.contains("status='completed'"), "{second}");
+    alice.forget();
+    alice.send(&command(&form("subscribe_authorization", &[("node", "asks")]))).await;
     world.settled().await;
-    let asked = alice.received().join("");
-    assert!(asked.contains("subscribe_authorization") && asked.contains("bob@localhost"), "{asked}");
+    let second = alice.received().join("");
+    for part in ["status='completed'", "pubsub#subscribe_authorization", "<value>bob@localhost</value>"] {
+        assert!(second.contains(part), "{part} in {second}");
+    }
     let nothing = alice.ask(&command(&form("subscribe_authorization", &[("node", "nothing")]))).await.join("");
     assert!(nothing.contains("<item-not-found"), "§8.7.3.4: {nothing}");
 }
@@ -579,14 +583,15 @@ async fn nodes_of_service_discovery_are_those_that_the_asker_may_see() {
     let info = done(&bob, &disco("info", "news")).await;
     for part in [
         "<identity category='pubsub' type='leaf'",
-        "<field var='pubsub#title' type='text-single'><value>All the news</value>",
-        "<field var='pubsub#owner' type='jid-multi'><value>alice@localhost</value>",
+        "<field var='pubsub#title' type='text-single' label='A short name for the node'><value>All the news</value>",
+        "<field var='pubsub#owner' type='jid-multi' label='Node owners'><value>alice@localhost</value>",
         "pubsub#creation_date",
-        "<field var='pubsub#num_subscribers' type='text-single'><value>0</value>",
+        "<field var='pubsub#num_subscribers' type='text-single' label='Number of subscribers to this node'><value>0</value>",
     ] {
         assert!(info.contains(part), "§5.4: {part} in {info}");
     }
     let hidden = bob.ask(&disco("info", "secret")).await.join("");
     let missing = bob.ask(&disco("info", "missing")).await.join("");
-    assert!(hidden == missing && hidden.contains("<item-not-found"), "{hidden}");
+    assert!(hidden.contains("<item-not-found"), "{hidden}");
+    assert_eq!(hidden.replace("secret", "missing"), missing);
 }

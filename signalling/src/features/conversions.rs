@@ -115,7 +115,7 @@ impl Conversions {
     pub async fn storage_kept(&self, home: &Arc<Home>) {
         let _turn = self.turn(&home.jid).await;
         if self.settled(home).await {
-            note(&home.jid, "bookmarks of private XML", self.bookmarks.from_private(&home.jid).await);
+            note(&home.jid, "bookmarks of private XML", self.bookmarks.storage_kept(&home.jid).await);
         }
     }
 
@@ -137,8 +137,8 @@ impl Conversions {
             }
             ns::AVATAR_METADATA => note(account, "an avatar", self.avatars.to_vcard(&home, Cause::Metadata).await),
             ns::VCARD4_NODE => note(account, "a vCard", self.vcards.to_temp(&home).await),
-            ns::BOOKMARKS => note(account, "bookmarks", self.bookmarks.from_items(account).await),
-            _ => note(account, "bookmarks of XEP-0048", self.bookmarks.from_node(account).await),
+            ns::BOOKMARKS => note(account, "bookmarks", self.bookmarks.items_changed(account).await),
+            _ => note(account, "bookmarks of XEP-0048", self.bookmarks.storage_published(account).await),
         };
     }
 

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
 
 use super::access;
 use super::change::Change;
@@ -11,7 +10,7 @@ use super::event::{Audience, Notification};
 use super::homes::{Held, NodeHome};
 use super::model::{Node, NodeAddress, Subscription};
 use super::options::Expire;
-use super::service::{PubSub, Service};
+use super::service::{PubSub, Service, now};
 use crate::jid::{BareJid, FullJid, Jid};
 use crate::stanza::Stanza;
 use crate::stanza::error::{Condition, ErrorType, StanzaError};
@@ -205,7 +204,7 @@ impl PubSub {
             }
         }
         for address in nodes {
-            let home = self.nodes.get(&address, &self.store, SystemTime::now()).await?;
+            let home = self.nodes.get(&address, &self.store, now()).await?;
             let Some(node) = home.node().filter(|node| node.affiliations.contains_key(owner)) else { continue };
             if !access::depends_on_relation(&node) {
                 continue;
@@ -244,7 +243,7 @@ impl PubSub {
     async fn purge_of(self: &Arc<Self>, resource: &FullJid) -> Result<(), StoreError> {
         let nodes = self.errands.publishers.lock().unwrap_or_else(PoisonError::into_inner).remove(&**resource).unwrap_or_default();
         for address in nodes {
-            let now = SystemTime::now();
+            let now = now();
             let all = self.settings.limits.items;
             let page = self.store.items(&address, &ItemsQuery::Newest(all), now, all, usize::MAX).await?.unwrap_or_default();
             let mut ids: Vec<_> = page.items.into_iter().filter(|item| item.publisher == **resource).map(|item| item.id).collect();
@@ -268,7 +267,7 @@ impl PubSub {
         address: &NodeAddress,
         decide: impl FnOnce(&NodeHome, &Node) -> Step,
     ) -> Result<(), StoreError> {
-        let now = SystemTime::now();
+        let now = now();
         let held = self.nodes.hold(address, &self.store, now).await?;
         let Some(node) = held.home.node() else { return Ok(()) };
         let Step { changes, notifications } = decide(&held.home, &node);

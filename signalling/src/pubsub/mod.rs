@@ -17,7 +17,7 @@ mod facts;
 pub mod graph;
 mod homes;
 pub mod host;
-mod interest;
+pub mod interest;
 mod items;
 mod local;
 mod metrics;

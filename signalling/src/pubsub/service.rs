@@ -6,7 +6,7 @@
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use tokio::sync::{Mutex, OwnedMutexGuard};
@@ -226,7 +226,7 @@ impl PubSub {
         request: &Request,
         answer: impl FnOnce(&Reply) + Send,
     ) -> Result<Executed, StanzaError> {
-        let now = SystemTime::now();
+        let now = now();
         let asked = request.target(of.kind).map(|node| of.node(node));
         let mut structure = None;
         if request.changes_structure() {
@@ -419,6 +419,12 @@ fn node_of(held: Option<&Held>) -> Option<Arc<Node>> {
 /// Who asks: `from` is stamped.
 pub(super) fn requester(iq: &Iq) -> Result<Jid, StanzaError> {
     iq.stanza.from().cloned().ok_or_else(|| StanzaError::bad_request("nobody has asked"))
+}
+
+/// Now, as exactly as the database keeps it: memory has the same.
+pub(super) fn now() -> SystemTime {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    SystemTime::UNIX_EPOCH + Duration::new(since.as_secs(), since.subsec_millis() * 1_000_000)
 }
 
 /// Requests that a publisher may send as fast as it can.

@@ -277,7 +277,7 @@ fn trimmed(node: Node<'_>) -> Option<String> {
 }
 
 fn array<const N: usize>(parts: Vec<Option<String>>) -> [Option<String>; N] {
-    parts.try_into().unwrap_or_else(|_| [const { None }; N])
+    parts.try_into().unwrap_or([const { None }; N])
 }
 
 fn reach_of_temp<T>(node: Node<'_>, value: T) -> Reach<T> {

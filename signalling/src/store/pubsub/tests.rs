@@ -56,7 +56,7 @@ fn leaf(name: &str) -> Node {
 }
 
 fn subscription(jid: Jid, subid: &str) -> Subscription {
-    let options = SubscribeOptions::default();
+    let options = SubscribeOptions::new();
     Subscription { jid, subid: subid.to_owned(), state: SubscriptionState::Subscribed, options }
 }
 
