@@ -9,11 +9,13 @@ use std::time::SystemTime;
 use bytes::Bytes;
 
 use crate::account::Account;
+use crate::features::caps::Interests;
 use crate::features::subscription::{self, Change, State};
 use crate::homes::Home;
-use crate::jid::{BareJid, Jid};
+use crate::jid::{BareJid, FullJid, Jid};
 use crate::mailbox::Outgoing;
 use crate::ns;
+use crate::pubsub::interest::{self, Debt, Owed};
 use crate::random;
 use crate::router::Router;
 use crate::session::{Probes, Session, SessionId, SessionRef};
@@ -41,9 +43,10 @@ pub async fn outbound(router: &Router, session: &SessionRef, kind: PresenceType,
         (PresenceType::Available, None) => available(router, session, stanza).await,
         (PresenceType::Unavailable, None) => {
             let turn = session.home.presence_turn().await;
-            let goodbye = session.home.with(|account| become_unavailable(account, session.id, stanza));
-            router.route_all(goodbye.stanzas).await;
+            let mut goodbye = session.home.with(|account| become_unavailable(account, session.id, stanza));
+            router.route_all(std::mem::take(&mut goodbye.stanzas)).await;
             drop(turn);
+            leave_nodes(router, &goodbye);
             keep_last_activity(router, &session.home.jid, goodbye.last).await;
             Ok(())
         }
@@ -74,7 +77,7 @@ pub async fn outbound(router: &Router, session: &SessionRef, kind: PresenceType,
 /// was still there.
 pub async fn session_ended<T>(router: &Router, home: &Arc<Home>, id: SessionId, over: impl FnOnce(Session) -> T) -> Option<T> {
     let turn = home.presence_turn().await;
-    let (found, goodbye) = home.with(|account| {
+    let (found, mut goodbye) = home.with(|account| {
         let goodbye = match account.session(id).map(|session| session.jid.clone()) {
             Some(jid) => become_unavailable(account, id, Stanza::presence(PresenceType::Unavailable).with_from(jid)),
             None => Goodbye::default(),
@@ -82,8 +85,9 @@ pub async fn session_ended<T>(router: &Router, home: &Arc<Home>, id: SessionId, 
         let place = account.sessions.iter().position(|session| session.id == id);
         (place.map(|place| over(account.sessions.remove(place))), goodbye)
     });
-    router.route_all(goodbye.stanzas).await;
+    router.route_all(std::mem::take(&mut goodbye.stanzas)).await;
     drop(turn);
+    leave_nodes(router, &goodbye);
     keep_last_activity(router, &home.jid, goodbye.last).await;
     found
 }
@@ -111,6 +115,9 @@ async fn available(router: &Router, session: &SessionRef, stanza: Stanza) -> Res
             return (outgoing, Vec::new());
         }
         welcome(account, session);
+        if let Some(own) = account.session(session.id) {
+            own.owe_items(Debt::of_subscriptions());
+        }
         (outgoing, next_watched(account, session))
     });
     router.route_all(outgoing).await;
@@ -233,8 +240,17 @@ pub async fn revise(router: &Router, home: &Arc<Home>, revise: impl Fn(&Stanza) 
 #[derive(Default)]
 struct Goodbye {
     stanzas: Vec<Stanza>,
+    /// The resource, if it was available.
+    left: Option<FullJid>,
     /// The presence itself, if it was the account's last available resource.
     last: Option<Stanza>,
+}
+
+/// XEP-0060 §12.5: what lasts as long as the resource is there.
+fn leave_nodes(router: &Router, goodbye: &Goodbye) {
+    if let (Some(resource), Some(pubsub)) = (&goodbye.left, router.pubsub()) {
+        pubsub.left(resource.clone(), goodbye.last.is_some());
+    }
 }
 
 /// §4.5.2: unavailable to everyone who saw the session, whom directed presence told (§4.6.3), and to the session itself.
@@ -251,9 +267,12 @@ fn become_unavailable(account: &mut Account, id: SessionId, stanza: Stanza) -> G
         goodbye.stanzas.extend(broadcast(account, &stanza));
     }
     if let Some(session) = account.session(id) {
+        goodbye.left = was_available.then(|| session.jid.clone());
         session.presence = None;
         session.priority = 0;
         session.probes_owed = None;
+        session.items_owed = Owed::default();
+        session.interests = Interests::default();
     }
     goodbye.last = (was_available && account.available().next().is_none()).then_some(stanza);
     goodbye
@@ -321,6 +340,9 @@ pub async fn change_subscription(
         outgoing.extend(home.with(|account| account.presences_for(contact)));
     }
     router.route_all(outgoing).await;
+    if change == Change::Subscribed && !before.from {
+        interest::presence_begins(router, &home.jid, contact);
+    }
     Ok(())
 }
 
@@ -369,6 +391,9 @@ pub async fn inbound(router: &Router, home: &Arc<Home>, stanza: Stanza) {
         }
     });
     router.route_all(outgoing).await;
+    if !before.from && step.next.from {
+        interest::presence_begins(router, &home.jid, &contact);
+    }
 }
 
 /// XEP-0077 §3.2: an account is gone, and with it what a local contact had with it: subscriptions, requests, and what the contact has approved
