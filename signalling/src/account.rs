@@ -56,6 +56,8 @@ pub struct Account {
     pub visitors: BTreeSet<Jid>,
     /// XEP-0153: the hash of the photo in its vCard.
     pub photo_hash: Option<String>,
+    /// What it has kept from before is as `features/conversions.rs` wants it.
+    pub converted: bool,
 }
 
 /// Whom RFC 6121 §8.5 chooses for a stanza to an existing account.
@@ -128,6 +130,7 @@ impl Account {
             push: Push::default(),
             visitors: BTreeSet::new(),
             photo_hash: None,
+            converted: false,
         }
     }
 

@@ -22,6 +22,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::account::{Account, Targets};
 use crate::administration::Administration;
+use crate::features::conversions::Conversions;
 use crate::features::push::{self, Published};
 use crate::features::{caps, presence, roster};
 use crate::homes::{Home, Homes};
@@ -78,6 +79,7 @@ struct Inner {
     metrics: Metrics,
     table: OnceLock<IqTable>,
     administration: OnceLock<Arc<Administration>>,
+    conversions: OnceLock<Arc<Conversions>>,
     /// Services by their domains.
     hosts: OnceLock<BTreeMap<String, Host>>,
     pubsub: OnceLock<Arc<PubSub>>,
@@ -109,6 +111,7 @@ impl Router {
             metrics,
             table: OnceLock::new(),
             administration: OnceLock::new(),
+            conversions: OnceLock::new(),
             hosts: OnceLock::new(),
             pubsub: OnceLock::new(),
             kicked: Mutex::default(),
@@ -127,6 +130,16 @@ impl Router {
     /// Hands over who removes the accounts of anonymous sessions; it holds the router, so it comes after it.
     pub fn govern(&self, administration: Arc<Administration>) {
         assert!(self.0.administration.set(administration).is_ok(), "set once, at start");
+    }
+
+    /// Hands over what keeps the data of clients of different ages the same; it holds the router, so it comes after it.
+    pub fn convert(&self, conversions: Arc<Conversions>) {
+        assert!(self.0.conversions.set(conversions).is_ok(), "set once, at start");
+    }
+
+    /// What is told of data that clients of another age keep elsewhere.
+    pub fn conversions(&self) -> Option<&Arc<Conversions>> {
+        self.0.conversions.get()
     }
 
     /// Hands over the services that have domains of their own, and the nodes of accounts; they hold the router, so they come after it.
@@ -200,6 +213,9 @@ impl Router {
         };
         let home = self.0.homes.get(account).await.map_err(self.internal("load an account"))?;
         let home = home.ok_or_else(|| StanzaError::not_authorized().with_text("there is no such account"))?;
+        if let Some(conversions) = self.conversions() {
+            conversions.settle(&home).await;
+        }
         let session = Session::new(jid.clone(), mailbox);
         let id = session.id;
         let mut newcomer = Some(session);

@@ -3,6 +3,7 @@
 mod account_data;
 mod accounts;
 mod broadcast;
+mod conversions;
 mod messages;
 mod pep_interest;
 mod pubsub;

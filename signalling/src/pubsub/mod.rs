@@ -31,9 +31,10 @@ mod pep;
 pub mod reply;
 pub mod request;
 pub mod service;
+pub mod wellknown;
 
 pub(crate) use authorization::is_answer;
 pub use host::Settings;
-pub use local::Follower;
+pub use local::{Changed, Follower};
 pub use metrics::Metrics;
 pub use service::PubSub;
