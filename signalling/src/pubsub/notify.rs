@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use super::access;
 use super::change::Change;
 use super::config::SendLast;
-use super::event::{Audience, Condition, Notification, Topic, Variant};
+use super::event::{Audience, Condition, EventKind, Notification, Topic, Variant};
 use super::facts::Owners;
 use super::graph;
 use super::homes::{Group, Held, NodeHome};
@@ -19,6 +19,7 @@ use super::model::{Node, NodeAddress, ServiceKind};
 use super::options::ShowValue;
 use super::outbox::Delivery;
 use super::service::{PubSub, Service};
+use crate::homes::Home;
 use crate::jid::Jid;
 use crate::ns;
 use crate::random;
@@ -204,8 +205,12 @@ impl PubSub {
         let mut groups = Vec::new();
         match &notification.audience {
             Audience::These(these) => {
-                let to = these.to.iter().filter(|jid| !blocks(&owners, jid)).cloned().collect();
-                return Ok(vec![Group { variant: these.variant.clone(), condition: these.condition.clone(), to }]);
+                let group = Group::from(these.clone()).only(|jid| !blocks(&owners, jid));
+                let is_item = matches!(notification.event.kind, EventKind::Last { .. });
+                return Ok(match owners.account().filter(|_| is_item) {
+                    Some(account) => self.at_their_resources(account, node, group),
+                    None => vec![group],
+                });
             }
             Audience::Subscribers => {
                 let explicit = home.recipients(topic);
@@ -245,6 +250,19 @@ impl PubSub {
             groups.push(group(implicit.visitors, false));
         }
         groups
+    }
+
+    /// XEP-0163 §4.3.1: those of whose presence the account knows are told at the resources that take an interest.
+    fn at_their_resources(&self, account: &Home, node: &Node, group: Group) -> Vec<Group> {
+        let implicit = Implicit::of(&self.router, account, node);
+        let there = |jid: &Jid| jid.is_bare() && implicit.covers(jid);
+        let is_meant = |resource: &&Jid| group.to.iter().any(|jid| there(jid) && jid.as_str() == resource.bare_str());
+        let told = |resources: &[Jid], replyto| Group {
+            variant: Variant { replyto, ..group.variant.clone() },
+            condition: Condition::default(),
+            to: resources.iter().filter(is_meant).cloned().collect(),
+        };
+        vec![group.only(|jid| !there(jid)), told(&implicit.contacts, true), told(&implicit.visitors, false)]
     }
 
     /// Subscribers of the collections above a node (XEP-0248 §5.3). What they may see is for the collection to say (§10.1); at the root node, which is
