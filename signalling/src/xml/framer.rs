@@ -281,7 +281,7 @@ impl Framer {
             quotes |= *byte == b'"';
             odd ^= *byte == b'\'' || *byte == b'"';
         }
-        if !(apostrophes && quotes) && !odd {
+        if !(odd || (apostrophes && quotes)) {
             self.at = end;
             return self.start_tag_end();
         }
