@@ -324,15 +324,18 @@ async fn feeds(arguments: &Arguments, all: &[Which], certificate: &Certificate, 
             let what = format!("notification of {subscribers} subscribers, item {how}: µs");
             report.add(Row { what, figures, target: Target::RatioAndFloor(0.15, 1.5), first: None });
         }
-        for (server, readers) in servers.iter().zip(&readers) {
-            let mut feed = Feed::of(server, readers, false).await?;
-            for (busy, beside) in [(false, "alone"), (true, "meanwhile")] {
+        for (busy, beside) in [(false, "alone"), (true, "meanwhile")] {
+            let mut rows = [Vec::new(), Vec::new()];
+            for (server, readers) in servers.iter().zip(&readers) {
+                let mut feed = Feed::of(server, readers, false).await?;
                 let latencies = pubsub::latency(server, busy.then_some(&mut feed), arguments.pace().round).await?;
-                for (figure, which) in latencies.into_iter().zip(["p50", "p99"]) {
-                    let figures = vec![(server.which.name().to_owned(), figure)];
-                    let what = format!("publication to another node than that of {subscribers}, {beside}, {which}: ms");
-                    report.add(Row { what, figures, target: Target::Shown, first: None });
+                for (row, latency) in rows.iter_mut().zip(latencies) {
+                    row.push((server.which.name().to_owned(), latency));
                 }
+            }
+            for (figures, which) in rows.into_iter().zip(["p50", "p99"]) {
+                let what = format!("publication to another node than that of {subscribers}, {beside}, {which}: ms");
+                report.add(Row { what, figures, target: Target::Shown, first: None });
             }
         }
     }
