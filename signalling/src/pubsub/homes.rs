@@ -278,6 +278,13 @@ impl NodeHomes {
         self.shard(address).homes.get(address).and_then(|entry| entry.home.node())
     }
 
+    /// The same, and whether it is known that there is none.
+    pub(super) fn known(&self, address: &NodeAddress) -> Option<Option<Arc<Node>>> {
+        let shard = self.shard(address);
+        let home = &shard.homes.get(address)?.home;
+        home.is_known().then(|| home.node())
+    }
+
     /// All homes, as of now.
     pub(super) fn in_memory(&self) -> Vec<Arc<NodeHome>> {
         let of = |shard: &Mutex<Shard>| -> Vec<_> {
