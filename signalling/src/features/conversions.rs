@@ -93,28 +93,32 @@ impl Conversions {
 
     /// Before an account's first session: what it has from before is converted. Does nothing when it was done.
     pub async fn settle(&self, home: &Arc<Home>) {
-        if !home.with(|account| account.converted || account.anonymous) {
-            let _turn = self.turn(&home.jid).await;
-            self.settled(home).await;
+        if !home.with(|account| account.converted.is_all() || account.anonymous) {
+            let turn = self.turn(&home.jid).await;
+            self.settled(&turn, home).await;
         }
     }
 
+    /// Waits until no conversion is under way for the account. Who changes what may be converted has it before it stores, so that nothing is converted
+    /// that is not there any more; a turn of the account's home comes after it.
+    pub async fn turn(&self, account: &BareJid) -> Turn<'_> {
+        Turn { _guard: self.turns[self.hasher.hash_one(account) as usize % TURNS].lock().await }
+    }
+
     /// A client has stored a vCard; `photo` is the hash of the photo before, where it has another one now.
-    pub async fn vcard_changed(&self, home: &Arc<Home>, photo: Option<Option<&str>>) {
-        let _turn = self.turn(&home.jid).await;
-        if !self.settled(home).await {
-            return;
+    pub async fn vcard_changed(&self, turn: &Turn<'_>, home: &Arc<Home>, photo: Option<Option<&str>>) {
+        let converted = self.settled(turn, home).await;
+        if converted.vcard {
+            note(&home.jid, "a vCard", self.vcards.to_node(home).await);
         }
-        note(&home.jid, "a vCard", self.vcards.to_node(home).await);
-        if let Some(before) = photo {
+        if let Some(before) = photo.filter(|_| converted.avatar) {
             note(&home.jid, "the photo of a vCard", self.avatars.to_nodes(home, before).await);
         }
     }
 
     /// A client has stored bookmarks in private XML.
-    pub async fn storage_kept(&self, home: &Arc<Home>) {
-        let _turn = self.turn(&home.jid).await;
-        if self.settled(home).await {
+    pub async fn storage_kept(&self, turn: &Turn<'_>, home: &Arc<Home>) {
+        if self.settled(turn, home).await.bookmarks {
             note(&home.jid, "bookmarks of private XML", self.bookmarks.storage_kept(&home.jid).await);
         }
     }
@@ -126,49 +130,75 @@ impl Conversions {
             Ok(None) => return,
             Err(error) => return tracing::error!(%account, %error, "cannot convert what an account keeps"),
         };
-        let _turn = self.turn(account).await;
-        if !self.settled(&home).await {
-            return;
-        }
+        let turn = self.turn(account).await;
+        let converted = self.settled(&turn, &home).await;
         match changed.node.as_str() {
+            ns::AVATAR_DATA | ns::AVATAR_METADATA if !converted.avatar => None,
             ns::AVATAR_DATA => {
                 let cause = if changed.configured { Cause::DataConfigured } else { Cause::Data };
                 note(account, "an avatar", self.avatars.to_vcard(&home, cause).await)
             }
             ns::AVATAR_METADATA => note(account, "an avatar", self.avatars.to_vcard(&home, Cause::Metadata).await),
-            ns::VCARD4_NODE => note(account, "a vCard", self.vcards.to_temp(&home).await),
-            ns::BOOKMARKS => note(account, "bookmarks", self.bookmarks.items_changed(account).await),
-            _ => note(account, "bookmarks of XEP-0048", self.bookmarks.storage_published(account).await),
+            ns::VCARD4_NODE if converted.vcard => note(account, "a vCard", self.vcards.to_temp(&home).await),
+            ns::BOOKMARKS if converted.bookmarks => note(account, "bookmarks", self.bookmarks.items_changed(account).await),
+            ns::BOOKMARK_STORAGE if converted.bookmarks => {
+                note(account, "bookmarks of XEP-0048", self.bookmarks.storage_published(account).await)
+            }
+            _ => None,
         };
     }
 
-    /// Within the account's turn; whether its conversions may go on. Where what was there before could not be converted, nothing may be put in its
-    /// place.
-    async fn settled(&self, home: &Arc<Home>) -> bool {
-        if home.with(|account| account.converted) {
-            return true;
+    /// What may be converted. Where only the older format is there and could not be converted, nothing may be put in its place.
+    async fn settled(&self, _: &Turn<'_>, home: &Arc<Home>) -> Converted {
+        let mut converted = home.with(|account| account.converted);
+        if converted.is_all() {
+            return converted;
         }
         let account = &home.jid;
-        let last = self
-            .router
-            .store()
-            .pubsub()
-            .last_ids(account, [ns::AVATAR_METADATA, ns::VCARD4_NODE, ns::BOOKMARKS, ns::BOOKMARK_STORAGE])
-            .await;
-        let Some(last) = note(account, "what an account keeps", last.map_err(Failed::from)) else { return false };
-        let avatar = self.avatars.settle(home, last.get(ns::AVATAR_METADATA).and_then(Option::as_deref)).await;
-        let vcard = self.vcards.settle(home, last.contains_key(ns::VCARD4_NODE)).await;
-        let nodes = (last.contains_key(ns::BOOKMARKS), last.contains_key(ns::BOOKMARK_STORAGE));
-        let bookmarks = self.bookmarks.settle(account, nodes).await;
-        let done = [note(account, "an avatar", avatar), note(account, "a vCard", vcard), note(account, "bookmarks", bookmarks)];
-        let done = done.iter().all(Option::is_some);
-        home.with(|account| account.converted = done);
-        done
+        let nodes = [ns::AVATAR_METADATA, ns::VCARD4_NODE, ns::BOOKMARKS, ns::BOOKMARK_STORAGE];
+        let last = self.router.store().pubsub().last_ids(account, nodes).await;
+        let Some(last) = note(account, "what an account keeps", last.map_err(Failed::from)) else { return converted };
+        if !converted.avatar {
+            let metadata = last.get(ns::AVATAR_METADATA).and_then(Option::as_deref);
+            let done = note(account, "an avatar", self.avatars.settle(home, metadata).await);
+            converted.avatar = done.is_some() || metadata.is_some();
+        }
+        if !converted.vcard {
+            let has_node = last.contains_key(ns::VCARD4_NODE);
+            let done = note(account, "a vCard", self.vcards.settle(home, has_node).await);
+            converted.vcard = done.is_some() || has_node;
+        }
+        if !converted.bookmarks {
+            let (has_items, has_storage) = (last.contains_key(ns::BOOKMARKS), last.contains_key(ns::BOOKMARK_STORAGE));
+            let done = note(account, "bookmarks", self.bookmarks.settle(account, has_items, has_storage).await);
+            converted.bookmarks = done.is_some();
+        }
+        home.with(|account| account.converted = converted);
+        converted
     }
+}
 
-    async fn turn(&self, account: &BareJid) -> MutexGuard<'_, ()> {
-        self.turns[self.hasher.hash_one(account) as usize % TURNS].lock().await
+/// Which data of an account is the same in all formats.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Converted {
+    /// Nodes of XEP-0084 and the photo of the vCard.
+    pub avatar: bool,
+    /// vCard4 and vcard-temp.
+    pub vcard: bool,
+    /// Those of XEP-0402, XEP-0048 and private XML.
+    pub bookmarks: bool,
+}
+
+impl Converted {
+    fn is_all(self) -> bool {
+        self.avatar && self.vcard && self.bookmarks
     }
+}
+
+/// A right to store what may have to be converted.
+#[derive(Debug)]
+pub struct Turn<'c> {
+    _guard: MutexGuard<'c, ()>,
 }
 
 /// Logs why something was not converted: what a node refuses is its owner's affair, the rest the operator's.

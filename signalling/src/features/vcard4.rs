@@ -76,7 +76,11 @@ impl VCards4 {
 
     /// What was there before: where both are there, the node counts.
     pub async fn settle(&self, home: &Arc<Home>, has_node: bool) -> Result<(), Failed> {
-        if has_node { self.to_temp(home).await } else { self.to_node(home).await }
+        match has_node {
+            true => self.to_temp(home).await,
+            false if self.kept(&home.jid).await?.is_some() => self.to_node(home).await,
+            false => Ok(()),
+        }
     }
 
     /// The node has changed. What not everybody may see stays there; a node that is empty or gone says nothing.
