@@ -118,4 +118,5 @@ async def account_data(server):
     await alice.disconnect()
 
 
-main(account_data)
+if __name__ == "__main__":
+    main(account_data)
