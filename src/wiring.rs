@@ -9,8 +9,8 @@ use campanile_config::{ArchiveDefault, Config, Fence};
 use campanile_relay::{Network, Relay, Transport};
 use campanile_signalling::administration::Administration;
 use campanile_signalling::auth::{Authenticator, PerHour};
-use campanile_signalling::features;
 use campanile_signalling::features::extdisco::{self, Extdisco};
+use campanile_signalling::features::{self, Features};
 use campanile_signalling::jid::{BareJid, FullJid, Jid};
 use campanile_signalling::jingle::{self, CallsService};
 use campanile_signalling::net::connection::{self, Context, Mode};
@@ -20,6 +20,7 @@ use campanile_signalling::net::metrics::Metrics as NetMetrics;
 use campanile_signalling::net::mux::Mux;
 use campanile_signalling::net::sources::Sources;
 use campanile_signalling::net::tls::{self, Certificates};
+use campanile_signalling::pubsub::{self, PubSub};
 use campanile_signalling::retention::{self, Keep};
 use campanile_signalling::router::{self, Router};
 use campanile_signalling::store::{Policy, Store, StoreError};
@@ -66,6 +67,7 @@ pub struct Server {
     /// What the configuration says of our own addresses.
     wanted: watch::Sender<Wanted>,
     extdisco: Arc<Extdisco>,
+    pubsub: Arc<PubSub>,
     /// Ends what belongs to the server itself: control socket, watchers.
     stop: CancellationToken,
     tasks: JoinSet<()>,
@@ -133,11 +135,13 @@ impl Server {
             authenticator.clone(),
             relay.clone(),
             Duration::from_secs(config.turn.credentials_s),
-            config.server.admins.iter().filter_map(|jid| BareJid::parse(jid).ok()).collect(),
+            admins(config),
             PerHour { source: limits.registrations_per_source, all: limits.registrations_per_hour },
         ));
         let told = extdisco::Services { list: services.clone(), anonymous: config.turn.anonymous };
-        let extdisco = features::register(&router, administration.clone(), relay.clone(), told, &config.server.contact);
+        let pubsub = PubSub::new(router.clone(), pubsub_settings(config));
+        let features = features::register(&router, administration.clone(), relay.clone(), told, pubsub, &config.server.contact);
+        let Features { extdisco, pubsub } = features;
         // Before anything is stored or resumed for them.
         administration.clear_anonymous().await.context("storage")?;
 
@@ -189,6 +193,7 @@ impl Server {
             addresses: Addresses::default(),
             wanted: watch::Sender::new(wanted(config)),
             extdisco: extdisco.clone(),
+            pubsub,
             stop: CancellationToken::new(),
             tasks: JoinSet::new(),
             _data_dir: data_dir,
@@ -344,6 +349,7 @@ impl Server {
         self.context.reload(&config.c2s, &config.auth, &config.limits);
         self.store.archive().set_policy(archive_policy(config));
         self.draining.reload(config.server.drain_s);
+        self.pubsub.settings().set_create(config.pubsub.create);
         // Clients are told when names have been looked up.
         self.wanted.send_replace(wanted(config));
         let (certificates, settings) = (self.certificates.clone(), certificate_settings(config));
@@ -526,6 +532,15 @@ fn router_limits(config: &Config) -> router::Limits {
         archive_page: config.limits.archive_page,
         archive_page_bytes: config.limits.mailbox_bytes / 8,
     }
+}
+
+fn pubsub_settings(config: &Config) -> pubsub::Settings {
+    let limits = pubsub::host::Limits::new(&config.limits);
+    pubsub::Settings::new(&config.pubsub, &config.server.domains, admins(config), limits)
+}
+
+fn admins(config: &Config) -> Vec<BareJid> {
+    config.server.admins.iter().filter_map(|jid| BareJid::parse(jid).ok()).collect()
 }
 
 fn archive_policy(config: &Config) -> Policy {

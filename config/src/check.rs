@@ -12,6 +12,7 @@ pub fn check(config: &Config, origins: &Origins) -> Vec<Problem> {
     let mut findings = Findings { origins, problems: Vec::new() };
     not_built(config, &mut findings);
     domains(config, &mut findings);
+    hosts(config, &mut findings);
     public_address(config, &mut findings);
     certificates(config, &mut findings);
     clear_text(config, &mut findings);
@@ -89,6 +90,28 @@ fn domains(config: &Config, findings: &mut Findings<'_>) {
     }
     if config.server.drain_s > SECONDS_MAX {
         findings.error("server.drain_s", format!("at most {SECONDS_MAX} seconds, a year"));
+    }
+}
+
+/// Domains of services: none may be one of the accounts, and each tells which service is meant.
+fn hosts(config: &Config, findings: &mut Findings<'_>) {
+    let services = [
+        ("muc.host", &config.muc.host),
+        ("pubsub.host", &config.pubsub.host),
+        ("upload.host", &config.upload.host),
+        ("proxy.host", &config.proxy.host),
+    ];
+    for (index, (key, template)) in services.iter().enumerate() {
+        for host in config.server.domains.iter().map(|domain| template.host(domain)) {
+            if config.server.domains.contains(&host) {
+                findings.error(key, format!("`{host}` is a domain of accounts: a service needs one of its own"));
+            }
+            if let Some((other, _)) =
+                services[..index].iter().find(|(_, other)| config.server.domains.iter().any(|domain| other.host(domain) == host))
+            {
+                findings.error(key, format!("`{host}` is the domain of {other}, too: each service needs one of its own"));
+            }
+        }
     }
 }
 
@@ -441,6 +464,7 @@ fn limits(config: &Config, findings: &mut Findings<'_>) {
         ("permissions", limits.permissions, "permissions_per_account", limits.permissions_per_account),
         ("channels", limits.channels, "channels_per_account", limits.channels_per_account),
         ("allocations", limits.allocations, "the number of turn.ports", config.turn.ports.count()),
+        ("pubsub_payload_bytes", limits.pubsub_payload_bytes, "stanza_bytes", limits.stanza_bytes),
     ];
     for (small, value, large, bound) in pairs {
         if value > bound {
@@ -514,6 +538,9 @@ mod tests {
             (|c| c.server.domains.clear(), Error, "server.domains", "at least one"),
             (|c| c.server.domains.push("localhost".into()), Error, "server.domains", "twice"),
             (|c| c.server.admins.push("a@example.org".into()), Warning, "server.admins", "server.domains"),
+            (|c| c.server.domains.push("pubsub.localhost".into()), Error, "pubsub.host", "domain of accounts"),
+            (|c| c.pubsub.host = c.muc.host.clone(), Error, "pubsub.host", "domain of muc.host"),
+            (|c| c.limits.pubsub_payload_bytes = 300_000, Warning, "limits.pubsub_payload_bytes", "limits.stanza_bytes"),
             (|c| c.s2s.listen.push(([0u16; 8], 5269).into()), Error, "s2s.listen", "not built yet"),
             (|c| c.sip.udp.push(([0u16; 8], 5060).into()), Error, "sip.udp", "not built yet"),
             (|c| c.proxy.listen.push(([0u16; 8], 7777).into()), Error, "proxy.listen", "not built yet"),

@@ -51,7 +51,7 @@ pub struct Config {
     pub components: Components,
     /// Group chat (XEP-0045). Not built yet.
     pub muc: Muc,
-    /// Publish-subscribe (XEP-0060). Not built yet.
+    /// Publish-subscribe (XEP-0060).
     pub pubsub: Pubsub,
     /// File upload (XEP-0363). Not built yet.
     pub upload: Upload,
@@ -341,8 +341,24 @@ service! {
 }
 
 service! {
-    /// `[pubsub]`: publish-subscribe (XEP-0060). Not built yet.
-    Pubsub below "pubsub"
+    /// `[pubsub]`: publish-subscribe (XEP-0060) beside the nodes of accounts (XEP-0163).
+    Pubsub below "pubsub" {
+        /// Who creates nodes there.
+        create: MayCreate,
+    }
+}
+
+/// `pubsub.create`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MayCreate {
+    /// Everyone, other servers' users too.
+    Anyone,
+    /// Accounts of this server, anonymous ones not.
+    #[default]
+    Local,
+    /// `server.admins`.
+    Admins,
 }
 
 service! {

@@ -86,6 +86,16 @@ pub struct Limits {
     pub private_bytes: usize,
     /// One vCard (XEP-0054), its photo in it.
     pub vcard_bytes: usize,
+    /// Nodes of one account (XEP-0163), and nodes that one entity owns at a publish-subscribe service (XEP-0060).
+    pub pubsub_nodes: usize,
+    /// Items that one node keeps: what its configuration calls `max`.
+    pub pubsub_items: usize,
+    /// Payload of one item.
+    pub pubsub_payload_bytes: usize,
+    /// Subscriptions to one node.
+    pub pubsub_subscriptions: usize,
+    /// Subscriptions of one account, to nodes of this server all together.
+    pub pubsub_subscriptions_per_account: usize,
     /// How long a session is kept for its client to resume it (XEP-0198 §5).
     pub resume_s: u64,
     /// How long a client may take to answer when it is asked what it has received (XEP-0198 §4), before its connection is taken for dead.
@@ -133,6 +143,11 @@ impl Default for Limits {
             blocked_jids: 1_000,
             private_bytes: 262_144,
             vcard_bytes: 131_072,
+            pubsub_nodes: 1_000,
+            pubsub_items: 1_000,
+            pubsub_payload_bytes: 131_072,
+            pubsub_subscriptions: 20_000,
+            pubsub_subscriptions_per_account: 1_000,
             resume_s: 600,
             ack_wait_s: 60,
         }
@@ -181,6 +196,11 @@ impl Limits {
             ("blocked_jids", self.blocked_jids as u64),
             ("private_bytes", self.private_bytes as u64),
             ("vcard_bytes", self.vcard_bytes as u64),
+            ("pubsub_nodes", self.pubsub_nodes as u64),
+            ("pubsub_items", self.pubsub_items as u64),
+            ("pubsub_payload_bytes", self.pubsub_payload_bytes as u64),
+            ("pubsub_subscriptions", self.pubsub_subscriptions as u64),
+            ("pubsub_subscriptions_per_account", self.pubsub_subscriptions_per_account as u64),
             ("resume_s", self.resume_s),
             ("ack_wait_s", self.ack_wait_s),
         ]

@@ -16,6 +16,7 @@ pub const LIVE: &[&str] = &[
     "auth.registration",
     "auth.anonymous",
     "c2s.require_tls",
+    "pubsub.create",
     "limits.ack_wait_s",
     "limits.auth_attempts",
     "limits.bytes_burst",
@@ -62,6 +63,7 @@ pub fn adopt(running: &mut Config, new: Config) {
     running.turn.host = new.turn.host;
     running.auth = new.auth;
     running.c2s.require_tls = new.c2s.require_tls;
+    running.pubsub.create = new.pubsub.create;
     running.limits.ack_wait_s = new.limits.ack_wait_s;
     running.limits.auth_attempts = new.limits.auth_attempts;
     running.limits.bytes_burst = new.limits.bytes_burst;
@@ -111,6 +113,7 @@ mod tests {
         new.tls.certificate = Some("c".into());
         new.turn.host = Some("turn.example.org".to_owned());
         new.c2s.require_tls = !new.c2s.require_tls;
+        new.pubsub.create = crate::MayCreate::Anyone;
         (new.auth.registration, new.auth.anonymous) = (true, true);
         let limits = &mut new.limits;
         (limits.auth_attempts, limits.bytes_burst, limits.bytes_per_second) = (1, 2, 3);

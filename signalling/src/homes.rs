@@ -109,6 +109,11 @@ impl Homes {
 
     /// The home of an account if it is in memory.
     pub fn peek(&self, jid: &BareJid) -> Option<Arc<Home>> {
+        self.peek_at(jid.as_str())
+    }
+
+    /// The same by the text of a bare JID, so that the home of a full one is found without making another.
+    pub fn peek_at(&self, jid: &str) -> Option<Arc<Home>> {
         let shard = self.shard(jid);
         shard.homes.get(jid).map(|entry| &entry.home).filter(|home| home.account.initialized()).cloned()
     }
@@ -136,11 +141,11 @@ impl Homes {
 
     /// Drops the state of an account that was deleted.
     pub fn forget(&self, jid: &BareJid) {
-        self.shard(jid).homes.remove(jid);
+        self.shard(jid.as_str()).homes.remove(jid);
     }
 
     fn entry(&self, jid: &BareJid) -> Arc<Home> {
-        let mut shard = self.shard(jid);
+        let mut shard = self.shard(jid.as_str());
         shard.clock += 1;
         let used = shard.clock;
         if let Some(entry) = shard.homes.get_mut(jid) {
@@ -157,13 +162,14 @@ impl Homes {
     }
 
     fn forget_unloaded(&self, jid: &BareJid) {
-        let mut shard = self.shard(jid);
+        let mut shard = self.shard(jid.as_str());
         if shard.homes.get(jid).is_some_and(|entry| Arc::strong_count(&entry.home) == 1 && !entry.home.account.initialized()) {
             shard.homes.remove(jid);
         }
     }
 
-    fn shard(&self, jid: &BareJid) -> MutexGuard<'_, Shard> {
+    /// The hash of an address is that of its text.
+    fn shard(&self, jid: &str) -> MutexGuard<'_, Shard> {
         let index = self.hasher.hash_one(jid) as usize % SHARDS;
         self.shards[index].lock().unwrap_or_else(PoisonError::into_inner)
     }

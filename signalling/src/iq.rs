@@ -23,6 +23,8 @@ pub enum To {
     Account,
     /// The bare JID of another local account (RFC 6121 §8.5.2.1.3).
     Contact,
+    /// A publish-subscribe service at a domain of its own (XEP-0060).
+    PubSub,
 }
 
 /// A request on its way to its handler.

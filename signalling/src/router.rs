@@ -1,12 +1,13 @@
 //! Where a stanza goes: from the session that sent it through the stages to its addressee's home (RFC 6120 §10, RFC 6121 §8).
 
+mod broadcast;
 mod delivery;
 mod limits;
 mod metrics;
 mod persistence;
 mod resumption;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -27,11 +28,13 @@ use crate::iq::{Iq, IqTable, To};
 use crate::jid::{BareJid, FullJid, Jid};
 use crate::jingle::CallsService;
 use crate::mailbox::{Mailbox, Outgoing};
+use crate::ns;
 use crate::pipeline::{self, Effects, Moment, Verdict, Walk};
+use crate::pubsub::PubSub;
 use crate::random;
 use crate::session::{Session, SessionId, SessionRef};
 use crate::stanza::error::{Condition, ErrorType, StanzaError};
-use crate::stanza::{IqType, Kind, PresenceType, Stanza};
+use crate::stanza::{IqType, Kind, MessageType, PresenceType, Stanza};
 use crate::store::{RosterItem, RosterVersion, Store, StoreError};
 use crate::stream::error::{self, StreamError};
 
@@ -53,6 +56,13 @@ pub struct SessionInfo {
     pub priority: Option<i8>,
 }
 
+/// A service at a domain of its own.
+#[derive(Clone, Debug)]
+pub enum Host {
+    /// XEP-0060.
+    PubSub(Arc<PubSub>),
+}
+
 /// The router of this node; clones are the same router.
 #[derive(Clone)]
 pub struct Router(Arc<Inner>);
@@ -66,6 +76,8 @@ struct Inner {
     metrics: Metrics,
     table: OnceLock<IqTable>,
     administration: OnceLock<Arc<Administration>>,
+    /// Services by their domains.
+    hosts: OnceLock<BTreeMap<String, Host>>,
     /// When the sessions of an account were last ended by the server, for as long as a stream may take to bind.
     kicked: Mutex<HashMap<BareJid, Instant>>,
     pushes: Pushes,
@@ -93,6 +105,7 @@ impl Router {
             metrics,
             table: OnceLock::new(),
             administration: OnceLock::new(),
+            hosts: OnceLock::new(),
             kicked: Mutex::default(),
             pushes: Pushes::default(),
             hibernation: Hibernation::default(),
@@ -110,6 +123,22 @@ impl Router {
         assert!(self.0.administration.set(administration).is_ok(), "set once, at start");
     }
 
+    /// Hands over the services that have domains of their own; they hold the router, so they come after it.
+    pub fn host(&self, hosts: BTreeMap<String, Host>) {
+        debug_assert!(hosts.keys().all(|domain| !self.is_local(domain)), "a service's domain is none of accounts");
+        assert!(self.0.hosts.set(hosts).is_ok(), "set once, at start");
+    }
+
+    /// The service at a domain.
+    pub fn service(&self, domain: &str) -> Option<&Host> {
+        self.0.hosts.get()?.get(domain)
+    }
+
+    /// The domains of services.
+    pub fn services(&self) -> impl Iterator<Item = &str> {
+        self.0.hosts.get().into_iter().flat_map(|hosts| hosts.keys()).map(String::as_str)
+    }
+
     /// The table of requests.
     pub fn table(&self) -> &IqTable {
         self.0.table.get().expect("`serve` comes before the first connection")
@@ -120,7 +149,7 @@ impl Router {
         &self.0.domains
     }
 
-    /// Whether this server is the home of a domain.
+    /// Whether this server is the home of a domain with accounts.
     pub fn is_local(&self, domain: &str) -> bool {
         self.0.domains.iter().any(|own| own == domain)
     }
@@ -418,13 +447,22 @@ impl Router {
             return;
         };
         match (self.is_local(to.domain()), to.local().is_some()) {
-            // §4.3: an answer that does not come is no error.
-            (false, _) if stanza.kind() == Kind::Presence(PresenceType::Probe) => {}
-            (false, _) => {
-                self.bounce(&stanza, StanzaError::remote_server_not_found().with_text("this server does not federate yet"), origin).await
-            }
+            (false, _) => Box::pin(self.to_other_domain(stanza, origin)).await,
             (true, false) => self.to_server(stanza, origin).await,
             (true, true) => self.to_account(stanza, origin).await,
+        }
+    }
+
+    /// A stanza for a domain that has no accounts here: a service's, or another server's.
+    async fn to_other_domain(&self, stanza: Stanza, origin: Option<&SessionRef>) {
+        let domain = stanza.to().map(Jid::domain).unwrap_or_default();
+        match self.service(domain) {
+            Some(host) => self.to_host(host, stanza, origin).await,
+            // RFC 6121 §4.3: an answer that does not come is no error.
+            None if stanza.kind() == Kind::Presence(PresenceType::Probe) => {}
+            None => {
+                self.bounce(&stanza, StanzaError::remote_server_not_found().with_text("this server does not federate yet"), origin).await
+            }
         }
     }
 
@@ -435,6 +473,22 @@ impl Router {
             Kind::Iq(IqType::Get | IqType::Set) if !has_resource => Box::pin(self.answer(To::Server, stanza, origin)).await,
             Kind::Iq(IqType::Result | IqType::Error) if !has_resource => Box::pin(push::answered(self, &stanza)).await,
             Kind::Presence(_) => {}
+            _ => self.bounce(&stanza, StanzaError::service_unavailable(), origin).await,
+        }
+    }
+
+    /// A stanza for a service. Those that have addresses below their domain take them from here.
+    async fn to_host(&self, host: &Host, stanza: Stanza, origin: Option<&SessionRef>) {
+        let Host::PubSub(pubsub) = host;
+        let is_service = stanza.to().is_some_and(|to| to.local().is_none() && to.resource().is_none());
+        match stanza.kind() {
+            Kind::Iq(IqType::Get | IqType::Set) if is_service => self.answer(To::PubSub, stanza, origin).await,
+            Kind::Message(_) if is_service => match pubsub.message(stanza.clone()).await {
+                Ok(()) => {}
+                Err(error) => self.bounce(&stanza, error, origin).await,
+            },
+            Kind::Presence(kind) if is_service => pubsub.presence(kind, &stanza).await,
+            Kind::Presence(_) | Kind::Iq(IqType::Result | IqType::Error) => {}
             _ => self.bounce(&stanza, StanzaError::service_unavailable(), origin).await,
         }
     }
@@ -451,25 +505,36 @@ impl Router {
             }
         };
         let moment = self.moment(&stanza);
-        let (verdict, targets, effects) = home.with(|account| {
-            let mut targets = account.targets(&stanza);
-            let walk = Walk { account, sender: None, targets: &targets, moment: &moment };
-            let (mut verdict, mut effects) = pipeline::walk(pipeline::INBOUND, &walk, &mut stanza);
+        let arrival = self.take_home(&home, &mut stanza, &moment);
+        self.conclude(&home, stanza, arrival, origin).await;
+    }
+
+    /// The addressee's stages, and delivery to whom RFC 6121 §8.5 chooses.
+    fn take_home(&self, home: &Home, stanza: &mut Stanza, moment: &Moment) -> Arrival {
+        home.with(|account| {
+            let mut targets = account.targets(stanza);
+            let walk = Walk { account, sender: None, targets: &targets, moment };
+            let (mut verdict, mut effects) = pipeline::walk(pipeline::INBOUND, &walk, stanza);
             if let (Verdict::Pass, Kind::Presence(PresenceType::Unavailable), Some(from)) = (&verdict, stanza.kind(), stanza.from()) {
                 account.has_left(from);
             }
             if verdict == Verdict::Pass {
-                verdict = self.deliver(account, &mut targets, &stanza, &mut effects, &moment);
+                verdict = self.deliver(account, &mut targets, stanza, &mut effects, moment);
             }
-            (verdict, targets, effects)
-        });
-        match (verdict, targets) {
-            (Verdict::Drop, _) => {}
-            (Verdict::Bounce(error), _) => self.bounce(&stanza, error, origin).await,
-            (Verdict::Pass, targets) => {
-                self.perform(&home, effects, &stanza).await;
+            Arrival { verdict, targets, effects }
+        })
+    }
+
+    /// What is left to do for a stanza that has reached its addressee's home.
+    async fn conclude(&self, home: &Arc<Home>, stanza: Stanza, arrival: Arrival, origin: Option<&SessionRef>) {
+        let Arrival { verdict, targets, effects } = arrival;
+        match verdict {
+            Verdict::Drop => {}
+            Verdict::Bounce(error) => self.bounce(&stanza, error, origin).await,
+            Verdict::Pass => {
+                self.perform(home, effects, &stanza).await;
                 if let Targets::Account | Targets::Bounce(_) = targets {
-                    Box::pin(self.finish(&home, stanza, targets, origin)).await;
+                    Box::pin(self.finish(home, stanza, targets, origin)).await;
                 }
             }
         }
@@ -490,12 +555,10 @@ impl Router {
         }
     }
 
-    /// Plain presence finds nobody in a home that is not in memory, so it does not load one: a log-in with a thousand contacts is cheap.
+    /// What only sessions could get finds nobody in a home that is not in memory, so it does not load one: a log-in with a thousand contacts is
+    /// cheap, and so is a headline.
     async fn home_for(&self, account: &BareJid, stanza: &Stanza) -> Result<Option<Arc<Home>>, StoreError> {
-        match stanza.kind() {
-            Kind::Presence(PresenceType::Available | PresenceType::Unavailable) => Ok(self.0.homes.peek(account)),
-            _ => self.0.homes.get(account).await,
-        }
+        if is_for_sessions_only(stanza) { Ok(self.0.homes.peek(account)) } else { self.0.homes.get(account).await }
     }
 
     /// RFC 6121 §8.5.1. Nobody finds out which accounts there are: the stanza takes the way to an account that nobody has ever seen, whose
@@ -619,6 +682,23 @@ impl Router {
                 StanzaError::internal_server_error()
             }
         }
+    }
+}
+
+/// What came of a stanza at its addressee's home.
+struct Arrival {
+    verdict: Verdict,
+    targets: Targets,
+    effects: Effects,
+}
+
+/// Whether an account without sessions answers such a stanza as one does that nobody has ever seen, and keeps nothing of it.
+fn is_for_sessions_only(stanza: &Stanza) -> bool {
+    match stanza.kind() {
+        Kind::Presence(PresenceType::Available | PresenceType::Unavailable) => true,
+        // XEP-0357 §8: a push service may say by any message that a device is not to be notified any more.
+        Kind::Message(MessageType::Headline | MessageType::Groupchat) => stanza.child(ns::PUBSUB, "pubsub").is_none(),
+        _ => false,
     }
 }
 

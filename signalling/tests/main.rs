@@ -2,7 +2,9 @@
 
 mod account_data;
 mod accounts;
+mod broadcast;
 mod messages;
+mod pubsub;
 mod push;
 mod rfc6121;
 mod routing;

@@ -1,19 +1,24 @@
 //! XEP-0030: Service Discovery, version 2.5, for each domain of the server and on behalf of its accounts; contact addresses (XEP-0157) as an
 //! extension of it (XEP-0128); its names for caches in [`caps`] (XEP-0115, XEP-0390).
 //!
-//! What is shown is what `iq.rs` has registered. Items of the server come with the services that have some.
+//! What is shown is what `iq.rs` has registered. The server's items are the services at domains of their own; nodes of hosts and accounts are
+//! described by `pubsub/disco.rs`.
 
 mod caps;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use campanile_config::Contact;
+use campanile_config::{Contact, ContactAddress};
 
 use crate::iq::{Identity, Iq, IqTable, Reply, To};
 use crate::jid::Jid;
 use crate::ns;
+use crate::pubsub::PubSub;
 use crate::router::Router;
+use crate::rsm;
+use crate::session::Session;
 use crate::stanza::error::StanzaError;
 use crate::xml::XmlWriter;
 
@@ -22,37 +27,77 @@ use crate::xml::XmlWriter;
 pub struct Disco {
     router: Router,
     contact: Contact,
+    pubsub: Arc<PubSub>,
 }
 
 /// What disco#info says.
-#[derive(Debug)]
-struct Info {
-    identities: Vec<Described>,
-    features: Vec<&'static str>,
-    forms: Vec<Form>,
+#[derive(Debug, Default)]
+pub struct Info {
+    /// What it is.
+    pub identities: Vec<Described>,
+    /// What it can do.
+    pub features: Vec<&'static str>,
+    /// What else there is to say.
+    pub forms: Vec<Form>,
 }
 
 /// An identity (§3.1).
 #[derive(Debug)]
-struct Described {
-    category: &'static str,
-    kind: &'static str,
-    lang: &'static str,
-    name: &'static str,
+pub struct Described {
+    /// From the registrar's list.
+    pub category: &'static str,
+    /// From the registrar's list.
+    pub kind: &'static str,
+    /// Language of the name.
+    pub lang: &'static str,
+    /// For people; may be empty.
+    pub name: Cow<'static, str>,
 }
 
 /// A form of XEP-0128.
 #[derive(Debug)]
-struct Form {
-    form_type: &'static str,
-    /// `var` and values; the type of each is for the reader to know (XEP-0068).
-    fields: Vec<(&'static str, Vec<String>)>,
+pub struct Form {
+    /// What its fields mean (XEP-0068).
+    pub form_type: &'static str,
+    /// In order.
+    pub fields: Vec<Field>,
+}
+
+/// A field of such a form.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Field {
+    /// Its name.
+    pub var: &'static str,
+    /// In order.
+    pub values: Vec<String>,
+    /// The type of XEP-0004 §3.3.
+    pub type_: &'static str,
+}
+
+/// What disco#items says.
+#[derive(Debug, Default)]
+pub struct Items {
+    /// In order.
+    pub items: Vec<Item>,
+    /// Which page they are, if one was asked for (XEP-0059).
+    pub page: Option<rsm::Answer>,
+}
+
+/// An item (§4.1).
+#[derive(Debug)]
+pub struct Item {
+    /// Its address.
+    pub jid: String,
+    /// Its node.
+    pub node: Option<String>,
+    /// For people, or the id of a published item (XEP-0060 §5.5).
+    pub name: Option<String>,
 }
 
 impl Disco {
-    /// §3 and §4. `contact` says whom to write to about the server.
-    pub fn register(router: &Router, contact: &Contact, table: &mut IqTable) {
-        let disco = Arc::new(Self { router: router.clone(), contact: contact.clone() });
+    /// §3 and §4. `contact` says whom to write to about the server; `pubsub` knows the nodes of hosts and accounts.
+    pub fn register(router: &Router, contact: &Contact, pubsub: Arc<PubSub>, table: &mut IqTable) {
+        let disco = Arc::new(Self { router: router.clone(), contact: contact.clone(), pubsub });
         table.identity(To::Server, Identity { category: "server", kind: "im", name: "campanile" });
         for to in [To::Account, To::Contact] {
             table.identity(to, Identity { category: "account", kind: "registered", name: "" });
@@ -60,7 +105,7 @@ impl Disco {
         for namespace in [ns::CAPS, ns::CAPS_2] {
             table.feature(To::Server, namespace);
         }
-        for to in [To::Server, To::Account, To::Contact] {
+        for to in [To::Server, To::Account, To::Contact, To::PubSub] {
             table.feature(to, ns::DISCO_INFO);
             table.feature(to, ns::DISCO_ITEMS);
             table.get(to, (ns::DISCO_INFO, "query"), &disco, Self::info);
@@ -68,21 +113,31 @@ impl Disco {
         }
     }
 
-    /// §3. A node is one of the names that the information has itself.
+    /// §3.
     async fn info(self: Arc<Self>, iq: Iq) -> Result<Reply, StanzaError> {
-        if iq.to == To::Contact && !self.may_see(&iq) {
-            return Err(StanzaError::service_unavailable());
-        }
+        let node = node(&iq);
+        let info = match (&node, iq.to) {
+            (Some(node), To::Server) => self.of_name(&iq, node)?,
+            (Some(node), _) => self.pubsub.disco_info(&iq, node).await?,
+            (None, To::Contact) if !self.may_see(&iq) => return Err(StanzaError::service_unavailable()),
+            (None, _) => self.of_addressee(&iq),
+        };
+        Ok(Reply::Payload(info.write(node.as_deref())))
+    }
+
+    fn of_addressee(&self, iq: &Iq) -> Info {
         let domain = iq.stanza.to().map(Jid::domain).unwrap_or_default();
         let mut info = of(self.router.table(), &self.contact, iq.to, domain);
-        if iq.to != To::Server && self.is_anonymous(&iq) {
+        if matches!(iq.to, To::Account | To::Contact) && self.is_anonymous(iq) {
             info.identities.iter_mut().filter(|identity| identity.category == "account").for_each(|identity| identity.kind = "anonymous");
         }
-        let node = node(&iq);
-        match &node {
-            Some(node) if iq.to != To::Server || !caps::names(&info, node) => Err(no_such_node()),
-            node => Ok(Reply::Payload(info.write(node.as_deref()))),
-        }
+        info
+    }
+
+    /// Nodes of the server are the names that its information has itself.
+    fn of_name(&self, iq: &Iq, node: &str) -> Result<Info, StanzaError> {
+        let info = self.of_addressee(iq);
+        if caps::names(&info, node) { Ok(info) } else { Err(no_such_node()) }
     }
 
     /// XEP-0175 §5. Such an account is in memory for as long as it lives.
@@ -90,26 +145,33 @@ impl Disco {
         self.router.home_in_memory(&iq.account()).is_some_and(|home| home.with(|account| account.anonymous))
     }
 
-    /// §4: an account's resources, for whoever sees its presence (§8); the server has no items of its own.
+    /// §4: services of the server; an account's resources, for whoever sees its presence (§8), and its nodes; the nodes of a host.
     async fn items(self: Arc<Self>, iq: Iq) -> Result<Reply, StanzaError> {
-        let seen = iq.to == To::Account || self.may_see(&iq);
-        if node(&iq).is_some() && (seen || iq.to == To::Server) {
-            return Err(no_such_node());
+        let node = node(&iq);
+        let mut items = match (&node, iq.to) {
+            (Some(_), To::Server) => return Err(no_such_node()),
+            (None, To::Server) => self.services(&iq),
+            (node, _) => {
+                let element = iq.element()?;
+                self.pubsub.disco_items(&iq, node.as_deref(), rsm::Request::of(element.root())?).await?
+            }
+        };
+        if node.is_none() && (iq.to == To::Account || self.may_see(&iq)) {
+            items.items.splice(0..0, self.resources(&iq));
         }
-        let mut xml = XmlWriter::new();
-        xml.open("query").ns(ns::DISCO_ITEMS);
-        if iq.to != To::Server
-            && seen
-            && let Some(home) = self.router.home_in_memory(&iq.account())
-        {
-            home.with(|account| {
-                for session in account.available() {
-                    xml.open("item").attr("jid", session.jid.as_str()).close();
-                }
-            });
-        }
-        xml.close();
-        Ok(Reply::Payload(xml.finish()))
+        Ok(Reply::Payload(items.write(node.as_deref())))
+    }
+
+    fn services(&self, iq: &Iq) -> Items {
+        let domain = iq.stanza.to().map(Jid::domain).unwrap_or_default();
+        let hosts = self.pubsub.hosts_of(domain);
+        Items { items: hosts.map(|host| Item { jid: host.to_owned(), node: None, name: None }).collect(), page: None }
+    }
+
+    fn resources(&self, iq: &Iq) -> Vec<Item> {
+        let Some(home) = self.router.home_in_memory(&iq.account()) else { return Vec::new() };
+        let item = |session: &Session| Item { jid: session.jid.to_string(), node: None, name: None };
+        home.with(|account| account.available().map(item).collect())
     }
 
     /// §8: whoever may not see an account's presence gets the answer of an account that does not exist.
@@ -126,7 +188,8 @@ pub fn stream_features(table: &IqTable, contact: &Contact, domain: &str) -> Vec<
 }
 
 fn of(table: &IqTable, contact: &Contact, to: To, domain: &str) -> Info {
-    let identities = table.identities(to).map(|Identity { category, kind, name }| Described { category, kind, lang: "", name });
+    let identities =
+        table.identities(to).map(|Identity { category, kind, name }| Described { category, kind, lang: "", name: name.into() });
     let form = (to == To::Server).then(|| addresses(contact, domain)).flatten();
     Info { identities: identities.collect(), features: table.features(to).collect(), forms: form.into_iter().collect() }
 }
@@ -143,8 +206,11 @@ fn addresses(contact: &Contact, domain: &str) -> Option<Form> {
         ("support-addresses", &contact.support),
     ];
     let given = given.into_iter().filter(|(_, addresses)| !addresses.is_empty());
-    let fields: Vec<_> =
-        given.map(|(var, addresses)| (var, addresses.iter().map(|address| address.for_domain(domain)).collect())).collect();
+    let field = |(var, addresses): (_, &Vec<ContactAddress>)| {
+        let values = addresses.iter().map(|address| address.for_domain(domain)).collect();
+        Field { var, values, type_: "list-multi" }
+    };
+    let fields: Vec<_> = given.map(field).collect();
     (!fields.is_empty()).then_some(Form { form_type: ns::SERVER_INFO, fields })
 }
 
@@ -155,7 +221,7 @@ impl Info {
         for of in &self.identities {
             xml.open("identity").attr("category", of.category).attr("type", of.kind);
             if !of.name.is_empty() {
-                xml.attr("name", of.name);
+                xml.attr("name", &of.name);
             }
             xml.close();
         }
@@ -172,8 +238,8 @@ impl Form {
     fn write(&self, xml: &mut XmlWriter) {
         xml.open("x").ns(ns::DATA_FORMS).attr("type", "result");
         xml.open("field").attr("var", "FORM_TYPE").attr("type", "hidden").open("value").text(self.form_type).close().close();
-        for (var, values) in &self.fields {
-            xml.open("field").attr("var", var).attr("type", "list-multi");
+        for Field { var, values, type_ } in &self.fields {
+            xml.open("field").attr("var", var).attr("type", type_);
             for value in values {
                 xml.open("value").text(value).close();
             }
@@ -183,12 +249,27 @@ impl Form {
     }
 }
 
+impl Items {
+    fn write(&self, node: Option<&str>) -> Bytes {
+        let mut xml = XmlWriter::new();
+        xml.open("query").ns(ns::DISCO_ITEMS).attr_opt("node", node);
+        for item in &self.items {
+            xml.open("item").attr("jid", &item.jid).attr_opt("node", item.node.as_deref()).attr_opt("name", item.name.as_deref()).close();
+        }
+        if let Some(page) = &self.page {
+            page.write(&mut xml);
+        }
+        xml.close();
+        xml.finish()
+    }
+}
+
 /// The node asked for; an empty one is none.
 fn node(iq: &Iq) -> Option<String> {
     iq.payload().attr("node").map(|node| node.into_owned()).filter(|node| !node.is_empty())
 }
 
 /// §7.
-fn no_such_node() -> StanzaError {
+pub fn no_such_node() -> StanzaError {
     StanzaError::item_not_found().with_text("there is no such node")
 }

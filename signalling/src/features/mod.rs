@@ -33,20 +33,31 @@ use campanile_relay::Relay;
 use crate::administration::Administration;
 use crate::iq::IqTable;
 use crate::ns;
-use crate::router::Router;
+use crate::pubsub::PubSub;
+use crate::router::{Host, Router};
 use crate::xml::XmlWriter;
 
-/// Registers every feature and hands the table to the router. `contact` says whom to write to about the server. Returned is what has to be told of
-/// other services.
+/// What the rest of the server has to tell features, or to ask of them.
+#[derive(Debug, Clone)]
+pub struct Features {
+    /// Is told of other external services.
+    pub extdisco: Arc<extdisco::Extdisco>,
+    /// The nodes of hosts and accounts.
+    pub pubsub: Arc<PubSub>,
+}
+
+/// Registers every feature and hands the table to the router. `contact` says whom to write to about the server.
 pub fn register(
     router: &Router,
     administration: Arc<Administration>,
     relay: Relay,
     services: extdisco::Services,
+    pubsub: Arc<PubSub>,
     contact: &Contact,
-) -> Arc<extdisco::Extdisco> {
+) -> Features {
     let mut table = IqTable::default();
-    disco::Disco::register(router, contact, &mut table);
+    disco::Disco::register(router, contact, pubsub.clone(), &mut table);
+    pubsub.register(&mut table);
     roster::Roster::register(router, &mut table);
     blocking::Blocking::register(router, &mut table);
     carbons::Carbons::register(&mut table);
@@ -64,8 +75,9 @@ pub fn register(
     version::register(&mut table);
     administration.reissues(extdisco.clone());
     router.serve(table);
+    router.host(pubsub.hosts().map(|host| (host.to_owned(), Host::PubSub(pubsub.clone()))).collect());
     router.govern(administration);
-    extdisco
+    Features { extdisco, pubsub }
 }
 
 /// What is offered as stream features beside resource binding (RFC 6120 §4.3.2), on streams of each domain: subscription pre-approval

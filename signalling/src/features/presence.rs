@@ -60,7 +60,7 @@ pub async fn outbound(router: &Router, session: &SessionRef, kind: PresenceType,
         (PresenceType::Error | PresenceType::Probe, None) => Ok(()),
         (_, None) => Err(StanzaError::bad_request("a subscription stanza needs a `to`")),
         // §3.1.2: the user is told, and nothing is asked that nobody can answer.
-        (PresenceType::Subscribe, Some(to)) if !router.is_local(to.domain()) => {
+        (PresenceType::Subscribe, Some(to)) if !router.is_local(to.domain()) && router.service(to.domain()).is_none() => {
             Err(StanzaError::remote_server_not_found().with_text("this server does not federate yet"))
         }
         (_, Some(to)) => match Change::of(kind) {
@@ -144,6 +144,9 @@ async fn look_for_all(router: &Router, session: &SessionRef, watched: Vec<BareJi
 /// §4.3.1: finds out whether a contact is there. For one of this server's own no probe is needed; one whose home is not in memory has no
 /// resource. The answer is for the new resource alone: the others have it.
 async fn look_for(router: &Router, session: &SessionRef, contact: BareJid) {
+    if router.service(contact.domain()).is_some() {
+        return;
+    }
     if !router.is_local(contact.domain()) {
         let probe = Stanza::presence(PresenceType::Probe).with_id(random::id());
         return router.route(probe.with_from(session.home.jid.clone()).with_to(contact), None).await;

@@ -5,5 +5,12 @@
 
 pub mod change;
 pub mod config;
+mod disco;
+pub mod host;
 pub mod model;
 pub mod options;
+mod pep;
+pub mod service;
+
+pub use host::Settings;
+pub use service::PubSub;

@@ -10,10 +10,12 @@ use campanile_config::Contact;
 use campanile_relay::{CallId, Relay, SessionTag, Settings, Transport};
 use campanile_signalling::administration::Administration;
 use campanile_signalling::auth::{Authenticator, Password, PerHour, ScramSet};
+use campanile_signalling::features::Features;
 use campanile_signalling::features::extdisco::Extdisco;
 use campanile_signalling::jid::{BareJid, FullJid};
 use campanile_signalling::jingle::{Allocations, CallsService, Offering};
 use campanile_signalling::mailbox::{Mailbox, Outgoing};
+use campanile_signalling::pubsub::{self, PubSub};
 use campanile_signalling::router::{Limits, Metrics, Router};
 use campanile_signalling::session::SessionRef;
 use campanile_signalling::stanza::{Framing, Stanza};
@@ -28,6 +30,8 @@ pub struct World {
     pub calls: Arc<CallsService>,
     pub extdisco: Arc<Extdisco>,
     pub administration: Arc<Administration>,
+    #[expect(dead_code, reason = "for the tests of nodes")]
+    pub pubsub: Arc<PubSub>,
     /// How many sessions the relay was told to be over.
     pub relay_ended: Ended,
     mailbox_bytes: usize,
@@ -98,6 +102,17 @@ impl World {
 
     /// The same with other limits.
     pub async fn within(name: &str, accounts: &[&str], limits: Limits, mailbox_bytes: usize) -> Self {
+        Self::with_pubsub(name, accounts, limits, mailbox_bytes, pubsub::host::Limits::default()).await
+    }
+
+    /// The same with other limits of publish-subscribe, too.
+    pub async fn with_pubsub(
+        name: &str,
+        accounts: &[&str],
+        limits: Limits,
+        mailbox_bytes: usize,
+        pubsub_limits: pubsub::host::Limits,
+    ) -> Self {
         let folder = std::env::temp_dir().join(format!("campanile-routing-{}-{name}", std::process::id()));
         let store = Store::open(&format!("sqlite:{}", folder.join("db").display()), &folder).await.expect("a new database");
         let password = Password::prepare("pw").expect("a password");
@@ -128,8 +143,11 @@ impl World {
         let administration = Arc::new(administration);
         let list = features::extdisco::services(&[(Transport::Udp, 3478)], &["turn.localhost".to_owned()]);
         let services = features::extdisco::Services { list, anonymous: false };
-        let extdisco = features::register(&router, administration.clone(), relay, services, &contact());
-        Self { router, store, calls, extdisco, administration, relay_ended, mailbox_bytes, folder }
+        let admins = vec![BareJid::new("root", "localhost").expect("a JID")];
+        let settings = pubsub::Settings::new(&Default::default(), &["localhost".to_owned()], admins, pubsub_limits);
+        let pubsub = PubSub::new(router.clone(), settings);
+        let Features { extdisco, pubsub } = features::register(&router, administration.clone(), relay, services, pubsub, &contact());
+        Self { router, store, calls, extdisco, administration, pubsub, relay_ended, mailbox_bytes, folder }
     }
 
     pub async fn client(&self, account: &str, resource: &str) -> Client {

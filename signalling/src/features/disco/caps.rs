@@ -45,7 +45,7 @@ fn version(info: &Info) -> String {
         s.push_str(part);
         s.push('<');
     };
-    let mut identities: Vec<_> = info.identities.iter().map(|of| (of.category, of.kind, of.lang, of.name)).collect();
+    let mut identities: Vec<_> = info.identities.iter().map(|of| (of.category, of.kind, of.lang, &*of.name)).collect();
     identities.sort_unstable();
     for (category, kind, lang, name) in identities {
         add(&format!("{category}/{kind}/{lang}/{name}"));
@@ -59,7 +59,7 @@ fn version(info: &Info) -> String {
         add(form.form_type);
         let mut fields: Vec<_> = form.fields.iter().collect();
         fields.sort_unstable();
-        for (var, values) in fields {
+        for super::Field { var, values, .. } in fields {
             add(var);
             let mut values: Vec<_> = values.iter().collect();
             values.sort_unstable();
@@ -86,7 +86,7 @@ fn hash_input(info: &Info) -> Vec<u8> {
     };
     let features = joined(info.features.iter().map(|feature| unit(feature)).collect(), 0x1c);
     let identity = |of: &super::Described| {
-        let mut all = [of.category, of.kind, of.lang, of.name].map(unit).concat();
+        let mut all = [of.category, of.kind, of.lang, &*of.name].map(unit).concat();
         all.push(0x1e);
         all
     };
@@ -98,7 +98,7 @@ fn hash_input(info: &Info) -> Vec<u8> {
     };
     let form = |form: &super::Form| {
         let form_type = field("FORM_TYPE", &[form.form_type.to_owned()]);
-        let fields = form.fields.iter().map(|(var, values)| field(var, values));
+        let fields = form.fields.iter().map(|of| field(of.var, &of.values));
         joined(std::iter::once(form_type).chain(fields).collect(), 0x1d)
     };
     let extensions = joined(info.forms.iter().map(form).collect(), 0x1c);
@@ -107,15 +107,19 @@ fn hash_input(info: &Info) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Described, Form};
+    use super::super::{Described, Field, Form};
     use super::*;
 
     fn described(kind: &'static str, lang: &'static str, name: &'static str) -> Described {
-        Described { category: "client", kind, lang, name }
+        Described { category: "client", kind, lang, name: name.into() }
     }
 
     fn software(fields: &[(&'static str, &[&str])]) -> Form {
-        let fields = fields.iter().map(|(var, values)| (*var, values.iter().map(ToString::to_string).collect())).collect();
+        let field = |(var, values): &(&'static str, &[&str])| {
+            let values = values.iter().map(ToString::to_string).collect();
+            Field { var, values, type_: "text-multi" }
+        };
+        let fields = fields.iter().map(field).collect();
         Form { form_type: "urn:xmpp:dataforms:softwareinfo", fields }
     }
 
