@@ -372,10 +372,7 @@ fn dino_on_a_screen() {
     let server = Server::build(&config, "", &["alice@localhost", "bob@localhost"]);
     become_contacts(&server);
     let mut bob = Wire::online(&server, "bob", "home");
-    let mut dino = Command::new("unshare");
-    dino.args(["--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]);
-    let dino_py = peers::interpreter("/usr/bin/python3", "dino.py");
-    dino.arg(dino_py.get_program()).args(dino_py.get_args());
+    let mut dino = peers::desktop("dino.py");
     dino.arg(server.folder()).arg(tls::ca_file(server.folder())).args(["alice@localhost/dino", PASSWORD]);
     let mut dino = Peer::start(&mut dino);
     dino.expect("started", &[]);

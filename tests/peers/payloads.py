@@ -1,6 +1,12 @@
 """What applications publish, as the XEPs' own examples have it: (node, item id, payload)."""
 
+import base64
+import struct
+import zlib
 from xml.etree import ElementTree as ET
+
+# one red pixel
+PHOTO = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
 
 ATOM = """<entry xmlns='http://www.w3.org/2005/Atom'><title type='text'>Soliloquy</title><id>tag:denmark.lit,2003:entry-32397</id>
 <published>2003-12-13T18:30:02Z</published><updated>2003-12-13T18:30:02Z</updated><author><name>Hamlet &amp; Co</name></author>
@@ -52,3 +58,11 @@ def canonical(payload):
     """The payload in one way of writing it, whatever prefixes it had on the way."""
     text = payload if isinstance(payload, str) else ET.tostring(payload, encoding="unicode")
     return ET.canonicalize(text, rewrite_prefixes=True)
+
+
+def picture(colour, size=64):
+    """A PNG of one colour, `rrggbb`."""
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    rows = (b"\0" + bytes.fromhex(colour) * size) * size
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", size, size, 8, 2, 0, 0, 0)) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")

@@ -11,8 +11,7 @@ from slixmpp.plugins.xep_0048 import Bookmarks
 from slixmpp.plugins.xep_0402.stanza import Conference
 from slixmpp.xmlstream import ElementBase
 
-from account_data import PHOTO
-from payloads import PAYLOADS, bundle, canonical
+from payloads import PAYLOADS, PHOTO, bundle, canonical
 from peer import main
 from pubsub_peer import Subscriber, become_contacts, config, form, refused, run, values
 
@@ -350,5 +349,4 @@ async def script(server):
     await scene.end()
 
 
-if __name__ == "__main__":
-    main(script)
+main(script)

@@ -396,5 +396,4 @@ async def script(server):
     await scene.end()
 
 
-if __name__ == "__main__":
-    main(script)
+main(script)

@@ -1,0 +1,45 @@
+//! Promise: applications publish, subscribe and administer nodes at the PubSub service with the library of their choice (XEP-0060, XEP-0248).
+//!
+//! The programs check each answer and each notification themselves, and say what they have done, step by step.
+
+use serde_json::json;
+
+use crate::support::peers;
+use crate::support::server::Server;
+
+/// Every call of slixmpp's `xep_0060`, by an owner, a contact with two resources and a stranger.
+#[test]
+#[ignore = "slixmpp: run tests/run"]
+fn slixmpp_owns_publishes_and_subscribes() {
+    peers::python(&Server::start(), "slixmpp_pubsub.py", json!({})).said(&[
+        "discovery",
+        "configuration",
+        "publication",
+        "pages",
+        "payloads",
+        "subscriptions",
+        "last_item",
+        "options",
+        "affiliations",
+        "access",
+        "authorization",
+        "publish_options",
+        "transient",
+        "collections",
+    ]);
+}
+
+/// Every method and signal of `aioxmpp.PubSubClient`.
+#[test]
+#[ignore = "aioxmpp: run tests/run"]
+fn aioxmpp_owns_publishes_and_subscribes() {
+    peers::debian_python(&Server::start(), "aioxmpp_pubsub.py", json!({})).said(&[
+        "features",
+        "nodes",
+        "items",
+        "notify",
+        "options",
+        "administration",
+        "publish_options",
+    ]);
+}
