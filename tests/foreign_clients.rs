@@ -19,7 +19,7 @@ use crate::support::wire::Wire;
 const BODIES: [&str; 4] = ["Wherefore art thou?", "<b>&amp; \"quotes\" 'too' ]]></b>", "Zürich · 日本語 · 🔔", "two\nlines\tand a tab"];
 
 /// A program with HOST PORT CA as its arguments.
-fn addressed(server: &Server, service: &str, mut program: Command) -> Command {
+pub fn addressed(server: &Server, service: &str, mut program: Command) -> Command {
     let (address, ca) = (server.address(service), tls::ca_file(server.folder()));
     let host = if service == "https" { "localhost".to_owned() } else { address.ip().to_string() };
     program.args([host, address.port().to_string()]).arg(&ca).env("NODE_EXTRA_CA_CERTS", &ca);

@@ -4,8 +4,9 @@
 
 use serde_json::json;
 
-use crate::support::peers;
-use crate::support::server::Server;
+use crate::foreign_clients::{addressed, become_contacts};
+use crate::support::peers::{self, Peer};
+use crate::support::server::{PASSWORD, Server};
 
 /// Every call of slixmpp's `xep_0060`, by an owner, a contact with two resources and a stranger.
 #[test]
@@ -42,4 +43,17 @@ fn aioxmpp_owns_publishes_and_subscribes() {
         "administration",
         "publish_options",
     ]);
+}
+
+/// Every call of stanza.js's pubsub plugin, and its events of PEP, over WebSocket.
+#[test]
+#[ignore = "stanza.js: run tests/run"]
+fn stanza_js_owns_publishes_and_subscribes() {
+    let server = Server::start();
+    become_contacts(&server);
+    let mut both = Peer::start(addressed(&server, "https", peers::interpreter("node", "stanza_pubsub.mjs")).arg(PASSWORD));
+    both.done();
+    for step in ["created", "published", "managed", "events"] {
+        assert!(both.all(step).next().is_some(), "{step}");
+    }
 }
