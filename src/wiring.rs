@@ -47,6 +47,8 @@ const STREAMS_END_WITHIN: Duration = Duration::from_secs(6);
 const SESSIONS_PAGE: usize = 16;
 /// How long writing the sessions that may be resumed takes at most, of those ten.
 const SESSIONS_STORED_WITHIN: Duration = Duration::from_secs(2);
+/// The same for telling subscribers what was published.
+const SUBSCRIBERS_TOLD_WITHIN: Duration = Duration::from_secs(1);
 /// The same for answers to the operator.
 const ADMIN_ENDS_WITHIN: Duration = Duration::from_secs(2);
 
@@ -139,7 +141,7 @@ impl Server {
             PerHour { source: limits.registrations_per_source, all: limits.registrations_per_hour },
         ));
         let told = extdisco::Services { list: services.clone(), anonymous: config.turn.anonymous };
-        let pubsub = PubSub::new(router.clone(), pubsub_settings(config));
+        let pubsub = PubSub::new(router.clone(), pubsub_settings(config), pubsub::Metrics::new(&registry)?);
         let features = features::register(&router, administration.clone(), relay.clone(), told, pubsub, &config.server.contact);
         let Features { extdisco, pubsub } = features;
         // Before anything is stored or resumed for them.
@@ -155,6 +157,10 @@ impl Server {
         metrics.numbers({
             let router = router.clone();
             move || numbers::mailboxes(router.unacknowledged())
+        })?;
+        metrics.numbers({
+            let pubsub = pubsub.clone();
+            move || numbers::nodes(pubsub.nodes_in_memory())
         })?;
         let context = Arc::new(Context::new(
             router.clone(),
@@ -301,7 +307,11 @@ impl Server {
         });
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
-            tokio::select! { () = stop.cancelled() => {}, () = router.run_hibernation() => {} }
+            tokio::select! { () = stop.cancelled() => {}, () = router.run_hibernation() => {}, () = router.run_asked() => {} }
+        });
+        let (stop, pubsub) = (self.stop.clone(), self.pubsub.clone());
+        self.tasks.spawn(async move {
+            tokio::select! { () = stop.cancelled() => {}, () = pubsub.run() => {} }
         });
         let (stop, extdisco) = (self.stop.clone(), self.extdisco.clone());
         self.tasks.spawn(async move {
@@ -363,6 +373,10 @@ impl Server {
     pub async fn shutdown(mut self) {
         self.readiness.stopping();
         self.listeners.shutdown(STREAMS_END_WITHIN).await;
+        // What was published is for the sessions that are stored next.
+        if tokio::time::timeout(SUBSCRIBERS_TOLD_WITHIN, self.pubsub.settled()).await.is_err() {
+            tracing::warn!("not every subscriber was told what was published last");
+        }
         tokio::join!(self.store_sessions(), self.admin.shutdown(ADMIN_ENDS_WITHIN));
         self.stop.cancel();
         self.relay.shutdown().await;

@@ -172,6 +172,9 @@ impl Administration {
         let error = StreamError::new(Condition::NotAuthorized).with_text("the account was removed");
         let ended = self.router.kick(account, error).await;
         self.router.forget(account);
+        if let Some(pubsub) = self.router.pubsub() {
+            pubsub.forget(account).await;
+        }
         tracing::info!(%account, sessions_ended = ended, "account removed");
         // After the kick, so that contacts see it become unavailable first.
         self.farewells.notify_one();

@@ -42,10 +42,14 @@ pub enum FieldType {
     Boolean,
     /// Not shown to people.
     Hidden,
+    /// Addresses.
+    JidMulti,
     /// An address.
     JidSingle,
     /// Some of a list.
     ListMulti,
+    /// One of a list.
+    ListSingle,
     /// One line of text.
     TextSingle,
     /// Several values.
@@ -57,8 +61,10 @@ impl FieldType {
         match self {
             Self::Boolean => "boolean",
             Self::Hidden => "hidden",
+            Self::JidMulti => "jid-multi",
             Self::JidSingle => "jid-single",
             Self::ListMulti => "list-multi",
+            Self::ListSingle => "list-single",
             Self::TextSingle => "text-single",
             Self::TextMulti => "text-multi",
         }
@@ -97,7 +103,11 @@ impl Form {
         }
     }
 
-    fn read(form: Node<'_>) -> Result<Self, StanzaError> {
+    /// Reads a form, `<x/>`.
+    ///
+    /// # Errors
+    /// `bad-request` as above.
+    pub fn read(form: Node<'_>) -> Result<Self, StanzaError> {
         let type_ = form.attr("type").and_then(FormType::parse).ok_or_else(|| StanzaError::bad_request("a form needs a type"))?;
         let mut fields: Vec<Field> = Vec::new();
         for node in form.children_named(ns::DATA_FORMS, "field") {
@@ -155,6 +165,15 @@ pub struct FormWriter<'x> {
     xml: &'x mut XmlWriter,
 }
 
+/// What people see of a field beside its value.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Shown<'f> {
+    /// What it is about; empty for nothing.
+    pub label: &'f str,
+    /// What can be chosen of: label, which may be empty, and value.
+    pub options: &'f [(&'f str, &'f str)],
+}
+
 impl<'x> FormWriter<'x> {
     /// Begins a form whose fields mean what `form_type` says (XEP-0068).
     pub fn open(xml: &'x mut XmlWriter, type_: FormType, form_type: &str) -> Self {
@@ -162,6 +181,36 @@ impl<'x> FormWriter<'x> {
         let mut form = Self { xml };
         form.field("FORM_TYPE", FieldType::Hidden, &[form_type]);
         form
+    }
+
+    /// The same with a title and instructions, for a form that comes unasked.
+    pub fn open_with(xml: &'x mut XmlWriter, type_: FormType, form_type: &str, title: &str, instructions: &str) -> Self {
+        xml.open("x").ns(ns::DATA_FORMS).attr("type", type_.name());
+        xml.open("title").text(title).close();
+        xml.open("instructions").text(instructions).close();
+        let mut form = Self { xml };
+        form.field("FORM_TYPE", FieldType::Hidden, &[form_type]);
+        form
+    }
+
+    /// A field with its values and what people see of it.
+    pub fn shown_field(&mut self, var: &str, type_: FieldType, shown: Shown<'_>, values: &[&str]) -> &mut Self {
+        self.start(var, type_);
+        if !shown.label.is_empty() {
+            self.xml.attr("label", shown.label);
+        }
+        for (label, value) in shown.options {
+            self.xml.open("option");
+            if !label.is_empty() {
+                self.xml.attr("label", label);
+            }
+            self.xml.open("value").text(value).close().close();
+        }
+        for value in values {
+            self.xml.open("value").text(value).close();
+        }
+        self.xml.close();
+        self
     }
 
     /// A field with its values.

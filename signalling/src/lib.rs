@@ -3,6 +3,7 @@
 pub mod account;
 pub mod administration;
 pub mod auth;
+pub mod capabilities;
 pub mod features;
 pub mod forms;
 pub mod homes;

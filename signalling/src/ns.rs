@@ -90,6 +90,18 @@ namespaces! {
     PUBSUB_OWNER = "http://jabber.org/protocol/pubsub#owner";
     /// Application conditions of pubsub errors: XEP-0060.
     PUBSUB_ERRORS = "http://jabber.org/protocol/pubsub#errors";
+    /// What a node is configured with: XEP-0060 §16.4.4.
+    PUBSUB_NODE_CONFIG = "http://jabber.org/protocol/pubsub#node_config";
+    /// Options of a subscription: XEP-0060 §16.4.2.
+    PUBSUB_SUBSCRIBE_OPTIONS = "http://jabber.org/protocol/pubsub#subscribe_options";
+    /// Approval of a subscription: XEP-0060 §16.4.1.
+    PUBSUB_SUBSCRIBE_AUTHORIZATION = "http://jabber.org/protocol/pubsub#subscribe_authorization";
+    /// What is known of a node: XEP-0060 §16.4.3.
+    PUBSUB_META_DATA = "http://jabber.org/protocol/pubsub#meta-data";
+    /// Stanza headers and internet metadata: XEP-0131.
+    SHIM = "http://jabber.org/protocol/shim";
+    /// The Atom syndication format: RFC 4287.
+    ATOM = "http://www.w3.org/2005/Atom";
     /// SOCKS5 bytestreams: XEP-0065.
     BYTESTREAMS = "http://jabber.org/protocol/bytestreams";
     /// In-band registration: XEP-0077.

@@ -1,5 +1,6 @@
 //! Where a stanza goes: from the session that sent it through the stages to its addressee's home (RFC 6120 §10, RFC 6121 §8).
 
+mod asked;
 mod broadcast;
 mod delivery;
 mod limits;
@@ -21,7 +22,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::account::{Account, Targets};
 use crate::administration::Administration;
-use crate::features::push::{self, Pushes};
+use crate::features::push::{self, Published};
 use crate::features::{presence, roster};
 use crate::homes::{Home, Homes};
 use crate::iq::{Iq, IqTable, To};
@@ -30,7 +31,7 @@ use crate::jingle::CallsService;
 use crate::mailbox::{Mailbox, Outgoing};
 use crate::ns;
 use crate::pipeline::{self, Effects, Moment, Verdict, Walk};
-use crate::pubsub::PubSub;
+use crate::pubsub::{self, PubSub};
 use crate::random;
 use crate::session::{Session, SessionId, SessionRef};
 use crate::stanza::error::{Condition, ErrorType, StanzaError};
@@ -38,6 +39,7 @@ use crate::stanza::{IqType, Kind, MessageType, PresenceType, Stanza};
 use crate::store::{RosterItem, RosterVersion, Store, StoreError};
 use crate::stream::error::{self, StreamError};
 
+pub use asked::Asked;
 pub use limits::Limits;
 pub use metrics::Metrics;
 pub use resumption::{Bound, NotResumed, Resumed};
@@ -78,9 +80,10 @@ struct Inner {
     administration: OnceLock<Arc<Administration>>,
     /// Services by their domains.
     hosts: OnceLock<BTreeMap<String, Host>>,
+    pubsub: OnceLock<Arc<PubSub>>,
     /// When the sessions of an account were last ended by the server, for as long as a stream may take to bind.
     kicked: Mutex<HashMap<BareJid, Instant>>,
-    pushes: Pushes,
+    pushes: Asked<Published>,
     hibernation: Hibernation,
     /// What must come to its end though nobody waits for it.
     tasks: TaskTracker,
@@ -106,8 +109,9 @@ impl Router {
             table: OnceLock::new(),
             administration: OnceLock::new(),
             hosts: OnceLock::new(),
+            pubsub: OnceLock::new(),
             kicked: Mutex::default(),
-            pushes: Pushes::default(),
+            pushes: Asked::default(),
             hibernation: Hibernation::default(),
             tasks: TaskTracker::new(),
         }))
@@ -123,10 +127,10 @@ impl Router {
         assert!(self.0.administration.set(administration).is_ok(), "set once, at start");
     }
 
-    /// Hands over the services that have domains of their own; they hold the router, so they come after it.
-    pub fn host(&self, hosts: BTreeMap<String, Host>) {
+    /// Hands over the services that have domains of their own, and the nodes of accounts; they hold the router, so they come after it.
+    pub fn host(&self, hosts: BTreeMap<String, Host>, pubsub: Arc<PubSub>) {
         debug_assert!(hosts.keys().all(|domain| !self.is_local(domain)), "a service's domain is none of accounts");
-        assert!(self.0.hosts.set(hosts).is_ok(), "set once, at start");
+        assert!(self.0.hosts.set(hosts).is_ok() && self.0.pubsub.set(pubsub).is_ok(), "set once, at start");
     }
 
     /// The service at a domain.
@@ -134,9 +138,9 @@ impl Router {
         self.0.hosts.get()?.get(domain)
     }
 
-    /// The domains of services.
-    pub fn services(&self) -> impl Iterator<Item = &str> {
-        self.0.hosts.get().into_iter().flat_map(|hosts| hosts.keys()).map(String::as_str)
+    /// The nodes of hosts and accounts.
+    pub fn pubsub(&self) -> Option<&Arc<PubSub>> {
+        self.0.pubsub.get()
     }
 
     /// The table of requests.
@@ -165,7 +169,7 @@ impl Router {
     }
 
     /// Push notifications whose answers are awaited.
-    pub fn pushes(&self) -> &Pushes {
+    pub fn pushes(&self) -> &Asked<Published> {
         &self.0.pushes
     }
 
@@ -223,7 +227,7 @@ impl Router {
     }
 
     /// Runs to its end whatever becomes of the caller; [`Router::store_sessions`] waits for it. `None` where there is no runtime any more.
-    fn spawn<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) -> Option<JoinHandle<T>> {
+    pub(crate) fn spawn<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) -> Option<JoinHandle<T>> {
         Handle::try_current().ok().map(|runtime| self.0.tasks.spawn_on(task, &runtime))
     }
 
@@ -471,7 +475,7 @@ impl Router {
         let has_resource = stanza.to().is_some_and(|to| to.resource().is_some());
         match stanza.kind() {
             Kind::Iq(IqType::Get | IqType::Set) if !has_resource => Box::pin(self.answer(To::Server, stanza, origin)).await,
-            Kind::Iq(IqType::Result | IqType::Error) if !has_resource => Box::pin(push::answered(self, &stanza)).await,
+            Kind::Iq(IqType::Result | IqType::Error) if !has_resource => Box::pin(self.answered(&stanza)).await,
             Kind::Presence(_) => {}
             _ => self.bounce(&stanza, StanzaError::service_unavailable(), origin).await,
         }
@@ -493,6 +497,22 @@ impl Router {
         }
     }
 
+    /// An answer to one of our domains; to nothing that the server has asked, it is ignored.
+    async fn answered(&self, answer: &Stanza) {
+        if let Some(published) = self.0.pushes.take(answer) {
+            push::answered(self, published, answer).await;
+        }
+    }
+
+    /// Gives up requests of the server that nobody answers, as long as the future is polled.
+    pub async fn run_asked(&self) {
+        loop {
+            self.0.pushes.overdue().await;
+            // A service that does not answer is asked again with the next notification.
+            drop(self.0.pushes.give_up(tokio::time::Instant::now().into_std()));
+        }
+    }
+
     /// RFC 6121 §8.5: a stanza for a local account.
     async fn to_account(&self, mut stanza: Stanza, origin: Option<&SessionRef>) {
         let Some(to) = stanza.to().map(Jid::to_bare) else { return };
@@ -504,6 +524,16 @@ impl Router {
                 return self.bounce(&stanza, StanzaError::internal_server_error(), origin).await;
             }
         };
+        if let (Kind::Message(_), Some(pubsub)) = (stanza.kind(), self.pubsub())
+            && pubsub::is_answer(&stanza)
+            && !stanza.from().is_some_and(|from| home.with(|account| account.blocks(from)))
+        {
+            // XEP-0060 §8.6, to the account as a service.
+            if let Err(error) = Box::pin(pubsub.message(stanza.clone())).await {
+                self.bounce(&stanza, error, origin).await;
+            }
+            return;
+        }
         let moment = self.moment(&stanza);
         let arrival = self.take_home(&home, &mut stanza, &moment);
         self.conclude(&home, stanza, arrival, origin).await;
@@ -533,6 +563,10 @@ impl Router {
             Verdict::Bounce(error) => self.bounce(&stanza, error, origin).await,
             Verdict::Pass => {
                 self.perform(home, effects, &stanza).await;
+                // XEP-0163 §4.3.1: an error is for the account as a service.
+                if let (Kind::Message(MessageType::Error), Targets::Nobody, Some(pubsub)) = (stanza.kind(), &targets, self.pubsub()) {
+                    pubsub.bounced(&stanza);
+                }
                 if let Targets::Account | Targets::Bounce(_) = targets {
                     Box::pin(self.finish(home, stanza, targets, origin)).await;
                 }
@@ -618,6 +652,18 @@ impl Router {
         }
     }
 
+    /// Answers a request before its handler has ended, for those to whom the place among other stanzas matters; whether its session is here.
+    pub(crate) fn answer_session(&self, iq: &Iq, payload: Bytes) -> bool {
+        let Some(session) = &iq.session else { return false };
+        let reply = Stanza::iq_result(&iq.stanza, payload);
+        session.home.with(|account| {
+            if let Some(session) = account.session(session.id) {
+                session.send(reply);
+            }
+        });
+        true
+    }
+
     fn moment(&self, stanza: &Stanza) -> Moment {
         let archive = self.0.store.archive();
         Moment {
@@ -641,11 +687,20 @@ impl Router {
     /// RFC 6121 §2.1.6: tells every interested resource what became of a roster item.
     pub fn push_roster_item(&self, home: &Home, item: &RosterItem) {
         push_roster(home, |version| roster::push(version, item));
+        self.contact_changed(home, &item.jid);
     }
 
     /// RFC 6121 §2.5.1: tells every interested resource that an item is gone.
     pub fn push_roster_removal(&self, home: &Home, contact: &BareJid) {
         push_roster(home, |version| roster::push_removal(version, contact));
+        self.contact_changed(home, contact);
+    }
+
+    /// Access to nodes may rest on the roster.
+    fn contact_changed(&self, home: &Home, contact: &BareJid) {
+        if let Some(pubsub) = self.pubsub() {
+            pubsub.contact_changed(home.jid.clone(), contact.clone());
+        }
     }
 
     /// Changes the presence of available resources by the server's own hand: `revise` gives what stands from now on, and what contacts get.

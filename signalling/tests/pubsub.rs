@@ -1,6 +1,14 @@
 //! What owners, publishers, subscribers and strangers get of publish-subscribe, with the router and a database, without a network.
 
-use crate::world::World;
+use std::time::{Duration, SystemTime};
+
+use campanile_signalling::jid::{BareJid, Jid};
+use campanile_signalling::pubsub;
+use campanile_signalling::pubsub::change::Change;
+use campanile_signalling::pubsub::model::{NodeAddress, Subscription};
+use campanile_signalling::router::Limits;
+
+use crate::world::{Client, World, befriend};
 
 const HOST: &str = "pubsub.localhost";
 
@@ -51,4 +59,538 @@ async fn what_a_host_does_not_do_comes_back_and_its_presence_is_nobodys() {
     let told = alice.ask(&format!("<presence to='{HOST}' type='subscribe'/>")).await;
     assert!(told.iter().any(|stanza| stanza.contains("type='unsubscribed'")), "{told:#?}");
     assert!(told.last().is_some_and(|stanza| stanza.contains("subscription='none'") && !stanza.contains("ask=")), "{told:#?}");
+}
+
+// ---- Requests as clients write them
+
+fn request(to: &str, type_: &str, ns: &str, content: &str) -> String {
+    let to = if to.is_empty() { String::new() } else { format!("to='{to}' ") };
+    format!("<iq {to}type='{type_}' id='1'><pubsub xmlns='http://jabber.org/protocol/pubsub{ns}'>{content}</pubsub></iq>")
+}
+
+fn form(form_type: &str, fields: &[(&str, &str)]) -> String {
+    let fields: String = fields.iter().map(|(var, value)| format!("<field var='pubsub#{var}'><value>{value}</value></field>")).collect();
+    format!(
+        "<x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE' type='hidden'>\
+         <value>http://jabber.org/protocol/pubsub#{form_type}</value></field>{fields}</x>"
+    )
+}
+
+fn create(to: &str, node: &str, config: &[(&str, &str)]) -> String {
+    request(to, "set", "", &format!("<create node='{node}'/><configure>{}</configure>", form("node_config", config)))
+}
+
+fn subscribe(to: &str, node: &str, jid: &str) -> String {
+    request(to, "set", "", &format!("<subscribe node='{node}' jid='{jid}'/>"))
+}
+
+fn publish(to: &str, node: &str, id: &str) -> String {
+    request(to, "set", "", &format!("<publish node='{node}'><item id='{id}'><entry xmlns='urn:x'>{id}</entry></item></publish>"))
+}
+
+fn items(to: &str, node: &str) -> String {
+    request(to, "get", "", &format!("<items node='{node}'/>"))
+}
+
+/// Asks for something that works.
+async fn done(client: &Client, stanza: &str) -> String {
+    let answers = client.ask(stanza).await;
+    let answer = answers.iter().find(|answer| answer.starts_with("<iq ")).unwrap_or_else(|| panic!("{stanza}: {answers:#?}")).clone();
+    assert!(answer.contains("type='result'"), "{stanza}: {answer}");
+    answer
+}
+
+/// The ids of items that a client was told of, in order.
+fn told(client: &Client) -> Vec<String> {
+    let id = |stanza: String| stanza.split("<item id='").nth(1).and_then(|rest| rest.split('\'').next()).map(str::to_owned);
+    client.received().into_iter().filter_map(id).collect()
+}
+
+fn address(service: &str, node: &str) -> NodeAddress {
+    NodeAddress { service: BareJid::parse(service).expect("a JID"), node: node.to_owned() }
+}
+
+/// Memory and database say the same of a node.
+async fn same_in_memory_and_store(world: &World, address: &NodeAddress) {
+    let in_memory = world.pubsub.node(address).await.expect("reads");
+    let stored = world.store.pubsub().load(address, SystemTime::now()).await.expect("reads");
+    assert_eq!(in_memory.as_deref(), stored.as_ref());
+}
+
+// ---- Publishing and being told
+
+#[tokio::test]
+async fn s7_1_subscribers_are_told_what_is_published_and_the_publisher_is_answered_first() {
+    let world = World::new("ps-publish", &["alice", "bob"]).await;
+    let (alice, bob) = (world.online("alice", "a").await, world.online("bob", "b").await);
+    done(&alice, &create(HOST, "news", &[])).await;
+    done(&bob, &subscribe(HOST, "news", "bob@localhost")).await;
+    done(&alice, &subscribe(HOST, "news", "alice@localhost")).await;
+    world.settled().await;
+    (alice.forget(), bob.forget());
+    alice.send(&publish(HOST, "news", "one")).await;
+    world.settled().await;
+    bob.expect(&[&["<message", "from='pubsub.localhost'", "type='headline'", " id='", "<item id='one'><entry xmlns='urn:x'>one</entry>"]]);
+    alice.expect(&[&["type='result'", "<publish node='news'>"], &["<item id='one'>"]]);
+    let kept = done(&bob, &items(HOST, "news")).await;
+    assert!(kept.contains("<item id='one'><entry xmlns='urn:x'>one</entry></item>"), "{kept}");
+    same_in_memory_and_store(&world, &address(HOST, "news")).await;
+}
+
+#[tokio::test]
+async fn s8_4_a_node_that_is_gone_tells_its_subscribers_and_whoever_asks_later_is_told_where_to_look() {
+    let world = World::new("ps-gone", &["alice", "bob"]).await;
+    let (alice, bob) = (world.online("alice", "a").await, world.online("bob", "b").await);
+    done(&alice, &create(HOST, "old", &[])).await;
+    done(&bob, &subscribe(HOST, "old", "bob@localhost")).await;
+    bob.forget();
+    done(&alice, &request(HOST, "set", "#owner", "<delete node='old'><redirect uri='xmpp:pubsub.localhost?;node=new'/></delete>")).await;
+    world.settled().await;
+    bob.expect(&[&["<delete node='old'>", "xmpp:pubsub.localhost?;node=new"]]);
+    let answer = bob.ask(&items(HOST, "old")).await.join("");
+    assert!(answer.contains("<gone xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>xmpp:pubsub.localhost?;node=new</gone>"), "{answer}");
+}
+
+#[tokio::test]
+async fn two_publishers_are_seen_in_one_order_by_all_subscribers() {
+    let names = ["alice", "bob", "carol", "dave"];
+    let world = World::new("ps-order", &names).await;
+    let (alice, bob) = (world.online("alice", "a").await, world.online("bob", "b").await);
+    let subscribers = [world.online("carol", "c").await, world.online("dave", "d").await];
+    done(&alice, &create(HOST, "open", &[("publish_model", "open")])).await;
+    for client in &subscribers {
+        done(client, &subscribe(HOST, "open", &client.session.jid.to_bare().to_string())).await;
+        client.forget();
+    }
+    let publications = |client, name: &'static str| async move {
+        for number in 0..40 {
+            Client::send(client, &publish(HOST, "open", &format!("{name}{number}"))).await;
+        }
+    };
+    tokio::join!(publications(&alice, "a"), publications(&bob, "b"));
+    world.settled().await;
+    let [first, second] = subscribers.map(|client| told(&client));
+    assert_eq!((first.len(), &first), (80, &second));
+    let of = |prefix: char| first.iter().filter(|id| id.starts_with(prefix)).cloned().collect::<Vec<_>>();
+    for (prefix, ids) in [('a', of('a')), ('b', of('b'))] {
+        assert_eq!(ids, (0..40).map(|number| format!("{prefix}{number}")).collect::<Vec<_>>(), "each publisher's own order");
+    }
+    let kept = done(&alice, &items(HOST, "open")).await;
+    let kept: Vec<_> = kept.split("<item id='").skip(1).filter_map(|rest| rest.split('\'').next()).map(str::to_owned).collect();
+    assert_eq!(kept, first, "the store has the same order");
+}
+
+#[tokio::test]
+async fn ten_thousand_subscribers_of_one_node_do_not_hold_up_another() {
+    let world = World::new("ps-many", &["alice", "zoe"]).await;
+    let (alice, zoe) = (world.online("alice", "a").await, world.online("zoe", "z").await);
+    for node in ["many", "few"] {
+        done(&alice, &create(HOST, node, &[])).await;
+        done(&zoe, &subscribe(HOST, node, "zoe@localhost")).await;
+    }
+    zoe.forget();
+    let many = address(HOST, "many");
+    let model = world.pubsub.node(&many).await.expect("reads").expect("is there").subscriptions.values().next().expect("zoe's").clone();
+    let subscription = |number: usize| {
+        let jid = Jid::parse(&format!("a{number}@localhost")).expect("a JID");
+        Change::Subscribe(Box::new(Subscription { jid, subid: format!("s{number}"), ..model.clone() }))
+    };
+    world.store.pubsub().commit(&many, (0..10_000).map(subscription).collect()).await.expect("stores");
+    world.pubsub.forget(&BareJid::parse("zoe@localhost").expect("a JID")).await;
+    // A publisher waits for the database, not for ten thousand deliveries each.
+    const MANY: usize = 60;
+    for number in 0..MANY {
+        alice.send(&publish(HOST, "many", &number.to_string())).await;
+    }
+    alice.send(&publish(HOST, "few", "to-few")).await;
+    world.settled().await;
+    let order = told(&zoe);
+    assert_eq!(order.len(), MANY + 1);
+    assert_ne!(order.last().map(String::as_str), Some("to-few"), "it waited for the other node: {order:?}");
+}
+
+#[tokio::test]
+async fn whoever_publishes_faster_than_can_be_told_waits_and_nobody_else_does() {
+    let world = World::within("ps-flood", &["alice", "bob"], Limits::default(), 10_000_000).await;
+    let (alice, bob) = (world.online("alice", "a").await, world.online("bob", "b").await);
+    done(&alice, &create(HOST, "flood", &[])).await;
+    done(&alice, &create(HOST, "calm", &[])).await;
+    done(&bob, &subscribe(HOST, "flood", "bob@localhost")).await;
+    done(&bob, &subscribe(HOST, "calm", "bob@localhost")).await;
+    bob.forget();
+    for number in 0..1_000 {
+        alice.send(&publish(HOST, "flood", &number.to_string())).await;
+    }
+    alice.send(&publish(HOST, "calm", "calm")).await;
+    world.settled().await;
+    let seen = told(&bob);
+    assert_eq!(seen.len(), 1_001, "nothing is lost");
+    let flood: Vec<_> = seen.into_iter().filter(|id| id != "calm").collect();
+    assert_eq!(flood, (0..1_000).map(|number| number.to_string()).collect::<Vec<_>>());
+}
+
+// ---- Memory and store
+
+#[tokio::test]
+async fn after_any_commands_memory_is_what_the_database_has() {
+    let world = World::new("ps-random", &["alice", "bob"]).await;
+    let (alice, bob) = (world.online("alice", "a").await, world.online("bob", "b").await);
+    let nodes = ["n0", "n1", "n2"];
+    let mut seed = 0x9e37_79b9_u64;
+    let mut random = move |below: u64| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        seed % below
+    };
+    for step in 0..300 {
+        let node = nodes[random(3) as usize];
+        let client = if random(3) == 0 { &bob } else { &alice };
+        let jid = client.session.jid.to_bare();
+        let stanza = match random(12) {
+            0 => create(HOST, node, &[("max_items", "3")]),
+            1 => request(HOST, "set", "#owner", &format!("<delete node='{node}'/>")),
+            2 | 3 => subscribe(HOST, node, jid.as_str()),
+            4 => request(HOST, "set", "", &format!("<unsubscribe node='{node}' jid='{jid}'/>")),
+            5 => request(HOST, "set", "", &format!("<retract node='{node}' notify='1'><item id='{}'/></retract>", random(6))),
+            6 => request(HOST, "set", "#owner", &format!("<purge node='{node}'/>")),
+            7 => {
+                let max = (1 + random(5)).to_string();
+                let config = form("node_config", &[("max_items", &max), ("title", &step.to_string())]);
+                request(HOST, "set", "#owner", &format!("<configure node='{node}'>{config}</configure>"))
+            }
+            8 => {
+                let affiliation = ["publisher", "none", "member", "outcast"][random(4) as usize];
+                let change = format!("<affiliation jid='bob@localhost' affiliation='{affiliation}'/>");
+                request(HOST, "set", "#owner", &format!("<affiliations node='{node}'>{change}</affiliations>"))
+            }
+            _ => publish(HOST, node, &random(6).to_string()),
+        };
+        let answers = client.ask(&stanza).await;
+        assert!(answers.iter().any(|answer| answer.starts_with("<iq ")), "{stanza}: {answers:#?}");
+        assert!(!answers.join("").contains("internal-server-error"), "{stanza}: {answers:#?}");
+    }
+    world.settled().await;
+    for node in nodes {
+        same_in_memory_and_store(&world, &address(HOST, node)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_request_whose_stream_breaks_in_the_middle_is_done_whole() {
+    let world = World::new("ps-cut", &["alice"]).await;
+    let alice = world.online("alice", "a").await;
+    done(&alice, &create(HOST, "cut", &[])).await;
+    for number in 0..20 {
+        // Polled once, then dropped.
+        let stanza = publish(HOST, "cut", &number.to_string());
+        let sending = Box::pin(alice.send(&stanza));
+        assert!(futures_util::future::poll_immediate(sending).await.is_none(), "the database takes its time");
+    }
+    done(&alice, &publish(HOST, "cut", "last")).await;
+    same_in_memory_and_store(&world, &address(HOST, "cut")).await;
+    let kept = done(&alice, &items(HOST, "cut")).await;
+    assert_eq!(kept.matches("<item id=").count(), 21, "{kept}");
+}
+
+// ---- What ends by itself, or because of something else
+
+#[tokio::test]
+async fn s12_5_temporary_subscriptions_end_with_their_subscribers_presence() {
+    let world = World::new("ps-temporary", &["alice", "bob"]).await;
+    let alice = world.online("alice", "a").await;
+    let (first, second) = (world.online("bob", "1").await, world.online("bob", "2").await);
+    done(&alice, &create(HOST, "always", &[("tempsub", "true")])).await;
+    done(&alice, &create(HOST, "once", &[])).await;
+    done(&first, &subscribe(HOST, "always", "bob@localhost")).await;
+    let options = form("subscribe_options", &[("expire", "presence")]);
+    let with_options = format!("<subscribe node='once' jid='bob@localhost/1'/><options>{options}</options>");
+    done(&first, &request(HOST, "set", "", &with_options)).await;
+    let count = async |node| world.pubsub.node(&address(HOST, node)).await.expect("reads").expect("is there").subscriptions.len();
+    assert_eq!((count("always").await, count("once").await), (1, 1));
+    first.send("<presence type='unavailable'/>").await;
+    world.settled().await;
+    assert_eq!((count("always").await, count("once").await), (1, 0), "the account is there yet, the resource is not");
+    world.router.unbind(&second.session).await;
+    world.settled().await;
+    assert_eq!(count("always").await, 0);
+    same_in_memory_and_store(&world, &address(HOST, "always")).await;
+}
+
+#[tokio::test]
+async fn purge_offline_takes_the_items_of_a_publisher_who_leaves() {
+    let world = World::new("ps-purge", &["alice", "bob"]).await;
+    let (alice, bob) = (world.online("alice", "a").await, world.online("bob", "b").await);
+    done(&alice, &create(HOST, "there", &[("purge_offline", "true"), ("publish_model", "open")])).await;
+    done(&alice, &subscribe(HOST, "there", "alice@localhost")).await;
+    done(&bob, &publish(HOST, "there", "bobs")).await;
+    done(&alice, &publish(HOST, "there", "alices")).await;
+    world.settled().await;
+    alice.forget();
+    bob.send("<presence type='unavailable'/>").await;
+    world.settled().await;
+    alice.expect(&[&["<retract id='bobs'/>"]]);
+    let kept = done(&alice, &items(HOST, "there")).await;
+    assert!(kept.contains("id='alices'") && !kept.contains("id='bobs'"), "{kept}");
+}
+
+#[tokio::test]
+async fn s12_19_what_has_a_time_ends_at_it() {
+    let world = World::new("ps-expiry", &["alice", "bob"]).await;
+    let (alice, bob) = (world.online("alice", "a").await, world.online("bob", "b").await);
+    done(&alice, &create(HOST, "short", &[("item_expire", "60")])).await;
+    done(&bob, &subscribe(HOST, "short", "bob@localhost")).await;
+    let until = campanile_signalling::time::xep0082(SystemTime::now() + Duration::from_secs(120));
+    let options = form("subscribe_options", &[("expire", &until)]);
+    done(&bob, &request(HOST, "set", "", &format!("<options node='short' jid='bob@localhost'>{options}</options>"))).await;
+    done(&alice, &publish(HOST, "short", "one")).await;
+    world.settled().await;
+    bob.forget();
+    let next = world.pubsub.end_due(SystemTime::now()).await.expect("reads");
+    assert!(next.is_some_and(|next| next > SystemTime::now()), "{next:?}");
+    world.settled().await;
+    bob.expect(&[]);
+    world.pubsub.end_due(SystemTime::now() + Duration::from_secs(61)).await.expect("ends");
+    world.settled().await;
+    bob.expect(&[&["<retract id='one'/>"]]);
+    let last = world.pubsub.end_due(SystemTime::now() + Duration::from_secs(121)).await.expect("ends");
+    assert_eq!(last, None);
+    world.settled().await;
+    bob.expect(&[&["subscription='none'", "node='short'"]]);
+    same_in_memory_and_store(&world, &address(HOST, "short")).await;
+}
+
+#[tokio::test]
+async fn s12_14_whoever_loses_sight_of_the_owner_loses_the_subscription_and_is_told() {
+    let world = World::new("ps-access", &["alice", "bob"]).await;
+    let (alice, bob) = (world.online("alice", "a").await, world.online("bob", "b").await);
+    befriend(&alice, &bob).await;
+    done(&alice, &create("", "mood", &[("access_model", "presence")])).await;
+    done(&alice, &create(HOST, "friends", &[("access_model", "roster"), ("roster_groups_allowed", "Friends")])).await;
+    let refused = bob.ask(&subscribe(HOST, "friends", "bob@localhost")).await.join("");
+    assert!(refused.contains("<not-in-roster-group"), "{refused}");
+    let group = |group: &str| {
+        format!(
+            "<iq type='set' id='g'><query xmlns='jabber:iq:roster'><item jid='bob@localhost'><group>{group}</group></item></query></iq>"
+        )
+    };
+    done(&alice, &group("Friends")).await;
+    done(&bob, &subscribe(HOST, "friends", "bob@localhost")).await;
+    done(&bob, &subscribe("alice@localhost", "mood", "bob@localhost")).await;
+    world.settled().await;
+    bob.forget();
+    done(&alice, &group("Foes")).await;
+    world.settled().await;
+    bob.expect(&[&["node='friends'", "subscription='none'"]]);
+    alice.send("<presence type='unsubscribed' to='bob@localhost'/>").await;
+    world.settled().await;
+    let told: Vec<_> = bob.received().into_iter().filter(|stanza| stanza.starts_with("<message")).collect();
+    assert!(told.len() == 1 && told[0].contains("node='mood'") && told[0].contains("subscription='none'"), "{told:#?}");
+    for (service, node) in [("alice@localhost", "mood"), (HOST, "friends")] {
+        same_in_memory_and_store(&world, &address(service, node)).await;
+    }
+}
+
+#[tokio::test]
+async fn s12_4_a_subscription_ends_when_its_notifications_come_back() {
+    let world = World::new("ps-bounce", &["alice", "bob"]).await;
+    let (alice, bob) = (world.online("alice", "a").await, world.online("bob", "b").await);
+    for node in ["gone", "busy"] {
+        done(&alice, &create(HOST, node, &[])).await;
+        done(&bob, &subscribe(HOST, node, "bob@localhost")).await;
+    }
+    bob.forget();
+    let bounce = async |node: &str, type_: &str, condition: &str| {
+        done(&alice, &publish(HOST, node, "x")).await;
+        world.settled().await;
+        let told = bob.received().pop().unwrap_or_default();
+        let id = told.split(" id='").nth(1).and_then(|rest| rest.split('\'').next()).expect("an id").to_owned();
+        let error = format!("<error type='{type_}'><{condition} xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>");
+        alice.send(&format!("<message to='{HOST}' type='error' id='{id}'>{error}</message>")).await;
+        bob.send(&format!("<message to='{HOST}' type='error' id='{id}'>{error}</message>")).await;
+        world.settled().await;
+        world.pubsub.node(&address(HOST, node)).await.expect("reads").expect("is there").subscriptions.len()
+    };
+    for left in [1; 15] {
+        assert_eq!(bounce("busy", "wait", "remote-server-timeout").await, left);
+    }
+    assert_eq!(bounce("busy", "wait", "remote-server-timeout").await, 0, "once too often");
+    assert_eq!(bounce("gone", "cancel", "item-not-found").await, 0);
+    same_in_memory_and_store(&world, &address(HOST, "gone")).await;
+}
+
+#[tokio::test]
+async fn an_account_that_is_removed_takes_its_nodes_affiliations_and_subscriptions_along() {
+    let world = World::new("ps-removed", &["alice", "bob"]).await;
+    let (alice, bob) = (world.online("alice", "a").await, world.online("bob", "b").await);
+    done(&alice, &create(HOST, "hers", &[])).await;
+    done(&bob, &create(HOST, "his", &[])).await;
+    done(&alice, &subscribe(HOST, "his", "alice@localhost")).await;
+    done(&alice, &publish("", "urn:x:pep", "one")).await;
+    let own = "<affiliation jid='alice@localhost' affiliation='publisher'/>";
+    done(&bob, &request(HOST, "set", "#owner", &format!("<affiliations node='his'>{own}</affiliations>"))).await;
+    let jid = BareJid::parse("alice@localhost").expect("a JID");
+    assert!(world.administration.remove(&jid, || {}).await.expect("removes"));
+    world.settled().await;
+    for (service, node) in [(HOST, "hers"), ("alice@localhost", "urn:x:pep")] {
+        assert!(world.pubsub.node(&address(service, node)).await.expect("reads").is_none(), "{node}");
+    }
+    let his = world.pubsub.node(&address(HOST, "his")).await.expect("reads").expect("is there");
+    assert!(his.subscriptions.is_empty() && his.affiliations.len() == 1, "{his:?}");
+    same_in_memory_and_store(&world, &address(HOST, "his")).await;
+}
+
+// ---- Owners and their requests
+
+#[tokio::test]
+async fn s8_6_owners_approve_by_message_at_hosts_and_at_accounts() {
+    let world = World::new("ps-approve", &["alice", "bob", "eve"]).await;
+    let (alice, bob, eve) = (world.online("alice", "a").await, world.online("bob", "b").await, world.online("eve", "e").await);
+    for (service, to) in [(HOST, HOST), ("", "alice@localhost")] {
+        done(&alice, &create(service, "asks", &[("access_model", "authorize")])).await;
+        let pending = done(&bob, &subscribe(to, "asks", "bob@localhost")).await;
+        assert!(pending.contains("subscription='pending'"), "{pending}");
+        world.settled().await;
+        let asked = alice.received().pop().unwrap_or_default();
+        assert!(asked.contains("pubsub#subscribe_authorization") && asked.contains("bob@localhost"), "{asked}");
+        let answer = |allow| {
+            let fields = [("node", "asks"), ("subscriber_jid", "bob@localhost"), ("allow", allow)];
+            format!("<message to='{to}' id='x'>{}</message>", form("subscribe_authorization", &fields))
+        };
+        let refused = eve.ask(&answer("true")).await.join("");
+        assert!(refused.contains("type='error'"), "{refused}");
+        bob.forget();
+        assert_eq!(alice.ask(&answer("true")).await, [""; 0]);
+        world.settled().await;
+        bob.expect(&[&["subscription='subscribed'", "node='asks'"]]);
+    }
+}
+
+#[tokio::test]
+async fn s8_7_an_owner_gets_pending_requests_again_by_a_command() {
+    let world = World::new("ps-pending", &["alice", "bob"]).await;
+    let (alice, bob) = (world.online("alice", "a").await, world.online("bob", "b").await);
+    let command = |content: &str| {
+        format!(
+            "<iq to='{HOST}' type='set' id='1'><command xmlns='http://jabber.org/protocol/commands' \
+             node='http://jabber.org/protocol/pubsub#get-pending' action='execute'>{content}</command></iq>"
+        )
+    };
+    let refused = bob.ask(&command("")).await.join("");
+    assert!(refused.contains("<forbidden"), "§8.7.3.3: {refused}");
+    done(&alice, &create(HOST, "asks", &[("access_model", "authorize")])).await;
+    done(&bob, &subscribe(HOST, "asks", "bob@localhost")).await;
+    world.settled().await;
+    let first = done(&alice, &command("")).await;
+    assert!(first.contains("status='executing'") && first.contains("<option><value>asks</value></option>"), "{first}");
+    alice.forget();
+    alice.send(&command(&form("subscribe_authorization", &[("node", "asks")]))).await;
+    world.settled().await;
+    let second = alice.received().join("");
+    for part in ["status='completed'", "pubsub#subscribe_authorization", "<value>bob@localhost</value>"] {
+        assert!(second.contains(part), "{part} in {second}");
+    }
+    let nothing = alice.ask(&command(&form("subscribe_authorization", &[("node", "nothing")]))).await.join("");
+    assert!(nothing.contains("<item-not-found"), "§8.7.3.4: {nothing}");
+}
+
+#[tokio::test]
+async fn who_may_create_nodes_is_configured_and_administrators_may_all() {
+    let world = World::new("ps-create", &["alice", "root"]).await;
+    let (alice, root) = (world.online("alice", "a").await, world.online("root", "r").await);
+    world.pubsub.settings().set_create(campanile_config::MayCreate::Admins);
+    let refused = alice.ask(&create(HOST, "hers", &[])).await.join("");
+    assert!(refused.contains("type='error'") && refused.contains("<forbidden"), "{refused}");
+    done(&root, &create(HOST, "its", &[])).await;
+    world.pubsub.settings().set_create(campanile_config::MayCreate::Local);
+    done(&alice, &create(HOST, "hers", &[])).await;
+    done(&root, &request(HOST, "set", "#owner", "<delete node='hers'/>")).await;
+}
+
+#[tokio::test]
+async fn limits_of_nodes_payloads_and_subscriptions_hold() {
+    let limits =
+        pubsub::host::Limits { nodes: 2, payload_bytes: 200, subscriptions: 1, subscriptions_per_account: 1, ..Default::default() };
+    let world = World::with_pubsub("ps-limits", &["alice", "bob"], Limits::default(), 100_000, limits).await;
+    let (alice, bob) = (world.online("alice", "a").await, world.online("bob", "b").await);
+    for node in ["one", "two"] {
+        done(&alice, &create(HOST, node, &[])).await;
+    }
+    for stanza in [create(HOST, "three", &[]), publish(HOST, "three", "x"), publish(HOST, "one", &"x".repeat(300))] {
+        let answer = alice.ask(&stanza).await.join("");
+        assert!(answer.contains("type='error'"), "{stanza}: {answer}");
+    }
+    done(&bob, &subscribe(HOST, "one", "bob@localhost")).await;
+    for (client, jid, node) in [(&alice, "alice@localhost", "one"), (&bob, "bob@localhost", "two")] {
+        let answer = client.ask(&subscribe(HOST, node, jid)).await.join("");
+        assert!(answer.contains("<too-many-subscriptions"), "{answer}");
+    }
+}
+
+// ---- Accounts as services
+
+#[tokio::test]
+async fn strangers_do_not_learn_which_accounts_and_nodes_there_are() {
+    let world = World::new("ps-strangers", &["alice", "bob"]).await;
+    let (alice, bob) = (world.online("alice", "a").await, world.online("bob", "b").await);
+    for (node, model) in [("presence", "presence"), ("roster", "roster"), ("whitelist", "whitelist"), ("open", "open")] {
+        done(&bob, &create("", node, &[("access_model", model)])).await;
+        done(&bob, &publish("", node, "x")).await;
+    }
+    for node in ["presence", "roster", "whitelist", "missing"] {
+        let disco = |of: &str| format!("<query xmlns='http://jabber.org/protocol/disco#{of}' node='{node}'/>");
+        for (type_, content) in [
+            ("get", items("TO", node)),
+            ("set", subscribe("TO", node, "alice@localhost")),
+            ("set", publish("TO", node, "y")),
+            ("set", create("TO", node, &[])),
+            ("set", request("TO", "set", "#owner", &format!("<delete node='{node}'/>"))),
+            ("get", request("TO", "get", "#owner", &format!("<configure node='{node}'/>"))),
+            ("get", format!("<iq to='TO' type='get' id='1'>{}</iq>", disco("info"))),
+            ("get", format!("<iq to='TO' type='get' id='1'>{}</iq>", disco("items"))),
+        ] {
+            let mut answers = Vec::new();
+            for name in ["bob", "nobody"] {
+                let answer = alice.ask(&content.replace("TO", &format!("{name}@localhost"))).await.join("");
+                assert!(answer.contains("type='error'"), "{type_} {content}: {answer}");
+                answers.push(answer.replace(name, "NAME"));
+            }
+            assert_eq!(answers[0], answers[1], "{type_} {content}");
+        }
+    }
+    let open = done(&alice, &items("bob@localhost", "open")).await;
+    assert!(open.contains("<item id='x'>"), "{open}");
+}
+
+#[tokio::test]
+async fn nodes_of_service_discovery_are_those_that_the_asker_may_see() {
+    let world = World::new("ps-nodes", &["alice", "bob"]).await;
+    let (alice, bob) = (world.online("alice", "a").await, world.online("bob", "b").await);
+    done(&alice, &create(HOST, "news", &[("title", "All the news"), ("access_model", "open")])).await;
+    done(&alice, &create(HOST, "secret", &[("access_model", "whitelist")])).await;
+    done(&alice, &publish(HOST, "news", "one")).await;
+    let disco = |of: &str, node: &str| {
+        let node = if node.is_empty() { String::new() } else { format!(" node='{node}'") };
+        format!("<iq to='{HOST}' type='get' id='1'><query xmlns='http://jabber.org/protocol/disco#{of}'{node}/></iq>")
+    };
+    let seen = done(&bob, &disco("items", "")).await;
+    assert!(seen.contains("<item jid='pubsub.localhost' node='news' name='All the news'/>") && !seen.contains("secret"), "{seen}");
+    let own = done(&alice, &disco("items", "")).await;
+    assert!(own.contains("node='secret'"), "{own}");
+    let items = done(&bob, &disco("items", "news")).await;
+    assert!(items.contains("<item jid='pubsub.localhost' name='one'/>"), "§5.5: {items}");
+    let info = done(&bob, &disco("info", "news")).await;
+    for part in [
+        "<identity category='pubsub' type='leaf'",
+        "<field var='pubsub#title' type='text-single' label='A short name for the node'><value>All the news</value>",
+        "<field var='pubsub#owner' type='jid-multi' label='Node owners'><value>alice@localhost</value>",
+        "pubsub#creation_date",
+        "<field var='pubsub#num_subscribers' type='text-single' label='Number of subscribers to this node'><value>0</value>",
+    ] {
+        assert!(info.contains(part), "§5.4: {part} in {info}");
+    }
+    let hidden = bob.ask(&disco("info", "secret")).await.join("");
+    let missing = bob.ask(&disco("info", "missing")).await.join("");
+    assert!(hidden.contains("<item-not-found"), "{hidden}");
+    assert_eq!(hidden.replace("secret", "missing"), missing);
 }

@@ -423,9 +423,12 @@ async fn xep0215_s3_2_whoever_asked_for_services_is_told_of_others_and_gets_new_
 async fn every_feature_shown_by_service_discovery_stands_in_the_doap_file() {
     let world = World::new("doap", &[]).await;
     let doap = include_str!("../../campanile.doap");
-    for to in [To::Server, To::Account, To::Contact] {
+    for to in [To::Server, To::Account, To::Contact, To::PubSub] {
         for feature in world.router.table().features(to) {
             let specification = match feature {
+                "http://jabber.org/protocol/pubsub#collections" | "http://jabber.org/protocol/pubsub#multi-collections" => "xep-0248.html",
+                pubsub if pubsub.starts_with("http://jabber.org/protocol/pubsub") => "xep-0060.html",
+                "http://jabber.org/protocol/commands" => "xep-0050.html",
                 "http://jabber.org/protocol/disco#info" | "http://jabber.org/protocol/disco#items" => "xep-0030.html",
                 "jabber:iq:register" => "xep-0077.html",
                 "jabber:iq:roster" => "rfc6121",

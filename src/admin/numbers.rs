@@ -116,6 +116,15 @@ pub fn mailboxes((stanzas, bytes): (u64, u64)) -> Vec<Family> {
     ]
 }
 
+/// Nodes of publish-subscribe in memory.
+#[must_use]
+pub fn nodes(in_memory: usize) -> Vec<Family> {
+    vec![
+        Family::gauge("campanile_pubsub_nodes_in_memory", "Addresses of nodes of publish-subscribe that are in memory.")
+            .with(&[], in_memory as u64),
+    ]
+}
+
 /// Whether the server takes nobody new (`campanile drain`).
 #[must_use]
 pub fn draining(is_draining: bool) -> Vec<Family> {

@@ -6,12 +6,12 @@
 
 mod caps;
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use campanile_config::{Contact, ContactAddress};
 
+use crate::capabilities::{self, Described, Field, Form};
 use crate::iq::{Identity, Iq, IqTable, Reply, To};
 use crate::jid::Jid;
 use crate::ns;
@@ -30,49 +30,8 @@ pub struct Disco {
     pubsub: Arc<PubSub>,
 }
 
-/// What disco#info says.
-#[derive(Debug, Default)]
-pub struct Info {
-    /// What it is.
-    pub identities: Vec<Described>,
-    /// What it can do.
-    pub features: Vec<&'static str>,
-    /// What else there is to say.
-    pub forms: Vec<Form>,
-}
-
-/// An identity (§3.1).
-#[derive(Debug)]
-pub struct Described {
-    /// From the registrar's list.
-    pub category: &'static str,
-    /// From the registrar's list.
-    pub kind: &'static str,
-    /// Language of the name.
-    pub lang: &'static str,
-    /// For people; may be empty.
-    pub name: Cow<'static, str>,
-}
-
-/// A form of XEP-0128.
-#[derive(Debug)]
-pub struct Form {
-    /// What its fields mean (XEP-0068).
-    pub form_type: &'static str,
-    /// In order.
-    pub fields: Vec<Field>,
-}
-
-/// A field of such a form.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Field {
-    /// Its name.
-    pub var: &'static str,
-    /// In order.
-    pub values: Vec<String>,
-    /// The type of XEP-0004 §3.3.
-    pub type_: &'static str,
-}
+/// What the server says of something.
+pub type Info = capabilities::Info<'static>;
 
 /// What disco#items says.
 #[derive(Debug, Default)]
@@ -118,7 +77,7 @@ impl Disco {
         let node = node(&iq);
         let info = match (&node, iq.to) {
             (Some(node), To::Server) => self.of_name(&iq, node)?,
-            (Some(node), _) => self.pubsub.disco_info(&iq, node).await?,
+            (Some(node), _) => return self.pubsub.disco_info(&iq, node).await.map(Reply::Payload),
             (None, To::Contact) if !self.may_see(&iq) => return Err(StanzaError::service_unavailable()),
             (None, _) => self.of_addressee(&iq),
         };
@@ -195,7 +154,7 @@ fn of(table: &IqTable, contact: &Contact, to: To, domain: &str) -> Info {
 }
 
 /// XEP-0157 §3: the addresses that the operator has given; `{domain}` in one stands for the domain asked.
-fn addresses(contact: &Contact, domain: &str) -> Option<Form> {
+fn addresses(contact: &Contact, domain: &str) -> Option<Form<'static>> {
     let given = [
         ("abuse-addresses", &contact.abuse),
         ("admin-addresses", &contact.admin),
@@ -211,42 +170,7 @@ fn addresses(contact: &Contact, domain: &str) -> Option<Form> {
         Field { var, values, type_: "list-multi" }
     };
     let fields: Vec<_> = given.map(field).collect();
-    (!fields.is_empty()).then_some(Form { form_type: ns::SERVER_INFO, fields })
-}
-
-impl Info {
-    fn write(&self, node: Option<&str>) -> Bytes {
-        let mut xml = XmlWriter::new();
-        xml.open("query").ns(ns::DISCO_INFO).attr_opt("node", node);
-        for of in &self.identities {
-            xml.open("identity").attr("category", of.category).attr("type", of.kind);
-            if !of.name.is_empty() {
-                xml.attr("name", &of.name);
-            }
-            xml.close();
-        }
-        for namespace in &self.features {
-            xml.open("feature").attr("var", namespace).close();
-        }
-        self.forms.iter().for_each(|form| form.write(&mut xml));
-        xml.close();
-        xml.finish()
-    }
-}
-
-impl Form {
-    fn write(&self, xml: &mut XmlWriter) {
-        xml.open("x").ns(ns::DATA_FORMS).attr("type", "result");
-        xml.open("field").attr("var", "FORM_TYPE").attr("type", "hidden").open("value").text(self.form_type).close().close();
-        for Field { var, values, type_ } in &self.fields {
-            xml.open("field").attr("var", var).attr("type", type_);
-            for value in values {
-                xml.open("value").text(value).close();
-            }
-            xml.close();
-        }
-        xml.close();
-    }
+    (!fields.is_empty()).then_some(Form { form_type: ns::SERVER_INFO.into(), fields })
 }
 
 impl Items {

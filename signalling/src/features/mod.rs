@@ -75,7 +75,7 @@ pub fn register(
     version::register(&mut table);
     administration.reissues(extdisco.clone());
     router.serve(table);
-    router.host(pubsub.hosts().map(|host| (host.to_owned(), Host::PubSub(pubsub.clone()))).collect());
+    router.host(pubsub.hosts().map(|host| (host.to_owned(), Host::PubSub(pubsub.clone()))).collect(), pubsub.clone());
     router.govern(administration);
     Features { extdisco, pubsub }
 }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use crate::account::Account;
 use crate::features::subscription::{self, Change, State};
 use crate::homes::Home;
-use crate::jid::{BareJid, Jid};
+use crate::jid::{BareJid, FullJid, Jid};
 use crate::mailbox::Outgoing;
 use crate::ns;
 use crate::random;
@@ -41,9 +41,10 @@ pub async fn outbound(router: &Router, session: &SessionRef, kind: PresenceType,
         (PresenceType::Available, None) => available(router, session, stanza).await,
         (PresenceType::Unavailable, None) => {
             let turn = session.home.presence_turn().await;
-            let goodbye = session.home.with(|account| become_unavailable(account, session.id, stanza));
-            router.route_all(goodbye.stanzas).await;
+            let mut goodbye = session.home.with(|account| become_unavailable(account, session.id, stanza));
+            router.route_all(std::mem::take(&mut goodbye.stanzas)).await;
             drop(turn);
+            leave_nodes(router, &goodbye);
             keep_last_activity(router, &session.home.jid, goodbye.last).await;
             Ok(())
         }
@@ -74,7 +75,7 @@ pub async fn outbound(router: &Router, session: &SessionRef, kind: PresenceType,
 /// was still there.
 pub async fn session_ended<T>(router: &Router, home: &Arc<Home>, id: SessionId, over: impl FnOnce(Session) -> T) -> Option<T> {
     let turn = home.presence_turn().await;
-    let (found, goodbye) = home.with(|account| {
+    let (found, mut goodbye) = home.with(|account| {
         let goodbye = match account.session(id).map(|session| session.jid.clone()) {
             Some(jid) => become_unavailable(account, id, Stanza::presence(PresenceType::Unavailable).with_from(jid)),
             None => Goodbye::default(),
@@ -82,8 +83,9 @@ pub async fn session_ended<T>(router: &Router, home: &Arc<Home>, id: SessionId, 
         let place = account.sessions.iter().position(|session| session.id == id);
         (place.map(|place| over(account.sessions.remove(place))), goodbye)
     });
-    router.route_all(goodbye.stanzas).await;
+    router.route_all(std::mem::take(&mut goodbye.stanzas)).await;
     drop(turn);
+    leave_nodes(router, &goodbye);
     keep_last_activity(router, &home.jid, goodbye.last).await;
     found
 }
@@ -233,8 +235,17 @@ pub async fn revise(router: &Router, home: &Arc<Home>, revise: impl Fn(&Stanza) 
 #[derive(Default)]
 struct Goodbye {
     stanzas: Vec<Stanza>,
+    /// The resource, if it was available.
+    left: Option<FullJid>,
     /// The presence itself, if it was the account's last available resource.
     last: Option<Stanza>,
+}
+
+/// XEP-0060 §12.5: what lasts as long as the resource is there.
+fn leave_nodes(router: &Router, goodbye: &Goodbye) {
+    if let (Some(resource), Some(pubsub)) = (&goodbye.left, router.pubsub()) {
+        pubsub.left(resource.clone(), goodbye.last.is_some());
+    }
 }
 
 /// §4.5.2: unavailable to everyone who saw the session, whom directed presence told (§4.6.3), and to the session itself.
@@ -251,6 +262,7 @@ fn become_unavailable(account: &mut Account, id: SessionId, stanza: Stanza) -> G
         goodbye.stanzas.extend(broadcast(account, &stanza));
     }
     if let Some(session) = account.session(id) {
+        goodbye.left = was_available.then(|| session.jid.clone());
         session.presence = None;
         session.priority = 0;
         session.probes_owed = None;

@@ -6,8 +6,7 @@
 mod notification;
 mod state;
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
@@ -22,7 +21,6 @@ use crate::jingle::propose::{self, Verb};
 use crate::mailbox::Delivery;
 use crate::ns;
 use crate::pipeline::{Effects, Verdict, Walk};
-use crate::random;
 use crate::router::Router;
 use crate::session::SessionRef;
 use crate::stanza::error::{Condition, ErrorType, StanzaError};
@@ -30,7 +28,6 @@ use crate::stanza::{Child, IqType, Kind, MessageType, Stanza};
 use crate::store::PushService;
 use crate::time;
 use crate::xml::{Element, Node};
-use state::Notice;
 
 /// Longest node that is kept.
 const NODE_BYTES_MAX: usize = 1023;
@@ -38,8 +35,6 @@ const NODE_BYTES_MAX: usize = 1023;
 const OPTIONS_BYTES_MAX: usize = 4096;
 /// The element of a call goes along whole up to this size, beyond it only its name and id.
 const CALL_BYTES_MAX: usize = 2048;
-/// Publish requests whose answer is awaited; the oldest is forgotten first.
-const AWAITED_MAX: usize = 4096;
 /// A proposal that has been under way for longer (XEP-0203) rings nobody any more.
 const FRESH: Duration = Duration::from_secs(60);
 
@@ -297,8 +292,10 @@ pub async fn notify(router: &Router, home: &Arc<Home>, event: Event) {
         if is_unwanted(router, &notice.service.service, &home.jid).await {
             continue;
         }
-        let request = router.pushes().request(home, &notice);
-        Box::pin(router.route(request, None)).await;
+        let PushService { service, node, .. } = &notice.service;
+        let published = Published { account: home.jid.clone(), service: service.clone(), node: node.clone() };
+        let request = router.pushes().request(IqType::Set, home.jid.to_domain(), service.clone(), published, now);
+        Box::pin(router.route(request.with_content(notification::publish(&notice)), None)).await;
     }
 }
 
@@ -315,9 +312,16 @@ async fn is_unwanted(router: &Router, service: &Jid, account: &BareJid) -> bool 
     }
 }
 
-/// §7.1: what a push service answers to a publish request. Answers to nothing we asked are ignored.
-pub async fn answered(router: &Router, answer: &Stanza) {
-    let Some(Awaited { account, service, node }) = router.pushes().take(answer) else { return };
+/// A notification whose answer is awaited.
+#[derive(Debug)]
+pub struct Published {
+    account: BareJid,
+    service: Jid,
+    node: String,
+}
+
+/// §7.1: what a push service answers to a publish request.
+pub async fn answered(router: &Router, Published { account, service, node }: Published, answer: &Stanza) {
     let Some(home) = router.home_in_memory(&account) else { return };
     let Some(error) = StanzaError::of(answer) else {
         return home.with(|account| account.push.accepted(&service, &node));
@@ -334,60 +338,6 @@ pub async fn answered(router: &Router, answer: &Stanza) {
         tracing::info!(%account, %service, condition = error.condition.name(), "a push service was disabled: it refuses notifications");
         // Logged where it failed; the next refusal tries again.
         disable(router, &home, &service, Some(&node)).await.unwrap_or_default();
-    }
-}
-
-/// Publish requests whose answers are awaited.
-#[derive(Debug, Default)]
-pub struct Pushes(Mutex<Table>);
-
-#[derive(Debug, Default)]
-struct Table {
-    awaited: HashMap<String, Awaited>,
-    /// Those asked, the oldest first; also those that were answered meanwhile.
-    order: VecDeque<String>,
-}
-
-#[derive(Debug)]
-struct Awaited {
-    account: BareJid,
-    service: Jid,
-    node: String,
-}
-
-impl Pushes {
-    fn request(&self, home: &Home, notice: &Notice) -> Stanza {
-        let id = random::id();
-        let service = &notice.service;
-        let mut table = self.table();
-        while table.order.len() >= AWAITED_MAX {
-            if let Some(oldest) = table.order.pop_front() {
-                table.awaited.remove(&oldest);
-            }
-        }
-        let awaited = Awaited { account: home.jid.clone(), service: service.service.clone(), node: service.node.clone() };
-        table.awaited.insert(id.clone(), awaited);
-        table.order.push_back(id.clone());
-        drop(table);
-        Stanza::iq(IqType::Set, id)
-            .with_from(home.jid.to_domain())
-            .with_to(service.service.clone())
-            .with_content(notification::publish(notice))
-    }
-
-    fn take(&self, answer: &Stanza) -> Option<Awaited> {
-        let (id, from) = (answer.id()?, answer.from()?);
-        let mut table = self.table();
-        if table.awaited.get(id)?.service != *from {
-            return None;
-        }
-        // Its place in the order goes when its turn comes.
-        table.awaited.remove(id)
-    }
-
-    fn table(&self) -> MutexGuard<'_, Table> {
-        // Whole after every call.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

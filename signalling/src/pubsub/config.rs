@@ -1,8 +1,13 @@
-//! The configuration of a node: XEP-0060 §8.2 and §16.4.4, XEP-0248 §6; as a form both ways. Pure.
+//! The configuration of a node: XEP-0060 §8.2 and §16.4.4, XEP-0248 §6; as a form in `config/form.rs`. Pure.
 
+mod form;
+
+pub(super) use form::stored_form;
+pub use form::{StoredError, Submitted};
+
+use super::context::Limits;
+use super::model::{NodeKind, ServiceKind, named};
 use crate::jid::{BareJid, Jid};
-
-use super::model::{NodeKind, named};
 
 named! {
     /// `pubsub#access_model`: who may subscribe and retrieve items (§4.5).
@@ -124,7 +129,7 @@ pub struct NodeConfig {
     pub max_items: UpTo,
     /// Seconds; `None`: never.
     pub item_expire: Option<UpTo>,
-    /// Bytes; never above `[limits]`.
+    /// Bytes; `[limits]` may be lower.
     pub max_payload_size: u64,
     /// Events are told at all.
     pub deliver_notifications: bool,
@@ -166,4 +171,81 @@ pub struct NodeConfig {
     pub children_association_whitelist: Vec<BareJid>,
     /// Of a collection: `None` for as many as the server allows.
     pub children_max: Option<u64>,
+}
+
+impl NodeConfig {
+    /// §8.3: what a node is configured with unless its creator says otherwise.
+    #[must_use]
+    pub fn default_for(service: ServiceKind, node: NodeKind) -> Self {
+        let host = service == ServiceKind::Host;
+        Self {
+            title: String::new(),
+            description: String::new(),
+            language: String::new(),
+            type_: String::new(),
+            contact: Vec::new(),
+            access_model: if host { AccessModel::Open } else { AccessModel::Presence },
+            roster_groups_allowed: Vec::new(),
+            publish_model: PublishModel::Publishers,
+            publish_node_full: NodeFull::RetractOldest,
+            persist_items: true,
+            max_items: if host { UpTo::Max } else { UpTo::Number(1) },
+            item_expire: None,
+            max_payload_size: u64::MAX,
+            deliver_notifications: true,
+            deliver_payloads: true,
+            notify_config: false,
+            notify_delete: true,
+            notify_retract: true,
+            notify_sub: false,
+            notification_type: NotificationType::Headline,
+            presence_based_delivery: false,
+            purge_offline: false,
+            send_last_published_item: if host { SendLast::OnSub } else { SendLast::OnSubAndPresence },
+            tempsub: false,
+            subscribe: true,
+            itemreply: None,
+            body_xslt: String::new(),
+            dataform_xslt: String::new(),
+            node_type: node,
+            collection: Vec::new(),
+            children_association_policy: ChildrenPolicy::Owners,
+            children_association_whitelist: Vec::new(),
+            children_max: None,
+        }
+    }
+
+    /// The same within what the server allows: what exceeds it is the most that it allows, so that who asks for more gets that.
+    #[must_use]
+    pub fn within(mut self, limits: &Limits) -> Self {
+        self.max_payload_size = self.max_payload_size.min(limits.payload_bytes);
+        if let UpTo::Number(number) = self.max_items
+            && number >= limits.items
+        {
+            self.max_items = UpTo::Max;
+        }
+        // Nothing forces items to expire, so the longest time is for ever.
+        if self.item_expire == Some(UpTo::Max) {
+            self.item_expire = None;
+        }
+        self
+    }
+
+    /// How many items are kept.
+    #[must_use]
+    pub fn max_items(&self, limits: &Limits) -> u64 {
+        match self.max_items {
+            UpTo::Number(number) => number.min(limits.items),
+            UpTo::Max => limits.items,
+        }
+    }
+
+    /// Seconds until an item expires.
+    #[must_use]
+    pub fn item_expire_s(&self) -> Option<u64> {
+        match self.item_expire {
+            Some(UpTo::Number(seconds)) => Some(seconds),
+            Some(UpTo::Max) | None => None,
+        }
+    }
 }

@@ -3,14 +3,37 @@
 //!
 //! What a node does is decided by plain functions; what awaits only looks up, stores and sends.
 
+pub mod access;
+mod authorization;
 pub mod change;
 pub mod config;
+pub mod context;
 mod disco;
+mod errands;
+pub mod error;
+pub mod event;
+mod expiry;
+mod facts;
+pub mod graph;
+mod homes;
 pub mod host;
+mod interest;
+mod items;
+mod local;
+mod metrics;
 pub mod model;
+pub mod node;
+mod notify;
 pub mod options;
+mod outbox;
+mod pending;
 mod pep;
+pub mod reply;
+pub mod request;
 pub mod service;
 
+pub(crate) use authorization::is_answer;
 pub use host::Settings;
+pub use local::Follower;
+pub use metrics::Metrics;
 pub use service::PubSub;

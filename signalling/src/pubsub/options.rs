@@ -1,8 +1,17 @@
 //! The options of a subscription: XEP-0060 §6.3 and §16.4.2, XEP-0248 §6; as a form both ways. Pure.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
+
+use super::config::{StoredError, stored_form};
+use super::error;
 use super::model::named;
+use crate::forms::{Field, FieldType, Form, FormType, FormWriter, Shown};
+use crate::ns;
+use crate::stanza::error::StanzaError;
+use crate::time;
+use crate::xml::XmlWriter;
 
 named! {
     /// `pubsub#show-values`: presence states for which notifications are wanted.
@@ -58,4 +67,289 @@ pub struct SubscribeOptions {
     pub subscription_type: SubscriptionType,
     /// `pubsub#subscription_depth`: `None` for `all`.
     pub subscription_depth: Option<u64>,
+}
+
+impl SubscribeOptions {
+    /// §6.4, XEP-0248 §6.1: what a subscription has unless its subscriber says otherwise.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            deliver: true,
+            expire: Expire::Never,
+            include_body: false,
+            show_values: Vec::new(),
+            subscription_type: SubscriptionType::Nodes,
+            subscription_depth: Some(1),
+        }
+    }
+
+    /// §6.3.3: the form that a subscriber fills in.
+    #[must_use]
+    pub fn form(&self, of: Offered) -> Bytes {
+        self.write(FormType::Form, of)
+    }
+
+    /// §6.3.7, §6.4.2: the form that a subscriber is shown.
+    #[must_use]
+    pub fn result(&self, of: Offered) -> Bytes {
+        self.write(FormType::Result, of)
+    }
+
+    fn write(&self, type_: FormType, of: Offered) -> Bytes {
+        let mut out = XmlWriter::new();
+        let mut form = FormWriter::open(&mut out, type_, ns::PUBSUB_SUBSCRIBE_OPTIONS);
+        let mut field = |var, field_type, label, options, values: &[&str]| {
+            if type_ == FormType::Form {
+                form.shown_field(var, field_type, Shown { label, options }, values);
+            } else {
+                form.field(var, field_type, values);
+            }
+        };
+        let boolean = |value| if value { "1" } else { "0" };
+        field(
+            "pubsub#deliver",
+            FieldType::Boolean,
+            "Whether an entity wants to receive or disable notifications",
+            &[],
+            &[boolean(self.deliver)],
+        );
+        let expire = expire(self.expire);
+        let expire: Vec<_> = expire.as_deref().into_iter().collect();
+        field("pubsub#expire", FieldType::TextSingle, "The DateTime at which a leased subscription will end or has ended", &[], &expire);
+        if of.body {
+            let label = "Whether an entity wants to receive an XMPP message body in addition to the payload format";
+            field("pubsub#include_body", FieldType::Boolean, label, &[], &[boolean(self.include_body)]);
+        }
+        let shows: Vec<_> = self.show_values.iter().map(|show| show.name()).collect();
+        field(
+            "pubsub#show-values",
+            FieldType::ListMulti,
+            "The presence states for which an entity wants to receive notifications",
+            &[
+                ("XMPP Show Value of Away", "away"),
+                ("XMPP Show Value of Chat", "chat"),
+                ("XMPP Show Value of DND (Do Not Disturb)", "dnd"),
+                ("Mere Availability in XMPP (No Show Value)", "online"),
+                ("XMPP Show Value of XA (Extended Away)", "xa"),
+            ],
+            &shows,
+        );
+        if of.collection {
+            field(
+                "pubsub#subscription_type",
+                FieldType::ListSingle,
+                "What an entity wants to be notified of",
+                &[
+                    ("Receive notification of new items only", "items"),
+                    ("Receive notification of new nodes only", "nodes"),
+                    ("Receive notification of items and nodes", "all"),
+                ],
+                &[self.subscription_type.name()],
+            );
+            let depth = self.subscription_depth.map_or_else(|| "all".to_owned(), |depth| depth.to_string());
+            field(
+                "pubsub#subscription_depth",
+                FieldType::TextSingle,
+                "How far to traverse the node graph for notifications",
+                &[],
+                &[&depth],
+            );
+        }
+        form.close();
+        out.finish()
+    }
+
+    /// §6.3.5: these options with what a form says. Fields that are left out stay as they are, unknown ones are ignored.
+    ///
+    /// # Errors
+    /// `bad-request` with `invalid-options`.
+    pub fn submit(&self, form: &Form, of: Offered, now: SystemTime) -> Result<Self, StanzaError> {
+        let another = form.form_type().is_some_and(|type_| type_ != ns::PUBSUB_SUBSCRIBE_OPTIONS);
+        if form.type_ != FormType::Submit || another {
+            return Err(error::invalid_options());
+        }
+        let mut options = self.clone();
+        for field in &form.fields {
+            options.set(field).map_err(|()| error::invalid_options().with_text(format!("`{}` cannot have that value", field.var)))?;
+        }
+        if options.include_body && !of.body {
+            return Err(error::invalid_options().with_text("there is no way from this node's payloads to a text"));
+        }
+        if options.expire != self.expire && matches!(options.expire, Expire::At(end) if end <= now) {
+            return Err(error::invalid_options().with_text("`pubsub#expire` is past"));
+        }
+        Ok(options)
+    }
+
+    fn set(&mut self, field: &Field) -> Result<(), ()> {
+        let single = || field.single().map(str::trim).map_err(|_| ());
+        let boolean = || field.boolean().map_err(|_| ());
+        match &*field.var {
+            "pubsub#deliver" => self.deliver = boolean()?,
+            // Digests are not offered; who does not want one gets none.
+            "pubsub#digest" if boolean()? => return Err(()),
+            "pubsub#include_body" => self.include_body = boolean()?,
+            "pubsub#expire" if field.values.is_empty() => self.expire = Expire::Never,
+            "pubsub#expire" => self.expire = read_expire(single()?).ok_or(())?,
+            "pubsub#show-values" => {
+                let mut shows = field.values.iter().map(|value| ShowValue::parse(value)).collect::<Option<Vec<_>>>().ok_or(())?;
+                shows.sort_unstable();
+                shows.dedup();
+                self.show_values = shows;
+            }
+            "pubsub#subscription_type" => self.subscription_type = SubscriptionType::parse(single()?).ok_or(())?,
+            "pubsub#subscription_depth" => {
+                self.subscription_depth = match single()? {
+                    "all" => None,
+                    depth => Some(depth.parse().map_err(|_| ())?),
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// As the database keeps it: a form with all fields.
+    #[must_use]
+    pub fn to_stored(&self) -> String {
+        let form = self.write(FormType::Submit, Offered { body: true, collection: true });
+        String::from_utf8_lossy(&form).into_owned()
+    }
+
+    /// The opposite. Fields that were not known when it was stored have their defaults.
+    ///
+    /// # Errors
+    /// It is no such form.
+    pub fn from_stored(stored: &str) -> Result<Self, StoredError> {
+        let form = stored_form(stored)?;
+        let mut options = Self::new();
+        for field in &form.fields {
+            options.set(field).map_err(|()| StoredError(format!("`{}`", field.var)))?;
+        }
+        Ok(options)
+    }
+}
+
+impl Default for SubscribeOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Which options beside the usual ones a node has to offer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Offered {
+    /// There is a way from its payloads to a text (§12.8).
+    pub body: bool,
+    /// It is a collection.
+    pub collection: bool,
+}
+
+fn expire(expire: Expire) -> Option<String> {
+    match expire {
+        Expire::Never => None,
+        Expire::Presence => Some("presence".to_owned()),
+        Expire::At(end) => Some(time::xep0082_ms(end)),
+    }
+}
+
+fn read_expire(text: &str) -> Option<Expire> {
+    match text {
+        "" => Some(Expire::Never),
+        "presence" => Some(Expire::Presence),
+        end => {
+            // Whole milliseconds, as the database keeps it and the form shows it.
+            let end = time::parse_xep0082(end)?;
+            let ms = u64::try_from(end.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_millis()).ok()?;
+            SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(ms)).map(Expire::At)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::xml::{Bindings, Element};
+
+    const NOW: SystemTime = SystemTime::UNIX_EPOCH;
+    const ALL: Offered = Offered { body: true, collection: true };
+
+    fn submit(options: &SubscribeOptions, fields: &[(&str, &[&str])], of: Offered) -> Result<SubscribeOptions, StanzaError> {
+        let mut out = XmlWriter::new();
+        let mut form = FormWriter::open(&mut out, FormType::Submit, ns::PUBSUB_SUBSCRIBE_OPTIONS);
+        for (var, values) in fields {
+            form.field(var, FieldType::TextMulti, values);
+        }
+        form.close();
+        options.submit(&Form::read(Element::parse(&out.finish(), &Bindings::empty()).unwrap().root()).unwrap(), of, NOW)
+    }
+
+    fn options() -> SubscribeOptions {
+        SubscribeOptions {
+            deliver: false,
+            expire: Expire::At(NOW + Duration::from_millis(1_141_127_999_250)),
+            include_body: true,
+            show_values: vec![ShowValue::Away, ShowValue::Chat],
+            subscription_type: SubscriptionType::All,
+            subscription_depth: None,
+        }
+    }
+
+    #[test]
+    fn s6_3_5_each_option() {
+        let read = submit(
+            &SubscribeOptions::new(),
+            &[
+                ("pubsub#deliver", &["0"]),
+                ("pubsub#digest", &["0"]),
+                ("pubsub#digest_frequency", &["1000"]),
+                ("pubsub#expire", &["2006-02-28T11:59:59.25Z"]),
+                ("pubsub#include_body", &["true"]),
+                ("pubsub#show-values", &["chat", "away", "chat"]),
+                ("pubsub#subscription_type", &["all"]),
+                ("pubsub#subscription_depth", &["all"]),
+            ],
+            ALL,
+        );
+        assert_eq!(read, Ok(options()));
+        let read = submit(&options(), &[("pubsub#expire", &["presence"]), ("pubsub#subscription_depth", &["3"])], ALL);
+        assert_eq!(read, Ok(SubscribeOptions { expire: Expire::Presence, subscription_depth: Some(3), ..options() }));
+        assert_eq!(submit(&options(), &[("pubsub#expire", &[])], ALL).unwrap().expire, Expire::Never);
+    }
+
+    #[test]
+    fn s6_3_6_2_invalid_options() {
+        for (var, value) in [
+            ("pubsub#deliver", "maybe"),
+            ("pubsub#digest", "1"),
+            ("pubsub#expire", "soon"),
+            ("pubsub#expire", "1970-01-01T00:00:00Z"),
+            ("pubsub#show-values", "invisible"),
+            ("pubsub#subscription_type", "none"),
+            ("pubsub#subscription_depth", "-1"),
+        ] {
+            let error = submit(&options(), &[(var, &[value])], ALL).unwrap_err();
+            assert_eq!(error.extra, error::invalid_options().extra, "{var}");
+        }
+        // §12.8.
+        let error = submit(&SubscribeOptions::new(), &[("pubsub#include_body", &["1"])], Offered { body: false, collection: false });
+        assert_eq!(error.unwrap_err().extra, error::invalid_options().extra);
+    }
+
+    #[test]
+    fn options_are_stored_and_read_back() {
+        for options in [SubscribeOptions::new(), options(), SubscribeOptions { expire: Expire::Presence, ..options() }] {
+            assert_eq!(SubscribeOptions::from_stored(&options.to_stored()), Ok(options));
+        }
+        assert!(SubscribeOptions::from_stored("<x/>").is_err());
+    }
+
+    #[test]
+    fn s6_3_3_what_is_shown_is_accepted_as_it_is() {
+        let options = SubscribeOptions { expire: Expire::Never, ..options() };
+        let form = Form::read(Element::parse(&options.form(ALL), &Bindings::empty()).unwrap().root()).unwrap();
+        assert_eq!(options.submit(&Form { type_: FormType::Submit, ..form }, ALL, NOW), Ok(options));
+        let shown = String::from_utf8(SubscribeOptions::new().form(Offered { body: false, collection: false }).to_vec()).unwrap();
+        assert!(!shown.contains("include_body") && !shown.contains("subscription_type") && !shown.contains("digest"), "{shown}");
+    }
 }

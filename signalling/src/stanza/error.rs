@@ -153,13 +153,17 @@ pub struct StanzaError {
     pub extra: Option<Bytes>,
     /// Written with the attribute `code` of XEP-0086, where a protocol of old still asks for it.
     pub with_code: bool,
+    /// §8.3.3.5, §8.3.3.14: where the addressee is now, a URI; with `gone` and `redirect` only.
+    pub address: Option<Cow<'static, str>>,
+    /// What stands before the `<error/>` in the place of the original content: an element that says which parts of the request failed.
+    pub payload: Option<Bytes>,
 }
 
 impl StanzaError {
     /// An error with this condition and type, and no text.
     #[must_use]
     pub const fn new(condition: Condition, type_: ErrorType) -> Self {
-        Self { type_, condition, text: None, extra: None, with_code: false }
+        Self { type_, condition, text: None, extra: None, with_code: false, address: None, payload: None }
     }
 
     /// `<bad-request/>` with a sentence about what is wrong.
@@ -208,7 +212,11 @@ impl StanzaError {
             out.attr("code", &self.code().to_string());
         }
         out.attr("type", self.type_.name());
-        out.open(self.condition.name()).ns(ns::STANZA_ERROR).close();
+        out.open(self.condition.name()).ns(ns::STANZA_ERROR);
+        if let Some(address) = &self.address {
+            out.text(address);
+        }
+        out.close();
         if let Some(text) = &self.text {
             out.open("text").ns(ns::STANZA_ERROR).attr("xml:lang", "en").text(text).close();
         }
@@ -231,12 +239,16 @@ impl StanzaError {
         let condition = error
             .children()
             .filter(|child| child.ns() == ns::STANZA_ERROR && child.name() != "text")
-            .find_map(|child| Condition::parse(child.name()))
-            .unwrap_or(Condition::UndefinedCondition);
+            .find_map(|child| Some((Condition::parse(child.name())?, child)));
+        let address = match condition {
+            Some((Condition::Gone | Condition::Redirect, child)) => Some(child.text().trim().to_owned()).filter(|text| !text.is_empty()),
+            _ => None,
+        };
+        let condition = condition.map_or(Condition::UndefinedCondition, |(condition, _)| condition);
         let type_ = error.attr("type").and_then(ErrorType::parse).unwrap_or(condition.usual_type());
         let text = error.child(ns::STANZA_ERROR, "text").map(|text| Cow::Owned(text.text().into_owned()));
         let extra = error.children().find(|child| child.ns() != ns::STANZA_ERROR).map(|child| child.to_bytes());
-        Self { type_, condition, text, extra, with_code: false }
+        Self { type_, condition, text, extra, with_code: false, address: address.map(Cow::Owned), payload: None }
     }
 }
 

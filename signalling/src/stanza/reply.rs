@@ -24,6 +24,9 @@ impl Stanza {
     /// `None` for a stanza that must not be answered by an error: an error itself (§8.3.1, rule 8) or the result of an iq.
     #[must_use]
     pub fn error_reply(original: &Self, error: &StanzaError) -> Option<Self> {
+        if let Some(payload) = &error.payload {
+            return error_with(&original.head, payload, error);
+        }
         // Prefixes declared by the head would have to come along.
         let small = original.body.len() <= ORIGINAL_BYTES_MAX && original.head.rest.is_none();
         error_with(&original.head, if small { &original.body } else { &[] }, error)

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::time::SystemTime;
 
 use super::database::{Database, Row, Tx};
-use super::{StoreError, farewells, from_millis, revocations, sessions, to_millis};
+use super::{StoreError, farewells, from_millis, pubsub, revocations, sessions, to_millis};
 use crate::auth::{ScramHash, ScramKeys, ScramSet};
 use crate::jid::BareJid;
 
@@ -106,6 +106,7 @@ impl Accounts {
                     let deleted = tx.execute("DELETE FROM accounts WHERE jid = $1", &[account.as_str().into()]).await? > 0;
                     if deleted {
                         revocations::insert(tx, &account, now).await?;
+                        pubsub::remove(tx, &account).await?;
                     }
                     Ok(deleted)
                 })

@@ -177,6 +177,19 @@ impl Tx {
         .map_err(|cause| StoreError::database(self.doing, cause))
     }
 
+    /// Runs a statement that yields rows.
+    pub(super) async fn fetch_all(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<Vec<Row>, StoreError> {
+        match &mut self.connection {
+            Connection::Sqlite(own) => {
+                bound!(sql, values).fetch_all(&mut **own).await.map(|rows| rows.into_iter().map(Row::Sqlite).collect())
+            }
+            Connection::Postgres(own) => {
+                bound!(sql, values).fetch_all(&mut **own).await.map(|rows| rows.into_iter().map(Row::Postgres).collect())
+            }
+        }
+        .map_err(|cause| StoreError::database(self.doing, cause))
+    }
+
     /// Finds out whether the account is there, before rows that belong to it are written.
     pub(super) async fn require_account(&mut self, account: &BareJid) -> Result<(), StoreError> {
         match self.fetch_optional("SELECT jid FROM accounts WHERE jid = $1", &[account.as_str().into()]).await? {

@@ -80,6 +80,22 @@ pub enum StoreError {
     /// The account is not there (any more).
     #[error("there is no account {0}")]
     NoSuchAccount(BareJid),
+    /// The node is there already.
+    #[error("the node `{node}` at {service} exists already")]
+    NodeExists {
+        /// The service.
+        service: BareJid,
+        /// Its name.
+        node: String,
+    },
+    /// The node is not there (any more).
+    #[error("there is no node `{node}` at {service}")]
+    NoSuchNode {
+        /// The service.
+        service: BareJid,
+        /// Its name.
+        node: String,
+    },
     /// A bound on what one account may keep; answered where it is set and never logged.
     #[error("the account keeps as much as it may")]
     Full,

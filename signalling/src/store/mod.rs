@@ -14,6 +14,7 @@ mod farewells;
 mod folder;
 mod last_activity;
 mod private;
+mod pubsub;
 mod push;
 mod revocations;
 mod rosters;
@@ -44,6 +45,10 @@ pub use error::StoreError;
 pub use farewells::{Farewell, Farewells};
 pub use last_activity::{LastActivities, LastActivity};
 pub use private::{PRIVATE_ELEMENTS_MAX, PrivateElement, PrivateXml};
+pub use pubsub::{
+    Committed, Cursor, Due, DueItems, DueSubscriptions, ItemFact, ItemsPage, ItemsQuery, LastItem, LastItems, NodeEntry, NodesPage,
+    PubSubStore, REDIRECTS_MAX,
+};
 pub use push::{PushService, PushServices};
 pub use revocations::Revocations;
 pub use rosters::{
@@ -142,6 +147,12 @@ impl Store {
     #[must_use]
     pub fn last_activities(&self) -> LastActivities {
         LastActivities::new(self.database.clone())
+    }
+
+    /// Nodes of PubSub services and accounts.
+    #[must_use]
+    pub fn pubsub(&self) -> PubSubStore {
+        PubSubStore::new(self.database.clone())
     }
 
     /// Push services that clients have enabled.

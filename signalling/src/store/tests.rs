@@ -6,6 +6,12 @@ use std::os::unix::fs::PermissionsExt as _;
 use bytes::Bytes;
 
 use super::archive::tests::*;
+use super::pubsub::tests::{
+    a_command_is_whole_or_not_at_all, a_node_is_kept_whole, an_account_takes_its_nodes_and_what_it_has_elsewhere_along,
+    items_are_kept_in_the_order_of_publication, items_are_read_in_pages, s5_6_and_s5_7_an_entity_finds_its_subscriptions_and_affiliations,
+    s8_4_2_redirections_are_bounded, what_has_expired_is_not_shown_and_goes, xep0163_s4_3_4_last_items_for_whoever_comes_online,
+    xep0248_collections,
+};
 use super::*;
 use crate::auth::{Password, ScramHash, ScramKeys, ScramSet};
 use crate::jid::BareJid;
@@ -97,6 +103,16 @@ on_each_database! {
     many_senders_at_once_lose_no_message => many_senders_lose_nothing;
     a_database_that_fails_for_a_while_loses_no_message => a_failing_database_delays_and_loses_nothing;
     a_message_that_the_database_refuses_holds_nobody_up => a_refused_message_holds_nobody_up;
+    xep0060_s4_nodes_are_kept_whole => a_node_is_kept_whole;
+    a_command_at_nodes_is_whole_or_not_at_all => a_command_is_whole_or_not_at_all;
+    xep0060_s7_1_items_are_kept_in_the_order_of_publication => items_are_kept_in_the_order_of_publication;
+    xep0060_s6_5_items_are_read_in_pages => items_are_read_in_pages;
+    what_has_expired_at_a_node_is_not_shown => what_has_expired_is_not_shown_and_goes;
+    xep0248_s4_collections_are_kept => xep0248_collections;
+    xep0060_s8_4_2_redirections_are_kept_and_bounded => s8_4_2_redirections_are_bounded;
+    xep0060_s5_6_and_s5_7_an_entity_finds_what_it_has => s5_6_and_s5_7_an_entity_finds_its_subscriptions_and_affiliations;
+    a_deleted_account_takes_its_nodes_along => an_account_takes_its_nodes_and_what_it_has_elsewhere_along;
+    xep0163_s4_3_4_last_items_are_found_at_a_log_in => xep0163_s4_3_4_last_items_for_whoever_comes_online;
     rfc7622_s3_1_the_longest_addresses_are_stored_or_refused => longest_addresses;
 }
 

@@ -30,7 +30,6 @@ pub struct World {
     pub calls: Arc<CallsService>,
     pub extdisco: Arc<Extdisco>,
     pub administration: Arc<Administration>,
-    #[expect(dead_code, reason = "for the tests of nodes")]
     pub pubsub: Arc<PubSub>,
     /// How many sessions the relay was told to be over.
     pub relay_ended: Ended,
@@ -145,7 +144,7 @@ impl World {
         let services = features::extdisco::Services { list, anonymous: false };
         let admins = vec![BareJid::new("root", "localhost").expect("a JID")];
         let settings = pubsub::Settings::new(&Default::default(), &["localhost".to_owned()], admins, pubsub_limits);
-        let pubsub = PubSub::new(router.clone(), settings);
+        let pubsub = PubSub::new(router.clone(), settings, pubsub::Metrics::new(&registry).expect("fresh metrics"));
         let Features { extdisco, pubsub } = features::register(&router, administration.clone(), relay, services, pubsub, &contact());
         Self { router, store, calls, extdisco, administration, pubsub, relay_ended, mailbox_bytes, folder }
     }
@@ -155,6 +154,11 @@ impl World {
         let jid = BareJid::new(account, "localhost").expect("a JID");
         let session = self.router.bind(&jid, Some(resource), mailbox.clone(), Instant::now()).await.expect("binds");
         Client { router: self.router.clone(), session, mailbox }
+    }
+
+    /// Waits until subscribers have been told of all that has happened at nodes.
+    pub async fn settled(&self) {
+        self.pubsub.settled().await;
     }
 
     /// A client that has sent initial presence and forgotten what came of it.

@@ -1,0 +1,324 @@
+//! From a notification to messages: who hears of it, in which form, and the task that brings it out.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use tokio::sync::Notify;
+
+use super::access;
+use super::change::Change;
+use super::config::AccessModel;
+use super::event::{Audience, Condition, Notification, Topic, Variant};
+use super::facts::Owners;
+use super::graph;
+use super::homes::{Group, Held, NodeHome};
+use super::interest::Implicit;
+use super::model::{Affiliation, Node, NodeAddress, ServiceKind};
+use super::options::ShowValue;
+use super::outbox::Delivery;
+use super::service::{PubSub, Service};
+use crate::jid::Jid;
+use crate::ns;
+use crate::random;
+use crate::session::Session;
+use crate::store::{ItemsQuery, StoreError};
+
+/// Recipients whose presence is looked at before the first of them are told.
+const PRESENCE_SLICE: usize = 512;
+/// Messages of which it is remembered which node they came from.
+const TRACKED_MAX: usize = 10_000;
+
+/// Which node a message came from, by its id: what comes back says no more than that (§12.4). And how many tasks bring messages out.
+#[derive(Debug, Default)]
+pub(super) struct Tracked {
+    sent: Mutex<Sent>,
+    busy: AtomicUsize,
+    idle: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Sent {
+    from: HashMap<String, NodeAddress>,
+    order: VecDeque<String>,
+}
+
+impl Tracked {
+    fn note(&self, id: String, address: &NodeAddress) {
+        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        sent.from.insert(id.clone(), address.clone());
+        sent.order.push_back(id);
+        if sent.order.len() > TRACKED_MAX
+            && let Some(oldest) = sent.order.pop_front()
+        {
+            sent.from.remove(&oldest);
+        }
+    }
+
+    /// The node from which the message of this id came.
+    pub fn node_of(&self, id: &str) -> Option<NodeAddress> {
+        self.sent.lock().unwrap_or_else(PoisonError::into_inner).from.get(id).cloned()
+    }
+
+    /// A task has begun.
+    pub fn begin(&self) {
+        self.busy.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// A task has ended.
+    pub fn end(&self) {
+        if self.busy.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.idle.notify_waiters();
+        }
+    }
+
+    /// Waits until no task is under way.
+    pub async fn idle(&self) {
+        loop {
+            let idle = self.idle.notified();
+            tokio::pin!(idle);
+            idle.as_mut().enable();
+            if self.busy.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            idle.await;
+        }
+    }
+}
+
+/// A task that empties an outbox. Dropped before its end, it lets the next one begin.
+struct Emptying {
+    pubsub: Arc<PubSub>,
+    home: Arc<NodeHome>,
+    ended: bool,
+}
+
+impl Emptying {
+    fn end(mut self) {
+        self.ended = true;
+    }
+}
+
+impl Drop for Emptying {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.home.outbox.stopped();
+        }
+        self.pubsub.tracked.end();
+    }
+}
+
+impl PubSub {
+    /// Memory takes over what was stored of one node, whose turn the caller holds. Gives the messages that tell of it.
+    pub(super) async fn take_over(
+        &self,
+        held: &Held,
+        changes: &[Change],
+        mut notifications: Vec<Notification>,
+        evicted: &[String],
+        now: SystemTime,
+    ) -> Vec<Delivery> {
+        let home = &held.home;
+        if changes.iter().any(|change| matches!(change, Change::Delete { .. })) {
+            // Those who are told are its subscribers, who are gone with it.
+            let told = self.resolve(home, notifications, now).await;
+            home.apply(changes);
+            self.nodes.note_volatile(home);
+            return told;
+        }
+        if home.apply(changes) {
+            let last = self.store.items(&home.address, &ItemsQuery::Newest(1), now, 1, usize::MAX).await;
+            home.set_last_item(last.map(|page| page.and_then(|mut page| page.items.pop())).unwrap_or_else(|error| {
+                tracing::error!(%error, "cannot look for the last item of a node");
+                None
+            }));
+        }
+        if !changes.is_empty() {
+            self.nodes.note_volatile(home);
+        }
+        if !evicted.is_empty() {
+            notifications.extend(home.node().and_then(|node| node.evicted(evicted)));
+        }
+        self.resolve(home, notifications, now).await
+    }
+
+    /// Each notification as messages: one for each variant of what its recipients see.
+    async fn resolve(&self, home: &Arc<NodeHome>, notifications: Vec<Notification>, now: SystemTime) -> Vec<Delivery> {
+        let mut told = Vec::new();
+        if notifications.is_empty() {
+            return told;
+        }
+        let Some(node) = home.node() else { return told };
+        for notification in notifications {
+            let groups = match self.audience(home, &node, &notification, now).await {
+                Ok(groups) => groups,
+                Err(error) => {
+                    tracing::error!(service = %home.address.service, node = home.address.node, %error, "subscribers cannot be told");
+                    continue;
+                }
+            };
+            let id = random::id();
+            let mut used = false;
+            for group in groups.into_iter().filter(|group| !group.to.is_empty()) {
+                used = true;
+                let stanza = notification.event.template(&group.variant).with_id(id.clone());
+                told.push(Delivery { stanza, condition: group.condition, to: group.to });
+            }
+            if used {
+                self.tracked.note(id, &home.address);
+            }
+        }
+        told
+    }
+
+    async fn audience(
+        &self,
+        home: &Arc<NodeHome>,
+        node: &Arc<Node>,
+        notification: &Notification,
+        now: SystemTime,
+    ) -> Result<Vec<Group>, StoreError> {
+        let of = Service::of(&home.address);
+        let topic = notification.event.topic();
+        let owners = self.owners(&of, Some(node)).await?;
+        let mut groups = Vec::new();
+        match &notification.audience {
+            Audience::These(these) => {
+                let to = these.to.iter().filter(|jid| !blocks(&owners, jid)).cloned().collect();
+                return Ok(vec![Group { variant: these.variant.clone(), condition: these.condition.clone(), to }]);
+            }
+            Audience::Subscribers => {
+                let explicit = home.recipients(topic);
+                groups = self.explicit(&of, node, &owners, explicit);
+            }
+            Audience::Collections => {}
+        }
+        groups.extend(self.above(&of, node, &owners, topic, now).await?);
+        Ok(groups)
+    }
+
+    /// Subscribers, and at an account whoever takes an interest (XEP-0163 §4).
+    fn explicit(&self, of: &Service, node: &Node, owners: &Owners<'_>, subscribers: Arc<[Group]>) -> Vec<Group> {
+        let rests_on_owners = access::depends_on_relation(node);
+        let account = owners.account().filter(|_| of.kind == ServiceKind::Pep);
+        let implicit = account.map(|account| Implicit::of(&self.router, account, node));
+        let mut groups = Vec::new();
+        for group in subscribers.iter() {
+            if account.is_none() && !rests_on_owners {
+                groups.push(group.clone());
+                continue;
+            }
+            let may = |jid: &Jid| {
+                let covered = implicit.as_ref().is_some_and(|implicit| implicit.covers(jid));
+                let sees = || !rests_on_owners || access::may_receive(node, &jid.to_bare(), &owners.relation(jid));
+                !covered && !blocks(owners, jid) && sees()
+            };
+            let to = group.to.iter().filter(|jid| may(jid)).cloned().collect();
+            groups.push(Group { to, ..group.clone() });
+        }
+        if let Some(implicit) = implicit {
+            let group = |to: Vec<Jid>, replyto| Group {
+                variant: Variant { replyto, ..Variant::default() },
+                condition: Condition::default(),
+                to: to.into(),
+            };
+            groups.push(group(implicit.contacts, true));
+            groups.push(group(implicit.visitors, false));
+        }
+        groups
+    }
+
+    /// Subscribers of the collections above a node who may see what is in it (XEP-0248 §5.3).
+    async fn above(&self, of: &Service, node: &Node, owners: &Owners<'_>, topic: Topic, now: SystemTime) -> Result<Vec<Group>, StoreError> {
+        if of.kind == ServiceKind::Pep && node.config.collection.is_empty() {
+            return Ok(Vec::new());
+        }
+        let parents = self.parents(of, vec![node.address.node.clone()], now).await?;
+        let is_open = node.config.access_model == AccessModel::Open
+            && !node.affiliations.values().any(|affiliation| *affiliation == Affiliation::Outcast);
+        let mut groups = Vec::new();
+        for (collection, steps) in graph::above(&node.address.node, &parents) {
+            let home = self.nodes.get(&of.node(&collection), &self.store, now).await?;
+            for group in home.recipients_of_below(node, steps, topic).iter() {
+                let may = |jid: &Jid| !blocks(owners, jid) && access::may_retrieve(node, jid, &owners.relation(jid)).is_ok();
+                let to = match is_open && of.kind == ServiceKind::Host {
+                    true => group.to.clone(),
+                    false => group.to.iter().filter(|jid| may(jid)).cloned().collect(),
+                };
+                groups.push(Group { to, ..group.clone() });
+            }
+        }
+        Ok(groups)
+    }
+
+    /// Messages join the node's outbox, whose turn the caller holds.
+    pub(super) fn send(self: &Arc<Self>, home: &Arc<NodeHome>, told: Vec<Delivery>) {
+        for delivery in told {
+            if home.outbox.push(delivery) {
+                self.empty(home.clone());
+            }
+        }
+    }
+
+    fn empty(self: &Arc<Self>, home: Arc<NodeHome>) {
+        self.tracked.begin();
+        let emptying = Emptying { pubsub: self.clone(), home, ended: false };
+        // Without a runtime nobody is there to be told.
+        self.router.spawn(async move {
+            while let Some(delivery) = emptying.home.outbox.pop() {
+                emptying.pubsub.deliver(delivery).await;
+            }
+            emptying.end();
+        });
+    }
+
+    async fn deliver(&self, delivery: Delivery) {
+        let Delivery { stanza, condition, to } = delivery;
+        if condition.is_always_met() {
+            self.metrics.notifications.inc_by(to.len() as u64);
+            return self.router.broadcast(&stanza, &to).await;
+        }
+        for slice in to.chunks(PRESENCE_SLICE) {
+            let told: Vec<_> = slice.iter().filter(|jid| condition.is_met(&self.shows(jid))).cloned().collect();
+            self.metrics.notifications.inc_by(told.len() as u64);
+            self.router.broadcast(&stanza, &told).await;
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// The presence of an address: that of each available resource.
+    fn shows(&self, jid: &Jid) -> Vec<ShowValue> {
+        let Some(home) = self.router.home_in_memory(&jid.to_bare()) else { return Vec::new() };
+        let is_meant = |session: &&Session| jid.is_bare() || *session.jid == *jid;
+        home.with(|account| account.available().filter(is_meant).map(show).collect())
+    }
+}
+
+/// XEP-0163 §4.3.3: an account's owner does not tell whom it has blocked.
+fn blocks(owners: &Owners<'_>, jid: &Jid) -> bool {
+    owners.account().is_some_and(|account| account.with(|account| account.blocks(jid)))
+}
+
+/// RFC 6121 §4.7.2.1.
+fn show(session: &Session) -> ShowValue {
+    let show = session.presence.as_ref().and_then(|presence| presence.child(ns::CLIENT, "show")).map(|child| child.text().into_owned());
+    show.and_then(|show| ShowValue::parse(show.trim())).unwrap_or(ShowValue::Online)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jid::BareJid;
+
+    #[test]
+    fn s12_4_the_latest_messages_are_remembered() {
+        let tracked = Tracked::default();
+        let address = NodeAddress { service: BareJid::parse("pubsub.localhost").unwrap(), node: "n".to_owned() };
+        for number in 0..=TRACKED_MAX {
+            tracked.note(number.to_string(), &address);
+        }
+        assert_eq!(tracked.node_of("0"), None);
+        assert_eq!(tracked.node_of("1"), Some(address));
+    }
+}

@@ -1,0 +1,71 @@
+//! The nodes of all services: XEP-0060 and XEP-0163, with the collections of XEP-0248. All of a node but its items is read at once and lives in
+//! memory from then on; items are read in pages.
+//!
+//! What one command changes is one transaction ([`change`]). Two commands of one node must not run at once: whoever calls holds the node's turn.
+
+mod change;
+mod entity;
+mod expiry;
+mod items;
+mod last;
+mod listing;
+mod load;
+
+#[cfg(test)]
+pub(super) mod tests;
+
+use super::StoreError;
+use super::database::{Database, Row};
+use crate::jid::{BareJid, Jid};
+
+pub use change::Committed;
+pub use expiry::{Due, DueItems, DueSubscriptions};
+pub use items::{ItemFact, ItemsPage, ItemsQuery};
+pub use last::{Cursor, LastItem, LastItems};
+pub use listing::{NodeEntry, NodesPage};
+
+pub(super) use entity::remove;
+
+/// Redirections of deleted nodes that one service remembers (XEP-0060 §8.4.2); the oldest goes.
+pub const REDIRECTS_MAX: usize = 1_000;
+
+/// When what never expires does.
+const NEVER: i64 = i64::MAX;
+
+/// The nodes of all services. A clone is another handle.
+#[derive(Clone)]
+pub struct PubSubStore {
+    database: Database,
+}
+
+impl PubSubStore {
+    pub(super) fn new(database: Database) -> Self {
+        Self { database }
+    }
+}
+
+/// A column with a bare JID.
+fn read_bare(row: &Row, column: usize, place: &'static str) -> Result<BareJid, StoreError> {
+    BareJid::parse(&row.text(column)?).map_err(|cause| StoreError::Corrupt { place, cause: cause.to_string() })
+}
+
+/// A column with any JID.
+fn read_jid(row: &Row, column: usize, place: &'static str) -> Result<Jid, StoreError> {
+    Jid::parse(&row.text(column)?).map_err(|cause| StoreError::Corrupt { place, cause: cause.to_string() })
+}
+
+/// A column with one of an enum's names.
+fn read_named<T>(row: &Row, column: usize, place: &'static str, parse: impl Fn(&str) -> Option<T>) -> Result<T, StoreError> {
+    let name = row.text(column)?;
+    parse(&name).ok_or_else(|| StoreError::Corrupt { place, cause: format!("`{name}` is none of the known names") })
+}
+
+/// A number as the database holds it.
+fn to_count(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A number of rows.
+fn to_size(number: i64) -> usize {
+    usize::try_from(number).unwrap_or_default()
+}

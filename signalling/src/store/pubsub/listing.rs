@@ -1,0 +1,254 @@
+//! Lists: nodes for service discovery (XEP-0060 §5.2, §5.5), an entity's subscriptions and affiliations (§5.6, §5.7), and the numbers that limits
+//! look at. The root collection node of a service, whose name is empty, is in no list.
+
+use std::sync::LazyLock;
+
+use super::super::database::{Row, Value};
+use super::load::{read_affiliation, read_subscription};
+use super::{PubSubStore, StoreError, read_named, to_count};
+use crate::jid::BareJid;
+use crate::pubsub::config::AccessModel;
+use crate::pubsub::model::{Affiliation, NodeAddress, NodeKind, Subscription};
+use crate::rsm::{Place, Request};
+
+/// A node in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeEntry {
+    /// Its NodeID.
+    pub node: String,
+    /// What it holds.
+    pub kind: NodeKind,
+    /// `pubsub#title`, which may be empty.
+    pub title: String,
+    /// Who may see what is in it.
+    pub access_model: AccessModel,
+}
+
+/// Some nodes, in the order of their names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NodesPage {
+    /// The nodes.
+    pub nodes: Vec<NodeEntry>,
+    /// The number of the first one among all.
+    pub index: Option<usize>,
+    /// How many there are.
+    pub count: usize,
+}
+
+/// The statements of one kind of list. `$1` says of what; names lie between `$2` and `$3`.
+struct Statements {
+    forwards: String,
+    backwards: String,
+    from: String,
+    count: String,
+    count_before: String,
+}
+
+impl Statements {
+    fn new(rows: &str) -> Self {
+        const COLUMNS: &str = "n.node, n.kind, n.title, n.access_model";
+        Self {
+            forwards: format!("SELECT {COLUMNS} FROM {rows} AND n.node > $2 ORDER BY n.node LIMIT $3"),
+            backwards: format!("SELECT {COLUMNS} FROM {rows} AND n.node < $2 ORDER BY n.node DESC LIMIT $3"),
+            from: format!("SELECT {COLUMNS} FROM {rows} ORDER BY n.node LIMIT $3 OFFSET $2"),
+            count: format!("SELECT COUNT(*) FROM {rows}"),
+            count_before: format!("SELECT COUNT(*) FROM {rows} AND n.node < $2"),
+        }
+    }
+}
+
+/// Of a service; `$1` is its address.
+static ALL: LazyLock<Statements> = LazyLock::new(|| Statements::new("pubsub_nodes n WHERE n.service = $1 AND n.node <> ''"));
+static TOP_LEVEL: LazyLock<Statements> = LazyLock::new(|| {
+    // What is in the root collection by name is there anyway.
+    Statements::new(
+        "pubsub_nodes n WHERE n.service = $1 AND n.node <> '' AND NOT EXISTS
+             (SELECT 1 FROM pubsub_collections c JOIN pubsub_nodes o ON o.id = c.collection_id WHERE c.node_id = n.id AND o.node <> '')",
+    )
+});
+/// Of a collection; `$1` is its row.
+static CHILDREN: LazyLock<Statements> =
+    LazyLock::new(|| Statements::new("pubsub_collections c JOIN pubsub_nodes n ON n.id = c.node_id WHERE c.collection_id = $1"));
+
+const CHILD_NAMES: &str = "SELECT n.node FROM pubsub_collections c JOIN pubsub_nodes n ON n.id = c.node_id
+                           WHERE c.collection_id = $1 ORDER BY n.node LIMIT $2";
+const REDIRECT: &str = "SELECT uri FROM pubsub_redirects WHERE service = $1 AND node = $2";
+const SUBSCRIPTIONS: &str = "SELECT n.node, s.jid, s.subid, s.state, s.options
+                             FROM pubsub_subscriptions s JOIN pubsub_nodes n ON n.id = s.node_id
+                             WHERE s.bare = $1 AND n.service = $2 ORDER BY n.node, s.jid, s.subid";
+const AFFILIATIONS: &str = "SELECT n.node, a.affiliation FROM pubsub_affiliations a JOIN pubsub_nodes n ON n.id = a.node_id
+                            WHERE a.jid = $1 AND n.service = $2 ORDER BY n.node";
+const OWNED: &str = "SELECT COUNT(*) FROM pubsub_affiliations a JOIN pubsub_nodes n ON n.id = a.node_id
+                     WHERE a.jid = $1 AND a.affiliation = 'owner' AND n.service = $2";
+const SUBSCRIPTION_COUNT: &str = "SELECT COUNT(*) FROM pubsub_subscriptions WHERE bare = $1";
+const PENDING: &str = "SELECT n.node FROM pubsub_affiliations a JOIN pubsub_nodes n ON n.id = a.node_id
+                       WHERE a.jid = $1 AND a.affiliation = 'owner' AND n.service = $2
+                           AND EXISTS (SELECT 1 FROM pubsub_subscriptions s WHERE s.node_id = n.id AND s.state = 'pending')
+                       ORDER BY n.node";
+
+/// All that read a part of a table, for the test that none reads the whole.
+#[cfg(test)]
+pub(super) fn statements() -> impl Iterator<Item = &'static str> {
+    let lists = [&ALL, &TOP_LEVEL, &CHILDREN].into_iter().flat_map(|list| {
+        let list: &'static Statements = list;
+        [&list.forwards, &list.backwards, &list.from, &list.count, &list.count_before].map(String::as_str)
+    });
+    lists.chain([CHILD_NAMES, REDIRECT, SUBSCRIPTIONS, AFFILIATIONS, OWNED, SUBSCRIPTION_COUNT, PENDING])
+}
+
+impl PubSubStore {
+    /// A page of all nodes of a service; at most `count_max`. A page may lie behind or before a name that is none of a node.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn nodes(&self, service: &BareJid, page: &Request, count_max: usize) -> Result<NodesPage, StoreError> {
+        self.list(&ALL, || service.as_str().into(), page, count_max).await
+    }
+
+    /// A page of the nodes that are in no collection: what a service's root collection node holds (XEP-0248 §4).
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn top_level(&self, service: &BareJid, page: &Request, count_max: usize) -> Result<NodesPage, StoreError> {
+        self.list(&TOP_LEVEL, || service.as_str().into(), page, count_max).await
+    }
+
+    /// A page of the nodes that are in a collection.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn children(&self, collection: &NodeAddress, page: &Request, count_max: usize) -> Result<NodesPage, StoreError> {
+        match self.node_id(collection).await? {
+            Some(id) => self.list(&CHILDREN, || id.into(), page, count_max).await,
+            None => Ok(NodesPage::default()),
+        }
+    }
+
+    async fn list<'v>(
+        &self,
+        statements: &'static Statements,
+        of: impl Fn() -> Value<'v>,
+        page: &Request,
+        count_max: usize,
+    ) -> Result<NodesPage, StoreError> {
+        let doing = "list nodes";
+        let limit = page.max.unwrap_or(count_max).min(count_max);
+        let mut list = NodesPage { count: self.number(&statements.count, &[of()]).await?, ..NodesPage::default() };
+        if limit == 0 {
+            return Ok(list);
+        }
+        let limit = to_count(limit);
+        let rows = match &page.place {
+            Place::First => self.database.fetch_all(doing, &statements.forwards, &[of(), "".into(), limit.into()]).await?,
+            Place::After(name) => self.database.fetch_all(doing, &statements.forwards, &[of(), name.as_str().into(), limit.into()]).await?,
+            Place::Before(name) => {
+                self.database.fetch_all(doing, &statements.backwards, &[of(), name.as_str().into(), limit.into()]).await?
+            }
+            Place::Last => {
+                let start = to_count(list.count).saturating_sub(limit).max(0);
+                self.database.fetch_all(doing, &statements.from, &[of(), start.into(), limit.into()]).await?
+            }
+            Place::Index(index) => self.database.fetch_all(doing, &statements.from, &[of(), to_count(*index).into(), limit.into()]).await?,
+        };
+        list.nodes = rows.iter().map(read_entry).collect::<Result<_, _>>()?;
+        if matches!(page.place, Place::Before(_)) {
+            list.nodes.reverse();
+        }
+        if let Some(first) = list.nodes.first() {
+            list.index = Some(self.number(&statements.count_before, &[of(), first.node.as_str().into()]).await?);
+        }
+        Ok(list)
+    }
+
+    /// Names of all nodes in a collection, for notifications and checks; at most `count_max`, in the order of names.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn child_names(&self, collection: &NodeAddress, count_max: usize) -> Result<Vec<String>, StoreError> {
+        let Some(id) = self.node_id(collection).await? else { return Ok(Vec::new()) };
+        let rows = self.database.fetch_all("list a collection", CHILD_NAMES, &[id.into(), to_count(count_max).into()]).await?;
+        rows.iter().map(|row| row.text(0)).collect()
+    }
+
+    /// Where a deleted node's name sends to: §8.4.2.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn redirect(&self, address: &NodeAddress) -> Result<Option<String>, StoreError> {
+        let key = [address.service.as_str().into(), address.node.as_str().into()];
+        self.database.fetch_optional("look up a deleted node", REDIRECT, &key).await?.map(|row| row.text(0)).transpose()
+    }
+
+    /// §5.6: subscriptions of an entity and its resources at a service, with their nodes' names, in the order of these.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn subscriptions_of(&self, service: &BareJid, entity: &BareJid) -> Result<Vec<(String, Subscription)>, StoreError> {
+        let values = [entity.as_str().into(), service.as_str().into()];
+        let rows = self.database.fetch_all("list subscriptions", SUBSCRIPTIONS, &values).await?;
+        rows.iter().map(|row| Ok((row.text(0)?, read_subscription(row, 1)?))).collect()
+    }
+
+    /// §5.7: affiliations of an entity at a service, with their nodes' names, in the order of these.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn affiliations_of(&self, service: &BareJid, entity: &BareJid) -> Result<Vec<(String, Affiliation)>, StoreError> {
+        let values = [entity.as_str().into(), service.as_str().into()];
+        let rows = self.database.fetch_all("list affiliations", AFFILIATIONS, &values).await?;
+        rows.iter().map(|row| Ok((row.text(0)?, read_affiliation(row, 1)?))).collect()
+    }
+
+    /// How many nodes of a service the entity owns.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn owned(&self, service: &BareJid, owner: &BareJid) -> Result<usize, StoreError> {
+        self.number(OWNED, &[owner.as_str().into(), service.as_str().into()]).await
+    }
+
+    /// How many nodes a service has.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn node_count(&self, service: &BareJid) -> Result<usize, StoreError> {
+        self.number(&ALL.count, &[service.as_str().into()]).await
+    }
+
+    /// How many subscriptions an entity and its resources have, at all services.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn subscription_count(&self, entity: &BareJid) -> Result<usize, StoreError> {
+        self.number(SUBSCRIPTION_COUNT, &[entity.as_str().into()]).await
+    }
+
+    /// Pending subscriptions to nodes that the entity owns at a service (§8.7): names of the nodes, each once.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn pending_at(&self, service: &BareJid, owner: &BareJid) -> Result<Vec<String>, StoreError> {
+        let values = [owner.as_str().into(), service.as_str().into()];
+        let rows = self.database.fetch_all("list nodes with pending subscriptions", PENDING, &values).await?;
+        rows.iter().map(|row| row.text(0)).collect()
+    }
+}
+
+fn read_entry(row: &Row) -> Result<NodeEntry, StoreError> {
+    Ok(NodeEntry {
+        node: row.text(0)?,
+        kind: read_named(row, 1, "pubsub_nodes.kind", NodeKind::parse)?,
+        title: row.text(2)?,
+        access_model: read_named(row, 3, "pubsub_nodes.access_model", AccessModel::parse)?,
+    })
+}
+
+impl PubSubStore {
+    /// Stand-in.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn subscriptions_everywhere(&self, _entity: &BareJid) -> Result<Vec<(NodeAddress, Subscription)>, StoreError> {
+        Ok(Vec::new())
+    }
+}
