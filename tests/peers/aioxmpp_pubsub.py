@@ -32,7 +32,7 @@ async def script(server):
 
     async def features():
         found = await alice.pubsub.get_features(service)
-        missing = {Feature.ACCESS_OPEN, Feature.ACCESS_WHITELIST, Feature.CONFIG_NODE, Feature.CREATE_NODES, Feature.DELETE_NODES, Feature.INSTANT_NODES,
+        missing = {Feature.ACCESS_OPEN, Feature.CONFIG_NODE, Feature.CREATE_NODES, Feature.DELETE_NODES, Feature.INSTANT_NODES,
                    Feature.MODIFY_AFFILIATIONS, Feature.PERSISTENT_ITEMS, Feature.PUBLISH, Feature.PURGE_NODES, Feature.RETRIEVE_ITEMS,
                    Feature.RETRIEVE_SUBSCRIPTIONS, Feature.SUBSCRIBE, Feature.SUBSCRIPTION_OPTIONS} - found
         assert not missing, missing

@@ -45,7 +45,7 @@ class Subscriber(Client):
         """As `until`, for one of which there is one: it is gone from the history."""
         stanza = await self.until(what, condition)
         # the same stanza can be there for several events
-        self.history.remove(next(entry for entry in self.history if entry[1] is stanza and condition(*entry)))
+        del self.history[next(at for at, (name, s) in enumerate(self.history) if s is stanza and condition(name, s))]
         return stanza
 
     async def told(self, service, node, kind, matches=lambda event: True):
