@@ -24,6 +24,7 @@ mod hostile;
 mod login;
 mod mux;
 mod nat_discovery;
+mod node_crash;
 mod operation;
 mod pep_clients;
 mod postgres;

@@ -29,6 +29,7 @@ on_postgres! {
     resumption: s4_what_was_acknowledged_survives_a_crash, sessions_go_on_after_a_restart, sessions_of_the_last_stop_can_be_too_old;
     account_data: slixmpp_finds_all_that_an_account_keeps, what_was_answered_is_there_after_a_restart;
     foreign_clients: slixmpp_resumes_in_a_burst, slixmpp_and_stanza_js_show_each_message_once;
+    node_crash: a_killed_server_has_the_old_state_of_a_node_or_the_new_one;
     presence_roster: s2_6_a_killed_server_has_every_roster_change_that_it_told_of, s2_the_roster, s3_1_3_a_request_waits_for_who_is_away, two_slixmpp_clients_become_contacts;
 }
 

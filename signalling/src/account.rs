@@ -4,7 +4,7 @@ pub mod blocklist;
 mod messages;
 mod visibility;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
@@ -52,8 +52,12 @@ pub struct Account {
     pub push: Push,
     /// XEP-0191: whom it has blocked; asked by [`Account::blocks`].
     pub blocked: BlockList,
+    /// XEP-0060 §9.1.3: resources that have sent their presence to the account and do not see its own; as far as it was in memory.
+    pub visitors: BTreeSet<Jid>,
     /// XEP-0153: the hash of the photo in its vCard.
     pub photo_hash: Option<String>,
+    /// What it has kept from before is as `features/conversions.rs` wants it.
+    pub converted: bool,
 }
 
 /// Whom RFC 6121 §8.5 chooses for a stanza to an existing account.
@@ -124,7 +128,9 @@ impl Account {
             messages: Messages::default(),
             blocked: BlockList::default(),
             push: Push::default(),
+            visitors: BTreeSet::new(),
             photo_hash: None,
+            converted: false,
         }
     }
 

@@ -218,6 +218,30 @@ namespaces! {
     OPENPGP = "urn:xmpp:openpgp:0";
     /// Messages encrypted with the OpenPGP of old: XEP-0027.
     ENCRYPTED = "jabber:x:encrypted";
+    /// Bookmarks of rooms, an item each, and their node: XEP-0402.
+    BOOKMARKS = "urn:xmpp:bookmarks:1";
+    /// They are the same as those of private XML, a disco feature that is no namespace: XEP-0402 §6.
+    BOOKMARKS_COMPAT = "urn:xmpp:bookmarks:1#compat";
+    /// They are the same as those of XEP-0048 in PEP, a disco feature that is no namespace: XEP-0402 §6.
+    BOOKMARKS_COMPAT_PEP = "urn:xmpp:bookmarks:1#compat-pep";
+    /// Bookmarks in one element, and their node: XEP-0048.
+    BOOKMARK_STORAGE = "storage:bookmarks";
+    /// Bookmarks of private XML and of PEP are the same, a disco feature that is no namespace: XEP-0411 §2.
+    BOOKMARKS_CONVERSION = "urn:xmpp:bookmarks-conversion:0";
+    /// Images of avatars, and their node: XEP-0084 §4.1.
+    AVATAR_DATA = "urn:xmpp:avatar:data";
+    /// Which image is shown, and the node that says it: XEP-0084 §4.2.
+    AVATAR_METADATA = "urn:xmpp:avatar:metadata";
+    /// Avatars of PEP and of vCards are the same, a disco feature that is no namespace: XEP-0398 §2.
+    AVATAR_CONVERSION = "urn:xmpp:pep-vcard-conversion:0";
+    /// vCards of version 4: XEP-0292 §3.
+    VCARD4 = "urn:ietf:params:xml:ns:vcard-4.0";
+    /// The node of an account's vCard of version 4: XEP-0292 §4.1.
+    VCARD4_NODE = "urn:xmpp:vcard4";
+    /// The node of vCards of an account's contacts: XEP-0292 §5.2.
+    VCARD4_CONTACTS = "urn:xmpp:contacts";
+    /// Up to where messages have been seen, and its node: XEP-0490.
+    MDS = "urn:xmpp:mds:displayed:0";
     /// FORM_TYPE of publish options: XEP-0060 §7.1.5.
     PUBLISH_OPTIONS = "http://jabber.org/protocol/pubsub#publish-options";
     /// Stream limits advertisement: XEP-0478.

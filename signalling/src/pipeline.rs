@@ -78,6 +78,8 @@ pub struct Effects {
     pub observed_from: Option<BareJid>,
     /// What may be worth a push notification (XEP-0357).
     pub push: Option<push::Event>,
+    /// Its sender shows its presence to the account from now on, and does not see the account's (XEP-0060 §9.1.3).
+    pub visited: bool,
 }
 
 /// A copy for another session of the account.

@@ -22,8 +22,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::account::{Account, Targets};
 use crate::administration::Administration;
+use crate::features::conversions::Conversions;
 use crate::features::push::{self, Published};
-use crate::features::{presence, roster};
+use crate::features::{caps, presence, roster};
 use crate::homes::{Home, Homes};
 use crate::iq::{Iq, IqTable, To};
 use crate::jid::{BareJid, FullJid, Jid};
@@ -31,7 +32,7 @@ use crate::jingle::CallsService;
 use crate::mailbox::{Mailbox, Outgoing};
 use crate::ns;
 use crate::pipeline::{self, Effects, Moment, Verdict, Walk};
-use crate::pubsub::{self, PubSub};
+use crate::pubsub::{self, PubSub, interest};
 use crate::random;
 use crate::session::{Session, SessionId, SessionRef};
 use crate::stanza::error::{Condition, ErrorType, StanzaError};
@@ -78,12 +79,14 @@ struct Inner {
     metrics: Metrics,
     table: OnceLock<IqTable>,
     administration: OnceLock<Arc<Administration>>,
+    conversions: OnceLock<Arc<Conversions>>,
     /// Services by their domains.
     hosts: OnceLock<BTreeMap<String, Host>>,
     pubsub: OnceLock<Arc<PubSub>>,
     /// When the sessions of an account were last ended by the server, for as long as a stream may take to bind.
     kicked: Mutex<HashMap<BareJid, Instant>>,
     pushes: Asked<Published>,
+    capabilities: caps::Cache,
     hibernation: Hibernation,
     /// What must come to its end though nobody waits for it.
     tasks: TaskTracker,
@@ -108,10 +111,12 @@ impl Router {
             metrics,
             table: OnceLock::new(),
             administration: OnceLock::new(),
+            conversions: OnceLock::new(),
             hosts: OnceLock::new(),
             pubsub: OnceLock::new(),
             kicked: Mutex::default(),
             pushes: Asked::default(),
+            capabilities: caps::Cache::default(),
             hibernation: Hibernation::default(),
             tasks: TaskTracker::new(),
         }))
@@ -125,6 +130,16 @@ impl Router {
     /// Hands over who removes the accounts of anonymous sessions; it holds the router, so it comes after it.
     pub fn govern(&self, administration: Arc<Administration>) {
         assert!(self.0.administration.set(administration).is_ok(), "set once, at start");
+    }
+
+    /// Hands over what keeps the data of clients of different ages the same; it holds the router, so it comes after it.
+    pub fn convert(&self, conversions: Arc<Conversions>) {
+        assert!(self.0.conversions.set(conversions).is_ok(), "set once, at start");
+    }
+
+    /// What is told of data that clients of another age keep elsewhere.
+    pub fn conversions(&self) -> Option<&Arc<Conversions>> {
+        self.0.conversions.get()
     }
 
     /// Hands over the services that have domains of their own, and the nodes of accounts; they hold the router, so they come after it.
@@ -173,6 +188,11 @@ impl Router {
         &self.0.pushes
     }
 
+    /// What clients can do.
+    pub fn capabilities(&self) -> &caps::Cache {
+        &self.0.capabilities
+    }
+
     /// Binds a resource (RFC 6120 §7). A session that already has it is ended with `conflict` (§7.7.2.2): the newcomer is the one
     /// whose connection certainly works.
     ///
@@ -193,6 +213,9 @@ impl Router {
         };
         let home = self.0.homes.get(account).await.map_err(self.internal("load an account"))?;
         let home = home.ok_or_else(|| StanzaError::not_authorized().with_text("there is no such account"))?;
+        if let Some(conversions) = self.conversions() {
+            conversions.settle(&home).await;
+        }
         let session = Session::new(jid.clone(), mailbox);
         let id = session.id;
         let mut newcomer = Some(session);
@@ -256,13 +279,18 @@ impl Router {
             };
             // Before it is gone, so that its client finds either.
             remember();
+            let mut capabilities = None;
             let over = |own: Session| {
                 let mut left = Left::new(&self, &session, own.hibernated.is_none());
+                capabilities = own.capabilities;
                 left.put_first(own.mailbox.take_back());
                 left
             };
             let Some(left) = presence::session_ended(&self, home, *id, over).await else { return Left::new(&self, &session, false) };
             remember();
+            if let Some(capabilities) = capabilities {
+                caps::gone(&self, &session, &capabilities);
+            }
             // Nothing more comes from it that could begin a call.
             self.0.calls.handle_gone(jid, Instant::now());
             self.0.metrics.sessions.dec();
@@ -298,6 +326,7 @@ impl Router {
             self.pay_messages(session).await;
         }
         presence::pay(self, session).await;
+        Box::pin(interest::pay(self, session)).await;
     }
 
     /// Ends every session of an account with this error: it was removed or disabled, or its password changed.
@@ -431,9 +460,15 @@ impl Router {
             self.pay_messages_first(session).await;
         }
         if let Err(error) = presence::outbound(self, session, kind, stanza.clone()).await {
-            self.bounce(&stanza, error, Some(session)).await;
-        } else if wants_messages {
+            return self.bounce(&stanza, error, Some(session)).await;
+        }
+        if wants_messages {
             self.owe_messages(session);
+        }
+        match kind {
+            PresenceType::Available if stanza.to().is_none() => caps::announced(self, session, &stanza),
+            PresenceType::Unavailable if stanza.to().is_none() => caps::left(self, session),
+            _ => {}
         }
     }
 
@@ -501,15 +536,28 @@ impl Router {
     async fn answered(&self, answer: &Stanza) {
         if let Some(published) = self.0.pushes.take(answer) {
             push::answered(self, published, answer).await;
+        } else if let Some(query) = self.0.capabilities.asked.take(answer) {
+            caps::answered(self, query, answer);
         }
     }
 
     /// Gives up requests of the server that nobody answers, as long as the future is polled.
     pub async fn run_asked(&self) {
         loop {
-            self.0.pushes.overdue().await;
-            // A service that does not answer is asked again with the next notification.
-            drop(self.0.pushes.give_up(tokio::time::Instant::now().into_std()));
+            tokio::select! {
+                () = self.0.pushes.overdue() => {}
+                () = self.0.capabilities.asked.overdue() => {}
+            }
+            self.give_up_asked(tokio::time::Instant::now().into_std());
+        }
+    }
+
+    /// Gives up requests of the server that were to be answered before `now`.
+    pub fn give_up_asked(&self, now: Instant) {
+        // A push service that does not answer is asked again with the next notification.
+        drop(self.0.pushes.give_up(now));
+        for query in self.0.capabilities.asked.give_up(now) {
+            caps::unanswered(self, query);
         }
     }
 
@@ -547,6 +595,9 @@ impl Router {
             let (mut verdict, mut effects) = pipeline::walk(pipeline::INBOUND, &walk, stanza);
             if let (Verdict::Pass, Kind::Presence(PresenceType::Unavailable), Some(from)) = (&verdict, stanza.kind(), stanza.from()) {
                 account.has_left(from);
+            }
+            if let (Verdict::Pass, Kind::Presence(PresenceType::Available), Some(from)) = (&verdict, stanza.kind(), stanza.from()) {
+                effects.visited = account.visited_by(from);
             }
             if verdict == Verdict::Pass {
                 verdict = self.deliver(account, &mut targets, stanza, &mut effects, moment);
@@ -676,6 +727,9 @@ impl Router {
     }
 
     async fn perform(&self, home: &Arc<Home>, effects: Effects, stanza: &Stanza) {
+        if let (true, Some(from)) = (effects.visited, stanza.from()) {
+            interest::visited(self, &home.jid, from);
+        }
         if let Some(account) = effects.observed_from {
             self.0.calls.observe(stanza, Some(&account), Instant::now());
         }

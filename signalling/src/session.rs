@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 
 use campanile_relay::SessionTag;
 
+use crate::features::caps::{Capabilities, Interests};
 use crate::features::extdisco::Interest;
 use crate::homes::Home;
 use crate::jid::{BareJid, FullJid, Jid};
 use crate::mailbox::{Delivery, Mailbox, Outgoing};
+use crate::pubsub::interest::{Debt, Owed};
 use crate::stanza::Stanza;
 use crate::store::ArchiveId;
 use crate::stream::sm::Token;
@@ -81,6 +83,12 @@ pub struct Session {
     pub directed: BTreeSet<Jid>,
     /// Whose presence it is still owed.
     pub probes_owed: Option<Probes>,
+    /// What its client said last that it can do (XEP-0115, XEP-0390); `None` while it is not available, or has said nothing.
+    pub capabilities: Option<Arc<Capabilities>>,
+    /// The nodes its client wants to be told of (XEP-0060 §9.2), as far as that is known; none while it is not available.
+    pub interests: Interests,
+    /// Last items that it is still owed (XEP-0163 §4.3.4).
+    pub items_owed: Owed,
     /// Up to where it was given the messages that wait for the account (XEP-0160).
     pub given: Option<ArchiveId>,
     /// What TURN credentials issued to it are known by; set with the first of them.
@@ -108,6 +116,9 @@ impl Session {
             carbons: false,
             directed: BTreeSet::new(),
             probes_owed: None,
+            capabilities: None,
+            interests: Interests::default(),
+            items_owed: Owed::default(),
             given: None,
             relay: None,
             is_ending: false,
@@ -134,6 +145,13 @@ impl Session {
     /// Queues a message of which the store has a row under this number. False as with [`Session::send`].
     pub fn send_stored(&self, stanza: Stanza, id: ArchiveId) -> bool {
         self.mailbox.push(Outgoing::Stanza(Delivery { stanza, stored: Some(id) }))
+    }
+
+    /// Last items come to it as its connection takes what came before.
+    pub fn owe_items(&mut self, debts: impl IntoIterator<Item = Debt>) {
+        if self.items_owed.extend(debts) {
+            self.mailbox.push(Outgoing::Owed);
+        }
     }
 
     /// Queues a stanza for its client. False when the stream has ended, or ends now since its mailbox is full.

@@ -3,7 +3,9 @@
 mod account_data;
 mod accounts;
 mod broadcast;
+mod conversions;
 mod messages;
+mod pep_interest;
 mod pubsub;
 mod push;
 mod rfc6121;

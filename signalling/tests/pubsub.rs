@@ -127,7 +127,8 @@ async fn s7_1_subscribers_are_told_what_is_published_and_the_publisher_is_answer
     done(&bob, &subscribe(HOST, "news", "bob@localhost")).await;
     done(&alice, &subscribe(HOST, "news", "alice@localhost")).await;
     world.settled().await;
-    (alice.forget(), bob.forget());
+    alice.forget();
+    bob.forget();
     alice.send(&publish(HOST, "news", "one")).await;
     world.settled().await;
     bob.expect(&[&["<message", "from='pubsub.localhost'", "type='headline'", " id='", "<item id='one'><entry xmlns='urn:x'>one</entry>"]]);

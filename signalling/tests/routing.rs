@@ -428,6 +428,9 @@ async fn every_feature_shown_by_service_discovery_stands_in_the_doap_file() {
             let specification = match feature {
                 "http://jabber.org/protocol/pubsub#collections" | "http://jabber.org/protocol/pubsub#multi-collections" => "xep-0248.html",
                 pubsub if pubsub.starts_with("http://jabber.org/protocol/pubsub") => "xep-0060.html",
+                "urn:xmpp:pep-vcard-conversion:0" => "xep-0398.html",
+                "urn:xmpp:bookmarks-conversion:0" => "xep-0411.html",
+                "urn:xmpp:bookmarks:1#compat" | "urn:xmpp:bookmarks:1#compat-pep" => "xep-0402.html",
                 "http://jabber.org/protocol/commands" => "xep-0050.html",
                 "http://jabber.org/protocol/disco#info" | "http://jabber.org/protocol/disco#items" => "xep-0030.html",
                 "jabber:iq:register" => "xep-0077.html",

@@ -7,6 +7,9 @@ use crate::jid::{BareJid, Jid};
 use crate::session::Session;
 use crate::stanza::{PresenceType, Stanza};
 
+/// Resources that an account keeps in mind because they have sent it their presence.
+const VISITORS_MAX: usize = 1_000;
+
 impl Account {
     /// XEP-0191 §3.3: whether this address is blocked. The account's own resources and its server never are.
     #[must_use]
@@ -47,8 +50,15 @@ impl Account {
         self.unavailable_for(contact)
     }
 
+    /// XEP-0060 §9.1.3: a resource has sent its presence, which it may do without a subscription. Whether that is new.
+    pub fn visited_by(&mut self, from: &Jid) -> bool {
+        let is_visitor = !from.is_bare() && from.bare_str() != self.jid.as_str() && !self.shows_presence_to(from);
+        is_visitor && self.visitors.len() < VISITORS_MAX && self.visitors.insert(from.clone())
+    }
+
     /// RFC 6121 §4.6.1: who has left need not be told when a session of this account leaves.
     pub fn has_left(&mut self, from: &Jid) {
+        self.visitors.remove(from);
         for session in self.sessions.iter_mut().filter(|session| !session.directed.is_empty()) {
             session.directed.remove(from);
         }

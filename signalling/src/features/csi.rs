@@ -8,6 +8,9 @@ use crate::ns;
 use crate::stanza::{Kind, MessageType, PresenceType, Stanza};
 use crate::xml::Node;
 
+/// Larger notifications are not looked into.
+const EVENT_BYTES_MAX: usize = 8192;
+
 /// What becomes of a stanza for an inactive client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Weight {
@@ -26,6 +29,17 @@ pub enum Subject {
     Presence(Jid),
     /// The chat state of a full JID (XEP-0085), as told to an address.
     ChatState(Jid, Option<Jid>),
+    /// An item at a service (XEP-0060), as told to an address: its node and id.
+    Item(Box<Told>),
+}
+
+/// Which item a notification tells of.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Told {
+    from: Jid,
+    to: Option<Jid>,
+    node: Box<str>,
+    item: Box<str>,
 }
 
 /// §3.2.
@@ -57,9 +71,29 @@ fn message(kind: MessageType, stanza: &Stanza) -> Weight {
     if let Some(weight) = copy(stanza) {
         return weight;
     }
+    if let Some(told) = item(stanza) {
+        return Weight::Supersedes(Subject::Item(Box::new(told)));
+    }
     let mut names = stanza.children().map(|child| Name::of(child.ns(), child.name()));
     let addresses = (stanza.from().cloned(), stanza.to().cloned());
     weigh(&mut names, addresses, kind == MessageType::Headline)
+}
+
+/// A notification about one item. Whatever is said of it later, that it is another one or gone, is all that counts then; of other items of the node it says
+/// nothing.
+fn item(stanza: &Stanza) -> Option<Told> {
+    let event = stanza.child(ns::PUBSUB_EVENT, "event").filter(|event| event.bytes().len() <= EVENT_BYTES_MAX)?;
+    if stanza.children().any(|child| !matches!(child.ns(), ns::PUBSUB_EVENT | ns::DELAY | ns::ADDRESS | ns::HINTS | ns::STANZA_ID)) {
+        return None;
+    }
+    let element = event.element().ok()?;
+    let items = element.root().child(ns::PUBSUB_EVENT, "items")?;
+    let (first, second) = {
+        let mut told = items.children();
+        (told.next()?, told.next())
+    };
+    let item = first.attr("id").filter(|_| second.is_none() && matches!(first.name(), "item" | "retract"))?;
+    Some(Told { from: stanza.from()?.clone(), to: stanza.to().cloned(), node: items.attr("node")?.into(), item: item.into() })
 }
 
 /// A carbon (XEP-0280) weighs what its message weighs.
@@ -164,6 +198,35 @@ mod tests {
             "<presence from='room@m/nick'><x xmlns='http://jabber.org/protocol/muc#user'/></presence>",
         ] {
             check(xml, &Weight::Waits);
+        }
+    }
+
+    #[test]
+    fn xep0060_of_an_item_the_last_notification_counts() {
+        let event = |content: &str, behind: &str| {
+            format!(
+                "<message from='a@b' to='c@d/e' type='headline'><event xmlns='http://jabber.org/protocol/pubsub#event'>{content}</event>{behind}</message>"
+            )
+        };
+        let told = || Told { from: jid("a@b"), to: Some(jid("c@d/e")), node: "n".into(), item: "i".into() };
+        for (content, behind) in [
+            ("<items node='n'><item id='i'><x xmlns='u'/></item></items>", ""),
+            ("<items node='n'><retract id='i'/></items>", ""),
+            (
+                "<items node='n'><item id='i'/></items>",
+                "<addresses xmlns='http://jabber.org/protocol/address'/><delay xmlns='urn:xmpp:delay'/>",
+            ),
+        ] {
+            check(&event(content, behind), &Weight::Supersedes(Subject::Item(Box::new(told()))));
+        }
+        for (content, behind) in [
+            ("<items node='n'><item id='i'/><item id='j'/></items>", ""),
+            ("<items node='n'><item/></items>", ""),
+            ("<items node='n'/>", ""),
+            ("<purge node='n'/>", ""),
+            ("<items node='n'><item id='i'/></items>", "<other xmlns='urn:o'/>"),
+        ] {
+            check(&event(content, behind), &Weight::Waits);
         }
     }
 

@@ -1,7 +1,11 @@
 //! What the server can do, one file per specification. `register` is the list of who gets what.
 
+pub mod avatar;
 pub mod blocking;
+pub mod bookmarks;
+pub mod caps;
 pub mod carbons;
+pub mod conversions;
 pub mod csi;
 pub mod disco;
 pub mod extdisco;
@@ -73,6 +77,7 @@ pub fn register(
     push::PushNotifications::register(router, &mut table);
     register::Register::register(router, administration.clone(), &mut table);
     version::register(&mut table);
+    router.convert(conversions::Conversions::register(router, &pubsub, &mut table));
     administration.reissues(extdisco.clone());
     router.serve(table);
     router.host(pubsub.hosts().map(|host| (host.to_owned(), Host::PubSub(pubsub.clone()))).collect(), pubsub.clone());

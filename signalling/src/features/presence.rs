@@ -9,11 +9,13 @@ use std::time::SystemTime;
 use bytes::Bytes;
 
 use crate::account::Account;
+use crate::features::caps::Interests;
 use crate::features::subscription::{self, Change, State};
 use crate::homes::Home;
 use crate::jid::{BareJid, FullJid, Jid};
 use crate::mailbox::Outgoing;
 use crate::ns;
+use crate::pubsub::interest::{self, Debt, Owed};
 use crate::random;
 use crate::router::Router;
 use crate::session::{Probes, Session, SessionId, SessionRef};
@@ -113,6 +115,9 @@ async fn available(router: &Router, session: &SessionRef, stanza: Stanza) -> Res
             return (outgoing, Vec::new());
         }
         welcome(account, session);
+        if let Some(own) = account.session(session.id) {
+            own.owe_items(Debt::of_subscriptions());
+        }
         (outgoing, next_watched(account, session))
     });
     router.route_all(outgoing).await;
@@ -266,6 +271,8 @@ fn become_unavailable(account: &mut Account, id: SessionId, stanza: Stanza) -> G
         session.presence = None;
         session.priority = 0;
         session.probes_owed = None;
+        session.items_owed = Owed::default();
+        session.interests = Interests::default();
     }
     goodbye.last = (was_available && account.available().next().is_none()).then_some(stanza);
     goodbye
@@ -333,6 +340,9 @@ pub async fn change_subscription(
         outgoing.extend(home.with(|account| account.presences_for(contact)));
     }
     router.route_all(outgoing).await;
+    if change == Change::Subscribed && !before.from {
+        interest::presence_begins(router, &home.jid, contact);
+    }
     Ok(())
 }
 
@@ -381,6 +391,9 @@ pub async fn inbound(router: &Router, home: &Arc<Home>, stanza: Stanza) {
         }
     });
     router.route_all(outgoing).await;
+    if !before.from && step.next.from {
+        interest::presence_begins(router, &home.jid, &contact);
+    }
 }
 
 /// XEP-0077 §3.2: an account is gone, and with it what a local contact had with it: subscriptions, requests, and what the contact has approved

@@ -1,4 +1,4 @@
-//! XEP-0049: Private XML Storage, version 1.2. Kept by `store/private.rs`.
+//! XEP-0049: Private XML Storage, version 1.2. Kept by `store/private.rs`; bookmarks are those of PEP (`conversions.rs`).
 
 use std::sync::Arc;
 
@@ -67,12 +67,16 @@ impl Private {
         if elements.is_empty() {
             return Err(StanzaError::not_acceptable().with_text("there is nothing to store"));
         }
-        let account = &iq.session()?.home.jid;
-        let stored = self.router.store().private_xml().set(account, elements, self.router.limits().private_bytes).await;
-        match stored.map_err(self.router.internal("store private XML"))? {
-            true => Ok(Reply::Empty),
-            false => Err(StanzaError::resource_constraint().with_text("the account keeps as much private data as it may")),
+        let home = &iq.session()?.home;
+        let bookmarks = elements.iter().any(|element| element.namespace == ns::BOOKMARK_STORAGE && element.name == "storage");
+        let stored = self.router.store().private_xml().set(&home.jid, elements, self.router.limits().private_bytes).await;
+        if !stored.map_err(self.router.internal("store private XML"))? {
+            return Err(StanzaError::resource_constraint().with_text("the account keeps as much private data as it may"));
         }
+        if bookmarks && let Some(conversions) = self.router.conversions() {
+            conversions.storage_kept(home).await;
+        }
+        Ok(Reply::Empty)
     }
 
     /// Example 3. The answer does not tell whether there is such an account.

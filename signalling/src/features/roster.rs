@@ -12,6 +12,7 @@ use crate::iq::{Iq, IqTable, Reply, To};
 use crate::jid::BareJid;
 use crate::ns;
 use crate::pipeline::{Effects, Verdict, Walk};
+use crate::pubsub::interest;
 use crate::random;
 use crate::router::Router;
 use crate::session::Session;
@@ -117,6 +118,7 @@ impl Roster {
         }
         let turn = home.turn().await;
         let known = home.with(|account| account.roster.get(&contact).cloned());
+        let groups_before = known.as_ref().map(|known| known.groups.clone());
         // §2.1.2.5: what the client says of the subscription is ignored.
         let item = RosterItem { name, groups, ..known.unwrap_or_else(|| RosterItem::new(contact.clone())) };
         if !home.with(|account| account.roster_has_room(&item, self.router.limits())) {
@@ -129,6 +131,10 @@ impl Roster {
         });
         self.router.push_roster_item(home, &item);
         drop(turn);
+        let before = groups_before.filter(|before| item.subscription.is_from() && item.groups.iter().any(|group| !before.contains(group)));
+        if let Some(before) = before {
+            interest::groups_changed(&self.router, &home.jid, &item.jid, before);
+        }
         Ok(Reply::Empty)
     }
 

@@ -7,10 +7,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use campanile_config::{Contact, ContactAddress};
 
+use super::avatar::image::Image;
+use crate::homes::Home;
 use crate::iq::{Iq, IqTable, Reply, To};
 use crate::ns;
 use crate::router::Router;
 use crate::stanza::error::StanzaError;
+use crate::store::StoreError;
 use crate::xml::XmlWriter;
 
 /// Keeps and shows vCards.
@@ -58,15 +61,13 @@ impl VCard {
         if vcard.len() > self.router.limits().vcard_bytes {
             return Err(StanzaError::not_acceptable().with_text("the vCard is too large"));
         }
-        let photo = avatar::photo_hash(element.root());
+        let photo = Image::of_vcard(element.root()).map(|image| image.hash());
         let home = &iq.session()?.home;
-        let turn = home.turn().await;
-        let stored = self.router.store().vcards().set(&home.jid, vcard, photo.clone()).await;
-        stored.map_err(self.router.internal("store a vCard"))?;
-        let before = home.with(|account| std::mem::replace(&mut account.photo_hash, photo.clone()));
-        drop(turn);
-        if before != photo {
-            self.router.revise_presence(home, |presence| avatar::revised(presence, before.as_deref(), photo.as_deref())).await;
+        let before = replace(&self.router, home, vcard, photo.clone()).await.map_err(self.router.internal("store a vCard"))?;
+        if before != photo
+            && let Some(conversions) = self.router.conversions()
+        {
+            conversions.photo_changed(home, before.as_deref()).await;
         }
         Ok(Reply::Empty)
     }
@@ -94,4 +95,16 @@ impl VCard {
         xml.close();
         Ok(Reply::Payload(xml.finish()))
     }
+}
+
+/// Puts a vCard, whose photo has this hash, in the place of the account's. Contacts are told of another photo (XEP-0153). Returns the hash before.
+pub(super) async fn replace(router: &Router, home: &Arc<Home>, vcard: Bytes, photo: Option<String>) -> Result<Option<String>, StoreError> {
+    let turn = home.turn().await;
+    router.store().vcards().set(&home.jid, vcard, photo.clone()).await?;
+    let before = home.with(|account| std::mem::replace(&mut account.photo_hash, photo.clone()));
+    drop(turn);
+    if before != photo {
+        router.revise_presence(home, |presence| avatar::revised(presence, before.as_deref(), photo.as_deref())).await;
+    }
+    Ok(before)
 }

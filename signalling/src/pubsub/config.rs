@@ -129,7 +129,7 @@ pub struct NodeConfig {
     pub max_items: UpTo,
     /// Seconds; `None`: never.
     pub item_expire: Option<UpTo>,
-    /// Bytes; `[limits]` may be lower.
+    /// Bytes; `u64::MAX` for as many as the server allows.
     pub max_payload_size: u64,
     /// Events are told at all.
     pub deliver_notifications: bool,
@@ -187,7 +187,9 @@ impl NodeConfig {
             access_model: if host { AccessModel::Open } else { AccessModel::Presence },
             roster_groups_allowed: Vec::new(),
             publish_model: PublishModel::Publishers,
-            publish_node_full: NodeFull::RetractOldest,
+            // §7.1.2.5 has `retract-oldest` as the default. At an account, where a node has one item by default, that would be a word about
+            // the old tune after each new one, which clients take for the end of the new one.
+            publish_node_full: if host { NodeFull::RetractOldest } else { NodeFull::DiscardOldest },
             persist_items: true,
             max_items: if host { UpTo::Max } else { UpTo::Number(1) },
             item_expire: None,
@@ -218,7 +220,9 @@ impl NodeConfig {
     /// The same within what the server allows: what exceeds it is the most that it allows, so that who asks for more gets that.
     #[must_use]
     pub fn within(mut self, limits: &Limits) -> Self {
-        self.max_payload_size = self.max_payload_size.min(limits.payload_bytes);
+        if self.max_payload_size >= limits.payload_bytes {
+            self.max_payload_size = u64::MAX;
+        }
         if let UpTo::Number(number) = self.max_items
             && number >= limits.items
         {
@@ -229,6 +233,12 @@ impl NodeConfig {
             self.item_expire = None;
         }
         self
+    }
+
+    /// The same as it is shown, with numbers instead of what only means the most.
+    pub(super) fn shown(&self, limits: &Limits) -> Self {
+        let config = self.clone().within(limits);
+        Self { max_payload_size: config.max_payload_size.min(limits.payload_bytes), ..config }
     }
 
     /// How many items are kept.

@@ -80,7 +80,11 @@ impl PubSub {
         let partial = found.count > found.items.len();
         let item = |item: crate::pubsub::model::Item| Item { jid: of.jid.to_string(), node: None, name: Some(item.id) };
         Ok(Items {
-            page: (partial || page != rsm::Request::default()).then(|| rsm::Answer { ends, index: found.index, count: Some(found.count) }),
+            page: (partial || page != rsm::Request::default()).then_some(rsm::Answer {
+                ends,
+                index: found.index,
+                count: Some(found.count),
+            }),
             items: found.items.into_iter().map(item).collect(),
         })
     }

@@ -13,9 +13,19 @@ use super::service::{Executed, PubSub, Service};
 use crate::jid::{BareJid, Jid};
 use crate::stanza::error::StanzaError;
 
-/// Called with an account and the name of a node of its that has changed. It looks itself at what is there now: two changes at once may be told in
-/// either order.
-pub type Follower = Arc<dyn Fn(BareJid, String) -> BoxFuture<'static, ()> + Send + Sync>;
+/// A node has changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changed {
+    /// The account that it is at.
+    pub account: BareJid,
+    /// Its name.
+    pub node: String,
+    /// Its configuration is another one.
+    pub configured: bool,
+}
+
+/// Called with what has changed. It looks itself at what is there now: two changes at once may be told in either order.
+pub type Follower = Arc<dyn Fn(Changed) -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// Who follows nodes of which names.
 #[derive(Default)]

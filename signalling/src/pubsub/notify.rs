@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use super::access;
 use super::change::Change;
-use super::config::AccessModel;
+use super::config::{AccessModel, SendLast};
 use super::event::{Audience, Condition, Notification, Topic, Variant};
 use super::facts::Owners;
 use super::graph;
@@ -127,6 +127,7 @@ impl PubSub {
             self.nodes.note_volatile(home);
             return told;
         }
+        let before = home.node();
         if home.apply(changes) {
             let last = self.store.items(&home.address, &ItemsQuery::Newest(1), now, 1, usize::MAX).await;
             home.set_last_item(last.map(|page| page.and_then(|mut page| page.items.pop())).unwrap_or_else(|error| {
@@ -140,7 +141,25 @@ impl PubSub {
         if !evicted.is_empty() {
             notifications.extend(home.node().and_then(|node| node.evicted(evicted)));
         }
-        self.resolve(home, notifications, now).await
+        let mut told = self.resolve(home, notifications, now).await;
+        if changes.iter().any(|change| matches!(change, Change::Configure(_) | Change::Affiliate(..))) {
+            told.extend(self.opened(home, before, now).await);
+        }
+        told
+    }
+
+    /// §12.2, case 5: those to whom the node of an account has opened get its last item.
+    async fn opened(&self, home: &Arc<NodeHome>, before: Option<Arc<Node>>, now: SystemTime) -> Vec<Delivery> {
+        let of = Service::of(&home.address);
+        let (Some(before), Some(node), ServiceKind::Pep) = (before, home.node(), of.kind) else { return Vec::new() };
+        let event = node.last_item_event(now).filter(|_| node.config.send_last_published_item != SendLast::Never);
+        let (Some(event), Ok(Some(account))) = (event, self.router.home(&of.jid).await) else { return Vec::new() };
+        let Implicit { contacts, visitors, .. } = Implicit::gained(&self.router, &account, &before, &node);
+        let delivery = |to: Vec<Jid>, replyto| {
+            let stanza = event.template(&Variant { replyto, ..Variant::default() }).with_id(random::id());
+            (!to.is_empty()).then(|| Delivery { stanza, condition: Condition::default(), to: to.into() })
+        };
+        delivery(contacts, true).into_iter().chain(delivery(visitors, false)).collect()
     }
 
     /// Each notification as messages: one for each variant of what its recipients see.

@@ -18,7 +18,7 @@ use super::expiry::Expiry;
 use super::facts::{Gathered, Owners};
 use super::homes::{Held, NodeHomes};
 use super::host::{self, Settings};
-use super::local::Followers;
+use super::local::{Changed, Followers};
 use super::metrics::Metrics;
 use super::model::{Node, NodeAddress, ServiceKind};
 use super::node::{self, Outcome};
@@ -193,7 +193,8 @@ impl PubSub {
         let executed = self.execute(&of, &requester, &request, answer).await?;
         if executed.changed {
             for follower in followers {
-                follower(of.jid.clone(), executed.node.clone()).await;
+                let configured = matches!(request.action, Action::Configure(_));
+                follower(Changed { account: of.jid.clone(), node: executed.node.clone(), configured }).await;
             }
         }
         if answered { Ok(iq::Reply::Sent) } else { self.answer(&of, executed, &requester).await }

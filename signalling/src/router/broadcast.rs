@@ -63,7 +63,7 @@ impl Arrival {
             Verdict::Bounce(_) => false,
             Verdict::Pass => {
                 let done = matches!(self.targets, Targets::Sessions(_) | Targets::Offline | Targets::Nobody);
-                done && self.effects.observed_from.is_none() && self.effects.push.is_none()
+                done && !self.effects.visited && self.effects.observed_from.is_none() && self.effects.push.is_none()
             }
         }
     }

@@ -6,9 +6,11 @@ use std::time::{Instant, SystemTime};
 use campanile_relay::SessionTag;
 
 use super::Router;
+use crate::features::caps;
 use crate::features::extdisco::Interest;
 use crate::jid::{BareJid, FullJid, Jid};
 use crate::mailbox::{Contents, Delivery, Mailbox};
+use crate::pubsub::interest::Debt;
 use crate::session::{Probes, Resumption, Session, SessionRef};
 use crate::stanza::{Framing, Stanza};
 use crate::store::{SessionState, StoreError, StoredSession, StoredStanza};
@@ -82,7 +84,7 @@ impl Router {
             Some((first, last)) => self.store().archive().undelivered_between(&account, *first, *last).await?,
             None => Vec::new(),
         };
-        let restored = restored(session, mailbox_bytes, now);
+        let restored = restored(self, session, mailbox_bytes, now);
         restored.mailbox.tell_overflow(&self.0.hibernation.overflows, restored.id);
         if let Some(tag) = restored.relay {
             self.0.calls.begin_session(&restored.jid, tag);
@@ -111,6 +113,8 @@ fn stored(session: &mut Session, expires_at: SystemTime) -> Option<StoredSession
         Probes::All => String::new(),
         Probes::After(contact) => contact.to_string(),
     });
+    // Those before the last presence are no longer its client's.
+    let interests = session.capabilities.as_ref().map_or(!session.interests.is_empty(), |own| own.is_known());
     Some(StoredSession {
         jid: session.jid.clone(),
         token: *token.as_bytes(),
@@ -128,13 +132,16 @@ fn stored(session: &mut Session, expires_at: SystemTime) -> Option<StoredSession
             owed,
             services: session.services.as_deref().map(Interest::to_stored),
             relay: session.relay.map_or(0, SessionTag::get),
+            interests: interests.then(|| session.interests.as_slice().to_vec()),
+            interests_shared: session.capabilities.as_ref().is_some_and(|own| own.is_shared()),
+            items_owed: !session.items_owed.is_empty(),
         },
         presence: session.presence.as_ref().map(|presence| presence.to_bytes(Framing::Alone)).unwrap_or_default(),
         stanzas: packed(outstanding, true).chain(packed(waiting, false)).collect(),
     })
 }
 
-fn restored(stored: StoredSession, mailbox_bytes: usize, now: Instant) -> Session {
+fn restored(router: &Router, stored: StoredSession, mailbox_bytes: usize, now: Instant) -> Session {
     let StoredSession { jid, token, within, acknowledged, handled, state, presence, stanzas, .. } = stored;
     let (outstanding, waiting): (Vec<_>, Vec<_>) = stanzas.into_iter().partition(|stanza| stanza.sent);
     let deliveries = |stanzas: Vec<StoredStanza>| stanzas.into_iter().map(|stanza| delivery(&jid, stanza)).collect();
@@ -151,6 +158,14 @@ fn restored(stored: StoredSession, mailbox_bytes: usize, now: Instant) -> Sessio
     session.probes_owed = state.probes_after.map(|after| BareJid::parse(&after).map_or(Probes::All, Probes::After));
     session.resumption = Some(Resumption { token: Token::new(token), within });
     session.hibernated = Some(now);
+    if let Some(interests) = state.interests {
+        caps::restore(router, &mut session, interests.into_iter().collect(), state.interests_shared);
+    }
+    if state.items_owed {
+        // From the beginning: what comes twice is the same item.
+        let debts = Debt::of_subscriptions().into_iter().chain(Debt::of_interests(&session.interests.clone()));
+        session.owe_items(debts);
+    }
     session
 }
 

@@ -9,7 +9,7 @@ use futures_util::{StreamExt as _, stream};
 use tokio::sync::Notify;
 
 use super::Router;
-use crate::features::push;
+use crate::features::{caps, push};
 use crate::jid::{BareJid, FullJid};
 use crate::mailbox::{Attachment, Delivery, Outgoing, Overflows};
 use crate::random;
@@ -377,6 +377,7 @@ impl Router {
         if !acknowledged.stored.is_empty() {
             self.acknowledged(&session, &acknowledged.stored);
         }
+        caps::resumed(self, &session);
         let progress = bound.attachment().mailbox().progress();
         self.store().durability().reached(progress.queued).await;
         Ok(Resumed { bound, handled: progress.handled })

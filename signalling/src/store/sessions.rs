@@ -58,6 +58,12 @@ pub struct SessionState {
     pub services: Option<ServicesInterest>,
     /// What TURN credentials issued to it are known by; 0 if none were.
     pub relay: u64,
+    /// XEP-0060 §9.2: the nodes that its client wants to be told of, if that is known.
+    pub interests: Option<Vec<String>>,
+    /// The hash that its presence names proves them.
+    pub interests_shared: bool,
+    /// Last items are owed to it.
+    pub items_owed: bool,
 }
 
 /// Which external services a session wants to be told of.

@@ -382,7 +382,7 @@ impl NodeConfig {
     /// §8.2.2, §8.3.3: the form that an owner fills in. `children` are those of a collection.
     #[must_use]
     pub fn form(&self, children: &[String], limits: &Limits) -> Bytes {
-        let config = self.clone().within(limits);
+        let config = self.shown(limits);
         let mut out = XmlWriter::new();
         let mut form = FormWriter::open(&mut out, FormType::Form, ns::PUBSUB_NODE_CONFIG);
         for entry in ENTRIES.iter().filter(|entry| entry.of.has(config.node_type)) {
@@ -404,7 +404,7 @@ impl NodeConfig {
     /// §8.2.5.3: the form that subscribers are shown.
     #[must_use]
     pub fn result(&self, limits: &Limits) -> Bytes {
-        let config = self.clone().within(limits);
+        let config = self.shown(limits);
         let mut out = XmlWriter::new();
         config.write(&mut out, FormType::Result, |entry| entry.public && entry.of.has(config.node_type));
         out.finish()

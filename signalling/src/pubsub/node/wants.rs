@@ -14,7 +14,12 @@ pub fn wants(node: Option<&Node>, request: &Request, requester: &Jid) -> Wants {
     let name = request.node.as_deref().unwrap_or_default();
     let mut wants = Wants::default();
     match (&request.action, node) {
-        (Action::Subscribe { jid, .. }, _) => wants.subscriptions_of = Some(jid.to_bare()),
+        (Action::Subscribe { jid, .. }, node) => {
+            wants.subscriptions_of = Some(jid.to_bare());
+            if node.is_some_and(access::depends_on_relation) && jid.bare_str() != requester.bare_str() {
+                wants.relations_of.push(jid.to_bare());
+            }
+        }
         (Action::Publish { items, .. }, Some(node)) => {
             let reject = node.config.publish_node_full == NodeFull::Reject && node.config.persist_items;
             let affiliation = node.affiliation(&requester.to_bare());

@@ -1,11 +1,12 @@
 //! Lists: nodes for service discovery (XEP-0060 §5.2, §5.5), an entity's subscriptions and affiliations (§5.6, §5.7), and the numbers that limits
 //! look at. The root collection node of a service, whose name is empty, is in no list.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use super::super::database::{Row, Value};
 use super::load::{read_affiliation, read_subscription};
-use super::{PubSubStore, StoreError, read_named, to_count};
+use super::{PubSubStore, StoreError, read_bare, read_named, to_count};
 use crate::jid::BareJid;
 use crate::pubsub::config::AccessModel;
 use crate::pubsub::model::{Affiliation, NodeAddress, NodeKind, Subscription};
@@ -76,6 +77,9 @@ const REDIRECT: &str = "SELECT uri FROM pubsub_redirects WHERE service = $1 AND 
 const SUBSCRIPTIONS: &str = "SELECT n.node, s.jid, s.subid, s.state, s.options
                              FROM pubsub_subscriptions s JOIN pubsub_nodes n ON n.id = s.node_id
                              WHERE s.bare = $1 AND n.service = $2 ORDER BY n.node, s.jid, s.subid";
+const EVERYWHERE: &str = "SELECT n.service, n.node, s.jid, s.subid, s.state, s.options
+                          FROM pubsub_subscriptions s JOIN pubsub_nodes n ON n.id = s.node_id
+                          WHERE s.bare = $1 ORDER BY n.service, n.node, s.jid, s.subid";
 const AFFILIATIONS: &str = "SELECT n.node, a.affiliation FROM pubsub_affiliations a JOIN pubsub_nodes n ON n.id = a.node_id
                             WHERE a.jid = $1 AND n.service = $2 ORDER BY n.node";
 const OWNED: &str = "SELECT COUNT(*) FROM pubsub_affiliations a JOIN pubsub_nodes n ON n.id = a.node_id
@@ -86,6 +90,9 @@ const PENDING: &str = "SELECT n.node FROM pubsub_affiliations a JOIN pubsub_node
                            AND EXISTS (SELECT 1 FROM pubsub_subscriptions s WHERE s.node_id = n.id AND s.state = 'pending')
                        ORDER BY n.node";
 
+const LAST_IDS: &str = "SELECT n.node, (SELECT i.item FROM pubsub_items i WHERE i.node_id = n.id ORDER BY i.seq DESC LIMIT 1)
+                        FROM pubsub_nodes n WHERE n.service = $1 AND n.node IN ($2, $3, $4)";
+
 /// All that read a part of a table, for the test that none reads the whole.
 #[cfg(test)]
 pub(super) fn statements() -> impl Iterator<Item = &'static str> {
@@ -93,7 +100,7 @@ pub(super) fn statements() -> impl Iterator<Item = &'static str> {
         let list: &'static Statements = list;
         [&list.forwards, &list.backwards, &list.from, &list.count, &list.count_before].map(String::as_str)
     });
-    lists.chain([CHILD_NAMES, REDIRECT, SUBSCRIPTIONS, AFFILIATIONS, OWNED, SUBSCRIPTION_COUNT, PENDING])
+    lists.chain([CHILD_NAMES, REDIRECT, SUBSCRIPTIONS, EVERYWHERE, AFFILIATIONS, OWNED, SUBSCRIPTION_COUNT, PENDING, LAST_IDS])
 }
 
 impl PubSubStore {
@@ -189,6 +196,18 @@ impl PubSubStore {
         rows.iter().map(|row| Ok((row.text(0)?, read_subscription(row, 1)?))).collect()
     }
 
+    /// Subscriptions of an entity and its resources, wherever they are; `[limits]` bounds them.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn subscriptions_everywhere(&self, entity: &BareJid) -> Result<Vec<(NodeAddress, Subscription)>, StoreError> {
+        let rows = self.database.fetch_all("list subscriptions", EVERYWHERE, &[entity.as_str().into()]).await?;
+        let of = |row: &Row| {
+            Ok((NodeAddress { service: read_bare(row, 0, "pubsub_nodes.service")?, node: row.text(1)? }, read_subscription(row, 2)?))
+        };
+        rows.iter().map(of).collect()
+    }
+
     /// §5.7: affiliations of an entity at a service, with their nodes' names, in the order of these.
     ///
     /// # Errors
@@ -197,6 +216,16 @@ impl PubSubStore {
         let values = [entity.as_str().into(), service.as_str().into()];
         let rows = self.database.fetch_all("list affiliations", AFFILIATIONS, &values).await?;
         rows.iter().map(|row| Ok((row.text(0)?, read_affiliation(row, 1)?))).collect()
+    }
+
+    /// Those of these nodes that are there, each with the id of its last item, if it has one.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn last_ids(&self, service: &BareJid, nodes: [&str; 3]) -> Result<BTreeMap<String, Option<String>>, StoreError> {
+        let [one, two, three] = nodes.map(Value::from);
+        let rows = self.database.fetch_all("look up nodes", LAST_IDS, &[service.as_str().into(), one, two, three]).await?;
+        rows.iter().map(|row| Ok((row.text(0)?, row.optional_text(1)?))).collect()
     }
 
     /// How many nodes of a service the entity owns.
@@ -241,14 +270,4 @@ fn read_entry(row: &Row) -> Result<NodeEntry, StoreError> {
         title: row.text(2)?,
         access_model: read_named(row, 3, "pubsub_nodes.access_model", AccessModel::parse)?,
     })
-}
-
-impl PubSubStore {
-    /// Stand-in.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn subscriptions_everywhere(&self, _entity: &BareJid) -> Result<Vec<(NodeAddress, Subscription)>, StoreError> {
-        Ok(Vec::new())
-    }
 }

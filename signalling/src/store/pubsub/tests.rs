@@ -56,7 +56,7 @@ fn leaf(name: &str) -> Node {
 }
 
 fn subscription(jid: Jid, subid: &str) -> Subscription {
-    let options = SubscribeOptions::default_for(NodeKind::Leaf);
+    let options = SubscribeOptions::new();
     Subscription { jid, subid: subid.to_owned(), state: SubscriptionState::Subscribed, options }
 }
 
@@ -164,6 +164,7 @@ pub async fn items_are_kept_in_the_order_of_publication(store: &Store) {
     let pubsub = store.pubsub();
     let address = host("n");
     create(store, &leaf("n")).await;
+    create(store, &leaf("m")).await;
     let commit = async |change| pubsub.commit(&address, vec![change]).await.unwrap().evicted;
     assert_eq!(commit(publish(&["a", "b"], 3)).await, [""; 0]);
     assert_eq!(commit(publish(&["c", "a"], 3)).await, [""; 0], "what is published again is the newest");
@@ -171,6 +172,8 @@ pub async fn items_are_kept_in_the_order_of_publication(store: &Store) {
     assert_eq!(commit(publish(&["d", "e"], 3)).await, ["b", "c"]);
     assert_eq!(ids(store, &address).await, ["a", "d", "e"]);
     assert_eq!(load(store, &address).await.unwrap().last_item.unwrap().id, "e");
+    let last = pubsub.last_ids(&address.service, ["n", "m", "none"]).await.unwrap();
+    assert_eq!(last, BTreeMap::from([("m".to_owned(), None), ("n".to_owned(), Some("e".to_owned()))]));
     commit(Change::Retract(vec!["e".to_owned(), "not there".to_owned()])).await;
     assert_eq!(load(store, &address).await.unwrap().last_item.unwrap().id, "d");
     assert_eq!(commit(publish(&["f"], 3)).await, [""; 0]);
@@ -378,6 +381,9 @@ pub async fn s5_6_and_s5_7_an_entity_finds_its_subscriptions_and_affiliations(st
     let subscriptions = pubsub.subscriptions_of(&service, &francisco).await.unwrap();
     let found: Vec<_> = subscriptions.iter().map(|(node, one)| (node.as_str(), one.subid.as_str(), one.state.name())).collect();
     assert_eq!(found, [("a", "1", "subscribed"), ("a", "2", "pending"), ("b", "1", "subscribed"), ("b", "2", "unconfigured")]);
+    let everywhere = pubsub.subscriptions_everywhere(&francisco).await.unwrap();
+    let expected: Vec<_> = subscriptions.into_iter().map(|(node, subscription)| (host(&node), subscription)).collect();
+    assert_eq!(everywhere, expected);
     let affiliations = pubsub.affiliations_of(&service, &francisco).await.unwrap();
     assert_eq!(affiliations, [("a".to_owned(), Affiliation::Publisher), ("b".to_owned(), Affiliation::Publisher)]);
     assert_eq!(pubsub.subscription_count(&francisco).await.unwrap(), 4);

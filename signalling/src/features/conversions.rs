@@ -1,0 +1,179 @@
+//! What clients of different ages keep of the same thing is kept the same: avatars (XEP-0398) and bookmarks (XEP-0402 §5.3, XEP-0411). Changes come in
+//! here, and one at a time for an account.
+//!
+//! A conversion looks at what is there and writes what differs, so two at once, and one that was cut short, come to the same end. It cannot set off
+//! another one: only what clients change is told ([`PubSub::follow`], `photo_changed`, `storage_kept`), and before the client is answered.
+//!
+//! What was there before, and what a crash has left different, is converted when an account's first session begins: from then on its clients may
+//! ask for it, and nobody else's need it earlier. A migration of all accounts would hold up the server's start for those who never come back.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::{Mutex, MutexGuard};
+
+use super::avatar::{Avatars, Cause};
+use super::bookmarks::Bookmarks;
+use crate::forms::{Field, Form, FormType};
+use crate::homes::Home;
+use crate::iq::{IqTable, To};
+use crate::jid::BareJid;
+use crate::ns;
+use crate::pubsub::request::{Action, NewItem, Request};
+use crate::pubsub::{Changed, PubSub};
+use crate::router::Router;
+use crate::stanza::error::StanzaError;
+use crate::store::StoreError;
+
+/// Accounts at work at once.
+const TURNS: usize = 64;
+
+/// Why something was not converted.
+#[derive(Debug, thiserror::Error)]
+pub enum Failed {
+    /// The database's error.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A node does not take it.
+    #[error("a node refuses it: {0}")]
+    Refused(StanzaError),
+    /// The account keeps more than is read at once.
+    #[error("there is too much of it")]
+    TooMuch,
+}
+
+impl From<StanzaError> for Failed {
+    fn from(error: StanzaError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+/// All conversions.
+pub struct Conversions {
+    router: Router,
+    avatars: Avatars,
+    bookmarks: Bookmarks,
+    turns: Box<[Mutex<()>]>,
+    hasher: RandomState,
+}
+
+impl std::fmt::Debug for Conversions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Conversions").finish_non_exhaustive()
+    }
+}
+
+impl Conversions {
+    /// Announces what is converted, and follows the nodes.
+    pub fn register(router: &Router, pubsub: &Arc<PubSub>, table: &mut IqTable) -> Arc<Self> {
+        for feature in [ns::AVATAR_CONVERSION, ns::BOOKMARKS_COMPAT, ns::BOOKMARKS_COMPAT_PEP, ns::BOOKMARKS_CONVERSION] {
+            table.feature(To::Account, feature);
+        }
+        let conversions = Arc::new(Self {
+            router: router.clone(),
+            avatars: Avatars::new(router.clone(), pubsub.clone()),
+            bookmarks: Bookmarks::new(router.clone(), pubsub.clone()),
+            turns: (0..TURNS).map(|_| Mutex::default()).collect(),
+            hasher: RandomState::new(),
+        });
+        for node in [ns::AVATAR_DATA, ns::AVATAR_METADATA, ns::BOOKMARKS, ns::BOOKMARK_STORAGE] {
+            let conversions = conversions.clone();
+            let follower = move |changed| -> BoxFuture<'static, ()> {
+                let conversions = conversions.clone();
+                Box::pin(async move { conversions.node_changed(&changed).await })
+            };
+            pubsub.follow(node, Arc::new(follower));
+        }
+        conversions
+    }
+
+    /// Before an account's first session: what it has from before is converted. Does nothing when it was done.
+    pub async fn settle(&self, home: &Arc<Home>) {
+        if !home.with(|account| account.converted || account.anonymous) {
+            let _turn = self.turn(&home.jid).await;
+            self.settled(home).await;
+        }
+    }
+
+    /// A client has stored a vCard with another photo than this one.
+    pub async fn photo_changed(&self, home: &Arc<Home>, before: Option<&str>) {
+        let _turn = self.turn(&home.jid).await;
+        // It may be the first thing that is heard of the account, but then it is settled with this photo.
+        if self.settled(home).await {
+            note(&home.jid, "the photo of a vCard", self.avatars.to_nodes(home, before).await);
+        }
+    }
+
+    /// A client has stored bookmarks in private XML.
+    pub async fn storage_kept(&self, home: &Arc<Home>) {
+        let _turn = self.turn(&home.jid).await;
+        if self.settled(home).await {
+            note(&home.jid, "bookmarks of private XML", self.bookmarks.from_private(&home.jid).await);
+        }
+    }
+
+    async fn node_changed(&self, changed: &Changed) {
+        let account = &changed.account;
+        let home = match self.router.home(account).await {
+            Ok(Some(home)) => home,
+            Ok(None) => return,
+            Err(error) => return tracing::error!(%account, %error, "cannot convert what an account keeps"),
+        };
+        let _turn = self.turn(account).await;
+        if !self.settled(&home).await {
+            return;
+        }
+        match changed.node.as_str() {
+            ns::AVATAR_DATA => {
+                let cause = if changed.configured { Cause::DataConfigured } else { Cause::Data };
+                note(account, "an avatar", self.avatars.to_vcard(&home, cause).await)
+            }
+            ns::AVATAR_METADATA => note(account, "an avatar", self.avatars.to_vcard(&home, Cause::Metadata).await),
+            ns::BOOKMARKS => note(account, "bookmarks", self.bookmarks.from_items(account).await),
+            _ => note(account, "bookmarks of XEP-0048", self.bookmarks.from_node(account).await),
+        };
+    }
+
+    /// Within the account's turn; whether its conversions may go on. Where what was there before could not be converted, nothing may be put in its
+    /// place.
+    async fn settled(&self, home: &Arc<Home>) -> bool {
+        if home.with(|account| account.converted) {
+            return true;
+        }
+        let account = &home.jid;
+        let last = self.router.store().pubsub().last_ids(account, [ns::AVATAR_METADATA, ns::BOOKMARKS, ns::BOOKMARK_STORAGE]).await;
+        let Some(last) = note(account, "what an account keeps", last.map_err(Failed::from)) else { return false };
+        let avatar = self.avatars.settle(home, last.get(ns::AVATAR_METADATA).and_then(Option::as_deref)).await;
+        let nodes = (last.contains_key(ns::BOOKMARKS), last.contains_key(ns::BOOKMARK_STORAGE));
+        let bookmarks = self.bookmarks.settle(account, nodes).await;
+        let done = note(account, "an avatar", avatar).is_some() & note(account, "bookmarks", bookmarks).is_some();
+        home.with(|account| account.converted = done);
+        done
+    }
+
+    async fn turn(&self, account: &BareJid) -> MutexGuard<'_, ()> {
+        self.turns[self.hasher.hash_one(account) as usize % TURNS].lock().await
+    }
+}
+
+/// Logs why something was not converted: what a node refuses is its owner's affair, the rest the operator's.
+fn note<T>(account: &BareJid, what: &str, done: Result<T, Failed>) -> Option<T> {
+    match done {
+        Ok(done) => return Some(done),
+        Err(error @ Failed::Store(_)) => tracing::error!(%account, %error, "cannot convert {what}"),
+        Err(error) => tracing::info!(%account, %error, "cannot convert {what}"),
+    }
+    None
+}
+
+/// A publication of one item or more to a node of an account. `options` are the configuration of the node if it is to be made.
+pub(super) fn publish(node: &str, items: Vec<NewItem>, options: Option<&[(&str, &str)]>) -> Request {
+    let field = |(var, value): &(&str, &str)| Field { var: (*var).to_owned(), values: vec![(*value).to_owned()] };
+    let form_type = field(&("FORM_TYPE", ns::PUBLISH_OPTIONS));
+    let form = |options: &[(&str, &str)]| Form {
+        type_: FormType::Submit,
+        fields: std::iter::once(form_type.clone()).chain(options.iter().map(field)).collect(),
+    };
+    Request { node: Some(node.to_owned()), action: Action::Publish { items, options: options.map(form) } }
+}
