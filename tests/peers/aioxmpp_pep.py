@@ -136,7 +136,11 @@ async def script(server):
         assert await one.get_image_bytes() == PHOTO
         metadata = await alice.AvatarService.get_avatar_metadata(bob.bare, require_fresh=True)
         assert {one.normalized_id for one in metadata} == {hash, "0" * 40}, metadata
-        # XEP-0398 §3.1: for those who read the vCard, contacts or not
+        # XEP-0398 §3.1 and §7: for those who read the vCard, contacts or not, once everyone may see it
+        form = aioxmpp.pubsub.NodeConfigForm.from_xso(await bob.pubsub.get_node_config(None, "urn:xmpp:avatar:data"))
+        form.access_model.value = "open"
+        await bob.pubsub.set_node_config(None, form.render_reply(), "urn:xmpp:avatar:data")
+        (jid, stanza), _ = await alice.take("on_changed", lambda jid, stanza: jid == bob.client.local_jid and stanza.xep0153_x is not None and stanza.xep0153_x.photo == hash)
         for reader in (alice, carol):
             vcard = await reader.VCardService.get_vcard(bob.bare)
             assert (vcard.get_photo_data(), vcard.get_photo_mime_type()) == (PHOTO, "image/png"), vcard

@@ -210,25 +210,37 @@ async def payloads(s):
 
 
 async def avatar(s):
-    """XEP-0084, and XEP-0398 for those who only know the vCard."""
+    """XEP-0084, for contacts; and where it is open to everyone, XEP-0398 for those who only know the vCard."""
     clear(*s.everyone)
-    await s.bob["xep_0084"].publish_avatar(PHOTO)
-    await s.bob["xep_0084"].publish_avatar_metadata({"id": HASH, "type": "image/png", "bytes": len(PHOTO), "height": "1", "width": "1"})
-    for client in (s.alice, s.bob):
-        message, item = await client.told(s.bob.bare, METADATA, "item", lambda item: item.get("id") == HASH)
-        info = item[0].find(f"{{{METADATA}}}info")
-        assert (info.get("id"), info.get("bytes"), info.get("type")) == (HASH, str(len(PHOTO)), "image/png"), message
+
+    async def publish(**options):
+        await s.bob["xep_0084"].publish_avatar(PHOTO, **options)
+        await s.bob["xep_0084"].publish_avatar_metadata({"id": HASH, "type": "image/png", "bytes": len(PHOTO), "height": "1", "width": "1"}, **options)
+        for client in (s.alice, s.bob):
+            message, item = await client.told(s.bob.bare, METADATA, "item", lambda item: item.get("id") == HASH)
+            info = item[0].find(f"{{{METADATA}}}info")
+            assert (info.get("id"), info.get("bytes"), info.get("type")) == (HASH, str(len(PHOTO)), "image/png"), message
+
+    await publish()
     data = await s.alice["xep_0084"].retrieve_avatar(JID(s.bob.bare), HASH)
     assert data["pubsub"]["items"]["item"]["avatar_data"]["value"] == PHOTO, data
+    await refused("not-authorized", s.carol["xep_0084"].retrieve_avatar(JID(s.bob.bare), HASH), "presence-subscription-required")
     for client in (s.alice, s.tablet, s.phone):
         await client.saw_nothing_of(DATA, s.bob)
+    for node in (DATA, METADATA):
+        await s.bob["xep_0060"].set_node_config(None, node, config(access_model="open"))
+    await publish(options=form("publish-options", access_model="open"))
+    data = await s.carol["xep_0084"].retrieve_avatar(JID(s.bob.bare), HASH)
+    assert data["pubsub"]["items"]["item"]["avatar_data"]["value"] == PHOTO, data
     photo = lambda presence: presence.xml.findtext("{vcard-temp:x:update}x/{vcard-temp:x:update}photo")
     await s.tablet.until("the hash in bob's presence", lambda name, p: name == "presence_available" and p["from"].bare == s.bob.bare and photo(p) == HASH)
-    vcard = (await s.tablet["xep_0054"].get_vcard(JID(s.bob.bare), cached=False))["vcard_temp"]
-    assert (vcard["PHOTO"]["BINVAL"], vcard["PHOTO"]["TYPE"]) == (PHOTO, "image/png"), vcard
+    for reader in (s.tablet, s.carol):
+        vcard = (await reader["xep_0054"].get_vcard(JID(s.bob.bare), cached=False))["vcard_temp"]
+        assert (vcard["PHOTO"]["BINVAL"], vcard["PHOTO"]["TYPE"]) == (PHOTO, "image/png"), vcard
     s.tablet.history.clear()
     await s.bob["xep_0084"].stop()
-    message, item = await s.alice.told(s.bob.bare, METADATA, "item", lambda item: len(item[0]) == 0)
+    await s.alice.told(s.bob.bare, METADATA, "item", lambda item: len(item[0]) == 0)
+    await s.tablet.until("no hash in bob's presence", lambda name, p: name == "presence_available" and p["from"].bare == s.bob.bare and photo(p) != HASH)
 
 
 async def avatar_from_vcard(s):
@@ -245,6 +257,13 @@ async def avatar_from_vcard(s):
     assert (info.get("id"), info.get("bytes"), info.get("type")) == (hash, str(len(photo)), "image/png"), message
     data = await s.alice["xep_0084"].retrieve_avatar(JID(s.bob.bare), hash)
     assert data["pubsub"]["items"]["item"]["avatar_data"]["value"] == photo, data
+
+
+async def hidden(s, node):
+    """Neither a contact may read it, nor a stranger, who is not even told whether it is there."""
+    await refused("not-allowed", s.alice["xep_0060"].get_items(s.bob.bare, node), "closed-node")
+    for asked in (node, "urn:example:nowhere"):
+        await refused("not-authorized", s.carol["xep_0060"].get_items(s.bob.bare, asked), "presence-subscription-required")
 
 
 def conference(name, nick=None, autojoin=False, password=None):
@@ -268,8 +287,7 @@ async def bookmarks(s):
     await store("theplay@rooms.localhost", conference("The Play's the Thing", None, False, "secret"))
     await s.phone.told(s.bob.bare, BOOKMARKS, "item", lambda item: item.get("id") == "theplay@rooms.localhost")
     assert {"orchard@rooms.localhost", "theplay@rooms.localhost"} <= set(await s.ids(s.phone, BOOKMARKS))
-    for stranger in (s.alice, s.carol):
-        await refused("not-allowed", stranger["xep_0060"].get_items(s.bob.bare, BOOKMARKS), "closed-node")
+    await hidden(s, BOOKMARKS)
     await s.bob["xep_0060"].retract(None, BOOKMARKS, "theplay@rooms.localhost", notify=True)
     await s.phone.told(s.bob.bare, BOOKMARKS, "retract", lambda item: item.get("id") == "theplay@rooms.localhost")
     assert "theplay@rooms.localhost" not in await s.ids(s.phone, BOOKMARKS)
@@ -311,8 +329,7 @@ async def storage(s):
     assert "mauve" in str(answer), answer
     kept = values((await s.bob["xep_0060"].get_node_config(None, "urn:example:prefs"))["pubsub_owner"]["configure"]["form"])
     assert (kept["access_model"], kept["persist_items"]) == ("whitelist", "1"), kept
-    for stranger in (s.alice, s.carol):
-        await refused("not-allowed", stranger["xep_0060"].get_items(s.bob.bare, "urn:example:prefs"), "closed-node")
+    await hidden(s, "urn:example:prefs")
     await s.bob["xep_0223"].configure("urn:example:prefs")
     await s.bob["xep_0222"].store(prefs, node="urn:example:public", id="current")
     assert "mauve" in str(await s.bob["xep_0222"].retrieve("urn:example:public", id="current"))
@@ -326,17 +343,23 @@ async def storage(s):
 
 
 async def explicit(s):
-    """§4.3.2: who subscribes besides being interested is told once."""
+    """§4.3.2: who subscribes besides being interested is told once, where the interest is; who only subscribes, at the address he gave."""
     clear(*s.everyone)
     await s.alice["xep_0060"].subscribe(s.bob.bare, TUNE)
-    await s.alice.told(s.bob.bare, TUNE, "item")
-    clear(s.alice, s.tablet)
     await s.bob["xep_0118"].publish_tune(title="Once")
-    await s.alice.told(s.bob.bare, TUNE, "item")
-    await s.alice.saw_nothing_of(TUNE, s.bob)
-    # and hears of it without interest
-    await s.tablet.told(s.bob.bare, TUNE, "item")
+    title = lambda item: item[0].findtext(f"{{{TUNE}}}title") == "Once"
+    await s.alice.told(s.bob.bare, TUNE, "item", title)
+    for client in (s.alice, s.tablet):
+        await client.fence(s.bob)
+        assert not [e for e in client.events_of(TUNE) if "Once" in str(e)], client.events_of(TUNE)
     await s.alice["xep_0060"].unsubscribe(s.bob.bare, TUNE)
+    note = "<note xmlns='urn:example:note'>{}</note>"
+    await s.publish("urn:example:open", note.format(1), options=form("publish-options", access_model="open"))
+    await s.carol["xep_0060"].subscribe(s.bob.bare, "urn:example:open")
+    await s.publish("urn:example:open", note.format(2))
+    message, _ = await s.carol.told(s.bob.bare, "urn:example:open", "item", lambda item: item[0].text == "2")
+    assert message.xml.find("{http://jabber.org/protocol/address}addresses") is None, message
+    await s.carol["xep_0060"].unsubscribe(s.bob.bare, "urn:example:open")
 
 
 STEPS = [discovery, last_items, filtered, events, interest, payloads, avatar, avatar_from_vcard, bookmarks, bookmarks_converted, storage, explicit]
