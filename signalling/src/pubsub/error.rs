@@ -82,7 +82,7 @@ pub fn unsupported(feature: &str) -> StanzaError {
 
 /// §6.1.3.11: the node is somewhere else for good; `uri` is what its owner said when deleting it (§8.4.1).
 #[must_use]
-pub fn gone(uri: impl Into<Cow<'static, str>>) -> StanzaError {
+pub fn gone(uri: impl Into<Box<str>>) -> StanzaError {
     StanzaError { address: Some(uri.into()), ..StanzaError::new(Condition::Gone, ErrorType::Modify) }
 }
 

@@ -154,9 +154,9 @@ pub struct StanzaError {
     /// Written with the attribute `code` of XEP-0086, where a protocol of old still asks for it.
     pub with_code: bool,
     /// §8.3.3.5, §8.3.3.14: where the addressee is now, a URI; with `gone` and `redirect` only.
-    pub address: Option<Cow<'static, str>>,
+    pub address: Option<Box<str>>,
     /// What stands before the `<error/>` in the place of the original content: an element that says which parts of the request failed.
-    pub payload: Option<Bytes>,
+    pub payload: Option<Box<Bytes>>,
 }
 
 impl StanzaError {
@@ -248,7 +248,7 @@ impl StanzaError {
         let type_ = error.attr("type").and_then(ErrorType::parse).unwrap_or(condition.usual_type());
         let text = error.child(ns::STANZA_ERROR, "text").map(|text| Cow::Owned(text.text().into_owned()));
         let extra = error.children().find(|child| child.ns() != ns::STANZA_ERROR).map(|child| child.to_bytes());
-        Self { type_, condition, text, extra, with_code: false, address: address.map(Cow::Owned), payload: None }
+        Self { type_, condition, text, extra, with_code: false, address: address.map(String::into_boxed_str), payload: None }
     }
 }
 

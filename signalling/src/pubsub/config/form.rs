@@ -118,7 +118,11 @@ const INTEGER_OR_MAX_ITEMS: &str =
 static ENTRIES: &[Entry] = &[
     entry!("pubsub#title" text title Both "A friendly name for the node"),
     entry!("pubsub#description" text description Both "A description of the node"),
-    entry!("pubsub#language" text language Both "The default language of the node"),
+    Entry {
+        // A list of one (§5.4): the language that it has; any other may be put in its place.
+        type_: FieldType::ListSingle,
+        ..entry!("pubsub#language" text language Both "The default language of the node")
+    },
     entry!("pubsub#type" text type_ Leaf "The semantic type information of data in the node, usually specified by the namespace of the payload (if any)"),
     Entry {
         var: "pubsub#contact",
@@ -388,9 +392,10 @@ impl NodeConfig {
         for entry in ENTRIES.iter().filter(|entry| entry.of.has(config.node_type)) {
             let values = (entry.get)(&config);
             let values: Vec<_> = values.iter().map(String::as_str).collect();
-            // Whatever groups the roster has, any may be named; those that are can be chosen from.
-            let groups: Vec<_> = values.iter().map(|value| ("", *value)).collect();
-            let shown = if entry.var == "pubsub#roster_groups_allowed" { Shown { options: &groups, ..entry.shown } } else { entry.shown };
+            // Whatever groups a roster has and languages there are: what is there already can be chosen from, and any other value will do.
+            let own: Vec<_> = values.iter().map(|value| ("", *value)).collect();
+            let open = entry.shown.options.is_empty() && matches!(entry.type_, FieldType::ListSingle | FieldType::ListMulti);
+            let shown = if open { Shown { options: &own, ..entry.shown } } else { entry.shown };
             form.shown_field(entry.var, entry.type_, shown, &values);
         }
         if config.node_type == NodeKind::Collection {

@@ -77,7 +77,7 @@ pub(super) fn set(node: &Node, changes: &[(BareJid, Affiliation)], context: &Con
             }
             out.close();
         });
-        outcome.reply = Reply::Partly(StanzaError { payload: Some(payload), ..StanzaError::not_acceptable() });
+        outcome.reply = Reply::Partly(StanzaError { payload: Some(Box::new(payload)), ..StanzaError::not_acceptable() });
     }
     Ok(outcome)
 }

@@ -12,6 +12,7 @@ use crate::pubsub::error;
 use crate::pubsub::event::{Audience, EventKind, Notification};
 use crate::pubsub::model::{Affiliation, Node, NodeAddress, NodeKind, ServiceKind};
 use crate::pubsub::reply::{self, Reply};
+use crate::pubsub::wellknown;
 use crate::stanza::error::StanzaError;
 
 /// A node that comes to be.
@@ -29,7 +30,7 @@ pub(super) fn create(node: Option<&Node>, name: Option<&str>, form: Option<&Form
     if node.is_some() {
         return Err(StanzaError::conflict());
     }
-    let default = NodeConfig::default_for(context.kind, NodeKind::Leaf);
+    let default = default_of(name, context);
     let submitted = match form {
         Some(form) => default.submit(form, context.limits)?,
         None => Submitted { config: default, children: None },
@@ -53,12 +54,21 @@ pub(super) fn for_publication(name: Option<&str>, options: Option<&Form>, contex
     if !context.may_create {
         return Err(StanzaError::item_not_found());
     }
-    let default = NodeConfig::default_for(context.kind, NodeKind::Leaf);
+    let default = default_of(name, context);
     let config = match options {
         Some(options) => default.with_options(options, context.limits)?,
         None => default,
     };
     build(name, Submitted { config, children: None }, context)
+}
+
+/// §8.3, and what an account's node of this name is for.
+fn default_of(name: Option<&str>, context: &Context<'_>) -> NodeConfig {
+    let mut config = NodeConfig::default_for(context.kind, NodeKind::Leaf);
+    if context.kind == ServiceKind::Pep {
+        wellknown::defaults(name.unwrap_or_default(), &mut config);
+    }
+    config
 }
 
 fn build(name: Option<&str>, submitted: Submitted, context: &Context<'_>) -> Result<Created, StanzaError> {

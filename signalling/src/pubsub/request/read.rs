@@ -75,6 +75,13 @@ struct Rest<'e> {
 impl<'e> Rest<'e> {
     /// §5, §6, §7, §8.1.
     fn entity(&self, has_node: bool) -> Read<Action> {
+        // §6.3.7, §8.1.3: what comes along follows.
+        if matches!(
+            (self.main.name(), self.beside.map(|beside| beside.name())),
+            ("options", Some("subscribe")) | ("configure", Some("create"))
+        ) {
+            return Err(StanzaError::bad_request("options and configuration follow what they are for"));
+        }
         let action = match (self.main.name(), self.set) {
             ("subscriptions", false) => Action::Subscriptions,
             ("affiliations", false) => Action::Affiliations,
@@ -167,11 +174,12 @@ impl<'e> Rest<'e> {
         self.main.attr("subid").map(|subid| id(subid).ok_or_else(error::invalid_subid)).transpose()
     }
 
-    /// §6.1.1, §6.3.7.
+    /// §6.1.1, §6.3.7. Options that say again what the subscription says, as those of some clients do, are no others.
     fn subscribe(&self) -> Read<Action> {
+        let other = |options: Node<'_>, name| options.attr(name).is_some_and(|value| Some(value) != self.main.attr(name));
         let options = match self.beside("options")? {
-            Some(options) if options.attr("node").is_some() || options.attr("jid").is_some() => {
-                return Err(StanzaError::bad_request("options of a new subscription name neither node nor JID"));
+            Some(options) if other(options, "node") || other(options, "jid") => {
+                return Err(StanzaError::bad_request("options of a new subscription are for that subscription"));
             }
             Some(options) => Form::of(options)?,
             None => None,

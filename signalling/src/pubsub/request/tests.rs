@@ -51,6 +51,11 @@ fn requests_of_entities() {
             &format!("<subscribe node='n' jid='a@b'/><options>{FORM}</options>"),
             request("n", Action::Subscribe { jid: jid("a@b"), options: Some(form()) }),
         ),
+        (
+            true,
+            &format!("<subscribe node='n' jid='a@b'/><options node='n' jid='a@b'>{FORM}</options>"),
+            request("n", Action::Subscribe { jid: jid("a@b"), options: Some(form()) }),
+        ),
         (true, "<unsubscribe node='n' jid='a@b/c'/>", request("n", Action::Unsubscribe { jid: jid("a@b/c"), subid: None })),
         (false, "<options node='n' jid='a@b' subid='1'/>", request("n", Action::Options { jid: jid("a@b"), subid: Some("1".to_owned()) })),
         (
@@ -151,7 +156,10 @@ fn requests_that_are_none() {
         (true, "<publish node='n'/><retract node='n'/>", bad()),
         (true, "<subscribe jid='a@b'/><options/><options/>", bad()),
         (true, &*format!("<options node='n' jid='a@b'>{FORM}</options><subscribe node='n' jid='a@b'/>"), bad()),
-        (true, &format!("<subscribe node='n' jid='a@b'/><options node='n'>{FORM}</options>"), bad()),
+        (true, &format!("<subscribe node='n' jid='a@b'/><options node='m'>{FORM}</options>"), bad()),
+        (true, &format!("<subscribe node='n' jid='a@b'/><options jid='c@d'>{FORM}</options>"), bad()),
+        (true, &format!("<options>{FORM}</options><subscribe node='n' jid='a@b'/>"), bad()),
+        (true, &format!("<configure>{FORM}</configure><create node='n'/>"), bad()),
         (true, &format!("<create node='n'/><configure node='n'>{FORM}</configure>"), bad()),
         (true, "<subscriptions/>", bad()),
         (false, "<subscribe node='n' jid='a@b'/>", bad()),
