@@ -120,7 +120,7 @@ def look():
         if (bare, resource, caps) not in known:
             known.add((bare, resource, caps))
             say("presence", caps=caps, **{"from": f"{bare}/{resource}"})
-    for bare, hash in rows("SELECT bare_jid, hash FROM contact_avatar JOIN jid ON jid.id = jid_id WHERE type = 1"):
+    for bare, hash in rows("SELECT bare_jid, hash FROM contact_avatar JOIN jid ON jid.id = jid_id WHERE type = 0"):
         path = f"{home}/.local/share/dino/avatars/{hash}"
         if (bare, hash) not in known and os.path.exists(path):
             known.add((bare, hash))

@@ -113,11 +113,13 @@ assert.equal((await alice.take('geoloc')).geoloc.locality, 'Venezia');
 const picture = Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==', 'base64');
 const id = Buffer.from(await crypto.subtle.digest('SHA-1', picture)).toString('hex');
 await bob.publishAvatar(id, picture);
+// XEP-0398 §7: a vCard is everyone's to see
+await bob.configureNode('bob@localhost', 'urn:xmpp:avatar:data', form('node_config', { access_model: 'open' }));
 await bob.useAvatars([{ id, bytes: picture.length, mediaType: 'image/png', width: 1, height: 1 }]);
 const { avatars } = await alice.take('avatar', what => what.source === 'pubsub' && what.jid.startsWith('bob@'));
 assert.equal(avatars[0].id, id);
 assert.deepEqual(Buffer.from((await alice.getAvatar('bob@localhost', id)).content.data), picture);
-// XEP-0398: and by presence
+// and by presence
 await alice.take('avatar', what => what.source === 'vcard' && what.avatars[0].id === id);
 say('events');
 
