@@ -33,6 +33,7 @@ mod probe;
 mod proxy_protocol;
 mod public_address;
 mod pubsub_clients;
+mod pubsub_examples;
 mod push;
 mod registration;
 mod relay_abuse;

@@ -295,6 +295,35 @@ async fn xep0352_s3_2_an_inactive_client_gets_what_is_urgent_and_what_waited_bef
 }
 
 #[tokio::test]
+async fn xep0352_s3_2_of_an_item_an_inactive_client_gets_the_last_notification() {
+    let attachment = Arc::new(Mailbox::new(100_000)).attach().unwrap();
+    let event = |node: &str, item: &str| {
+        parsed(&format!(
+            "<message from='a@b' type='headline'><event xmlns='http://jabber.org/protocol/pubsub#event'><items node='{node}'>{item}</items></event></message>"
+        ))
+    };
+    attachment.set_active(false);
+    for (node, item) in [
+        ("tune", "<item id='current'><a xmlns='u'/></item>"),
+        ("mood", "<item id='current'/>"),
+        ("tune", "<item id='current'><b xmlns='u'/></item>"),
+        ("blog", "<item id='1'/>"),
+        ("blog", "<item id='2'/>"),
+        ("blog", "<retract id='1'/>"),
+    ] {
+        assert!(attachment.mailbox().push(event(node, item)));
+    }
+    assert!(!is_due(&attachment).await);
+    attachment.set_active(true);
+    let mut taken = Vec::new();
+    attachment.drain(&mut taken);
+    let taken: Vec<_> = taken.iter().map(|item| format!("{item:?}")).collect();
+    let parts = ["node='mood'", "<b xmlns='u'/>", "<item id='2'/>", "<retract id='1'/>"];
+    assert_eq!(taken.len(), parts.len(), "{taken:#?}");
+    taken.iter().zip(parts).for_each(|(stanza, part)| assert!(stanza.contains(part), "{stanza} misses {part}"));
+}
+
+#[tokio::test]
 async fn xep0352_s3_2_what_an_inactive_client_does_not_get_is_bounded() {
     let attachment = Arc::new(Mailbox::new(1_000_000)).attach().expect("open");
     attachment.set_active(false);
