@@ -115,7 +115,7 @@ impl Router {
             hosts: OnceLock::new(),
             pubsub: OnceLock::new(),
             kicked: Mutex::default(),
-            pushes: Asked::default(),
+            pushes: Asked::new(push::PATIENCE),
             capabilities: caps::Cache::default(),
             hibernation: Hibernation::default(),
             tasks: TaskTracker::new(),

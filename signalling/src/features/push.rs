@@ -35,6 +35,8 @@ const NODE_BYTES_MAX: usize = 1023;
 const OPTIONS_BYTES_MAX: usize = 4096;
 /// The element of a call goes along whole up to this size, beyond it only its name and id.
 const CALL_BYTES_MAX: usize = 2048;
+/// How long a service may take to answer.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 /// A proposal that has been under way for longer (XEP-0203) rings nobody any more.
 const FRESH: Duration = Duration::from_secs(60);
 
