@@ -281,7 +281,8 @@ impl Framer {
             quotes |= *byte == b'"';
             odd ^= *byte == b'\'' || *byte == b'"';
         }
-        if !(apostrophes && quotes) && !odd {
+        let is_unclear = odd || (apostrophes && quotes);
+        if !is_unclear {
             self.at = end;
             return self.start_tag_end();
         }
