@@ -89,22 +89,22 @@ impl Element {
         // All white space is counted twice, hence the saturation.
         let bytes = bytes.get(start..bytes.len().saturating_sub(end)).unwrap_or_default();
         validate_within(bytes, bindings, depth_max)?;
-        Self::build(bytes, bindings)
+        Self::build(str::from_utf8(bytes).map_err(|_| XmlError::UnsupportedEncoding("not UTF-8"))?, bindings)
     }
 
     /// Builds the tree of an element that is known to be valid inside these bindings.
-    pub(crate) fn build(source: &[u8], bindings: &Bindings) -> Result<Self, XmlError> {
+    pub(crate) fn build(text: &str, bindings: &Bindings) -> Result<Self, XmlError> {
         #[cfg(test)]
         BUILT.set(BUILT.get() + 1);
-        let text = str::from_utf8(source).map_err(|_| XmlError::UnsupportedEncoding("not UTF-8"))?;
         u32::try_from(text.len()).map_err(|_| XmlError::TooBig(u32::MAX as usize))?;
         let mut builder = Builder {
             base: text.as_ptr() as usize,
             bindings,
             scope: Vec::new(),
             open: Vec::new(),
-            nodes: Vec::with_capacity(16),
-            attributes: Vec::with_capacity(16),
+            // About as many as there will be.
+            nodes: Vec::with_capacity(4 + text.len() / 64),
+            attributes: Vec::with_capacity(4 + text.len() / 32),
             namespaces: Interner::new(),
             resolved: String::new(),
         };
