@@ -13,7 +13,7 @@ use crate::support::wire::Wire;
 /// slixmpp's plugins for PEP, avatars, bookmarks, private and public storage, vCard4, tunes, moods and so on, from one to the other.
 #[test]
 #[ignore = "slixmpp: run tests/run"]
-fn slixmpp_shows_what_slixmpp_publishes() {
+pub fn slixmpp_shows_what_slixmpp_publishes() {
     peers::python(&Server::start(), "slixmpp_pep.py", json!({})).said(&[
         "discovery",
         "last_items",

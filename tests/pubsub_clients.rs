@@ -11,7 +11,7 @@ use crate::support::server::{PASSWORD, Server};
 /// Every call of slixmpp's `xep_0060`, by an owner, a contact with two resources and a stranger.
 #[test]
 #[ignore = "slixmpp: run tests/run"]
-fn slixmpp_owns_publishes_and_subscribes() {
+pub fn slixmpp_owns_publishes_and_subscribes() {
     peers::python(&Server::start(), "slixmpp_pubsub.py", json!({})).said(&[
         "discovery",
         "configuration",

@@ -5,7 +5,7 @@ import hashlib
 
 from slixmpp import JID
 from slixmpp.exceptions import IqError
-from slixmpp.xmlstream import ElementBase, register_stanza_plugin
+from slixmpp.xmlstream import ElementBase
 
 from payloads import PHOTO
 from peer import Client, main, say

@@ -128,7 +128,7 @@ async def script(server):
         pictures.add_avatar_image("image/png", image_bytes=PHOTO, width=1, height=1)
         pictures.add_avatar_image("image/png", id_="0" * 40, nbytes=9, url="https://localhost/avatar.png")
         await bob.AvatarService.publish_avatar_set(pictures)
-        (jid, metadata), _ = await alice.take("on_metadata_changed", lambda jid, metadata: jid == bob.bare and len(metadata) == 2)
+        (_, metadata), _ = await alice.take("on_metadata_changed", lambda jid, metadata: jid == bob.bare and len(metadata) == 2)
         by_id = {one.normalized_id: one for one in metadata}
         assert set(by_id) == {hash, "0" * 40}, metadata
         one = by_id[hash]
@@ -140,7 +140,7 @@ async def script(server):
         form = aioxmpp.pubsub.NodeConfigForm.from_xso(await bob.pubsub.get_node_config(None, "urn:xmpp:avatar:data"))
         form.access_model.value = "open"
         await bob.pubsub.set_node_config(None, form.render_reply(), "urn:xmpp:avatar:data")
-        (jid, stanza), _ = await alice.take("on_changed", lambda jid, stanza: jid == bob.client.local_jid and stanza.xep0153_x is not None and stanza.xep0153_x.photo == hash)
+        await alice.take("on_changed", lambda jid, stanza: jid == bob.client.local_jid and stanza.xep0153_x is not None and stanza.xep0153_x.photo == hash)
         for reader in (alice, carol):
             vcard = await reader.VCardService.get_vcard(bob.bare)
             assert (vcard.get_photo_data(), vcard.get_photo_mime_type()) == (PHOTO, "image/png"), vcard

@@ -5,7 +5,7 @@ from xml.etree import ElementTree as ET
 from slixmpp import JID
 
 from peer import main
-from payloads import ATOM, PAYLOADS, bundle, canonical
+from payloads import PAYLOADS, bundle, canonical
 from pubsub_peer import EVENT, Subscriber, become_contacts, config, form, refused, run, values
 
 PUBSUB = "{http://jabber.org/protocol/pubsub}"

@@ -74,6 +74,11 @@ impl Tracked {
         }
     }
 
+    /// How many are under way.
+    pub fn tasks(&self) -> usize {
+        self.busy.load(Ordering::Acquire)
+    }
+
     /// Waits until no task is under way.
     pub async fn idle(&self) {
         loop {
