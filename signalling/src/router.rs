@@ -734,7 +734,7 @@ impl Router {
             self.0.calls.observe(stanza, Some(&account), Instant::now());
         }
         if let Some(event) = effects.push {
-            Box::pin(push::notify(self, home, event)).await;
+            Box::pin(push::notify(self, home, *event)).await;
         }
         if let Some(displayed) = effects.displayed {
             Box::pin(mds::keep(self, home, *displayed)).await;

@@ -55,6 +55,7 @@ fn read(node: Node<'_>) {
     super::mam::fuzz(node);
     super::push::fuzz(node);
     super::register::fuzz(node);
+    crate::pubsub::fuzz::element(node);
 }
 
 fn texts(text: &str) {

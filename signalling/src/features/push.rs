@@ -136,7 +136,7 @@ pub fn outbound(walk: &Walk<'_>, stanza: &mut Stanza, effects: &mut Effects) -> 
         && let Some((verb, call)) = propose::call_message(stanza)
         && matches!(verb, Verb::Accept | Verb::Proceed | Verb::Reject)
     {
-        effects.push = Some(Event::Over { call: id(&call), element: about(&call) });
+        effects.push = Some(Box::new(Event::Over { call: id(&call), element: about(&call) }));
     }
     Verdict::Pass
 }
@@ -147,7 +147,7 @@ pub fn inbound(walk: &Walk<'_>, stanza: &mut Stanza, effects: &mut Effects) -> V
     if walk.account.push.is_empty() || matches!(kind, MessageType::Error | MessageType::Groupchat) {
         return Verdict::Pass;
     }
-    effects.push = withdrawn(walk, stanza).or_else(|| event(walk, kind, stanza));
+    effects.push = withdrawn(walk, stanza).or_else(|| event(walk, kind, stanza)).map(Box::new);
     Verdict::Pass
 }
 

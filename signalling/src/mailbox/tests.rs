@@ -20,8 +20,7 @@ fn bodies<'a>(items: impl IntoIterator<Item = &'a Delivery>) -> String {
 }
 
 fn drained(attachment: &Attachment) -> String {
-    let mut out = Vec::new();
-    attachment.drain(&mut out);
+    let out: Vec<_> = attachment.take().collect();
     bodies(out.iter().filter_map(|item| if let Outgoing::Stanza(delivery) = item { Some(delivery) } else { None }))
 }
 
@@ -219,8 +218,8 @@ fn contents_make_the_same_mailbox_again() {
     assert_eq!(mailbox.progress().handled, 1);
     let again = mailbox.attach().expect("open");
     again.rewind(2).expect("sent");
-    let mut out = Vec::new();
-    assert_eq!(again.drain(&mut out), 2);
+    let out: Vec<_> = again.take().collect();
+    assert_eq!(mailbox.outstanding(), 2);
     assert!(matches!(&out[..], [Outgoing::Stanza(_), Outgoing::Stanza(_), Outgoing::Owed]));
 }
 
@@ -238,8 +237,7 @@ fn composing(from: &str) -> Outgoing {
 
 /// What comes out, shortened to what differs.
 fn taken(attachment: &Attachment) -> Vec<String> {
-    let mut out = Vec::new();
-    attachment.drain(&mut out);
+    let out: Vec<_> = attachment.take().collect();
     let short = |item: Outgoing| match item {
         Outgoing::Stanza(Delivery { stanza, .. }) => {
             let from = stanza.from().map_or("", |from| from.as_str()).to_owned();
@@ -413,8 +411,7 @@ proptest! {
         let (mut pushed, mut seen, mut acknowledged) = (0_usize, 0_usize, 0_usize);
         let mut under_way = VecDeque::new();
         let write = |connection: &Attachment, under_way: &mut VecDeque<String>| {
-            let mut out = Vec::new();
-            connection.drain(&mut out);
+            let out: Vec<_> = connection.take().collect();
             under_way.extend(out.iter().filter_map(|item| match item {
                 Outgoing::Stanza(delivery) => Some(bodies([delivery])),
                 _ => None,

@@ -2,7 +2,7 @@
 
 mod form;
 
-pub(super) use form::stored_form;
+pub(super) use form::{CHILDREN_MAX, stored_form};
 pub use form::{StoredError, Submitted};
 
 use super::context::Limits;

@@ -68,6 +68,16 @@ pub(super) struct Group {
     pub to: Arc<[Jid]>,
 }
 
+impl Group {
+    /// Those of them for whom this holds.
+    pub fn only(&self, holds: impl Fn(&Jid) -> bool) -> Self {
+        if self.to.iter().all(&holds) {
+            return self.clone();
+        }
+        Self { to: self.to.iter().filter(|jid| holds(jid)).cloned().collect(), ..self.clone() }
+    }
+}
+
 impl From<Recipients> for Group {
     fn from(of: Recipients) -> Self {
         Self { variant: of.variant, condition: of.condition, to: of.to.into() }

@@ -14,6 +14,8 @@ pub mod error;
 pub mod event;
 mod expiry;
 mod facts;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 pub mod graph;
 mod homes;
 pub mod host;

@@ -15,8 +15,10 @@ use crate::xml::{Bindings, Element, XmlWriter};
 
 /// Bytes of one text.
 const TEXT_BYTES_MAX: usize = 4096;
-/// Values of one list; every one is looked at.
+/// Values of one list; every one is compared with the others.
 const LIST_MAX: usize = 128;
+/// Children of one collection.
+pub(in crate::pubsub) const CHILDREN_MAX: usize = 1000;
 
 /// Why a stored form cannot be read: the database has been changed from outside.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -132,7 +134,7 @@ static ENTRIES: &[Entry] = &[
         public: true,
         get: |config| config.contact.iter().map(Jid::to_string).collect(),
         set: |config, field| {
-            config.contact = read_list(field, |value| Jid::parse(value).ok())?;
+            config.contact = read_list(field, LIST_MAX, |value| Jid::parse(value).ok())?;
             Ok(())
         },
     },
@@ -148,7 +150,7 @@ static ENTRIES: &[Entry] = &[
         public: true,
         get: |config| config.collection.clone(),
         set: |config, field| {
-            config.collection = read_names(field)?;
+            config.collection = read_names(field, LIST_MAX)?;
             Ok(())
         },
     },
@@ -165,7 +167,7 @@ static ENTRIES: &[Entry] = &[
         public: false,
         get: |config| config.children_association_whitelist.iter().map(|jid| jid.to_string()).collect(),
         set: |config, field| {
-            config.children_association_whitelist = read_list(field, |value| BareJid::parse(value).ok())?;
+            config.children_association_whitelist = read_list(field, LIST_MAX, |value| BareJid::parse(value).ok())?;
             Ok(())
         },
     },
@@ -261,7 +263,7 @@ static ENTRIES: &[Entry] = &[
         public: false,
         get: |config| config.roster_groups_allowed.clone(),
         set: |config, field| {
-            config.roster_groups_allowed = read_list(field, |value| Some(value.to_owned()))?;
+            config.roster_groups_allowed = read_list(field, LIST_MAX, |value| Some(value.to_owned()))?;
             Ok(())
         },
     },
@@ -352,14 +354,14 @@ fn read_text(field: &Field) -> Result<String, StanzaError> {
 }
 
 /// The values of a list, each once; empty ones count as none.
-fn read_list<T: PartialEq>(field: &Field, read: impl Fn(&str) -> Option<T>) -> Result<Vec<T>, StanzaError> {
+fn read_list<T: PartialEq>(field: &Field, max: usize, read: impl Fn(&str) -> Option<T>) -> Result<Vec<T>, StanzaError> {
     let mut list = Vec::new();
     for value in field.values.iter().filter(|value| !value.is_empty()) {
         let value = Some(value).filter(|value| value.len() <= TEXT_BYTES_MAX).and_then(|value| read(value)).ok_or_else(|| wrong(field))?;
         if list.contains(&value) {
             continue;
         }
-        if list.len() == LIST_MAX {
+        if list.len() == max {
             return Err(wrong(field));
         }
         list.push(value);
@@ -368,8 +370,8 @@ fn read_list<T: PartialEq>(field: &Field, read: impl Fn(&str) -> Option<T>) -> R
 }
 
 /// NodeIDs; an empty one is the root node (XEP-0248 §7.2.1), which all nodes are below that are in no other collection.
-fn read_names(field: &Field) -> Result<Vec<String>, StanzaError> {
-    read_list(field, |value| Some(value.to_owned()))
+fn read_names(field: &Field, max: usize) -> Result<Vec<String>, StanzaError> {
+    read_list(field, max, |value| Some(value.to_owned()))
 }
 
 /// §12.23: a number or `max`; `None` for no value or an empty one.
@@ -439,7 +441,7 @@ impl NodeConfig {
         }
         for field in &form.fields {
             if field.var == CHILDREN {
-                submitted.children = Some(read_names(field)?);
+                submitted.children = Some(read_names(field, CHILDREN_MAX)?);
             } else {
                 submitted.config.set(field)?;
             }

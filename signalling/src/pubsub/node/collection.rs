@@ -3,7 +3,7 @@
 use super::{Other, Outcome, graph};
 use crate::pubsub::access;
 use crate::pubsub::change::Change;
-use crate::pubsub::config::{ChildrenPolicy, NodeConfig};
+use crate::pubsub::config::{CHILDREN_MAX, ChildrenPolicy, NodeConfig};
 use crate::pubsub::context::Context;
 use crate::pubsub::error;
 use crate::pubsub::event::{Audience, EventKind, Notification};
@@ -13,8 +13,6 @@ use crate::stanza::error::StanzaError;
 
 /// Collections of one node.
 const COLLECTIONS_MAX: usize = 16;
-/// Children of one collection.
-const CHILDREN_MAX: u64 = 1000;
 
 /// What becomes of the nodes around one that is placed.
 #[derive(Default)]
@@ -184,7 +182,7 @@ fn must_have_room(parent: &Node, context: &Context<'_>) -> Result<(), StanzaErro
 }
 
 fn children_max(config: &NodeConfig) -> u64 {
-    config.children_max.unwrap_or(CHILDREN_MAX).min(CHILDREN_MAX)
+    config.children_max.unwrap_or(u64::MAX).min(CHILDREN_MAX as u64)
 }
 
 /// §7.2.3.5.
