@@ -14,6 +14,7 @@ use crate::pubsub::model::{Affiliation, Node, NodeAddress, NodeKind, ServiceKind
 use crate::pubsub::options::{Offered, SubscribeOptions, SubscriptionType};
 use crate::pubsub::reply::{self, Reply};
 use crate::stanza::error::StanzaError;
+use crate::xml::XmlWriter;
 
 /// Subscriptions of one JID to one node: each is looked at when it asks for another.
 const PER_JID_MAX: usize = 16;
@@ -125,9 +126,15 @@ fn answer(node: &Node, subscription: &Subscription, with_options: bool) -> Reply
     Reply::Payload(reply::pubsub(ns::PUBSUB, |out| {
         reply::write_subscription(out, named(node), subscription, subscription.state);
         if with_options {
-            out.open("options").raw(&subscription.options.result(node.offered())).close();
+            // Example 68 leaves out the attributes; the schema of §17.1 requires the JID.
+            open_options(out, node, subscription);
+            out.raw(&subscription.options.result(node.offered())).close();
         }
     }))
+}
+
+fn open_options(out: &mut XmlWriter, node: &Node, subscription: &Subscription) {
+    out.open("options").attr_opt("node", named(node)).attr("jid", subscription.jid.as_str()).attr("subid", &subscription.subid);
 }
 
 /// The root node has no name.
@@ -183,7 +190,7 @@ fn is_of_subscriber(notification: &Notification, jid: &Jid) -> bool {
 pub(super) fn options(node: &Node, jid: &Jid, subid: Option<&str>, context: &Context<'_>) -> Result<Outcome, StanzaError> {
     let subscription = find(node, jid, subid, context, error::no_subscription_to_configure)?;
     let reply = reply::pubsub(ns::PUBSUB, |out| {
-        out.open("options").attr_opt("node", named(node)).attr("jid", jid.as_str()).attr("subid", &subscription.subid);
+        open_options(out, node, subscription);
         out.raw(&subscription.options.form(node.offered())).close();
     });
     Ok(Outcome::new(&node.address.node, Reply::Payload(reply)))

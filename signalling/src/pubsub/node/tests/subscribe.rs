@@ -88,7 +88,11 @@ fn s6_1_6_another_subscription_is_for_other_options() {
     assert_eq!(result.changes.iter().map(change_line).collect::<Vec<_>>(), ["subscribe francisco@denmark.lit new-1 subscribed"]);
     // §6.3.7: with the options that come of it.
     let reply = reply_line(&result.reply);
-    assert!(reply.contains("<options><x xmlns='jabber:x:data' type='result'>") && reply.contains("<value>chat</value>"), "{reply}");
+    assert!(
+        reply.contains("<options node='n' jid='francisco@denmark.lit' subid='new-1'><x xmlns='jabber:x:data' type='result'>")
+            && reply.contains("<value>chat</value>"),
+        "{reply}"
+    );
     // A full JID is another one.
     check(
         &asker(ME),
