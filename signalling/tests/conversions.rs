@@ -121,6 +121,12 @@ async fn xep0398_s7_only_what_is_open_becomes_the_photo() {
     assert!(vcard(&alice).await.contains("<BINVAL>YWJj</BINVAL>"));
     configure(&alice, "urn:xmpp:avatar:data", "access_model", "presence").await;
     assert!(!vcard(&alice).await.contains("PHOTO"), "not for everyone any more");
+    configure(&alice, "urn:xmpp:avatar:data", "access_model", "open").await;
+    assert!(vcard(&alice).await.contains("<BINVAL>YWJj</BINVAL>"));
+    let delete = "<pubsub xmlns='http://jabber.org/protocol/pubsub#owner'><delete node='urn:xmpp:avatar:data'/></pubsub>";
+    ok(&alice, "set", None, delete).await;
+    assert!(!vcard(&alice).await.contains("PHOTO"), "with its node, too");
+    publish_avatar(&alice, "YWJj", ABC, &[]).await;
     // A photo that is no copy stays.
     set_vcard(&alice, "<PHOTO><BINVAL>eA==</BINVAL></PHOTO>").await;
     publish_avatar(&alice, "YWJj", ABC, &[]).await;
@@ -336,10 +342,14 @@ async fn xep0292_s11_vcards_of_both_formats_are_the_same() {
     world.settled().await;
     bob.expect(&[&["<item id='current'/>"]]);
     assert!(vcard(&alice).await.contains("<FN>Alice C.</FN>"));
-    // What is not for everyone stays out of the vCard that is.
+    // What is not for everyone any more is not left behind, and is not replaced by what is; the photo is another subject.
     configure(&alice, VCARD4, "access_model", "presence").await;
+    let temp = vcard(&alice).await;
+    assert!(!temp.contains("Alice C.") && temp.contains("<BINVAL>YWJj</BINVAL>"), "{temp}");
     publish(&alice, VCARD4, "current", &vcard4("<fn><text>A secret</text></fn>"), &[]).await;
-    assert!(vcard(&alice).await.contains("<FN>Alice C.</FN>"));
+    set_vcard(&alice, "<FN>For all</FN><PHOTO><BINVAL>YWJjZA==</BINVAL></PHOTO>").await;
+    assert!(vcard(&alice).await.contains("<FN>For all</FN>"));
+    assert!(items(&alice, None, VCARD4).await.contains("A secret"));
     // §6, example 9.
     let of_server = ok(&alice, "get", Some("localhost"), "<vcard xmlns='urn:ietf:params:xml:ns:vcard-4.0'/>").await;
     assert!(

@@ -5,11 +5,12 @@
 
 pub mod convert;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::conversions::{Failed, publish};
-use crate::jid::BareJid;
+use crate::jid::{BareJid, Jid};
 use crate::ns;
 use crate::pubsub::PubSub;
 use crate::pubsub::config::{AccessModel, UpTo};
@@ -66,7 +67,8 @@ impl Bookmarks {
     async fn settle_items(&self, account: &BareJid) -> Result<(), Failed> {
         let bookmarks = self.items(account).await?;
         let mut storage = self.private(account).await?.unwrap_or_default();
-        storage.bookmarks.retain(|kept| !bookmarks.iter().any(|bookmark| bookmark.jid == kept.jid));
+        let rooms: HashSet<&Jid> = bookmarks.iter().map(|bookmark| &bookmark.jid).collect();
+        storage.bookmarks.retain(|kept| !rooms.contains(&kept.jid));
         if storage.bookmarks.is_empty() {
             return self.items_changed(account).await;
         }

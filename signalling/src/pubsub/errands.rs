@@ -275,7 +275,7 @@ impl PubSub {
         for address in nodes {
             let now = now();
             let all = self.settings.limits.items;
-            let page = self.store.items(&address, &ItemsQuery::Newest(all), now, all, usize::MAX).await?.unwrap_or_default();
+            let page = self.store.item_heads(&address, &ItemsQuery::Newest(all), now, all).await?.unwrap_or_default();
             let mut ids: Vec<_> = page.items.into_iter().filter(|item| item.publisher == **resource).map(|item| item.id).collect();
             self.change(&address, move |_, node| {
                 if !node.config.purge_offline {
