@@ -285,13 +285,17 @@ async fn pages(arguments: &Arguments, servers: &[Server], report: &mut Report) -
 }
 
 async fn crowds(arguments: &Arguments, servers: &[Server], report: &mut Report) -> anyhow::Result<()> {
+    let floor = Floor::start()?;
+    let mut on_the_floor = Crowd::empty();
     let mut crowds: Vec<Crowd> = servers.iter().map(|_| Crowd::empty()).collect();
     let mut first = None;
     for size in &arguments.crowd {
         for (server, crowd) in servers.iter().zip(&mut crowds) {
             crowd.grow(server, *size).await?;
         }
-        let loads = servers.iter().map(Subject::Server).zip(&mut crowds).collect();
+        on_the_floor.grow_on_the_floor(&floor, *size).await?;
+        let loads = servers.iter().map(Subject::Server).zip(&mut crowds);
+        let loads = loads.chain([(Subject::Floor(&floor), &mut on_the_floor)]).collect();
         let figures = alternate(arguments.pace(), loads).await?;
         first = first.or_else(|| figures.first().map(|(_, value)| *value));
         report.add(Row { what: format!("message among {size} sessions, in clear: µs"), figures, target: Target::Flat(1.3), first });

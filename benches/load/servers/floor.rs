@@ -54,6 +54,9 @@ impl Drop for Floor {
     }
 }
 
+/// What a thread of the floor needs, and more.
+const STACK_BYTES: usize = 128 * 1024;
+
 /// The process: takes connections two by two and passes on what comes from each of them to the other, until it is ended.
 pub fn run(port: u16) -> anyhow::Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
@@ -65,7 +68,9 @@ pub fn run(port: u16) -> anyhow::Result<()> {
             stream.set_nodelay(true)?;
             let ends = ends.clone();
             ends[side].set(stream.try_clone()?).ok().context("each is set once")?;
-            thread::spawn(move || pass_on(stream, &ends[1 - side]));
+            // thousands of them
+            let thread = thread::Builder::new().stack_size(STACK_BYTES);
+            thread.spawn(move || pass_on(stream, &ends[1 - side]))?;
         }
     }
 }
