@@ -99,8 +99,8 @@ impl Scenario {
 fn main() -> anyhow::Result<ExitCode> {
     let words: Vec<String> = std::env::args().collect();
     match &words[1..] {
-        [verb, port] if verb == "fan" => {
-            floor::run_fan(port.parse()?)?;
+        [verb, port, count] if verb == "fan" => {
+            floor::run_fan(port.parse()?, count.parse()?)?;
             return Ok(ExitCode::SUCCESS);
         }
         [verb, port] if verb == "floor" => {
@@ -321,7 +321,7 @@ async fn feeds(arguments: &Arguments, all: &[Which], certificate: &Certificate, 
                 sample = sample.or(Some(feed.sample().await?));
                 loads.push((Subject::Server(server), feed));
             }
-            let floor = Floor::start_fan()?;
+            let floor = Floor::start_fan(subscribers)?;
             let sinks = Subscribers::on_the_floor(&floor, subscribers, sample.context("no server")?).await?;
             loads.push((Subject::Floor(&floor), Feed::on_the_floor(&sinks)));
             let figures = alternate(arguments.pace(), loads).await?;
