@@ -26,7 +26,7 @@ fn start() -> Server {
     );
     let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
     write("campanile.toml", &config);
-    for (pem, name) in [(tls::issued("example.org"), "org"), (tls::issued(BOOKS), "books")] {
+    for (pem, name) in [(tls::issued(&["example.org"]), "org"), (tls::issued(&[BOOKS]), "books")] {
         write(&format!("{name}.pem"), &pem.certificate);
         write(&format!("{name}.key"), &pem.key);
     }

@@ -31,6 +31,7 @@ mod presence_roster;
 mod probe;
 mod proxy_protocol;
 mod public_address;
+mod pubsub_examples;
 mod push;
 mod registration;
 mod relay_abuse;

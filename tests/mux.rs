@@ -176,7 +176,7 @@ fn the_certificate_is_that_of_the_name() {
     let config = CONFIG.replace("[server]", "[server]\ndomains = [\"localhost\", \"example.org\"]\nmux = [\"127.0.0.1:0\"]")
         + "[tls.hosts.\"example.org\"]\ncertificate = \"other.pem\"\nkey = \"other.key\"\n";
     let folder = Folder::new();
-    let other = tls::issued("example.org");
+    let other = tls::issued(&["example.org"]);
     for (name, content) in [
         ("campanile.toml", &config),
         ("cert.pem", &tls::leaf().certificate),

@@ -28,7 +28,7 @@ fn publication(number: usize) -> String {
 
 /// One command, several fields, of which some have columns of their own.
 fn configuration(number: usize) -> String {
-    let fields = ["title", "description", "type"].map(|name| (name, format!("n{number}.")));
+    let fields = ["title", "description", "body_xslt"].map(|name| (name, format!("n{number}.")));
     let access = if number.is_multiple_of(2) { "open" } else { "whitelist" };
     let fields: Vec<_> = fields.into_iter().chain([("access_model", access.to_owned())]).collect();
     let form = form("node_config", &fields);
@@ -84,8 +84,8 @@ pub fn a_killed_server_has_the_old_state_of_a_node_or_the_new_one() {
 
     let get = format!("<pubsub xmlns='{PUBSUB}#owner'><configure node='feed'/></pubsub>");
     let config = alice.iq("c", "type='get' to='pubsub.localhost'", &get);
-    let [title, description, type_] = numbers(&config)[..] else { panic!("{config}") };
-    assert!(title == description && description == type_, "all fields of a command are there, or none: {config}");
+    let [title, description, xslt] = numbers(&config)[..] else { panic!("{config}") };
+    assert!(title == description && description == xslt, "all fields of a command are there, or none: {config}");
     assert!(title + 1 >= configured, "what was answered is there: {title} of {configured}");
     let access = if title.is_multiple_of(2) { "open" } else { "whitelist" };
     let field = config.split("var='pubsub#access_model'").nth(1).and_then(|rest| rest.split("</field>").next()).expect("the field");

@@ -30,6 +30,8 @@ on_postgres! {
     account_data: slixmpp_finds_all_that_an_account_keeps, what_was_answered_is_there_after_a_restart;
     foreign_clients: slixmpp_resumes_in_a_burst, slixmpp_and_stanza_js_show_each_message_once;
     node_crash: a_killed_server_has_the_old_state_of_a_node_or_the_new_one;
+    pubsub_examples: pubsub_approve, pubsub_collections_owner, pubsub_configure, pubsub_delete, pubsub_discover, pubsub_last_item,
+        pubsub_payloads_private, pubsub_pep, pubsub_publish, pubsub_retrieve, pubsub_temporary;
     presence_roster: s2_6_a_killed_server_has_every_roster_change_that_it_told_of, s2_the_roster, s3_1_3_a_request_waits_for_who_is_away, two_slixmpp_clients_become_contacts;
 }
 

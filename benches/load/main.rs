@@ -1,4 +1,4 @@
-//! Load: what a message, a call, a log-in, a page of the archive and an idle session cost this server, beside Prosody and ejabberd in the same
+//! Load: what a message, a call, a log-in, a page of the archive, a notification and an idle session cost this server, beside Prosody and ejabberd in the same
 //! run. Clients speak over real sockets of loopback and check what arrives; what is measured is the CPU time and the memory of the
 //! server's processes, which Linux counts. The figures stand in docs/benchmarks.md.
 //!
@@ -33,7 +33,8 @@ use scenarios::call::Calls;
 use scenarios::crowd::Crowd;
 use scenarios::login::LogIns;
 use scenarios::message::{Messages, Window};
-use scenarios::{Pace, Subject, alternate, idle};
+use scenarios::pubsub::{Feed, Subscribers};
+use scenarios::{Pace, Subject, alternate, idle, pubsub};
 use servers::floor::{self, Floor};
 use servers::{Server, Setup, Which};
 use tls::Certificate;
@@ -62,6 +63,9 @@ struct Arguments {
     /// Sizes of the crowd among which messages go
     #[arg(long, value_delimiter = ',', default_values_t = [50, 500, 5_000])]
     crowd: Vec<usize>,
+    /// Subscribers of one node; beside the other servers the first of these numbers only
+    #[arg(long, value_delimiter = ',', default_values_t = [100, 1_000, 10_000])]
+    subscribers: Vec<usize>,
     /// Only in clear (false) or only with TLS (true)
     #[arg(long)]
     tls: Option<bool>,
@@ -82,18 +86,23 @@ enum Scenario {
     Page,
     Idle,
     Crowd,
+    Pubsub,
 }
 
 /// Pairs of sessions side by side.
 const PAIRS: usize = 16;
 
 impl Scenario {
-    const ALL: [Self; 7] = [Self::Message, Self::Call, Self::Login, Self::Archived, Self::Page, Self::Crowd, Self::Idle];
+    const ALL: [Self; 8] = [Self::Message, Self::Call, Self::Login, Self::Archived, Self::Page, Self::Crowd, Self::Pubsub, Self::Idle];
 }
 
 fn main() -> anyhow::Result<ExitCode> {
     let words: Vec<String> = std::env::args().collect();
     match &words[1..] {
+        [verb, port] if verb == "fan" => {
+            floor::run_fan(port.parse()?)?;
+            return Ok(ExitCode::SUCCESS);
+        }
         [verb, port] if verb == "floor" => {
             floor::run(port.parse()?)?;
             return Ok(ExitCode::SUCCESS);
@@ -163,7 +172,7 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<Report> {
     let certificate = Certificate::make()?;
     let mut report = Report::new(all.iter().filter(|which| which.is_ours()).map(|which| which.name().to_owned()).collect());
     if [Scenario::Message, Scenario::Call, Scenario::Login].iter().any(|scenario| arguments.wants(*scenario)) {
-        let servers = start(&all, Setup { archive: false, accounts: 2 * PAIRS }, &certificate).await?;
+        let servers = start(&all, Setup { archive: false, accounts: 2 * PAIRS, pubsub: false }, &certificate).await?;
         if arguments.wants(Scenario::Message) {
             messages(arguments, &servers, &mut report, "", 0.15).await?;
         }
@@ -175,7 +184,7 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<Report> {
         }
     }
     if arguments.wants(Scenario::Archived) || arguments.wants(Scenario::Page) {
-        let servers = start(&all, Setup { archive: true, accounts: 2 * PAIRS }, &certificate).await?;
+        let servers = start(&all, Setup { archive: true, accounts: 2 * PAIRS, pubsub: false }, &certificate).await?;
         if arguments.wants(Scenario::Page) {
             pages(arguments, &servers, &mut report).await?;
         }
@@ -185,8 +194,11 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<Report> {
     }
     if arguments.wants(Scenario::Crowd) {
         let accounts = arguments.crowd.iter().copied().max().unwrap_or(0);
-        let servers = start(&all, Setup { archive: false, accounts }, &certificate).await?;
+        let servers = start(&all, Setup { archive: false, accounts, pubsub: false }, &certificate).await?;
         crowds(arguments, &servers, &mut report).await?;
+    }
+    if arguments.wants(Scenario::Pubsub) {
+        feeds(arguments, &all, &certificate, &mut report).await?;
     }
     if arguments.wants(Scenario::Idle) {
         idle_sessions(arguments, &all, &certificate, &mut report).await?;
@@ -287,12 +299,52 @@ async fn crowds(arguments: &Arguments, servers: &[Server], report: &mut Report) 
     Ok(())
 }
 
+async fn feeds(arguments: &Arguments, all: &[Which], certificate: &Certificate, report: &mut Report) -> anyhow::Result<()> {
+    // the first accounts publish
+    for (index, subscribers) in arguments.subscribers.iter().copied().enumerate() {
+        let beside = |which: &&Which| index == 0 || which.is_ours();
+        let all: Vec<Which> = all.iter().filter(beside).cloned().collect();
+        let servers = start(&all, Setup { archive: false, accounts: subscribers + 3, pubsub: true }, certificate).await?;
+        let mut readers = Vec::new();
+        for server in &servers {
+            readers.push(Subscribers::log_in(server, subscribers).await?);
+        }
+        for (kept, how) in [(false, "not kept"), (true, "kept")] {
+            let mut loads = Vec::new();
+            let mut sample = None;
+            for (server, readers) in servers.iter().zip(&readers) {
+                let mut feed = Feed::of(server, readers, kept).await?;
+                sample = sample.or(Some(feed.sample().await?));
+                loads.push((Subject::Server(server), feed));
+            }
+            let floor = Floor::start_fan()?;
+            let sinks = Subscribers::on_the_floor(&floor, subscribers, sample.context("no server")?).await?;
+            loads.push((Subject::Floor(&floor), Feed::on_the_floor(&sinks)));
+            let figures = alternate(arguments.pace(), loads).await?;
+            let what = format!("notification of {subscribers} subscribers, item {how}: µs");
+            report.add(Row { what, figures, target: Target::RatioAndFloor(0.15, 1.5), first: None });
+        }
+        for (server, readers) in servers.iter().zip(&readers) {
+            let mut feed = Feed::of(server, readers, false).await?;
+            for (busy, beside) in [(false, "alone"), (true, "meanwhile")] {
+                let latencies = pubsub::latency(server, busy.then_some(&mut feed), arguments.pace().round).await?;
+                for (figure, which) in latencies.into_iter().zip(["p50", "p99"]) {
+                    let figures = vec![(server.which.name().to_owned(), figure)];
+                    let what = format!("publication to another node than that of {subscribers}, {beside}, {which}: ms");
+                    report.add(Row { what, figures, target: Target::Shown, first: None });
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
 async fn idle_sessions(arguments: &Arguments, all: &[Which], certificate: &Certificate, report: &mut Report) -> anyhow::Result<()> {
     let sessions = arguments.sessions;
     for (tls, transport) in arguments.transports() {
         let (mut resident, mut private) = (Vec::new(), Vec::new());
         for which in all {
-            let server = Server::start(which.clone(), Setup { archive: false, accounts: sessions }, certificate).await?;
+            let server = Server::start(which.clone(), Setup { archive: false, accounts: sessions, pubsub: false }, certificate).await?;
             let figures = idle::memory(&server, tls, sessions).await?;
             resident.push((which.name().to_owned(), figures[0]));
             private.push((which.name().to_owned(), figures[1]));

@@ -7,10 +7,14 @@ use comfy_table::{CellAlignment, Table, presets};
 pub enum Target {
     /// Ours over the better of the two others, at most.
     Ratio(f64),
+    /// The same, and ours over the floor.
+    RatioAndFloor(f64, f64),
     /// Ours at most.
     Absolute(f64),
     /// Ours over ours in the first row of the same group, at most.
     Flat(f64),
+    /// Nothing: it is shown.
+    Shown,
 }
 
 /// One measurement.
@@ -48,10 +52,16 @@ impl Report {
     fn verdict(&self, row: &Row) -> String {
         let others = row.figures.iter().filter(|(name, _)| !self.ours.contains(name) && name != super::scenarios::FLOOR);
         let better = others.map(|(_, value)| *value).min_by(f64::total_cmp);
+        let floor = row.figures.iter().find(|(name, _)| name == super::scenarios::FLOOR).map(|(_, value)| *value);
         let each = row.figures.iter().filter(|(name, _)| self.ours.contains(name)).map(|(_, ours)| match (row.target, better, row.first) {
             (Target::Absolute(most), ..) => mark(*ours, most, figure(*ours)),
             (Target::Flat(most), _, Some(first)) => mark(ours / first, most, format!("{:.2}", ours / first)),
             (Target::Ratio(most), Some(better), _) => mark(ours / better, most, format!("{:.3}", ours / better)),
+            (Target::RatioAndFloor(most, of_floor), ..) => {
+                let beside = better.map(|better| mark(ours / better, most, format!("{:.3}", ours / better)));
+                let floor = floor.map(|floor| mark(ours / floor, of_floor, format!("{:.2} of the floor", ours / floor)));
+                beside.into_iter().chain(floor).collect::<Vec<_>>().join(" and ")
+            }
             _ => "–".to_owned(),
         });
         each.collect::<Vec<_>>().join(", ")
@@ -74,8 +84,10 @@ impl Report {
             let value = |name: &&str| row.figures.iter().find(|(of, _)| of == name).map_or("–".to_owned(), |(_, value)| figure(*value));
             let target = match row.target {
                 Target::Ratio(most) => format!("≤ {most} of the better"),
+                Target::RatioAndFloor(most, floor) => format!("≤ {most} of the better, ≤ {floor} of the floor"),
                 Target::Absolute(most) => format!("≤ {most}"),
                 Target::Flat(most) => format!("≤ {most} of the first"),
+                Target::Shown => String::new(),
             };
             let cells: Vec<String> =
                 [row.what.clone()].into_iter().chain(names.iter().map(value)).chain([self.verdict(row), target]).collect();

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
+use smallvec::{SmallVec, smallvec};
 
 use crate::features::push::Push;
 use crate::jid::{BareJid, Jid};
@@ -64,7 +65,7 @@ pub struct Account {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Targets {
     /// Deliver to these sessions.
-    Sessions(Vec<SessionId>),
+    Sessions(SmallVec<[SessionId; 4]>),
     /// The server answers on behalf of the account.
     Account,
     /// No session takes a message that may be kept until one does (§8.5.2.2.1, "either (a) add the message to offline storage or (b) return a
@@ -191,7 +192,7 @@ impl Account {
     fn matching_resource(&self, stanza: &Stanza, session: &Session) -> Targets {
         match stanza.kind() {
             Kind::Presence(kind) if asks_the_server(kind) => Targets::Account,
-            _ => Targets::Sessions(vec![session.id]),
+            _ => Targets::Sessions(smallvec![session.id]),
         }
     }
 
@@ -214,7 +215,7 @@ impl Account {
             Kind::Message(MessageType::Groupchat) => Targets::Bounce(StanzaError::service_unavailable()),
             Kind::Message(MessageType::Error) => Targets::Nobody,
             Kind::Message(kind) => {
-                let sessions: Vec<_> = self.sessions.iter().filter(|s| s.takes_bare_messages()).map(|s| s.id).collect();
+                let sessions: SmallVec<_> = self.sessions.iter().filter(|s| s.takes_bare_messages()).map(|s| s.id).collect();
                 match (sessions.is_empty(), kind) {
                     (false, _) => Targets::Sessions(sessions),
                     (true, MessageType::Headline) => Targets::Nobody,

@@ -135,7 +135,7 @@ impl Mailbox {
 
     /// Moves everything that waits into `into`, in order. For a mailbox that never had but one reader; connections use [`Attachment::drain`].
     pub fn drain(&self, into: &mut Vec<Outgoing>) {
-        self.locked().drain(into);
+        into.extend(self.locked().take().into_iter().flatten());
     }
 
     /// Makes the caller the one who reads; whoever did before learns of it. `None` once the mailbox is closed.
@@ -296,15 +296,11 @@ impl Attachment {
         self.mailbox.locked().epoch == self.epoch
     }
 
-    /// Moves everything that waits into `into`, in order; returns how many stanzas are outstanding then (none without stream management).
-    /// Nothing once another connection has taken over.
-    pub fn drain(&self, into: &mut Vec<Outgoing>) -> usize {
+    /// Takes everything that waits, in order. Nothing once another connection has taken over.
+    pub fn take(&self) -> impl Iterator<Item = Outgoing> + use<> {
         let mut queue = self.mailbox.locked();
-        if queue.epoch != self.epoch {
-            return 0;
-        }
-        queue.drain(into);
-        queue.management.as_deref().map_or(0, |own| own.outstanding.len())
+        let taken = if queue.epoch == self.epoch { queue.take() } else { VecDeque::new() };
+        taken.into_iter().flatten()
     }
 
     /// XEP-0352 §4.2: whether somebody looks at the client. If nobody does, what is not urgent waits.

@@ -77,7 +77,7 @@ pub struct Effects {
     /// The call tracker should see the stanza, as sent by this local account.
     pub observed_from: Option<BareJid>,
     /// What may be worth a push notification (XEP-0357).
-    pub push: Option<push::Event>,
+    pub push: Option<Box<push::Event>>,
     /// Its sender shows its presence to the account from now on, and does not see the account's (XEP-0060 §9.1.3).
     pub visited: bool,
 }

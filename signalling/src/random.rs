@@ -1,5 +1,7 @@
 //! Random identifiers: stream ids, resources, ids of requests the server sends.
 
+use std::cell::RefCell;
+
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 
 /// 16 letters and digits with 80 random bits: hard to guess, as RFC 6120 §4.7.3 asks of a stream id.
@@ -9,9 +11,20 @@ pub fn id() -> String {
     bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect()
 }
 
-/// A random number.
+/// A random number. Every message takes one, so they are made many at a time.
 pub fn number() -> u32 {
-    u32::from_ne_bytes(bytes())
+    const SIZE: usize = size_of::<u32>();
+    thread_local! {
+        static MADE: RefCell<([u8; 64 * SIZE], usize)> = const { RefCell::new(([0; 64 * SIZE], 0)) };
+    }
+    MADE.with_borrow_mut(|(made, left)| {
+        if *left == 0 {
+            (*made, *left) = (bytes(), made.len());
+        }
+        let (_, number) = made[..*left].split_last_chunk().expect("whole numbers are left");
+        *left -= SIZE;
+        u32::from_ne_bytes(*number)
+    })
 }
 
 /// `N` random bytes from the operating system.

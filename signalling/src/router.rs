@@ -115,7 +115,7 @@ impl Router {
             hosts: OnceLock::new(),
             pubsub: OnceLock::new(),
             kicked: Mutex::default(),
-            pushes: Asked::default(),
+            pushes: Asked::new(push::PATIENCE),
             capabilities: caps::Cache::default(),
             hibernation: Hibernation::default(),
             tasks: TaskTracker::new(),
@@ -734,7 +734,7 @@ impl Router {
             self.0.calls.observe(stanza, Some(&account), Instant::now());
         }
         if let Some(event) = effects.push {
-            Box::pin(push::notify(self, home, event)).await;
+            Box::pin(push::notify(self, home, *event)).await;
         }
     }
 

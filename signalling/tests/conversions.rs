@@ -279,6 +279,45 @@ async fn xep0411_s4_and_s5_bookmarks_of_before_are_there_from_the_first_log_in_a
     assert!(items(&alice, None, STORAGE).await.contains(ORCHARD));
 }
 
+const VCARD4: &str = "urn:xmpp:vcard4";
+
+fn vcard4(content: &str) -> String {
+    format!("<vcard xmlns='urn:ietf:params:xml:ns:vcard-4.0'>{content}</vcard>")
+}
+
+#[tokio::test]
+async fn xep0292_s11_vcards_of_both_formats_are_the_same() {
+    let world = World::new("vcard4", &["alice", "bob"]).await;
+    let (alice, bob) = (world.online("alice", "a").await, world.online("bob", "b").await);
+    set_vcard(&alice, "<FN>Alice</FN><PHOTO><BINVAL>YWJj</BINVAL></PHOTO>").await;
+    let kept = vcard4("<fn><text>Alice</text></fn>");
+    assert_eq!(items(&bob, Some("alice@localhost"), VCARD4).await, format!("<item id='current'>{kept}</item>"));
+    publish(&alice, VCARD4, "current", &vcard4("<fn><text>Alice B.</text></fn><gender><sex><text>F</text></sex></gender>"), &[]).await;
+    let temp = vcard(&alice).await;
+    assert!(temp.contains("<FN>Alice B.</FN>") && temp.contains("<BINVAL>YWJj</BINVAL>"), "{temp}");
+    // A client of old that writes its vCard again changes nothing that it does not know.
+    set_vcard(&alice, "<FN>Alice B.</FN><PHOTO><BINVAL>YWJj</BINVAL></PHOTO>").await;
+    assert!(items(&alice, None, VCARD4).await.contains("<gender>"));
+    // §4.2.2: a notification without payload.
+    ok(&bob, "set", Some("alice@localhost"), &pubsub(&format!("<subscribe node='{VCARD4}' jid='bob@localhost/b'/>"))).await;
+    world.settled().await;
+    bob.forget();
+    publish(&alice, VCARD4, "current", &vcard4("<fn><text>Alice C.</text></fn>"), &[]).await;
+    world.settled().await;
+    bob.expect(&[&["<item id='current'/>"]]);
+    assert!(vcard(&alice).await.contains("<FN>Alice C.</FN>"));
+    // What is not for everyone stays out of the vCard that is.
+    configure(&alice, VCARD4, "access_model", "presence").await;
+    publish(&alice, VCARD4, "current", &vcard4("<fn><text>A secret</text></fn>"), &[]).await;
+    assert!(vcard(&alice).await.contains("<FN>Alice C.</FN>"));
+    // §6, example 9.
+    let of_server = ok(&alice, "get", Some("localhost"), "<vcard xmlns='urn:ietf:params:xml:ns:vcard-4.0'/>").await;
+    assert!(
+        of_server.contains("<fn><text>localhost</text></fn>") && of_server.contains("<kind><text>application</text></kind>"),
+        "{of_server}"
+    );
+}
+
 #[tokio::test]
 async fn what_is_converted_is_announced() {
     let world = World::new("conversions-disco", &["alice"]).await;
@@ -289,6 +328,7 @@ async fn what_is_converted_is_announced() {
         "urn:xmpp:bookmarks:1#compat",
         "urn:xmpp:bookmarks:1#compat-pep",
         "urn:xmpp:bookmarks-conversion:0",
+        "urn:ietf:params:xml:ns:vcard-4.0",
     ] {
         assert!(info.contains(&format!("<feature var='{feature}'/>")), "{feature} is not in {info}");
     }

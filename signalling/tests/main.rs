@@ -5,6 +5,7 @@ mod accounts;
 mod broadcast;
 mod conversions;
 mod messages;
+mod nodes_of_accounts;
 mod pep_interest;
 mod pubsub;
 mod push;

@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use campanile_signalling::features::caps::Interests;
-use campanile_signalling::router::Router;
+use campanile_signalling::jid::BareJid;
+use campanile_signalling::router::{Limits, Router};
+use campanile_signalling::store::{RosterItem, Subscription};
 
 use crate::world::{Client, World, befriend};
 
@@ -108,10 +110,10 @@ async fn a_client_that_lies_lies_for_itself_and_the_next_one_is_asked() {
     let id = asked(&liar).expect("is asked");
     answer(&liar, &id, &Program::new(&[MOOD]).info()).await;
     assert_eq!((interests(&liar), interests(&honest)), (nodes(&[MOOD]), nodes(&[])));
+    assert!(asked(&dead).is_some(), "one of another account is asked next");
+    world.router.unbind(&dead.session).await;
     let id = asked(&mute).expect("is asked next");
     mute.send(&format!("<iq type='error' to='localhost' id='{id}'><error type='cancel'/></iq>")).await;
-    assert!(asked(&dead).is_some(), "is asked next");
-    world.router.unbind(&dead.session).await;
     let id = asked(&honest).expect("is asked last");
     world.router.give_up_asked(Instant::now() + Duration::from_secs(61));
     answer(&honest, &id, &program.info()).await;
@@ -389,4 +391,151 @@ async fn xep0163_s4_3_2_an_explicit_subscription_and_an_interest_are_one_notific
     let phone = world.client("bob", "phone").await;
     enter(&phone, &tunes).await;
     assert_eq!(items(&paid(&world.router, &phone).await), [of("alice", "2")]);
+}
+
+#[tokio::test]
+async fn what_is_kept_in_memory_only_is_told_to_whoever_comes_too() {
+    let world = World::new("pep-volatile", &["alice", "bob"]).await;
+    let tunes = Program::new(&[TUNE]);
+    let (alice, bob) = (there(&world, "alice", "a", &tunes).await, there(&world, "bob", "b", &tunes).await);
+    befriend(&alice, &bob).await;
+    publish(&world, &alice, TUNE, "1", "<field var='pubsub#persist_items'><value>0</value></field>").await;
+    for (account, expected) in [("alice", "phone"), ("bob", "phone")] {
+        let phone = world.client(account, expected).await;
+        enter(&phone, &tunes).await;
+        assert_eq!(items(&paid(&world.router, &phone).await), [of("alice", "1")], "{account}");
+    }
+}
+
+#[tokio::test]
+async fn xep0060_s12_2_a_subscriber_of_a_host_gets_the_last_item_when_it_comes() {
+    let world = World::new("pep-host", &["alice", "bob"]).await;
+    let (alice, bob) = (world.online("alice", "a").await, world.online("bob", "b").await);
+    let config = |send: &str| {
+        format!(
+            "<x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE' type='hidden'>\
+             <value>http://jabber.org/protocol/pubsub#node_config</value></field>\
+             <field var='pubsub#send_last_published_item'><value>{send}</value></field></x>"
+        )
+    };
+    for (node, send) in [("feed", "on_sub_and_presence"), ("quiet", "on_sub")] {
+        for request in [
+            format!("<create node='{node}'/><configure>{}</configure>", config(send)),
+            format!("<publish node='{node}'><item id='{node}-1'><a xmlns='urn:a'/></item></publish>"),
+        ] {
+            let answer = alice
+                .ask(&format!(
+                    "<iq to='pubsub.localhost' type='set' id='1'><pubsub xmlns='http://jabber.org/protocol/pubsub'>{request}</pubsub></iq>"
+                ))
+                .await;
+            assert!(answer.join("").contains("type='result'"), "{answer:#?}");
+        }
+        for jid in ["bob@localhost", "bob@localhost/phone"] {
+            let client = if jid.ends_with("phone") { world.client("bob", "phone").await } else { world.client("bob", "tablet").await };
+            client
+                .send(&format!(
+                    "<iq to='pubsub.localhost' type='set' id='1'><pubsub xmlns='http://jabber.org/protocol/pubsub'>\
+                     <subscribe node='{node}' jid='{jid}'/></pubsub></iq>"
+                ))
+                .await;
+            world.settled().await;
+        }
+    }
+    paid(&world.router, &bob).await;
+    for (resource, subids) in [("phone", true), ("laptop", false)] {
+        let client = world.client("bob", resource).await;
+        client.send("<presence/>").await;
+        let received = paid(&world.router, &client).await;
+        let told = items(&received);
+        assert_eq!(told, [("pubsub.localhost".to_owned(), "feed-1".to_owned())], "{received:#?}");
+        let event = received.iter().find(|stanza| stanza.contains("pubsub#event")).expect("an event");
+        assert!(event.contains("<delay xmlns='urn:xmpp:delay'"), "{event}");
+        assert_eq!(event.contains("SubID"), subids, "§12.16: {event}");
+        client.send("<presence><show>away</show></presence>").await;
+        assert_eq!(items(&paid(&world.router, &client).await), []);
+    }
+}
+
+#[tokio::test]
+async fn many_contacts_are_paid_for_in_few_slices_none_of_which_fills_the_mailbox() {
+    const CONTACTS: usize = 60;
+    let names: Vec<_> = (0..CONTACTS).map(|number| format!("friend{number}")).chain(["alice".to_owned()]).collect();
+    let accounts: Vec<_> = names.iter().map(String::as_str).collect();
+    let world = World::within("pep-many", &accounts, Limits::default(), 300_000).await;
+    let tunes = Program::new(&[TUNE]);
+    let alice = BareJid::new("alice", "localhost").expect("a JID");
+    let both = |jid: &BareJid| RosterItem { subscription: Subscription::Both, ..RosterItem::new(jid.clone()) };
+    for name in &names[..CONTACTS] {
+        let friend = BareJid::new(name, "localhost").expect("a JID");
+        for (account, contact) in [(&alice, &friend), (&friend, &alice)] {
+            world.store.rosters().set(account, &both(contact)).await.expect("is stored");
+        }
+        let client = world.client(name, "r").await;
+        let title = "t".repeat(4000);
+        publish(&world, &client, TUNE, &format!("{name}-{title}")[..1000], "").await;
+        world.router.unbind(&client.session).await;
+    }
+    let laptop = world.client("alice", "laptop").await;
+    enter(&laptop, &tunes).await;
+    let (mut told, mut slices) = (Vec::new(), 0);
+    loop {
+        world.router.pay(&laptop.session).await;
+        let bytes = laptop.mailbox.bytes();
+        let slice = items(&laptop.received());
+        assert!(bytes < 150_000, "{bytes} bytes in one slice");
+        if slice.is_empty() && laptop.session.home.with(|account| account.session(laptop.session.id).expect("bound").items_owed.is_empty())
+        {
+            break;
+        }
+        slices += 1;
+        told.extend(slice);
+    }
+    assert_eq!(told.len(), CONTACTS);
+    told.sort_unstable();
+    told.dedup();
+    assert_eq!(told.len(), CONTACTS, "each once");
+    assert!(slices < 10, "{slices} slices");
+}
+
+#[tokio::test]
+async fn xep0198_a_session_that_goes_on_keeps_its_interests_over_a_restart_or_its_client_is_asked_again() {
+    let world = World::new("pep-restart", &["alice", "bob"]).await;
+    let tunes = Program::new(&[TUNE]);
+    let legacy = "<presence><c xmlns='http://jabber.org/protocol/caps' node='urn:old' ver='1'/></presence>";
+    let (known, own, unknown) =
+        (there(&world, "alice", "known", &tunes).await, world.client("alice", "own").await, world.client("bob", "unknown").await);
+    own.send(legacy).await;
+    let id = asked(&own).expect("is asked");
+    answer(&own, &id, &tunes.info()).await;
+    unknown.send(legacy).await;
+    let mut tokens = Vec::new();
+    for client in [&known, &own, &unknown] {
+        client.forget();
+        let enabled = world.router.enable_management(&client.session, true, None).expect("is enabled");
+        tokens.push(enabled.resumption.expect("may be resumed").0.to_text());
+        let attachment = client.mailbox.attach().expect("is open");
+        assert!(world.router.detach(&client.session, &attachment));
+    }
+    assert_eq!(world.router.store_sessions().await.expect("are stored"), 3);
+    for account in ["alice", "bob"] {
+        world.router.forget(&BareJid::new(account, "localhost").expect("a JID"));
+    }
+    assert_eq!(world.router.restore_sessions(100_000).await.expect("are restored"), 3);
+    let mut expected = [nodes(&[TUNE]), nodes(&[TUNE]), nodes(&[])].into_iter();
+    for (client, token) in [&known, &own, &unknown].into_iter().zip(&tokens) {
+        let account = client.session.jid.to_bare();
+        let resumed = world.router.resume(&account, token, 0, Instant::now()).await.expect("goes on");
+        let session = resumed.bound.session().expect("is its").clone();
+        let mailbox = resumed.bound.attachment().mailbox().clone();
+        let client = Client { router: world.router.clone(), session, mailbox };
+        assert_eq!(Some(interests(&client)), expected.next(), "{}", client.session.jid);
+        if client.session.jid.resource_str() == "unknown" {
+            let id = asked(&client).expect("is asked again");
+            answer(&client, &id, &tunes.info()).await;
+            assert_eq!(interests(&client), nodes(&[TUNE]));
+        } else {
+            assert_eq!(asked(&client), None);
+        }
+        drop(resumed);
+    }
 }

@@ -8,6 +8,7 @@ pub mod peers;
 pub mod postgres;
 pub mod prometheus;
 pub mod scram;
+pub mod script;
 pub mod server;
 pub mod terminal;
 pub mod tls;

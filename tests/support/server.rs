@@ -17,7 +17,7 @@ use serde_json::Value;
 use super::PATIENCE;
 use super::folder::Folder;
 use super::postgres::Schema;
-use super::tls;
+use super::tls::{self, Pem};
 
 /// All listeners on free ports of loopback; JSON lines; the certificate of [`tls::ca`].
 pub const CONFIG: &str = r#"
@@ -121,11 +121,16 @@ impl Server {
 
     /// A server with this configuration and these accounts. Lines `section.key = value` of `more` become variables of the environment.
     pub fn build(config: &str, more: &str, accounts: &[&str]) -> Self {
+        Self::build_for(config, more, accounts, tls::leaf())
+    }
+
+    /// The same with this certificate.
+    pub fn build_for(config: &str, more: &str, accounts: &[&str], pem: &Pem) -> Self {
         let (folder, schema) = (Folder::new(), Schema::if_wanted());
         let storage = schema.as_ref().map(Schema::section).unwrap_or_default();
         fs::write(folder.path().join("campanile.toml"), format!("{config}{storage}")).unwrap();
-        fs::write(folder.path().join("cert.pem"), &tls::leaf().certificate).unwrap();
-        fs::write(folder.path().join("key.pem"), &tls::leaf().key).unwrap();
+        fs::write(folder.path().join("cert.pem"), &pem.certificate).unwrap();
+        fs::write(folder.path().join("key.pem"), &pem.key).unwrap();
         fs::set_permissions(folder.path().join("key.pem"), fs::Permissions::from_mode(0o600)).unwrap();
         for account in accounts {
             let added = campanile(folder.path()).args(["user", "add", account, "--password", PASSWORD]).output().unwrap();

@@ -62,9 +62,9 @@ pub fn renewed() -> &'static Pem {
     &authority().other
 }
 
-/// A certificate for another domain.
-pub fn issued(name: &str) -> Pem {
-    (authority().issue)(&[name])
+/// A certificate for other domains.
+pub fn issued(names: &[&str]) -> Pem {
+    (authority().issue)(names)
 }
 
 /// A file with the authority's certificate, for foreign clients.

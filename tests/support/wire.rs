@@ -1,10 +1,10 @@
 //! An XMPP client that writes bytes and reads text: for conversations as they stand in the RFCs, and for input that no library would send.
 //!
-//! What is read is compared with every `"` turned into `'`, since both quote attributes.
+//! What is read is compared with every `"` turned into `'`, since both quote attributes, unless it is to be `exact`.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -33,6 +33,8 @@ pub struct Wire {
     pub domain: String,
     /// Whether TLS says which host is wanted.
     pub sni: bool,
+    /// Whether a `"` stays one.
+    pub exact: bool,
 }
 
 /// A stream header to `localhost`.
@@ -90,6 +92,7 @@ impl Wire {
             jid: String::new(),
             domain: "localhost".to_owned(),
             sni: true,
+            exact: false,
         }
     }
 
@@ -217,6 +220,13 @@ impl Wire {
     /// The next top-level element, whatever it is; `None` when the server closed its stream or the connection.
     pub fn next(&mut self) -> Option<String> {
         let end = Instant::now() + PATIENCE;
+        let next = self.next_before(end);
+        assert!(next.is_some() || Instant::now() < end, "no element came within {PATIENCE:?}");
+        next
+    }
+
+    /// The same; `None` also when it has not come by `end`.
+    pub fn next_before(&mut self, end: Instant) -> Option<String> {
         loop {
             let unread = &self.received[self.at..];
             let skipped = unread.len() - unread.trim_start().len();
@@ -233,7 +243,10 @@ impl Wire {
             if self.ended {
                 return None;
             }
-            self.read(end, "the next element");
+            if Instant::now() >= end {
+                return None;
+            }
+            self.read_before(end, "the next element");
         }
     }
 
@@ -324,8 +337,12 @@ impl Wire {
     }
 
     fn read(&mut self, end: Instant, what: &str) {
-        let left = end.saturating_duration_since(Instant::now());
-        assert!(!left.is_zero(), "{what} did not come within {PATIENCE:?}; came {:?}", &self.received[self.at..]);
+        assert!(Instant::now() < end, "{what} did not come within {PATIENCE:?}; came {:?}", &self.received[self.at..]);
+        self.read_before(end, what);
+    }
+
+    fn read_before(&mut self, end: Instant, what: &str) {
+        let left = end.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
         let mut buffer = [0; 16384];
         let transport = self.transport.as_mut().expect("open");
         let socket = match transport {
@@ -346,7 +363,8 @@ impl Wire {
                     Err(error) => error.valid_up_to(),
                 };
                 let text: Vec<u8> = self.partial.drain(..whole).collect();
-                self.received.push_str(&String::from_utf8(text).unwrap().replace('"', "'"));
+                let text = String::from_utf8(text).unwrap();
+                self.received.push_str(&if self.exact { text } else { text.replace('"', "'") });
             }
             // a server that closes without TLS's close_notify, or while we still send
             Err(error) if matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => {

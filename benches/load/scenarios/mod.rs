@@ -6,6 +6,7 @@ pub mod crowd;
 pub mod idle;
 pub mod login;
 pub mod message;
+pub mod pubsub;
 
 use std::time::{Duration, Instant};
 

@@ -17,6 +17,8 @@ use crate::client::PASSWORD;
 /// Writes the configuration.
 pub fn command(folder: &Path, port: u16, api: u16, setup: Setup) -> anyhow::Result<Command> {
     let archive = if setup.archive { "  mod_mam: {default: always}\n" } else { "" };
+    // as in Debian's configuration, but for who may create nodes
+    let pubsub = if setup.pubsub { "  mod_pubsub: {access_createnode: all, plugins: [flat, pep]}\n" } else { "" };
     let here = folder.display();
     let config = format!(
         r#"hosts: [localhost]
@@ -49,7 +51,7 @@ modules:
   mod_vcard: {{search: false}}
   mod_vcard_xupdate: {{}}
   mod_version: {{}}
-{archive}"#
+{archive}{pubsub}"#
     );
     fs::write(folder.join("ejabberd.yml"), config)?;
     let both = fs::read_to_string(folder.join("cert.pem"))? + &fs::read_to_string(folder.join("key.pem"))?;

@@ -1,5 +1,6 @@
 //! The floor: what a message costs when a server reads it, looks for its end and writes it to the other connection, and does nothing else.
-//! A thread for each connection, so that there is not even a poller; runs as a process of its own (`load floor`).
+//! A thread for each connection, so that there is not even a poller; runs as a process of its own (`load floor`). The same of a notification
+//! (`load fan`): one thread that writes what it reads to each of many connections, one write each.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -22,11 +23,22 @@ pub struct Floor {
 }
 
 impl Floor {
-    /// Starts it.
+    /// Starts the one that passes messages on.
     pub fn start() -> anyhow::Result<Self> {
+        Self::start_as("floor")
+    }
+
+    /// Starts the one that writes to all.
+    pub fn start_fan() -> anyhow::Result<Self> {
+        Self::start_as("fan")
+    }
+
+    fn start_as(verb: &str) -> anyhow::Result<Self> {
         let [port, _] = super::free_ports()?;
         let own: PathBuf = std::env::current_exe()?;
-        let process = Command::new(own).arg("floor").arg(port.to_string()).stdin(Stdio::null()).spawn()?;
+        let mut process = Command::new(own).arg(verb).arg(port.to_string()).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+        // It says so when it listens.
+        process.stdout.take().context("its output is a pipe")?.read_exact(&mut [0])?;
         Ok(Self { process, address: (Ipv4Addr::LOCALHOST, port).into() })
     }
 
@@ -45,6 +57,7 @@ impl Drop for Floor {
 /// The process: takes connections two by two and passes on what comes from each of them to the other, until it is ended.
 pub fn run(port: u16) -> anyhow::Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+    println!();
     loop {
         let ends: Arc<[OnceLock<TcpStream>; 2]> = Arc::default();
         for side in 0..2 {
@@ -73,5 +86,33 @@ fn pass_on(mut from: TcpStream, to: &OnceLock<TcpStream>) -> anyhow::Result<()> 
         }
         let mut to = to.get().context("both are connected before either sends")?;
         to.write_all(&output)?;
+    }
+}
+
+/// The process: what comes from the first connection goes to all that came before it sent anything, until it is ended.
+pub fn run_fan(port: u16) -> anyhow::Result<()> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+    println!();
+    let (mut from, _) = listener.accept()?;
+    listener.set_nonblocking(true)?;
+    let mut framer = Framer::default();
+    let mut chunk = vec![0; 16 * 1024];
+    let mut sinks = Vec::new();
+    loop {
+        let read = from.read(&mut chunk)?;
+        if read == 0 {
+            return Ok(());
+        }
+        while let Ok((sink, _)) = listener.accept() {
+            sink.set_nonblocking(false)?;
+            sink.set_nodelay(true)?;
+            sinks.push(sink);
+        }
+        framer.space().extend_from_slice(&chunk[..read]);
+        while let Some(element) = framer.next() {
+            for sink in &mut sinks {
+                sink.write_all(element)?;
+            }
+        }
     }
 }

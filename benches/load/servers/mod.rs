@@ -58,6 +58,8 @@ pub struct Setup {
     pub archive: bool,
     /// Accounts `u0`, `u1`, … of `localhost`.
     pub accounts: usize,
+    /// Whether there is a PubSub service at `pubsub.localhost`, where `u0` may make nodes.
+    pub pubsub: bool,
 }
 
 /// A running server.

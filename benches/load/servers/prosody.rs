@@ -11,6 +11,8 @@ use crate::scram;
 /// Writes configuration and accounts.
 pub fn command(folder: &Path, port: u16, setup: Setup) -> anyhow::Result<Command> {
     let archive = if setup.archive { r#""mam";"# } else { "" };
+    // only administrators create nodes there
+    let pubsub = if setup.pubsub { "Component \"pubsub.localhost\" \"pubsub\"\nadmins = { \"u0@localhost\" }\n" } else { "" };
     let here = folder.display();
     let config = format!(
         r#"run_as_root = true
@@ -31,7 +33,7 @@ c2s_ports = {{ {port} }}
 c2s_direct_tls_ports = {{}}
 ssl = {{ key = "{here}/key.pem", certificate = "{here}/cert.pem" }}
 VirtualHost "localhost"
-"#
+{pubsub}"#
     );
     fs::write(folder.join("prosody.cfg.lua"), config)?;
     accounts(folder, setup.accounts)?;

@@ -51,17 +51,17 @@ impl Bookmarks {
     /// What was there before. `nodes` says whether there are the nodes of XEP-0402 and of XEP-0048.
     pub async fn settle(&self, account: &BareJid, nodes: (bool, bool)) -> Result<(), Failed> {
         match nodes {
-            (true, _) => self.from_items(account).await,
-            (false, true) => self.from_node(account).await,
+            (true, _) => self.items_changed(account).await,
+            (false, true) => self.storage_published(account).await,
             (false, false) => match self.private(account).await? {
-                Some(storage) => self.from_storage(account, storage).await,
+                Some(storage) => self.take_over(account, storage).await,
                 None => Ok(()),
             },
         }
     }
 
     /// XEP-0402 §5.3.1.
-    pub async fn from_items(&self, account: &BareJid) -> Result<(), Failed> {
+    pub async fn items_changed(&self, account: &BareJid) -> Result<(), Failed> {
         let (private, node) = (self.private(account).await?, self.node(account, ns::BOOKMARK_STORAGE).await?);
         let published = node.as_deref().and_then(published);
         let bookmarks = self.items(account).await?;
@@ -75,21 +75,21 @@ impl Bookmarks {
     }
 
     /// XEP-0402 §5.3.2, for the node of XEP-0048. One that is empty or gone says nothing.
-    pub async fn from_node(&self, account: &BareJid) -> Result<(), Failed> {
+    pub async fn storage_published(&self, account: &BareJid) -> Result<(), Failed> {
         let node = self.node(account, ns::BOOKMARK_STORAGE).await?;
         match node.as_deref().and_then(published) {
-            Some(storage) => self.from_storage(account, storage).await,
+            Some(storage) => self.take_over(account, storage).await,
             None => Ok(()),
         }
     }
 
     /// XEP-0402 §5.3.2, for private XML, where an empty element is none.
-    pub async fn from_private(&self, account: &BareJid) -> Result<(), Failed> {
+    pub async fn storage_kept(&self, account: &BareJid) -> Result<(), Failed> {
         let storage = self.private(account).await?.unwrap_or_default();
-        self.from_storage(account, storage).await
+        self.take_over(account, storage).await
     }
 
-    async fn from_storage(&self, account: &BareJid, mut storage: Storage) -> Result<(), Failed> {
+    async fn take_over(&self, account: &BareJid, mut storage: Storage) -> Result<(), Failed> {
         let node = self.node(account, ns::BOOKMARKS).await?;
         // XEP-0411 §5: what is private goes nowhere where others may see it.
         if node.as_deref().is_none_or(is_private) {

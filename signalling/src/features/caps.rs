@@ -13,7 +13,7 @@ mod interests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::jid::Jid;
 use crate::ns;
@@ -30,6 +30,8 @@ use answer::Outcome;
 
 /// Names whose meaning is kept; those used least recently go first.
 const KNOWN_MAX: usize = 2048;
+/// How long a client may take to answer: others wait meanwhile.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// Accounts whose nodes are looked at because directed presence went there.
 const VISITED_MAX: usize = 16;
 
@@ -66,7 +68,7 @@ pub struct Query {
 }
 
 /// What is known and what is being asked.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Cache {
     /// Requests under way.
     pub asked: Asked<Query>,
@@ -93,6 +95,12 @@ struct Asking {
     of: SessionId,
     /// Who has said the same meanwhile.
     waiting: BTreeMap<SessionId, SessionRef>,
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self { asked: Asked::new(PATIENCE), table: Mutex::default() }
+    }
 }
 
 impl Cache {
@@ -146,14 +154,20 @@ impl Table {
         asking.waiting.into_values().collect()
     }
 
-    /// The client of `asked` has not said what it means: whose is to be asked next, if it was the one that was asked. Without another one, it is forgotten.
-    fn next(&mut self, capabilities: &Arc<Capabilities>, asked: SessionId) -> Option<SessionRef> {
+    /// The client of `asked` has not said what it means: whose is to be asked next, if it was the one that was asked. Rather one of another account: nobody
+    /// holds up others with many clients that are silent. Without another one, it is forgotten.
+    fn next(&mut self, capabilities: &Arc<Capabilities>, asked: &SessionRef) -> Option<SessionRef> {
         let name = &capabilities.announced.name;
         let slot = self.slots.get_mut(name).filter(|slot| Arc::ptr_eq(&slot.capabilities, capabilities))?;
-        let asking = slot.asking.as_mut().filter(|asking| asking.of == asked)?;
-        match asking.waiting.pop_first() {
-            Some((id, session)) => {
-                asking.of = id;
+        let asking = slot.asking.as_mut().filter(|asking| asking.of == asked.id)?;
+        let of_another = asking.waiting.iter().find(|(_, session)| session.home.jid != asked.home.jid).map(|(id, _)| *id);
+        let next = match of_another {
+            Some(id) => asking.waiting.remove(&id),
+            None => asking.waiting.pop_first().map(|(_, session)| session),
+        };
+        match next {
+            Some(session) => {
+                asking.of = session.id;
                 Some(session)
             }
             None => {
@@ -274,7 +288,7 @@ fn ask(router: &Router, session: &SessionRef, capabilities: Arc<Capabilities>) {
         if asked.is_some() {
             return;
         }
-        next = router.capabilities().table().next(&capabilities, session.id);
+        next = router.capabilities().table().next(&capabilities, &session);
     }
 }
 
@@ -336,7 +350,7 @@ pub fn gone(router: &Router, session: &SessionRef, capabilities: &Arc<Capabiliti
 
 /// Asks the next client, if this one was asked.
 fn pass_on(router: &Router, asked: &SessionRef, capabilities: &Arc<Capabilities>) {
-    let next = router.capabilities().table().next(capabilities, asked.id);
+    let next = router.capabilities().table().next(capabilities, asked);
     if let Some(next) = next {
         ask(router, &next, capabilities.clone());
     }

@@ -1,8 +1,8 @@
-//! What clients of different ages keep of the same thing is kept the same: avatars (XEP-0398) and bookmarks (XEP-0402 §5.3, XEP-0411). Changes come in
-//! here, and one at a time for an account.
+//! What clients of different ages keep of the same thing is kept the same: avatars (XEP-0398), vCards (XEP-0292) and bookmarks (XEP-0402 §5.3,
+//! XEP-0411). Changes come in here, one at a time for an account.
 //!
 //! A conversion looks at what is there and writes what differs, so two at once, and one that was cut short, come to the same end. It cannot set off
-//! another one: only what clients change is told ([`PubSub::follow`], `photo_changed`, `storage_kept`), and before the client is answered.
+//! another one: only what clients change is told ([`PubSub::follow`], `vcard_changed`, `storage_kept`), and before the client is answered.
 //!
 //! What was there before, and what a crash has left different, is converted when an account's first session begins: from then on its clients may
 //! ask for it, and nobody else's need it earlier. A migration of all accounts would hold up the server's start for those who never come back.
@@ -15,6 +15,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use super::avatar::{Avatars, Cause};
 use super::bookmarks::Bookmarks;
+use super::vcard4::VCards4;
 use crate::forms::{Field, Form, FormType};
 use crate::homes::Home;
 use crate::iq::{IqTable, To};
@@ -53,6 +54,7 @@ impl From<StanzaError> for Failed {
 pub struct Conversions {
     router: Router,
     avatars: Avatars,
+    vcards: VCards4,
     bookmarks: Bookmarks,
     turns: Box<[Mutex<()>]>,
     hasher: RandomState,
@@ -73,11 +75,12 @@ impl Conversions {
         let conversions = Arc::new(Self {
             router: router.clone(),
             avatars: Avatars::new(router.clone(), pubsub.clone()),
+            vcards: VCards4::new(router.clone(), pubsub.clone()),
             bookmarks: Bookmarks::new(router.clone(), pubsub.clone()),
             turns: (0..TURNS).map(|_| Mutex::default()).collect(),
             hasher: RandomState::new(),
         });
-        for node in [ns::AVATAR_DATA, ns::AVATAR_METADATA, ns::BOOKMARKS, ns::BOOKMARK_STORAGE] {
+        for node in [ns::AVATAR_DATA, ns::AVATAR_METADATA, ns::VCARD4_NODE, ns::BOOKMARKS, ns::BOOKMARK_STORAGE] {
             let conversions = conversions.clone();
             let follower = move |changed| -> BoxFuture<'static, ()> {
                 let conversions = conversions.clone();
@@ -96,11 +99,14 @@ impl Conversions {
         }
     }
 
-    /// A client has stored a vCard with another photo than this one.
-    pub async fn photo_changed(&self, home: &Arc<Home>, before: Option<&str>) {
+    /// A client has stored a vCard; `photo` is the hash of the photo before, where it has another one now.
+    pub async fn vcard_changed(&self, home: &Arc<Home>, photo: Option<Option<&str>>) {
         let _turn = self.turn(&home.jid).await;
-        // It may be the first thing that is heard of the account, but then it is settled with this photo.
-        if self.settled(home).await {
+        if !self.settled(home).await {
+            return;
+        }
+        note(&home.jid, "a vCard", self.vcards.to_node(home).await);
+        if let Some(before) = photo {
             note(&home.jid, "the photo of a vCard", self.avatars.to_nodes(home, before).await);
         }
     }
@@ -109,7 +115,7 @@ impl Conversions {
     pub async fn storage_kept(&self, home: &Arc<Home>) {
         let _turn = self.turn(&home.jid).await;
         if self.settled(home).await {
-            note(&home.jid, "bookmarks of private XML", self.bookmarks.from_private(&home.jid).await);
+            note(&home.jid, "bookmarks of private XML", self.bookmarks.storage_kept(&home.jid).await);
         }
     }
 
@@ -130,8 +136,9 @@ impl Conversions {
                 note(account, "an avatar", self.avatars.to_vcard(&home, cause).await)
             }
             ns::AVATAR_METADATA => note(account, "an avatar", self.avatars.to_vcard(&home, Cause::Metadata).await),
-            ns::BOOKMARKS => note(account, "bookmarks", self.bookmarks.from_items(account).await),
-            _ => note(account, "bookmarks of XEP-0048", self.bookmarks.from_node(account).await),
+            ns::VCARD4_NODE => note(account, "a vCard", self.vcards.to_temp(&home).await),
+            ns::BOOKMARKS => note(account, "bookmarks", self.bookmarks.items_changed(account).await),
+            _ => note(account, "bookmarks of XEP-0048", self.bookmarks.storage_published(account).await),
         };
     }
 
@@ -142,12 +149,19 @@ impl Conversions {
             return true;
         }
         let account = &home.jid;
-        let last = self.router.store().pubsub().last_ids(account, [ns::AVATAR_METADATA, ns::BOOKMARKS, ns::BOOKMARK_STORAGE]).await;
+        let last = self
+            .router
+            .store()
+            .pubsub()
+            .last_ids(account, [ns::AVATAR_METADATA, ns::VCARD4_NODE, ns::BOOKMARKS, ns::BOOKMARK_STORAGE])
+            .await;
         let Some(last) = note(account, "what an account keeps", last.map_err(Failed::from)) else { return false };
         let avatar = self.avatars.settle(home, last.get(ns::AVATAR_METADATA).and_then(Option::as_deref)).await;
+        let vcard = self.vcards.settle(home, last.contains_key(ns::VCARD4_NODE)).await;
         let nodes = (last.contains_key(ns::BOOKMARKS), last.contains_key(ns::BOOKMARK_STORAGE));
         let bookmarks = self.bookmarks.settle(account, nodes).await;
-        let done = note(account, "an avatar", avatar).is_some() & note(account, "bookmarks", bookmarks).is_some();
+        let done = [note(account, "an avatar", avatar), note(account, "a vCard", vcard), note(account, "bookmarks", bookmarks)];
+        let done = done.iter().all(Option::is_some);
         home.with(|account| account.converted = done);
         done
     }

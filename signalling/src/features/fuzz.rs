@@ -1,6 +1,8 @@
 //! What must hold for any payload that a client sends: no panic, bounds kept, and what is written of what was read reads the same again. Run by
 //! `fuzz/fuzz_targets/payload.rs`, and by the tests below over the corpus and what becomes of it by mutation.
 
+use crate::capabilities::Info;
+use crate::features::caps::Interests;
 use crate::forms::Form;
 use crate::jid::Jid;
 use crate::rsm;
@@ -41,6 +43,15 @@ fn each(node: Node<'_>, depth: usize) {
 fn read(node: Node<'_>) {
     // Refusals are fine, panics are not.
     drop((Form::of(node), rsm::Request::of(node), sm::Request::read(node)));
+    if let Ok(said) = Info::read(node, "") {
+        let written = said.info.write(None);
+        let again = Element::parse(&written, &Bindings::empty()).expect("what is written is valid");
+        let again = Info::read(again.root(), "").map(|again| again.info);
+        assert_eq!(again.as_ref(), Ok(&said.info), "what is written of it says the same");
+        if let Some(interests) = Interests::of(&said.info) {
+            assert!(interests.as_slice().is_sorted() && interests.as_slice().iter().all(|own| interests.contains(own)));
+        }
+    }
     super::mam::fuzz(node);
     super::push::fuzz(node);
     super::register::fuzz(node);

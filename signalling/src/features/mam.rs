@@ -179,7 +179,7 @@ fn send_results(session: &Session, query: &Query, page: &Page) {
 /// Stage of `pipeline::OUTBOUND`, §6.1.1: what an account sends goes into its archive. A message to itself is kept as it comes in.
 pub fn outbound(walk: &Walk<'_>, stanza: &mut Stanza, effects: &mut Effects) -> Verdict {
     let Some(to) = stanza.to().filter(|to| to.bare_str() != walk.account.jid.as_str()) else { return Verdict::Pass };
-    if !Keeping::of(stanza).archive || !archives(walk, to) {
+    if !archives(walk, to) || !Keeping::of(stanza).archive {
         return Verdict::Pass;
     }
     if !walk.moment.archive_has_room {

@@ -24,6 +24,7 @@ pub mod stanza_id;
 pub mod subscription;
 pub mod time;
 pub mod vcard;
+pub mod vcard4;
 pub mod version;
 
 use std::collections::BTreeMap;
@@ -76,6 +77,7 @@ pub fn register(
     vcard::VCard::register(router, contact, &mut table);
     push::PushNotifications::register(router, &mut table);
     register::Register::register(router, administration.clone(), &mut table);
+    vcard4::register(contact, &mut table);
     version::register(&mut table);
     router.convert(conversions::Conversions::register(router, &pubsub, &mut table));
     administration.reissues(extdisco.clone());

@@ -35,6 +35,8 @@ const NODE_BYTES_MAX: usize = 1023;
 const OPTIONS_BYTES_MAX: usize = 4096;
 /// The element of a call goes along whole up to this size, beyond it only its name and id.
 const CALL_BYTES_MAX: usize = 2048;
+/// How long a service may take to answer.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 /// A proposal that has been under way for longer (XEP-0203) rings nobody any more.
 const FRESH: Duration = Duration::from_secs(60);
 
@@ -134,7 +136,7 @@ pub fn outbound(walk: &Walk<'_>, stanza: &mut Stanza, effects: &mut Effects) -> 
         && let Some((verb, call)) = propose::call_message(stanza)
         && matches!(verb, Verb::Accept | Verb::Proceed | Verb::Reject)
     {
-        effects.push = Some(Event::Over { call: id(&call), element: about(&call) });
+        effects.push = Some(Box::new(Event::Over { call: id(&call), element: about(&call) }));
     }
     Verdict::Pass
 }
@@ -145,7 +147,7 @@ pub fn inbound(walk: &Walk<'_>, stanza: &mut Stanza, effects: &mut Effects) -> V
     if walk.account.push.is_empty() || matches!(kind, MessageType::Error | MessageType::Groupchat) {
         return Verdict::Pass;
     }
-    effects.push = withdrawn(walk, stanza).or_else(|| event(walk, kind, stanza));
+    effects.push = withdrawn(walk, stanza).or_else(|| event(walk, kind, stanza)).map(Box::new);
     Verdict::Pass
 }
 

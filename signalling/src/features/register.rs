@@ -56,7 +56,7 @@ impl Register {
     async fn set(self: Arc<Self>, iq: Iq) -> Result<Reply, StanzaError> {
         let session = own_session(&iq)?.clone();
         if let Err(error) = self.change(&iq, &session).await {
-            let reply = Stanza::error_for(iq.stanza.head(), &error.with_code());
+            let reply = Stanza::error_for(&iq.stanza, &error.with_code());
             reply.into_iter().for_each(|reply| send(&session, reply));
         }
         Ok(Reply::Sent)

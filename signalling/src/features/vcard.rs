@@ -64,10 +64,8 @@ impl VCard {
         let photo = Image::of_vcard(element.root()).map(|image| image.hash());
         let home = &iq.session()?.home;
         let before = replace(&self.router, home, vcard, photo.clone()).await.map_err(self.router.internal("store a vCard"))?;
-        if before != photo
-            && let Some(conversions) = self.router.conversions()
-        {
-            conversions.photo_changed(home, before.as_deref()).await;
+        if let Some(conversions) = self.router.conversions() {
+            conversions.vcard_changed(home, (before != photo).then_some(before.as_deref())).await;
         }
         Ok(Reply::Empty)
     }

@@ -111,7 +111,8 @@ impl Queue {
         }
     }
 
-    pub(super) fn drain(&mut self, into: &mut Vec<Outgoing>) {
+    /// All that waits.
+    pub(super) fn take(&mut self) -> VecDeque<Option<Outgoing>> {
         match self.management.as_deref_mut() {
             None => self.bytes = 0,
             Some(own) => {
@@ -122,10 +123,10 @@ impl Queue {
                 own.outstanding.extend(sent);
             }
         }
-        // What has been read holds no memory: most mailboxes are empty most of the time.
-        into.extend(std::mem::take(&mut self.waiting).into_iter().flatten());
         self.urgent = false;
         self.last = None;
+        // What has been read holds no memory: most mailboxes are empty most of the time.
+        std::mem::take(&mut self.waiting)
     }
 
     /// Whether the reader has to come: for an inactive client, when something is urgent or much waits.

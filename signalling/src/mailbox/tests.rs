@@ -20,8 +20,7 @@ fn bodies<'a>(items: impl IntoIterator<Item = &'a Delivery>) -> String {
 }
 
 fn drained(attachment: &Attachment) -> String {
-    let mut out = Vec::new();
-    attachment.drain(&mut out);
+    let out: Vec<_> = attachment.take().collect();
     bodies(out.iter().filter_map(|item| if let Outgoing::Stanza(delivery) = item { Some(delivery) } else { None }))
 }
 
@@ -219,8 +218,8 @@ fn contents_make_the_same_mailbox_again() {
     assert_eq!(mailbox.progress().handled, 1);
     let again = mailbox.attach().expect("open");
     again.rewind(2).expect("sent");
-    let mut out = Vec::new();
-    assert_eq!(again.drain(&mut out), 2);
+    let out: Vec<_> = again.take().collect();
+    assert_eq!(mailbox.outstanding(), 2);
     assert!(matches!(&out[..], [Outgoing::Stanza(_), Outgoing::Stanza(_), Outgoing::Owed]));
 }
 
@@ -238,8 +237,7 @@ fn composing(from: &str) -> Outgoing {
 
 /// What comes out, shortened to what differs.
 fn taken(attachment: &Attachment) -> Vec<String> {
-    let mut out = Vec::new();
-    attachment.drain(&mut out);
+    let out: Vec<_> = attachment.take().collect();
     let short = |item: Outgoing| match item {
         Outgoing::Stanza(Delivery { stanza, .. }) => {
             let from = stanza.from().map_or("", |from| from.as_str()).to_owned();
@@ -292,6 +290,35 @@ async fn xep0352_s3_2_an_inactive_client_gets_what_is_urgent_and_what_waited_bef
     taken(&again);
     mailbox.push(presence("a@b/c", "5"));
     assert!(is_due(&again).await);
+}
+
+#[tokio::test]
+async fn xep0352_s3_2_of_an_item_an_inactive_client_gets_the_last_notification() {
+    let attachment = Arc::new(Mailbox::new(100_000)).attach().unwrap();
+    let event = |node: &str, item: &str| {
+        parsed(&format!(
+            "<message from='a@b' type='headline'><event xmlns='http://jabber.org/protocol/pubsub#event'><items node='{node}'>{item}</items></event></message>"
+        ))
+    };
+    attachment.set_active(false);
+    for (node, item) in [
+        ("tune", "<item id='current'><a xmlns='u'/></item>"),
+        ("mood", "<item id='current'/>"),
+        ("tune", "<item id='current'><b xmlns='u'/></item>"),
+        ("blog", "<item id='1'/>"),
+        ("blog", "<item id='2'/>"),
+        ("blog", "<retract id='1'/>"),
+    ] {
+        assert!(attachment.mailbox().push(event(node, item)));
+    }
+    assert!(!is_due(&attachment).await);
+    attachment.set_active(true);
+    let mut taken = Vec::new();
+    attachment.drain(&mut taken);
+    let taken: Vec<_> = taken.iter().map(|item| format!("{item:?}")).collect();
+    let parts = ["node='mood'", "<b xmlns='u'/>", "<item id='2'/>", "<retract id='1'/>"];
+    assert_eq!(taken.len(), parts.len(), "{taken:#?}");
+    taken.iter().zip(parts).for_each(|(stanza, part)| assert!(stanza.contains(part), "{stanza} misses {part}"));
 }
 
 #[tokio::test]
@@ -384,8 +411,7 @@ proptest! {
         let (mut pushed, mut seen, mut acknowledged) = (0_usize, 0_usize, 0_usize);
         let mut under_way = VecDeque::new();
         let write = |connection: &Attachment, under_way: &mut VecDeque<String>| {
-            let mut out = Vec::new();
-            connection.drain(&mut out);
+            let out: Vec<_> = connection.take().collect();
             under_way.extend(out.iter().filter_map(|item| match item {
                 Outgoing::Stanza(delivery) => Some(bodies([delivery])),
                 _ => None,

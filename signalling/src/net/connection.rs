@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 use std::time::{Duration, Instant};
 
+use smallvec::SmallVec;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep_until, timeout, timeout_at};
@@ -549,10 +550,8 @@ impl Connection {
         if self.machine.is_closed() {
             return;
         }
-        let mut mail = Vec::new();
-        bound.attachment().drain(&mut mail);
         let mut stanzas = 0;
-        for item in mail {
+        for item in bound.attachment().take() {
             match item {
                 Outgoing::Stanza(delivery) => {
                     stanzas += 1;
@@ -589,7 +588,7 @@ impl Connection {
             bound.in_flight.iter_mut().for_each(|(end, _)| *end -= written);
         }
         if bound.in_flight.is_empty() {
-            bound.in_flight = Vec::new();
+            bound.in_flight = SmallVec::new();
         }
         if let (Some(session), false) = (bound.session(), stored.is_empty()) {
             self.context.router.acknowledged(session, &stored);

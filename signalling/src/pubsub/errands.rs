@@ -188,7 +188,8 @@ impl PubSub {
             self.change(&address, |_, node| {
                 let of = subscriptions.iter().filter_map(|key| node.subscriptions.get(key));
                 let ended = of.filter(|subscription| node.config.tempsub || subscription.options.expire == Expire::Presence);
-                ended.map(|subscription| Step::from(node.end_subscription(subscription))).collect()
+                // Its subscriber is gone, and knows why.
+                ended.map(|subscription| silently(node, subscription, resource)).collect()
             })
             .await?;
         }

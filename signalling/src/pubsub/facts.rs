@@ -16,6 +16,8 @@ use crate::store::StoreError;
 
 /// Owners of one node whose rosters are looked at.
 const OWNERS_MAX: usize = 16;
+/// Collections above one node that are looked at.
+const ABOVE_MAX: usize = 1_000;
 /// Children of one collection that are looked at.
 pub(super) const CHILDREN_MAX: usize = 10_000;
 
@@ -172,7 +174,7 @@ impl PubSub {
     ) -> Result<BTreeMap<String, Vec<String>>, StoreError> {
         let mut parents = BTreeMap::new();
         while let Some(name) = names.pop() {
-            if parents.contains_key(&name) {
+            if parents.contains_key(&name) || parents.len() == ABOVE_MAX {
                 continue;
             }
             let address = NodeAddress { service: of.jid.clone(), node: name };

@@ -68,6 +68,16 @@ pub(super) struct Group {
     pub to: Arc<[Jid]>,
 }
 
+impl Group {
+    /// Those of them for whom this holds.
+    pub fn only(&self, holds: impl Fn(&Jid) -> bool) -> Self {
+        if self.to.iter().all(&holds) {
+            return self.clone();
+        }
+        Self { to: self.to.iter().filter(|jid| holds(jid)).cloned().collect(), ..self.clone() }
+    }
+}
+
 impl From<Recipients> for Group {
     fn from(of: Recipients) -> Self {
         Self { variant: of.variant, condition: of.condition, to: of.to.into() }
@@ -276,6 +286,13 @@ impl NodeHomes {
     /// The node at an address, if it is in memory.
     pub(super) fn peek(&self, address: &NodeAddress) -> Option<Arc<Node>> {
         self.shard(address).homes.get(address).and_then(|entry| entry.home.node())
+    }
+
+    /// The same, and whether it is known that there is none.
+    pub(super) fn known(&self, address: &NodeAddress) -> Option<Option<Arc<Node>>> {
+        let shard = self.shard(address);
+        let home = &shard.homes.get(address)?.home;
+        home.is_known().then(|| home.node())
     }
 
     /// All homes, as of now.

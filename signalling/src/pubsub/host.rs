@@ -106,7 +106,7 @@ impl Limits {
             subscriptions: limits.pubsub_subscriptions,
             subscriptions_per_account: limits.pubsub_subscriptions_per_account,
             nodes_cached: limits.connections as usize,
-            page_bytes: limits.mailbox_bytes / 4,
+            page_bytes: limits.mailbox_bytes / 8,
         }
     }
 }

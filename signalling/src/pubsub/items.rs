@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::access;
 use super::facts::CHILDREN_MAX;
+use super::graph;
 use super::model::{Node, NodeAddress, NodeKind};
 use super::reply::{self, NodeItems};
 use super::request::ItemsRequest;
@@ -14,7 +15,7 @@ use super::service::{PubSub, Service};
 use crate::jid::Jid;
 use crate::rsm;
 use crate::stanza::error::StanzaError;
-use crate::store::{ItemsPage, ItemsQuery};
+use crate::store::{ItemsPage, ItemsQuery, StoreError};
 
 /// Nodes below a collection whose items are in one answer.
 const LEAVES_MAX: usize = 100;
@@ -37,6 +38,11 @@ impl PubSub {
             count: Some(page.count),
         });
         Ok(reply::items(&[NodeItems { node: &node, items: &page.items }], set.as_ref()))
+    }
+
+    async fn may_retrieve(&self, of: &Service, node: &Node, requester: &Jid) -> Result<bool, StoreError> {
+        let owners = self.owners(of, Some(node)).await?;
+        Ok(access::may_retrieve(node, requester, &owners.relation(requester)).is_ok())
     }
 
     async fn page(
@@ -75,8 +81,9 @@ impl PubSub {
             if node.kind == NodeKind::Collection || found.len() == LEAVES_MAX || bytes == 0 {
                 continue;
             }
-            let owners = self.owners(&of, Some(&node)).await.map_err(&internal)?;
-            if access::may_retrieve(&node, requester, &owners.relation(requester)).is_ok() {
+            // XEP-0248 §10.1: what may be seen through a collection is for it to say; the root node is nobody's.
+            let is_root = collection.address.node == graph::ROOT;
+            if !is_root || self.may_retrieve(&of, &node, requester).await.map_err(&internal)? {
                 let page = self.page(&address, wanted, bytes, now).await?;
                 let taken: usize = page.items.iter().filter_map(|item| item.payload.as_ref()).map(Bytes::len).sum();
                 bytes = bytes.saturating_sub(taken);

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use futures_util::future::BoxFuture;
 
-use super::model::{Node, NodeAddress, ServiceKind};
+use super::model::{Item, Node, NodeAddress, ServiceKind};
 use super::reply::Reply;
 use super::request::Request;
 use super::service::{Executed, PubSub, Service};
@@ -54,6 +54,13 @@ impl PubSub {
     pub async fn node(&self, address: &NodeAddress) -> Result<Option<Arc<Node>>, StanzaError> {
         let home = self.nodes.get(address, &self.store, SystemTime::now()).await.map_err(self.router.internal("load a node"))?;
         Ok(home.node())
+    }
+
+    /// Whether what was read as the last item of a node a moment ago is not the last one any more, as far as the node is in memory.
+    pub fn is_stale(&self, address: &NodeAddress, item: &Item) -> bool {
+        let is_last =
+            |node: Arc<Node>| node.last_item.as_ref().is_some_and(|last| last.id == item.id && last.published_at <= item.published_at);
+        self.nodes.known(address).is_some_and(|known| !known.is_some_and(is_last))
     }
 
     /// Nodes of an account that have a last item which is in memory only (`pubsub#persist_items` is false).

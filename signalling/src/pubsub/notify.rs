@@ -9,16 +9,17 @@ use tokio::sync::Notify;
 
 use super::access;
 use super::change::Change;
-use super::config::{AccessModel, SendLast};
-use super::event::{Audience, Condition, Notification, Topic, Variant};
+use super::config::SendLast;
+use super::event::{Audience, Condition, EventKind, Notification, Topic, Variant};
 use super::facts::Owners;
 use super::graph;
 use super::homes::{Group, Held, NodeHome};
 use super::interest::Implicit;
-use super::model::{Affiliation, Node, NodeAddress, ServiceKind};
+use super::model::{Node, NodeAddress, ServiceKind};
 use super::options::ShowValue;
 use super::outbox::Delivery;
 use super::service::{PubSub, Service};
+use crate::homes::Home;
 use crate::jid::Jid;
 use crate::ns;
 use crate::random;
@@ -204,8 +205,12 @@ impl PubSub {
         let mut groups = Vec::new();
         match &notification.audience {
             Audience::These(these) => {
-                let to = these.to.iter().filter(|jid| !blocks(&owners, jid)).cloned().collect();
-                return Ok(vec![Group { variant: these.variant.clone(), condition: these.condition.clone(), to }]);
+                let group = Group::from(these.clone()).only(|jid| !blocks(&owners, jid));
+                let is_item = matches!(notification.event.kind, EventKind::Last { .. });
+                return Ok(match owners.account().filter(|_| is_item) {
+                    Some(account) => self.at_their_resources(account, node, group),
+                    None => vec![group],
+                });
             }
             Audience::Subscribers => {
                 let explicit = home.recipients(topic);
@@ -233,8 +238,7 @@ impl PubSub {
                 let sees = || !rests_on_owners || access::may_receive(node, &jid.to_bare(), &owners.relation(jid));
                 !covered && !blocks(owners, jid) && sees()
             };
-            let to = group.to.iter().filter(|jid| may(jid)).cloned().collect();
-            groups.push(Group { to, ..group.clone() });
+            groups.push(group.only(may));
         }
         if let Some(implicit) = implicit {
             let group = |to: Vec<Jid>, replyto| Group {
@@ -248,24 +252,40 @@ impl PubSub {
         groups
     }
 
-    /// Subscribers of the collections above a node who may see what is in it (XEP-0248 §5.3).
+    /// XEP-0163 §4.3.1: those of whose presence the account knows are told at the resources that take an interest.
+    fn at_their_resources(&self, account: &Home, node: &Node, group: Group) -> Vec<Group> {
+        let implicit = Implicit::of(&self.router, account, node);
+        let there = |jid: &Jid| jid.is_bare() && implicit.covers(jid);
+        let is_meant = |resource: &&Jid| group.to.iter().any(|jid| there(jid) && jid.as_str() == resource.bare_str());
+        let told = |resources: &[Jid], replyto| Group {
+            variant: Variant { replyto, ..group.variant.clone() },
+            condition: Condition::default(),
+            to: resources.iter().filter(is_meant).cloned().collect(),
+        };
+        vec![group.only(|jid| !there(jid)), told(&implicit.contacts, true), told(&implicit.visitors, false)]
+    }
+
+    /// Subscribers of the collections above a node (XEP-0248 §5.3). What they may see is for the collection to say (§10.1); at the root node, which is
+    /// nobody's and above all, for the node itself.
     async fn above(&self, of: &Service, node: &Node, owners: &Owners<'_>, topic: Topic, now: SystemTime) -> Result<Vec<Group>, StoreError> {
         if of.kind == ServiceKind::Pep && node.config.collection.is_empty() {
             return Ok(Vec::new());
         }
         let parents = self.parents(of, vec![node.address.node.clone()], now).await?;
-        let is_open = node.config.access_model == AccessModel::Open
-            && !node.affiliations.values().any(|affiliation| *affiliation == Affiliation::Outcast);
         let mut groups = Vec::new();
-        for (collection, steps) in graph::above(&node.address.node, &parents) {
-            let home = self.nodes.get(&of.node(&collection), &self.store, now).await?;
-            for group in home.recipients_of_below(node, steps, topic).iter() {
-                let may = |jid: &Jid| !blocks(owners, jid) && access::may_retrieve(node, jid, &owners.relation(jid)).is_ok();
-                let to = match is_open && of.kind == ServiceKind::Host {
-                    true => group.to.clone(),
-                    false => group.to.iter().filter(|jid| may(jid)).cloned().collect(),
-                };
-                groups.push(Group { to, ..group.clone() });
+        for (name, steps) in graph::above(&node.address.node, &parents) {
+            let home = self.nodes.get(&of.node(&name), &self.store, now).await?;
+            let Some(collection) = home.node() else { continue };
+            let told = home.recipients_of_below(node, steps, topic);
+            if name == graph::ROOT {
+                let may = |jid: &Jid| access::may_retrieve(node, jid, &owners.relation(jid)).is_ok();
+                groups.extend(told.iter().map(|group| group.only(may)));
+            } else if access::depends_on_relation(&collection) || of.kind == ServiceKind::Pep {
+                let owners = self.owners(of, Some(&collection)).await?;
+                let may = |jid: &Jid| !blocks(&owners, jid) && access::may_receive(&collection, &jid.to_bare(), &owners.relation(jid));
+                groups.extend(told.iter().map(|group| group.only(may)));
+            } else {
+                groups.extend(told.iter().cloned());
             }
         }
         Ok(groups)

@@ -10,8 +10,6 @@ use crate::jid::{BareJid, Jid};
 use crate::random;
 use crate::stanza::{IqType, Stanza};
 
-/// How long an answer is awaited.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// Requests of one kind whose answer is awaited; the oldest is given up first.
 const AWAITED_MAX: usize = 4096;
 
@@ -19,6 +17,8 @@ const AWAITED_MAX: usize = 4096;
 #[derive(Debug)]
 pub struct Asked<T> {
     table: Mutex<Table<T>>,
+    /// How long an answer is awaited.
+    patience: Duration,
     /// The first one was added.
     added: Notify,
 }
@@ -38,14 +38,13 @@ struct Awaited<T> {
     purpose: T,
 }
 
-impl<T> Default for Asked<T> {
-    fn default() -> Self {
-        let table = Table { awaited: HashMap::new(), order: VecDeque::new(), crowded_out: Vec::new() };
-        Self { table: Mutex::new(table), added: Notify::new() }
-    }
-}
-
 impl<T> Asked<T> {
+    /// None yet; an answer is awaited for so long.
+    pub fn new(patience: Duration) -> Self {
+        let table = Table { awaited: HashMap::new(), order: VecDeque::new(), crowded_out: Vec::new() };
+        Self { table: Mutex::new(table), patience, added: Notify::new() }
+    }
+
     /// A request without payload from one of our domains. Its answer is awaited from now on.
     pub fn request(&self, type_: IqType, from: BareJid, to: Jid, purpose: T, now: Instant) -> Stanza {
         let id = random::id();
@@ -57,7 +56,7 @@ impl<T> Asked<T> {
             }
         }
         table.awaited.insert(id.clone(), Awaited { of: to.clone(), purpose });
-        table.order.push_back((now + PATIENCE, id.clone()));
+        table.order.push_back((now + self.patience, id.clone()));
         drop(table);
         self.added.notify_one();
         Stanza::iq(type_, id).with_from(from).with_to(to)
@@ -119,6 +118,8 @@ async fn at(time: Option<Instant>) {
 mod tests {
     use super::*;
 
+    const PATIENCE: Duration = Duration::from_secs(60);
+
     fn jid(text: &str) -> Jid {
         Jid::parse(text).unwrap()
     }
@@ -133,7 +134,7 @@ mod tests {
 
     #[test]
     fn an_answer_counts_once_and_only_from_whom_was_asked() {
-        let (asked, now) = (Asked::default(), Instant::now());
+        let (asked, now) = (Asked::new(PATIENCE), Instant::now());
         let (first, second) = (ask(&asked, 1, now), ask(&asked, 2, now));
         assert_ne!(first.id(), second.id());
         for other in ["b@a.example", "b@a.example/d", "a.example"] {
@@ -147,7 +148,7 @@ mod tests {
 
     #[test]
     fn the_oldest_is_given_up_first_in_time_and_for_want_of_room() {
-        let (asked, now) = (Asked::default(), Instant::now());
+        let (asked, now) = (Asked::new(PATIENCE), Instant::now());
         let later = now + PATIENCE / 2;
         let first = ask(&asked, 0, now);
         (1..AWAITED_MAX as u32).for_each(|number| drop(ask(&asked, number, later)));
@@ -162,7 +163,7 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_waits_learns_of_what_is_overdue() {
-        let (asked, now) = (Asked::default(), Instant::now());
+        let (asked, now) = (Asked::new(PATIENCE), Instant::now());
         tokio::join!(asked.overdue(), async { drop(ask(&asked, 1, now - PATIENCE)) });
         assert_eq!(asked.give_up(now), [1]);
     }

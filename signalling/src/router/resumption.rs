@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt as _, stream};
+use smallvec::SmallVec;
 use tokio::sync::Notify;
 
 use super::Router;
@@ -134,7 +135,7 @@ pub struct Bound {
     held: bool,
     attachment: Attachment,
     /// Taken from the mailbox and not yet handed to the socket, each with where it ends in the output; before stream management only.
-    pub in_flight: Vec<(usize, Delivery)>,
+    pub in_flight: SmallVec<[(usize, Delivery); 1]>,
     /// More is owed to the session.
     pub owed: bool,
     /// What the mailbox held when the session ended.
@@ -144,7 +145,7 @@ pub struct Bound {
 impl Bound {
     /// A session that this connection has bound or resumed.
     pub fn new(router: Router, session: SessionRef, attachment: Attachment) -> Self {
-        Self { router, session, held: true, attachment, in_flight: Vec::new(), owed: false, left: None }
+        Self { router, session, held: true, attachment, in_flight: SmallVec::new(), owed: false, left: None }
     }
 
     /// The session; `None` once it was given up.

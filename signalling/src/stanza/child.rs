@@ -19,6 +19,9 @@ pub const CHILDREN_MAX: usize = 1000;
 /// What surrounds the children of a stanza whose head declares no prefixes.
 pub(crate) static CONTENT: LazyLock<Bindings> = LazyLock::new(|| Bindings::new(ns::CLIENT, []));
 
+/// The index of a body; most have no more children than this holds in place.
+pub(crate) type Children = SmallVec<[ChildIndex; 3]>;
+
 /// Where a child stands in the body, and its expanded name.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ChildIndex {
@@ -89,18 +92,18 @@ impl ChildIndex {
 
 /// Collects the index during the validating pass.
 pub(crate) struct Indexer<'a> {
-    text: &'a [u8],
+    text: &'a str,
     /// Where the body begins in the text.
     pub(crate) body: usize,
     /// The namespace that counts as the content namespace.
     pub(crate) content_ns: &'static str,
-    pub(crate) children: SmallVec<[ChildIndex; 8]>,
+    pub(crate) children: Children,
     /// What `ChildNs::Other` counts, for the head.
     pub(crate) namespaces: Vec<Arc<str>>,
 }
 
 impl<'a> Indexer<'a> {
-    pub(crate) fn new(text: &'a [u8], content_ns: &'static str) -> Self {
+    pub(crate) fn new(text: &'a str, content_ns: &'static str) -> Self {
         Self { text, body: 0, content_ns, children: SmallVec::new(), namespaces: Vec::new() }
     }
 
@@ -164,8 +167,7 @@ pub struct Child<'s> {
 
 impl<'s> Child<'s> {
     fn str(&self, part: Part) -> &'s str {
-        // The body is validated, and parts come from a `&str` of it.
-        str::from_utf8(&self.stanza.body[part.range()]).unwrap_or_default()
+        &self.stanza.shared.body[part.range()]
     }
 
     /// The namespace; that of the stanza itself is `jabber:client`, whatever kind of stream it came from.
@@ -179,7 +181,7 @@ impl<'s> Child<'s> {
     }
 
     fn other_ns(&self, number: u32) -> &'s str {
-        self.stanza.head.rest.as_ref().and_then(|rest| rest.namespaces.get(number as usize)).map_or("", |uri| uri)
+        self.stanza.rest().and_then(|rest| rest.namespaces.get(number as usize)).map_or("", |uri| uri)
     }
 
     /// The local name.
@@ -191,7 +193,7 @@ impl<'s> Child<'s> {
     /// Whether it has this namespace and name.
     #[must_use]
     pub fn is(&self, ns: &str, name: &str) -> bool {
-        let body = &self.stanza.body;
+        let body = self.stanza.shared.body.as_bytes();
         body[self.index.name.range()] == *name.as_bytes()
             && match self.index.ns {
                 ChildNs::Content => ns == ns::CLIENT,
@@ -203,7 +205,7 @@ impl<'s> Child<'s> {
     /// The child as received. Prefixes and a default namespace declared outside are not part of it.
     #[must_use]
     pub fn bytes(&self) -> Bytes {
-        self.stanza.body.slice(self.index.whole.range())
+        self.stanza.shared.body.as_bytes().slice(self.index.whole.range())
     }
 
     /// The value of an attribute without prefix (or with the prefix as written, as in `xml:lang`), read from the start tag in place.
@@ -228,8 +230,8 @@ impl<'s> Child<'s> {
     /// # Errors
     /// Never in practice: the child has been validated.
     pub fn element(&self) -> Result<Element, XmlError> {
-        let bindings = self.stanza.head.rest.as_ref().map_or(&*CONTENT, |rest| &rest.bindings);
-        Element::build(&self.stanza.body[self.index.whole.range()], bindings)
+        let bindings = self.stanza.rest().map_or(&*CONTENT, |rest| &rest.bindings);
+        Element::build(&self.stanza.shared.body[self.index.whole.range()], bindings)
     }
 }
 

@@ -1,11 +1,10 @@
 //! Changes to a stanza's children: what is added comes last, what is removed is cut out; the rest stays the bytes received.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
+use smallvec::SmallVec;
 
 use super::Stanza;
-use super::child::{CONTENT, Child, ChildIndex, Indexer};
-use crate::ns;
-use crate::xml::validate::walk_content;
+use super::child::Child;
 
 impl Stanza {
     /// The same stanza with this element (or several) of our own making behind its children, as [`with_content`](Self::with_content) takes them.
@@ -18,24 +17,17 @@ impl Stanza {
     /// Adds an element of our own making behind the children. As with [`with_content`](Self::with_content), what is not well-formed is a bug,
     /// logged, and left out.
     pub fn add_child(&mut self, child: &Bytes) {
-        let bindings = self.head.rest.as_ref().map_or(&*CONTENT, |rest| &rest.bindings).clone();
-        let mut indexer = Indexer::new(child, ns::CLIENT);
-        if let Err(error) = walk_content(child, &bindings, &mut indexer) {
-            debug_assert!(false, "content of our own making: {error}");
-            tracing::error!(%error, "an element of our own making is not well-formed and was left out");
-            return;
-        }
-        let Indexer { children, namespaces, .. } = indexer;
-        let known = self.head.rest.as_ref().map_or(0, |rest| rest.namespaces.len());
+        let Some((child, children, namespaces)) = self.index(child.clone()) else { return };
+        let own = self.own();
+        let known = own.head.rest.as_ref().map_or(0, |rest| rest.namespaces.len());
         if !namespaces.is_empty() {
-            self.head.rest.get_or_insert_default().namespaces.extend(namespaces);
+            own.head.rest.get_or_insert_default().namespaces.extend(namespaces);
         }
-        let added = children.iter().map(|index| index.moved(self.body.len(), known));
-        self.children = self.children.iter().copied().chain(added).collect();
-        let mut body = BytesMut::with_capacity(self.body.len() + child.len());
-        body.extend_from_slice(&self.body);
-        body.extend_from_slice(child);
-        self.body = body.freeze();
+        own.children.extend(children.iter().map(|index| index.moved(own.body.len(), known)));
+        let mut body = String::with_capacity(own.body.len() + child.len());
+        body.push_str(&own.body);
+        body.push_str(&child);
+        own.body = body.into();
     }
 
     /// Removes the children that `unwanted` names; returns how many there were. Without any, nothing is copied.
@@ -45,23 +37,24 @@ impl Stanza {
         if count == 0 {
             return 0;
         }
-        let mut body = BytesMut::with_capacity(self.body.len());
-        let mut kept: Vec<ChildIndex> = Vec::with_capacity(self.children.len() - count);
+        let own = self.own();
+        let mut body = String::with_capacity(own.body.len());
+        let mut kept = SmallVec::with_capacity(own.children.len() - count);
         let mut copied = 0;
         let mut cut = 0;
-        for (index, doomed) in self.children.iter().zip(doomed) {
+        for (index, doomed) in own.children.iter().zip(doomed) {
             let whole = index.range();
             if doomed {
-                body.extend_from_slice(&self.body[copied..whole.start]);
+                body.push_str(&own.body[copied..whole.start]);
                 copied = whole.end;
                 cut += whole.len();
             } else {
                 kept.push(index.moved_back(cut));
             }
         }
-        body.extend_from_slice(&self.body[copied..]);
-        self.children = kept.into();
-        self.body = body.freeze();
+        body.push_str(&own.body[copied..]);
+        own.children = kept;
+        own.body = body.into();
         count
     }
 }

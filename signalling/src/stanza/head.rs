@@ -1,9 +1,9 @@
 //! The start tag of a stanza, typed: RFC 6120 §8.1 and §8.2, RFC 6121 §4.7.1 and §5.2.2.
 
-use std::fmt;
 use std::sync::Arc;
 
-use bytes::{BufMut, Bytes};
+use bytes::BufMut;
+use bytestring::ByteString;
 
 use super::child::CONTENT;
 use crate::jid::Jid;
@@ -141,41 +141,6 @@ impl Kind {
     }
 }
 
-/// A short text of a stanza's head, usually a part of the bytes received.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Text(Bytes);
-
-impl Text {
-    pub(crate) fn as_str(&self) -> &str {
-        // Made from a `&str`, always.
-        str::from_utf8(&self.0).unwrap_or_default()
-    }
-
-    /// `part` must be UTF-8.
-    pub(crate) fn shared(part: Bytes) -> Self {
-        debug_assert!(str::from_utf8(&part).is_ok(), "a part of a validated text");
-        Self(part)
-    }
-}
-
-impl From<&str> for Text {
-    fn from(text: &str) -> Self {
-        Self(Bytes::copy_from_slice(text.as_bytes()))
-    }
-}
-
-impl From<String> for Text {
-    fn from(text: String) -> Self {
-        Self(Bytes::from(text))
-    }
-}
-
-impl fmt::Debug for Text {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self.as_str(), f)
-    }
-}
-
 /// What a head has beyond the common attributes; most have none of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Rest {
@@ -193,67 +158,35 @@ impl Default for Rest {
     }
 }
 
-/// The head of a stanza.
+/// The head of a stanza but for `to`. Texts are usually parts of the bytes received.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Head {
+pub(crate) struct Head {
     pub(crate) kind: Kind,
     pub(crate) from: Option<Jid>,
-    pub(crate) to: Option<Jid>,
-    pub(crate) id: Option<Text>,
-    pub(crate) lang: Option<Text>,
+    pub(crate) id: Option<ByteString>,
+    pub(crate) lang: Option<ByteString>,
     pub(crate) rest: Option<Box<Rest>>,
 }
 
 impl Head {
     /// A head with nothing but its kind.
-    #[must_use]
-    pub fn new(kind: Kind) -> Self {
-        Self { kind, from: None, to: None, id: None, lang: None, rest: None }
-    }
-
-    /// The kind and type.
-    #[must_use]
-    pub fn kind(&self) -> Kind {
-        self.kind
-    }
-
-    /// The sender, where one is given: RFC 6120 §8.1.2.
-    #[must_use]
-    pub fn from(&self) -> Option<&Jid> {
-        self.from.as_ref()
-    }
-
-    /// The addressee, where one is given: RFC 6120 §8.1.1.
-    #[must_use]
-    pub fn to(&self) -> Option<&Jid> {
-        self.to.as_ref()
-    }
-
-    /// RFC 6120 §8.1.3.
-    #[must_use]
-    pub fn id(&self) -> Option<&str> {
-        self.id.as_ref().map(Text::as_str)
-    }
-
-    /// `xml:lang`: RFC 6120 §8.1.5.
-    #[must_use]
-    pub fn lang(&self) -> Option<&str> {
-        self.lang.as_ref().map(Text::as_str)
+    pub(crate) fn new(kind: Kind) -> Self {
+        Self { kind, from: None, id: None, lang: None, rest: None }
     }
 
     /// About how many bytes [`write`](Self::write) yields.
-    pub(crate) fn size_bytes(&self) -> usize {
-        let jid = |jid: &Option<Jid>| jid.as_ref().map_or(0, |jid| jid.as_str().len() + 8);
-        let text = |text: &Option<Text>| text.as_ref().map_or(0, |text| text.0.len() + 12);
-        32 + jid(&self.from)
-            + jid(&self.to)
+    pub(crate) fn size_bytes(&self, to: Option<&Jid>) -> usize {
+        let jid = |jid: Option<&Jid>| jid.map_or(0, |jid| jid.as_str().len() + 8);
+        let text = |text: &Option<ByteString>| text.as_ref().map_or(0, |text| text.len() + 12);
+        32 + jid(self.from.as_ref())
+            + jid(to)
             + text(&self.id)
             + text(&self.lang)
             + self.rest.as_ref().map_or(0, |rest| rest.attributes.len())
     }
 
     /// Writes the start tag without its end, `<message from='…'`.
-    pub(crate) fn write(&self, out: &mut impl BufMut, ns: Option<&str>) {
+    pub(crate) fn write(&self, out: &mut impl BufMut, ns: Option<&str>, to: Option<&Jid>) {
         out.put_u8(b'<');
         out.put_slice(self.kind.name().as_bytes());
         let mut attr = |name: &str, value: &str| {
@@ -267,16 +200,16 @@ impl Head {
         if let Some(from) = &self.from {
             attr(" from='", from.as_str());
         }
-        if let Some(to) = &self.to {
+        if let Some(to) = to {
             attr(" to='", to.as_str());
         }
-        if let Some(id) = self.id() {
+        if let Some(id) = &self.id {
             attr(" id='", id);
         }
         if let Some(type_) = self.kind.type_written() {
             attr(" type='", type_);
         }
-        if let Some(lang) = self.lang() {
+        if let Some(lang) = &self.lang {
             attr(" xml:lang='", lang);
         }
         if let Some(rest) = &self.rest {

@@ -14,20 +14,21 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use bytestring::ByteString;
 
 pub use child::{CHILDREN_MAX, Child};
 pub use error::{Condition, ErrorType, StanzaError};
-pub use head::{Head, IqType, Kind, MessageType, PresenceType};
+pub use head::{IqType, Kind, MessageType, PresenceType};
 pub use parse::ParseError;
 pub use reply::ORIGINAL_BYTES_MAX;
 
-use child::{CONTENT, ChildIndex, Indexer};
-use head::Text;
+use child::{CONTENT, Children, Indexer};
+use head::{Head, Rest};
 
 use crate::jid::Jid;
 use crate::ns;
-use crate::xml::Bindings;
 use crate::xml::validate::{DEPTH_MAX, walk_content};
+use crate::xml::{Bindings, XmlError};
 
 /// Longest `id` of a stanza in bytes: identifiers are kept in tables (requests under way, calls, archives), so they have a bound, the one of a
 /// part of an address. A longer one is refused with `<policy-violation/>`.
@@ -42,12 +43,18 @@ pub enum Framing {
     Alone,
 }
 
-/// A message, presence or iq. A clone shares body and index.
+/// A message, presence or iq. A clone shares all but the addressee, the one thing in which a stanza for many differs.
 #[derive(Clone)]
 pub struct Stanza {
+    to: Option<Jid>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Clone)]
+struct Shared {
     head: Head,
-    body: Bytes,
-    children: Arc<[ChildIndex]>,
+    body: ByteString,
+    children: Children,
 }
 
 impl Stanza {
@@ -66,13 +73,13 @@ impl Stanza {
     /// # Errors
     /// As [`parse`](Self::parse).
     pub fn parse_within(frame: Bytes, bindings: &Bindings, depth_max: usize) -> Result<Self, ParseError> {
-        parse::parse(&frame, bindings, depth_max)
+        parse::parse(frame, bindings, depth_max)
     }
 
     /// A stanza of this kind with nothing in it.
     #[must_use]
     pub fn new(kind: Kind) -> Self {
-        Self { head: Head::new(kind), body: Bytes::new(), children: Arc::from([]) }
+        Self { to: None, shared: Arc::new(Shared { head: Head::new(kind), body: ByteString::new(), children: Children::new() }) }
     }
 
     /// An empty message.
@@ -127,64 +134,58 @@ impl Stanza {
     /// Head and type.
     #[must_use]
     pub fn kind(&self) -> Kind {
-        self.head.kind
-    }
-
-    /// The whole head.
-    #[must_use]
-    pub fn head(&self) -> &Head {
-        &self.head
+        self.shared.head.kind
     }
 
     /// The sender: RFC 6120 §8.1.2.
     #[must_use]
     pub fn from(&self) -> Option<&Jid> {
-        self.head.from()
+        self.shared.head.from.as_ref()
     }
 
     /// The addressee: RFC 6120 §8.1.1.
     #[must_use]
     pub fn to(&self) -> Option<&Jid> {
-        self.head.to()
+        self.to.as_ref()
     }
 
     /// RFC 6120 §8.1.3.
     #[must_use]
     pub fn id(&self) -> Option<&str> {
-        self.head.id()
+        self.shared.head.id.as_deref()
     }
 
     /// `xml:lang`: RFC 6120 §8.1.5.
     #[must_use]
     pub fn lang(&self) -> Option<&str> {
-        self.head.lang()
+        self.shared.head.lang.as_deref()
     }
 
     /// Another sender: the server stamps it on what its clients send (RFC 6120 §8.1.2.1).
     pub fn set_from(&mut self, from: impl Into<Jid>) {
-        self.head.from = Some(from.into());
+        self.own().head.from = Some(from.into());
     }
 
     /// Another addressee.
     pub fn set_to(&mut self, to: impl Into<Jid>) {
-        self.head.to = Some(to.into());
+        self.to = Some(to.into());
     }
 
     /// Another `id`.
     pub fn set_id(&mut self, id: impl Into<String>) {
-        self.head.id = Some(Text::from(id.into()));
+        self.own().head.id = Some(ByteString::from(id.into()));
     }
 
     /// The language of the stream, unless the stanza has one of its own: RFC 6120 §8.1.5.
     pub fn set_lang_default(&mut self, lang: &str) {
-        if self.head.lang.is_none() {
-            self.head.lang = Some(Text::from(lang));
+        if self.shared.head.lang.is_none() {
+            self.own().head.lang = Some(ByteString::from(lang));
         }
     }
 
     /// The direct children, in order.
     pub fn children(&self) -> impl Iterator<Item = Child<'_>> {
-        self.children.iter().map(|index| Child { stanza: self, index })
+        self.shared.children.iter().map(|index| Child { stanza: self, index })
     }
 
     /// The first child of this namespace and name; that of the stanza itself is `ns::CLIENT` on every kind of stream.
@@ -202,23 +203,43 @@ impl Stanza {
     /// About how many bytes [`write`](Self::write) yields; what queues count.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
-        self.head.size_bytes() + self.body.len()
+        self.shared.head.size_bytes(self.to.as_ref()) + self.shared.body.len()
+    }
+
+    /// For a change: whoever shares the stanza keeps it as it was.
+    fn own(&mut self) -> &mut Shared {
+        Arc::make_mut(&mut self.shared)
+    }
+
+    fn rest(&self) -> Option<&Rest> {
+        self.shared.head.rest.as_deref()
     }
 
     fn set_content(&mut self, content: Bytes) {
-        let bindings = self.head.rest.as_ref().map_or(&*CONTENT, |rest| &rest.bindings).clone();
-        let mut indexer = Indexer::new(&content, ns::CLIENT);
-        if let Err(error) = walk_content(&content, &bindings, &mut indexer) {
-            debug_assert!(false, "content of our own making: {error}");
-            tracing::error!(%error, "content of our own making is not well-formed and was left out");
-            return;
-        }
-        let Indexer { children, namespaces, .. } = indexer;
+        let Some((content, children, namespaces)) = self.index(content) else { return };
+        let own = self.own();
         if !namespaces.is_empty() {
-            self.head.rest.get_or_insert_default().namespaces = namespaces;
+            own.head.rest.get_or_insert_default().namespaces = namespaces;
         }
-        self.children = children.as_slice().into();
-        self.body = content;
+        own.children = children;
+        own.body = content;
+    }
+
+    /// Content of our own making and its children. `None`: it is not well-formed, which is a bug.
+    fn index(&self, content: Bytes) -> Option<(ByteString, Children, Vec<Arc<str>>)> {
+        let bindings = self.rest().map_or(&*CONTENT, |rest| &rest.bindings);
+        let checked = ByteString::try_from(content).map_err(|_| XmlError::UnsupportedEncoding("not UTF-8")).and_then(|content| {
+            let mut indexer = Indexer::new(&content, ns::CLIENT);
+            walk_content(&content, bindings, &mut indexer)?;
+            let Indexer { children, namespaces, .. } = indexer;
+            Ok((content, children, namespaces))
+        });
+        checked
+            .inspect_err(|error| {
+                debug_assert!(false, "content of our own making: {error}");
+                tracing::error!(%error, "content of our own making is not well-formed and was left out");
+            })
+            .ok()
     }
 
     /// Appends the stanza as XML.
@@ -227,13 +248,13 @@ impl Stanza {
             Framing::Stream => None,
             Framing::Alone => Some(ns::CLIENT),
         };
-        self.head.write(out, ns);
-        if self.body.is_empty() {
+        self.shared.head.write(out, ns, self.to.as_ref());
+        if self.shared.body.is_empty() {
             out.put_slice(b"/>");
             return;
         }
         out.put_u8(b'>');
-        out.put_slice(&self.body);
+        out.put_slice(self.shared.body.as_bytes());
         out.put_slice(b"</");
         out.put_slice(self.kind().name().as_bytes());
         out.put_u8(b'>');
@@ -257,7 +278,7 @@ impl fmt::Debug for Stanza {
 /// Equal heads and equal bytes between the tags.
 impl PartialEq for Stanza {
     fn eq(&self, other: &Self) -> bool {
-        self.head == other.head && self.body == other.body
+        self.to == other.to && self.shared.head == other.shared.head && self.shared.body == other.shared.body
     }
 }
 
@@ -284,7 +305,7 @@ mod tests {
         second.set_id("2");
         assert_eq!(format!("{first:?}"), "<message id='1'><body>hi</body></message>");
         assert_eq!(format!("{second:?}"), "<message to='a@b' id='2'><body>hi</body></message>");
-        assert_eq!(first.body.as_ptr(), second.body.as_ptr());
+        assert_eq!(first.shared.body.as_ptr(), second.shared.body.as_ptr());
     }
 
     #[test]

@@ -1,11 +1,16 @@
 //! A framed element to a stanza, in one pass: validated, its head typed, its children indexed.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use bytes::Bytes;
+use bytestring::ByteString;
+use smallvec::SmallVec;
 
 use super::child::Indexer;
 use super::error::StanzaError;
-use super::head::{Head, IqType, Kind, MessageType, PresenceType, Rest, Text};
-use super::{ID_BYTES_MAX, Stanza};
+use super::head::{Head, IqType, Kind, MessageType, PresenceType, Rest};
+use super::{ID_BYTES_MAX, Shared, Stanza};
 use crate::jid::Jid;
 use crate::ns;
 use crate::stream::error::{Condition, StreamError};
@@ -17,9 +22,9 @@ use crate::xml::{Bindings, XmlError};
 pub enum ParseError {
     /// The stream must end with this error.
     Stream(StreamError),
-    /// The stanza is refused with this error, and the stream goes on. The head says to whom and about what;
+    /// The stanza is refused with this error, and the stream goes on. What could be read of it says to whom and about what;
     /// [`Stanza::error_for`](super::Stanza::error_for) makes the reply, or finds that there must be none.
-    Stanza(StanzaError, Box<Head>),
+    Stanza(StanzaError, Stanza),
 }
 
 impl From<XmlError> for ParseError {
@@ -116,7 +121,8 @@ impl<'a> Collector<'a> {
 }
 
 /// See [`Stanza::parse_within`].
-pub(crate) fn parse(frame: &Bytes, bindings: &Bindings, depth_max: usize) -> Result<Stanza, ParseError> {
+pub(crate) fn parse(frame: Bytes, bindings: &Bindings, depth_max: usize) -> Result<Stanza, ParseError> {
+    let frame = ByteString::try_from(frame).map_err(|_| XmlError::UnsupportedEncoding("not UTF-8"))?;
     let mut collector = Collector {
         name: "",
         prefixed: false,
@@ -129,15 +135,15 @@ pub(crate) fn parse(frame: &Bytes, bindings: &Bindings, depth_max: usize) -> Res
         others: String::new(),
         prefixes: Vec::new(),
         body: 0..0,
-        indexer: Indexer::new(frame, ""),
+        indexer: Indexer::new(&frame, ""),
     };
-    let outer_used = walk(frame, bindings, depth_max, &mut collector)?;
+    let outer_used = walk(&frame, bindings, depth_max, &mut collector)?;
     check_namespace(&collector, bindings)?;
     let (kind, kind_error) = kind(collector.name, collector.type_.map(|type_| type_.value))?;
 
     let text = |attribute: Attribute<'_>| match attribute.unescaped() {
-        std::borrow::Cow::Borrowed(part) => Text::shared(frame.slice_ref(part.as_bytes())),
-        std::borrow::Cow::Owned(resolved) => Text::from(resolved),
+        Cow::Borrowed(part) => frame.slice_ref(part),
+        Cow::Owned(resolved) => ByteString::from(resolved),
     };
     let address = |attribute: Attribute<'_>| Jid::parse(&attribute.unescaped());
     let mut head = Head::new(kind);
@@ -148,18 +154,23 @@ pub(crate) fn parse(frame: &Bytes, bindings: &Bindings, depth_max: usize) -> Res
         Ok(from) => from,
         Err(error) => return Err(StreamError::new(Condition::InvalidFrom).with_text(error.to_string()).into()),
     };
-    match collector.to.map(address).transpose() {
-        Ok(to) => head.to = to,
-        Err(error) => return Err(ParseError::Stanza(StanzaError::jid_malformed().with_text(error.to_string()), Box::new(head))),
-    }
+    let to = match collector.to.map(address).transpose() {
+        Ok(to) => to,
+        Err(error) => {
+            let read = Shared { head, body: ByteString::new(), children: SmallVec::new() };
+            let error = StanzaError::jid_malformed().with_text(error.to_string());
+            return Err(ParseError::Stanza(error, Stanza { to: None, shared: Arc::new(read) }));
+        }
+    };
     // §8.1.3 wants an id. Old libraries (XMPP4R) ask their own account for the roster without one and know the answer by what is in it; towards
     // anybody else such a request stays wrong.
-    if head.id.is_none() && head.to.is_none() && matches!(kind, Kind::Iq(IqType::Get | IqType::Set)) {
-        head.id = Some(Text::from(""));
+    if head.id.is_none() && to.is_none() && matches!(kind, Kind::Iq(IqType::Get | IqType::Set)) {
+        head.id = Some(ByteString::new());
     }
-    let stanza = Stanza { head, body: frame.slice(collector.body), children: collector.indexer.children.as_slice().into() };
+    let body = frame.slice_ref(&frame[collector.body]);
+    let stanza = Stanza { to, shared: Arc::new(Shared { head, body, children: collector.indexer.children }) };
     match kind_error.or_else(|| check(&stanza)) {
-        Some(error) => Err(ParseError::Stanza(error, Box::new(stanza.head))),
+        Some(error) => Err(ParseError::Stanza(error, stanza)),
         None => Ok(stanza),
     }
 }
@@ -213,7 +224,7 @@ fn check(stanza: &Stanza) -> Option<StanzaError> {
     if stanza.id().is_none() {
         return Some(StanzaError::bad_request("an iq must have an id"));
     }
-    match (type_, stanza.children.len()) {
+    match (type_, stanza.shared.children.len()) {
         (IqType::Get | IqType::Set, 1) | (IqType::Result, 0 | 1) | (IqType::Error, _) => None,
         (IqType::Get | IqType::Set, _) => Some(StanzaError::bad_request("a request must have exactly one payload")),
         (IqType::Result, _) => Some(StanzaError::bad_request("a result must have at most one payload")),
@@ -257,8 +268,8 @@ mod tests {
     /// The condition, and the reply that goes back if one does.
     fn refused(xml: &str) -> (StanzaCondition, Option<String>) {
         match parse(xml) {
-            Err(ParseError::Stanza(error, head)) => {
-                let reply = Stanza::error_for(&head, &error.clone().with_text("")).map(|reply| format!("{reply:?}"));
+            Err(ParseError::Stanza(error, read)) => {
+                let reply = Stanza::error_for(&read, &error.clone().with_text("")).map(|reply| format!("{reply:?}"));
                 (error.condition, reply)
             }
             other => panic!("{xml}: {other:?}"),

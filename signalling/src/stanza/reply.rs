@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Head, IqType, Kind, MessageType, PresenceType, Stanza, StanzaError};
+use super::{IqType, Kind, MessageType, PresenceType, Stanza, StanzaError};
 use crate::xml::XmlWriter;
 
 /// An error carries the original content (RFC 6120 §8.3.1, rule 6) up to this size in bytes.
@@ -12,7 +12,7 @@ impl Stanza {
     /// The result of a request: addresses swapped, same `id`, this payload or none (empty bytes).
     #[must_use]
     pub fn iq_result(request: &Self, payload: impl Into<Bytes>) -> Self {
-        let mut result = swapped(&request.head, Kind::Iq(IqType::Result));
+        let mut result = swapped(request, Kind::Iq(IqType::Result));
         let payload = payload.into();
         if !payload.is_empty() {
             result.set_content(payload);
@@ -25,29 +25,30 @@ impl Stanza {
     #[must_use]
     pub fn error_reply(original: &Self, error: &StanzaError) -> Option<Self> {
         if let Some(payload) = &error.payload {
-            return error_with(&original.head, payload, error);
+            return error_with(original, payload, error);
         }
         // Prefixes declared by the head would have to come along.
-        let small = original.body.len() <= ORIGINAL_BYTES_MAX && original.head.rest.is_none();
-        error_with(&original.head, if small { &original.body } else { &[] }, error)
+        let body = &original.shared.body;
+        let small = body.len() <= ORIGINAL_BYTES_MAX && original.rest().is_none();
+        error_with(original, if small { body.as_bytes() } else { &[] }, error)
     }
 
-    /// The error that answers a stanza of which only the head could be read, as from [`ParseError::Stanza`](super::ParseError).
+    /// The same without what is in the original: it is not to be repeated, or could not be read, as in [`ParseError::Stanza`](super::ParseError).
     #[must_use]
-    pub fn error_for(head: &Head, error: &StanzaError) -> Option<Self> {
-        error_with(head, &[], error)
+    pub fn error_for(original: &Self, error: &StanzaError) -> Option<Self> {
+        error_with(original, &[], error)
     }
 }
 
-fn error_with(head: &Head, original: &[u8], error: &StanzaError) -> Option<Stanza> {
-    let kind = match head.kind {
+fn error_with(stanza: &Stanza, original: &[u8], error: &StanzaError) -> Option<Stanza> {
+    let kind = match stanza.kind() {
         Kind::Iq(IqType::Result | IqType::Error) | Kind::Message(MessageType::Error) | Kind::Presence(PresenceType::Error) => return None,
         kind => kind.to_error(),
     };
     let mut content = XmlWriter::with_capacity(original.len() + 256);
     content.raw(original);
     error.write(&mut content);
-    let mut reply = swapped(head, kind);
+    let mut reply = swapped(stanza, kind);
     // §8.3.1, rule 3: an iq always has an `id`, empty if there was none.
     if reply.id().is_none() && matches!(kind, Kind::Iq(_)) {
         reply.set_id("");
@@ -56,12 +57,13 @@ fn error_with(head: &Head, original: &[u8], error: &StanzaError) -> Option<Stanz
     Some(reply)
 }
 
-/// An empty stanza that goes back to where this head came from.
-fn swapped(head: &Head, kind: Kind) -> Stanza {
+/// An empty stanza that goes back to where this one came from.
+fn swapped(original: &Stanza, kind: Kind) -> Stanza {
     let mut stanza = Stanza::new(kind);
-    stanza.head.from.clone_from(&head.to);
-    stanza.head.to.clone_from(&head.from);
-    stanza.head.id.clone_from(&head.id);
+    stanza.to.clone_from(&original.shared.head.from);
+    let head = &mut stanza.own().head;
+    head.from.clone_from(&original.to);
+    head.id.clone_from(&original.shared.head.id);
     stanza
 }
 

@@ -432,7 +432,7 @@ impl C2s {
         // XEP-0077 §3.3: a password that everybody on the way would read, whoever it is for.
         if self.security.is_clear() && stanza.kind() == Kind::Iq(IqType::Set) && holds_password(&stanza) {
             let error = StanzaError::not_authorized().with_text("a password is not given in clear").with_code();
-            return self.answer(Stanza::error_for(stanza.head(), &error));
+            return self.answer(Stanza::error_for(&stanza, &error));
         }
         if stanza.kind() == Kind::Iq(IqType::Set) && is_for_us(&stanza, jid) {
             match stanza.payload().map(|child| (child.ns(), child.name())) {
@@ -452,8 +452,8 @@ impl C2s {
     fn handle_parse_error(&mut self, error: ParseError) {
         match error {
             ParseError::Stream(error) => self.fail(error),
-            ParseError::Stanza(error, head) => {
-                let reply = Stanza::error_for(&head, &error);
+            ParseError::Stanza(error, stanza) => {
+                let reply = Stanza::error_for(&stanza, &error);
                 match (&self.state, reply) {
                     (State::Bound(_), reply) => self.answer(reply),
                     (_, Some(reply)) => self.send_stanza(&reply),

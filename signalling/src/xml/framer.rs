@@ -274,9 +274,14 @@ impl Framer {
     fn start_tag(&mut self, start: usize) -> Result<Step, XmlError> {
         let Some(end) = self.find(b'>') else { return Ok(Step::Wait) };
         let tag = &self.buffer[start..end];
-        let count = |quote| memchr::memchr_iter(quote, tag).count();
-        let (apostrophes, quotes) = (count(b'\''), count(b'"'));
-        if (apostrophes == 0 || quotes == 0) && (apostrophes + quotes) % 2 == 0 {
+        // Whether there are any, and whether their number is odd: without branches, so that it is done for many bytes at once.
+        let (mut apostrophes, mut quotes, mut odd) = (false, false, false);
+        for byte in tag {
+            apostrophes |= *byte == b'\'';
+            quotes |= *byte == b'"';
+            odd ^= *byte == b'\'' || *byte == b'"';
+        }
+        if !(apostrophes && quotes) && !odd {
             self.at = end;
             return self.start_tag_end();
         }

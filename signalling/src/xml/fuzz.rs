@@ -81,10 +81,10 @@ fn element(frame: &Bytes, bindings: &Bindings) {
                 }
             }
         }
-        Err(ParseError::Stanza(error, head)) => {
+        Err(ParseError::Stanza(error, read)) => {
             assert_eq!(valid, Ok(()));
-            if let Some(reply) = Stanza::error_for(&head, &error) {
-                assert!(reply.kind() == head.kind().to_error() && reply.kind() != head.kind());
+            if let Some(reply) = Stanza::error_for(&read, &error) {
+                assert!(reply.kind() == read.kind().to_error() && reply.kind() != read.kind());
                 Stanza::parse(reply.to_bytes(Framing::Alone), &Bindings::empty()).expect("an error is a valid stanza");
             }
         }

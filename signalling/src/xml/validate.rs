@@ -40,7 +40,8 @@ pub fn validate(bytes: &[u8], bindings: &Bindings) -> Result<(), XmlError> {
 pub fn validate_within(bytes: &[u8], bindings: &Bindings, depth_max: usize) -> Result<(), XmlError> {
     struct Ignore;
     impl Sink<'_> for Ignore {}
-    walk(bytes, bindings, depth_max, &mut Ignore).map(|_| ())
+    let text = str::from_utf8(bytes).map_err(|_| XmlError::UnsupportedEncoding("not UTF-8"))?;
+    walk(text, bindings, depth_max, &mut Ignore).map(|_| ())
 }
 
 /// Who is told of the elements on the way. Positions are byte offsets into the text.
@@ -135,20 +136,20 @@ struct Open<'a> {
 }
 
 /// Walks over one element and nothing else. Gives, as bits, the positions of the surrounding prefixes that it uses.
-pub(crate) fn walk<'a, S: Sink<'a>>(bytes: &'a [u8], bindings: &'a Bindings, depth_max: usize, sink: &mut S) -> Result<u64, XmlError> {
-    let mut walker = Walker::new(bytes, bindings, depth_max)?;
+pub(crate) fn walk<'a, S: Sink<'a>>(text: &'a str, bindings: &'a Bindings, depth_max: usize, sink: &mut S) -> Result<u64, XmlError> {
+    let mut walker = Walker::new(text, bindings, depth_max)?;
     walker.run(sink)?;
     Ok(walker.scope.outer_used())
 }
 
 /// Walks over the content of an element: child elements and text, or nothing. Child elements have depth 1.
-pub(crate) fn walk_content<'a, S: Sink<'a>>(bytes: &'a [u8], bindings: &'a Bindings, sink: &mut S) -> Result<(), XmlError> {
-    let mut walker = Walker::new(bytes, bindings, DEPTH_MAX)?;
+pub(crate) fn walk_content<'a, S: Sink<'a>>(text: &'a str, bindings: &'a Bindings, sink: &mut S) -> Result<(), XmlError> {
+    let mut walker = Walker::new(text, bindings, DEPTH_MAX)?;
     // An element around it that no end tag can match.
     walker.open.push(Open { name: "/", declared: 0 });
-    while walker.at < bytes.len() {
+    while walker.at < text.len() {
         walker.char_data(true)?;
-        if walker.at < bytes.len() {
+        if walker.at < text.len() {
             walker.markup(sink)?;
         }
     }
@@ -157,7 +158,8 @@ pub(crate) fn walk_content<'a, S: Sink<'a>>(bytes: &'a [u8], bindings: &'a Bindi
 
 /// Reads the one start tag at the beginning, as a stream header's is read: checked like any other, and left open. Gives the offset behind it.
 pub(crate) fn walk_start_tag<'a, S: Sink<'a>>(bytes: &'a [u8], bindings: &'a Bindings, sink: &mut S) -> Result<usize, XmlError> {
-    let mut walker = Walker::new(bytes, bindings, DEPTH_MAX)?;
+    let text = str::from_utf8(bytes).map_err(|_| XmlError::UnsupportedEncoding("not UTF-8"))?;
+    let mut walker = Walker::new(text, bindings, DEPTH_MAX)?;
     if bytes.first() != Some(&b'<') {
         return Err(XmlError::NotWellFormed("an element must begin with `<`"));
     }
@@ -198,9 +200,9 @@ struct Walker<'a> {
 }
 
 impl<'a> Walker<'a> {
-    /// At the start of `bytes`, whose characters are checked here as a whole.
-    fn new(bytes: &'a [u8], bindings: &'a Bindings, depth_max: usize) -> Result<Self, XmlError> {
-        let text = str::from_utf8(bytes).map_err(|_| XmlError::UnsupportedEncoding("not UTF-8"))?;
+    /// At the start of `text`, whose characters are checked here as a whole.
+    fn new(text: &'a str, bindings: &'a Bindings, depth_max: usize) -> Result<Self, XmlError> {
+        let bytes = text.as_bytes();
         let line_ends = check_chars(bytes)?;
         Ok(Self { text, bytes, at: 0, line_ends, depth_max: depth_max.min(DEPTH_MAX), scope: Scope::new(bindings), open: SmallVec::new() })
     }
@@ -619,8 +621,8 @@ mod tests {
     fn prefixes_of_the_stream_count() {
         let bindings = Bindings::client();
         assert_eq!(validate(b"<stream:features/>", &bindings), Ok(()));
-        assert_eq!(walk(b"<a><stream:b/></a>", &bindings, DEPTH_MAX, &mut Ignore), Ok(1));
-        assert_eq!(walk(b"<a xmlns:stream='u'><stream:b/></a>", &bindings, DEPTH_MAX, &mut Ignore), Ok(0));
+        assert_eq!(walk("<a><stream:b/></a>", &bindings, DEPTH_MAX, &mut Ignore), Ok(1));
+        assert_eq!(walk("<a xmlns:stream='u'><stream:b/></a>", &bindings, DEPTH_MAX, &mut Ignore), Ok(0));
         assert_eq!(
             validate(b"<a xmlns:s='http://etherx.jabber.org/streams' s:b='' stream:b=''/>", &bindings),
             Err(XmlError::NotWellFormed("two attributes have the same expanded name"))

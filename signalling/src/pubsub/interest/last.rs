@@ -13,7 +13,7 @@ use crate::pubsub::access;
 use crate::pubsub::config::{AccessModel, SendLast};
 use crate::pubsub::context::Relation;
 use crate::pubsub::event::Variant;
-use crate::pubsub::model::{Affiliation, Node, NodeKind, ServiceKind};
+use crate::pubsub::model::{Affiliation, Item, Node, NodeAddress, NodeKind, ServiceKind};
 use crate::pubsub::options::{ShowValue, SubscribeOptions};
 use crate::random;
 use crate::router::Router;
@@ -26,8 +26,8 @@ const SLICE_BYTES: usize = 65_536;
 
 /// A last item on its way.
 struct Told {
-    service: BareJid,
-    node: String,
+    node: NodeAddress,
+    item: Item,
     /// It is told because of an interest, which may be gone by now.
     implicit: bool,
     stanza: Stanza,
@@ -46,7 +46,7 @@ pub async fn pay(router: &Router, session: &SessionRef) {
             if debt.after.is_none() {
                 told.extend(volatile(router, session, &debt.nodes).await);
             }
-            send(session, told);
+            send(router, session, told);
             with_own(&mut |own| {
                 if let Some(after) = &next {
                     own.items_owed.put_back(Debt { after: Some(after.clone()), ..debt.clone() });
@@ -219,15 +219,17 @@ fn told(nodes: Vec<Node>, viewer: &Jid, may: impl Fn(&Node) -> bool, replyto: bo
 
 fn message(node: Node, viewer: &Jid, variant: &Variant, implicit: bool, now: SystemTime) -> Option<Told> {
     let stanza = node.last_item_event(now)?.template(variant).with_to(viewer.clone()).with_id(random::id());
-    Some(Told { service: node.address.service, node: node.address.node, implicit, stanza })
+    Some(Told { node: node.address, item: node.last_item?, implicit, stanza })
 }
 
-/// To this session alone: its stages would not keep what comes again at the next log-in.
-fn send(session: &SessionRef, told: Vec<Told>) {
+/// To this session alone: its stages would not keep what comes again at the next log-in. What was published since the items were read has been told, or will
+/// be: an older item must not come behind it.
+fn send(router: &Router, session: &SessionRef, told: Vec<Told>) {
     session.home.with(|account| {
         let Some(own) = account.sessions.iter().find(|own| own.id == session.id && own.is_available()) else { return };
-        let told = told.into_iter().filter(|told| !account.blocks(&told.service));
-        for told in told.filter(|told| !told.implicit || own.interests.contains(&told.node)) {
+        let stale = |told: &Told| router.pubsub().is_some_and(|pubsub| pubsub.is_stale(&told.node, &told.item));
+        let told = told.into_iter().filter(|told| !account.blocks(&told.node.service));
+        for told in told.filter(|told| (!told.implicit || own.interests.contains(&told.node.node)) && !stale(told)) {
             own.send(told.stanza);
         }
     });

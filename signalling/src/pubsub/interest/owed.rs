@@ -61,23 +61,19 @@ impl Debt {
 
 /// What a session is owed, in order. Nothing, mostly.
 #[derive(Debug, Default)]
-pub struct Owed(Option<Box<VecDeque<Debt>>>);
+pub struct Owed(VecDeque<Debt>);
 
 impl Owed {
     /// Adds these; whether anything is owed.
     pub fn extend(&mut self, debts: impl IntoIterator<Item = Debt>) -> bool {
-        let mut debts = debts.into_iter().peekable();
-        if debts.peek().is_some() {
-            let queue = self.0.get_or_insert_default();
-            for debt in debts {
-                // A contact may be a reason for several.
-                if !queue.contains(&debt) {
-                    queue.push_back(debt);
-                }
+        for debt in debts {
+            // A contact may be a reason for several.
+            if !self.0.contains(&debt) {
+                self.0.push_back(debt);
             }
-            if queue.len() > DEBTS_MAX {
-                sum_up(queue);
-            }
+        }
+        if self.0.len() > DEBTS_MAX {
+            sum_up(&mut self.0);
         }
         !self.is_empty()
     }
@@ -85,22 +81,22 @@ impl Owed {
     /// Whether nothing is owed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_none()
+        self.0.is_empty()
     }
 
     /// What is paid next.
     pub(super) fn pop(&mut self) -> Option<Debt> {
-        let queue = self.0.as_mut()?;
-        let next = queue.pop_front();
-        if queue.is_empty() {
-            self.0 = None;
+        let next = self.0.pop_front();
+        if self.0.is_empty() {
+            // Most sessions owe nothing most of the time, and hold no memory for it.
+            self.0 = VecDeque::new();
         }
         next
     }
 
     /// Puts back what is paid in part.
     pub(super) fn put_back(&mut self, debt: Debt) {
-        self.0.get_or_insert_default().push_front(debt);
+        self.0.push_front(debt);
     }
 }
 
@@ -131,14 +127,14 @@ mod tests {
     #[test]
     fn it_is_paid_in_order_and_holds_no_memory_when_it_is_paid() {
         let mut owed = Owed::default();
-        assert!(!owed.extend(Debt::of_interests(&Interests::default())) && owed.0.is_none());
+        assert!(!owed.extend(Debt::of_interests(&Interests::default())));
         assert!(owed.extend(Debt::of_interests(&names())) && owed.extend(Debt::of_interests(&names())));
         let first = owed.pop().unwrap();
         assert_eq!(first.nodes, Nodes::Own(names()));
         owed.put_back(first.clone());
         assert_eq!(owed.pop(), Some(first));
         assert_eq!(owed.pop().unwrap().nodes, Nodes::Contacts(names()));
-        assert!(owed.is_empty() && owed.pop().is_none());
+        assert!(owed.pop().is_none() && owed.0.capacity() == 0);
     }
 
     #[test]

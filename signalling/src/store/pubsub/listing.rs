@@ -91,7 +91,7 @@ const PENDING: &str = "SELECT n.node FROM pubsub_affiliations a JOIN pubsub_node
                        ORDER BY n.node";
 
 const LAST_IDS: &str = "SELECT n.node, (SELECT i.item FROM pubsub_items i WHERE i.node_id = n.id ORDER BY i.seq DESC LIMIT 1)
-                        FROM pubsub_nodes n WHERE n.service = $1 AND n.node IN ($2, $3, $4)";
+                        FROM pubsub_nodes n WHERE n.service = $1 AND n.node IN ($2, $3, $4, $5)";
 
 /// All that read a part of a table, for the test that none reads the whole.
 #[cfg(test)]
@@ -222,9 +222,9 @@ impl PubSubStore {
     ///
     /// # Errors
     /// The database's.
-    pub async fn last_ids(&self, service: &BareJid, nodes: [&str; 3]) -> Result<BTreeMap<String, Option<String>>, StoreError> {
-        let [one, two, three] = nodes.map(Value::from);
-        let rows = self.database.fetch_all("look up nodes", LAST_IDS, &[service.as_str().into(), one, two, three]).await?;
+    pub async fn last_ids(&self, service: &BareJid, nodes: [&str; 4]) -> Result<BTreeMap<String, Option<String>>, StoreError> {
+        let [one, two, three, four] = nodes.map(Value::from);
+        let rows = self.database.fetch_all("look up nodes", LAST_IDS, &[service.as_str().into(), one, two, three, four]).await?;
         rows.iter().map(|row| Ok((row.text(0)?, row.optional_text(1)?))).collect()
     }
 

@@ -172,7 +172,7 @@ pub async fn items_are_kept_in_the_order_of_publication(store: &Store) {
     assert_eq!(commit(publish(&["d", "e"], 3)).await, ["b", "c"]);
     assert_eq!(ids(store, &address).await, ["a", "d", "e"]);
     assert_eq!(load(store, &address).await.unwrap().last_item.unwrap().id, "e");
-    let last = pubsub.last_ids(&address.service, ["n", "m", "none"]).await.unwrap();
+    let last = pubsub.last_ids(&address.service, ["n", "m", "none", "no"]).await.unwrap();
     assert_eq!(last, BTreeMap::from([("m".to_owned(), None), ("n".to_owned(), Some("e".to_owned()))]));
     commit(Change::Retract(vec!["e".to_owned(), "not there".to_owned()])).await;
     assert_eq!(load(store, &address).await.unwrap().last_item.unwrap().id, "d");

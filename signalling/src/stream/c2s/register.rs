@@ -90,7 +90,7 @@ impl C2s {
 
     /// Without what was sent, which holds a password; and with the code of old (§9).
     fn refuse_registration(&mut self, request: &Stanza, error: StanzaError) {
-        if let Some(reply) = Stanza::error_for(request.head(), &error.with_code()) {
+        if let Some(reply) = Stanza::error_for(request, &error.with_code()) {
             self.send_stanza(&reply);
         }
         self.failed_registrations += 1;
