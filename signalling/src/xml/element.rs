@@ -1,9 +1,11 @@
-//! An element as a flat tree, for the parts of a stanza that a handler reads. The text is validated, so that finding its tokens is all that is left;
-//! nodes hold offsets into it, so that a tree of any size is four allocations and not one for each node.
+//! An element as a flat tree, for the parts of a stanza that a handler reads. quick-xml splits the validated text; nodes hold offsets into it,
+//! so that a tree of any size is four allocations and not one for each node.
 
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use quick_xml::Reader;
+use quick_xml::events::{BytesStart, Event};
 
 use super::XmlError;
 use super::bindings::Bindings;
@@ -57,19 +59,6 @@ struct AttributeData {
     resolved: bool,
 }
 
-const CDATA: &[u8] = b"<![CDATA[";
-const CUT_OFF: XmlError = XmlError::NotWellFormed("a tag or section is cut off");
-
-/// Where this byte stands, looked for from `at` on.
-fn find(byte: u8, bytes: &[u8], at: usize) -> Option<usize> {
-    memchr::memchr(byte, bytes.get(at..)?).map(|found| at + found)
-}
-
-/// Whether a name in a tag ends before this byte.
-fn ends_name(byte: u8) -> bool {
-    is_space(byte) || matches!(byte, b'/' | b'>')
-}
-
 /// A span as indexes.
 fn span(span: &Span) -> std::ops::Range<usize> {
     span.start as usize..span.end as usize
@@ -113,8 +102,9 @@ impl Element {
             bindings,
             scope: Vec::new(),
             open: Vec::new(),
-            nodes: Vec::with_capacity(16),
-            attributes: Vec::with_capacity(16),
+            // About as many as there will be.
+            nodes: Vec::with_capacity(4 + text.len() / 64),
+            attributes: Vec::with_capacity(4 + text.len() / 32),
             namespaces: Interner::new(),
             resolved: String::new(),
         };
@@ -150,32 +140,37 @@ struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    /// Tokens of a text that is known to be well-formed and to hold no declarations, comments or instructions; what is not is an error all the same.
     fn read(&mut self, text: &'a str) -> Result<(), XmlError> {
-        let bytes = text.as_bytes();
-        let mut at = 0;
-        while at < bytes.len() {
-            let open = find(b'<', bytes, at).unwrap_or(bytes.len());
-            self.text(Kind::Text, at..open);
-            let Some(next) = bytes.get(open + 1) else { break };
-            at = match next {
-                b'/' => {
+        let mut reader = Reader::from_str(text);
+        // The validator has seen to it.
+        reader.config_mut().check_end_names = false;
+        loop {
+            match reader.read_event().map_err(|_| XmlError::NotWellFormed("the tokenizer refuses it"))? {
+                Event::Start(tag) => {
+                    let index = self.element(text, &tag)?;
+                    self.open.push(index);
+                }
+                Event::Empty(tag) => {
+                    let depth = self.open.len();
+                    self.element(text, &tag)?;
+                    self.leave(depth);
+                }
+                Event::End(_) => {
                     let Some(index) = self.open.pop() else { return Err(XmlError::NotWellFormed("an end tag without a start tag")) };
                     self.nodes[index as usize].next = self.nodes.len() as u32;
                     self.leave(self.open.len());
-                    find(b'>', bytes, open).ok_or(CUT_OFF)? + 1
                 }
-                b'!' | b'?' => {
-                    let content = open + CDATA.len();
-                    if !bytes[open..].starts_with(CDATA) {
-                        return Err(XmlError::Restricted("more than elements and text"));
-                    }
-                    let length = memchr::memmem::find(&bytes[content..], b"]]>").ok_or(CUT_OFF)?;
-                    self.text(Kind::Cdata, content..content + length);
-                    content + length + 3
+                Event::Text(content) => self.text(Kind::Text, self.span(&content)),
+                Event::GeneralRef(name) => {
+                    let inner = self.span(&name);
+                    self.text(Kind::Text, inner.start - 1..inner.end + 1);
                 }
-                _ => self.start_tag(text, open + 1)?,
-            };
+                Event::CData(content) => self.text(Kind::Cdata, self.span(&content)),
+                Event::Eof => break,
+                Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::DocType(_) => {
+                    return Err(XmlError::Restricted("more than elements and text"));
+                }
+            }
         }
         if self.nodes.is_empty() || !self.open.is_empty() { Err(XmlError::NotWellFormed("an element is missing")) } else { Ok(()) }
     }
@@ -186,85 +181,75 @@ impl<'a> Builder<'a> {
         start as u32..(start + part.len()) as u32
     }
 
-    /// Reads the start tag whose name begins here; gives the offset behind it.
-    fn start_tag(&mut self, text: &'a str, name_start: usize) -> Result<usize, XmlError> {
-        let bytes = text.as_bytes();
+    fn element(&mut self, text: &'a str, tag: &BytesStart<'_>) -> Result<u32, XmlError> {
         let depth = self.open.len();
-        let attributes_start = self.attributes.len();
-        let name_end = name_start + bytes[name_start..].iter().position(|byte| ends_name(*byte)).ok_or(CUT_OFF)?;
-        let (mut at, mut prefixed) = (name_end, false);
-        let is_empty = loop {
-            at += bytes[at..].iter().position(|byte| !is_space(*byte)).ok_or(CUT_OFF)?;
-            match bytes[at] {
-                b'>' => break false,
-                b'/' => break true,
-                _ => {}
+        let attributes_start = self.attributes.len() as u32;
+        let mut prefixed = false;
+        for attribute in tag.attributes().with_checks(false) {
+            let attribute = attribute.map_err(|_| XmlError::NotWellFormed("the tokenizer refuses an attribute"))?;
+            let (key, value) = (attribute.key.into_inner(), self.span(&attribute.value));
+            let declared = match key.strip_prefix("xmlns") {
+                // A part of the source, as the prefix is.
+                Some(empty @ "") => Some(empty),
+                Some(prefix) => prefix.strip_prefix(':'),
+                None => None,
+            };
+            if let Some(prefix) = declared {
+                let prefix = &text[span(&self.span(prefix))];
+                let index = self.namespaces.intern(unescape_attr(&text[span(&value)]));
+                self.scope.push((depth, prefix, index));
+                continue;
             }
-            let equals = find(b'=', bytes, at).ok_or(CUT_OFF)?;
-            let key = text[at..equals].trim_end_matches(|c: char| c.is_ascii() && is_space(c as u8));
-            let quote = equals + 1 + bytes[equals + 1..].iter().position(|byte| !is_space(*byte)).ok_or(CUT_OFF)?;
-            let value_end = find(bytes[quote], bytes, quote + 1).ok_or(CUT_OFF)?;
-            self.attribute(text, key, quote + 1..value_end, depth, &mut prefixed);
-            at = value_end + 1;
-        };
+            prefixed |= key.contains(':');
+            let (value, resolved) = match unescape_attr(&text[span(&value)]) {
+                Cow::Borrowed(_) => (value, false),
+                Cow::Owned(owned) => {
+                    let start = self.resolved.len() as u32;
+                    self.resolved.push_str(&owned);
+                    (start..self.resolved.len() as u32, true)
+                }
+            };
+            self.attributes.push(AttributeData { ns: NO_NS, name: self.span(key), value, resolved });
+        }
         if prefixed {
-            for attribute in attributes_start..self.attributes.len() {
-                let name = self.attributes[attribute].name.clone();
+            for at in attributes_start as usize..self.attributes.len() {
+                let name = self.attributes[at].name.clone();
                 if let Some((prefix, local)) = text[span(&name)].split_once(':') {
-                    self.attributes[attribute].ns = self.resolve(prefix)?;
-                    self.attributes[attribute].name = self.span(local);
+                    self.attributes[at].ns = self.resolve(prefix)?;
+                    self.attributes[at].name = self.span(local);
                 }
             }
         }
-        let (local, ns) = match text[name_start..name_end].split_once(':') {
+        let name = tag.name();
+        let (local, ns) = match name.into_inner().split_once(':') {
             Some((prefix, local)) => (local, self.resolve(prefix)?),
-            None => (&text[name_start..name_end], self.default_ns()),
+            None => (name.into_inner(), self.default_ns()),
         };
         let index = self.nodes.len() as u32;
         self.nodes.push(NodeData {
             kind: Kind::Element(ns),
             text: self.span(local),
-            attributes: attributes_start as u32..self.attributes.len() as u32,
+            attributes: attributes_start..self.attributes.len() as u32,
             next: index + 1,
         });
-        if is_empty {
-            self.leave(depth);
-            return Ok(at + 2);
-        }
-        self.open.push(index);
-        Ok(at + 1)
+        Ok(index)
     }
 
-    /// An attribute of an element at this depth, or a declaration of a namespace.
-    fn attribute(&mut self, text: &'a str, key: &'a str, value: std::ops::Range<usize>, depth: usize, prefixed: &mut bool) {
-        let declared = match key.strip_prefix("xmlns") {
-            Some("") => Some(""),
-            Some(prefix) => prefix.strip_prefix(':'),
-            None => None,
-        };
-        let unescaped = unescape_attr(&text[value.clone()]);
-        if let Some(prefix) = declared {
-            let index = self.namespaces.intern(unescaped);
-            self.scope.push((depth, prefix, index));
+    /// Adds text, to the node before it where the text only goes on behind a reference.
+    fn text(&mut self, kind: Kind, range: Span) {
+        if range.is_empty() {
             return;
         }
-        *prefixed |= key.contains(':');
-        let (value, resolved) = match unescaped {
-            Cow::Borrowed(_) => (value.start as u32..value.end as u32, false),
-            Cow::Owned(owned) => {
-                let start = self.resolved.len() as u32;
-                self.resolved.push_str(&owned);
-                (start..self.resolved.len() as u32, true)
-            }
-        };
-        self.attributes.push(AttributeData { ns: NO_NS, name: self.span(key), value, resolved });
-    }
-
-    fn text(&mut self, kind: Kind, range: std::ops::Range<usize>) {
-        if !range.is_empty() {
-            let next = self.nodes.len() as u32 + 1;
-            self.nodes.push(NodeData { kind, text: range.start as u32..range.end as u32, attributes: 0..0, next });
+        if let Some(last) = self.nodes.last_mut()
+            && last.kind == Kind::Text
+            && kind == Kind::Text
+            && last.text.end == range.start
+        {
+            last.text.end = range.end;
+            return;
         }
+        let next = self.nodes.len() as u32 + 1;
+        self.nodes.push(NodeData { kind, text: range, attributes: 0..0, next });
     }
 
     /// Forgets what elements of this depth and below declared.
