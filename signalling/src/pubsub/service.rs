@@ -12,7 +12,7 @@ use bytes::Bytes;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::change::Change;
-use super::context::{self, Context, Relation};
+use super::context::{self, Context, Relation, Standing};
 use super::errands::Errands;
 use super::expiry::Expiry;
 use super::facts::{Gathered, Owners};
@@ -229,13 +229,15 @@ impl PubSub {
         let now = now();
         let asked = request.target(of.kind).map(|node| of.node(node));
         let mut structure = None;
-        if request.changes_structure() {
-            structure = Some(self.structure(&of.jid).await);
-        }
         let mut held = self.hold_if(asked.as_ref(), now).await?;
-        let wants = |held: &Option<Held>| node::wants(node_of(held.as_ref()).as_deref(), request, requester);
+        let standing = Standing {
+            requester,
+            administers: of.kind == ServiceKind::Host && self.settings.is_admin(requester),
+            may_create: self.may_create(of, requester),
+        };
+        let wants = |held: &Option<Held>| node::wants(node_of(held.as_ref()).as_deref(), request, &standing);
         let mut wanted = wants(&held);
-        if structure.is_none() && wanted.touches_others() {
+        if wanted.structure || wanted.touches_others() {
             drop(held);
             structure = Some(self.structure(&of.jid).await);
             held = self.hold_if(asked.as_ref(), now).await?;
@@ -280,10 +282,7 @@ impl PubSub {
             kind: of.kind,
             requester,
             relation,
-            may_create: match of.kind {
-                ServiceKind::Pep => requester.bare_str() == of.jid.as_str() && owners.are_somebody(),
-                ServiceKind::Host => self.settings.may_create(requester, self.is_member(requester)),
-            },
+            may_create: self.may_create(of, requester) && (of.kind == ServiceKind::Host || owners.are_somebody()),
             now,
             limits: &self.limits,
             fresh_id: &random::id,
@@ -401,6 +400,14 @@ impl PubSub {
     async fn structure(&self, service: &BareJid) -> OwnedMutexGuard<()> {
         let index = self.hasher.hash_one(service) as usize % STRUCTURES;
         self.structures[index].clone().lock_owned().await
+    }
+
+    /// Whether an entity may create nodes here; at an account, if that is there.
+    fn may_create(&self, of: &Service, requester: &Jid) -> bool {
+        match of.kind {
+            ServiceKind::Pep => requester.bare_str() == of.jid.as_str(),
+            ServiceKind::Host => self.settings.may_create(requester, self.is_member(requester)),
+        }
     }
 
     /// Whether this is an account of this server that outlives its session.
