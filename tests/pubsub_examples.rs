@@ -39,11 +39,13 @@ scripts! {
     pubsub_payloads_private
     pubsub_pep
     pubsub_pep_access
+    pubsub_pep_authorize
     pubsub_publish
     pubsub_publish_options
     pubsub_purge
     pubsub_retract
     pubsub_retrieve
+    pubsub_rules
     pubsub_subscribe
     pubsub_temporary
     pubsub_unsubscribe
