@@ -157,6 +157,11 @@ impl PubSub {
         self.nodes.count()
     }
 
+    /// How many tasks bring out notifications or follow what has happened: none once everybody is told.
+    pub fn tasks(&self) -> usize {
+        self.tracked.tasks()
+    }
+
     /// A request of either namespace.
     async fn request(self: Arc<Self>, iq: Iq) -> Result<iq::Reply, StanzaError> {
         let set = iq.stanza.kind() == Kind::Iq(IqType::Set);
