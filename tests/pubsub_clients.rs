@@ -57,3 +57,12 @@ fn stanza_js_owns_publishes_and_subscribes() {
         assert!(both.all(step).next().is_some(), "{step}");
     }
 }
+
+/// Every call of gloox's `PubSub::Manager`.
+#[test]
+#[ignore = "gloox: run tests/run"]
+fn gloox_owns_publishes_and_subscribes() {
+    let server = Server::start();
+    let program = peers::compiled(server.folder(), "gloox_pubsub.cpp", "gloox");
+    Peer::start(addressed(&server, "c2s", program).args(["alice@localhost/gloox", PASSWORD, "pubsub.localhost"])).done();
+}

@@ -21,7 +21,7 @@ const REDIRECT: &str = "INSERT INTO pubsub_redirects (service, node, uri, number
         ON CONFLICT (service, node) DO UPDATE SET uri = excluded.uri, number = excluded.number";
 const TRIM_REDIRECTS: &str = "DELETE FROM pubsub_redirects WHERE service = $1 AND number <=
         (SELECT number FROM pubsub_redirects WHERE service = $1 ORDER BY number DESC LIMIT 1 OFFSET $2)";
-const CONFIGURE: &str = "UPDATE pubsub_nodes SET title = $2, access_model = $3, send_last = $4, config = $5 WHERE id = $1";
+const CONFIGURE: &str = "UPDATE pubsub_nodes SET title = $2, access_model = $3, send_last = $4, config = $5, kind = $6 WHERE id = $1";
 const LEAVE: &str = "DELETE FROM pubsub_collections WHERE node_id = $1";
 const EXPIRE: &str = "UPDATE pubsub_items SET expires_at = published_at + $2 WHERE node_id = $1 AND expires_at <> published_at + $2";
 const KEEP: &str = "UPDATE pubsub_items SET expires_at = $2 WHERE node_id = $1 AND expires_at <> $2";
@@ -196,6 +196,8 @@ async fn configure(
         config.access_model.name().into(),
         config.send_last_published_item.name().into(),
         text.as_str().into(),
+        // A leaf may become a collection (XEP-0248 §7.2.4).
+        config.node_type.name().into(),
     ];
     tx.execute(CONFIGURE, &values).await?;
     tx.execute(LEAVE, &[id.into()]).await?;
