@@ -406,10 +406,9 @@ async fn s12_4_a_subscription_ends_when_its_notifications_come_back() {
         world.settled().await;
         world.pubsub.node(&address(HOST, node)).await.expect("reads").expect("is there").subscriptions.len()
     };
-    for left in [1; 15] {
-        assert_eq!(bounce("busy", "wait", "remote-server-timeout").await, left);
+    for left in [1; 20] {
+        assert_eq!(bounce("busy", "wait", "remote-server-timeout").await, left, "one outage is not many");
     }
-    assert_eq!(bounce("busy", "wait", "remote-server-timeout").await, 0, "once too often");
     assert_eq!(bounce("gone", "cancel", "item-not-found").await, 0);
     same_in_memory_and_store(&world, &address(HOST, "gone")).await;
 }
