@@ -120,8 +120,14 @@ impl NodeHome {
         Ok(())
     }
 
-    fn is_known(&self) -> bool {
+    pub(super) fn is_known(&self) -> bool {
         !matches!(self.locked().node, Place::Unknown)
+    }
+
+    /// The same when somebody may just be reading what was true a moment ago.
+    pub(super) async fn forget_loading(&self) {
+        let _loading = self.loading.lock().await;
+        self.forget();
     }
 
     /// What was known is not true any more: the database is asked again. The caller holds the turn.
@@ -293,6 +299,11 @@ impl NodeHomes {
         let shard = self.shard(address);
         let home = &shard.homes.get(address)?.home;
         home.is_known().then(|| home.node())
+    }
+
+    /// The home of an address, if it is in memory.
+    pub(super) fn in_memory_at(&self, address: &NodeAddress) -> Option<Arc<NodeHome>> {
+        self.shard(address).homes.get(address).map(|entry| entry.home.clone())
     }
 
     /// All homes, as of now.
