@@ -313,9 +313,7 @@ async fn xep0352_s3_2_of_an_item_an_inactive_client_gets_the_last_notification()
     }
     assert!(!is_due(&attachment).await);
     attachment.set_active(true);
-    let mut taken = Vec::new();
-    attachment.drain(&mut taken);
-    let taken: Vec<_> = taken.iter().map(|item| format!("{item:?}")).collect();
+    let taken: Vec<_> = attachment.take().map(|item| format!("{item:?}")).collect();
     let parts = ["node='mood'", "<b xmlns='u'/>", "<item id='2'/>", "<retract id='1'/>"];
     assert_eq!(taken.len(), parts.len(), "{taken:#?}");
     taken.iter().zip(parts).for_each(|(stanza, part)| assert!(stanza.contains(part), "{stanza} misses {part}"));

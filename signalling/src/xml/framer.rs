@@ -281,7 +281,8 @@ impl Framer {
             quotes |= *byte == b'"';
             odd ^= *byte == b'\'' || *byte == b'"';
         }
-        if !(apostrophes && quotes) && !odd {
+        let mixed = apostrophes && quotes;
+        if !mixed && !odd {
             self.at = end;
             return self.start_tag_end();
         }
