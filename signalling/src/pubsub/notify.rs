@@ -133,7 +133,9 @@ impl PubSub {
             self.nodes.note_volatile(home);
             return told;
         }
-        let before = home.node();
+        let may_open = changes.iter().any(|change| matches!(change, Change::Configure(_) | Change::Affiliate(..)));
+        // Whoever holds the node while it changes makes a copy of it, with all its subscriptions.
+        let before = may_open.then(|| home.node()).flatten();
         if home.apply(changes) {
             let last = self.store.items(&home.address, &ItemsQuery::Newest(1), now, 1, usize::MAX).await;
             home.set_last_item(last.map(|page| page.and_then(|mut page| page.items.pop())).unwrap_or_else(|error| {
@@ -148,7 +150,7 @@ impl PubSub {
             notifications.extend(home.node().and_then(|node| node.evicted(evicted)));
         }
         let mut told = self.resolve(home, notifications, now).await;
-        if changes.iter().any(|change| matches!(change, Change::Configure(_) | Change::Affiliate(..))) {
+        if may_open {
             told.extend(self.opened(home, before, now).await);
         }
         told

@@ -64,11 +64,14 @@ impl PubSubStore {
         Ok(committed.into_iter().next().unwrap_or_default())
     }
 
-    /// The same for several nodes, in this order, all or none.
+    /// The same for several nodes, in this order, all or none. Items that are not kept are none of the database's business.
     ///
     /// # Errors
     /// As for [`Self::commit`].
     pub async fn commit_all(&self, commands: Vec<(NodeAddress, Vec<Change>)>) -> Result<Vec<Committed>, StoreError> {
+        if !commands.iter().flat_map(|(_, changes)| changes).any(Change::is_stored) {
+            return Ok(vec![Committed::default(); commands.len()]);
+        }
         let now = SystemTime::now();
         self.database
             .write("change nodes", move |tx| {
