@@ -19,7 +19,7 @@ use crate::store::{ItemsQuery, StoreError};
 
 /// What may wait; beyond it the news is lost, and a subscription ends later than it should.
 const WAITING_MAX: usize = 65_536;
-/// Notifications that come back before a subscription ends, where the error does not say that it is of no use (§12.4).
+/// Hours in which notifications come back before a subscription ends, where the error does not say that it is of no use (§12.4).
 const BOUNCES_MAX: u32 = 16;
 /// Publishers whose items go with their presence (`pubsub#purge_offline`), and nodes of each.
 const PUBLISHERS_MAX: usize = 10_000;
@@ -189,7 +189,7 @@ impl PubSub {
         self.change(address, |home, node| {
             let is_it = |subscription: &&Subscription| subscription.jid == *from || subscription.jid.as_str() == from.bare_str();
             let ended: Vec<_> = node.subscriptions.values().filter(is_it).collect();
-            if ended.is_empty() || !(for_good || home.count_bounce(from) >= BOUNCES_MAX) {
+            if ended.is_empty() || !(for_good || home.count_bounce(from, now()) >= BOUNCES_MAX) {
                 return Step::default();
             }
             // Nobody is there to be told; owners are (`pubsub#notify_sub`).

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::change::Change;
-use super::context::{self, Context, Relation};
+use super::context::{self, Context, Relation, Standing};
 use super::errands::Errands;
 use super::expiry::Expiry;
 use super::facts::{Gathered, Owners};
@@ -232,14 +232,19 @@ impl PubSub {
         answer: impl FnOnce(&Reply) + Send,
     ) -> Result<Executed, StanzaError> {
         let asked = request.target(of.kind).map(|node| of.node(node));
+        let standing = Standing {
+            requester,
+            administers: of.kind == ServiceKind::Host && self.settings.is_admin(requester),
+            may_create: self.may_create(of, requester),
+        };
         let internal = self.router.internal("look up what a request for a node needs");
-        let mut needs_structure = request.changes_structure();
+        let mut needs_structure = false;
         let (structure, held, owners, gathered, now) = loop {
             let structure = if needs_structure { Some(self.structure(&of.jid).await) } else { None };
             let now = now();
             let held = self.hold_if(asked.as_ref(), now).await?;
-            let wanted = node::wants(node_of(held.as_ref()).as_deref(), request, requester);
-            if structure.is_none() && wanted.touches_others() {
+            let wanted = node::wants(node_of(held.as_ref()).as_deref(), request, &standing);
+            if structure.is_none() && (wanted.structure || wanted.touches_others()) {
                 needs_structure = true;
                 continue;
             }
@@ -287,10 +292,7 @@ impl PubSub {
             kind: of.kind,
             requester,
             relation,
-            may_create: match of.kind {
-                ServiceKind::Pep => requester.bare_str() == of.jid.as_str() && owners.are_somebody(),
-                ServiceKind::Host => self.settings.may_create(requester, self.is_member(requester)),
-            },
+            may_create: self.may_create(of, requester) && (of.kind == ServiceKind::Host || owners.are_somebody()),
             now,
             limits: &self.limits,
             fresh_id: &random::id,
@@ -419,6 +421,14 @@ impl PubSub {
     pub(super) async fn structure(&self, service: &BareJid) -> OwnedMutexGuard<()> {
         let index = self.hasher.hash_one(service) as usize % STRUCTURES;
         self.structures[index].clone().lock_owned().await
+    }
+
+    /// Whether an entity may create nodes here; at an account, if that is there.
+    fn may_create(&self, of: &Service, requester: &Jid) -> bool {
+        match of.kind {
+            ServiceKind::Pep => requester.bare_str() == of.jid.as_str(),
+            ServiceKind::Host => self.settings.may_create(requester, self.is_member(requester)),
+        }
     }
 
     /// Whether this is an account of this server that outlives its session.

@@ -160,6 +160,26 @@ pub async fn a_command_is_whole_or_not_at_all(store: &Store) {
     assert_eq!(load(store, &other.address).await, None);
 }
 
+/// RFC 7622 §3.1: an address may have 3,071 bytes, which an index of PostgreSQL does not take where they cannot be compressed.
+pub async fn the_longest_names_are_stored_or_refused(store: &Store) {
+    let random = |length: usize| {
+        let digits = (0..length).map(|_| char::from(b'a' + u8::try_from(crate::random::number() % 26).unwrap()));
+        digits.collect::<String>()
+    };
+    let resource = jid(&format!("{}@denmark.lit/{}", random(1_000), random(1_023)));
+    let service = format!("{}.lit", [random(63), random(63), random(63)].join("."));
+    let long = node(&at(&service, &random(1_023)), ServiceKind::Host, NodeKind::Leaf);
+    let subscribe = Change::Subscribe(Box::new(subscription(resource, &random(1_023))));
+    let result = store.pubsub().commit(&long.address, vec![Change::Create(Box::new(long.clone())), subscribe]).await;
+    match result {
+        Ok(_) => assert_eq!(load(store, &long.address).await.unwrap().subscriptions.len(), 1),
+        Err(error) => {
+            assert!(matches!(error, StoreError::TooLong { .. }), "{error:?}");
+            assert_eq!(load(store, &long.address).await, None);
+        }
+    }
+}
+
 pub async fn items_are_kept_in_the_order_of_publication(store: &Store) {
     let pubsub = store.pubsub();
     let address = host("n");
