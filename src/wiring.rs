@@ -160,7 +160,7 @@ impl Server {
         })?;
         metrics.numbers({
             let pubsub = pubsub.clone();
-            move || numbers::nodes(pubsub.nodes_in_memory())
+            move || numbers::nodes(pubsub.nodes_in_memory(), pubsub.tasks())
         })?;
         let context = Arc::new(Context::new(
             router.clone(),

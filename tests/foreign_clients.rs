@@ -19,7 +19,7 @@ use crate::support::wire::Wire;
 const BODIES: [&str; 4] = ["Wherefore art thou?", "<b>&amp; \"quotes\" 'too' ]]></b>", "Zürich · 日本語 · 🔔", "two\nlines\tand a tab"];
 
 /// A program with HOST PORT CA as its arguments.
-fn addressed(server: &Server, service: &str, mut program: Command) -> Command {
+pub fn addressed(server: &Server, service: &str, mut program: Command) -> Command {
     let (address, ca) = (server.address(service), tls::ca_file(server.folder()));
     let host = if service == "https" { "localhost".to_owned() } else { address.ip().to_string() };
     program.args([host, address.port().to_string()]).arg(&ca).env("NODE_EXTRA_CA_CERTS", &ca);
@@ -372,10 +372,7 @@ fn dino_on_a_screen() {
     let server = Server::build(&config, "", &["alice@localhost", "bob@localhost"]);
     become_contacts(&server);
     let mut bob = Wire::online(&server, "bob", "home");
-    let mut dino = Command::new("unshare");
-    dino.args(["--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]);
-    let dino_py = peers::interpreter("/usr/bin/python3", "dino.py");
-    dino.arg(dino_py.get_program()).args(dino_py.get_args());
+    let mut dino = peers::desktop("dino.py");
     dino.arg(server.folder()).arg(tls::ca_file(server.folder())).args(["alice@localhost/dino", PASSWORD]);
     let mut dino = Peer::start(&mut dino);
     dino.expect("started", &[]);

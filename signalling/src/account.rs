@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use smallvec::{SmallVec, smallvec};
 
+use crate::features::conversions::Converted;
 use crate::features::push::Push;
 use crate::jid::{BareJid, Jid};
 use crate::router::Limits;
@@ -58,7 +59,7 @@ pub struct Account {
     /// XEP-0153: the hash of the photo in its vCard.
     pub photo_hash: Option<String>,
     /// What it has kept from before is as `features/conversions.rs` wants it.
-    pub converted: bool,
+    pub converted: Converted,
 }
 
 /// Whom RFC 6121 §8.5 chooses for a stanza to an existing account.
@@ -131,7 +132,7 @@ impl Account {
             push: Push::default(),
             visitors: BTreeSet::new(),
             photo_hash: None,
-            converted: false,
+            converted: Converted::default(),
         }
     }
 

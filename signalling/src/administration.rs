@@ -172,6 +172,8 @@ impl Administration {
         let error = StreamError::new(Condition::NotAuthorized).with_text("the account was removed");
         let ended = self.router.kick(account, error).await;
         self.router.forget(account);
+        // Its sessions may have stored something until they ended.
+        self.router.store().pubsub().remove_again(account).await?;
         if let Some(pubsub) = self.router.pubsub() {
             pubsub.forget(account).await;
         }

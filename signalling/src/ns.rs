@@ -242,6 +242,8 @@ namespaces! {
     VCARD4_CONTACTS = "urn:xmpp:contacts";
     /// Up to where messages have been seen, and its node: XEP-0490.
     MDS = "urn:xmpp:mds:displayed:0";
+    /// The server publishes it for clients, a disco feature that is no namespace: XEP-0490 §4.5.2.
+    MDS_ASSIST = "urn:xmpp:mds:server-assist:0";
     /// FORM_TYPE of publish options: XEP-0060 §7.1.5.
     PUBLISH_OPTIONS = "http://jabber.org/protocol/pubsub#publish-options";
     /// Stream limits advertisement: XEP-0478.

@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use crate::account::{Account, Targets};
 use crate::features::vcard::avatar;
-use crate::features::{blocking, carbons, last_activity, mam, offline, push, roster, stanza_id};
+use crate::features::{blocking, carbons, last_activity, mam, mds, offline, push, roster, stanza_id};
 use crate::jid::BareJid;
 use crate::jingle;
 use crate::mailbox::Mailbox;
@@ -78,6 +78,8 @@ pub struct Effects {
     pub observed_from: Option<BareJid>,
     /// What may be worth a push notification (XEP-0357).
     pub push: Option<Box<push::Event>>,
+    /// Up to where the sender has seen a chat (XEP-0490).
+    pub displayed: Option<Box<mds::Displayed>>,
     /// Its sender shows its presence to the account from now on, and does not see the account's (XEP-0060 §9.1.3).
     pub visited: bool,
 }
@@ -113,6 +115,7 @@ pub type Stage = fn(&Walk<'_>, &mut Stanza, &mut Effects) -> Verdict;
 pub const OUTBOUND: &[Stage] = &[
     blocking::outbound,
     stanza_id::strip,
+    mds::outbound,
     roster::outbound,
     avatar::outbound,
     jingle::outbound,

@@ -24,7 +24,7 @@ use crate::account::{Account, Targets};
 use crate::administration::Administration;
 use crate::features::conversions::Conversions;
 use crate::features::push::{self, Published};
-use crate::features::{caps, presence, roster};
+use crate::features::{caps, mds, presence, roster};
 use crate::homes::{Home, Homes};
 use crate::iq::{Iq, IqTable, To};
 use crate::jid::{BareJid, FullJid, Jid};
@@ -735,6 +735,9 @@ impl Router {
         }
         if let Some(event) = effects.push {
             Box::pin(push::notify(self, home, *event)).await;
+        }
+        if let Some(displayed) = effects.displayed {
+            Box::pin(mds::keep(self, home, *displayed)).await;
         }
     }
 

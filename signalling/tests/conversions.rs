@@ -3,6 +3,8 @@
 use bytes::Bytes;
 
 use campanile_signalling::jid::BareJid;
+use campanile_signalling::pubsub;
+use campanile_signalling::router::Limits;
 use campanile_signalling::store::PrivateElement;
 
 use crate::world::{Client, World, befriend};
@@ -11,7 +13,7 @@ use crate::world::{Client, World, befriend};
 const ABC: &str = "a9993e364706816aba3e25717850c26c9cd0d89d";
 const ABCD: &str = "81fe8bfe87576c3ecb22426f8e57847382917acf";
 
-fn pubsub(content: &str) -> String {
+fn element(content: &str) -> String {
     format!("<pubsub xmlns='http://jabber.org/protocol/pubsub'>{content}</pubsub>")
 }
 
@@ -36,17 +38,17 @@ async fn ok(client: &Client, type_: &str, to: Option<&str>, payload: &str) -> St
 async fn publish(client: &Client, node: &str, id: &str, payload: &str, fields: &[(&str, &str)]) {
     let options = if fields.is_empty() { String::new() } else { options(fields) };
     let content = format!("<publish node='{node}'><item id='{id}'>{payload}</item></publish>{options}");
-    ok(client, "set", None, &pubsub(&content)).await;
+    ok(client, "set", None, &element(&content)).await;
 }
 
 async fn retract(client: &Client, node: &str, id: &str) {
-    ok(client, "set", None, &pubsub(&format!("<retract node='{node}' notify='true'><item id='{id}'/></retract>"))).await;
+    ok(client, "set", None, &element(&format!("<retract node='{node}' notify='true'><item id='{id}'/></retract>"))).await;
 }
 
 /// What a node of an account has; empty for a node that is not there.
 async fn items(client: &Client, of: Option<&str>, node: &str) -> String {
     let to = of.map(|to| format!(" to='{to}'")).unwrap_or_default();
-    let received = client.ask(&format!("<iq type='get' id='x'{to}>{}</iq>", pubsub(&format!("<items node='{node}'/>")))).await;
+    let received = client.ask(&format!("<iq type='get' id='x'{to}>{}</iq>", element(&format!("<items node='{node}'/>")))).await;
     let answer = received.into_iter().find(|stanza| stanza.contains("id='x'")).expect("an answer");
     if answer.contains("<item-not-found") {
         return String::new();
@@ -119,6 +121,12 @@ async fn xep0398_s7_only_what_is_open_becomes_the_photo() {
     assert!(vcard(&alice).await.contains("<BINVAL>YWJj</BINVAL>"));
     configure(&alice, "urn:xmpp:avatar:data", "access_model", "presence").await;
     assert!(!vcard(&alice).await.contains("PHOTO"), "not for everyone any more");
+    configure(&alice, "urn:xmpp:avatar:data", "access_model", "open").await;
+    assert!(vcard(&alice).await.contains("<BINVAL>YWJj</BINVAL>"));
+    let delete = "<pubsub xmlns='http://jabber.org/protocol/pubsub#owner'><delete node='urn:xmpp:avatar:data'/></pubsub>";
+    ok(&alice, "set", None, delete).await;
+    assert!(!vcard(&alice).await.contains("PHOTO"), "with its node, too");
+    publish_avatar(&alice, "YWJj", ABC, &[]).await;
     // A photo that is no copy stays.
     set_vcard(&alice, "<PHOTO><BINVAL>eA==</BINVAL></PHOTO>").await;
     publish_avatar(&alice, "YWJj", ABC, &[]).await;
@@ -138,7 +146,7 @@ async fn xep0398_s3_2_the_photo_of_a_vcard_is_the_avatar_of_pep() {
     let info = format!("<metadata xmlns='urn:xmpp:avatar:metadata'><info bytes='3' id='{ABC}' type='image/gif'/></metadata>");
     assert_eq!(items(&bob, alices, "urn:xmpp:avatar:metadata").await, format!("<item id='{ABC}'>{info}</item>"));
     // The same photo once more is no news.
-    ok(&bob, "set", alices, &pubsub("<subscribe node='urn:xmpp:avatar:metadata' jid='bob@localhost/b'/>")).await;
+    ok(&bob, "set", alices, &element("<subscribe node='urn:xmpp:avatar:metadata' jid='bob@localhost/b'/>")).await;
     world.settled().await;
     bob.forget();
     set_vcard(&alice, "<FN>A</FN><PHOTO><BINVAL>YWJj</BINVAL></PHOTO>").await;
@@ -215,7 +223,7 @@ async fn xep0402_s5_3_1_and_xep0411_items_are_seen_by_clients_of_every_age() {
     // XEP-0411 §5: nobody else sees either.
     for node in [NATIVE, STORAGE] {
         let refused =
-            bob.ask(&format!("<iq type='get' id='x' to='alice@localhost'>{}</iq>", pubsub(&format!("<items node='{node}'/>")))).await;
+            bob.ask(&format!("<iq type='get' id='x' to='alice@localhost'>{}</iq>", element(&format!("<items node='{node}'/>")))).await;
         assert!(refused.iter().all(|stanza| stanza.contains("type='error'")), "{refused:?}");
     }
     retract(&alice, NATIVE, PLAY).await;
@@ -234,8 +242,8 @@ async fn xep0402_s5_3_2_lists_of_old_clients_become_items() {
     assert!(items(&alice, None, STORAGE).await.contains(&old(PLAY, "The Play")));
 
     // What is unchanged is not told, and no conversion sets off another.
-    ok(&alice, "set", None, &pubsub(&format!("<subscribe node='{NATIVE}' jid='alice@localhost/a'/>"))).await;
-    ok(&alice, "set", None, &pubsub(&format!("<subscribe node='{STORAGE}' jid='alice@localhost/a'/>"))).await;
+    ok(&alice, "set", None, &element(&format!("<subscribe node='{NATIVE}' jid='alice@localhost/a'/>"))).await;
+    ok(&alice, "set", None, &element(&format!("<subscribe node='{STORAGE}' jid='alice@localhost/a'/>"))).await;
     world.settled().await;
     alice.forget();
     let both = old(PLAY, "The Play") + &old(ORCHARD, "The Orchard");
@@ -279,6 +287,34 @@ async fn xep0411_s4_and_s5_bookmarks_of_before_are_there_from_the_first_log_in_a
     assert!(items(&alice, None, STORAGE).await.contains(ORCHARD));
 }
 
+#[tokio::test]
+async fn what_one_format_has_no_room_for_stays_in_the_other() {
+    let few = pubsub::host::Limits { items: 1, ..pubsub::host::Limits::default() };
+    let limits = Limits { private_bytes: 400, ..Limits::default() };
+    let world = World::with_pubsub("conversions-full", &["alice", "bob"], limits, 100_000, few).await;
+    let account = BareJid::new("alice", "localhost").expect("a JID");
+    let both = storage(&(old(PLAY, "The Play") + &old(ORCHARD, "The Orchard")));
+    let element = PrivateElement { namespace: STORAGE.to_owned(), name: "storage".to_owned(), content: Some(both.clone().into()) };
+    assert!(world.store.private_xml().set(&account, vec![element], 10_000).await.expect("stored"));
+    let alice = world.client("alice", "a").await;
+    assert_eq!((items(&alice, None, NATIVE).await, private(&alice).await), (String::new(), both.clone()));
+    // It is not overwritten by what a newer client begins.
+    publish(&alice, NATIVE, PLAY, &native("A Play", ""), AS_CLIENTS_ASK).await;
+    assert_eq!(private(&alice).await, both);
+    world.router.unbind(&alice.session).await;
+    world.router.forget(&account);
+    let alice = world.client("alice", "again").await;
+    assert_eq!(private(&alice).await, both);
+    // Avatars are another subject.
+    set_vcard(&alice, "<PHOTO><BINVAL>YWJj</BINVAL></PHOTO>").await;
+    assert!(items(&alice, None, "urn:xmpp:avatar:metadata").await.contains(ABC));
+
+    let bob = world.client("bob", "b").await;
+    publish(&bob, NATIVE, PLAY, &native(&"long ".repeat(100), ""), AS_CLIENTS_ASK).await;
+    assert!(items(&bob, None, NATIVE).await.contains(PLAY));
+    assert_eq!(private(&bob).await, storage("").replace("></storage>", "/>"));
+}
+
 const VCARD4: &str = "urn:xmpp:vcard4";
 
 fn vcard4(content: &str) -> String {
@@ -299,17 +335,21 @@ async fn xep0292_s11_vcards_of_both_formats_are_the_same() {
     set_vcard(&alice, "<FN>Alice B.</FN><PHOTO><BINVAL>YWJj</BINVAL></PHOTO>").await;
     assert!(items(&alice, None, VCARD4).await.contains("<gender>"));
     // §4.2.2: a notification without payload.
-    ok(&bob, "set", Some("alice@localhost"), &pubsub(&format!("<subscribe node='{VCARD4}' jid='bob@localhost/b'/>"))).await;
+    ok(&bob, "set", Some("alice@localhost"), &element(&format!("<subscribe node='{VCARD4}' jid='bob@localhost/b'/>"))).await;
     world.settled().await;
     bob.forget();
     publish(&alice, VCARD4, "current", &vcard4("<fn><text>Alice C.</text></fn>"), &[]).await;
     world.settled().await;
     bob.expect(&[&["<item id='current'/>"]]);
     assert!(vcard(&alice).await.contains("<FN>Alice C.</FN>"));
-    // What is not for everyone stays out of the vCard that is.
+    // What is not for everyone any more is not left behind, and is not replaced by what is; the photo is another subject.
     configure(&alice, VCARD4, "access_model", "presence").await;
+    let temp = vcard(&alice).await;
+    assert!(!temp.contains("Alice C.") && temp.contains("<BINVAL>YWJj</BINVAL>"), "{temp}");
     publish(&alice, VCARD4, "current", &vcard4("<fn><text>A secret</text></fn>"), &[]).await;
-    assert!(vcard(&alice).await.contains("<FN>Alice C.</FN>"));
+    set_vcard(&alice, "<FN>For all</FN><PHOTO><BINVAL>YWJjZA==</BINVAL></PHOTO>").await;
+    assert!(vcard(&alice).await.contains("<FN>For all</FN>"));
+    assert!(items(&alice, None, VCARD4).await.contains("A secret"));
     // §6, example 9.
     let of_server = ok(&alice, "get", Some("localhost"), "<vcard xmlns='urn:ietf:params:xml:ns:vcard-4.0'/>").await;
     assert!(

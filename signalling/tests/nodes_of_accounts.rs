@@ -91,6 +91,22 @@ async fn xep0490_s4_what_was_seen_is_for_the_account_alone_one_item_a_chat() {
 }
 
 #[tokio::test]
+async fn xep0490_s4_5_a_message_marks_what_was_seen_for_the_own_clients_alone() {
+    let world = World::new("mds-assist", &["alice", "bob"]).await;
+    let (alice, bob) = (world.online("alice", "a").await, world.online("bob", "b").await);
+    let displayed =
+        "<displayed xmlns='urn:xmpp:mds:displayed:0'><stanza-id xmlns='urn:xmpp:sid:0' by='alice@localhost' id='0423e3a9'/></displayed>";
+    let marker = "<displayed xmlns='urn:xmpp:chat-markers:0' id='the-msg-1'/>";
+    alice.send(&format!("<message to='bob@localhost' type='chat'>{marker}{displayed}</message>")).await;
+    let received = bob.received();
+    assert!(received.len() == 1 && received[0].contains(marker) && !received[0].contains("urn:xmpp:mds"), "{received:?}");
+    assert!(items(&alice, None, "urn:xmpp:mds:displayed:0").await.contains(&format!("<item id='bob@localhost'>{displayed}</item>")));
+    assert!(items(&bob, ALICE, "urn:xmpp:mds:displayed:0").await.contains("type='error'"));
+    let info = answer(&alice, "get", ALICE, "<query xmlns='http://jabber.org/protocol/disco#info'/>").await;
+    assert!(info.contains("<feature var='urn:xmpp:mds:server-assist:0'/>"), "{info}");
+}
+
+#[tokio::test]
 async fn xep0172_s4_2_a_nickname_is_shown_to_contacts() {
     let world = World::new("nick", &["alice", "bob", "carol"]).await;
     let (alice, bob, carol) = (world.online("alice", "a").await, world.online("bob", "b").await, world.online("carol", "c").await);

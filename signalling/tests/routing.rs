@@ -449,6 +449,7 @@ async fn every_feature_shown_by_service_discovery_stands_in_the_doap_file() {
                 "urn:xmpp:time" => "xep-0202.html",
                 "vcard-temp" => "xep-0054.html",
                 "urn:ietf:params:xml:ns:vcard-4.0" => "xep-0292.html",
+                "urn:xmpp:mds:server-assist:0" => "xep-0490.html",
                 "urn:xmpp:carbons:2" => "xep-0280.html",
                 "urn:xmpp:extdisco:1" | "urn:xmpp:extdisco:2" => "xep-0215.html",
                 "urn:xmpp:ping" => "xep-0199.html",

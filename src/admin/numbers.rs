@@ -116,12 +116,17 @@ pub fn mailboxes((stanzas, bytes): (u64, u64)) -> Vec<Family> {
     ]
 }
 
-/// Nodes of publish-subscribe in memory.
+/// Nodes of publish-subscribe in memory, and what is under way at them.
 #[must_use]
-pub fn nodes(in_memory: usize) -> Vec<Family> {
+pub fn nodes(in_memory: usize, tasks: usize) -> Vec<Family> {
     vec![
         Family::gauge("campanile_pubsub_nodes_in_memory", "Addresses of nodes of publish-subscribe that are in memory.")
             .with(&[], in_memory as u64),
+        Family::gauge(
+            "campanile_pubsub_tasks",
+            "Tasks that bring out notifications or follow what has happened; 0 once everybody is told.",
+        )
+        .with(&[], tasks as u64),
     ]
 }
 

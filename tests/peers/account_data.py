@@ -1,16 +1,14 @@
 """slixmpp clients keep and read what an account keeps on the server: private data, vCards and avatars, last activity, time, contact addresses, blocks."""
 
 import asyncio
-import base64
 import hashlib
 
 from slixmpp import JID
 from slixmpp.exceptions import IqError
-from slixmpp.xmlstream import ElementBase, register_stanza_plugin
+from slixmpp.xmlstream import ElementBase
 
+from payloads import PHOTO
 from peer import Client, main, say
-
-PHOTO = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
 
 
 class Prefs(ElementBase):

@@ -1,18 +1,22 @@
 """Dino 0.4 on a screen of its own: a client that answers, told by its database and by keys; see foreign_clients.rs for what it does and says.
 
-Called with FOLDER CA JID PASSWORD, as the first process of a process namespace (all that it started ends with it) and in a mount namespace.
+Called with FOLDER CA JID PASSWORD [COLOUR], as the first process of a process namespace (all that it started ends with it) and in a mount namespace.
 Trust: GnuTLS's, /etc/ssl/certs/ca-certificates.crt. It looks for SRV records, so that a resolver that refuses at once stands in
 /etc/resolv.conf; then it takes the JID's domain and port 5222. Accounts are rows in dino.db, which it makes at its first start."""
 
+import hashlib
 import itertools
 import json
+import mmap
 import os
 import sqlite3
+import struct
 import subprocess
 import sys
 import time
 
-folder, ca, jid, password = sys.argv[1:]
+folder, ca, jid, password = sys.argv[1:5]
+colour = bytes.fromhex(sys.argv[5]) if len(sys.argv) > 5 else None
 home = f"{folder}/dino"
 database = f"{home}/.local/share/dino/dino.db"
 PATIENCE = 60
@@ -85,7 +89,7 @@ environment = {"PATH": os.environ["PATH"], "HOME": home, "XDG_RUNTIME_DIR": f"{h
                "GTK_A11Y": "none", "GTK_USE_PORTAL": "0", "GSETTINGS_BACKEND": "memory"}
 os.environ.clear()
 os.environ.update(environment)
-os.environ["DISPLAY"] = ":" + first_line("Xvfb", "-displayfd", "{fd}", "-screen", "0", "1024x768x24", "-nolisten", "tcp")
+os.environ["DISPLAY"] = ":" + first_line("Xvfb", "-displayfd", "{fd}", "-screen", "0", "1024x768x24", "-fbdir", home, "-nolisten", "tcp")
 os.environ["DBUS_SESSION_BUS_ADDRESS"] = first_line("dbus-daemon", "--session", "--nofork", "--print-address={fd}")
 
 first = dino()
@@ -100,12 +104,35 @@ say("started")
 known = set()
 
 
+def pixels():
+    """How many pixels of the screen have the colour. Xvfb keeps the screen in a file, in the format of xwd: a header, the colours, 32 bits a pixel."""
+    with open(f"{home}/Xvfb_screen0", "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as screen:
+        header, colours = struct.unpack(">I", screen[:4])[0], struct.unpack(">I", screen[76:80])[0]
+        data = memoryview(screen[header + 12 * colours:]).cast("I").tolist()
+    red, green, blue = colour
+    return sum(data.count(unused << 24 | red << 16 | green << 8 | blue) for unused in (0, 255))
+
+
 def look():
-    """The next message. On the way, who has been seen with which capabilities (XEP-0115): that is all it keeps of presence."""
+    """The next message. On the way, who has been seen with which capabilities (XEP-0115), all that it keeps of presence; whose picture it has got;
+    which rooms it is in; and once that the colour is on the screen."""
     for bare, resource, caps in rows("SELECT bare_jid, resource, caps_hash FROM entity JOIN jid ON jid.id = jid_id WHERE caps_hash IS NOT NULL"):
         if (bare, resource, caps) not in known:
             known.add((bare, resource, caps))
             say("presence", caps=caps, **{"from": f"{bare}/{resource}"})
+    for bare, hash in rows("SELECT bare_jid, hash FROM contact_avatar JOIN jid ON jid.id = jid_id WHERE type = 0"):
+        path = f"{home}/.local/share/dino/avatars/{hash}"
+        if (bare, hash) not in known and os.path.exists(path):
+            known.add((bare, hash))
+            with open(path, "rb") as file:
+                say("avatar", hash=hash, is_it=hashlib.sha1(file.read()).hexdigest() == hash, **{"from": bare})
+    for bare, in rows("SELECT bare_jid FROM conversation JOIN jid ON jid.id = jid_id WHERE conversation.type = 1 AND active = 1"):
+        if bare not in known:
+            known.add(bare)
+            say("room", jid=bare)
+    if colour and "colour" not in known and pixels() > 200:
+        known.add("colour")
+        say("shown")
     return rows("SELECT body, bare_jid FROM message JOIN jid ON jid.id = counterpart_id WHERE direction = 0 ORDER BY message.id LIMIT 1 OFFSET ?", number)
 
 

@@ -34,6 +34,13 @@ impl Events {
         self.all(event).next().unwrap_or_else(|| panic!("no event {event} in {:?}", self.0))
     }
 
+    /// Checks that each of these was said.
+    pub fn said(&self, events: &[&str]) {
+        for event in events {
+            self.get(event);
+        }
+    }
+
     /// All events of this name.
     pub fn all(&self, event: &str) -> impl Iterator<Item = &Value> {
         self.0.iter().filter(move |value| value["event"] == event)
@@ -42,16 +49,21 @@ impl Events {
 
 /// A Python peer, run to its end.
 pub fn python(server: &Server, name: &str, more: Value) -> Events {
-    run(&mut python_command(server, name, more))
+    run(&mut python_command(server, &tools().join("venv/bin/python"), name, more))
 }
 
-/// The same for one that the test talks with while it runs.
+/// The same with Debian's Python, which has aioxmpp.
+pub fn debian_python(server: &Server, name: &str, more: Value) -> Events {
+    run(&mut python_command(server, Path::new("/usr/bin/python3"), name, more))
+}
+
+/// As [`python`], for one that the test talks with while it runs.
 pub fn python_running(server: &Server, name: &str, more: Value) -> Peer {
-    Peer::start(&mut python_command(server, name, more))
+    Peer::start(&mut python_command(server, &tools().join("venv/bin/python"), name, more))
 }
 
 /// Address, certificate and accounts of the server, as the Python peers take them, with `more`.
-fn python_command(server: &Server, name: &str, more: Value) -> Command {
+fn python_command(server: &Server, interpreter: &Path, name: &str, more: Value) -> Command {
     let c2s = server.address(if more["direct_tls"] == true { "direct_tls" } else { "c2s" });
     let mut argument = json!({
         "host": c2s.ip().to_string(),
@@ -60,7 +72,7 @@ fn python_command(server: &Server, name: &str, more: Value) -> Command {
         "users": users(),
     });
     merge(&mut argument, more);
-    let mut command = Command::new(tools().join("venv/bin/python"));
+    let mut command = Command::new(interpreter);
     command.arg(script(name)).arg(argument.to_string());
     command
 }
@@ -81,6 +93,13 @@ pub fn browser(server: &Server, name: &str, more: Value) -> Events {
 pub fn interpreter(name: &str, script_name: &str) -> Command {
     let mut command = if name == "python" { Command::new(tools().join("venv/bin/python")) } else { Command::new(name) };
     command.arg(script(script_name));
+    command
+}
+
+/// A script of `tests/peers` that drives a desktop program: the first process of a process namespace, which ends with it, in a mount namespace.
+pub fn desktop(script_name: &str) -> Command {
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "/usr/bin/python3"]).arg(script(script_name));
     command
 }
 

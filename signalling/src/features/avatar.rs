@@ -69,20 +69,20 @@ impl Avatars {
             None | Some(Shown::Nothing) if cause == Cause::Metadata => None,
             None | Some(Shown::Nothing | Shown::Elsewhere) => return Ok(()),
             Some(Shown::Images(images)) => match self.node(account, ns::AVATAR_DATA).await? {
-                // §7. What was copied while everyone might see it goes.
-                Some(data) if data.config.access_model != AccessModel::Open => {
+                // §7. What was copied while everyone might see it goes, with the configuration and with the node.
+                data if data.as_deref().is_none_or(|data| data.config.access_model != AccessModel::Open) => {
                     let is_copy = before.as_ref().is_some_and(|before| images.iter().any(|(id, _)| id == before));
-                    if cause != Cause::DataConfigured || !is_copy {
+                    let goes = cause == Cause::DataConfigured || (cause == Cause::Data && data.is_none());
+                    if !goes || !is_copy {
                         return Ok(());
                     }
                     None
                 }
-                Some(_) => match self.image(account, &images).await? {
+                _ => match self.image(account, &images).await? {
                     Some(image) => Some(image),
                     // Published later, or not at all.
                     None => return Ok(()),
                 },
-                None => return Ok(()),
             },
         };
         let hash = photo.as_ref().map(Image::hash);

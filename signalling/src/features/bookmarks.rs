@@ -5,14 +5,15 @@
 
 pub mod convert;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::conversions::{Failed, publish};
-use crate::jid::BareJid;
+use crate::jid::{BareJid, Jid};
 use crate::ns;
 use crate::pubsub::PubSub;
-use crate::pubsub::config::AccessModel;
+use crate::pubsub::config::{AccessModel, UpTo};
 use crate::pubsub::model::{Affiliation, Node, NodeAddress};
 use crate::pubsub::request::{Action, NewItem, Request};
 use crate::router::Router;
@@ -48,16 +49,31 @@ impl Bookmarks {
         Self { router, pubsub }
     }
 
-    /// What was there before. `nodes` says whether there are the nodes of XEP-0402 and of XEP-0048.
-    pub async fn settle(&self, account: &BareJid, nodes: (bool, bool)) -> Result<(), Failed> {
-        match nodes {
-            (true, _) => self.items_changed(account).await,
-            (false, true) => self.storage_published(account).await,
-            (false, false) => match self.private(account).await? {
-                Some(storage) => self.take_over(account, storage).await,
-                None => Ok(()),
-            },
+    /// What was there before, where there are the nodes of XEP-0402 and of XEP-0048.
+    pub async fn settle(&self, account: &BareJid, has_items: bool, has_storage: bool) -> Result<(), Failed> {
+        if has_items {
+            return self.settle_items(account).await;
         }
+        if has_storage {
+            return self.storage_published(account).await;
+        }
+        match self.private(account).await? {
+            Some(storage) => self.take_over(account, storage).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Items count, but what private XML alone has may never have been converted: better a bookmark that was removed just before a crash comes back.
+    async fn settle_items(&self, account: &BareJid) -> Result<(), Failed> {
+        let bookmarks = self.items(account).await?;
+        let mut storage = self.private(account).await?.unwrap_or_default();
+        let rooms: HashSet<&Jid> = bookmarks.iter().map(|bookmark| &bookmark.jid).collect();
+        storage.bookmarks.retain(|kept| !rooms.contains(&kept.jid));
+        if storage.bookmarks.is_empty() {
+            return self.items_changed(account).await;
+        }
+        storage.bookmarks.splice(0..0, bookmarks);
+        self.take_over(account, storage).await
     }
 
     /// XEP-0402 §5.3.1.
@@ -93,6 +109,10 @@ impl Bookmarks {
         let node = self.node(account, ns::BOOKMARKS).await?;
         // XEP-0411 §5: what is private goes nowhere where others may see it.
         if node.as_deref().is_none_or(is_private) {
+            // The oldest would go without a word, and then from the other formats.
+            if storage.bookmarks.len() > self.room(node.as_deref()) {
+                return Err(Failed::TooMuch);
+            }
             let difference = storage.difference(&self.items(account).await?);
             if !difference.publish.is_empty() {
                 let item = |bookmark: &Bookmark| NewItem {
@@ -114,6 +134,14 @@ impl Bookmarks {
         self.keep_private(account, &storage, private.as_ref()).await?;
         let node = self.node(account, ns::BOOKMARK_STORAGE).await?;
         self.publish_storage(account, &storage, node.as_deref()).await
+    }
+
+    /// How many items the node of XEP-0402 keeps.
+    fn room(&self, node: Option<&Node>) -> usize {
+        match node.map(|node| node.config.max_items) {
+            Some(UpTo::Number(max_items)) => usize::try_from(max_items).unwrap_or(usize::MAX),
+            Some(UpTo::Max) | None => self.pubsub.settings().limits.items,
+        }
     }
 
     /// The bookmarks of XEP-0402.
@@ -139,10 +167,10 @@ impl Bookmarks {
         }
         let element =
             PrivateElement { namespace: ns::BOOKMARK_STORAGE.to_owned(), name: "storage".to_owned(), content: Some(storage.write()) };
-        match self.router.store().private_xml().set(account, vec![element], self.router.limits().private_bytes).await? {
-            true => Ok(()),
-            false => Err(Failed::TooMuch),
+        if !self.router.store().private_xml().set(account, vec![element], self.router.limits().private_bytes).await? {
+            tracing::info!(%account, "there is no room for bookmarks in private XML");
         }
+        Ok(())
     }
 
     async fn publish_storage(&self, account: &BareJid, storage: &Storage, node: Option<&Node>) -> Result<(), Failed> {

@@ -93,28 +93,32 @@ impl Conversions {
 
     /// Before an account's first session: what it has from before is converted. Does nothing when it was done.
     pub async fn settle(&self, home: &Arc<Home>) {
-        if !home.with(|account| account.converted || account.anonymous) {
-            let _turn = self.turn(&home.jid).await;
-            self.settled(home).await;
+        if !home.with(|account| account.converted.is_settled() || account.anonymous) {
+            let turn = self.turn(&home.jid).await;
+            self.settled(&turn, home).await;
         }
     }
 
+    /// Waits until no conversion is under way for the account. Who changes what may be converted has it before it stores, so that nothing is converted
+    /// that is not there any more; a turn of the account's home comes after it.
+    pub async fn turn(&self, account: &BareJid) -> Turn<'_> {
+        Turn { _guard: self.turns[self.hasher.hash_one(account) as usize % TURNS].lock().await }
+    }
+
     /// A client has stored a vCard; `photo` is the hash of the photo before, where it has another one now.
-    pub async fn vcard_changed(&self, home: &Arc<Home>, photo: Option<Option<&str>>) {
-        let _turn = self.turn(&home.jid).await;
-        if !self.settled(home).await {
-            return;
+    pub async fn vcard_changed(&self, turn: &Turn<'_>, home: &Arc<Home>, photo: Option<Option<&str>>) {
+        let converted = self.settled(turn, home).await;
+        if converted.vcard == State::Done {
+            note(&home.jid, "a vCard", self.vcards.to_node(home).await);
         }
-        note(&home.jid, "a vCard", self.vcards.to_node(home).await);
-        if let Some(before) = photo {
+        if let Some(before) = photo.filter(|_| converted.avatar == State::Done) {
             note(&home.jid, "the photo of a vCard", self.avatars.to_nodes(home, before).await);
         }
     }
 
     /// A client has stored bookmarks in private XML.
-    pub async fn storage_kept(&self, home: &Arc<Home>) {
-        let _turn = self.turn(&home.jid).await;
-        if self.settled(home).await {
+    pub async fn storage_kept(&self, turn: &Turn<'_>, home: &Arc<Home>) {
+        if self.settled(turn, home).await.bookmarks == State::Done {
             note(&home.jid, "bookmarks of private XML", self.bookmarks.storage_kept(&home.jid).await);
         }
     }
@@ -126,49 +130,98 @@ impl Conversions {
             Ok(None) => return,
             Err(error) => return tracing::error!(%account, %error, "cannot convert what an account keeps"),
         };
-        let _turn = self.turn(account).await;
-        if !self.settled(&home).await {
-            return;
-        }
+        let turn = self.turn(account).await;
+        let converted = self.settled(&turn, &home).await;
         match changed.node.as_str() {
+            ns::AVATAR_DATA | ns::AVATAR_METADATA if converted.avatar != State::Done => None,
             ns::AVATAR_DATA => {
                 let cause = if changed.configured { Cause::DataConfigured } else { Cause::Data };
                 note(account, "an avatar", self.avatars.to_vcard(&home, cause).await)
             }
             ns::AVATAR_METADATA => note(account, "an avatar", self.avatars.to_vcard(&home, Cause::Metadata).await),
-            ns::VCARD4_NODE => note(account, "a vCard", self.vcards.to_temp(&home).await),
-            ns::BOOKMARKS => note(account, "bookmarks", self.bookmarks.items_changed(account).await),
-            _ => note(account, "bookmarks of XEP-0048", self.bookmarks.storage_published(account).await),
+            ns::VCARD4_NODE if converted.vcard == State::Done => {
+                note(account, "a vCard", self.vcards.to_temp(&home, changed.configured).await)
+            }
+            ns::BOOKMARKS if converted.bookmarks == State::Done => note(account, "bookmarks", self.bookmarks.items_changed(account).await),
+            ns::BOOKMARK_STORAGE if converted.bookmarks == State::Done => {
+                note(account, "bookmarks of XEP-0048", self.bookmarks.storage_published(account).await)
+            }
+            _ => None,
         };
     }
 
-    /// Within the account's turn; whether its conversions may go on. Where what was there before could not be converted, nothing may be put in its
-    /// place.
-    async fn settled(&self, home: &Arc<Home>) -> bool {
-        if home.with(|account| account.converted) {
-            return true;
+    /// What may be converted. Where only the older format is there and could not be converted, nothing may be put in its place.
+    async fn settled(&self, _: &Turn<'_>, home: &Arc<Home>) -> Converted {
+        let mut converted = home.with(|account| account.converted);
+        if converted.is_settled() {
+            return converted;
         }
         let account = &home.jid;
-        let last = self
-            .router
-            .store()
-            .pubsub()
-            .last_ids(account, [ns::AVATAR_METADATA, ns::VCARD4_NODE, ns::BOOKMARKS, ns::BOOKMARK_STORAGE])
-            .await;
-        let Some(last) = note(account, "what an account keeps", last.map_err(Failed::from)) else { return false };
-        let avatar = self.avatars.settle(home, last.get(ns::AVATAR_METADATA).and_then(Option::as_deref)).await;
-        let vcard = self.vcards.settle(home, last.contains_key(ns::VCARD4_NODE)).await;
-        let nodes = (last.contains_key(ns::BOOKMARKS), last.contains_key(ns::BOOKMARK_STORAGE));
-        let bookmarks = self.bookmarks.settle(account, nodes).await;
-        let done = [note(account, "an avatar", avatar), note(account, "a vCard", vcard), note(account, "bookmarks", bookmarks)];
-        let done = done.iter().all(Option::is_some);
-        home.with(|account| account.converted = done);
-        done
+        let nodes = [ns::AVATAR_METADATA, ns::VCARD4_NODE, ns::BOOKMARKS, ns::BOOKMARK_STORAGE];
+        let last = self.router.store().pubsub().last_ids(account, nodes).await;
+        let Some(last) = note(account, "what an account keeps", last.map_err(Failed::from)) else { return converted };
+        if converted.avatar == State::Pending {
+            let metadata = last.get(ns::AVATAR_METADATA).and_then(Option::as_deref);
+            // The next avatar takes the place of this one, whatever became of it.
+            converted.avatar = settle(account, "an avatar", self.avatars.settle(home, metadata).await, State::Done);
+        }
+        if converted.vcard == State::Pending {
+            let has_node = last.contains_key(ns::VCARD4_NODE);
+            converted.vcard = settle(account, "a vCard", self.vcards.settle(home, has_node).await, State::Refused);
+        }
+        if converted.bookmarks == State::Pending {
+            let (has_items, has_storage) = (last.contains_key(ns::BOOKMARKS), last.contains_key(ns::BOOKMARK_STORAGE));
+            let done = self.bookmarks.settle(account, has_items, has_storage).await;
+            converted.bookmarks = settle(account, "bookmarks", done, State::Refused);
+        }
+        home.with(|account| account.converted = converted);
+        converted
     }
+}
 
-    async fn turn(&self, account: &BareJid) -> MutexGuard<'_, ()> {
-        self.turns[self.hasher.hash_one(account) as usize % TURNS].lock().await
+/// What has become of something that an account has from before.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum State {
+    /// Not looked at yet, or the database has failed.
+    #[default]
+    Pending,
+    /// It is the same in all formats.
+    Done,
+    /// Another format does not take it: both stay as they are, until the account is loaded again.
+    Refused,
+}
+
+/// Which data of an account is the same in all formats.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Converted {
+    /// Nodes of XEP-0084 and the photo of the vCard.
+    pub avatar: State,
+    /// vCard4 and vcard-temp.
+    pub vcard: State,
+    /// Those of XEP-0402, XEP-0048 and private XML.
+    pub bookmarks: State,
+}
+
+impl Converted {
+    fn is_settled(self) -> bool {
+        [self.avatar, self.vcard, self.bookmarks].iter().all(|state| *state != State::Pending)
     }
+}
+
+/// `refused`: what it is if another format does not take it.
+fn settle(account: &BareJid, what: &str, done: Result<(), Failed>, refused: State) -> State {
+    let pending = matches!(done, Err(Failed::Store(_)));
+    match note(account, what, done) {
+        Some(()) => State::Done,
+        None if pending => State::Pending,
+        None => refused,
+    }
+}
+
+/// A right to store what may have to be converted.
+#[derive(Debug)]
+pub struct Turn<'c> {
+    _guard: MutexGuard<'c, ()>,
 }
 
 /// Logs why something was not converted: what a node refuses is its owner's affair, the rest the operator's.

@@ -13,6 +13,7 @@ pub mod extdisco;
 pub mod fuzz;
 pub mod last_activity;
 pub mod mam;
+pub mod mds;
 pub mod offline;
 pub mod ping;
 pub mod presence;
@@ -68,6 +69,7 @@ pub fn register(
     carbons::Carbons::register(&mut table);
     stanza_id::register(&mut table);
     mam::Mam::register(router, &mut table);
+    mds::register(&mut table);
     offline::register(&mut table);
     let extdisco = extdisco::Extdisco::register(router, relay, services, &mut table);
     last_activity::LastActivity::register(router, Instant::now(), &mut table);

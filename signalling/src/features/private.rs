@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use crate::homes::Home;
 use crate::iq::{Iq, IqTable, Reply, To};
 use crate::ns;
 use crate::router::Router;
 use crate::stanza::error::StanzaError;
-use crate::store::PrivateElement;
+use crate::store::{PrivateElement, StoreError};
 use crate::xml::{Node, XmlWriter};
 
 /// Longest namespace and name of an element, in bytes.
@@ -67,22 +68,35 @@ impl Private {
         if elements.is_empty() {
             return Err(StanzaError::not_acceptable().with_text("there is nothing to store"));
         }
-        let home = &iq.session()?.home;
-        let bookmarks = elements.iter().any(|element| element.namespace == ns::BOOKMARK_STORAGE && element.name == "storage");
-        let stored = self.router.store().private_xml().set(&home.jid, elements, self.router.limits().private_bytes).await;
-        if !stored.map_err(self.router.internal("store private XML"))? {
-            return Err(StanzaError::resource_constraint().with_text("the account keeps as much private data as it may"));
+        let (router, home) = (self.router.clone(), iq.session()?.home.clone());
+        // What is stored is converted, whatever becomes of the client's stream meanwhile.
+        let stored = self.router.whole(async move { keep(&router, &home, elements).await }).await;
+        let stored = stored.ok_or_else(StanzaError::internal_server_error)?;
+        match stored.map_err(self.router.internal("store private XML"))? {
+            true => Ok(Reply::Empty),
+            false => Err(StanzaError::resource_constraint().with_text("the account keeps as much private data as it may")),
         }
-        if bookmarks && let Some(conversions) = self.router.conversions() {
-            conversions.storage_kept(home).await;
-        }
-        Ok(Reply::Empty)
     }
 
     /// Example 3. The answer does not tell whether there is such an account.
     async fn forbid(self: Arc<Self>, _: Iq) -> Result<Reply, StanzaError> {
         Err(StanzaError::forbidden().with_text("private data is its owner's"))
     }
+}
+
+/// Stores what a client wants, if there is room for it, and has it converted.
+async fn keep(router: &Router, home: &Arc<Home>, elements: Vec<PrivateElement>) -> Result<bool, StoreError> {
+    let bookmarks = elements.iter().any(|element| element.namespace == ns::BOOKMARK_STORAGE && element.name == "storage");
+    let (private_xml, bytes_max) = (router.store().private_xml(), router.limits().private_bytes);
+    let Some(conversions) = router.conversions().filter(|_| bookmarks) else {
+        return private_xml.set(&home.jid, elements, bytes_max).await;
+    };
+    let turn = conversions.turn(&home.jid).await;
+    let stored = private_xml.set(&home.jid, elements, bytes_max).await?;
+    if stored {
+        conversions.storage_kept(&turn, home).await;
+    }
+    Ok(stored)
 }
 
 /// §2.3.

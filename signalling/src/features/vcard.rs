@@ -62,11 +62,10 @@ impl VCard {
             return Err(StanzaError::not_acceptable().with_text("the vCard is too large"));
         }
         let photo = Image::of_vcard(element.root()).map(|image| image.hash());
-        let home = &iq.session()?.home;
-        let before = replace(&self.router, home, vcard, photo.clone()).await.map_err(self.router.internal("store a vCard"))?;
-        if let Some(conversions) = self.router.conversions() {
-            conversions.vcard_changed(home, (before != photo).then_some(before.as_deref())).await;
-        }
+        let (router, home) = (self.router.clone(), iq.session()?.home.clone());
+        // What is stored is converted, whatever becomes of the client's stream meanwhile.
+        let stored = self.router.whole(async move { keep(&router, &home, vcard, photo).await }).await;
+        stored.ok_or_else(StanzaError::internal_server_error)?.map_err(self.router.internal("store a vCard"))?;
         Ok(Reply::Empty)
     }
 
@@ -93,6 +92,15 @@ impl VCard {
         xml.close();
         Ok(Reply::Payload(xml.finish()))
     }
+}
+
+/// Stores what a client wants, and has it converted.
+async fn keep(router: &Router, home: &Arc<Home>, vcard: Bytes, photo: Option<String>) -> Result<(), StoreError> {
+    let Some(conversions) = router.conversions() else { return replace(router, home, vcard, photo).await.map(drop) };
+    let turn = conversions.turn(&home.jid).await;
+    let before = replace(router, home, vcard, photo.clone()).await?;
+    conversions.vcard_changed(&turn, home, (before != photo).then_some(before.as_deref())).await;
+    Ok(())
 }
 
 /// Puts a vCard, whose photo has this hash, in the place of the account's. Contacts are told of another photo (XEP-0153). Returns the hash before.

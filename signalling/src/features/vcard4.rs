@@ -76,29 +76,38 @@ impl VCards4 {
 
     /// What was there before: where both are there, the node counts.
     pub async fn settle(&self, home: &Arc<Home>, has_node: bool) -> Result<(), Failed> {
-        if has_node { self.to_temp(home).await } else { self.to_node(home).await }
+        match has_node {
+            true => self.to_temp(home, false).await,
+            false if self.kept(&home.jid).await?.is_some() => self.to_node(home).await,
+            false => Ok(()),
+        }
     }
 
-    /// The node has changed. What not everybody may see stays there; a node that is empty or gone says nothing.
-    pub async fn to_temp(&self, home: &Arc<Home>) -> Result<(), Failed> {
+    /// The node has changed, in what is published or in its configuration. What not everybody may see stays there, and what was copied while everybody
+    /// might see it goes; a node that is empty or gone says nothing.
+    pub async fn to_temp(&self, home: &Arc<Home>, configured: bool) -> Result<(), Failed> {
         let node = self.node(&home.jid).await?;
-        let Some(published) = node.as_deref().filter(|node| node.config.access_model == AccessModel::Open).and_then(published) else {
-            return Ok(());
-        };
+        let Some((node, published)) = node.and_then(|node| published(&node).map(|published| (node, published))) else { return Ok(()) };
         let kept = self.kept(&home.jid).await?;
+        let before = kept.as_ref().map(|kept| Card::of_temp(kept.root())).unwrap_or_default();
         let card = Card::of_vcard4(published.root());
-        if kept.as_ref().is_some_and(|kept| Card::of_temp(kept.root()) == card) {
-            return Ok(());
-        }
+        let card = match is_open(&node) {
+            true if before != card => card,
+            false if configured && before == card && !card.is_empty() => Card::default(),
+            _ => return Ok(()),
+        };
         let written = card.write_temp(kept.as_ref().map(Element::root));
         let photo = home.with(|account| account.photo_hash.clone());
         vcard::replace(&self.router, home, written, photo).await?;
         Ok(())
     }
 
-    /// vcard-temp has changed.
+    /// vcard-temp has changed. A node that not everybody may see is another vCard.
     pub async fn to_node(&self, home: &Arc<Home>) -> Result<(), Failed> {
         let (kept, node) = (self.kept(&home.jid).await?, self.node(&home.jid).await?);
+        if node.as_deref().is_some_and(|node| !is_open(node)) {
+            return Ok(());
+        }
         let published = node.as_deref().and_then(published);
         let card = kept.as_ref().map(|kept| Card::of_temp(kept.root())).unwrap_or_default();
         let before = published.as_ref().map(|published| Card::of_vcard4(published.root())).unwrap_or_default();
@@ -126,4 +135,9 @@ impl VCards4 {
 fn published(node: &Node) -> Option<Element> {
     let element = Element::parse(node.last_item.as_ref()?.payload.as_ref()?, &Bindings::empty()).ok()?;
     element.root().is(ns::VCARD4, "vcard").then_some(element)
+}
+
+/// For everyone, as vcard-temp is.
+fn is_open(node: &Node) -> bool {
+    node.config.access_model == AccessModel::Open
 }

@@ -105,9 +105,13 @@ impl Wire {
     /// Queues a stanza.
     pub fn send_stanza(&mut self, stanza: &Stanza) {
         match self {
-            Self::Xml { output, .. } => stanza.write(output, Framing::Stream),
+            Self::Xml { output, .. } => {
+                output.reserve(stanza.size_bytes());
+                stanza.write(output, Framing::Stream);
+            }
             Self::WebSocket { codec, scratch, .. } => {
                 scratch.clear();
+                scratch.reserve(stanza.size_bytes());
                 stanza.write(scratch, Framing::Alone);
                 codec.send(scratch);
                 if scratch.capacity() > KEEP_BYTES {

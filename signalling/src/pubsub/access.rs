@@ -118,7 +118,7 @@ pub fn may_retrieve(node: &Node, requester: &Jid, relation: &Relation) -> Result
     }
 }
 
-/// Whether a subscriber may still be one, by the access model and its affiliation: asked before each delivery where access rests on presence or
+/// Whether a subscriber may still be one, by the access model and its affiliation: asked for each notification where access rests on presence or
 /// roster, and when either changes (§12.14, §14.3).
 #[must_use]
 pub fn may_receive(node: &Node, subscriber: &BareJid, relation: &Relation) -> bool {

@@ -49,3 +49,11 @@ pub enum Change {
     /// All items are gone.
     Purge,
 }
+
+impl Change {
+    /// Whether the database has anything to write down.
+    #[must_use]
+    pub fn is_stored(&self) -> bool {
+        !matches!(self, Self::Publish { persist: false, .. })
+    }
+}

@@ -28,7 +28,7 @@ pub struct Limits {
     pub payload_bytes: u64,
     /// Subscriptions to one node.
     pub subscriptions: u64,
-    /// Subscriptions of one account at one service.
+    /// Subscriptions of one account, at all services.
     pub subscriptions_per_account: u64,
 }
 
@@ -65,17 +65,30 @@ impl std::fmt::Debug for Context<'_> {
     }
 }
 
-/// What is to be looked up before a request can be decided; usually nothing.
+/// Who asks, as far as it decides what is worth a look.
+#[derive(Debug, Clone, Copy)]
+pub struct Standing<'a> {
+    /// Who asks.
+    pub requester: &'a Jid,
+    /// It administers the service.
+    pub administers: bool,
+    /// It may create nodes here, their number aside.
+    pub may_create: bool,
+}
+
+/// What is to be looked up before a request can be decided; usually nothing, and nothing for one that will be refused anyway.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wants {
+    /// Which nodes there are, or how they hang together, may change: nobody else may change that meanwhile.
+    pub structure: bool,
     /// Publishers of those of these items that exist.
     pub publishers_of: Vec<String>,
     /// How many items the node has.
     pub count: bool,
     /// How many nodes the requester owns at a host; at an account, how many it has.
     pub owned: bool,
-    /// How many subscriptions this account has at the service.
-    pub subscriptions_of: Option<BareJid>,
+    /// How many subscriptions each of these accounts has, at all services.
+    pub subscriptions_of: Vec<BareJid>,
     /// The relation of each of these to the node's owners.
     pub relations_of: Vec<BareJid>,
     /// These other nodes, whose turns are taken, too; those that do not exist are left out.
@@ -97,8 +110,8 @@ pub struct Facts<'a> {
     pub count: u64,
     /// How many nodes the requester owns.
     pub owned: u64,
-    /// How many subscriptions the account asked about has.
-    pub subscriptions: u64,
+    /// How many subscriptions each account asked about has.
+    pub subscriptions: BTreeMap<BareJid, u64>,
     /// By account.
     pub relations: BTreeMap<BareJid, Relation>,
     /// By NodeID.

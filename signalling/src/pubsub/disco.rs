@@ -74,7 +74,7 @@ impl PubSub {
             return Ok(Items::default());
         }
         let wanted = if page == rsm::Request::default() { ItemsQuery::Newest(NODES_MAX) } else { ItemsQuery::Page(page.clone()) };
-        let found = self.store.items(&address, &wanted, SystemTime::now(), NODES_MAX, usize::MAX).await.map_err(internal)?;
+        let found = self.store.item_heads(&address, &wanted, SystemTime::now(), NODES_MAX).await.map_err(internal)?;
         let found = found.ok_or_else(StanzaError::item_not_found)?;
         let ends = found.items.first().zip(found.items.last()).map(|(first, last)| (first.id.clone(), last.id.clone()));
         let partial = found.count > found.items.len();

@@ -1,7 +1,7 @@
 //! What becomes of nodes because something else happened: a session ended, a roster changed, a notification came back. Those who report it wait for
 //! nothing; one task does what is to be done, in order.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::access;
@@ -10,21 +10,22 @@ use super::event::{Audience, Notification};
 use super::homes::{Held, NodeHome};
 use super::model::{Node, NodeAddress, Subscription};
 use super::options::Expire;
-use super::service::{PubSub, Service, now};
+use super::service::{PubSub, Service, is_refusal, now};
 use crate::jid::{BareJid, FullJid, Jid};
+use crate::session::Session;
 use crate::stanza::Stanza;
 use crate::stanza::error::{Condition, ErrorType, StanzaError};
 use crate::store::{ItemsQuery, StoreError};
 
 /// What may wait; beyond it the news is lost, and a subscription ends later than it should.
 const WAITING_MAX: usize = 65_536;
-/// Notifications that come back before a subscription ends, where the error does not say that it is of no use (§12.4).
+/// Hours in which notifications come back before a subscription ends, where the error does not say that it is of no use (§12.4).
 const BOUNCES_MAX: u32 = 16;
 /// Publishers whose items go with their presence (`pubsub#purge_offline`), and nodes of each.
 const PUBLISHERS_MAX: usize = 10_000;
 
 /// Something that happened.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Errand {
     /// §12.4: a notification came back; it may have been the last one.
     Bounced { address: NodeAddress, from: Jid, for_good: bool },
@@ -45,6 +46,8 @@ pub(super) struct Errands {
 #[derive(Debug, Default)]
 struct Queue {
     waiting: VecDeque<Errand>,
+    /// The same, so that nothing waits twice.
+    known: HashSet<Errand>,
     running: bool,
 }
 
@@ -52,10 +55,16 @@ impl Errands {
     /// Whether a task has to be started.
     fn push(&self, errand: Errand) -> bool {
         let mut queue = self.locked();
-        if queue.waiting.len() >= WAITING_MAX {
+        if queue.known.contains(&errand) {
+            return false;
+        }
+        // Access that is lost is worth more than what comes and goes: there is room for it yet.
+        let max = if matches!(errand, Errand::Contact { .. }) { 2 * WAITING_MAX } else { WAITING_MAX };
+        if queue.waiting.len() >= max {
             tracing::warn!(?errand, "too much has happened to nodes at once: this is not followed");
             return false;
         }
+        queue.known.insert(errand.clone());
         queue.waiting.push_back(errand);
         !std::mem::replace(&mut queue.running, true)
     }
@@ -63,6 +72,9 @@ impl Errands {
     fn pop(&self) -> Option<Errand> {
         let mut queue = self.locked();
         let next = queue.waiting.pop_front();
+        if let Some(errand) = &next {
+            queue.known.remove(errand);
+        }
         queue.running = next.is_some();
         next
     }
@@ -123,13 +135,24 @@ impl PubSub {
 
     /// An account is gone from the database, with its nodes, affiliations and subscriptions: memory asks anew about all nodes that it had a part in.
     pub async fn forget(&self, account: &BareJid) {
-        let has_part = |node: &Node| node.affiliations.contains_key(account) || node.subscriptions_of(account).next().is_some();
+        // Children of a collection that went with it have one less: it may not be in memory, they are.
+        let has_part = |node: &Node| {
+            let is_subscribed = || node.subscriptions_of(account).next().is_some();
+            !node.config.collection.is_empty() || node.affiliations.contains_key(account) || is_subscribed()
+        };
         for home in self.nodes.in_memory() {
-            if home.address.service == *account || home.node().is_some_and(|node| has_part(&node)) {
+            if home.address.service == *account || !home.is_known() || home.node().is_some_and(|node| has_part(&node)) {
                 let held = self.nodes.take_turn(home).await;
-                held.home.forget();
+                held.home.forget_loading().await;
                 self.nodes.note_volatile(&held.home);
             }
+        }
+    }
+
+    /// Memory asks the database anew about one node.
+    pub(super) async fn ask_again(&self, address: &NodeAddress) {
+        if let Some(home) = self.nodes.in_memory_at(address) {
+            self.nodes.take_turn(home).await.home.forget_loading().await;
         }
     }
 
@@ -166,7 +189,7 @@ impl PubSub {
         self.change(address, |home, node| {
             let is_it = |subscription: &&Subscription| subscription.jid == *from || subscription.jid.as_str() == from.bare_str();
             let ended: Vec<_> = node.subscriptions.values().filter(is_it).collect();
-            if ended.is_empty() || !(for_good || home.count_bounce(from) >= BOUNCES_MAX) {
+            if ended.is_empty() || !(for_good || home.count_bounce(from, now()) >= BOUNCES_MAX) {
                 return Step::default();
             }
             // Nobody is there to be told; owners are (`pubsub#notify_sub`).
@@ -230,7 +253,8 @@ impl PubSub {
             return;
         }
         let mut publishers = self.errands.publishers.lock().unwrap_or_else(PoisonError::into_inner);
-        for publisher in by {
+        // Others will never be seen to leave.
+        for publisher in by.into_iter().filter(|publisher| self.is_there(publisher)) {
             if publishers.len() < PUBLISHERS_MAX || publishers.contains_key(publisher) {
                 let nodes = publishers.entry(publisher.clone()).or_default();
                 if nodes.len() < PUBLISHERS_MAX {
@@ -240,13 +264,18 @@ impl PubSub {
         }
     }
 
+    fn is_there(&self, resource: &Jid) -> bool {
+        let is_it = |session: &Session| *session.jid == *resource;
+        self.router.home_in_memory(&resource.to_bare()).is_some_and(|home| home.with(|account| account.available().any(is_it)))
+    }
+
     /// The items of a publisher who has left, where they go with its presence.
     async fn purge_of(self: &Arc<Self>, resource: &FullJid) -> Result<(), StoreError> {
         let nodes = self.errands.publishers.lock().unwrap_or_else(PoisonError::into_inner).remove(&**resource).unwrap_or_default();
         for address in nodes {
             let now = now();
             let all = self.settings.limits.items;
-            let page = self.store.items(&address, &ItemsQuery::Newest(all), now, all, usize::MAX).await?.unwrap_or_default();
+            let page = self.store.item_heads(&address, &ItemsQuery::Newest(all), now, all).await?.unwrap_or_default();
             let mut ids: Vec<_> = page.items.into_iter().filter(|item| item.publisher == **resource).map(|item| item.id).collect();
             self.change(&address, move |_, node| {
                 if !node.config.purge_offline {
@@ -268,16 +297,42 @@ impl PubSub {
         address: &NodeAddress,
         decide: impl FnOnce(&NodeHome, &Node) -> Step,
     ) -> Result<(), StoreError> {
-        let now = now();
-        let held = self.nodes.hold(address, &self.store, now).await?;
+        let held = self.hold_with_room(address).await?;
         let Some(node) = held.home.node() else { return Ok(()) };
-        let Step { changes, notifications } = decide(&held.home, &node);
+        let step = decide(&held.home, &node);
         drop(node);
+        self.take_step(&held, step).await
+    }
+
+    /// The turn of a node that has room for more notifications.
+    pub(super) async fn hold_with_room(&self, address: &NodeAddress) -> Result<Held, StoreError> {
+        loop {
+            let held = self.nodes.hold(address, &self.store, now()).await?;
+            if !held.home.outbox.is_full() {
+                return Ok(held);
+            }
+            let home = held.home.clone();
+            drop(held);
+            home.outbox.room().await;
+        }
+    }
+
+    /// Stores what the server does to a node, and tells of it.
+    pub(super) async fn take_step(self: &Arc<Self>, held: &Held, step: Step) -> Result<(), StoreError> {
+        let Step { changes, notifications } = step;
         let mut evicted = Vec::new();
         if !changes.is_empty() {
-            evicted = self.store.commit(address, changes.clone()).await?.evicted;
+            let committed = self.store.commit(&held.home.address, changes.clone()).await;
+            // What became of it is for the database to know.
+            evicted = committed
+                .inspect_err(|error| {
+                    if !is_refusal(error) {
+                        held.home.forget()
+                    }
+                })?
+                .evicted;
         }
-        let told = self.take_over(&held, &changes, notifications, &evicted, now).await;
+        let told = self.take_over(held, &changes, notifications, &evicted, now()).await;
         self.send(&held.home, told);
         Ok(())
     }
@@ -354,11 +409,23 @@ mod tests {
     #[test]
     fn what_happens_too_often_is_not_kept() {
         let errands = Errands::default();
-        let errand = Errand::Left { resource: FullJid::parse("a@b/c").unwrap(), last: true };
-        assert!(errands.push(errand.clone()), "the first one starts the task");
-        for _ in 0..WAITING_MAX {
-            assert!(!errands.push(errand.clone()));
+        let left = |number: usize| Errand::Left { resource: FullJid::parse(&format!("a@b/{number}")).unwrap(), last: true };
+        assert!(errands.push(left(0)), "the first one starts the task");
+        for number in 0..WAITING_MAX + 10 {
+            assert!(!errands.push(left(number)));
         }
         assert_eq!(errands.locked().waiting.len(), WAITING_MAX);
+        let bare = |text: &str| BareJid::parse(text).unwrap();
+        assert!(!errands.push(Errand::Contact { owner: bare("a@b"), contact: bare("c@d") }));
+        assert_eq!(errands.locked().waiting.len(), WAITING_MAX + 1, "access that is lost");
+    }
+
+    #[test]
+    fn what_happens_again_before_it_was_followed_is_one_errand() {
+        let errands = Errands::default();
+        let errand = Errand::Left { resource: FullJid::parse("a@b/c").unwrap(), last: true };
+        assert!(errands.push(errand.clone()) && !errands.push(errand.clone()));
+        assert!(errands.pop().is_some_and(|next| next == errand) && errands.pop().is_none());
+        assert!(errands.push(errand), "the task has ended");
     }
 }

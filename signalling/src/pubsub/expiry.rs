@@ -7,9 +7,11 @@ use tokio::sync::Notify;
 
 use super::change::Change;
 use super::errands::{Step, retracted};
+use super::model::NodeAddress;
 use super::options::Expire;
 use super::service::PubSub;
-use crate::store::StoreError;
+use crate::jid::Jid;
+use crate::store::{DueItems, DueSubscriptions, StoreError};
 
 /// Items and subscriptions ended before the next ones are looked for.
 const AT_ONCE: usize = 500;
@@ -51,19 +53,59 @@ impl PubSub {
             if due.items.is_empty() && due.subscriptions.is_empty() {
                 return self.store.next_expiry().await;
             }
-            for items in due.items {
-                self.change(&items.address, |_, node| retracted(node, items.ids)).await?;
+            let mut ended = 0;
+            for DueItems { address, ids } in due.items {
+                ended += self.attempt(&address, self.end_items(&address, ids, now).await).await;
             }
-            for subscriptions in due.subscriptions {
-                self.change(&subscriptions.address, |_, node| {
-                    let of = subscriptions.subscriptions.iter().filter_map(|key| node.subscriptions.get(key));
-                    // One that was renewed meanwhile goes on.
-                    let ended = of.filter(|subscription| matches!(subscription.options.expire, Expire::At(at) if at <= now));
-                    ended.map(|subscription| Step::from(node.end_subscription(subscription))).collect()
-                })
-                .await?;
+            for DueSubscriptions { address, subscriptions } in due.subscriptions {
+                ended += self.attempt(&address, self.end_subscriptions(&address, &subscriptions, now).await).await;
+            }
+            if ended == 0 {
+                return Ok(Some(SystemTime::now() + AGAIN_AFTER));
             }
         }
+    }
+
+    /// One node must not keep the others from going on. Where nothing ended, memory and database do not agree: memory asks again.
+    async fn attempt(&self, address: &NodeAddress, ended: Result<usize, StoreError>) -> usize {
+        let ended = ended.unwrap_or_else(|error| {
+            tracing::error!(service = %address.service, node = address.node, %error, "what has expired at a node cannot be removed");
+            0
+        });
+        if ended == 0 {
+            self.ask_again(address).await;
+        }
+        ended
+    }
+
+    async fn end_items(self: &Arc<Self>, address: &NodeAddress, mut ids: Vec<String>, now: SystemTime) -> Result<usize, StoreError> {
+        let held = self.hold_with_room(address).await?;
+        // One that was published again meanwhile lives on.
+        let alive: Vec<_> = self.store.item_facts(address, &ids, now).await?.into_iter().map(|fact| fact.id).collect();
+        let due = ids.len();
+        ids.retain(|id| !alive.contains(id));
+        let Some(node) = held.home.node() else { return Ok(0) };
+        let step = retracted(&node, ids);
+        drop(node);
+        self.take_step(&held, step).await?;
+        Ok(due)
+    }
+
+    async fn end_subscriptions(
+        self: &Arc<Self>,
+        address: &NodeAddress,
+        due: &[(Jid, String)],
+        now: SystemTime,
+    ) -> Result<usize, StoreError> {
+        let mut count = 0;
+        self.change(address, |_, node| {
+            let of = due.iter().filter_map(|key| node.subscriptions.get(key));
+            // One that was renewed meanwhile goes on.
+            let ended = of.filter(|subscription| matches!(subscription.options.expire, Expire::At(at) if at <= now));
+            ended.inspect(|_| count += 1).map(|subscription| Step::from(node.end_subscription(subscription))).collect()
+        })
+        .await?;
+        Ok(count)
     }
 
     /// After a change: what is due next may be another thing.

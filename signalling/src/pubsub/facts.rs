@@ -63,7 +63,7 @@ pub(super) struct Gathered {
     publishers: BTreeMap<String, Jid>,
     count: u64,
     owned: u64,
-    subscriptions: u64,
+    subscriptions: BTreeMap<BareJid, u64>,
     relations: BTreeMap<BareJid, Relation>,
     children: BTreeMap<String, Vec<String>>,
     parents: BTreeMap<String, Vec<String>>,
@@ -75,19 +75,12 @@ impl Gathered {
             publishers: self.publishers.clone(),
             count: self.count,
             owned: self.owned,
-            subscriptions: self.subscriptions,
+            subscriptions: self.subscriptions.clone(),
             relations: self.relations.clone(),
             nodes: self.nodes.iter().map(|(name, node)| (name.clone(), &**node)).collect(),
             children: self.children.clone(),
             parents: self.parents.clone(),
         }
-    }
-}
-
-impl Wants {
-    /// Whether other nodes have to stand still.
-    pub(super) fn touches_others(&self) -> bool {
-        !self.nodes.is_empty() || self.own_children || !self.children_of.is_empty() || !self.ancestors_of.is_empty()
     }
 }
 
@@ -133,14 +126,15 @@ impl PubSub {
                 (true, ServiceKind::Host) => store.owned(&of.jid, requester).await? as u64,
                 (true, ServiceKind::Pep) => store.node_count(&of.jid).await? as u64,
             },
-            subscriptions: match &wants.subscriptions_of {
-                Some(account) => store.subscription_count(account).await? as u64,
-                None => 0,
-            },
+            subscriptions: BTreeMap::new(),
             relations: wants.relations_of.iter().map(|jid| (jid.clone(), owners.relation(jid))).collect(),
             children: BTreeMap::new(),
             parents: BTreeMap::new(),
         };
+        for account in wants.subscriptions_of {
+            let has = store.subscription_count(&account).await? as u64;
+            gathered.subscriptions.insert(account, has);
+        }
         if !wants.publishers_of.is_empty() {
             let found = store.item_facts(node, &wants.publishers_of, now).await?;
             gathered.publishers = found.into_iter().map(|fact| (fact.id, fact.publisher)).collect();

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use super::config::NodeConfig;
-use super::context::{Context, Facts, Limits, Relation};
+use super::context::{Context, Facts, Limits, Relation, Standing};
 use super::event::Variant;
 use super::model::{Affiliation, Node, NodeAddress, NodeKind, ServiceKind};
 use super::node::{handle, wants};
@@ -65,7 +65,7 @@ fn put(request: &Request) {
     for service in [ServiceKind::Host, ServiceKind::Pep] {
         let nodes = [None, Some(node(NodeKind::Leaf, service)), Some(node(NodeKind::Collection, service))];
         for (mut node, requester) in nodes.into_iter().flat_map(|node| [(node.clone(), &owner), (node, &stranger)]) {
-            drop(wants(node.as_ref(), request, requester));
+            drop(wants(node.as_ref(), request, &Standing { requester, administers: false, may_create: true }));
             let context = Context {
                 service: &address(),
                 kind: service,

@@ -6,7 +6,7 @@ use std::collections::hash_map::RandomState;
 use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::OwnedMutexGuard;
 
@@ -39,7 +39,7 @@ struct State {
     /// Subscribers by what they see. They are worked out once, until a subscription changes.
     recipients: HashMap<Seen, Arc<[Group]>>,
     /// How many notifications came back from whom (§12.4).
-    bounces: HashMap<Jid, u32>,
+    bounces: HashMap<Jid, Bounces>,
 }
 
 /// What is at an address.
@@ -88,6 +88,19 @@ impl From<Recipients> for Group {
 const RECIPIENTS_KEPT: usize = 16;
 /// Many subscribers of one node may come and go: what bounced is forgotten then, rather than growing.
 const BOUNCES_KEPT: usize = 1_000;
+/// One outage is not many: of what comes back from one JID, one notification counts in this time.
+const BOUNCES_APART: Duration = Duration::from_secs(3_600);
+/// Who was quiet for so long is well again; that notifications arrive is not told.
+const BOUNCES_FORGOTTEN: Duration = Duration::from_secs(24 * 3_600);
+
+/// What came back from one JID.
+#[derive(Debug, Clone, Copy)]
+struct Bounces {
+    count: u32,
+    /// When the last one was counted.
+    counted_at: SystemTime,
+    last_at: SystemTime,
+}
 
 impl NodeHome {
     fn new(address: NodeAddress) -> Self {
@@ -120,8 +133,14 @@ impl NodeHome {
         Ok(())
     }
 
-    fn is_known(&self) -> bool {
+    pub(super) fn is_known(&self) -> bool {
         !matches!(self.locked().node, Place::Unknown)
+    }
+
+    /// The same when somebody may just be reading what was true a moment ago.
+    pub(super) async fn forget_loading(&self) {
+        let _loading = self.loading.lock().await;
+        self.forget();
     }
 
     /// What was known is not true any more: the database is asked again. The caller holds the turn.
@@ -200,15 +219,23 @@ impl NodeHome {
         }
     }
 
-    /// Counts a notification that came back; how many it were.
-    pub(super) fn count_bounce(&self, from: &Jid) -> u32 {
+    /// Counts a notification that came back; in how many hours that has happened, without a day of quiet in between.
+    pub(super) fn count_bounce(&self, from: &Jid, now: SystemTime) -> u32 {
         let mut state = self.locked();
         if state.bounces.len() >= BOUNCES_KEPT && !state.bounces.contains_key(from) {
             state.bounces.clear();
         }
-        let count = state.bounces.entry(from.clone()).or_default();
-        *count += 1;
-        *count
+        let new = Bounces { count: 1, counted_at: now, last_at: now };
+        let bounces = state.bounces.entry(from.clone()).or_insert(new);
+        let since = |then: SystemTime| now.duration_since(then).unwrap_or_default();
+        if since(bounces.last_at) >= BOUNCES_FORGOTTEN {
+            *bounces = new;
+        } else if since(bounces.counted_at) >= BOUNCES_APART {
+            bounces.count += 1;
+            bounces.counted_at = now;
+        }
+        bounces.last_at = now;
+        bounces.count
     }
 
     /// Whether the last item would be lost with the memory of it (§4.3).
@@ -293,6 +320,11 @@ impl NodeHomes {
         let shard = self.shard(address);
         let home = &shard.homes.get(address)?.home;
         home.is_known().then(|| home.node())
+    }
+
+    /// The home of an address, if it is in memory.
+    pub(super) fn in_memory_at(&self, address: &NodeAddress) -> Option<Arc<NodeHome>> {
+        self.shard(address).homes.get(address).map(|entry| entry.home.clone())
     }
 
     /// All homes, as of now.
@@ -412,12 +444,24 @@ mod tests {
     }
 
     #[test]
-    fn s12_4_what_bounces_is_counted_for_each_and_does_not_grow() {
+    fn s12_4_what_bounces_is_counted_by_the_hour_for_each_and_does_not_grow() {
         let home = NodeHome::new(address(0));
         let jid = |text: &str| Jid::parse(text).unwrap();
-        assert_eq!([home.count_bounce(&jid("a@b")), home.count_bounce(&jid("c@d")), home.count_bounce(&jid("a@b"))], [1, 1, 2]);
+        let at = |minutes: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(60 * minutes);
+        for (minutes, from, expected) in [
+            (0, "a@b", 1),
+            (1, "a@b", 1),
+            (2, "c@d", 1),
+            (59, "a@b", 1),
+            (60, "a@b", 2),
+            (61, "a@b", 2),
+            (121, "a@b", 3),
+            (121 + 24 * 60, "a@b", 1),
+        ] {
+            assert_eq!(home.count_bounce(&jid(from), at(minutes)), expected, "{minutes} {from}");
+        }
         for number in 0..2 * BOUNCES_KEPT {
-            home.count_bounce(&jid(&format!("{number}@b")));
+            home.count_bounce(&jid(&format!("{number}@b")), at(0));
         }
         assert!(home.locked().bounces.len() <= BOUNCES_KEPT);
     }

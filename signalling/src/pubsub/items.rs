@@ -6,7 +6,6 @@ use std::time::SystemTime;
 use bytes::Bytes;
 
 use super::access;
-use super::facts::CHILDREN_MAX;
 use super::graph;
 use super::model::{Node, NodeAddress, NodeKind};
 use super::reply::{self, NodeItems};
@@ -19,6 +18,8 @@ use crate::store::{ItemsPage, ItemsQuery, StoreError};
 
 /// Nodes below a collection whose items are in one answer.
 const LEAVES_MAX: usize = 100;
+/// Nodes below a collection that are looked at for it, collections among them.
+const NODES_MAX: usize = 1_000;
 
 impl PubSub {
     /// The items that a request wants, which may be answered.
@@ -67,23 +68,21 @@ impl PubSub {
     async fn items_below(&self, collection: &Node, wanted: &ItemsRequest, requester: &Jid, now: SystemTime) -> Result<Bytes, StanzaError> {
         let internal = self.router.internal("read the items below a collection");
         let of = Service::of(&collection.address);
+        // XEP-0248 §10.1: what may be seen through a collection is for it to say; the root node is nobody's.
+        let is_root = collection.address.node == graph::ROOT;
         let (mut seen, mut waiting) = (BTreeSet::new(), vec![collection.address.node.clone()]);
         let (mut found, mut bytes) = (Vec::new(), self.settings.limits.page_bytes);
         while let Some(name) = waiting.pop() {
-            let children = self.store.child_names(&of.node(&name), CHILDREN_MAX).await.map_err(&internal)?;
-            // In the order of names, in depth.
-            for name in children.into_iter().rev().filter(|name| seen.insert(name.clone())) {
-                waiting.push(name);
+            if found.len() == LEAVES_MAX || bytes == 0 || seen.len() > NODES_MAX {
+                break;
             }
-            let Some(name) = waiting.last() else { break };
-            let address = of.node(name);
+            let address = of.node(&name);
             let Some(node) = self.nodes.get(&address, &self.store, now).await.map_err(&internal)?.node() else { continue };
-            if node.kind == NodeKind::Collection || found.len() == LEAVES_MAX || bytes == 0 {
-                continue;
-            }
-            // XEP-0248 §10.1: what may be seen through a collection is for it to say; the root node is nobody's.
-            let is_root = collection.address.node == graph::ROOT;
-            if !is_root || self.may_retrieve(&of, &node, requester).await.map_err(&internal)? {
+            if node.kind == NodeKind::Collection {
+                let children = self.store.child_names(&address, NODES_MAX).await.map_err(&internal)?;
+                // In the order of names, in depth.
+                waiting.extend(children.into_iter().rev().filter(|name| seen.insert(name.clone())));
+            } else if !is_root || self.may_retrieve(&of, &node, requester).await.map_err(&internal)? {
                 let page = self.page(&address, wanted, bytes, now).await?;
                 let taken: usize = page.items.iter().filter_map(|item| item.payload.as_ref()).map(Bytes::len).sum();
                 bytes = bytes.saturating_sub(taken);

@@ -74,6 +74,11 @@ impl Tracked {
         }
     }
 
+    /// How many are under way.
+    pub fn tasks(&self) -> usize {
+        self.busy.load(Ordering::Acquire)
+    }
+
     /// Waits until no task is under way.
     pub async fn idle(&self) {
         loop {
@@ -128,7 +133,9 @@ impl PubSub {
             self.nodes.note_volatile(home);
             return told;
         }
-        let before = home.node();
+        // Held, it would be copied by the change.
+        let may_open = changes.iter().any(|change| matches!(change, Change::Configure(_) | Change::Affiliate(..)));
+        let before = home.node().filter(|node| may_open && node.service == ServiceKind::Pep);
         if home.apply(changes) {
             let last = self.store.items(&home.address, &ItemsQuery::Newest(1), now, 1, usize::MAX).await;
             home.set_last_item(last.map(|page| page.and_then(|mut page| page.items.pop())).unwrap_or_else(|error| {
@@ -143,7 +150,7 @@ impl PubSub {
             notifications.extend(home.node().and_then(|node| node.evicted(evicted)));
         }
         let mut told = self.resolve(home, notifications, now).await;
-        if changes.iter().any(|change| matches!(change, Change::Configure(_) | Change::Affiliate(..))) {
+        if may_open {
             told.extend(self.opened(home, before, now).await);
         }
         told
@@ -156,9 +163,10 @@ impl PubSub {
         let event = node.last_item_event(now).filter(|_| node.config.send_last_published_item != SendLast::Never);
         let (Some(event), Ok(Some(account))) = (event, self.router.home(&of.jid).await) else { return Vec::new() };
         let Implicit { contacts, visitors, .. } = Implicit::gained(&self.router, &account, &before, &node);
+        let event = Arc::new(event);
         let delivery = |to: Vec<Jid>, replyto| {
-            let stanza = event.template(&Variant { replyto, ..Variant::default() }).with_id(random::id());
-            (!to.is_empty()).then(|| Delivery { stanza, condition: Condition::default(), to: to.into() })
+            let group = Group { variant: Variant { replyto, ..Variant::default() }, condition: Condition::default(), to: to.into() };
+            (!group.to.is_empty()).then(|| Delivery::new(&event, random::id(), group))
         };
         delivery(contacts, true).into_iter().chain(delivery(visitors, false)).collect()
     }
@@ -179,13 +187,10 @@ impl PubSub {
                 }
             };
             let id = random::id();
-            let mut used = false;
-            for group in groups.into_iter().filter(|group| !group.to.is_empty()) {
-                used = true;
-                let stanza = notification.event.template(&group.variant).with_id(id.clone());
-                told.push(Delivery { stanza, condition: group.condition, to: group.to });
-            }
-            if used {
+            let event = Arc::new(notification.event);
+            let before = told.len();
+            told.extend(groups.into_iter().filter(|group| !group.to.is_empty()).map(|group| Delivery::new(&event, id.clone(), group)));
+            if told.len() > before {
                 self.tracked.note(id, &home.address);
             }
         }
@@ -313,7 +318,9 @@ impl PubSub {
     }
 
     async fn deliver(&self, delivery: Delivery) {
-        let Delivery { stanza, condition, to } = delivery;
+        // One message for all who see the same, made when its turn has come: what waits is the event.
+        let Delivery { event, id, group: Group { variant, condition, to } } = delivery;
+        let stanza = event.template(&variant).with_id(id);
         if condition.is_always_met() {
             self.metrics.notifications.inc_by(to.len() as u64);
             return self.router.broadcast(&stanza, &to).await;

@@ -4,26 +4,48 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use tokio::sync::Notify;
 
-use super::event::Condition;
-use crate::jid::Jid;
-use crate::stanza::Stanza;
+use super::event::{Event, EventKind, ShownItem};
+use super::homes::Group;
 
 /// Messages that may wait, whatever their number of recipients.
 const COUNT_MAX: usize = 256;
 /// Bytes of theirs.
 const BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// One message and who gets it.
+/// One event and those who see it in the same form.
 #[derive(Debug)]
 pub(super) struct Delivery {
-    /// With a `from` and without a `to`.
-    pub stanza: Stanza,
-    /// Under which presence of theirs.
-    pub condition: Condition,
-    /// In order.
-    pub to: Arc<[Jid]>,
+    /// Shared by all forms of it.
+    pub event: Arc<Event>,
+    /// Of the messages.
+    pub id: String,
+    /// Who.
+    pub group: Group,
+}
+
+impl Delivery {
+    pub fn new(event: &Arc<Event>, id: String, group: Group) -> Self {
+        Self { event: event.clone(), id, group }
+    }
+
+    /// About what it holds: the event counts for each of its forms, as it is written for each.
+    fn bytes(&self) -> usize {
+        const HEAD: usize = 200;
+        HEAD + match &self.event.kind {
+            EventKind::Published { items, .. } => items.iter().map(size).sum(),
+            EventKind::Last { item, .. } => size(item),
+            EventKind::Retracted { ids } => ids.iter().map(String::len).sum(),
+            EventKind::Configured { form } | EventKind::Associated { form, .. } => form.as_ref().map_or(0, Bytes::len),
+            _ => 0,
+        }
+    }
+}
+
+fn size(item: &ShownItem) -> usize {
+    item.id.len() + item.payload.as_ref().map_or(0, Bytes::len)
 }
 
 /// What waits.
@@ -51,7 +73,7 @@ impl Outbox {
     /// Adds a message. Whether a task has to be started that brings them out.
     pub fn push(&self, delivery: Delivery) -> bool {
         let mut queue = self.locked();
-        queue.bytes += delivery.stanza.size_bytes();
+        queue.bytes += delivery.bytes();
         queue.waiting.push_back(delivery);
         !std::mem::replace(&mut queue.running, true)
     }
@@ -62,7 +84,7 @@ impl Outbox {
         let was_full = queue.is_full();
         let next = queue.waiting.pop_front();
         match &next {
-            Some(delivery) => queue.bytes -= delivery.stanza.size_bytes(),
+            Some(delivery) => queue.bytes -= delivery.bytes(),
             None => queue.running = false,
         }
         if was_full && !queue.is_full() {
@@ -104,10 +126,15 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stanza::MessageType;
+    use crate::jid::BareJid;
+    use crate::pubsub::config::NotificationType;
+    use crate::pubsub::event::{Condition, Variant};
 
     fn delivery() -> Delivery {
-        Delivery { stanza: Stanza::message(MessageType::Headline), condition: Condition::default(), to: Arc::default() }
+        let service = BareJid::parse("pubsub.localhost").unwrap();
+        let event = Event { service, node: "n".to_owned(), type_: NotificationType::Headline, kind: EventKind::Purged };
+        let group = Group { variant: Variant::default(), condition: Condition::default(), to: Arc::default() };
+        Delivery::new(&Arc::new(event), "1".to_owned(), group)
     }
 
     #[tokio::test]

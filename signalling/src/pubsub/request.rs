@@ -160,16 +160,5 @@ pub struct SubscriptionChange {
     pub state: SubscriptionState,
 }
 
-impl Request {
-    /// Whether nodes besides the one named may be changed by it, so that the structure of the service must stand still.
-    #[must_use]
-    pub fn changes_structure(&self) -> bool {
-        matches!(
-            self.action,
-            Action::Create { .. } | Action::Configure(_) | Action::Delete { .. } | Action::Associate { .. } | Action::Dissociate { .. }
-        )
-    }
-}
-
 #[cfg(test)]
 mod tests;

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::change::Change;
-use super::context::{self, Context, Relation};
+use super::context::{self, Context, Relation, Standing};
 use super::errands::Errands;
 use super::expiry::Expiry;
 use super::facts::{Gathered, Owners};
@@ -20,7 +20,7 @@ use super::homes::{Held, NodeHomes};
 use super::host::{self, Settings};
 use super::local::{Changed, Followers};
 use super::metrics::Metrics;
-use super::model::{Node, NodeAddress, ServiceKind};
+use super::model::{Node, NodeAddress, NodeKind, ServiceKind};
 use super::node::{self, Outcome};
 use super::notify::Tracked;
 use super::reply::Reply;
@@ -157,6 +157,11 @@ impl PubSub {
         self.nodes.count()
     }
 
+    /// How many tasks bring out notifications or follow what has happened: none once everybody is told.
+    pub fn tasks(&self) -> usize {
+        self.tracked.tasks()
+    }
+
     /// A request of either namespace.
     async fn request(self: Arc<Self>, iq: Iq) -> Result<iq::Reply, StanzaError> {
         let set = iq.stanza.kind() == Kind::Iq(IqType::Set);
@@ -226,34 +231,41 @@ impl PubSub {
         request: &Request,
         answer: impl FnOnce(&Reply) + Send,
     ) -> Result<Executed, StanzaError> {
-        let now = now();
         let asked = request.target(of.kind).map(|node| of.node(node));
-        let mut structure = None;
-        if request.changes_structure() {
-            structure = Some(self.structure(&of.jid).await);
-        }
-        let mut held = self.hold_if(asked.as_ref(), now).await?;
-        let wants = |held: &Option<Held>| node::wants(node_of(held.as_ref()).as_deref(), request, requester);
-        let mut wanted = wants(&held);
-        if structure.is_none() && wanted.touches_others() {
-            drop(held);
-            structure = Some(self.structure(&of.jid).await);
-            held = self.hold_if(asked.as_ref(), now).await?;
-            wanted = wants(&held);
-        }
-        let home = held.as_ref().map(|held| &held.home);
-        if let Some(home) = home.filter(|home| is_told_to_many(&request.action) && home.outbox.is_full()) {
-            self.metrics.waits.inc();
-            home.outbox.room().await;
-        }
-        let internal = self.router.internal("look up what a request for a node needs");
-        let owners = match (wanted.relations_of.is_empty(), node_of(held.as_ref())) {
-            (true, node) => self.owners(of, node.as_deref()).await,
-            (false, node) => self.all_owners(of, node.as_deref()).await,
+        let standing = Standing {
+            requester,
+            administers: of.kind == ServiceKind::Host && self.settings.is_admin(requester),
+            may_create: self.may_create(of, requester),
         };
-        let owners = owners.map_err(&internal)?;
-        let named = of.node(request.node.as_deref().unwrap_or_default());
-        let gathered = self.gather(of, &named, &requester.to_bare(), wanted, &owners, now).await.map_err(&internal)?;
+        let internal = self.router.internal("look up what a request for a node needs");
+        let mut needs_structure = false;
+        let (structure, held, owners, gathered, now) = loop {
+            let structure = if needs_structure { Some(self.structure(&of.jid).await) } else { None };
+            let now = now();
+            let held = self.hold_if(asked.as_ref(), now).await?;
+            let wanted = node::wants(node_of(held.as_ref()).as_deref(), request, &standing);
+            if structure.is_none() && (wanted.structure || wanted.touches_others()) {
+                needs_structure = true;
+                continue;
+            }
+            let owners = match (wanted.relations_of.is_empty(), node_of(held.as_ref())) {
+                (true, node) => self.owners(of, node.as_deref()).await,
+                (false, node) => self.all_owners(of, node.as_deref()).await,
+            };
+            let owners = owners.map_err(&internal)?;
+            let named = of.node(request.node.as_deref().unwrap_or_default());
+            let gathered = self.gather(of, &named, &requester.to_bare(), wanted, &owners, now).await.map_err(&internal)?;
+            let mut all = held.iter().chain(gathered.others.values()).map(|held| &held.home);
+            match all.find(|home| !is_question(&request.action) && home.outbox.is_full()).cloned() {
+                None => break (structure, held, owners, gathered, now),
+                // Without any turn: it holds up nobody else, and those who only ask go on.
+                Some(full) => {
+                    drop((gathered, held, structure));
+                    self.metrics.waits.inc();
+                    full.outbox.room().await;
+                }
+            }
+        };
         let relation = owners.relation(requester);
         let outcome = match self.decide(of, held.as_ref(), requester, request, (&owners, &relation), &gathered, now) {
             Ok(outcome) => outcome,
@@ -280,10 +292,7 @@ impl PubSub {
             kind: of.kind,
             requester,
             relation,
-            may_create: match of.kind {
-                ServiceKind::Pep => requester.bare_str() == of.jid.as_str() && owners.are_somebody(),
-                ServiceKind::Host => self.settings.may_create(requester, self.is_member(requester)),
-            },
+            may_create: self.may_create(of, requester) && (of.kind == ServiceKind::Host || owners.are_somebody()),
             now,
             limits: &self.limits,
             fresh_id: &random::id,
@@ -353,15 +362,22 @@ impl PubSub {
             .collect();
         let mut committed = Vec::new();
         if !commands.is_empty() {
-            committed = self.store.commit_all(commands).await.map_err(|error| self.refused_by_store(error))?;
+            committed = match self.store.commit_all(commands).await {
+                Ok(committed) => committed,
+                Err(error) => {
+                    let homes = steps.iter().map(|(held, ..)| *held);
+                    return Err(self.refused_by_store(error, homes));
+                }
+            };
         }
         let mut committed = committed.into_iter();
         let mut told = Vec::new();
         let mut changed = false;
         for (held, changes, notifications) in steps {
             let evicted = if changes.is_empty() { Vec::new() } else { committed.next().unwrap_or_default().evicted };
+            let was_collection = held.home.node().is_some_and(|node| node.kind == NodeKind::Collection);
             told.push((held, self.take_over(held, &changes, notifications, &evicted, now).await));
-            if changes.iter().any(|change| matches!(change, Change::Delete { .. })) {
+            if was_collection && changes.iter().any(|change| matches!(change, Change::Delete { .. })) {
                 self.nodes.forget_collection(&held.home.address);
             }
             self.metrics.count(of.kind, &changes);
@@ -376,7 +392,11 @@ impl PubSub {
         Ok(Executed { node, reply, changed })
     }
 
-    fn refused_by_store(&self, error: StoreError) -> StanzaError {
+    /// Whoever holds these homes was refused by the store. Unless it says that nothing is stored, that is for the database to know: memory asks again.
+    fn refused_by_store<'h>(&self, error: StoreError, homes: impl Iterator<Item = &'h Held>) -> StanzaError {
+        if !is_refusal(&error) {
+            homes.for_each(|held| held.home.forget());
+        }
         match error {
             StoreError::NodeExists { .. } => StanzaError::conflict(),
             StoreError::NoSuchNode { .. } => StanzaError::item_not_found(),
@@ -399,9 +419,17 @@ impl PubSub {
     }
 
     /// The turn of those who change which nodes there are at a service, and how they hang together.
-    async fn structure(&self, service: &BareJid) -> OwnedMutexGuard<()> {
+    pub(super) async fn structure(&self, service: &BareJid) -> OwnedMutexGuard<()> {
         let index = self.hasher.hash_one(service) as usize % STRUCTURES;
         self.structures[index].clone().lock_owned().await
+    }
+
+    /// Whether an entity may create nodes here; at an account, if that is there.
+    fn may_create(&self, of: &Service, requester: &Jid) -> bool {
+        match of.kind {
+            ServiceKind::Pep => requester.bare_str() == of.jid.as_str(),
+            ServiceKind::Host => self.settings.may_create(requester, self.is_member(requester)),
+        }
     }
 
     /// Whether this is an account of this server that outlives its session.
@@ -428,7 +456,30 @@ pub(super) fn now() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::new(since.as_secs(), since.subsec_millis() * 1_000_000)
 }
 
-/// Requests that a publisher may send as fast as it can.
-fn is_told_to_many(action: &Action) -> bool {
-    matches!(action, Action::Publish { .. } | Action::Retract { .. } | Action::Purge | Action::Configure(_))
+/// Requests that change nothing and tell nobody.
+fn is_question(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::Subscriptions
+            | Action::Affiliations
+            | Action::Options { .. }
+            | Action::DefaultOptions
+            | Action::Items(_)
+            | Action::Configuration
+            | Action::DefaultConfiguration { .. }
+            | Action::AllSubscriptions(_)
+            | Action::AllAffiliations(_)
+    )
+}
+
+/// Errors by which the store says that nothing was stored.
+pub(super) fn is_refusal(error: &StoreError) -> bool {
+    matches!(
+        error,
+        StoreError::NodeExists { .. }
+            | StoreError::NoSuchNode { .. }
+            | StoreError::NoSuchAccount(_)
+            | StoreError::TooLong { .. }
+            | StoreError::Full
+    )
 }

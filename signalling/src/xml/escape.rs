@@ -33,6 +33,9 @@ fn write(out: &mut impl BufMut, text: &str, replacement: fn(u8) -> Option<&'stat
     let bytes = text.as_bytes();
     let mut start = 0;
     for (at, byte) in bytes.iter().enumerate() {
+        if !REPLACED[usize::from(*byte)] {
+            continue;
+        }
         let Some(mut with) = replacement(*byte) else { continue };
         let mut width = 1;
         if *byte == 0xEF {
@@ -48,7 +51,18 @@ fn write(out: &mut impl BufMut, text: &str, replacement: fn(u8) -> Option<&'stat
     out.put_slice(&bytes[start..]);
 }
 
-fn replacement_in_text(byte: u8) -> Option<&'static str> {
+/// The bytes for which there may be a replacement: few texts have one.
+static REPLACED: [bool; 256] = {
+    let mut replaced = [false; 256];
+    let mut byte = 0;
+    while byte < replaced.len() {
+        replaced[byte] = replacement_in_attr(byte as u8).is_some();
+        byte += 1;
+    }
+    replaced
+};
+
+const fn replacement_in_text(byte: u8) -> Option<&'static str> {
     match byte {
         b'&' => Some("&amp;"),
         b'<' => Some("&lt;"),
@@ -61,7 +75,7 @@ fn replacement_in_text(byte: u8) -> Option<&'static str> {
     }
 }
 
-fn replacement_in_attr(byte: u8) -> Option<&'static str> {
+const fn replacement_in_attr(byte: u8) -> Option<&'static str> {
     match byte {
         b'"' => Some("&quot;"),
         b'\'' => Some("&apos;"),

@@ -281,8 +281,7 @@ impl Framer {
             quotes |= *byte == b'"';
             odd ^= *byte == b'\'' || *byte == b'"';
         }
-        let mixed = apostrophes && quotes;
-        if !mixed && !odd {
+        if !(odd || (apostrophes && quotes)) {
             self.at = end;
             return self.start_tag_end();
         }

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::parse::{Act, Client, Contact, KNOWN, Script, Start, Step};
 use super::tree::{Element, Names, filled};
-use crate::support::PATIENCE;
+use crate::support::http;
 use crate::support::server::{Server, variables};
 use crate::support::wire::Wire;
+use crate::support::{PATIENCE, within_patience};
 
 const INFO: &str = "http://jabber.org/protocol/disco#info";
 const EVENT: &str = "http://jabber.org/protocol/pubsub#event";
@@ -42,6 +43,7 @@ pub fn hold(script: &Script, server: Server) -> Vec<(usize, String)> {
             failures.push((step.line, what));
         }
     }
+    // Here for all, and not only for those whom a step left out, is the place to see what nobody should have got.
     let names: Vec<String> = conversation.peers.iter().filter(|(_, peer)| peer.wire.is_some()).map(|(name, _)| name.clone()).collect();
     for name in names {
         if let Err(what) = conversation.step(&Step { line: 0, who: name.clone(), act: Act::ReceivesNothing }) {
@@ -94,14 +96,14 @@ impl Conversation {
                 }
                 peer.come_online()
             }
-            Act::GoesOffline => peer.go_offline(),
+            Act::GoesOffline => peer.go_offline(server),
             Act::Sends(text) => peer.send(&filled(text, &self.names)),
             Act::Does(text) => peer.act(&filled(text, &self.names)),
             Act::Receives { expected, in_any_order: false } => {
                 expected.iter().try_for_each(|expected| peer.receive(expected, &mut self.names))
             }
             Act::Receives { expected, in_any_order: true } => peer.receive_all(expected, &mut self.names),
-            Act::ReceivesNothing => peer.receive_nothing(),
+            Act::ReceivesNothing => peer.receive_nothing(server),
             Act::IsRefused { kind, condition, pubsub, feature } => {
                 let expected = refusal(&peer.last_id, kind, condition, pubsub.as_deref(), feature.as_deref());
                 peer.receive(&expected, &mut self.names)
@@ -193,8 +195,8 @@ impl Peer {
         })
     }
 
-    fn go_offline(&mut self) -> Result<(), String> {
-        self.receive_nothing()?;
+    fn go_offline(&mut self, server: &Server) -> Result<(), String> {
+        self.receive_nothing(server)?;
         self.send("<presence type='unavailable'/></stream:stream>")?;
         let mut wire = self.wire.take().expect("sent");
         wire.until_closed();
@@ -273,11 +275,15 @@ impl Peer {
         Ok(())
     }
 
-    /// Whatever the server had sent before it answered a ping has come by now.
-    fn receive_nothing(&mut self) -> Result<(), String> {
+    /// Notifications come when the request that brings them about has long been answered: first they are all in the mailboxes, then a ping's
+    /// answer is behind them. What was owed to a session (last items) is put there as its mailbox empties: behind the next ping at the latest.
+    fn receive_nothing(&mut self, server: &Server) -> Result<(), String> {
         let (_, host) = self.client.jid.split_once('@').expect("an account");
-        let domain = host.split('/').next().unwrap_or_default();
-        self.act(&format!("<iq type='get' to='{domain}'><ping xmlns='urn:xmpp:ping'/></iq>"))?;
+        let domain = host.split('/').next().unwrap_or_default().to_owned();
+        for _ in 0..2 {
+            settle(server);
+            self.act(&format!("<iq type='get' to='{domain}'><ping xmlns='urn:xmpp:ping'/></iq>"))?;
+        }
         if self.messages.is_empty() && self.answers.is_empty() {
             return Ok(());
         }
@@ -325,6 +331,15 @@ impl Peer {
         }
         Ok(())
     }
+}
+
+/// Waits until the server has told everybody.
+fn settle(server: &Server) {
+    within_patience(|| {
+        let metrics = http::get(server.address("admin"), "/metrics").body;
+        let tasks = metrics.lines().find_map(|line| line.strip_prefix("campanile_pubsub_tasks "));
+        if tasks == Some("0") { Ok(()) } else { Err(tasks.map(ToOwned::to_owned)) }
+    });
 }
 
 fn is_request(iq: &Element) -> bool {

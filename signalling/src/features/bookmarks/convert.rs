@@ -1,5 +1,7 @@
 //! Bookmarks as values, read from and written to both formats: an item each (XEP-0402 §2), and all in one element (XEP-0048 §2). Pure.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 
 use crate::jid::Jid;
@@ -123,14 +125,19 @@ impl Storage {
             return None;
         }
         let mut read = Self::default();
+        let mut places = HashMap::new();
         for child in element.root().children() {
             let bookmark = if child.is(ns::BOOKMARK_STORAGE, "conference") { Bookmark::of_storage(child) } else { None };
-            match bookmark {
-                Some(bookmark) => match read.bookmarks.iter_mut().find(|known| known.jid == bookmark.jid) {
-                    Some(known) => *known = bookmark,
-                    None => read.bookmarks.push(bookmark),
-                },
-                None => read.rest.push(child.to_bytes()),
+            let Some(bookmark) = bookmark else {
+                read.rest.push(child.to_bytes());
+                continue;
+            };
+            match places.get(&bookmark.jid) {
+                Some(place) => read.bookmarks[*place] = bookmark,
+                None => {
+                    places.insert(bookmark.jid.clone(), read.bookmarks.len());
+                    read.bookmarks.push(bookmark);
+                }
             }
         }
         Some(read)
@@ -154,10 +161,9 @@ impl Storage {
     /// Whether another one means the same: in any order, and however it is written.
     #[must_use]
     pub fn means(&self, other: &Self) -> bool {
-        let has = |all: &[Bookmark], one: &Bookmark| all.iter().any(|known| Bookmark { id: one.id.clone(), ..known.clone() } == *one);
-        self.rest == other.rest
-            && self.bookmarks.len() == other.bookmarks.len()
-            && self.bookmarks.iter().all(|bookmark| has(&other.bookmarks, bookmark))
+        let others = by_room(&other.bookmarks);
+        let has = |one: &Bookmark| others.get(&one.jid).is_some_and(|known| Bookmark { id: one.id.clone(), ..(*known).clone() } == *one);
+        self.rest == other.rest && self.bookmarks.len() == other.bookmarks.len() && self.bookmarks.iter().all(has)
     }
 
     /// XEP-0402 §5.3.2: what has to be done to items so that they mean this. What is unchanged is not touched; extensions that a client of the old
@@ -165,8 +171,9 @@ impl Storage {
     #[must_use]
     pub fn difference(&self, items: &[Bookmark]) -> Difference {
         let mut difference = Difference::default();
+        let (known, mine) = (by_room(items), by_room(&self.bookmarks));
         for wanted in &self.bookmarks {
-            let Some(item) = items.iter().find(|item| item.jid == wanted.jid) else {
+            let Some(item) = known.get(&wanted.jid) else {
                 difference.publish.push(wanted.clone());
                 continue;
             };
@@ -174,14 +181,19 @@ impl Storage {
             if wanted.extensions.is_empty() {
                 wanted.extensions.clone_from(&item.extensions);
             }
-            if wanted != *item {
+            if wanted != **item {
                 difference.publish.push(wanted);
             }
         }
-        let gone = items.iter().filter(|item| !self.bookmarks.iter().any(|wanted| wanted.jid == item.jid));
+        let gone = items.iter().filter(|item| !mine.contains_key(&item.jid));
         difference.retract.extend(gone.map(|item| item.id.clone()));
         difference
     }
+}
+
+/// They may be thousands.
+fn by_room(bookmarks: &[Bookmark]) -> HashMap<&Jid, &Bookmark> {
+    bookmarks.iter().map(|bookmark| (&bookmark.jid, bookmark)).collect()
 }
 
 #[cfg(test)]

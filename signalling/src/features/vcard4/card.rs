@@ -1,14 +1,14 @@
 //! What vcard-temp (XEP-0054) and vCard4 (RFC 6350, in the XML of RFC 6351) both can say of somebody, as one value: XEP-0292 §11. Pure.
 //!
-//! Each format also says what the other cannot; that stays where it is ([`Card::write_temp`], [`Card::write_vcard4`]). Images are left to
-//! `avatar.rs`.
+//! Each format also says what the other cannot: whole properties, and parameters and parts of properties that both know. That stays where it is, as long
+//! as the property says the same ([`Card::write_temp`], [`Card::write_vcard4`]). Images are left to `avatar.rs`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
 use bytes::Bytes;
 
 use crate::ns;
-use crate::xml::{Node, XmlWriter};
+use crate::xml::{Bindings, Element, Node, XmlWriter};
 
 /// Kinds of telephones and addresses that both know, as vCard4 writes them.
 const KINDS: [&str; 7] = ["home", "work", "voice", "fax", "pager", "cell", "video"];
@@ -38,7 +38,7 @@ const TEXTS: [(&str, &str, &str); 8] = [
 ];
 
 /// A telephone, an electronic or a postal address.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 struct Reach<T> {
     value: T,
     kinds: BTreeSet<&'static str>,
@@ -46,7 +46,7 @@ struct Reach<T> {
 }
 
 /// What both formats can say.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Card {
     texts: [Option<String>; TEXTS.len()],
     name: [Option<String>; NAME.len()],
@@ -72,28 +72,38 @@ impl Card {
     /// Reads `<vCard xmlns='vcard-temp'/>`.
     #[must_use]
     pub fn of_temp(vcard: Node<'_>) -> Self {
+        Self::read_temp(vcard.children())
+    }
+
+    fn read_temp<'n>(properties: impl Iterator<Item = Node<'n>>) -> Self {
         let text = |of: Node<'_>, name: &str| of.child(ns::VCARD, name).and_then(trimmed);
         let parts = |of: Node<'_>, names: &[(&str, &str)]| names.iter().map(|(name, _)| text(of, name)).collect::<Vec<_>>();
-        let mut card = Self { texts: TEXTS.map(|(name, ..)| text(vcard, name)), ..Self::default() };
-        for child in vcard.children().filter(|child| child.ns() == ns::VCARD) {
+        let mut card = Self::default();
+        for child in properties.filter(|child| child.ns() == ns::VCARD) {
             match child.name() {
-                "N" => card.name = array(parts(child, &NAME)),
+                "N" if card.name.iter().all(Option::is_none) => card.name = array(parts(child, &NAME)),
                 "NICKNAME" => {
                     let names = trimmed(child).unwrap_or_default();
                     card.nicknames.extend(names.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned));
                 }
-                "ORG" => card.organization = text(child, "ORGNAME"),
+                "ORG" if card.organization.is_none() => card.organization = text(child, "ORGNAME"),
                 // §11.1.1.
                 "DESC" => card.notes.splice(0..0, trimmed(child)).for_each(drop),
                 "NOTE" => card.notes.extend(trimmed(child)),
                 "CATEGORIES" => card.categories.extend(child.children_named(ns::VCARD, "KEYWORD").filter_map(trimmed)),
-                "GEO" => card.place = text(child, "LAT").zip(text(child, "LON")),
+                "GEO" if card.place.is_none() => card.place = text(child, "LAT").zip(text(child, "LON")),
                 "KEY" => card.keys.extend(text(child, "CRED")),
                 "JABBERID" => card.jids.extend(trimmed(child)),
                 "EMAIL" => card.emails.extend(text(child, "USERID").map(|value| reach_of_temp(child, value))),
                 "TEL" => card.telephones.extend(text(child, "NUMBER").map(|value| reach_of_temp(child, number(&value)))),
                 "ADR" => card.addresses.push(reach_of_temp(child, array(parts(child, &ADDRESS)))),
-                _ => {}
+                name => {
+                    if let Some(place) = TEXTS.iter().position(|(known, ..)| *known == name)
+                        && card.texts[place].is_none()
+                    {
+                        card.texts[place] = trimmed(child);
+                    }
+                }
             }
         }
         card.addresses.retain(|address| address.value.iter().any(Option::is_some));
@@ -103,14 +113,18 @@ impl Card {
     /// Reads `<vcard xmlns='urn:ietf:params:xml:ns:vcard-4.0'/>`.
     #[must_use]
     pub fn of_vcard4(vcard: Node<'_>) -> Self {
+        Self::read_vcard4(vcard.children())
+    }
+
+    fn read_vcard4<'n>(properties: impl Iterator<Item = Node<'n>>) -> Self {
         let value = |property: Node<'_>| property.children().filter(|child| child.name() != "parameters").find_map(trimmed);
         let text = |of: Node<'_>, name: &str| of.child(ns::VCARD4, name).and_then(trimmed);
         let parts = |of: Node<'_>, names: &[(&str, &str)]| names.iter().map(|(_, name)| text(of, name)).collect::<Vec<_>>();
         let mut card = Self::default();
-        for child in vcard.children().filter(|child| child.ns() == ns::VCARD4) {
+        for child in properties.filter(|child| child.ns() == ns::VCARD4) {
             let name = child.name();
             match name {
-                "n" => card.name = array(parts(child, &NAME)),
+                "n" if card.name.iter().all(Option::is_none) => card.name = array(parts(child, &NAME)),
                 "nickname" => card.nicknames.extend(child.children_named(ns::VCARD4, "text").filter_map(trimmed)),
                 "org" if card.organization.is_none() => card.organization = value(child),
                 "note" => card.notes.extend(value(child)),
@@ -146,6 +160,11 @@ impl Card {
     /// Writes `<vCard xmlns='vcard-temp'/>`, with what this format alone can say taken from the one before.
     #[must_use]
     pub fn write_temp(&self, before: Option<Node<'_>>) -> Bytes {
+        let read = |property: Node<'_>| Self::read_temp(std::iter::once(property));
+        with_rest(self.only_temp(), before, read)
+    }
+
+    fn only_temp(&self) -> Bytes {
         let mut xml = XmlWriter::new();
         xml.open("vCard").ns(ns::VCARD);
         for ((name, ..), text) in TEXTS.iter().zip(&self.texts) {
@@ -191,14 +210,6 @@ impl Card {
             ADDRESS.iter().zip(&address.value).for_each(|((name, _), text)| write_text(&mut xml, name, text.as_deref()));
             xml.close();
         }
-        const MAPPED: [&str; 13] =
-            ["N", "NICKNAME", "ORG", "DESC", "NOTE", "CATEGORIES", "GEO", "KEY", "JABBERID", "EMAIL", "TEL", "ADR", "VERSION"];
-        for child in before.into_iter().flat_map(|before| before.children()) {
-            let is_mapped = MAPPED.contains(&child.name()) || TEXTS.iter().any(|(name, ..)| *name == child.name());
-            if child.ns() != ns::VCARD || !is_mapped {
-                child.write(&mut xml, ns::VCARD);
-            }
-        }
         xml.close();
         xml.finish()
     }
@@ -206,6 +217,11 @@ impl Card {
     /// Writes `<vcard xmlns='urn:ietf:params:xml:ns:vcard-4.0'/>`, with what this format alone can say taken from the one before.
     #[must_use]
     pub fn write_vcard4(&self, before: Option<Node<'_>>) -> Bytes {
+        let read = |property: Node<'_>| Self::read_vcard4(std::iter::once(property));
+        with_rest(self.only_vcard4(), before, read)
+    }
+
+    fn only_vcard4(&self) -> Bytes {
         let mut xml = XmlWriter::new();
         xml.open("vcard").ns(ns::VCARD4);
         for ((_, name, type_), text) in TEXTS.iter().zip(&self.texts) {
@@ -256,20 +272,41 @@ impl Card {
             }
             xml.close();
         }
-        const MAPPED: [&str; 11] = ["n", "nickname", "org", "note", "categories", "geo", "impp", "email", "tel", "adr", "key"];
-        for child in before.into_iter().flat_map(|before| before.children()) {
-            let is_other = match child.name() {
-                "impp" => !child.children().any(|value| value.text().trim().starts_with("xmpp:")),
-                "key" => child.child(ns::VCARD4, "text").is_none(),
-                name => !MAPPED.contains(&name) && !TEXTS.iter().any(|(_, known, _)| *known == name),
-            };
-            if child.ns() != ns::VCARD4 || is_other {
-                child.write(&mut xml, ns::VCARD4);
-            }
-        }
         xml.close();
         xml.finish()
     }
+}
+
+/// Properties that stand once in a card, where a vCard may have several: the first is read, the others stay.
+fn is_single(name: &str) -> bool {
+    matches!(name, "N" | "n" | "ORG" | "org" | "GEO" | "geo") || TEXTS.iter().any(|(temp, vcard4, _)| [*temp, *vcard4].contains(&name))
+}
+
+/// What was written anew, each property as it stood before where it says the same, and what no property of the card says. `read` reads one property.
+fn with_rest(fresh: Bytes, before: Option<Node<'_>>, read: impl Fn(Node<'_>) -> Card) -> Bytes {
+    let Some(before) = before else { return fresh };
+    let Ok(element) = Element::parse(&fresh, &Bindings::empty()) else { return fresh };
+    let namespace = element.root().ns();
+    // They may be thousands.
+    let mut known: HashMap<Card, VecDeque<Node<'_>>> = HashMap::new();
+    let (mut seen, mut rest) = (HashSet::new(), Vec::new());
+    for property in before.children() {
+        let card = read(property);
+        if card.is_empty() || (is_single(property.name()) && !seen.insert(property.name())) {
+            rest.push(property);
+        } else {
+            known.entry(card).or_default().push_back(property);
+        }
+    }
+    let mut xml = XmlWriter::new();
+    xml.open(element.root().name()).ns(namespace);
+    for property in element.root().children() {
+        let before = known.get_mut(&read(property)).and_then(VecDeque::pop_front);
+        before.unwrap_or(property).write(&mut xml, namespace);
+    }
+    rest.iter().for_each(|property| property.write(&mut xml, namespace));
+    xml.close();
+    xml.finish()
 }
 
 fn trimmed(node: Node<'_>) -> Option<String> {
@@ -344,7 +381,6 @@ fn is_number(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::xml::{Bindings, Element};
 
     /// From §12.2, shortened.
     const TEMP: &str = "<vCard xmlns='vcard-temp'><FN>Peter Saint-Andre</FN><BDAY>1966-08-06</BDAY><TITLE>Executive Director</TITLE>\
@@ -397,6 +433,27 @@ mod tests {
         let written = text(Card::of_temp(temp.root()).write_vcard4(Some(vcard4.root())));
         let rest = "<gender><sex>F</sex></gender><impp><uri>sip:b@x</uri></impp><key><uri>https://x/</uri></key></vcard>";
         assert_eq!(written, format!("<vcard xmlns='urn:ietf:params:xml:ns:vcard-4.0'><fn><text>A</text></fn>{rest}"));
+    }
+
+    #[test]
+    fn s11_a_property_that_says_the_same_stays_as_it_is() {
+        let temp = "<vCard xmlns='vcard-temp'><FN>A</FN><URL>https://a/</URL><ORG><ORGNAME>X</ORGNAME><ORGUNIT>Y</ORGUNIT></ORG>\
+                    <TEL><MSG/><HOME/><NUMBER>1 2</NUMBER></TEL><URL>https://b/</URL></vCard>";
+        let vcard4 = "<vcard xmlns='urn:ietf:params:xml:ns:vcard-4.0'><fn><parameters><language><language-tag>en</language-tag></language></parameters>\
+                      <text>A</text></fn><url><uri>https://a/</uri></url><org><text>X</text><text>Y</text></org>\
+                      <tel><parameters><type><text>home</text><text>text</text></type></parameters><uri>tel:1-2</uri></tel><url><uri>https://c/</uri></url></vcard>";
+        let (of_temp, of_vcard4) = (element(temp), element(vcard4));
+        let card = Card::of_temp(of_temp.root());
+        assert_eq!(card, Card::of_vcard4(of_vcard4.root()));
+        assert_eq!(text(card.write_temp(Some(of_temp.root()))), temp);
+        assert_eq!(text(card.write_vcard4(Some(of_vcard4.root()))), vcard4);
+        // Of what another one has changed, that alone.
+        let changed = element(&temp.replace("<FN>A</FN>", "<FN>B</FN>").replace("<NUMBER>1 2<", "<NUMBER>3<"));
+        let written = text(Card::of_temp(changed.root()).write_vcard4(Some(of_vcard4.root())));
+        let telephone = "<tel><parameters><type><text>home</text></type></parameters><uri>tel:3</uri></tel>";
+        let kept = "<url><uri>https://a/</uri></url><org><text>X</text><text>Y</text></org>";
+        let expected = format!("<fn><text>B</text></fn>{kept}{telephone}<url><uri>https://c/</uri></url></vcard>");
+        assert_eq!(written, format!("<vcard xmlns='urn:ietf:params:xml:ns:vcard-4.0'>{expected}"));
     }
 
     #[test]

@@ -63,9 +63,10 @@ async fn slice(router: &Router, session: &SessionRef, debt: &Debt) -> Result<(Ve
     let account = &session.home.jid;
     match &debt.nodes {
         Nodes::Own(names) => {
-            let items = store.last_items_of(account, &viewer, names.as_slice(), now).await?;
+            let LastItems { items, next } =
+                store.last_items_of(account, &viewer, names.as_slice(), now, debt.after.as_ref(), SLICE_BYTES).await?;
             let is_own = |node: &Node| node.affiliations.get(account) == Some(&Affiliation::Owner);
-            Ok((told(nodes(items, account), &viewer, is_own, true, now), None))
+            Ok((told(nodes(items, account), &viewer, is_own, true, now), next))
         }
         Nodes::Contacts(names) => {
             let LastItems { items, next } =
@@ -81,17 +82,18 @@ async fn slice(router: &Router, session: &SessionRef, debt: &Debt) -> Result<(Ve
             let Some(home) = router.home(owner).await? else { return Ok((Vec::new(), None)) };
             let sees_presence = home.with(|owner| owner.shows_presence_to(&viewer));
             let relation = |groups: Vec<String>| Relation { sees_presence, groups, administers: false };
-            let items = store.last_items_of(owner, &viewer, names.as_slice(), now).await?;
+            let LastItems { items, next } =
+                store.last_items_of(owner, &viewer, names.as_slice(), now, debt.after.as_ref(), SLICE_BYTES).await?;
             let items = items.into_iter().map(|item| (relation(item.groups.clone()), node(item, account)));
             let is_new = |node: &Node| match groups_before {
                 Some(before) => access::may_retrieve(node, &viewer, &relation(before.clone())).is_err(),
                 None => sees_presence || node.config.access_model == AccessModel::Open,
             };
             let seen = items.filter(|(relation, node)| access::may_retrieve(node, &viewer, relation).is_ok() && is_new(node));
-            Ok((told(seen.map(|(_, node)| node).collect(), &viewer, |_| true, sees_presence, now), None))
+            Ok((told(seen.map(|(_, node)| node).collect(), &viewer, |_| true, sees_presence, now), next))
         }
         Nodes::Subscriptions => {
-            let LastItems { items, next } = store.last_items_of_subscriptions(account, now, debt.after.as_ref(), SLICE_BYTES).await?;
+            let LastItems { items, next } = store.last_items_of_subscriptions(&viewer, now, debt.after.as_ref(), SLICE_BYTES).await?;
             let (interests, show, sees) = session.home.with(|account| {
                 let own = account.sessions.iter().find(|own| own.id == session.id);
                 let sees: Vec<_> = items.iter().map(|item| shows_presence(account, &item.address.service)).collect();
@@ -156,8 +158,7 @@ fn explicit(items: impl Iterator<Item = LastItem>, viewer: &Jid, show: ShowValue
     for item in items {
         let Some(subscription) = &item.subscription else { continue };
         let is_meant = subscription.jid == *viewer || subscription.jid.as_str() == viewer.bare_str();
-        let kept_out = matches!(item.affiliation, Affiliation::Outcast | Affiliation::PublishOnly);
-        if !is_meant || kept_out || !wants(&subscription.options, show, now) {
+        if !is_meant || !may_receive(&item, viewer) || !wants(&subscription.options, show, now) {
             continue;
         }
         let (subid, include_body) = (subscription.subid.clone(), subscription.options.include_body);
@@ -177,6 +178,26 @@ fn explicit(items: impl Iterator<Item = LastItem>, viewer: &Jid, show: ShowValue
         message(node, viewer, &variant, false, now)
     };
     of_nodes.into_iter().filter_map(tell).collect()
+}
+
+/// §12.14: the subscription of whoever may not receive any more may not have ended yet. Of owners of hosts' nodes nothing is known here; theirs are looked
+/// at when they are told.
+fn may_receive(item: &LastItem, viewer: &Jid) -> bool {
+    let of_host = item.address.service.local().is_none();
+    let own = item.address.service.as_str() == viewer.bare_str();
+    let model = if of_host { &[AccessModel::Presence, AccessModel::Roster][..] } else { &[] };
+    match item.affiliation {
+        Affiliation::Owner | Affiliation::Publisher | Affiliation::Member => true,
+        Affiliation::Outcast | Affiliation::PublishOnly => false,
+        Affiliation::None if model.contains(&item.config.access_model) => true,
+        Affiliation::None => {
+            let sees_presence = own || item.shows_presence;
+            let groups = if item.shows_presence { item.groups.clone() } else { Vec::new() };
+            let relation = Relation { sees_presence, groups, administers: false };
+            let bare = viewer.to_bare();
+            access::may_receive(&node(item.clone(), &bare), &bare, &relation)
+        }
+    }
 }
 
 /// XEP-0060 §6.3.

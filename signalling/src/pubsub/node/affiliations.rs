@@ -12,6 +12,9 @@ use crate::pubsub::reply::{self, Reply};
 use crate::rsm;
 use crate::stanza::error::StanzaError;
 
+/// Affiliations of one node.
+const AFFILIATIONS_MAX: usize = 2_000;
+
 /// §5.7, of one node.
 pub(super) fn own(node: &Node, context: &Context<'_>) -> Outcome {
     let name = &node.address.node;
@@ -53,7 +56,7 @@ pub(super) fn set(node: &Node, changes: &[(BareJid, Affiliation)], context: &Con
         if *affiliation == before {
             continue;
         }
-        if !may_become(&after, jid, *affiliation, context) {
+        if !may_become(&after, jid, *affiliation) {
             failed.push((jid, before));
             continue;
         }
@@ -83,13 +86,12 @@ pub(super) fn set(node: &Node, changes: &[(BareJid, Affiliation)], context: &Con
 }
 
 /// §4.1, the state chart: owners only resign, and a publisher is not made a member. An owner remains; at an account, that is the account.
-fn may_become(node: &Node, jid: &BareJid, affiliation: Affiliation, context: &Context<'_>) -> bool {
+fn may_become(node: &Node, jid: &BareJid, affiliation: Affiliation) -> bool {
     match (node.affiliation(jid), affiliation) {
         (Affiliation::Owner, _) if node.service == ServiceKind::Pep && *jid == node.address.service => false,
         (Affiliation::Owner, Affiliation::None) => node.owners().nth(1).is_some(),
         (Affiliation::Owner, _) | (Affiliation::Publisher, Affiliation::Member) => false,
-        // As many as there may be subscriptions.
-        (Affiliation::None, _) => (node.affiliations.len() as u64) < context.limits.subscriptions,
+        (Affiliation::None, _) => node.affiliations.len() < AFFILIATIONS_MAX,
         _ => true,
     }
 }

@@ -1,10 +1,11 @@
 //! XEP-0248 §7.2, §7.5, §7.6: which nodes are in which collections. A node names its collections; a collection's children are those that name it.
 
 use super::{Other, Outcome, graph};
+use crate::jid::Jid;
 use crate::pubsub::access;
 use crate::pubsub::change::Change;
 use crate::pubsub::config::{CHILDREN_MAX, ChildrenPolicy, NodeConfig};
-use crate::pubsub::context::Context;
+use crate::pubsub::context::{Context, Relation};
 use crate::pubsub::error;
 use crate::pubsub::event::{Audience, EventKind, Notification};
 use crate::pubsub::model::{Node, NodeKind};
@@ -12,7 +13,7 @@ use crate::pubsub::reply::Reply;
 use crate::stanza::error::StanzaError;
 
 /// Collections of one node.
-const COLLECTIONS_MAX: usize = 16;
+pub(super) const COLLECTIONS_MAX: usize = 16;
 
 /// What becomes of the nodes around one that is placed.
 #[derive(Default)]
@@ -50,7 +51,7 @@ pub(super) fn place(
     parents.insert(name.to_owned(), config.collection.clone());
     for parent in config.collection.iter().filter(|parent| !had.contains(parent)) {
         let parent = find(parent, context)?;
-        must_take(parent, context)?;
+        must_take(parent, context.requester, context.relation)?;
         must_have_room(parent, context)?;
         if parent.address.node == name || is_above(name, &parent.address.node, &parents) {
             return Err(error::invalid_graph());
@@ -77,13 +78,13 @@ fn place_children(
     context: &Context<'_>,
     placement: &mut Placement,
 ) -> Result<(), StanzaError> {
+    let Some(wanted) = children else { return Ok(()) };
     let has = context.facts.children.get(name).map(Vec::as_slice).unwrap_or_default();
-    let wanted = children.unwrap_or(has);
     if config.node_type == NodeKind::Leaf {
         // §7.2.3.1.
         return if wanted.is_empty() { Ok(()) } else { Err(error::invalid_graph()) };
     }
-    if wanted.len() as u64 > children_max(config) && children.is_some() {
+    if wanted.len() as u64 > children_max(config) {
         return Err(error::max_nodes_exceeded());
     }
     for child in wanted.iter().filter(|child| !has.contains(child)) {
@@ -118,7 +119,7 @@ pub(super) fn associate(node: &Node, child: &str, context: &Context<'_>) -> Resu
         return Err(error::invalid_graph());
     }
     let child = find(child, context)?;
-    must_take(node, context)?;
+    must_take(node, context.requester, context.relation)?;
     access::must_own(child, context.requester, context.relation)?;
     if child.config.collection.contains(name) {
         return Ok(outcome);
@@ -162,15 +163,15 @@ fn find<'c>(name: &str, context: &Context<'c>) -> Result<&'c Node, StanzaError> 
 }
 
 /// §7.2.3.1, §7.2.3.2: whether it is a collection, and one that takes what the requester brings.
-fn must_take(parent: &Node, context: &Context<'_>) -> Result<(), StanzaError> {
+pub(super) fn must_take(parent: &Node, requester: &Jid, relation: &Relation) -> Result<(), StanzaError> {
     if parent.kind != NodeKind::Collection {
         return Err(error::invalid_graph());
     }
-    let allowed = access::owns(parent, context.requester, context.relation)
+    let allowed = access::owns(parent, requester, relation)
         || match parent.config.children_association_policy {
-            ChildrenPolicy::All => parent.affiliation(&context.requester.to_bare()) != crate::pubsub::model::Affiliation::Outcast,
+            ChildrenPolicy::All => parent.affiliation(&requester.to_bare()) != crate::pubsub::model::Affiliation::Outcast,
             ChildrenPolicy::Owners => false,
-            ChildrenPolicy::Whitelist => parent.config.children_association_whitelist.contains(&context.requester.to_bare()),
+            ChildrenPolicy::Whitelist => parent.config.children_association_whitelist.contains(&requester.to_bare()),
         };
     if allowed { Ok(()) } else { Err(StanzaError::forbidden()) }
 }

@@ -8,7 +8,7 @@ use super::{Outcome, handle, wants};
 use crate::jid::{BareJid, Jid};
 use crate::ns;
 use crate::pubsub::config::NodeConfig;
-use crate::pubsub::context::{Context, Facts, Limits, Relation};
+use crate::pubsub::context::{Context, Facts, Limits, Relation, Standing};
 use crate::pubsub::model::{Affiliation, Node, NodeAddress, NodeKind, ServiceKind, Subscription, SubscriptionState};
 use crate::pubsub::options::SubscribeOptions;
 use crate::pubsub::request::Request;
@@ -114,7 +114,8 @@ impl Asker {
             facts,
         };
         // Asking what is wanted never fails.
-        let _ = wants(node, request, &self.jid);
+        let standing = Standing { requester: &self.jid, administers: self.relation.administers, may_create: self.may_create };
+        let _ = wants(node, request, &standing);
         handle(node, request, &context)
     }
 }

@@ -70,7 +70,7 @@ pub(super) fn subscribe(
     // §6.1.3.9.
     if of_jid(node, jid).count() >= PER_JID_MAX
         || node.subscriptions.len() as u64 >= context.limits.subscriptions
-        || context.facts.subscriptions >= context.limits.subscriptions_per_account
+        || context.facts.subscriptions.get(&subscriber).is_some_and(|has| *has >= context.limits.subscriptions_per_account)
     {
         return Err(error::too_many_subscriptions());
     }

@@ -15,6 +15,9 @@ use crate::pubsub::request::SubscriptionChange;
 use crate::rsm;
 use crate::stanza::error::StanzaError;
 
+/// New subscriptions by one request: how many the subscriber has already is looked up for each.
+pub(super) const NEW_MAX: usize = 100;
+
 /// §8.8.1: those that wait for approval are not in the list.
 pub(super) fn list(node: &Node, page: &rsm::Request, context: &Context<'_>) -> Result<Outcome, StanzaError> {
     must_own(node, context)?;
@@ -137,8 +140,14 @@ impl Work<'_> {
         access::may_receive(self.node, account, &Node::relation(self.context, account))
     }
 
+    /// An owner gives nobody more than half of the subscriptions that one may have: the rest is for what it asks for itself.
     fn new_subscription(&self, change: &SubscriptionChange) -> Option<Subscription> {
-        if !self.may_have(&change.jid.to_bare()) || self.count >= self.context.limits.subscriptions {
+        let account = change.jid.to_bare();
+        let limits = self.context.limits;
+        // What was not looked up is too many of them.
+        let has = *self.context.facts.subscriptions.get(&account)?;
+        let new = self.now.iter().filter(|((jid, _), one)| one.is_some() && jid.bare_str() == account.as_str()).count() as u64;
+        if !self.may_have(&account) || self.count >= limits.subscriptions || has + new >= limits.subscriptions_per_account / 2 {
             return None;
         }
         Some(Subscription {

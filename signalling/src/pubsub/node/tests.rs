@@ -16,7 +16,7 @@ mod properties;
 use super::fixtures::*;
 use super::*;
 use crate::jid::Jid;
-use crate::pubsub::context::Facts;
+use crate::pubsub::context::{Facts, Standing};
 use crate::pubsub::event::Audience;
 use crate::pubsub::model::{Affiliation, Item};
 
@@ -125,6 +125,15 @@ fn item(id: &str, publisher: &str, at_s: u64) -> Item {
     }
 }
 
+fn standing(requester: &Jid) -> Standing<'_> {
+    Standing { requester, administers: false, may_create: true }
+}
+
+/// How many subscriptions each of these has.
+fn subscriptions(of: &[(&str, u64)]) -> Facts<'static> {
+    Facts { subscriptions: of.iter().map(|(jid, has)| (bare(jid), *has)).collect(), ..Facts::default() }
+}
+
 /// Publishers of items that are there.
 fn publishers(items: &[(&str, &str)]) -> Facts<'static> {
     Facts { publishers: items.iter().map(|(id, publisher)| ((*id).to_owned(), jid(publisher))).collect(), ..Facts::default() }
@@ -185,5 +194,52 @@ fn s8_every_request_of_owners_is_forbidden_to_others() {
     for action in [Action::Pending, Action::Decide { jid: jid("a@b"), subid: None, allow: true }] {
         let request = Request { node: Some("n".to_owned()), action };
         assert_eq!(lines(&me.request(Some(&node), &request, &Facts::default())), ["auth forbidden"]);
+    }
+}
+
+/// A request costs as little as its sender may do: nothing is looked up, and nobody has to stand still, for one that will be refused anyway.
+#[test]
+fn nothing_is_looked_up_for_those_who_may_not() {
+    let me = jid("me@example.org/x");
+    let many: Vec<String> = (0..2_000).map(|n| format!("n{n}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let read = |content: &str| {
+        let (ns, content) = content.strip_prefix("owner:").map_or(("", content), |content| ("#owner", content));
+        let xml = format!("<pubsub xmlns='http://jabber.org/protocol/pubsub{ns}'>{content}</pubsub>");
+        Request::read(crate::xml::Element::parse(xml.as_bytes(), &crate::xml::Bindings::empty()).unwrap().root(), true).unwrap()
+    };
+    let configured = |type_| form(type_, &[("collection", &["c"]), ("children", &["d"]), ("access_model", &["presence"])]);
+    let config = configured("node_config");
+    let options = configured("publish-options");
+    let mut there = collection("n");
+    there.config.access_model = crate::pubsub::config::AccessModel::Roster;
+    for n in 0..10 {
+        subscribe(&mut there, &format!("{n}@a"), "1", SubscriptionState::Subscribed);
+    }
+    for (node, content) in [
+        (None, format!("<create node='n'/><configure>{config}</configure>")),
+        (None, format!("<publish node='n'><item/></publish><publish-options>{options}</publish-options>")),
+        (Some(&there), format!("<publish node='n'><item id='1'/></publish><publish-options>{options}</publish-options>")),
+        (Some(&there), format!("<create node='n'/><configure>{config}</configure>")),
+        (Some(&there), format!("owner:<configure node='n'>{config}</configure>")),
+        (Some(&there), "owner:<delete node='n'/>".to_owned()),
+        (Some(&there), "owner:<collection node='n'><associate node='m'/></collection>".to_owned()),
+        (Some(&there), "owner:<subscriptions node='n'><subscription jid='a@a' subscription='subscribed'/></subscriptions>".to_owned()),
+        (Some(&there), "owner:<affiliations node='n'><affiliation jid='a@a' affiliation='none'/></affiliations>".to_owned()),
+        (Some(&there), "<subscribe node='n' jid='victim@a'/>".to_owned()),
+    ] {
+        let standing = Standing { may_create: false, ..standing(&me) };
+        assert_eq!(wants(node, &read(&content), &standing), Default::default(), "{content}");
+    }
+    // Nor for lists that are too long.
+    let config = form("node_config", &[("collection", &many), ("children", &many)]);
+    for (node, content) in [
+        (None, format!("<create node='n'/><configure>{config}</configure>")),
+        (Some(&there), format!("owner:<configure node='n'>{config}</configure>")),
+    ] {
+        let wanted = wants(node, &read(&content), &standing(&jid("owner@example.net/x")));
+        assert!(!wanted.touches_others(), "{content}");
+        let found = asker("owner@example.net/x").request(node, &read(&content), &Facts::default());
+        assert_eq!(lines(&found), ["modify not-acceptable"]);
     }
 }

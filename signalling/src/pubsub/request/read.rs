@@ -14,6 +14,8 @@ use crate::xml::Node;
 const NODE_BYTES_MAX: usize = 1023;
 /// Bytes of an ItemID and of a SubID.
 const ID_BYTES_MAX: usize = 1023;
+/// Items of one request: each is looked up.
+const BATCH_MAX: usize = 1_000;
 /// Bytes of a URI to go to instead.
 const URI_BYTES_MAX: usize = 2048;
 
@@ -214,6 +216,9 @@ impl<'e> Rest<'e> {
         let mut known = std::collections::HashSet::new();
         for item in self.main.children_named(self.main.ns(), "item") {
             let id = item.attr("id").and_then(id).ok_or_else(error::item_required)?;
+            if ids.len() == BATCH_MAX {
+                return Err(too_many_items());
+            }
             if known.insert(id.clone()) {
                 ids.push(id);
             }
@@ -224,6 +229,9 @@ impl<'e> Rest<'e> {
     /// §7.1.1, §7.1.3.6, §12.11.
     fn new_items(&self) -> Read<Vec<NewItem>> {
         let mut known = std::collections::HashSet::new();
+        if self.main.children_named(self.main.ns(), "item").nth(BATCH_MAX).is_some() {
+            return Err(too_many_items());
+        }
         let items = self.main.children_named(self.main.ns(), "item").map(|item| {
             let id = match item.attr("id") {
                 None | Some("") => None,
@@ -322,6 +330,10 @@ impl<'e> Rest<'e> {
 /// §7.2.3.3, §8.2.3.3.
 fn required(has_node: bool) -> Read<()> {
     if has_node { Ok(()) } else { Err(error::nodeid_required()) }
+}
+
+fn too_many_items() -> StanzaError {
+    StanzaError::policy_violation().with_text("a request names at most 1000 items")
 }
 
 fn jid(text: &str) -> Read<Jid> {

@@ -22,7 +22,7 @@ const REDIRECT: &str = "INSERT INTO pubsub_redirects (service, node, uri, number
         ON CONFLICT (service, node) DO UPDATE SET uri = excluded.uri, number = excluded.number";
 const TRIM_REDIRECTS: &str = "DELETE FROM pubsub_redirects WHERE service = $1 AND number <=
         (SELECT number FROM pubsub_redirects WHERE service = $1 ORDER BY number DESC LIMIT 1 OFFSET $2)";
-const CONFIGURE: &str = "UPDATE pubsub_nodes SET title = $2, access_model = $3, send_last = $4, config = $5 WHERE id = $1";
+const CONFIGURE: &str = "UPDATE pubsub_nodes SET title = $2, access_model = $3, send_last = $4, config = $5, kind = $6 WHERE id = $1";
 const LEAVE: &str = "DELETE FROM pubsub_collections WHERE node_id = $1";
 const EXPIRE: &str = "UPDATE pubsub_items SET expires_at = published_at + $2 WHERE node_id = $1 AND expires_at <> published_at + $2";
 const KEEP: &str = "UPDATE pubsub_items SET expires_at = $2 WHERE node_id = $1 AND expires_at <> $2";
@@ -66,11 +66,14 @@ impl PubSubStore {
         Ok(committed.into_iter().next().unwrap_or_default())
     }
 
-    /// The same for several nodes, in this order, all or none.
+    /// The same for several nodes, in this order, all or none. Items that are not kept are none of the database's business.
     ///
     /// # Errors
     /// As for [`Self::commit`].
     pub async fn commit_all(&self, commands: Vec<(NodeAddress, Vec<Change>)>) -> Result<Vec<Committed>, StoreError> {
+        if !commands.iter().flat_map(|(_, changes)| changes).any(Change::is_stored) {
+            return Ok(vec![Committed::default(); commands.len()]);
+        }
         let (now, bytes_max) = (SystemTime::now(), self.bytes_max);
         self.database
             .write("change nodes", move |tx| {
@@ -200,6 +203,8 @@ async fn configure(
         config.access_model.name().into(),
         config.send_last_published_item.name().into(),
         text.as_str().into(),
+        // A leaf may become a collection (XEP-0248 §7.2.4).
+        config.node_type.name().into(),
     ];
     tx.execute(CONFIGURE, &values).await?;
     tx.execute(LEAVE, &[id.into()]).await?;

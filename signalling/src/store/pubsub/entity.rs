@@ -34,6 +34,26 @@ pub(in super::super) async fn remove(tx: &mut Tx, entity: &BareJid) -> Result<()
 }
 
 impl PubSubStore {
+    /// Removes once more what an account that is gone has at nodes: what its sessions have stored while they ended.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn remove_again(&self, entity: &BareJid) -> Result<(), StoreError> {
+        let entity = entity.clone();
+        self.database
+            .write("remove what an entity has at nodes", move |tx| {
+                Box::pin(async move {
+                    match tx.require_account(&entity).await {
+                        // The next one of that name.
+                        Ok(()) => Ok(()),
+                        Err(StoreError::NoSuchAccount(_)) => remove(tx, &entity).await,
+                        Err(error) => Err(error),
+                    }
+                })
+            })
+            .await
+    }
+
     /// Nodes where this entity has an affiliation or a subscription: before its account is removed, to forget them in memory.
     ///
     /// # Errors

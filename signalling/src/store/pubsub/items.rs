@@ -62,6 +62,11 @@ const FORWARDS: &str = "SELECT seq, item, publisher, published_at, payload FROM 
                         WHERE node_id = $1 AND expires_at > $2 AND seq > $3 AND seq < $4 ORDER BY seq LIMIT $5";
 const BACKWARDS: &str = "SELECT seq, item, publisher, published_at, payload FROM pubsub_items
                          WHERE node_id = $1 AND expires_at > $2 AND seq > $3 AND seq < $4 ORDER BY seq DESC LIMIT $5";
+// The same without payloads.
+const HEADS_FORWARDS: &str = "SELECT seq, item, publisher, published_at, SUBSTR(payload, 1, 0) FROM pubsub_items
+                              WHERE node_id = $1 AND expires_at > $2 AND seq > $3 AND seq < $4 ORDER BY seq LIMIT $5";
+const HEADS_BACKWARDS: &str = "SELECT seq, item, publisher, published_at, SUBSTR(payload, 1, 0) FROM pubsub_items
+                               WHERE node_id = $1 AND expires_at > $2 AND seq > $3 AND seq < $4 ORDER BY seq DESC LIMIT $5";
 const ONE: &str =
     "SELECT seq, item, publisher, published_at, payload FROM pubsub_items WHERE node_id = $1 AND expires_at > $2 AND seq = $3";
 static BY_ID: LazyLock<String> = LazyLock::new(|| {
@@ -73,7 +78,7 @@ static BY_ID: LazyLock<String> = LazyLock::new(|| {
 /// All that read a part of a table, for the test that none reads the whole.
 #[cfg(test)]
 pub(super) fn statements() -> impl Iterator<Item = &'static str> {
-    [NODE, COUNT, COUNT_BEFORE, ANCHOR, AT, FORWARDS, BACKWARDS, ONE, BY_ID.as_str()].into_iter()
+    [NODE, COUNT, COUNT_BEFORE, ANCHOR, AT, FORWARDS, BACKWARDS, HEADS_FORWARDS, HEADS_BACKWARDS, ONE, BY_ID.as_str()].into_iter()
 }
 
 /// Items of a node between two others, and from which end.
@@ -82,6 +87,7 @@ struct Range {
     before: i64,
     backwards: bool,
     count_max: usize,
+    payloads: bool,
 }
 
 impl PubSubStore {
@@ -98,9 +104,36 @@ impl PubSubStore {
         count_max: usize,
         bytes_max: usize,
     ) -> Result<Option<ItemsPage>, StoreError> {
+        self.read_items(address, query, now, count_max, Some(bytes_max)).await
+    }
+
+    /// The same without payloads, for who wants to know which items there are.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn item_heads(
+        &self,
+        address: &NodeAddress,
+        query: &ItemsQuery,
+        now: SystemTime,
+        count_max: usize,
+    ) -> Result<Option<ItemsPage>, StoreError> {
+        self.read_items(address, query, now, count_max, None).await
+    }
+
+    /// Without a bound on bytes, without payloads.
+    async fn read_items(
+        &self,
+        address: &NodeAddress,
+        query: &ItemsQuery,
+        now: SystemTime,
+        count_max: usize,
+        bytes_max: Option<usize>,
+    ) -> Result<Option<ItemsPage>, StoreError> {
         let Some(node) = self.node_id(address).await? else { return Ok(None) };
         let count = self.count_items(node, now).await?;
-        let all = Range { after: -1, before: i64::MAX, backwards: false, count_max };
+        let (payloads, bytes_max) = (bytes_max.is_some(), bytes_max.unwrap_or(usize::MAX));
+        let all = Range { after: -1, before: i64::MAX, backwards: false, count_max, payloads };
         let (range, bounded) = match query {
             ItemsQuery::ByIds(ids) => return self.items_by_id(node, ids, now, count_max, bytes_max, count).await.map(Some),
             ItemsQuery::Newest(newest) => (Range { backwards: true, count_max: count_max.min(*newest), ..all }, *newest <= count_max),
@@ -139,7 +172,12 @@ impl PubSubStore {
         'page: while range.count_max > 0 {
             // One more than wanted says whether there are more.
             let wanted = (range.count_max + 1 - page.items.len()).min(CHUNK);
-            let sql = if range.backwards { BACKWARDS } else { FORWARDS };
+            let sql = match (range.payloads, range.backwards) {
+                (true, false) => FORWARDS,
+                (true, true) => BACKWARDS,
+                (false, false) => HEADS_FORWARDS,
+                (false, true) => HEADS_BACKWARDS,
+            };
             let values = [node.into(), to_millis(now).into(), range.after.into(), range.before.into(), to_count(wanted).into()];
             let rows = self.database.fetch_all("read items", sql, &values).await?;
             for row in &rows {
@@ -273,6 +311,11 @@ pub(super) fn size_bytes(item: &Item) -> usize {
 /// Id, publisher, time and payload, from this column on.
 pub(super) fn read(row: &Row, column: usize) -> Result<Item, StoreError> {
     let payload = row.bytes(column + 3)?;
+    read_with(row, column, payload)
+}
+
+/// Id, publisher and time, from this column on, with a payload from elsewhere.
+pub(super) fn read_with(row: &Row, column: usize, payload: Vec<u8>) -> Result<Item, StoreError> {
     Ok(Item {
         id: row.text(column)?,
         publisher: read_jid(row, column + 1, "pubsub_items.publisher")?,

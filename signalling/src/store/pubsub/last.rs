@@ -20,6 +20,8 @@ pub struct LastItem {
     pub config: NodeConfig,
     /// The affiliation of whoever comes online.
     pub affiliation: Affiliation,
+    /// The node's owner shows its presence to whoever comes online, by the roster here; false for hosts.
+    pub shows_presence: bool,
     /// The groups in which the node's owner has whoever comes online, for PEP nodes of accounts with rosters here.
     pub groups: Vec<String>,
     /// The subscription it is told to; `None` for implicit interest.
@@ -54,8 +56,12 @@ const NAMES: usize = 32;
 const ROWS: usize = 64;
 
 /// What is read of each. The last item is the one with the highest number, without reading the others.
-const COLUMNS: &str =
-    "n.service, n.node, n.kind, n.config, their.group_names, a.affiliation, i.item, i.publisher, i.published_at, i.payload";
+/// Small payloads come with it, large ones are read when there is room for them.
+const COLUMNS: &str = "n.service, n.node, n.kind, n.config, their.group_names, a.affiliation, i.item, i.publisher, i.published_at,
+    CASE WHEN LENGTH(i.payload) <= 4096 THEN i.payload END, i.node_id, i.seq, their.subscription";
+/// How many they are.
+const COLUMN_COUNT: usize = 13;
+const PAYLOAD: &str = "SELECT payload FROM pubsub_items WHERE node_id = $1 AND seq = $2";
 const LAST: &str = "i.seq = (SELECT l.seq FROM pubsub_items l WHERE l.node_id = n.id AND l.expires_at > $2 ORDER BY l.seq DESC LIMIT 1)";
 
 /// The node's owner has not blocked `$3`, `$1`, `$4` or `$5`: the four kinds of address of XEP-0191 §6.
@@ -86,8 +92,9 @@ static OF_ONE: LazyLock<String> = LazyLock::new(|| {
          JOIN pubsub_items i ON i.node_id = n.id AND {LAST}
          LEFT JOIN roster_items their ON their.account = n.account AND their.contact = $1
          LEFT JOIN pubsub_affiliations a ON a.node_id = n.id AND a.jid = $1
-         WHERE n.service = $6 AND {} AND n.send_last = 'on_sub_and_presence' AND {NOT_BLOCKED} ORDER BY n.node",
-        named(7)
+         WHERE n.service = $6 AND n.node > $7 AND {} AND n.send_last = 'on_sub_and_presence' AND {NOT_BLOCKED}
+         ORDER BY n.node LIMIT {ROWS}",
+        named(8)
     )
 });
 static OF_SUBSCRIPTIONS: LazyLock<String> = LazyLock::new(|| {
@@ -98,7 +105,7 @@ static OF_SUBSCRIPTIONS: LazyLock<String> = LazyLock::new(|| {
          LEFT JOIN roster_items their ON their.account = n.account AND their.contact = $1
          LEFT JOIN pubsub_affiliations a ON a.node_id = n.id AND a.jid = $1
          WHERE s.bare = $1 AND s.state = 'subscribed' AND n.send_last = 'on_sub_and_presence'
-             AND s.node_id >= $3 AND (s.node_id > $3 OR s.jid > $4 OR (s.jid = $4 AND s.subid > $5))
+             AND {NOT_BLOCKED} AND s.node_id >= $6 AND (s.node_id > $6 OR s.jid > $7 OR (s.jid = $7 AND s.subid > $8))
          ORDER BY s.node_id, s.jid, s.subid LIMIT {ROWS}"
     )
 });
@@ -106,7 +113,7 @@ static OF_SUBSCRIPTIONS: LazyLock<String> = LazyLock::new(|| {
 /// All that read a part of a table, for the test that none reads the whole.
 #[cfg(test)]
 pub(super) fn statements() -> impl Iterator<Item = &'static str> {
-    [&OF_CONTACTS, &OF_ONE, &OF_SUBSCRIPTIONS].into_iter().map(|sql| sql.as_str())
+    [&OF_CONTACTS, &OF_ONE, &OF_SUBSCRIPTIONS].into_iter().map(|sql| sql.as_str()).chain([PAYLOAD])
 }
 
 /// A chunk of names; the last one stands in the places that are left over.
@@ -148,36 +155,31 @@ impl PubSubStore {
         after: Option<&Cursor>,
         bytes_max: usize,
     ) -> Result<LastItems, StoreError> {
-        let mut page = LastItems::default();
-        let mut cursor = after.cloned().unwrap_or_default();
-        let mut bytes = 0;
+        let mut page = Page::new(after, bytes_max);
         let viewer = Viewer::new(viewer);
-        while let Some(names) = interests.get(cursor.interests..).filter(|names| !names.is_empty()) {
+        while let Some(names) = interests.get(page.cursor.interests..).filter(|names| !names.is_empty()) {
             let chunk = &names[..names.len().min(NAMES)];
-            let (service, node) = &cursor.after;
+            let after = page.cursor.after.clone();
             let mut values = viewer.values(now);
-            values.extend([service.as_str().into(), node.as_str().into()]);
+            values.extend([after.0.as_str().into(), after.1.as_str().into()]);
             bind(&mut values, chunk);
             let rows = self.database.fetch_all("read the last items of contacts", &OF_CONTACTS, &values).await?;
             for row in &rows {
-                if bytes >= bytes_max {
-                    page.next = Some(cursor);
-                    return Ok(page);
+                if page.is_full() {
+                    return Ok(page.cut());
                 }
-                let item = read(row)?;
-                bytes += items::size_bytes(&item.item);
-                cursor.after = (item.address.service.as_str().to_owned(), item.address.node.clone());
-                page.items.push(item);
+                page.cursor.after = (row.text(0)?, row.text(1)?);
+                page.add(self.read(row, None).await?);
             }
             if rows.len() < ROWS {
-                cursor = Cursor { interests: cursor.interests + chunk.len(), ..Cursor::default() };
+                page.cursor = Cursor { interests: page.cursor.interests + chunk.len(), ..Cursor::default() };
             }
         }
-        Ok(page)
+        Ok(page.found)
     }
 
     /// For `viewer` coming online (or the owner itself): the last items of the nodes named in `interests` of one account, if it has not blocked the
-    /// viewer.
+    /// viewer. About `bytes_max` bytes of payloads at a time.
     ///
     /// # Errors
     /// The database's.
@@ -187,73 +189,118 @@ impl PubSubStore {
         viewer: &Jid,
         interests: &[String],
         now: SystemTime,
-    ) -> Result<Vec<LastItem>, StoreError> {
-        let mut found = Vec::new();
+        after: Option<&Cursor>,
+        bytes_max: usize,
+    ) -> Result<LastItems, StoreError> {
+        let mut page = Page::new(after, bytes_max);
         let viewer = Viewer::new(viewer);
-        for chunk in interests.chunks(NAMES) {
+        while let Some(names) = interests.get(page.cursor.interests..).filter(|names| !names.is_empty()) {
+            let chunk = &names[..names.len().min(NAMES)];
+            let after = page.cursor.after.1.clone();
             let mut values = viewer.values(now);
-            values.push(service.as_str().into());
+            values.extend([service.as_str().into(), after.as_str().into()]);
             bind(&mut values, chunk);
-            for row in &self.database.fetch_all("read the last items of an account", &OF_ONE, &values).await? {
-                found.push(read(row)?);
+            let rows = self.database.fetch_all("read the last items of an account", &OF_ONE, &values).await?;
+            for row in &rows {
+                if page.is_full() {
+                    return Ok(page.cut());
+                }
+                page.cursor.after.1 = row.text(1)?;
+                page.add(self.read(row, None).await?);
+            }
+            if rows.len() < ROWS {
+                page.cursor = Cursor { interests: page.cursor.interests + chunk.len(), ..Cursor::default() };
             }
         }
-        Ok(found)
+        Ok(page.found)
     }
 
-    /// For `subscriber` coming online: the last items of the nodes, at any service, that it, or one of its resources, is subscribed to. About
-    /// `bytes_max` bytes of payloads at a time.
+    /// For `viewer` coming online: the last items of the nodes, at any service, that its account, or one of its resources, is subscribed to, but of
+    /// accounts that have blocked it. About `bytes_max` bytes of payloads at a time.
     ///
     /// # Errors
     /// The database's.
     pub async fn last_items_of_subscriptions(
         &self,
-        subscriber: &BareJid,
+        viewer: &Jid,
         now: SystemTime,
         after: Option<&Cursor>,
         bytes_max: usize,
     ) -> Result<LastItems, StoreError> {
-        let mut page = LastItems::default();
-        let mut cursor = after.cloned().unwrap_or_default();
-        let mut bytes = 0;
+        let mut page = Page::new(after, bytes_max);
+        let viewer = Viewer::new(viewer);
         loop {
-            let (jid, subid) = &cursor.after;
-            let values =
-                [subscriber.as_str().into(), to_millis(now).into(), cursor.node.into(), jid.as_str().into(), subid.as_str().into()];
+            let Cursor { after, node, .. } = page.cursor.clone();
+            let mut values = viewer.values(now);
+            values.extend([node.into(), after.0.as_str().into(), after.1.as_str().into()]);
             let rows = self.database.fetch_all("read the last items of subscriptions", &OF_SUBSCRIPTIONS, &values).await?;
             for row in &rows {
-                if bytes >= bytes_max {
-                    page.next = Some(cursor);
-                    return Ok(page);
+                if page.is_full() {
+                    return Ok(page.cut());
                 }
-                let subscription = read_subscription(row, 10)?;
-                cursor.node = row.int(14)?;
-                cursor.after = (subscription.jid.as_str().to_owned(), subscription.subid.clone());
-                let item = LastItem { subscription: Some(subscription), ..read(row)? };
-                bytes += items::size_bytes(&item.item);
-                page.items.push(item);
+                let subscription = read_subscription(row, COLUMN_COUNT)?;
+                page.cursor.node = row.int(COLUMN_COUNT + 4)?;
+                page.cursor.after = (subscription.jid.as_str().to_owned(), subscription.subid.clone());
+                page.add(self.read(row, Some(subscription)).await?);
             }
             if rows.len() < ROWS {
-                return Ok(page);
+                return Ok(page.found);
             }
         }
     }
+
+    /// [`COLUMNS`]; `None` for an item that has gone meanwhile.
+    async fn read(&self, row: &Row, subscription: Option<Subscription>) -> Result<Option<LastItem>, StoreError> {
+        let kind = read_named(row, 2, "pubsub_nodes.kind", NodeKind::parse)?;
+        let groups = match row.optional_text(4)? {
+            Some(json) => serde_json::from_str(&json)
+                .map_err(|error| StoreError::Corrupt { place: "roster_items.group_names", cause: error.to_string() })?,
+            None => Vec::new(),
+        };
+        let payload = if row.is_null(9)? {
+            let key = [row.int(10)?.into(), row.int(11)?.into()];
+            match self.database.fetch_optional("read the payload of a last item", PAYLOAD, &key).await? {
+                Some(row) => row.bytes(0)?,
+                None => return Ok(None),
+            }
+        } else {
+            row.bytes(9)?
+        };
+        Ok(Some(LastItem {
+            address: NodeAddress { service: read_bare(row, 0, "pubsub_nodes.service")?, node: row.text(1)? },
+            config: read_config(row, 3, kind)?,
+            affiliation: if row.is_null(5)? { Affiliation::None } else { read_affiliation(row, 5)? },
+            shows_presence: matches!(row.optional_text(12)?.as_deref(), Some("from" | "both")),
+            groups,
+            subscription,
+            item: items::read_with(row, 6, payload)?,
+        }))
+    }
 }
 
-/// [`COLUMNS`].
-fn read(row: &Row) -> Result<LastItem, StoreError> {
-    let kind = read_named(row, 2, "pubsub_nodes.kind", NodeKind::parse)?;
-    let groups = match row.optional_text(4)? {
-        Some(json) => serde_json::from_str(&json)
-            .map_err(|error| StoreError::Corrupt { place: "roster_items.group_names", cause: error.to_string() })?,
-        None => Vec::new(),
-    };
-    Ok(LastItem {
-        address: NodeAddress { service: read_bare(row, 0, "pubsub_nodes.service")?, node: row.text(1)? },
-        config: read_config(row, 3, kind)?,
-        affiliation: if row.is_null(5)? { Affiliation::None } else { read_affiliation(row, 5)? },
-        groups,
-        subscription: None,
-        item: items::read(row, 6)?,
-    })
+/// What is read of a page.
+struct Page {
+    found: LastItems,
+    cursor: Cursor,
+    bytes: usize,
+    bytes_max: usize,
+}
+
+impl Page {
+    fn new(after: Option<&Cursor>, bytes_max: usize) -> Self {
+        Self { found: LastItems::default(), cursor: after.cloned().unwrap_or_default(), bytes: 0, bytes_max }
+    }
+
+    fn is_full(&self) -> bool {
+        self.bytes >= self.bytes_max
+    }
+
+    fn add(&mut self, item: Option<LastItem>) {
+        self.bytes += item.as_ref().map_or(0, |item| items::size_bytes(&item.item));
+        self.found.items.extend(item);
+    }
+
+    fn cut(self) -> LastItems {
+        LastItems { next: Some(self.cursor), ..self.found }
+    }
 }

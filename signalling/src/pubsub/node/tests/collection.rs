@@ -186,11 +186,12 @@ fn what_is_wanted_is_enough() {
     };
     let me = jid(OWNER_FULL);
     let n = inside(collection("n"), &["k"]);
-    let found = wants(Some(&n), &read("<collection node='n'><associate node='m'/></collection>", true), &me);
+    let found = wants(Some(&n), &read("<collection node='n'><associate node='m'/></collection>", true), &standing(&me));
     assert_eq!((found.nodes, found.children_of, found.ancestors_of), (vec!["m".to_owned()], vec!["n".to_owned()], vec!["n".to_owned()]));
     let form = form("node_config", &[("collection", &["p"]), ("children", &["c"])]);
-    let found = wants(Some(&n), &read(&format!("<configure node='n'>{form}</configure>"), true), &me);
+    let found = wants(Some(&n), &read(&format!("<configure node='n'>{form}</configure>"), true), &standing(&me));
     assert_eq!(found.nodes, ["c", "k", "p"]);
+    assert!(found.structure);
     assert_eq!(found.children_of, ["n", "p"]);
     assert_eq!(found.ancestors_of, ["k", "p"]);
     assert!(found.own_children);

@@ -84,7 +84,7 @@ fn s12_14_who_loses_access_is_no_subscriber_any_more() {
         let xml = format!("<pubsub xmlns='http://jabber.org/protocol/pubsub#owner'>{xml}</pubsub>");
         Request::read(crate::xml::Element::parse(xml.as_bytes(), &crate::xml::Bindings::empty()).unwrap().root(), true).unwrap()
     };
-    let wanted = |fields| wants(Some(&node), &request(fields), &jid(OWNER_FULL)).relations_of;
+    let wanted = |fields| wants(Some(&node), &request(fields), &standing(&jid(OWNER_FULL))).relations_of;
     assert_eq!(wanted(&[("access_model", &["presence"])]), ["contact@a", "friend@a", "member@a", "stranger@a"].map(bare));
     assert!(wanted(&[("access_model", &["whitelist"])]).is_empty());
     assert!(wanted(&[("title", &["x"])]).is_empty());

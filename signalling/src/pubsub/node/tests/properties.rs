@@ -172,6 +172,7 @@ proptest! {
                 publishers: stored.items.iter().map(|item| (item.id.clone(), item.publisher.clone())).collect(),
                 count: stored.items.len() as u64,
                 relations: relations.clone(),
+                subscriptions: relations.keys().map(|account| (account.clone(), memory.subscriptions_of(account).count() as u64)).collect(),
                 ..Facts::default()
             };
             let ns = if content.starts_with("owner:") { "#owner" } else { "" };

@@ -51,7 +51,7 @@ fn s6_1_3_9_too_many() {
         fixtures::subscribe(&mut node, &format!("a{n}@b"), "1", SubscriptionState::Subscribed);
     }
     check(&asker(ME), Some(&node), true, SUBSCRIBE, &too_many);
-    let facts = Facts { subscriptions: LIMITS.subscriptions_per_account, ..Facts::default() };
+    let facts = Facts { subscriptions: [(bare("francisco@denmark.lit"), LIMITS.subscriptions_per_account)].into(), ..Facts::default() };
     check_with(&asker(ME), Some(&fixtures::node("n")), true, SUBSCRIBE, &facts, &too_many);
 }
 

@@ -1,0 +1,149 @@
+"""slixmpp clients that keep what pubsub services tell them, and what the scripts about PubSub and PEP share."""
+
+from slixmpp import JID
+from slixmpp.exceptions import IqError, IqTimeout
+from slixmpp.plugins.xep_0004 import Form
+from slixmpp.plugins.xep_0059.stanza import Set
+from slixmpp.plugins.xep_0060 import stanza
+from slixmpp.xmlstream import register_stanza_plugin
+from slixmpp.xmlstream.handler import Callback
+from slixmpp.xmlstream.matcher import MatchXPath
+
+from peer import Client, say
+from payloads import canonical
+
+# Its iterator over items takes this for done.
+register_stanza_plugin(stanza.Pubsub, Set)
+
+EVENT = "{http://jabber.org/protocol/pubsub#event}"
+
+
+class Subscriber(Client):
+    """A client with a name of its own for its resource; each message is an event `stanza` in its history."""
+
+    def __init__(self, server, number, resource, plugins):
+        super().__init__(server, number)
+        self.requested_jid.resource = self.boundjid.resource = resource
+        self.auto_authorize = self.auto_subscribe = None
+        self.register_handler(Callback("all messages", MatchXPath("{jabber:client}message"), lambda message: self._happened("stanza", message)))
+        for plugin in ["xep_0004", "xep_0030", "xep_0059", "xep_0060", *plugins]:
+            self.register_plugin(plugin)
+
+    @property
+    def bare(self):
+        return self.boundjid.bare
+
+    async def enter(self):
+        """Logs in, and is back once its own presence is."""
+        await self.log_in()
+        await self.get_roster()
+        self.send_presence()
+        await self.until("own presence", lambda name, s: name == "presence_available" and s["from"] == self.boundjid)
+        return self
+
+    async def take(self, what, condition):
+        """As `until`, for one of which there is one: it is gone from the history."""
+        stanza = await self.until(what, condition)
+        # the same stanza can be there for several events
+        del self.history[next(at for at, (name, s) in enumerate(self.history) if s is stanza and condition(name, s))]
+        return stanza
+
+    async def told(self, service, node, kind, matches=lambda event: True):
+        """The next notification from this node; `kind` is the child of `<event/>`, or what is in its `<items/>`. Gives the message and that element."""
+        def child(message):
+            if message["from"].bare != JID(service).bare:
+                return None
+            for element in message.xml.findall(f"{EVENT}event/*"):
+                if element.get("node") == node:
+                    found = [element] if element.tag == EVENT + kind else element.findall(EVENT + kind)
+                    if found and matches(found[0]):
+                        return found[0]
+            return None
+        message = await self.take(f"{kind} from {node} at {service}", lambda name, s: name == "stanza" and child(s) is not None)
+        return message, child(message)
+
+    async def item(self, service, node, id, payload=None):
+        """The notification that this item was published, with this payload; gives the message."""
+        message, item = await self.told(service, node, "item", lambda item: item.get("id") == id)
+        if payload is not None:
+            assert len(item) == 1 and canonical(item[0]) == canonical(payload), f"{item.get('id')}: {message}"
+        return message
+
+    def events_of(self, node):
+        """The notifications from this node that nobody has taken."""
+        return [s for name, s in self.history if name == "stanza" and any(e.get("node") == node for e in s.xml.findall(f"{EVENT}event/*"))]
+
+    async def fence(self, sender):
+        """Waits for a message of the sender's that leaves now: what the server sent before it has come."""
+        word = f"fence {self.boundjid} {self.new_id()}"
+        sender.send_message(mto=self.boundjid, mbody=word)
+        await self.take("the fence", lambda name, s: name == "message" and s["body"] == word)
+        self.history = [(name, s) for name, s in self.history if s.xml.findtext("{jabber:client}body") != word]
+
+    async def saw_nothing_of(self, node, sender):
+        """Nothing came from the node, though the sender has seen its own notification or answer."""
+        await self.fence(sender)
+        assert not self.events_of(node), f"{self.boundjid}: {self.events_of(node)}"
+
+
+def form(kind, **fields):
+    """A form to submit: `node_config`, `publish-options`, `subscribe_options`; a field `access_model` is `pubsub#access_model`."""
+    made = Form()
+    made["type"] = "submit"
+    if kind != "node_config":  # create_node adds it
+        made.add_field(var="FORM_TYPE", ftype="hidden", value=f"http://jabber.org/protocol/pubsub#{kind}")
+    for name, value in fields.items():
+        made.add_field(var=f"pubsub#{name}", ftype="text-multi" if isinstance(value, list) else None, value=value)
+    return made
+
+
+def config(**fields):
+    """The same for `set_node_config`, which does not add the type of the form."""
+    made = form("node_config", **fields)
+    made.add_field(var="FORM_TYPE", ftype="hidden", value="http://jabber.org/protocol/pubsub#node_config")
+    return made
+
+
+def values(form):
+    """What a form holds."""
+    return {field["var"].removeprefix("pubsub#"): field.get_value(convert=False) for field in form["fields"]}
+
+
+async def refused(condition, answer, specific=None):
+    """The request is answered with this error, and with this condition of XEP-0060's own beside it."""
+    try:
+        done = await answer
+    except IqTimeout:
+        raise AssertionError(f"no answer instead of {condition}") from None
+    except IqError as error:
+        assert error.condition == condition, f"{error.condition} instead of {condition}: {error.iq}"
+        if specific is not None:
+            found = [child.tag for child in error.iq.xml.iter() if child.tag.startswith("{http://jabber.org/protocol/pubsub#errors}")]
+            assert found == ["{http://jabber.org/protocol/pubsub#errors}" + specific], f"{found} instead of {specific}"
+    else:
+        raise AssertionError(f"no {condition}: {done}")
+
+
+async def become_contacts(one, other, group):
+    """RFC 6121 §3.1, both ways; `other` stands in that group of `one`'s roster."""
+    def sees(client, who, kind):
+        return client.until(f"{kind} of {who}", lambda name, s: name == f"presence_{kind}" and s["from"].bare == who)
+
+    if one.client_roster[other.bare]["subscription"] == "both":
+        return
+    await one.update_roster(other.bare, groups=[group])
+    for asking, asked in ((one, other), (other, one)):
+        asking.send_presence_subscription(pto=asked.bare, ptype="subscribe")
+        await sees(asked, asking.bare, "subscribe")
+        asked.send_presence_subscription(pto=asking.bare, ptype="subscribed")
+        await sees(asking, asked.bare, "available")
+
+
+async def run(steps, scene, wanted):
+    """Each step stands by itself; `wanted` names those to run, all if it is empty. Says which are done."""
+    for step in steps:
+        if not wanted or step.__name__ in wanted:
+            await step(scene)
+            say(step.__name__)
+
+
