@@ -573,14 +573,15 @@ impl Router {
             }
         };
         if let (Kind::Message(_), Some(pubsub)) = (stanza.kind(), self.pubsub())
-            && pubsub::is_answer(&stanza)
+            && let Some(decision) = pubsub::decision(&stanza)
             && !stanza.from().is_some_and(|from| home.with(|account| account.blocks(from)))
         {
             // XEP-0060 §8.6, to the account as a service.
-            if let Err(error) = Box::pin(pubsub.message(stanza.clone())).await {
-                self.bounce(&stanza, error, origin).await;
+            match Box::pin(pubsub.decided(&stanza, decision)).await {
+                Ok(true) => return,
+                Ok(false) => {}
+                Err(error) => return self.bounce(&stanza, error, origin).await,
             }
-            return;
         }
         let moment = self.moment(&stanza);
         let arrival = self.take_home(&home, &mut stanza, &moment);

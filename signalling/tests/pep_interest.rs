@@ -131,6 +131,46 @@ async fn a_client_that_lies_lies_for_itself_and_the_next_one_is_asked() {
 }
 
 #[tokio::test]
+async fn a_client_that_names_ever_new_things_takes_nobodys_place() {
+    let world = World::new("caps-many", &["alice", "bob"]).await;
+    let (alice, bob, other) = (world.client("alice", "a").await, world.client("bob", "b").await, world.client("bob", "other").await);
+    let program = Program::new(&[TUNE]);
+    bob.send(&program.presence()).await;
+    let id = asked(&bob).expect("is asked");
+    let first = Program::new(&["0"]);
+    alice.send(&first.presence()).await;
+    let stale = asked(&alice).expect("is asked");
+    other.send(&first.presence()).await;
+    assert_eq!(asked(&other), None);
+    for number in 1..5_000 {
+        alice.send(&Program::new(&[&number.to_string()]).presence()).await;
+        alice.forget();
+    }
+    let taken_over = asked(&other).expect("is asked what alice will not be believed any more");
+    answer(&alice, &stale, &first.info()).await;
+    assert_eq!((interests(&alice), interests(&other)), (nodes(&[]), nodes(&[])));
+    answer(&other, &taken_over, &first.info()).await;
+    world.router.give_up_asked(Instant::now());
+    answer(&bob, &id, &program.info()).await;
+    assert_eq!((interests(&bob), interests(&other)), (nodes(&[TUNE]), nodes(&["0"])));
+}
+
+#[tokio::test]
+async fn whoever_was_silent_hears_what_another_one_says() {
+    let world = World::new("caps-again", &["alice", "bob"]).await;
+    let (alice, bob) = (world.client("alice", "a").await, world.client("bob", "b").await);
+    let program = Program::new(&[TUNE]);
+    alice.send(&program.presence()).await;
+    assert!(asked(&alice).is_some());
+    world.router.give_up_asked(Instant::now() + Duration::from_secs(61));
+    bob.send(&program.presence()).await;
+    let id = asked(&bob).expect("is asked");
+    alice.send(&program.presence()).await;
+    answer(&bob, &id, &program.info()).await;
+    assert_eq!((interests(&alice), interests(&bob)), (nodes(&[TUNE]), nodes(&[TUNE])));
+}
+
+#[tokio::test]
 async fn xep0115_s13_the_legacy_format_says_something_of_its_client_only() {
     let world = World::new("caps-legacy", &["alice", "bob"]).await;
     let (alice, bob) = (world.client("alice", "a").await, world.client("bob", "b").await);
@@ -159,7 +199,9 @@ async fn other_capabilities_are_other_interests_once_they_are_known() {
     answer(&alice, &id, &new.info()).await;
     assert_eq!(interests(&alice), nodes(&[TUNE]), "it has changed its mind");
     alice.send(&new.presence()).await;
-    assert_eq!((asked(&alice), interests(&alice)), (None, nodes(&[MOOD])));
+    let id = asked(&alice).expect("is asked again: what it said before was not awaited any more");
+    answer(&alice, &id, &new.info()).await;
+    assert_eq!(interests(&alice), nodes(&[MOOD]));
 }
 
 /// Pays all that is owed, as the client's connection does.
@@ -415,6 +457,7 @@ async fn xep0060_s12_2_a_subscriber_of_a_host_gets_the_last_item_when_it_comes()
         format!(
             "<x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE' type='hidden'>\
              <value>http://jabber.org/protocol/pubsub#node_config</value></field>\
+             <field var='pubsub#itemreply'><value>owner</value></field>\
              <field var='pubsub#send_last_published_item'><value>{send}</value></field></x>"
         )
     };
@@ -450,6 +493,7 @@ async fn xep0060_s12_2_a_subscriber_of_a_host_gets_the_last_item_when_it_comes()
         assert_eq!(told, [("pubsub.localhost".to_owned(), "feed-1".to_owned())], "{received:#?}");
         let event = received.iter().find(|stanza| stanza.contains("pubsub#event")).expect("an event");
         assert!(event.contains("<delay xmlns='urn:xmpp:delay'"), "{event}");
+        assert!(event.contains("publisher='alice@localhost'"), "{event}");
         assert_eq!(event.contains("SubID"), subids, "§12.16: {event}");
         client.send("<presence><show>away</show></presence>").await;
         assert_eq!(items(&paid(&world.router, &client).await), []);

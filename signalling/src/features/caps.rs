@@ -93,6 +93,8 @@ struct Slot {
 struct Asking {
     /// Whose client is asked.
     of: SessionId,
+    /// The id of the request, once there is one.
+    request: Option<String>,
     /// Who has said the same meanwhile.
     waiting: BTreeMap<SessionId, SessionRef>,
 }
@@ -107,6 +109,15 @@ impl Cache {
     fn table(&self) -> MutexGuard<'_, Table> {
         // Whole after every call.
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whose client is to be asked instead of that of `asked`, if it was the one; what it may say yet is of no use any more.
+    fn next(&self, capabilities: &Arc<Capabilities>, asked: &SessionRef) -> Option<SessionRef> {
+        let (request, next) = self.table().next(capabilities, asked)?;
+        if let Some(request) = request {
+            self.asked.forget(&request);
+        }
+        next
     }
 }
 
@@ -124,7 +135,7 @@ impl Table {
         }
         let name = announced.name.clone();
         let capabilities = Arc::new(Capabilities { announced, is_shared: true, interests: OnceLock::new() });
-        let asking = Some(Asking { of: session.id, waiting: BTreeMap::new() });
+        let asking = Some(Asking { of: session.id, request: None, waiting: BTreeMap::new() });
         self.slots.insert(name, Slot { capabilities: capabilities.clone(), used, asking });
         (capabilities, true)
     }
@@ -154,32 +165,37 @@ impl Table {
         asking.waiting.into_values().collect()
     }
 
-    /// The client of `asked` has not said what it means: whose is to be asked next, if it was the one that was asked. Rather one of another account: nobody
-    /// holds up others with many clients that are silent. Without another one, it is forgotten.
-    fn next(&mut self, capabilities: &Arc<Capabilities>, asked: &SessionRef) -> Option<SessionRef> {
+    /// The request that is under way.
+    fn note(&mut self, capabilities: &Arc<Capabilities>, request: &Stanza) {
+        let slot = self.slots.get_mut(&capabilities.announced.name).filter(|slot| Arc::ptr_eq(&slot.capabilities, capabilities));
+        if let Some(asking) = slot.and_then(|slot| slot.asking.as_mut()) {
+            asking.request = request.id().map(str::to_owned);
+        }
+    }
+
+    /// The client of `asked` has not said what it means: whose is to be asked next, if it was the one that was asked, and the request that was. Rather
+    /// one of another account: nobody holds up others with many clients that are silent. Without another one, it is forgotten.
+    fn next(&mut self, capabilities: &Arc<Capabilities>, asked: &SessionRef) -> Option<(Option<String>, Option<SessionRef>)> {
         let name = &capabilities.announced.name;
         let slot = self.slots.get_mut(name).filter(|slot| Arc::ptr_eq(&slot.capabilities, capabilities))?;
         let asking = slot.asking.as_mut().filter(|asking| asking.of == asked.id)?;
         let of_another = asking.waiting.iter().find(|(_, session)| session.home.jid != asked.home.jid).map(|(id, _)| *id);
+        let request = asking.request.take();
         let next = match of_another {
             Some(id) => asking.waiting.remove(&id),
             None => asking.waiting.pop_first().map(|(_, session)| session),
         };
-        match next {
-            Some(session) => {
-                asking.of = session.id;
-                Some(session)
-            }
-            None => {
-                self.slots.remove(name);
-                None
-            }
+        match &next {
+            Some(session) => asking.of = session.id,
+            None => drop(self.slots.remove(name)),
         }
+        Some((request, next))
     }
 
-    /// The session does not wait for it any more.
-    fn leave(&mut self, capabilities: &Capabilities, session: SessionId) {
-        if let Some(asking) = self.slots.get_mut(&capabilities.announced.name).and_then(|slot| slot.asking.as_mut()) {
+    /// The session does not wait for it any more. It may wait for another meaning of the same name by now.
+    fn leave(&mut self, capabilities: &Arc<Capabilities>, session: SessionId) {
+        let slot = self.slots.get_mut(&capabilities.announced.name).filter(|slot| Arc::ptr_eq(&slot.capabilities, capabilities));
+        if let Some(asking) = slot.and_then(|slot| slot.asking.as_mut()) {
             asking.waiting.remove(&session);
         }
     }
@@ -235,21 +251,25 @@ pub fn restore(router: &Router, session: &mut Session, interests: Interests, is_
 
 fn meet(router: &Router, session: &SessionRef, announced: Announced) {
     // Under the account's lock, so that whoever waits here is found to wait for this.
-    let ask = session.home.with(|account| {
+    let met = session.home.with(|account| {
         let own = account.session(session.id).filter(|own| own.is_available())?;
         if own.capabilities.as_ref().is_some_and(|before| before.is_known() && before.announced.name == announced.name) {
             return None;
         }
-        let mut table = router.capabilities().table();
-        let (capabilities, ask) = table.meet(announced, session);
-        let before = own.capabilities.replace(capabilities.clone());
-        if let Some(before) = before.filter(|before| !Arc::ptr_eq(before, &capabilities)) {
-            table.leave(&before, session.id);
-        }
-        drop(table);
+        let (capabilities, ask) = router.capabilities().table().meet(announced, session);
+        let before = own.capabilities.replace(capabilities.clone()).filter(|before| !Arc::ptr_eq(before, &capabilities));
+        // A client is asked one thing at a time: one that names ever new things takes nobody's place.
+        let next = before.and_then(|before| {
+            router.capabilities().table().leave(&before, session.id);
+            router.capabilities().next(&before, session).map(|next| (next, before))
+        });
         adopt(own, &capabilities);
-        ask.then_some(capabilities)
+        Some((next, ask.then_some(capabilities)))
     });
+    let Some((next, ask)) = met else { return };
+    if let Some((next, before)) = next {
+        self::ask(router, &next, before);
+    }
     if let Some(capabilities) = ask {
         self::ask(router, session, capabilities);
     }
@@ -283,12 +303,13 @@ fn ask(router: &Router, session: &SessionRef, capabilities: Arc<Capabilities>) {
             payload.open("query").ns(ns::DISCO_INFO).attr_opt("node", capabilities.announced.node.as_deref()).close();
             let (from, to) = (session.jid.to_domain(), session.jid.clone().into());
             let request = router.capabilities().asked.request(IqType::Get, from, to, query, Instant::now());
+            router.capabilities().table().note(&capabilities, &request);
             own.send(request.with_content(payload.finish())).then_some(())
         });
         if asked.is_some() {
             return;
         }
-        next = router.capabilities().table().next(&capabilities, &session);
+        next = router.capabilities().next(&capabilities, &session);
     }
 }
 
@@ -350,8 +371,7 @@ pub fn gone(router: &Router, session: &SessionRef, capabilities: &Arc<Capabiliti
 
 /// Asks the next client, if this one was asked.
 fn pass_on(router: &Router, asked: &SessionRef, capabilities: &Arc<Capabilities>) {
-    let next = router.capabilities().table().next(capabilities, asked);
-    if let Some(next) = next {
+    if let Some(next) = router.capabilities().next(capabilities, asked) {
         ask(router, &next, capabilities.clone());
     }
 }

@@ -3,7 +3,7 @@
 use super::config::{AccessModel, PublishModel};
 use super::context::Relation;
 use super::error;
-use super::model::{Affiliation, Node, Subscription, SubscriptionState};
+use super::model::{Affiliation, Node, ServiceKind, Subscription, SubscriptionState};
 use crate::jid::{BareJid, Jid};
 use crate::stanza::error::StanzaError;
 
@@ -168,13 +168,13 @@ pub fn may_retract(node: &Node, requester: &Jid, relation: &Relation, publisher:
         || publisher.bare_str() == requester.bare_str() && node.affiliations.get(requester.bare_str()) != Some(&Affiliation::Outcast)
 }
 
-/// Whether an entity may know that the node exists: service discovery lists what it may subscribe to, retrieve from or publish to (§5.2, XEP-0163
-/// §6.2).
+/// Whether an entity may know that the node exists: service discovery lists what it may subscribe to or retrieve from (XEP-0163 §6.2), and at hosts
+/// what it may publish to (§5.2).
 #[must_use]
 pub fn may_discover(node: &Node, requester: &Jid, relation: &Relation) -> bool {
     may_retrieve(node, requester, relation).is_ok()
         || may_subscribe(node, &requester.to_bare(), relation).is_ok()
-        || may_publish(node, requester, relation).is_ok()
+        || node.service == ServiceKind::Host && may_publish(node, requester, relation).is_ok()
 }
 
 #[cfg(test)]

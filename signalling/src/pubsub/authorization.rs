@@ -1,10 +1,15 @@
 //! XEP-0060 §8.6: owners' answers to subscription requests, which come in messages; and messages that a service does not want.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
+use super::access;
+use super::context::Relation;
+use super::model::ServiceKind;
 use super::request::Request;
 use super::service::{PubSub, Service};
 use crate::forms::Form;
+use crate::jid::Jid;
 use crate::ns;
 use crate::stanza::error::StanzaError;
 use crate::stanza::{Kind, MessageType, PresenceType, Stanza};
@@ -12,12 +17,13 @@ use crate::stanza::{Kind, MessageType, PresenceType, Stanza};
 /// FORM_TYPE of requests and answers.
 const FORM_TYPE: &str = "http://jabber.org/protocol/pubsub#subscribe_authorization";
 
-/// Whether a message, to an account, may be an owner's answer.
-pub(crate) fn is_answer(stanza: &Stanza) -> bool {
-    let form = || stanza.child(ns::DATA_FORMS, "x").filter(|form| form.attr("type").as_deref() == Some("submit"));
-    matches!(stanza.kind(), Kind::Message(type_) if type_ != MessageType::Error)
-        && form().is_some()
-        && read(stanza).is_ok_and(|form| form.is_some())
+/// The decision that a message to an account contains.
+pub(crate) fn decision(stanza: &Stanza) -> Option<Request> {
+    let is_message = matches!(stanza.kind(), Kind::Message(type_) if type_ != MessageType::Error);
+    let is_submitted = || stanza.child(ns::DATA_FORMS, "x").is_some_and(|form| form.attr("type").as_deref() == Some("submit"));
+    // What cannot be read is a message like any other.
+    let read = || read(stanza).unwrap_or_default();
+    (is_message && stanza.to().is_some_and(Jid::is_bare) && is_submitted()).then(read)?
 }
 
 fn read(stanza: &Stanza) -> Result<Option<Request>, StanzaError> {
@@ -31,7 +37,26 @@ fn read(stanza: &Stanza) -> Result<Option<Request>, StanzaError> {
 }
 
 impl PubSub {
-    /// A message to a host, or an owner's answer to an account.
+    /// Does what a message to an account decides; whether it is for the account as a service at all. It is if an owner of the node has sent it, and whatever
+    /// node it names if the account has. Those of everybody else are messages like any other, lest an answer tells who has an account.
+    ///
+    /// # Errors
+    /// What its sender is told.
+    pub(crate) async fn decided(self: &Arc<Self>, stanza: &Stanza, decision: Request) -> Result<bool, StanzaError> {
+        let (Some(from), Some(to)) = (stanza.from(), stanza.to().map(Jid::to_bare)) else { return Ok(false) };
+        let of = Service { jid: to, kind: ServiceKind::Pep };
+        if from.bare_str() != of.jid.as_str() {
+            let address = of.node(decision.node.as_deref().unwrap_or_default());
+            let home = self.nodes.get(&address, &self.store, SystemTime::now()).await.map_err(self.router.internal("load a node"))?;
+            if !home.node().is_some_and(|node| access::owns(&node, from, &Relation::default())) {
+                return Ok(false);
+            }
+        }
+        self.command_of(of, from.clone(), decision).await?;
+        Ok(true)
+    }
+
+    /// A message to a host.
     ///
     /// # Errors
     /// What its sender is told.
@@ -40,14 +65,13 @@ impl PubSub {
             self.bounced(&stanza);
             return Ok(());
         }
-        let (Some(from), Some(to)) = (stanza.from().cloned(), stanza.to().map(crate::jid::Jid::to_bare)) else { return Ok(()) };
+        let (Some(from), Some(to)) = (stanza.from().cloned(), stanza.to().map(Jid::to_bare)) else { return Ok(()) };
         let Some(request) = read(&stanza)? else {
             let is_cancelled = stanza.child(ns::DATA_FORMS, "x").is_some_and(|form| form.attr("type").as_deref() == Some("cancel"));
             // The request goes on waiting.
             return if is_cancelled { Ok(()) } else { Err(StanzaError::service_unavailable()) };
         };
-        let kind = Service::kind_of(&to);
-        self.command_of(Service { jid: to, kind }, from, request).await.map(drop)
+        self.command_of(Service { jid: to, kind: ServiceKind::Host }, from, request).await.map(drop)
     }
 
     /// Presence to a host. Nobody has to subscribe to its presence: it has none, and the request is answered once and for all.

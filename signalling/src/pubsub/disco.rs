@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::access;
 use super::context::Relation;
+use super::listed::{List, NODES_MAX};
 use super::model::{Node, NodeKind, ServiceKind};
 use super::pending::GET_PENDING;
 use super::service::{PubSub, Service, requester};
@@ -16,13 +17,11 @@ use crate::jid::Jid;
 use crate::ns;
 use crate::rsm;
 use crate::stanza::error::StanzaError;
-use crate::store::{ItemsQuery, NodesPage};
+use crate::store::ItemsQuery;
 use crate::xml::XmlWriter;
 
 /// What people call the command.
 const PENDING_NAME: &str = "Pending subscriptions";
-/// Nodes in one answer.
-const NODES_MAX: usize = 200;
 
 impl PubSub {
     /// §5.3 and §5.4: what a node is.
@@ -51,9 +50,7 @@ impl PubSub {
         let (of, requester) = (Service::asked(iq), requester(iq)?);
         let internal = self.router.internal("list nodes");
         let Some(name) = node else {
-            // XEP-0248 §4: what is in a collection is found there.
-            let nodes = self.store.top_level(&of.jid, &page, NODES_MAX).await.map_err(internal)?;
-            return self.listed(&of, nodes, &page, &requester).await;
+            return self.listed(&of, &List::TopLevel, &page, &requester).await;
         };
         if of.kind == ServiceKind::Host && name == ns::COMMANDS {
             let item = Item { jid: of.jid.to_string(), node: Some(GET_PENDING.to_owned()), name: Some(PENDING_NAME.to_owned()) };
@@ -66,8 +63,7 @@ impl PubSub {
         let node =
             node.filter(|node| access::may_discover(node, &requester, &relation)).ok_or_else(|| hidden(&of, &requester, &relation))?;
         if node.kind == NodeKind::Collection {
-            let nodes = self.store.children(&address, &page, NODES_MAX).await.map_err(internal)?;
-            return self.listed(&of, nodes, &page, &requester).await;
+            return self.listed(&of, &List::Collection(address), &page, &requester).await;
         }
         // §6.5: whoever may not retrieve items does not learn what they are called.
         if access::may_retrieve(&node, &requester, &relation).is_err() {
@@ -89,28 +85,7 @@ impl PubSub {
         })
     }
 
-    /// Those of these nodes that the asker may know of.
-    async fn listed(&self, of: &Service, nodes: NodesPage, asked: &rsm::Request, requester: &Jid) -> Result<Items, StanzaError> {
-        let ends = nodes.nodes.first().zip(nodes.nodes.last()).map(|(first, last)| (first.node.clone(), last.node.clone()));
-        let mut items = Vec::new();
-        let total = nodes.nodes.len();
-        for entry in nodes.nodes {
-            let home = self.nodes.get(&of.node(&entry.node), &self.store, SystemTime::now()).await;
-            let Some(node) = home.map_err(self.router.internal("list nodes"))?.node() else { continue };
-            let relation = self.relation(of, Some(&node), requester).await?;
-            if access::may_discover(&node, requester, &relation) {
-                let name = Some(entry.title).filter(|title| !title.is_empty());
-                items.push(Item { jid: of.jid.to_string(), node: Some(entry.node), name });
-            }
-        }
-        let is_asked = *asked != rsm::Request::default();
-        // How many nodes there are is not for those who may not see them all.
-        let count = (items.len() == total).then_some(nodes.count);
-        let page = (is_asked || total < nodes.count).then_some(rsm::Answer { ends, index: count.and(nodes.index), count });
-        Ok(Items { items, page })
-    }
-
-    async fn relation(&self, of: &Service, node: Option<&Node>, requester: &Jid) -> Result<Relation, StanzaError> {
+    pub(super) async fn relation(&self, of: &Service, node: Option<&Node>, requester: &Jid) -> Result<Relation, StanzaError> {
         let owners = self.owners(of, node).await.map_err(self.router.internal("load the owners of a node"))?;
         Ok(owners.relation(requester))
     }

@@ -45,7 +45,9 @@ impl Owners<'_> {
         let mut relation = Relation { administers: self.administers.is_some_and(|settings| settings.is_admin(to)), ..Relation::default() };
         for home in &self.homes {
             home.with(|account| {
-                if account.jid.as_str() == to.bare_str() || account.shows_presence_to(to) {
+                let is_own = account.jid.as_str() == to.bare_str();
+                // XEP-0191 §5: to whom it blocks an account seems to be away.
+                if is_own || account.shows_presence_to(to) && !account.blocks(to) {
                     relation.sees_presence = true;
                     let item = account.roster.get(&to.to_bare());
                     relation.groups.extend(item.into_iter().flat_map(|item| &item.groups).cloned());

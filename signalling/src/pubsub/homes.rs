@@ -1,18 +1,19 @@
 //! The homes of nodes: each address has one, which alone holds the node in memory (docs/adr/0009).
 //!
-//! Homes are kept while there is room, least recently used first out. One that somebody holds stays: two homes of one address must never be.
+//! Homes are kept while there is room, least recently used first out. One that somebody holds stays: two homes of one address must never be. Anybody
+//! may ask for nodes that are not there, so their homes have little room of their own.
 
 use std::collections::hash_map::RandomState;
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::BuildHasher;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::OwnedMutexGuard;
 
 use super::change::Change;
 use super::event::{Condition, Recipients, Topic, Variant};
-use super::model::{Item, Node, NodeAddress, ServiceKind};
+use super::model::{Item, NODE_BYTES_MAX, Node, NodeAddress, ServiceKind};
 use super::node::Applied;
 use super::outbox::Outbox;
 use super::{graph, model};
@@ -20,6 +21,8 @@ use crate::jid::{BareJid, Jid};
 use crate::store::{PubSubStore, StoreError};
 
 const SHARDS: usize = 64;
+/// Homes where no node was found have this part of the room.
+const NOTHINGS_PART: usize = 4;
 
 /// One address: the node there, if there is one, and the turn-taking of those who change it.
 #[derive(Debug)]
@@ -105,6 +108,11 @@ struct Bounces {
 impl NodeHome {
     fn new(address: NodeAddress) -> Self {
         Self { address, state: Mutex::default(), turn: Arc::default(), loading: tokio::sync::Mutex::default(), outbox: Outbox::default() }
+    }
+
+    /// A home where no node can ever be.
+    fn of_nothing(address: NodeAddress) -> Self {
+        Self { state: Mutex::new(State { node: Place::Nothing, ..State::default() }), ..Self::new(address) }
     }
 
     /// The node as it is now, if it is known to be there.
@@ -274,6 +282,8 @@ pub struct NodeHomes {
 struct Shard {
     homes: HashMap<NodeAddress, Entry>,
     clock: u64,
+    /// Those made last, in order.
+    new: VecDeque<Weak<NodeHome>>,
 }
 
 #[derive(Debug)]
@@ -385,6 +395,10 @@ impl NodeHomes {
     }
 
     fn entry(&self, address: &NodeAddress) -> Arc<NodeHome> {
+        if address.node.len() > NODE_BYTES_MAX {
+            // Nobody can create it, so that nobody has to find the same home.
+            return Arc::new(NodeHome::of_nothing(address.clone()));
+        }
         let mut gone = Vec::new();
         let home = {
             let mut shard = self.shard(address);
@@ -399,6 +413,8 @@ impl NodeHomes {
             }
             let home = Arc::new(NodeHome::new(address.clone()));
             shard.homes.insert(address.clone(), Entry { home: home.clone(), used });
+            shard.new.push_back(Arc::downgrade(&home));
+            shard.let_go_of_nothing(self.idle_max.div_ceil(NOTHINGS_PART));
             home
         };
         for home in gone.into_iter().filter(|home| home.is_volatile()) {
@@ -414,6 +430,17 @@ impl NodeHomes {
 }
 
 impl Shard {
+    /// Homes where no node was found, but for those made last.
+    fn let_go_of_nothing(&mut self, keep: usize) {
+        while self.new.len() > keep {
+            // A home that only the shard knows may go, as below.
+            let oldest = self.new.pop_front().filter(|home| home.strong_count() == 1).and_then(|home| home.upgrade());
+            if let Some(home) = oldest.filter(|home| home.node().is_none()) {
+                self.homes.remove(&home.address);
+            }
+        }
+    }
+
     /// Nobody can take a new reference while the shard is locked, so a home that only the shard knows may go.
     fn let_go_of_idle(&mut self, keep: usize) -> Vec<Arc<NodeHome>> {
         let idle = self.homes.iter().filter(|(_, entry)| Arc::strong_count(&entry.home) == 1);
@@ -441,6 +468,28 @@ mod tests {
         }
         assert!(homes.count() <= SHARDS * 4, "{}", homes.count());
         assert!(Arc::ptr_eq(&held, &homes.entry(&address(0))), "one address, one home");
+    }
+
+    #[test]
+    fn homes_without_a_node_have_a_small_part_of_the_room() {
+        let homes = NodeHomes::new(SHARDS * 100);
+        let node = crate::pubsub::node::fixtures::node("n");
+        homes.entry(&node.address).apply(&[Change::Create(Box::new(node.clone()))]);
+        for number in 0..10_000 {
+            homes.entry(&address(number)).locked().node = Place::Nothing;
+        }
+        assert!(homes.count() <= SHARDS * 25 + 1, "{}", homes.count());
+        assert!(homes.peek(&node.address).is_some(), "a node stays");
+    }
+
+    #[test]
+    fn s4_6_what_is_too_long_to_be_a_nodeid_is_not_kept() {
+        let homes = NodeHomes::new(SHARDS);
+        let home = |bytes| homes.entry(&NodeAddress { node: "n".repeat(bytes), ..address(0) });
+        assert!(home(NODE_BYTES_MAX + 1).is_known(), "the database is not asked");
+        assert_eq!(homes.count(), 0);
+        assert!(!home(NODE_BYTES_MAX).is_known());
+        assert_eq!(homes.count(), 1);
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod homes;
 pub mod host;
 pub mod interest;
 mod items;
+mod listed;
 mod local;
 mod metrics;
 pub mod model;
@@ -35,7 +36,7 @@ pub mod request;
 pub mod service;
 pub mod wellknown;
 
-pub(crate) use authorization::is_answer;
+pub(crate) use authorization::decision;
 pub use host::Settings;
 pub use local::{Changed, Follower};
 pub use metrics::Metrics;

@@ -18,6 +18,9 @@ pub enum ServiceKind {
     Pep,
 }
 
+/// Bytes of a NodeID, as of a resourcepart, which it is to look like (§4.6.2).
+pub const NODE_BYTES_MAX: usize = 1023;
+
 /// The address of a node: §4.6.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeAddress {

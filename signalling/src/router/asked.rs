@@ -10,7 +10,7 @@ use crate::jid::{BareJid, Jid};
 use crate::random;
 use crate::stanza::{IqType, Stanza};
 
-/// Requests of one kind whose answer is awaited; the oldest is given up first.
+/// Requests of one kind whose answer is awaited; the oldest is given up first. The order has room for as many that are not awaited any more.
 const AWAITED_MAX: usize = 4096;
 
 /// Requests of one kind; `T` says what each was for.
@@ -49,12 +49,7 @@ impl<T> Asked<T> {
     pub fn request(&self, type_: IqType, from: BareJid, to: Jid, purpose: T, now: Instant) -> Stanza {
         let id = random::id();
         let mut table = self.table();
-        while table.order.len() >= AWAITED_MAX {
-            if let Some((_, oldest)) = table.order.pop_front() {
-                let given_up = table.awaited.remove(&oldest);
-                table.crowded_out.extend(given_up.map(|awaited| awaited.purpose));
-            }
-        }
+        table.make_room();
         table.awaited.insert(id.clone(), Awaited { of: to.clone(), purpose });
         table.order.push_back((now + self.patience, id.clone()));
         drop(table);
@@ -71,6 +66,11 @@ impl<T> Asked<T> {
         }
         // Its place in the order goes when its turn comes.
         table.awaited.remove(id).map(|awaited| awaited.purpose)
+    }
+
+    /// An answer to this request is of no use any more.
+    pub fn forget(&self, id: &str) {
+        self.table().awaited.remove(id);
     }
 
     /// Requests that are given up: nobody has answered in time.
@@ -104,6 +104,20 @@ impl<T> Asked<T> {
     fn table(&self) -> MutexGuard<'_, Table<T>> {
         // Whole after every call.
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> Table<T> {
+    /// For one more request.
+    fn make_room(&mut self) {
+        while self.awaited.len() >= AWAITED_MAX {
+            let Some((_, oldest)) = self.order.pop_front() else { return };
+            self.crowded_out.extend(self.awaited.remove(&oldest).map(|awaited| awaited.purpose));
+        }
+        if self.order.len() >= 2 * AWAITED_MAX {
+            let awaited = &self.awaited;
+            self.order.retain(|(_, id)| awaited.contains_key(id));
+        }
     }
 }
 
@@ -159,6 +173,24 @@ mod tests {
         assert_eq!(asked.give_up(later + PATIENCE).len(), AWAITED_MAX);
         let table = asked.table();
         assert!(table.awaited.is_empty() && table.order.is_empty());
+    }
+
+    #[test]
+    fn what_is_not_awaited_any_more_crowds_nobody_out() {
+        let (asked, now) = (Asked::new(PATIENCE), Instant::now());
+        let first = ask(&asked, 0, now);
+        for number in 1..4 * AWAITED_MAX as u32 {
+            let request = ask(&asked, number, now);
+            if number % 2 == 0 {
+                asked.forget(request.id().unwrap());
+                assert_eq!(asked.take(&answer(&request, "b@a.example/c")), None);
+            } else {
+                assert_eq!(asked.take(&answer(&request, "b@a.example/c")), Some(number));
+            }
+            assert!(asked.table().order.len() <= 2 * AWAITED_MAX);
+        }
+        assert_eq!(asked.take(&answer(&first, "b@a.example/c")), Some(0));
+        assert!(asked.give_up(now).is_empty());
     }
 
     #[tokio::test]

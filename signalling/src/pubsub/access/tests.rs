@@ -127,6 +127,10 @@ fn s4_the_matrix_of_access() {
                         assert_eq!(may_receive(&node, &me.to_bare(), &relation), receive, "receive: {case}");
                         let discover = receive || retrieve == "yes" || publishes == "yes";
                         assert_eq!(may_discover(&node, &me, &relation), discover, "discover: {case}");
+                        // XEP-0163 §6.2.
+                        node.service = ServiceKind::Pep;
+                        let discover = receive || retrieve == "yes";
+                        assert_eq!(may_discover(&node, &me, &relation), discover, "discover at an account: {case}");
                         cases += 1;
                     }
                 }

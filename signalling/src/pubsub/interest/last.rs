@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::owed::{Debt, Nodes};
 use crate::account::Account;
 use crate::features::caps::Interests;
 use crate::jid::{BareJid, Jid};
 use crate::pubsub::access;
-use crate::pubsub::config::{AccessModel, SendLast};
+use crate::pubsub::config::{AccessModel, ItemReply, SendLast};
 use crate::pubsub::context::Relation;
 use crate::pubsub::event::Variant;
 use crate::pubsub::model::{Affiliation, Item, Node, NodeAddress, NodeKind, ServiceKind};
@@ -23,6 +23,8 @@ use crate::store::{Cursor, LastItem, LastItems, StoreError};
 
 /// Payloads of one slice.
 const SLICE_BYTES: usize = 65_536;
+/// How long a database that has failed is left alone.
+const PAUSE: Duration = Duration::from_secs(10);
 
 /// A last item on its way.
 struct Told {
@@ -54,8 +56,35 @@ pub async fn pay(router: &Router, session: &SessionRef) {
                 own.owe_items(None);
             });
         }
-        Err(error) => tracing::error!(jid = %session.jid, %error, "cannot read last items"),
+        Err(error) => {
+            tracing::error!(jid = %session.jid, %error, "cannot read last items");
+            with_own(&mut |own| own.items_owed.put_off(debt.clone()));
+            // Nobody waits for it when the server ends.
+            tokio::spawn(go_on(session.clone()));
+        }
     }
+}
+
+/// The rest of what a session is owed, a while after its items could not be read.
+async fn go_on(session: SessionRef) {
+    tokio::time::sleep(PAUSE).await;
+    session.home.with(|account| {
+        if let Some(own) = account.session(session.id).filter(|own| own.is_available()) {
+            own.owe_items(None);
+        }
+    });
+}
+
+/// Owners of hosts' nodes whose items show them (`pubsub#itemreply`).
+async fn owners(router: &Router, items: &[LastItem]) -> Result<BTreeMap<NodeAddress, Vec<BareJid>>, StoreError> {
+    let mut owners = BTreeMap::new();
+    let Some(pubsub) = router.pubsub() else { return Ok(owners) };
+    let shows = |item: &&LastItem| item.address.service.local().is_none() && item.config.itemreply == Some(ItemReply::Owner);
+    for LastItem { address, .. } in items.iter().filter(shows) {
+        let home = pubsub.nodes.get(address, &pubsub.store, SystemTime::now()).await?;
+        owners.insert(address.clone(), home.node().iter().flat_map(|node| node.owners()).cloned().collect());
+    }
+    Ok(owners)
 }
 
 async fn slice(router: &Router, session: &SessionRef, debt: &Debt) -> Result<(Vec<Told>, Option<Cursor>), StoreError> {
@@ -94,13 +123,14 @@ async fn slice(router: &Router, session: &SessionRef, debt: &Debt) -> Result<(Ve
         }
         Nodes::Subscriptions => {
             let LastItems { items, next } = store.last_items_of_subscriptions(&viewer, now, debt.after.as_ref(), SLICE_BYTES).await?;
+            let owners = owners(router, &items).await?;
             let (interests, show, sees) = session.home.with(|account| {
                 let own = account.sessions.iter().find(|own| own.id == session.id);
                 let sees: Vec<_> = items.iter().map(|item| shows_presence(account, &item.address.service)).collect();
                 (own.map(|own| own.interests.clone()).unwrap_or_default(), own.map_or(ShowValue::Online, show), sees)
             });
             let items = items.into_iter().zip(sees).filter(|(item, sees)| !is_implicit(item, *sees, &interests)).map(|(item, _)| item);
-            Ok((explicit(items, &viewer, show, now), next))
+            Ok((explicit(items, &owners, &viewer, show, now), next))
         }
     }
 }
@@ -153,7 +183,13 @@ fn is_implicit(item: &LastItem, sees_presence: bool, interests: &Interests) -> b
 }
 
 /// Last items of subscriptions: one for each node, whose subscriptions are together.
-fn explicit(items: impl Iterator<Item = LastItem>, viewer: &Jid, show: ShowValue, now: SystemTime) -> Vec<Told> {
+fn explicit(
+    items: impl Iterator<Item = LastItem>,
+    owners: &BTreeMap<NodeAddress, Vec<BareJid>>,
+    viewer: &Jid,
+    show: ShowValue,
+    now: SystemTime,
+) -> Vec<Told> {
     let mut of_nodes: Vec<(Node, Variant)> = Vec::new();
     for item in items {
         let Some(subscription) = &item.subscription else { continue };
@@ -170,7 +206,9 @@ fn explicit(items: impl Iterator<Item = LastItem>, viewer: &Jid, show: ShowValue
             None => of_nodes.push((node(item, &viewer.to_bare()), Variant { subids: vec![subid], include_body, ..Variant::default() })),
         }
     }
-    let tell = |(node, mut variant): (Node, Variant)| {
+    let tell = |(mut node, mut variant): (Node, Variant)| {
+        let owners = owners.get(&node.address).into_iter().flatten();
+        node.affiliations.extend(owners.map(|owner| (owner.clone(), Affiliation::Owner)));
         // XEP-0060 §12.16: whoever has one subscription need not be told which.
         if variant.subids.len() == 1 {
             variant.subids.clear();

@@ -8,6 +8,8 @@ use crate::store::Cursor;
 
 /// Debts of one session; beyond, those to single accounts become one to all.
 const DEBTS_MAX: usize = 32;
+/// How often it is tried to pay one.
+const TRIES_MAX: u8 = 5;
 
 /// Last items of some nodes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +17,8 @@ pub struct Debt {
     pub(super) nodes: Nodes,
     /// How far it is paid.
     pub(super) after: Option<Cursor>,
+    /// How often that could not be read.
+    pub(super) failures: u8,
 }
 
 /// Which nodes.
@@ -37,7 +41,7 @@ pub(super) enum Nodes {
 
 impl Debt {
     fn new(nodes: Nodes) -> Self {
-        Self { nodes, after: None }
+        Self { nodes, after: None, failures: 0 }
     }
 
     /// To a session that has become available, whatever its client can do.
@@ -98,6 +102,14 @@ impl Owed {
     pub(super) fn put_back(&mut self, debt: Debt) {
         self.0.push_front(debt);
     }
+
+    /// It could not be read: the others come first, and it is given up in the end.
+    pub(super) fn put_off(&mut self, mut debt: Debt) {
+        debt.failures += 1;
+        if debt.failures < TRIES_MAX {
+            self.0.push_back(debt);
+        }
+    }
 }
 
 fn sum_up(queue: &mut VecDeque<Debt>) {
@@ -135,6 +147,21 @@ mod tests {
         assert_eq!(owed.pop(), Some(first));
         assert_eq!(owed.pop().unwrap().nodes, Nodes::Contacts(names()));
         assert!(owed.pop().is_none() && owed.0.capacity() == 0);
+    }
+
+    #[test]
+    fn what_cannot_be_read_waits_behind_the_others_and_not_for_ever() {
+        let mut owed = Owed::default();
+        owed.extend(Debt::of_interests(&names()));
+        let first = owed.pop().unwrap();
+        owed.put_off(first);
+        assert_eq!(owed.pop().unwrap().nodes, Nodes::Contacts(names()));
+        for _ in 1..TRIES_MAX {
+            let debt = owed.pop().unwrap();
+            assert_eq!(debt.nodes, Nodes::Own(names()));
+            owed.put_off(debt);
+        }
+        assert!(owed.is_empty());
     }
 
     #[test]

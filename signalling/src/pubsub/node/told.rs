@@ -6,7 +6,7 @@ use super::{graph, these};
 use crate::jid::{BareJid, Jid};
 use crate::pubsub::config::{ItemReply, NotificationType, SendLast};
 use crate::pubsub::event::{Audience, Condition, Event, EventKind, Notification, Recipients, ShownItem, Told, Topic, Variant, group};
-use crate::pubsub::model::{Item, Node, NodeKind, Subscription, SubscriptionState};
+use crate::pubsub::model::{Item, Node, NodeKind, ServiceKind, Subscription, SubscriptionState};
 use crate::pubsub::options::{Expire, SubscriptionType};
 
 impl Node {
@@ -39,6 +39,7 @@ impl Node {
     fn shown_publisher(&self, publisher: &Jid) -> Option<BareJid> {
         match self.config.itemreply? {
             ItemReply::Publisher => Some(publisher.to_bare()),
+            ItemReply::Owner if self.service == ServiceKind::Pep => Some(self.address.service.clone()),
             ItemReply::Owner => self.owners().next().cloned(),
         }
     }

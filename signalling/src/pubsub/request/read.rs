@@ -5,13 +5,11 @@ use crate::forms::{Form, FormType};
 use crate::jid::Jid;
 use crate::ns;
 use crate::pubsub::error;
-use crate::pubsub::model::{Affiliation, NodeKind, SubscriptionState};
+use crate::pubsub::model::{Affiliation, NODE_BYTES_MAX, NodeKind, SubscriptionState};
 use crate::rsm;
 use crate::stanza::error::StanzaError;
 use crate::xml::Node;
 
-/// Bytes of a NodeID, as of a resourcepart, which it is to look like (§4.6.2).
-const NODE_BYTES_MAX: usize = 1023;
 /// Bytes of an ItemID and of a SubID.
 const ID_BYTES_MAX: usize = 1023;
 /// Items of one request: each is looked up.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::pubsub::config::{AccessModel, ItemReply, NodeFull, PublishModel, UpTo};
-use crate::pubsub::model::NodeKind;
+use crate::pubsub::model::{NodeKind, ServiceKind};
 
 const OWNER_FULL: &str = "owner@example.net/blogbot";
 const ITEM: &str = "<publish node='n'><item id='i'><p xmlns='urn:p'/></item></publish>";
@@ -151,6 +151,11 @@ fn s7_1_2_3_the_publisher_is_shown_where_the_node_says_so() {
         let reply = reply::items(&[reply::NodeItems { node: &node, items: &items }], None);
         assert!(String::from_utf8_lossy(&reply).contains(expected));
     }
+    let mut node = with(|config| config.itemreply = Some(ItemReply::Owner));
+    affiliate(&mut node, "another@example.net", Affiliation::Owner);
+    (node.service, node.address.service) = (ServiceKind::Pep, bare(OWNER));
+    let shown = node.retrieved(&item("i", "another@example.net/x", 1));
+    assert_eq!(shown.publisher, Some(bare(OWNER)), "an account's nodes are its own, whoever else may do what owners may");
 }
 
 #[test]
