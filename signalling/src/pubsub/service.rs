@@ -103,7 +103,7 @@ impl PubSub {
     pub fn new(router: Router, settings: Settings, metrics: Metrics) -> Arc<Self> {
         let limits = settings.limits;
         Arc::new(Self {
-            store: router.store().pubsub(),
+            store: router.store().pubsub().bounded(limits.bytes),
             nodes: NodeHomes::new(limits.nodes_cached),
             errands: Errands::default(),
             expiry: Expiry::default(),
@@ -342,7 +342,7 @@ impl PubSub {
         let held = match held {
             Some(held) if held.home.address.node == node => Some(held),
             _ if changes.is_empty() && notifications.is_empty() => None,
-            // An instant node (§8.1.4).
+            // An instant node (§8.1.1).
             _ => Some(self.hold(&of.node(&node), now).await?),
         };
         let mut steps: Vec<_> = held.as_ref().map(|held| (held, changes, notifications)).into_iter().collect();
@@ -401,6 +401,7 @@ impl PubSub {
             StoreError::NodeExists { .. } => StanzaError::conflict(),
             StoreError::NoSuchNode { .. } => StanzaError::item_not_found(),
             StoreError::NoSuchAccount(_) => StanzaError::service_unavailable(),
+            StoreError::Full => StanzaError::resource_constraint().with_text("whoever keeps the node keeps as much as it may"),
             error => self.router.internal("store a change of a node")(error),
         }
     }
@@ -475,6 +476,10 @@ fn is_question(action: &Action) -> bool {
 pub(super) fn is_refusal(error: &StoreError) -> bool {
     matches!(
         error,
-        StoreError::NodeExists { .. } | StoreError::NoSuchNode { .. } | StoreError::NoSuchAccount(_) | StoreError::TooLong { .. }
+        StoreError::NodeExists { .. }
+            | StoreError::NoSuchNode { .. }
+            | StoreError::NoSuchAccount(_)
+            | StoreError::TooLong { .. }
+            | StoreError::Full
     )
 }
