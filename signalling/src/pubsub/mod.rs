@@ -34,6 +34,9 @@ mod pep;
 pub mod reply;
 pub mod request;
 pub mod service;
+mod step;
+mod tasks;
+mod tracked;
 pub mod wellknown;
 
 pub(crate) use authorization::decision;

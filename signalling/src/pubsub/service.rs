@@ -22,9 +22,10 @@ use super::local::{Changed, Followers};
 use super::metrics::Metrics;
 use super::model::{Node, NodeAddress, NodeKind, ServiceKind};
 use super::node::{self, Outcome};
-use super::notify::Tracked;
 use super::reply::Reply;
 use super::request::{Action, Request};
+use super::tasks::Tasks;
+use super::tracked::Tracked;
 use super::{error, pep, reply};
 use crate::iq::{self, Iq, IqTable, To};
 use crate::jid::{BareJid, Jid};
@@ -48,6 +49,7 @@ pub struct PubSub {
     pub(super) expiry: Expiry,
     pub(super) followers: Followers,
     pub(super) tracked: Tracked,
+    pub(super) tasks: Tasks,
     pub(super) metrics: Metrics,
     pub(super) limits: context::Limits,
     structures: Box<[Arc<Mutex<()>>]>,
@@ -109,6 +111,7 @@ impl PubSub {
             expiry: Expiry::default(),
             followers: Followers::default(),
             tracked: Tracked::default(),
+            tasks: Tasks::default(),
             metrics,
             limits: context::Limits {
                 nodes: limits.nodes as u64,
@@ -159,7 +162,7 @@ impl PubSub {
 
     /// How many tasks bring out notifications or follow what has happened: none once everybody is told.
     pub fn tasks(&self) -> usize {
-        self.tracked.tasks()
+        self.tasks.count()
     }
 
     /// A request of either namespace.
