@@ -33,6 +33,7 @@ mod pending;
 mod pep;
 pub mod reply;
 pub mod request;
+mod requests;
 pub mod service;
 mod step;
 mod tasks;

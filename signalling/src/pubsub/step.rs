@@ -6,7 +6,7 @@ use super::change::Change;
 use super::event::Notification;
 use super::homes::{Held, NodeHome};
 use super::model::{Node, NodeAddress};
-use super::service::{PubSub, is_refusal, now};
+use super::service::{PubSub, now};
 use crate::store::StoreError;
 
 /// What the server does to a node.
@@ -70,21 +70,37 @@ impl PubSub {
 
     /// Stores what the server does to a node, and tells of it.
     pub(super) async fn take_step(self: &Arc<Self>, held: &Held, step: Step) -> Result<(), StoreError> {
-        let Step { changes, notifications } = step;
-        let mut evicted = Vec::new();
-        if !changes.is_empty() {
-            let committed = self.store.commit(&held.home.address, changes.clone()).await;
-            // What became of it is for the database to know.
-            evicted = committed
-                .inspect_err(|error| {
-                    if !is_refusal(error) {
-                        held.home.forget()
-                    }
-                })?
-                .evicted;
-        }
+        let steps = [(held, step)];
+        let evicted = self.commit(&steps).await?.pop().unwrap_or_default();
+        let [(held, Step { changes, notifications })] = steps;
         let told = self.take_over(held, &changes, notifications, &evicted, now()).await;
         self.send(&held.home, told);
         Ok(())
     }
+
+    /// Stores steps that belong together, all or none; the caller holds the nodes. Gives the items of each that went for `max_items`.
+    pub(super) async fn commit(&self, steps: &[(&Held, Step)]) -> Result<Vec<Vec<String>>, StoreError> {
+        let changing = steps.iter().filter(|(_, step)| !step.changes.is_empty());
+        let commands: Vec<_> = changing.map(|(held, step)| (held.home.address.clone(), step.changes.clone())).collect();
+        if commands.is_empty() {
+            return Ok(vec![Vec::new(); steps.len()]);
+        }
+        let committed = self.store.commit_all(commands).await.inspect_err(|error| {
+            // Unless it says that nothing is stored, what became of it is for the database to know: memory asks again.
+            if !is_refusal(error) {
+                steps.iter().for_each(|(held, _)| held.home.forget());
+            }
+        })?;
+        let mut committed = committed.into_iter();
+        let evicted = |step: &Step| if step.changes.is_empty() { Vec::new() } else { committed.next().unwrap_or_default().evicted };
+        Ok(steps.iter().map(|(_, step)| step).map(evicted).collect())
+    }
+}
+
+/// Errors by which the store says that nothing was stored.
+fn is_refusal(error: &StoreError) -> bool {
+    matches!(
+        error,
+        StoreError::NodeExists { .. } | StoreError::NoSuchNode { .. } | StoreError::NoSuchAccount(_) | StoreError::TooLong { .. }
+    )
 }
