@@ -42,6 +42,7 @@ pub mod wellknown;
 
 pub(crate) use authorization::decision;
 pub use host::Settings;
+pub(crate) use local::publish;
 pub use local::{Changed, Follower};
 pub use metrics::Metrics;
 pub use service::PubSub;
