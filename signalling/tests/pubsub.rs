@@ -608,6 +608,31 @@ async fn limits_of_nodes_payloads_and_subscriptions_hold() {
     }
 }
 
+#[tokio::test]
+async fn what_an_account_keeps_is_bounded_in_bytes_until_it_makes_room() {
+    let limits = pubsub::host::Limits { bytes: 20_000, ..Default::default() };
+    let world = World::with_pubsub("ps-bytes", &["alice", "bob"], Limits::default(), 100_000, limits).await;
+    let (alice, bob) = (world.online("alice", "a").await, world.online("bob", "b").await);
+    let publish = |to: &str, node: &str, id: &str| {
+        let entry = format!("<entry xmlns='urn:x'>{}</entry>", "x".repeat(12_000));
+        request(to, "set", "", &format!("<publish node='{node}'><item id='{id}'>{entry}</item></publish>"))
+    };
+    done(&alice, &publish(HOST, "one", "a")).await;
+    done(&alice, &publish("", "own", "a")).await;
+    for full in [publish(HOST, "one", "b"), publish(HOST, "two", "a"), publish("", "other", "a")] {
+        let answer = alice.ask(&full).await.join("");
+        assert!(answer.contains("<resource-constraint"), "{answer}");
+    }
+    done(&bob, &publish(HOST, "two", "a")).await;
+    // It takes the place of the one before.
+    done(&alice, &publish("", "own", "b")).await;
+    done(&alice, &request(HOST, "set", "", "<retract node='one'><item id='a'/></retract>")).await;
+    done(&alice, &publish(HOST, "one", "b")).await;
+    for (service, node) in [(HOST, "one"), ("alice@localhost", "own"), ("alice@localhost", "other")] {
+        same_in_memory_and_store(&world, &address(service, node)).await;
+    }
+}
+
 // ---- Accounts as services
 
 #[tokio::test]

@@ -141,7 +141,7 @@ impl PubSub {
     pub fn new(router: Router, settings: Settings, metrics: Metrics) -> Arc<Self> {
         let limits = settings.limits;
         Arc::new(Self {
-            store: router.store().pubsub(),
+            store: router.store().pubsub().bounded(limits.bytes),
             nodes: NodeHomes::new(limits.nodes_cached),
             errands: Errands::default(),
             expiry: Expiry::default(),
@@ -344,6 +344,7 @@ impl PubSub {
             StoreError::NodeExists { .. } => StanzaError::conflict(),
             StoreError::NoSuchNode { .. } => StanzaError::item_not_found(),
             StoreError::NoSuchAccount(_) => StanzaError::service_unavailable(),
+            StoreError::Full => StanzaError::resource_constraint().with_text("whoever keeps the node keeps as much as it may"),
             error => self.router.internal("store a change of a node")(error),
         }
     }

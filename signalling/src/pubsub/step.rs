@@ -101,6 +101,10 @@ impl PubSub {
 fn is_refusal(error: &StoreError) -> bool {
     matches!(
         error,
-        StoreError::NodeExists { .. } | StoreError::NoSuchNode { .. } | StoreError::NoSuchAccount(_) | StoreError::TooLong { .. }
+        StoreError::NodeExists { .. }
+            | StoreError::NoSuchNode { .. }
+            | StoreError::NoSuchAccount(_)
+            | StoreError::TooLong { .. }
+            | StoreError::Full
     )
 }
