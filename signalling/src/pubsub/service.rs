@@ -296,7 +296,7 @@ impl PubSub {
         let held = match prepared.held.take() {
             Some(held) if held.home.address.node == node => Some(held),
             _ if changes.is_empty() && notifications.is_empty() => None,
-            // An instant node (§8.1.2).
+            // An instant node (§8.1.1).
             _ => Some(self.hold(&of.node(&node), prepared.now).await?),
         };
         let mut steps: Vec<_> = held.as_ref().map(|held| (held, Step { changes, notifications })).into_iter().collect();
