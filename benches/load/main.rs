@@ -89,6 +89,8 @@ enum Scenario {
     Pubsub,
 }
 
+/// Files open besides the connections of subscribers.
+const SPARE: u64 = 500;
 /// Pairs of sessions side by side.
 const PAIRS: usize = 16;
 
@@ -99,8 +101,8 @@ impl Scenario {
 fn main() -> anyhow::Result<ExitCode> {
     let words: Vec<String> = std::env::args().collect();
     match &words[1..] {
-        [verb, port] if verb == "fan" => {
-            floor::run_fan(port.parse()?)?;
+        [verb, port, count] if verb == "fan" => {
+            floor::run_fan(port.parse()?, count.parse()?)?;
             return Ok(ExitCode::SUCCESS);
         }
         [verb, port] if verb == "floor" => {
@@ -116,9 +118,9 @@ fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
     let _awake = (!arguments.asleep).then(Awake::keep).transpose()?;
     ensure!(arguments.rounds > 0, "at least one round");
-    process::raise_limits()?;
+    let files = process::raise_limits()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let report = runtime.block_on(tokio::task::LocalSet::new().run_until(measure(&arguments)))?;
+    let report = runtime.block_on(tokio::task::LocalSet::new().run_until(measure(&arguments, files)))?;
     report.print();
     Ok(ExitCode::SUCCESS)
 }
@@ -167,7 +169,7 @@ impl Arguments {
     }
 }
 
-async fn measure(arguments: &Arguments) -> anyhow::Result<Report> {
+async fn measure(arguments: &Arguments, files: u64) -> anyhow::Result<Report> {
     let all = arguments.servers()?;
     let certificate = Certificate::make()?;
     let mut report = Report::new(all.iter().filter(|which| which.is_ours()).map(|which| which.name().to_owned()).collect());
@@ -198,7 +200,7 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<Report> {
         crowds(arguments, &servers, &mut report).await?;
     }
     if arguments.wants(Scenario::Pubsub) {
-        feeds(arguments, &all, &certificate, &mut report).await?;
+        feeds(arguments, files, &all, &certificate, &mut report).await?;
     }
     if arguments.wants(Scenario::Idle) {
         idle_sessions(arguments, &all, &certificate, &mut report).await?;
@@ -285,13 +287,17 @@ async fn pages(arguments: &Arguments, servers: &[Server], report: &mut Report) -
 }
 
 async fn crowds(arguments: &Arguments, servers: &[Server], report: &mut Report) -> anyhow::Result<()> {
+    let floor = Floor::start()?;
+    let mut on_the_floor = Crowd::empty();
     let mut crowds: Vec<Crowd> = servers.iter().map(|_| Crowd::empty()).collect();
     let mut first = None;
     for size in &arguments.crowd {
         for (server, crowd) in servers.iter().zip(&mut crowds) {
             crowd.grow(server, *size).await?;
         }
-        let loads = servers.iter().map(Subject::Server).zip(&mut crowds).collect();
+        on_the_floor.grow_on_the_floor(&floor, *size).await?;
+        let loads = servers.iter().map(Subject::Server).zip(&mut crowds);
+        let loads = loads.chain([(Subject::Floor(&floor), &mut on_the_floor)]).collect();
         let figures = alternate(arguments.pace(), loads).await?;
         first = first.or_else(|| figures.first().map(|(_, value)| *value));
         report.add(Row { what: format!("message among {size} sessions, in clear: µs"), figures, target: Target::Flat(1.3), first });
@@ -299,7 +305,7 @@ async fn crowds(arguments: &Arguments, servers: &[Server], report: &mut Report) 
     Ok(())
 }
 
-async fn feeds(arguments: &Arguments, all: &[Which], certificate: &Certificate, report: &mut Report) -> anyhow::Result<()> {
+async fn feeds(arguments: &Arguments, files: u64, all: &[Which], certificate: &Certificate, report: &mut Report) -> anyhow::Result<()> {
     // the first accounts publish
     for (index, subscribers) in arguments.subscribers.iter().copied().enumerate() {
         let beside = |which: &&Which| index == 0 || which.is_ours();
@@ -317,22 +323,29 @@ async fn feeds(arguments: &Arguments, all: &[Which], certificate: &Certificate, 
                 sample = sample.or(Some(feed.sample().await?));
                 loads.push((Subject::Server(server), feed));
             }
-            let floor = Floor::start_fan()?;
-            let sinks = Subscribers::on_the_floor(&floor, subscribers, sample.context("no server")?).await?;
-            loads.push((Subject::Floor(&floor), Feed::on_the_floor(&sinks)));
+            // Where there may be as many connections once more.
+            let floor = (((servers.len() + 1) * subscribers) as u64 + SPARE < files).then(|| Floor::start_fan(subscribers)).transpose()?;
+            let sinks = match &floor {
+                Some(floor) => Some(Subscribers::on_the_floor(floor, subscribers, sample.context("no server")?).await?),
+                None => None,
+            };
+            loads.extend(floor.iter().zip(&sinks).map(|(floor, sinks)| (Subject::Floor(floor), Feed::on_the_floor(sinks))));
             let figures = alternate(arguments.pace(), loads).await?;
             let what = format!("notification of {subscribers} subscribers, item {how}: µs");
             report.add(Row { what, figures, target: Target::RatioAndFloor(0.15, 1.5), first: None });
         }
-        for (server, readers) in servers.iter().zip(&readers) {
-            let mut feed = Feed::of(server, readers, false).await?;
-            for (busy, beside) in [(false, "alone"), (true, "meanwhile")] {
+        for (busy, beside) in [(false, "alone"), (true, "meanwhile")] {
+            let mut rows = [Vec::new(), Vec::new()];
+            for (server, readers) in servers.iter().zip(&readers) {
+                let mut feed = Feed::of(server, readers, false).await?;
                 let latencies = pubsub::latency(server, busy.then_some(&mut feed), arguments.pace().round).await?;
-                for (figure, which) in latencies.into_iter().zip(["p50", "p99"]) {
-                    let figures = vec![(server.which.name().to_owned(), figure)];
-                    let what = format!("publication to another node than that of {subscribers}, {beside}, {which}: ms");
-                    report.add(Row { what, figures, target: Target::Shown, first: None });
+                for (row, latency) in rows.iter_mut().zip(latencies) {
+                    row.push((server.which.name().to_owned(), latency));
                 }
+            }
+            for (figures, which) in rows.into_iter().zip(["p50", "p99"]) {
+                let what = format!("publication to another node than that of {subscribers}, {beside}, {which}: ms");
+                report.add(Row { what, figures, target: Target::Shown, first: None });
             }
         }
     }

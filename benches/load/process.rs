@@ -33,16 +33,17 @@ pub fn spawn(mut command: Command, folder: &Path) -> anyhow::Result<Child> {
     command.spawn().with_context(|| format!("{command:?}"))
 }
 
-/// Descriptors for ten thousand sessions or allocations: here, and in the servers, which inherit the limit.
-pub fn raise_limits() -> anyhow::Result<()> {
+/// Descriptors for ten thousand sessions or allocations: here, and in the servers, which inherit the limit. Gives it.
+pub fn raise_limits() -> anyhow::Result<u64> {
     const WANTED: u64 = 65_536;
     let all = Rlimit { current: Some(WANTED), maximum: Some(WANTED) };
-    if setrlimit(Resource::Nofile, all).is_err() {
-        // not root: as far as it is allowed
-        let maximum = getrlimit(Resource::Nofile).maximum;
-        setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).context("the limit of open files")?;
+    if setrlimit(Resource::Nofile, all).is_ok() {
+        return Ok(WANTED);
     }
-    Ok(())
+    // not root: as far as it is allowed
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).context("the limit of open files")?;
+    Ok(maximum.unwrap_or(WANTED))
 }
 
 /// Memory of a process tree, in kB.

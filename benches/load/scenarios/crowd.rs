@@ -1,6 +1,6 @@
 //! Messages among many sessions, each of its own account: sender and addressee are drawn anew for each message. Eight are under way, few
 //! enough that seldom two come together, however small the crowd. The unit is one message that arrived at the session it was for. Flat means
-//! that a message costs the same however many are connected.
+//! that a message costs the same however many are connected. On the floor the sender is drawn, and the addressee is the other of its pair.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -19,6 +19,7 @@ use super::message::write;
 use crate::client::Client;
 use crate::framer::attribute;
 use crate::servers::Server;
+use crate::servers::floor::Floor;
 
 /// Log-ins at the same time.
 const AT_ONCE: usize = 8;
@@ -59,6 +60,8 @@ pub struct Crowd {
     under_way: HashMap<u64, usize>,
     count: u64,
     random: u64,
+    /// Each writes to the other of its pair only.
+    paired: bool,
 }
 
 impl Crowd {
@@ -66,12 +69,26 @@ impl Crowd {
     pub fn empty() -> Self {
         let (arrived, arrivals) = mpsc::unbounded_channel();
         let (writers, readers) = (Vec::new(), JoinSet::new());
-        Self { writers, arrivals, arrived, readers, under_way: HashMap::new(), count: 0, random: 0x2545_f491_4f6c_dd1d }
+        Self { writers, arrivals, arrived, readers, under_way: HashMap::new(), count: 0, random: 0x2545_f491_4f6c_dd1d, paired: false }
     }
 
     /// Lets sessions join until there are this many.
     pub async fn grow(&mut self, server: &Server, size: usize) -> anyhow::Result<()> {
-        for client in log_in(server, false, self.writers.len()..size).await? {
+        self.add(log_in(server, false, self.writers.len()..size).await?)
+    }
+
+    /// The same with connections to the floor, two by two.
+    pub async fn grow_on_the_floor(&mut self, floor: &Floor, size: usize) -> anyhow::Result<()> {
+        self.paired = true;
+        let mut clients = Vec::new();
+        while self.writers.len() + clients.len() < size.next_multiple_of(2) {
+            clients.push(Client::connect(floor.address).await?);
+        }
+        self.add(clients)
+    }
+
+    fn add(&mut self, clients: Vec<Client>) -> anyhow::Result<()> {
+        for client in clients {
             let account = client.jid.split('/').next().unwrap_or_default().to_owned();
             let (reader, writer) = client.split()?;
             let (index, arrived) = (self.writers.len(), self.arrived.clone());
@@ -92,7 +109,8 @@ impl Crowd {
     }
 
     async fn send(&mut self) -> anyhow::Result<()> {
-        let (from, to) = (self.draw(), self.draw());
+        let from = self.draw();
+        let to = if self.paired { from ^ 1 } else { self.draw() };
         let mut text = String::new();
         write(&mut text, &self.writers[to].0, self.count);
         self.under_way.insert(self.count, to);

@@ -25,18 +25,20 @@ pub struct Floor {
 impl Floor {
     /// Starts the one that passes messages on.
     pub fn start() -> anyhow::Result<Self> {
-        Self::start_as("floor")
+        Self::start_as("floor", None)
     }
 
-    /// Starts the one that writes to all.
-    pub fn start_fan() -> anyhow::Result<Self> {
-        Self::start_as("fan")
+    /// Starts the one that writes to so many.
+    pub fn start_fan(count: usize) -> anyhow::Result<Self> {
+        Self::start_as("fan", Some(count))
     }
 
-    fn start_as(verb: &str) -> anyhow::Result<Self> {
+    fn start_as(verb: &str, count: Option<usize>) -> anyhow::Result<Self> {
         let [port, _] = super::free_ports()?;
         let own: PathBuf = std::env::current_exe()?;
-        let mut process = Command::new(own).arg(verb).arg(port.to_string()).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+        let count = count.map(|count| count.to_string());
+        let mut process =
+            Command::new(own).arg(verb).arg(port.to_string()).args(count).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
         // It says so when it listens.
         process.stdout.take().context("its output is a pipe")?.read_exact(&mut [0])?;
         Ok(Self { process, address: (Ipv4Addr::LOCALHOST, port).into() })
@@ -54,6 +56,9 @@ impl Drop for Floor {
     }
 }
 
+/// What a thread of the floor needs, and more.
+const STACK_BYTES: usize = 128 * 1024;
+
 /// The process: takes connections two by two and passes on what comes from each of them to the other, until it is ended.
 pub fn run(port: u16) -> anyhow::Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
@@ -65,7 +70,9 @@ pub fn run(port: u16) -> anyhow::Result<()> {
             stream.set_nodelay(true)?;
             let ends = ends.clone();
             ends[side].set(stream.try_clone()?).ok().context("each is set once")?;
-            thread::spawn(move || pass_on(stream, &ends[1 - side]));
+            // thousands of them
+            let thread = thread::Builder::new().stack_size(STACK_BYTES);
+            thread.spawn(move || pass_on(stream, &ends[1 - side]))?;
         }
     }
 }
@@ -89,24 +96,23 @@ fn pass_on(mut from: TcpStream, to: &OnceLock<TcpStream>) -> anyhow::Result<()> 
     }
 }
 
-/// The process: what comes from the first connection goes to all that came before it sent anything, until it is ended.
-pub fn run_fan(port: u16) -> anyhow::Result<()> {
+/// The process: what comes from the first connection goes to each of the `count` that follow, until it is ended.
+pub fn run_fan(port: u16, count: usize) -> anyhow::Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
     println!();
     let (mut from, _) = listener.accept()?;
-    listener.set_nonblocking(true)?;
+    let mut sinks = Vec::with_capacity(count);
+    for _ in 0..count {
+        let (sink, _) = listener.accept()?;
+        sink.set_nodelay(true)?;
+        sinks.push(sink);
+    }
     let mut framer = Framer::default();
     let mut chunk = vec![0; 16 * 1024];
-    let mut sinks = Vec::new();
     loop {
         let read = from.read(&mut chunk)?;
         if read == 0 {
             return Ok(());
-        }
-        while let Ok((sink, _)) = listener.accept() {
-            sink.set_nonblocking(false)?;
-            sink.set_nodelay(true)?;
-            sinks.push(sink);
         }
         framer.space().extend_from_slice(&chunk[..read]);
         while let Some(element) = framer.next() {

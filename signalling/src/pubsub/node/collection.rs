@@ -118,8 +118,9 @@ pub(super) fn associate(node: &Node, child: &str, context: &Context<'_>) -> Resu
     if node.kind != NodeKind::Collection {
         return Err(error::invalid_graph());
     }
-    let child = find(child, context)?;
+    // Before the child, which is not looked up for whoever may not.
     must_take(node, context.requester, context.relation)?;
+    let child = find(child, context)?;
     access::must_own(child, context.requester, context.relation)?;
     if child.config.collection.contains(name) {
         return Ok(outcome);
