@@ -30,8 +30,9 @@ on_postgres! {
     account_data: slixmpp_finds_all_that_an_account_keeps, what_was_answered_is_there_after_a_restart;
     foreign_clients: slixmpp_resumes_in_a_burst, slixmpp_and_stanza_js_show_each_message_once;
     node_crash: a_killed_server_has_the_old_state_of_a_node_or_the_new_one;
-    pubsub_examples: pubsub_approve, pubsub_collections_owner, pubsub_configure, pubsub_delete, pubsub_discover, pubsub_last_item,
-        pubsub_payloads_private, pubsub_pep, pubsub_publish, pubsub_retrieve, pubsub_temporary;
+    pubsub_examples: pubsub_affiliations, pubsub_approve, pubsub_collections, pubsub_collections_owner, pubsub_configure, pubsub_delete,
+        pubsub_discover, pubsub_last_item, pubsub_manage_subscriptions, pubsub_options, pubsub_payloads_private, pubsub_pep, pubsub_pep_access,
+        pubsub_publish, pubsub_purge, pubsub_retract, pubsub_retrieve, pubsub_rules, pubsub_subscribe, pubsub_temporary;
     pubsub_clients: slixmpp_owns_publishes_and_subscribes;
     pep_clients: slixmpp_shows_what_slixmpp_publishes;
     presence_roster: s2_6_a_killed_server_has_every_roster_change_that_it_told_of, s2_the_roster, s3_1_3_a_request_waits_for_who_is_away, two_slixmpp_clients_become_contacts;

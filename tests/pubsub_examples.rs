@@ -68,19 +68,26 @@ fn every_script_is_run() {
 /// How many numbered examples each has.
 const EXAMPLES: [(&str, usize); 3] = [("XEP-0060", 236), ("XEP-0163", 11), ("XEP-0248", 46)];
 
-/// Each is in a script, as `# Example 32. Title` after the last `# XEP-0060 …`, or in the README's table with the reason why not.
+/// Each is in a script, as `# Example 32. Title` after the last `# XEP-0060 …` and right before the step that shows it, or in the README's table with
+/// the reason why not.
 #[test]
 fn every_numbered_example_is_shown_or_named_with_its_reason() {
     let mut where_: BTreeMap<(&str, usize), Vec<String>> = BTreeMap::new();
     let known = |name: &str| EXAMPLES.iter().map(|(xep, _)| *xep).find(|xep| name == *xep);
     for script in SCRIPTS {
         let text = fs::read_to_string(format!("tests/scripts/{script}.xmpp")).unwrap();
-        let mut current = None;
-        for line in text.lines().filter_map(|line| line.strip_prefix("# ")) {
+        let (mut current, mut heading) = (None, None);
+        for line in text.lines().chain([""]) {
+            let Some(line) = line.strip_prefix("# ") else {
+                let heading = heading.take();
+                assert!(heading.is_none() || !line.is_empty(), "{script}: no step shows {heading:?}");
+                continue;
+            };
             if let Some(xep) = line.split([' ', ',', ':']).next().filter(|word| word.starts_with("XEP-")) {
                 current = Some(xep);
             } else if let Some((number, _)) = line.strip_prefix("Example ").and_then(|rest| rest.split_once('.')) {
                 let xep = current.unwrap_or_else(|| panic!("{script}: example {number} of what?"));
+                heading = Some(line);
                 let Some(xep) = known(xep) else { continue };
                 let file = where_.entry((xep, number.parse().unwrap())).or_default();
                 if file.last().is_none_or(|last| last != script) {

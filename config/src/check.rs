@@ -465,6 +465,7 @@ fn limits(config: &Config, findings: &mut Findings<'_>) {
         ("channels", limits.channels, "channels_per_account", limits.channels_per_account),
         ("allocations", limits.allocations, "the number of turn.ports", config.turn.ports.count()),
         ("pubsub_payload_bytes", limits.pubsub_payload_bytes, "stanza_bytes", limits.stanza_bytes),
+        ("pubsub_payload_bytes", limits.pubsub_payload_bytes, "pubsub_bytes", limits.pubsub_bytes),
     ];
     for (small, value, large, bound) in pairs {
         if value > bound {
@@ -541,6 +542,7 @@ mod tests {
             (|c| c.server.domains.push("pubsub.localhost".into()), Error, "pubsub.host", "domain of accounts"),
             (|c| c.pubsub.host = c.muc.host.clone(), Error, "pubsub.host", "domain of muc.host"),
             (|c| c.limits.pubsub_payload_bytes = 300_000, Warning, "limits.pubsub_payload_bytes", "limits.stanza_bytes"),
+            (|c| c.limits.pubsub_bytes = 100_000, Warning, "limits.pubsub_payload_bytes", "limits.pubsub_bytes"),
             (|c| c.s2s.listen.push(([0u16; 8], 5269).into()), Error, "s2s.listen", "not built yet"),
             (|c| c.sip.udp.push(([0u16; 8], 5060).into()), Error, "sip.udp", "not built yet"),
             (|c| c.proxy.listen.push(([0u16; 8], 7777).into()), Error, "proxy.listen", "not built yet"),

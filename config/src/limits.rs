@@ -92,6 +92,8 @@ pub struct Limits {
     pub pubsub_items: usize,
     /// Payload of one item.
     pub pubsub_payload_bytes: usize,
+    /// Items and configurations of all nodes of one account, and of all that one entity has made at publish-subscribe services.
+    pub pubsub_bytes: usize,
     /// Subscriptions to one node.
     pub pubsub_subscriptions: usize,
     /// Subscriptions of one account, to nodes of this server all together.
@@ -146,6 +148,7 @@ impl Default for Limits {
             pubsub_nodes: 1_000,
             pubsub_items: 1_000,
             pubsub_payload_bytes: 131_072,
+            pubsub_bytes: 67_108_864,
             pubsub_subscriptions: 20_000,
             pubsub_subscriptions_per_account: 1_000,
             resume_s: 600,
@@ -199,6 +202,7 @@ impl Limits {
             ("pubsub_nodes", self.pubsub_nodes as u64),
             ("pubsub_items", self.pubsub_items as u64),
             ("pubsub_payload_bytes", self.pubsub_payload_bytes as u64),
+            ("pubsub_bytes", self.pubsub_bytes as u64),
             ("pubsub_subscriptions", self.pubsub_subscriptions as u64),
             ("pubsub_subscriptions_per_account", self.pubsub_subscriptions_per_account as u64),
             ("resume_s", self.resume_s),

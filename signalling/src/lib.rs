@@ -3,10 +3,12 @@
 pub mod account;
 pub mod administration;
 pub mod auth;
+pub mod avatar;
 pub mod capabilities;
 pub mod features;
 pub mod forms;
 pub mod homes;
+pub mod interests;
 pub mod iq;
 pub mod jid;
 pub mod jingle;

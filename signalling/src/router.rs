@@ -1,5 +1,6 @@
 //! Where a stanza goes: from the session that sent it through the stages to its addressee's home (RFC 6120 §10, RFC 6121 §8).
 
+mod answers;
 mod asked;
 mod broadcast;
 mod delivery;
@@ -7,15 +8,15 @@ mod limits;
 mod metrics;
 mod persistence;
 mod resumption;
+mod sessions;
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
@@ -26,7 +27,7 @@ use crate::features::conversions::Conversions;
 use crate::features::push::{self, Published};
 use crate::features::{caps, mds, presence, roster};
 use crate::homes::{Home, Homes};
-use crate::iq::{Iq, IqTable, To};
+use crate::iq::{IqTable, To};
 use crate::jid::{BareJid, FullJid, Jid};
 use crate::jingle::CallsService;
 use crate::mailbox::{Mailbox, Outgoing};
@@ -44,20 +45,9 @@ pub use asked::Asked;
 pub use limits::Limits;
 pub use metrics::Metrics;
 pub use resumption::{Bound, NotResumed, Resumed};
+pub use sessions::SessionInfo;
 
 use resumption::{Hibernation, Left};
-
-/// Far longer than a stream may take from its beginning to a bound resource.
-const KICK_REMEMBERED: Duration = Duration::from_secs(3600);
-
-/// A session as the operator sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SessionInfo {
-    /// Its full JID.
-    pub jid: FullJid,
-    /// The priority of its presence; `None` while it is not available.
-    pub priority: Option<i8>,
-}
 
 /// A service at a domain of its own.
 #[derive(Clone, Debug)]
@@ -329,77 +319,6 @@ impl Router {
         Box::pin(interest::pay(self, session)).await;
     }
 
-    /// Ends every session of an account with this error: it was removed or disabled, or its password changed.
-    /// Returns how many there were.
-    pub async fn kick(&self, account: &BareJid, error: StreamError) -> usize {
-        self.remember_kick(account);
-        let Some(home) = self.0.homes.peek(account) else { return 0 };
-        self.end_sessions(&home, error, |_| true).await
-    }
-
-    /// The same for all sessions but this one.
-    pub async fn kick_others(&self, session: &SessionRef, error: StreamError) -> usize {
-        self.remember_kick(&session.home.jid);
-        self.end_sessions(&session.home, error, |other| other.id != session.id).await
-    }
-
-    /// Ends the session of this resource, which may be bound again; whether there was one.
-    pub async fn kick_session(&self, jid: &FullJid, error: StreamError) -> bool {
-        let Some(home) = self.0.homes.peek(&jid.to_bare()) else { return false };
-        self.end_sessions(&home, error, |session| session.jid == *jid).await > 0
-    }
-
-    /// A stream that is on its way to bind must not come after the kick.
-    fn remember_kick(&self, account: &BareJid) {
-        let now = Instant::now();
-        let mut kicked = self.kicked();
-        kicked.retain(|_, at| now.saturating_duration_since(*at) < KICK_REMEMBERED);
-        kicked.insert(account.clone(), now);
-    }
-
-    async fn end_sessions(&self, home: &Arc<Home>, error: StreamError, chosen: impl Fn(&Session) -> bool) -> usize {
-        self.end_relay(home, &chosen);
-        let sessions: Vec<_> = home.with(|account| {
-            let sessions = account.sessions.iter().filter(|session| chosen(session));
-            sessions.map(|session| (session.id, session.jid.clone(), session.mailbox.clone())).collect()
-        });
-        let count = sessions.len();
-        let mut left = Vec::new();
-        for (id, jid, mailbox) in sessions {
-            mailbox.push(Outgoing::Close(error.clone()));
-            left.push(self.end(&SessionRef { jid, id, home: home.clone() }).await);
-        }
-        for left in left {
-            left.go_on().await;
-        }
-        count
-    }
-
-    /// Up to `count` sessions in the order of their addresses, beginning behind `after`; of one account, or of all.
-    pub fn sessions(&self, account: Option<&BareJid>, after: Option<&str>, count: usize) -> Vec<SessionInfo> {
-        let homes = match account {
-            Some(account) => self.0.homes.peek(account).into_iter().collect(),
-            None => self.0.homes.in_memory(),
-        };
-        let info =
-            |session: &Session| SessionInfo { jid: session.jid.clone(), priority: session.is_available().then_some(session.priority) };
-        let of_home = |home: Arc<Home>| home.with(|account| account.sessions.iter().map(info).collect::<Vec<_>>());
-        let mut sessions: Vec<_> = homes.into_iter().flat_map(of_home).collect();
-        sessions.retain(|session| after.is_none_or(|after| session.jid.as_str() > after));
-        sessions.sort_unstable_by(|a, b| a.jid.as_str().cmp(b.jid.as_str()));
-        sessions.truncate(count);
-        sessions
-    }
-
-    /// Drops what memory holds of an account that was deleted; its sessions have been ended.
-    pub fn forget(&self, account: &BareJid) {
-        self.0.homes.forget(account);
-    }
-
-    fn kicked(&self) -> MutexGuard<'_, HashMap<BareJid, Instant>> {
-        self.0.kicked.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Takes a stanza from a session's stream; its `from` is stamped. Answers come through the session's mailbox. False if the session is over: the
     /// stanza was not handled.
     ///
@@ -532,35 +451,6 @@ impl Router {
         }
     }
 
-    /// An answer to one of our domains; to nothing that the server has asked, it is ignored.
-    async fn answered(&self, answer: &Stanza) {
-        if let Some(published) = self.0.pushes.take(answer) {
-            push::answered(self, published, answer).await;
-        } else if let Some(query) = self.0.capabilities.asked.take(answer) {
-            caps::answered(self, query, answer);
-        }
-    }
-
-    /// Gives up requests of the server that nobody answers, as long as the future is polled.
-    pub async fn run_asked(&self) {
-        loop {
-            tokio::select! {
-                () = self.0.pushes.overdue() => {}
-                () = self.0.capabilities.asked.overdue() => {}
-            }
-            self.give_up_asked(tokio::time::Instant::now().into_std());
-        }
-    }
-
-    /// Gives up requests of the server that were to be answered before `now`.
-    pub fn give_up_asked(&self, now: Instant) {
-        // A push service that does not answer is asked again with the next notification.
-        drop(self.0.pushes.give_up(now));
-        for query in self.0.capabilities.asked.give_up(now) {
-            caps::unanswered(self, query);
-        }
-    }
-
     /// RFC 6121 §8.5: a stanza for a local account.
     async fn to_account(&self, mut stanza: Stanza, origin: Option<&SessionRef>) {
         let Some(to) = stanza.to().map(Jid::to_bare) else { return };
@@ -669,51 +559,6 @@ impl Router {
             },
             (Verdict::Drop, _) | (Verdict::Pass, Targets::Sessions(_) | Targets::Offline | Targets::Nobody) => {}
         }
-    }
-
-    /// Looks a request up and sends the answer; results and errors that nobody waits for end here.
-    async fn answer(&self, to: To, stanza: Stanza, origin: Option<&SessionRef>) {
-        if let Kind::Iq(IqType::Get | IqType::Set) = stanza.kind() {
-            let Some(reply) = self.table().answer(Iq { stanza, session: origin.cloned(), to }).await else { return };
-            if reply.kind() == Kind::Iq(IqType::Error) {
-                self.0.calls.observe(&reply, None, Instant::now());
-            }
-            self.reply(reply, origin).await;
-        }
-    }
-
-    /// Returns a stanza as an error, unless it is itself an error or an answer (RFC 6120 §8.3.1).
-    fn bounce<'a>(&'a self, stanza: &'a Stanza, error: StanzaError, origin: Option<&'a SessionRef>) -> BoxFuture<'a, ()> {
-        Box::pin(async move {
-            if let Some(reply) = Stanza::error_reply(stanza, &error) {
-                self.0.calls.observe(&reply, None, Instant::now());
-                self.reply(reply, origin).await;
-            }
-        })
-    }
-
-    async fn reply(&self, reply: Stanza, origin: Option<&SessionRef>) {
-        match origin {
-            Some(session) => session.home.with(|account| {
-                if let Some(session) = account.session(session.id) {
-                    session.send(reply);
-                }
-            }),
-            None if reply.to().is_some() => Box::pin(self.route(reply, None)).await,
-            None => {}
-        }
-    }
-
-    /// Answers a request before its handler has ended, for those to whom the place among other stanzas matters; whether its session is here.
-    pub(crate) fn answer_session(&self, iq: &Iq, payload: Bytes) -> bool {
-        let Some(session) = &iq.session else { return false };
-        let reply = Stanza::iq_result(&iq.stanza, payload);
-        session.home.with(|account| {
-            if let Some(session) = account.session(session.id) {
-                session.send(reply);
-            }
-        });
-        true
     }
 
     fn moment(&self, stanza: &Stanza) -> Moment {

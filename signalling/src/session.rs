@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use campanile_relay::SessionTag;
 
-use crate::features::caps::{Capabilities, Interests};
+use crate::features::caps::Capabilities;
 use crate::features::extdisco::Interest;
 use crate::homes::Home;
+use crate::interests::Interests;
 use crate::jid::{BareJid, FullJid, Jid};
 use crate::mailbox::{Delivery, Mailbox, Outgoing};
 use crate::pubsub::interest::{Debt, Owed};

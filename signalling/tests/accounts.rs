@@ -1,6 +1,7 @@
 //! Accounts as a whole: what the owner, the contacts and the database see when a password changes, an account goes or an anonymous session ends.
 
 use campanile_signalling::jid::BareJid;
+use campanile_signalling::pubsub::model::NodeAddress;
 use campanile_signalling::store::Disabled;
 
 use crate::world::{Client, World, befriend};
@@ -338,6 +339,17 @@ async fn xep0175_s3_an_anonymous_account_goes_with_its_session() {
     somebody.expect(&[&["<error code='407' type='auth'><registration-required"]]);
     register(&somebody, "", &format!("<username>{name}</username><password>x</password>")).await;
     somebody.expect(&[&["<error code='405' type='cancel'><not-allowed"]]);
+    // XEP-0060: it subscribes (§6.1.3.6 would allow the host to refuse that), and makes no nodes
+    let pubsub = |content: &str| {
+        format!("<iq type='set' id='p' to='pubsub.localhost'><pubsub xmlns='http://jabber.org/protocol/pubsub'>{content}</pubsub></iq>")
+    };
+    let created = bob.ask(&pubsub("<create node='news'/>")).await.join("");
+    assert!(created.contains("type='result'"), "{created}");
+    let subscribed = somebody.ask(&pubsub(&format!("<subscribe node='news' jid='{name}@localhost'/>"))).await.join("");
+    assert!(subscribed.contains("subscription='subscribed'"), "{subscribed}");
+    somebody.forget();
+    somebody.send(&pubsub("<create node='graffiti'/>")).await;
+    somebody.expect(&[&["type='error'", "<forbidden"]]);
 
     world.router.unbind(&somebody.session).await;
     world.administration.say_farewells().await.expect("the storage works");
@@ -346,6 +358,9 @@ async fn xep0175_s3_an_anonymous_account_goes_with_its_session() {
         assert!(received.iter().any(|stanza| stanza.contains(part)), "{part} in {received:#?}");
     }
     assert!(!world.store.accounts().exists(&jid(name)).await.expect("reads"));
+    let news = NodeAddress { service: BareJid::parse("pubsub.localhost").expect("a JID"), node: "news".to_owned() };
+    let news = world.pubsub.node(&news).await.expect("reads").expect("is there");
+    assert!(news.subscriptions.is_empty(), "{news:?}");
 
     // what a crash has left goes at the start
     world.store.accounts().create_anonymous(&jid("left-over")).await.expect("stores");

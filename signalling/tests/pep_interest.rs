@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use campanile_signalling::features::caps::Interests;
+use campanile_signalling::interests::Interests;
 use campanile_signalling::jid::BareJid;
 use campanile_signalling::router::{Limits, Router};
 use campanile_signalling::store::{RosterItem, Subscription};

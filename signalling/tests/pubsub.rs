@@ -100,6 +100,13 @@ async fn done(client: &Client, stanza: &str) -> String {
     answer
 }
 
+/// Asks for something that is refused with these conditions: RFC 6120's and XEP-0060's.
+async fn refused(client: &Client, stanza: &str, conditions: [&str; 2]) {
+    let answer = client.ask(stanza).await.join("");
+    let has = |condition| answer.contains(&format!("<{condition} xmlns="));
+    assert!(answer.contains("type='error'") && conditions.into_iter().all(has), "{stanza}: {answer}");
+}
+
 /// The ids of items that a client was told of, in order.
 fn told(client: &Client) -> Vec<String> {
     let id = |stanza: String| stanza.split("<item id='").nth(1).and_then(|rest| rest.split('\'').next()).map(str::to_owned);
@@ -589,22 +596,58 @@ async fn who_may_create_nodes_is_configured_and_administrators_may_all() {
 }
 
 #[tokio::test]
-async fn limits_of_nodes_payloads_and_subscriptions_hold() {
-    let limits =
-        pubsub::host::Limits { nodes: 2, payload_bytes: 200, subscriptions: 1, subscriptions_per_account: 1, ..Default::default() };
+async fn limits_of_nodes_items_payloads_and_subscriptions_hold() {
+    let limits = pubsub::host::Limits {
+        nodes: 2,
+        items: 2,
+        payload_bytes: 200,
+        subscriptions: 1,
+        subscriptions_per_account: 1,
+        ..Default::default()
+    };
     let world = World::with_pubsub("ps-limits", &["alice", "bob"], Limits::default(), 100_000, limits).await;
     let (alice, bob) = (world.online("alice", "a").await, world.online("bob", "b").await);
-    for node in ["one", "two"] {
-        done(&alice, &create(HOST, node, &[])).await;
+    for (node, max_items) in [("one", "max"), ("two", "1000")] {
+        done(&alice, &create(HOST, node, &[("max_items", max_items)])).await;
+        for id in ["x", "y", "z"] {
+            done(&alice, &publish(HOST, node, id)).await;
+        }
+        let kept = done(&alice, &items(HOST, node)).await;
+        let ids: Vec<_> = kept.split("<item id='").skip(1).filter_map(|rest| rest.split('\'').next()).collect();
+        assert_eq!(ids, ["y", "z"], "{node} has no more than [limits] allows");
     }
-    for stanza in [create(HOST, "three", &[]), publish(HOST, "three", "x"), publish(HOST, "one", &"x".repeat(300))] {
-        let answer = alice.ask(&stanza).await.join("");
-        assert!(answer.contains("type='error'"), "{stanza}: {answer}");
+    for stanza in [create(HOST, "three", &[]), publish(HOST, "three", "x")] {
+        refused(&alice, &stanza, ["policy-violation", "max-nodes-exceeded"]).await;
     }
+    refused(&alice, &publish(HOST, "one", &"x".repeat(300)), ["not-acceptable", "payload-too-big"]).await;
     done(&bob, &subscribe(HOST, "one", "bob@localhost")).await;
     for (client, jid, node) in [(&alice, "alice@localhost", "one"), (&bob, "bob@localhost", "two")] {
-        let answer = client.ask(&subscribe(HOST, node, jid)).await.join("");
-        assert!(answer.contains("<too-many-subscriptions"), "{answer}");
+        refused(client, &subscribe(HOST, node, jid), ["policy-violation", "too-many-subscriptions"]).await;
+    }
+}
+
+#[tokio::test]
+async fn what_an_account_keeps_is_bounded_in_bytes_until_it_makes_room() {
+    let limits = pubsub::host::Limits { bytes: 20_000, ..Default::default() };
+    let world = World::with_pubsub("ps-bytes", &["alice", "bob"], Limits::default(), 100_000, limits).await;
+    let (alice, bob) = (world.online("alice", "a").await, world.online("bob", "b").await);
+    let publish = |to: &str, node: &str, id: &str| {
+        let entry = format!("<entry xmlns='urn:x'>{}</entry>", "x".repeat(12_000));
+        request(to, "set", "", &format!("<publish node='{node}'><item id='{id}'>{entry}</item></publish>"))
+    };
+    done(&alice, &publish(HOST, "one", "a")).await;
+    done(&alice, &publish("", "own", "a")).await;
+    for full in [publish(HOST, "one", "b"), publish(HOST, "two", "a"), publish("", "other", "a")] {
+        let answer = alice.ask(&full).await.join("");
+        assert!(answer.contains("<resource-constraint"), "{answer}");
+    }
+    done(&bob, &publish(HOST, "two", "a")).await;
+    // It takes the place of the one before.
+    done(&alice, &publish("", "own", "b")).await;
+    done(&alice, &request(HOST, "set", "", "<retract node='one'><item id='a'/></retract>")).await;
+    done(&alice, &publish(HOST, "one", "b")).await;
+    for (service, node) in [(HOST, "one"), ("alice@localhost", "own"), ("alice@localhost", "other")] {
+        same_in_memory_and_store(&world, &address(service, node)).await;
     }
 }
 
@@ -1019,24 +1062,42 @@ async fn a_collection_that_goes_with_its_owner_s_account_is_forgotten_by_its_chi
         .await;
 }
 
-/// The node's queue of messages is full; everybody else's requests go on, and none of its own is lost.
-#[tokio::test]
+/// The node's queue of messages is full, since one who is to be told keeps it waiting; all others' requests go on, and nothing of its own is lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_has_much_to_tell_holds_up_neither_questions_nor_other_nodes() {
-    let world = World::within("ps-busy", &["alice", "bob"], Limits::default(), 100_000_000).await;
+    const PUBLISHED: usize = 300;
+    let world = World::within("ps-busy", &["alice", "bob", "carol", "dave"], Limits::default(), 10_000_000).await;
     let (alice, bob) = (world.online("alice", "a").await, world.online("bob", "b").await);
-    for node in ["busy", "calm"] {
-        done(&alice, &create(HOST, node, &[])).await;
-    }
+    let (carol, dave) = (world.online("carol", "c").await, world.online("dave", "d").await);
+    done(&alice, &create(HOST, "busy", &[])).await;
+    done(&dave, &create(HOST, "calm", &[])).await;
     done(&bob, &subscribe(HOST, "busy", "bob@localhost")).await;
-    bob.forget();
-    let big = format!("<publish node='busy'><item id='big'><a xmlns='urn:a'>{}</a></item></publish>", "x".repeat(100_000));
-    done(&alice, &request(HOST, "set", "", &big)).await;
-    // Each is answered with the last item again.
-    for _ in 0..300 {
-        done(&bob, &subscribe(HOST, "busy", "bob@localhost")).await;
-    }
-    done(&alice, &items(HOST, "calm")).await;
-    done(&alice, &create(HOST, "new", &[])).await;
+    done(&carol, &subscribe(HOST, "calm", "carol@localhost")).await;
     world.settled().await;
+    bob.forget();
+    carol.forget();
+    let slow = world.hold(&bob);
+    let publisher = async {
+        for number in 0..PUBLISHED {
+            done(&alice, &publish(HOST, "busy", &number.to_string())).await;
+        }
+    };
+    let others = async {
+        while world.counted("campanile_pubsub_outbox_waits_total") == 0 {
+            tokio::task::yield_now().await;
+        }
+        done(&dave, &items(HOST, "busy")).await;
+        done(&dave, &create(HOST, "new", &[])).await;
+        done(&dave, &publish(HOST, "calm", "heard")).await;
+        while told(&carol) != ["heard"] {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(told(&bob), [""; 0], "the busy node has told nobody yet");
+        drop(slow);
+    };
+    let all = async { tokio::join!(publisher, others) };
+    tokio::time::timeout(Duration::from_secs(120), all).await.expect("nobody waits for ever");
+    world.settled().await;
+    assert_eq!(told(&bob), (0..PUBLISHED).map(|number| number.to_string()).collect::<Vec<_>>());
     same_in_memory_and_store(&world, &address(HOST, "busy")).await;
 }

@@ -15,6 +15,8 @@ import aioxmpp.pubsub.xso as pubsub_xso
 import aioxmpp.security_layer
 import aioxmpp.xso as xso
 
+from settled import settled
+
 PATIENCE = 30
 
 
@@ -37,6 +39,7 @@ class Device:
 
     def __init__(self, server, number, resource):
         jid, password = server["users"][number]
+        self.admin = server["admin"]
         self.bare = aioxmpp.JID.fromstr(jid)
 
         def trusting():
@@ -99,7 +102,15 @@ class Device:
         return [entry for entry in self.history if entry[0] == "on_item_published" and entry[1][1] == node]
 
     async def fence(self, sender):
-        """Waits for a message of the sender's that leaves now: what the server sent before it has come."""
+        """Waits until who was to be told has been, of all that happened at nodes before and of what the sender did.
+
+        When the first message has come, the sender's requests are done with; the second one comes behind what the nodes sent."""
+        await self.hear(sender)
+        await settled(self.admin)
+        await self.hear(sender)
+
+    async def hear(self, sender):
+        """Waits for a message that the sender sends now."""
         message = aioxmpp.Message(type_=aioxmpp.MessageType.CHAT, to=self.client.local_jid)
         message.body[None] = word = f"fence {len(self.history)} {id(message)}"
         await sender.client.send(message)

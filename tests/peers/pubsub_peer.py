@@ -11,6 +11,7 @@ from slixmpp.xmlstream.matcher import MatchXPath
 
 from peer import Client, say
 from payloads import canonical
+from settled import settled
 
 # Its iterator over items takes this for done.
 register_stanza_plugin(stanza.Pubsub, Set)
@@ -23,6 +24,7 @@ class Subscriber(Client):
 
     def __init__(self, server, number, resource, plugins):
         super().__init__(server, number)
+        self.admin = server["admin"]
         self.requested_jid.resource = self.boundjid.resource = resource
         self.auto_authorize = self.auto_subscribe = None
         self.register_handler(Callback("all messages", MatchXPath("{jabber:client}message"), lambda message: self._happened("stanza", message)))
@@ -74,14 +76,22 @@ class Subscriber(Client):
         return [s for name, s in self.history if name == "stanza" and any(e.get("node") == node for e in s.xml.findall(f"{EVENT}event/*"))]
 
     async def fence(self, sender):
-        """Waits for a message of the sender's that leaves now: what the server sent before it has come."""
+        """Waits until who was to be told has been, of all that happened at nodes before and of what the sender did.
+
+        When the first message has come, the sender's requests are done with; the second one comes behind what the nodes sent."""
+        await self.hear(sender)
+        await settled(self.admin)
+        await self.hear(sender)
+
+    async def hear(self, sender):
+        """Waits for a message that the sender sends now."""
         word = f"fence {self.boundjid} {self.new_id()}"
         sender.send_message(mto=self.boundjid, mbody=word)
         await self.take("the fence", lambda name, s: name == "message" and s["body"] == word)
         self.history = [(name, s) for name, s in self.history if s.xml.findtext("{jabber:client}body") != word]
 
     async def saw_nothing_of(self, node, sender):
-        """Nothing came from the node, though the sender has seen its own notification or answer."""
+        """Nothing came from the node, though everybody has been told."""
         await self.fence(sender)
         assert not self.events_of(node), f"{self.boundjid}: {self.events_of(node)}"
 

@@ -62,13 +62,14 @@ pub fn python_running(server: &Server, name: &str, more: Value) -> Peer {
     Peer::start(&mut python_command(server, &tools().join("venv/bin/python"), name, more))
 }
 
-/// Address, certificate and accounts of the server, as the Python peers take them, with `more`.
+/// Addresses, certificate and accounts of the server, as the Python peers take them, with `more`.
 fn python_command(server: &Server, interpreter: &Path, name: &str, more: Value) -> Command {
     let c2s = server.address(if more["direct_tls"] == true { "direct_tls" } else { "c2s" });
     let mut argument = json!({
         "host": c2s.ip().to_string(),
         "port": c2s.port(),
         "ca": tls::ca_file(server.folder()),
+        "admin": server.address("admin").to_string(),
         "users": users(),
     });
     merge(&mut argument, more);

@@ -9,12 +9,12 @@
 
 mod announced;
 mod answer;
-mod interests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::interests::Interests;
 use crate::jid::Jid;
 use crate::ns;
 use crate::pubsub::interest::Debt;
@@ -22,8 +22,6 @@ use crate::router::{Asked, Router};
 use crate::session::{Session, SessionId, SessionRef};
 use crate::stanza::{IqType, Stanza};
 use crate::xml::XmlWriter;
-
-pub use interests::Interests;
 
 use announced::{Announced, Name};
 use answer::Outcome;

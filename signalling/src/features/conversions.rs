@@ -7,25 +7,28 @@
 //! What was there before, and what a crash has left different, is converted when an account's first session begins: from then on its clients may
 //! ask for it, and nobody else's need it earlier. A migration of all accounts would hold up the server's start for those who never come back.
 
+mod avatar;
+mod bookmarks;
+pub mod vcard4;
+
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::avatar::{Avatars, Cause};
-use super::bookmarks::Bookmarks;
-use super::vcard4::VCards4;
-use crate::forms::{Field, Form, FormType};
 use crate::homes::Home;
 use crate::iq::{IqTable, To};
 use crate::jid::BareJid;
 use crate::ns;
-use crate::pubsub::request::{Action, NewItem, Request};
 use crate::pubsub::{Changed, PubSub};
 use crate::router::Router;
 use crate::stanza::error::StanzaError;
 use crate::store::StoreError;
+
+use avatar::{Avatars, Cause};
+use bookmarks::Bookmarks;
+use vcard4::VCards4;
 
 /// Accounts at work at once.
 const TURNS: usize = 64;
@@ -232,15 +235,4 @@ fn note<T>(account: &BareJid, what: &str, done: Result<T, Failed>) -> Option<T> 
         Err(error) => tracing::info!(%account, %error, "cannot convert {what}"),
     }
     None
-}
-
-/// A publication of one item or more to a node of an account. `options` are the configuration of the node if it is to be made.
-pub(super) fn publish(node: &str, items: Vec<NewItem>, options: Option<&[(&str, &str)]>) -> Request {
-    let field = |(var, value): &(&str, &str)| Field { var: (*var).to_owned(), values: vec![(*value).to_owned()] };
-    let form_type = field(&("FORM_TYPE", ns::PUBLISH_OPTIONS));
-    let form = |options: &[(&str, &str)]| Form {
-        type_: FormType::Submit,
-        fields: std::iter::once(form_type.clone()).chain(options.iter().map(field)).collect(),
-    };
-    Request { node: Some(node.to_owned()), action: Action::Publish { items, options: options.map(form) } }
 }

@@ -2,8 +2,8 @@
 //! `fuzz/fuzz_targets/payload.rs`, and by the tests below over the corpus and what becomes of it by mutation.
 
 use crate::capabilities::Info;
-use crate::features::caps::Interests;
 use crate::forms::Form;
+use crate::interests::Interests;
 use crate::jid::Jid;
 use crate::rsm;
 use crate::stanza::{Framing, Stanza};

@@ -3,13 +3,13 @@
 
 use bytes::Bytes;
 
-use super::conversions::publish;
 use crate::homes::Home;
 use crate::iq::{IqTable, To};
 use crate::jid::Jid;
 use crate::ns;
 use crate::pipeline::{Effects, Verdict, Walk};
 use crate::pubsub::model::NodeAddress;
+use crate::pubsub::publish;
 use crate::pubsub::request::NewItem;
 use crate::router::Router;
 use crate::stanza::error::StanzaError;

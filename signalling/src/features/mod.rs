@@ -1,8 +1,6 @@
 //! What the server can do, one file per specification. `register` is the list of who gets what.
 
-pub mod avatar;
 pub mod blocking;
-pub mod bookmarks;
 pub mod caps;
 pub mod carbons;
 pub mod conversions;
@@ -25,7 +23,6 @@ pub mod stanza_id;
 pub mod subscription;
 pub mod time;
 pub mod vcard;
-pub mod vcard4;
 pub mod version;
 
 use std::collections::BTreeMap;
@@ -79,7 +76,7 @@ pub fn register(
     vcard::VCard::register(router, contact, &mut table);
     push::PushNotifications::register(router, &mut table);
     register::Register::register(router, administration.clone(), &mut table);
-    vcard4::register(contact, &mut table);
+    conversions::vcard4::register(contact, &mut table);
     version::register(&mut table);
     router.convert(conversions::Conversions::register(router, &pubsub, &mut table));
     administration.reissues(extdisco.clone());

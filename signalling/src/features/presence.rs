@@ -9,9 +9,9 @@ use std::time::SystemTime;
 use bytes::Bytes;
 
 use crate::account::Account;
-use crate::features::caps::Interests;
 use crate::features::subscription::{self, Change, State};
 use crate::homes::Home;
+use crate::interests::Interests;
 use crate::jid::{BareJid, FullJid, Jid};
 use crate::mailbox::Outgoing;
 use crate::ns;

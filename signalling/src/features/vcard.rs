@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use campanile_config::{Contact, ContactAddress};
 
-use super::avatar::image::Image;
+use crate::avatar::Image;
 use crate::homes::Home;
 use crate::iq::{Iq, IqTable, Reply, To};
 use crate::ns;

@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::access;
 use super::change::Change;
-use super::event::{Audience, Notification};
-use super::homes::{Held, NodeHome};
+use super::event::Audience;
+use super::homes::Held;
 use super::model::{Node, NodeAddress, Subscription};
 use super::options::Expire;
-use super::service::{PubSub, Service, is_refusal, now};
+use super::service::{PubSub, Service, now};
+use super::step::{Step, retracted};
 use crate::jid::{BareJid, FullJid, Jid};
 use crate::session::Session;
 use crate::stanza::Stanza;
@@ -101,7 +102,7 @@ impl Drop for Doing {
         if !self.ended {
             self.pubsub.errands.locked().running = false;
         }
-        self.pubsub.tracked.end();
+        self.pubsub.tasks.end();
     }
 }
 
@@ -130,7 +131,7 @@ impl PubSub {
 
     /// Waits until all that has happened has been followed and everybody has been told, as far as it has happened.
     pub async fn settled(&self) {
-        self.tracked.idle().await;
+        self.tasks.idle().await;
     }
 
     /// An account is gone from the database, with its nodes, affiliations and subscriptions: memory asks anew about all nodes that it had a part in.
@@ -160,7 +161,7 @@ impl PubSub {
         if !self.errands.push(errand) {
             return;
         }
-        self.tracked.begin();
+        self.tasks.begin();
         let doing = Doing { pubsub: self.clone(), ended: false };
         // Without a runtime the server has ended.
         self.router.spawn(async move {
@@ -290,84 +291,6 @@ impl PubSub {
         }
         Ok(())
     }
-
-    /// Changes a node by the server's own hand: `decide` sees the node, within its turn.
-    pub(super) async fn change(
-        self: &Arc<Self>,
-        address: &NodeAddress,
-        decide: impl FnOnce(&NodeHome, &Node) -> Step,
-    ) -> Result<(), StoreError> {
-        let held = self.hold_with_room(address).await?;
-        let Some(node) = held.home.node() else { return Ok(()) };
-        let step = decide(&held.home, &node);
-        drop(node);
-        self.take_step(&held, step).await
-    }
-
-    /// The turn of a node that has room for more notifications.
-    pub(super) async fn hold_with_room(&self, address: &NodeAddress) -> Result<Held, StoreError> {
-        loop {
-            let held = self.nodes.hold(address, &self.store, now()).await?;
-            if !held.home.outbox.is_full() {
-                return Ok(held);
-            }
-            let home = held.home.clone();
-            drop(held);
-            home.outbox.room().await;
-        }
-    }
-
-    /// Stores what the server does to a node, and tells of it.
-    pub(super) async fn take_step(self: &Arc<Self>, held: &Held, step: Step) -> Result<(), StoreError> {
-        let Step { changes, notifications } = step;
-        let mut evicted = Vec::new();
-        if !changes.is_empty() {
-            let committed = self.store.commit(&held.home.address, changes.clone()).await;
-            // What became of it is for the database to know.
-            evicted = committed
-                .inspect_err(|error| {
-                    if !is_refusal(error) {
-                        held.home.forget()
-                    }
-                })?
-                .evicted;
-        }
-        let told = self.take_over(held, &changes, notifications, &evicted, now()).await;
-        self.send(&held.home, told);
-        Ok(())
-    }
-}
-
-/// What the server does to a node.
-#[derive(Debug, Default)]
-pub(super) struct Step {
-    pub changes: Vec<Change>,
-    pub notifications: Vec<Notification>,
-}
-
-impl From<(Vec<Change>, Vec<Notification>)> for Step {
-    fn from((changes, notifications): (Vec<Change>, Vec<Notification>)) -> Self {
-        Self { changes, notifications }
-    }
-}
-
-impl FromIterator<Step> for Step {
-    fn from_iter<I: IntoIterator<Item = Step>>(steps: I) -> Self {
-        let mut all = Self::default();
-        for step in steps {
-            all.changes.extend(step.changes);
-            all.notifications.extend(step.notifications);
-        }
-        all
-    }
-}
-
-/// These items are gone.
-pub(super) fn retracted(node: &Node, ids: Vec<String>) -> Step {
-    if ids.is_empty() {
-        return Step::default();
-    }
-    Step { notifications: node.expired(&ids).into_iter().collect(), changes: vec![Change::Retract(ids)] }
 }
 
 /// The end of a subscription without a word to its subscriber, whom no message reaches.

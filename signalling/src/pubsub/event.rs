@@ -52,7 +52,7 @@ pub enum EventKind {
     Published {
         /// The items as subscribers see them; none of a transient node that leaves out payloads (§4.3).
         items: Vec<ShownItem>,
-        /// Who published, with the resource (XEP-0163 §4.3.1.3).
+        /// Who published, with the resource (XEP-0163 §4.3.1, point 3).
         publisher: Jid,
     },
     /// §6.1.7: the last item, for a new subscriber or one who comes online.
@@ -142,7 +142,7 @@ pub struct Variant {
     pub collection: Option<String>,
     /// A body for people (`pubsub#include_body`).
     pub include_body: bool,
-    /// `<addresses/>` with the publisher's full JID: recipients who see the publisher's presence (XEP-0163 §4.3.1.3).
+    /// `<addresses/>` with the publisher's full JID: recipients who see the publisher's presence (XEP-0163 §4.3.1, point 3).
     pub replyto: bool,
 }
 

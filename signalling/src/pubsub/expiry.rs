@@ -6,10 +6,10 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::Notify;
 
 use super::change::Change;
-use super::errands::{Step, retracted};
 use super::model::NodeAddress;
 use super::options::Expire;
 use super::service::PubSub;
+use super::step::{Step, retracted};
 use crate::jid::Jid;
 use crate::store::{DueItems, DueSubscriptions, StoreError};
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::access;
+use super::config::CHILDREN_MAX;
 use super::context::{Facts, Relation, Wants};
 use super::homes::Held;
 use super::host::Settings;
@@ -16,10 +17,8 @@ use crate::store::StoreError;
 
 /// Owners of one node whose rosters are looked at.
 const OWNERS_MAX: usize = 16;
-/// Collections above one node that are looked at.
-const ABOVE_MAX: usize = 1_000;
-/// Children of one collection that are looked at.
-pub(super) const CHILDREN_MAX: usize = 10_000;
+/// Collections above all nodes together that a request names. Of what is above others nothing is known, so that nothing new is put above them.
+const ANCESTORS_MAX: usize = 1_000;
 
 /// The accounts that own a node, as far as they are here; at an account, that account.
 #[derive(Debug)]
@@ -170,7 +169,7 @@ impl PubSub {
     ) -> Result<BTreeMap<String, Vec<String>>, StoreError> {
         let mut parents = BTreeMap::new();
         while let Some(name) = names.pop() {
-            if parents.contains_key(&name) || parents.len() == ABOVE_MAX {
+            if parents.contains_key(&name) || parents.len() == ANCESTORS_MAX {
                 continue;
             }
             let address = NodeAddress { service: of.jid.clone(), node: name };

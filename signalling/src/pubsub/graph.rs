@@ -9,7 +9,8 @@ use super::model::Node;
 /// there from its first subscription on.
 pub const ROOT: &str = "";
 
-/// Collections above one node that are looked at; the graph has no cycles, but it may be wide.
+/// Collections above one node that are looked at, nearest first: the graph has no cycles, but it may be wide. Subscribers of those beyond do not hear
+/// of the node.
 const ABOVE_MAX: usize = 256;
 
 /// Collections above a node, with the least number of steps up to each, nearest first. `parents` has the collections of each node.
@@ -41,6 +42,14 @@ pub fn above(node: &str, parents: &BTreeMap<String, Vec<String>>) -> Vec<(String
     above
 }
 
+/// Whether a node is above another one, or may be: where more collections are above it than are looked at, or not all is known of them.
+#[must_use]
+pub fn may_be_above(upper: &str, lower: &str, parents: &BTreeMap<String, Vec<String>>) -> bool {
+    let above = collections_above(lower, parents);
+    let known = parents.contains_key(lower) && above.iter().all(|(name, _)| parents.contains_key(name));
+    !known || above.len() >= ABOVE_MAX || above.iter().any(|(name, _)| name == upper)
+}
+
 /// Subscribers of a collection who hear of what happens to a node, `origin`, so many steps below it. Those of the root node must be let in by the
 /// node itself, too ([`access::may_retrieve`](super::access::may_retrieve)): no owner has put it there.
 #[must_use]
@@ -68,6 +77,16 @@ mod tests {
     }
 
     #[test]
+    fn s7_2_3_5_what_may_be_above_counts_as_above() {
+        let parents = parents(&[("leaf", &["a"]), ("a", &["b"]), ("b", &[]), ("c", &[]), ("d", &["unknown"])]);
+        for (upper, lower, expected) in
+            [("b", "leaf", true), ("a", "leaf", true), ("c", "leaf", false), ("leaf", "b", false), ("c", "d", true), ("c", "unknown", true)]
+        {
+            assert_eq!(may_be_above(upper, lower, &parents), expected, "{upper} {lower}");
+        }
+    }
+
+    #[test]
     fn a_cycle_that_should_not_be_ends() {
         let parents = parents(&[("a", &["b"]), ("b", &["a"])]);
         assert_eq!(collections_above("a", &parents), [("b".to_owned(), 1)]);
@@ -79,5 +98,6 @@ mod tests {
         let many: Vec<String> = (0..10_000).map(|n| n.to_string()).collect();
         let parents = BTreeMap::from([("leaf".to_owned(), many)]);
         assert_eq!(collections_above("leaf", &parents).len(), ABOVE_MAX);
+        assert!(may_be_above("unheard-of", "leaf", &parents));
     }
 }

@@ -78,6 +78,8 @@ pub struct Limits {
     pub items: usize,
     /// Bytes of one payload.
     pub payload_bytes: usize,
+    /// Bytes of configurations and items in the nodes of one account, and in those that one entity has made at hosts.
+    pub bytes: usize,
     /// Subscriptions to one node.
     pub subscriptions: usize,
     /// Subscriptions of one account.
@@ -103,6 +105,7 @@ impl Limits {
             nodes: limits.pubsub_nodes,
             items: limits.pubsub_items,
             payload_bytes: limits.pubsub_payload_bytes,
+            bytes: limits.pubsub_bytes,
             subscriptions: limits.pubsub_subscriptions,
             subscriptions_per_account: limits.pubsub_subscriptions_per_account,
             nodes_cached: limits.connections as usize,

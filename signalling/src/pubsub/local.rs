@@ -8,9 +8,11 @@ use futures_util::future::BoxFuture;
 
 use super::model::{Item, Node, NodeAddress, ServiceKind};
 use super::reply::Reply;
-use super::request::Request;
+use super::request::{Action, NewItem, Request};
 use super::service::{Executed, PubSub, Service};
+use crate::forms::{Field, Form, FormType};
 use crate::jid::{BareJid, Jid};
+use crate::ns;
 use crate::stanza::error::StanzaError;
 
 /// A node has changed.
@@ -82,4 +84,15 @@ impl PubSub {
         }
         self.followers.0.read().unwrap_or_else(PoisonError::into_inner).get(node).cloned().unwrap_or_default()
     }
+}
+
+/// A publication of one item or more to a node of an account. `options` are the configuration of the node if it is to be made.
+pub(crate) fn publish(node: &str, items: Vec<NewItem>, options: Option<&[(&str, &str)]>) -> Request {
+    let field = |(var, value): &(&str, &str)| Field { var: (*var).to_owned(), values: vec![(*value).to_owned()] };
+    let form_type = field(&("FORM_TYPE", ns::PUBLISH_OPTIONS));
+    let form = |options: &[(&str, &str)]| Form {
+        type_: FormType::Submit,
+        fields: std::iter::once(form_type.clone()).chain(options.iter().map(field)).collect(),
+    };
+    Request { node: Some(node.to_owned()), action: Action::Publish { items, options: options.map(form) } }
 }

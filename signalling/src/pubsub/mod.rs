@@ -33,11 +33,16 @@ mod pending;
 mod pep;
 pub mod reply;
 pub mod request;
+mod requests;
 pub mod service;
+mod step;
+mod tasks;
+mod tracked;
 pub mod wellknown;
 
 pub(crate) use authorization::decision;
 pub use host::Settings;
+pub(crate) use local::publish;
 pub use local::{Changed, Follower};
 pub use metrics::Metrics;
 pub use service::PubSub;

@@ -1,11 +1,7 @@
 //! From a notification to messages: who hears of it, in which form, and the task that brings it out.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::SystemTime;
-
-use tokio::sync::Notify;
 
 use super::access;
 use super::change::Change;
@@ -15,7 +11,7 @@ use super::facts::Owners;
 use super::graph;
 use super::homes::{Group, Held, NodeHome};
 use super::interest::Implicit;
-use super::model::{Node, NodeAddress, ServiceKind};
+use super::model::{Node, ServiceKind};
 use super::options::ShowValue;
 use super::outbox::Delivery;
 use super::service::{PubSub, Service};
@@ -28,70 +24,6 @@ use crate::store::{ItemsQuery, StoreError};
 
 /// Recipients whose presence is looked at before the first of them are told.
 const PRESENCE_SLICE: usize = 512;
-/// Messages of which it is remembered which node they came from.
-const TRACKED_MAX: usize = 10_000;
-
-/// Which node a message came from, by its id: what comes back says no more than that (§12.4). And how many tasks bring messages out.
-#[derive(Debug, Default)]
-pub(super) struct Tracked {
-    sent: Mutex<Sent>,
-    busy: AtomicUsize,
-    idle: Notify,
-}
-
-#[derive(Debug, Default)]
-struct Sent {
-    from: HashMap<String, NodeAddress>,
-    order: VecDeque<String>,
-}
-
-impl Tracked {
-    fn note(&self, id: String, address: &NodeAddress) {
-        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
-        sent.from.insert(id.clone(), address.clone());
-        sent.order.push_back(id);
-        if sent.order.len() > TRACKED_MAX
-            && let Some(oldest) = sent.order.pop_front()
-        {
-            sent.from.remove(&oldest);
-        }
-    }
-
-    /// The node from which the message of this id came.
-    pub fn node_of(&self, id: &str) -> Option<NodeAddress> {
-        self.sent.lock().unwrap_or_else(PoisonError::into_inner).from.get(id).cloned()
-    }
-
-    /// A task has begun.
-    pub fn begin(&self) {
-        self.busy.fetch_add(1, Ordering::AcqRel);
-    }
-
-    /// A task has ended.
-    pub fn end(&self) {
-        if self.busy.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.idle.notify_waiters();
-        }
-    }
-
-    /// How many are under way.
-    pub fn tasks(&self) -> usize {
-        self.busy.load(Ordering::Acquire)
-    }
-
-    /// Waits until no task is under way.
-    pub async fn idle(&self) {
-        loop {
-            let idle = self.idle.notified();
-            tokio::pin!(idle);
-            idle.as_mut().enable();
-            if self.busy.load(Ordering::Acquire) == 0 {
-                return;
-            }
-            idle.await;
-        }
-    }
-}
 
 /// A task that empties an outbox. Dropped before its end, it lets the next one begin.
 struct Emptying {
@@ -111,7 +43,7 @@ impl Drop for Emptying {
         if !self.ended {
             self.home.outbox.stopped();
         }
-        self.pubsub.tracked.end();
+        self.pubsub.tasks.end();
     }
 }
 
@@ -306,7 +238,7 @@ impl PubSub {
     }
 
     fn empty(self: &Arc<Self>, home: Arc<NodeHome>) {
-        self.tracked.begin();
+        self.tasks.begin();
         let emptying = Emptying { pubsub: self.clone(), home, ended: false };
         // Without a runtime nobody is there to be told.
         self.router.spawn(async move {
@@ -350,21 +282,4 @@ fn blocks(owners: &Owners<'_>, jid: &Jid) -> bool {
 fn show(session: &Session) -> ShowValue {
     let show = session.presence.as_ref().and_then(|presence| presence.child(ns::CLIENT, "show")).map(|child| child.text().into_owned());
     show.and_then(|show| ShowValue::parse(show.trim())).unwrap_or(ShowValue::Online)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::jid::BareJid;
-
-    #[test]
-    fn s12_4_the_latest_messages_are_remembered() {
-        let tracked = Tracked::default();
-        let address = NodeAddress { service: BareJid::parse("pubsub.localhost").unwrap(), node: "n".to_owned() };
-        for number in 0..=TRACKED_MAX {
-            tracked.note(number.to_string(), &address);
-        }
-        assert_eq!(tracked.node_of("0"), None);
-        assert_eq!(tracked.node_of("1"), Some(address));
-    }
 }

@@ -69,6 +69,81 @@ pub struct SubscribeOptions {
     pub subscription_depth: Option<u64>,
 }
 
+/// A field of the form: names, labels and options of the registry (§16.4.2, XEP-0248 §12.2.1).
+struct Entry {
+    var: &'static str,
+    type_: FieldType,
+    label: &'static str,
+    options: &'static [(&'static str, &'static str)],
+    of: fn(Offered) -> bool,
+    get: fn(&SubscribeOptions) -> Vec<String>,
+}
+
+fn boolean(value: bool) -> Vec<String> {
+    vec![if value { "1" } else { "0" }.to_owned()]
+}
+
+static ENTRIES: &[Entry] = &[
+    Entry {
+        var: "pubsub#deliver",
+        type_: FieldType::Boolean,
+        label: "Whether an entity wants to receive or disable notifications",
+        options: &[],
+        of: |_| true,
+        get: |options| boolean(options.deliver),
+    },
+    Entry {
+        var: "pubsub#expire",
+        type_: FieldType::TextSingle,
+        label: "The DateTime at which a leased subscription will end or has ended",
+        options: &[],
+        of: |_| true,
+        get: |options| expire(options.expire).into_iter().collect(),
+    },
+    Entry {
+        var: "pubsub#include_body",
+        type_: FieldType::Boolean,
+        label: "Whether an entity wants to receive an XMPP message body in addition to the payload format",
+        options: &[],
+        of: |offered| offered.body,
+        get: |options| boolean(options.include_body),
+    },
+    Entry {
+        var: "pubsub#show-values",
+        type_: FieldType::ListMulti,
+        label: "The presence states for which an entity wants to receive notifications",
+        options: &[
+            ("XMPP Show Value of Away", "away"),
+            ("XMPP Show Value of Chat", "chat"),
+            ("XMPP Show Value of DND (Do Not Disturb)", "dnd"),
+            ("Mere Availability in XMPP (No Show Value)", "online"),
+            ("XMPP Show Value of XA (Extended Away)", "xa"),
+        ],
+        of: |_| true,
+        get: |options| options.show_values.iter().map(|show| show.name().to_owned()).collect(),
+    },
+    Entry {
+        var: "pubsub#subscription_type",
+        type_: FieldType::ListSingle,
+        label: "What an entity wants to be notified of",
+        options: &[
+            ("Receive notification of new items only", "items"),
+            ("Receive notification of new nodes only", "nodes"),
+            ("Receive notification of items and nodes", "all"),
+        ],
+        of: |offered| offered.collection,
+        get: |options| vec![options.subscription_type.name().to_owned()],
+    },
+    Entry {
+        var: "pubsub#subscription_depth",
+        type_: FieldType::TextSingle,
+        label: "How far to traverse the node graph for notifications",
+        options: &[],
+        of: |offered| offered.collection,
+        get: |options| vec![options.subscription_depth.map_or_else(|| "all".to_owned(), |depth| depth.to_string())],
+    },
+];
+
 impl SubscribeOptions {
     /// §6.4, XEP-0248 §6.1: what a subscription has unless its subscriber says otherwise.
     #[must_use]
@@ -98,62 +173,14 @@ impl SubscribeOptions {
     fn write(&self, type_: FormType, of: Offered) -> Bytes {
         let mut out = XmlWriter::new();
         let mut form = FormWriter::open(&mut out, type_, ns::PUBSUB_SUBSCRIBE_OPTIONS);
-        let mut field = |var, field_type, label, options, values: &[&str]| {
+        for entry in ENTRIES.iter().filter(|entry| (entry.of)(of)) {
+            let values = (entry.get)(self);
+            let values: Vec<_> = values.iter().map(String::as_str).collect();
             if type_ == FormType::Form {
-                form.shown_field(var, field_type, Shown { label, options }, values);
+                form.shown_field(entry.var, entry.type_, Shown { label: entry.label, options: entry.options }, &values);
             } else {
-                form.field(var, field_type, values);
+                form.field(entry.var, entry.type_, &values);
             }
-        };
-        let boolean = |value| if value { "1" } else { "0" };
-        field(
-            "pubsub#deliver",
-            FieldType::Boolean,
-            "Whether an entity wants to receive or disable notifications",
-            &[],
-            &[boolean(self.deliver)],
-        );
-        let expire = expire(self.expire);
-        let expire: Vec<_> = expire.as_deref().into_iter().collect();
-        field("pubsub#expire", FieldType::TextSingle, "The DateTime at which a leased subscription will end or has ended", &[], &expire);
-        if of.body {
-            let label = "Whether an entity wants to receive an XMPP message body in addition to the payload format";
-            field("pubsub#include_body", FieldType::Boolean, label, &[], &[boolean(self.include_body)]);
-        }
-        let shows: Vec<_> = self.show_values.iter().map(|show| show.name()).collect();
-        field(
-            "pubsub#show-values",
-            FieldType::ListMulti,
-            "The presence states for which an entity wants to receive notifications",
-            &[
-                ("XMPP Show Value of Away", "away"),
-                ("XMPP Show Value of Chat", "chat"),
-                ("XMPP Show Value of DND (Do Not Disturb)", "dnd"),
-                ("Mere Availability in XMPP (No Show Value)", "online"),
-                ("XMPP Show Value of XA (Extended Away)", "xa"),
-            ],
-            &shows,
-        );
-        if of.collection {
-            field(
-                "pubsub#subscription_type",
-                FieldType::ListSingle,
-                "What an entity wants to be notified of",
-                &[
-                    ("Receive notification of new items only", "items"),
-                    ("Receive notification of new nodes only", "nodes"),
-                    ("Receive notification of items and nodes", "all"),
-                ],
-                &[self.subscription_type.name()],
-            );
-            let depth = self.subscription_depth.map_or_else(|| "all".to_owned(), |depth| depth.to_string());
-            field(
-                "pubsub#subscription_depth",
-                FieldType::TextSingle,
-                "How far to traverse the node graph for notifications",
-                &[],
-                &[&depth],
-            );
         }
         form.close();
         out.finish()

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::request::{Action, Request};
-use super::service::{PubSub, Service, requester};
+use super::requests::requester;
+use super::service::{PubSub, Service};
 use crate::forms::{Form, FormType};
 use crate::iq::{self, Iq};
 use crate::ns;

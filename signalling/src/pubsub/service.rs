@@ -8,7 +8,6 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::change::Change;
@@ -16,23 +15,25 @@ use super::context::{self, Context, Relation, Standing};
 use super::errands::Errands;
 use super::expiry::Expiry;
 use super::facts::{Gathered, Owners};
-use super::homes::{Held, NodeHomes};
-use super::host::{self, Settings};
-use super::local::{Changed, Followers};
+use super::homes::{Held, NodeHome, NodeHomes};
+use super::host::Settings;
+use super::local::Followers;
 use super::metrics::Metrics;
 use super::model::{Node, NodeAddress, NodeKind, ServiceKind};
-use super::node::{self, Outcome};
-use super::notify::Tracked;
+use super::node::{self, Other, Outcome};
+use super::outbox::Delivery;
 use super::reply::Reply;
 use super::request::{Action, Request};
-use super::{error, pep, reply};
-use crate::iq::{self, Iq, IqTable, To};
+use super::step::Step;
+use super::tasks::Tasks;
+use super::tracked::Tracked;
+use super::{error, pep};
+use crate::iq::{Iq, To};
 use crate::jid::{BareJid, Jid};
-use crate::ns;
 use crate::random;
 use crate::router::Router;
+use crate::stanza::Condition;
 use crate::stanza::error::StanzaError;
-use crate::stanza::{Condition, IqType, Kind};
 use crate::store::{PubSubStore, StoreError};
 
 /// Services whose structure changes at once.
@@ -48,6 +49,7 @@ pub struct PubSub {
     pub(super) expiry: Expiry,
     pub(super) followers: Followers,
     pub(super) tracked: Tracked,
+    pub(super) tasks: Tasks,
     pub(super) metrics: Metrics,
     pub(super) limits: context::Limits,
     structures: Box<[Arc<Mutex<()>>]>,
@@ -88,6 +90,42 @@ impl Service {
     }
 }
 
+/// Who asks whom for what.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    of: &'a Service,
+    requester: &'a Jid,
+    request: &'a Request,
+    /// The requester may create nodes here, if that is there.
+    may_create: bool,
+}
+
+impl<'a> Asked<'a> {
+    fn standing(&self, settings: &Settings) -> Standing<'a> {
+        let administers = self.of.kind == ServiceKind::Host && settings.is_admin(self.requester);
+        Standing { requester: self.requester, administers, may_create: self.may_create }
+    }
+}
+
+/// What a request is decided by, and the turns of all that may change with it.
+struct Prepared<'a> {
+    gathered: Gathered,
+    /// The node's home, if the request names one.
+    held: Option<Held>,
+    owners: Owners<'a>,
+    /// What the requester is to them.
+    relation: Relation,
+    now: SystemTime,
+    _structure: Option<OwnedMutexGuard<()>>,
+}
+
+impl Prepared<'_> {
+    /// Of the nodes that may change.
+    fn homes(&self) -> impl Iterator<Item = &Arc<NodeHome>> {
+        self.held.iter().chain(self.gathered.others.values()).map(|held| &held.home)
+    }
+}
+
 /// What a request has come to.
 #[derive(Debug)]
 pub(super) struct Executed {
@@ -103,12 +141,13 @@ impl PubSub {
     pub fn new(router: Router, settings: Settings, metrics: Metrics) -> Arc<Self> {
         let limits = settings.limits;
         Arc::new(Self {
-            store: router.store().pubsub(),
+            store: router.store().pubsub().bounded(limits.bytes),
             nodes: NodeHomes::new(limits.nodes_cached),
             errands: Errands::default(),
             expiry: Expiry::default(),
             followers: Followers::default(),
             tracked: Tracked::default(),
+            tasks: Tasks::default(),
             metrics,
             limits: context::Limits {
                 nodes: limits.nodes as u64,
@@ -122,19 +161,6 @@ impl PubSub {
             router,
             settings,
         })
-    }
-
-    /// Registers what hosts and accounts answer.
-    pub fn register(self: &Arc<Self>, table: &mut IqTable) {
-        host::announce(table);
-        pep::announce(table);
-        for to in [To::PubSub, To::Account, To::Contact] {
-            for namespace in [ns::PUBSUB, ns::PUBSUB_OWNER] {
-                table.get(to, (namespace, "pubsub"), self, Self::request);
-                table.set(to, (namespace, "pubsub"), self, Self::request);
-            }
-        }
-        table.set(To::PubSub, (ns::COMMANDS, "command"), self, Self::command);
     }
 
     /// What the operator has said.
@@ -159,68 +185,7 @@ impl PubSub {
 
     /// How many tasks bring out notifications or follow what has happened: none once everybody is told.
     pub fn tasks(&self) -> usize {
-        self.tracked.tasks()
-    }
-
-    /// A request of either namespace.
-    async fn request(self: Arc<Self>, iq: Iq) -> Result<iq::Reply, StanzaError> {
-        let set = iq.stanza.kind() == Kind::Iq(IqType::Set);
-        let request = {
-            let element = iq.element()?;
-            Request::read(element.root(), set)?
-        };
-        let (service, requester) = (Service::asked(&iq), requester(&iq)?);
-        if request.node.is_none() && matches!(request.action, Action::Subscriptions | Action::Affiliations) {
-            return self.lists(&service, &requester.to_bare(), &request.action).await;
-        }
-        if !set {
-            let executed = self.execute(&service, &requester, &request, |_| {}).await?;
-            return self.answer(&service, executed, &requester).await;
-        }
-        // What is stored must reach memory and subscribers, whatever becomes of the requester's stream meanwhile.
-        let whole = self.clone().command_whole(service, requester, request, iq);
-        self.router.whole(whole).await.ok_or_else(StanzaError::internal_server_error)?
-    }
-
-    /// Executes a request that may change something. It is answered within its turn where its session is here, so that its sender sees the answer
-    /// before the notification; where somebody follows the node, when that is done.
-    async fn command_whole(self: Arc<Self>, of: Service, requester: Jid, request: Request, iq: Iq) -> Result<iq::Reply, StanzaError> {
-        let followers = self.followers(&of, request.node.as_deref().unwrap_or_default());
-        let mut answered = false;
-        let answer = |reply: &Reply| {
-            answered = followers.is_empty()
-                && match reply {
-                    Reply::Empty => self.router.answer_session(&iq, Bytes::new()),
-                    Reply::Payload(payload) => self.router.answer_session(&iq, payload.clone()),
-                    Reply::Items(_) | Reply::Partly(_) => false,
-                };
-        };
-        let executed = self.execute(&of, &requester, &request, answer).await?;
-        if executed.changed {
-            for follower in followers {
-                let configured = matches!(request.action, Action::Configure(_));
-                follower(Changed { account: of.jid.clone(), node: executed.node.clone(), configured }).await;
-            }
-        }
-        if answered { Ok(iq::Reply::Sent) } else { self.answer(&of, executed, &requester).await }
-    }
-
-    /// §5.6 and §5.7, of all nodes.
-    async fn lists(&self, of: &Service, requester: &BareJid, action: &Action) -> Result<iq::Reply, StanzaError> {
-        let internal = self.router.internal("list what an entity has at nodes");
-        Ok(iq::Reply::Payload(match action {
-            Action::Affiliations => reply::affiliations(None, &self.store.affiliations_of(&of.jid, requester).await.map_err(internal)?),
-            _ => reply::subscriptions(None, &self.store.subscriptions_of(&of.jid, requester).await.map_err(internal)?),
-        }))
-    }
-
-    async fn answer(&self, of: &Service, executed: Executed, requester: &Jid) -> Result<iq::Reply, StanzaError> {
-        Ok(match executed.reply {
-            Reply::Empty => iq::Reply::Empty,
-            Reply::Payload(payload) => iq::Reply::Payload(payload),
-            Reply::Partly(error) => return Err(error),
-            Reply::Items(wanted) => iq::Reply::Payload(self.items(&of.node(&executed.node), &wanted, requester).await?),
-        })
+        self.tasks.count()
     }
 
     /// The way of every request. `answer` is called once its changes are stored, before anybody is told of them.
@@ -231,96 +196,87 @@ impl PubSub {
         request: &Request,
         answer: impl FnOnce(&Reply) + Send,
     ) -> Result<Executed, StanzaError> {
-        let asked = request.target(of.kind).map(|node| of.node(node));
-        let standing = Standing {
-            requester,
-            administers: of.kind == ServiceKind::Host && self.settings.is_admin(requester),
-            may_create: self.may_create(of, requester),
-        };
-        let internal = self.router.internal("look up what a request for a node needs");
-        let mut needs_structure = false;
-        let (structure, held, owners, gathered, now) = loop {
-            let structure = if needs_structure { Some(self.structure(&of.jid).await) } else { None };
-            let now = now();
-            let held = self.hold_if(asked.as_ref(), now).await?;
-            let wanted = node::wants(node_of(held.as_ref()).as_deref(), request, &standing);
-            if structure.is_none() && (wanted.structure || wanted.touches_others()) {
-                needs_structure = true;
-                continue;
-            }
-            let owners = match (wanted.relations_of.is_empty(), node_of(held.as_ref())) {
-                (true, node) => self.owners(of, node.as_deref()).await,
-                (false, node) => self.all_owners(of, node.as_deref()).await,
-            };
-            let owners = owners.map_err(&internal)?;
-            let named = of.node(request.node.as_deref().unwrap_or_default());
-            let gathered = self.gather(of, &named, &requester.to_bare(), wanted, &owners, now).await.map_err(&internal)?;
-            let mut all = held.iter().chain(gathered.others.values()).map(|held| &held.home);
-            match all.find(|home| !is_question(&request.action) && home.outbox.is_full()).cloned() {
-                None => break (structure, held, owners, gathered, now),
-                // Without any turn: it holds up nobody else, and those who only ask go on.
-                Some(full) => {
-                    drop((gathered, held, structure));
-                    self.metrics.waits.inc();
-                    full.outbox.room().await;
-                }
-            }
-        };
-        let relation = owners.relation(requester);
-        let outcome = match self.decide(of, held.as_ref(), requester, request, (&owners, &relation), &gathered, now) {
-            Ok(outcome) => outcome,
-            Err(error) => return Err(self.refuse(of, held.as_ref(), requester, request, (&owners, &relation), error).await),
-        };
-        let executed = self.carry_out(of, held, gathered, outcome, answer, now).await;
-        drop(structure);
-        executed
+        let asked = Asked { of, requester, request, may_create: self.may_create(of, requester) };
+        let prepared = self.prepare(&asked).await?;
+        match self.decide(&asked, &prepared) {
+            Ok(outcome) => self.carry_out(of, prepared, outcome, answer).await,
+            Err(refusal) => Err(self.refuse(&asked, &prepared, refusal).await),
+        }
     }
 
-    #[allow(clippy::too_many_arguments, reason = "a pure call with all that it needs")]
-    fn decide(
-        &self,
-        of: &Service,
-        held: Option<&Held>,
-        requester: &Jid,
-        request: &Request,
-        (owners, relation): (&Owners<'_>, &Relation),
-        gathered: &Gathered,
-        now: SystemTime,
-    ) -> Result<Outcome, StanzaError> {
+    /// Takes the turns that a request needs, and looks up what it is decided by, once there is room for what it may tell.
+    async fn prepare(&self, asked: &Asked<'_>) -> Result<Prepared<'_>, StanzaError> {
+        let mut with_structure = false;
+        loop {
+            let Some(prepared) = self.look_up(asked, with_structure).await? else {
+                // Turns of nodes come after that of the structure.
+                with_structure = true;
+                continue;
+            };
+            let full = prepared.homes().find(|home| !is_question(&asked.request.action) && home.outbox.is_full()).cloned();
+            let Some(full) = full else { return Ok(prepared) };
+            // Without any turn: it holds up nobody else, and those who only ask go on.
+            drop(prepared);
+            self.metrics.waits.inc();
+            full.outbox.room().await;
+        }
+    }
+
+    /// `None` if the request needs the turn of the service's structure, too.
+    async fn look_up(&self, asked: &Asked<'_>, with_structure: bool) -> Result<Option<Prepared<'_>>, StanzaError> {
+        let Asked { of, requester, request, .. } = *asked;
+        let internal = self.router.internal("look up what a request for a node needs");
+        let structure = if with_structure { Some(self.structure(&of.jid).await) } else { None };
+        let now = now();
+        let target = request.target(of.kind).map(|node| of.node(node));
+        let held = self.hold_if(target.as_ref(), now).await?;
+        let node = node_of(held.as_ref());
+        let wanted = node::wants(node.as_deref(), request, &asked.standing(&self.settings));
+        if structure.is_none() && (wanted.structure || wanted.touches_others()) {
+            return Ok(None);
+        }
+        let owners = if wanted.relations_of.is_empty() {
+            self.owners(of, node.as_deref()).await
+        } else {
+            self.all_owners(of, node.as_deref()).await
+        };
+        let owners = owners.map_err(&internal)?;
+        drop(node);
+        let named = of.node(request.node.as_deref().unwrap_or_default());
+        let gathered = self.gather(of, &named, &requester.to_bare(), wanted, &owners, now).await.map_err(&internal)?;
+        Ok(Some(Prepared { gathered, held, relation: owners.relation(requester), owners, now, _structure: structure }))
+    }
+
+    fn decide(&self, asked: &Asked<'_>, prepared: &Prepared<'_>) -> Result<Outcome, StanzaError> {
+        let Asked { of, requester, request, may_create } = *asked;
         let context = Context {
             service: &of.jid,
             kind: of.kind,
             requester,
-            relation,
-            may_create: self.may_create(of, requester) && (of.kind == ServiceKind::Host || owners.are_somebody()),
-            now,
+            relation: &prepared.relation,
+            may_create: may_create && (of.kind == ServiceKind::Host || prepared.owners.are_somebody()),
+            now: prepared.now,
             limits: &self.limits,
             fresh_id: &random::id,
-            facts: &gathered.facts(),
+            facts: &prepared.gathered.facts(),
         };
-        node::handle(node_of(held).as_deref(), request, &context)
+        node::handle(node_of(prepared.held.as_ref()).as_deref(), request, &context)
     }
 
     /// What the requester is told instead of a refusal: where the node has gone (§8.4.2), and at accounts nothing that says who exists.
-    async fn refuse(
-        &self,
-        of: &Service,
-        held: Option<&Held>,
-        requester: &Jid,
-        request: &Request,
-        (owners, relation): (&Owners<'_>, &Relation),
-        refusal: StanzaError,
-    ) -> StanzaError {
-        let node = node_of(held);
-        if of.kind == ServiceKind::Pep
-            && let Some(told) = pep::told_to_strangers(&of.jid, owners.are_somebody(), node.as_deref(), requester, relation, request)
-        {
-            return told;
+    async fn refuse(&self, asked: &Asked<'_>, prepared: &Prepared<'_>, refusal: StanzaError) -> StanzaError {
+        let Asked { of, requester, request, .. } = *asked;
+        let node = node_of(prepared.held.as_ref());
+        if of.kind == ServiceKind::Pep {
+            let exists = prepared.owners.are_somebody();
+            if let Some(told) = pep::told_to_strangers(&of.jid, exists, node.as_deref(), requester, &prepared.relation, request) {
+                return told;
+            }
         }
         if node.is_some() || refusal.condition != Condition::ItemNotFound {
             return refusal;
         }
-        let Some(held) = held else { return refusal };
+        let Some(held) = &prepared.held else { return refusal };
         match self.store.redirect(&held.home.address).await {
             Ok(Some(uri)) => error::gone(uri),
             Ok(None) => refusal,
@@ -332,59 +288,27 @@ impl PubSub {
     async fn carry_out(
         self: &Arc<Self>,
         of: &Service,
-        held: Option<Held>,
-        gathered: Gathered,
+        mut prepared: Prepared<'_>,
         outcome: Outcome,
         answer: impl FnOnce(&Reply) + Send,
-        now: SystemTime,
     ) -> Result<Executed, StanzaError> {
         let Outcome { node, reply, changes, notifications, others } = outcome;
-        let held = match held {
+        let held = match prepared.held.take() {
             Some(held) if held.home.address.node == node => Some(held),
             _ if changes.is_empty() && notifications.is_empty() => None,
-            // An instant node (§8.1.4).
-            _ => Some(self.hold(&of.node(&node), now).await?),
+            // An instant node (§8.1.1).
+            _ => Some(self.hold(&of.node(&node), prepared.now).await?),
         };
-        let mut steps: Vec<_> = held.as_ref().map(|held| (held, changes, notifications)).into_iter().collect();
-        for other in others {
-            match gathered.others.get(&other.node) {
-                Some(held) => steps.push((held, other.changes, other.notifications)),
-                None => {
-                    tracing::error!(service = %of.jid, node = other.node, "a node that nobody holds was to change");
-                    return Err(StanzaError::internal_server_error());
-                }
-            }
-        }
-        let commands: Vec<_> = steps
-            .iter()
-            .filter(|(_, changes, _)| !changes.is_empty())
-            .map(|(held, changes, _)| (held.home.address.clone(), changes.clone()))
-            .collect();
-        let mut committed = Vec::new();
-        if !commands.is_empty() {
-            committed = match self.store.commit_all(commands).await {
-                Ok(committed) => committed,
-                Err(error) => {
-                    let homes = steps.iter().map(|(held, ..)| *held);
-                    return Err(self.refused_by_store(error, homes));
-                }
+        let mut steps: Vec<_> = held.as_ref().map(|held| (held, Step { changes, notifications })).into_iter().collect();
+        for Other { node, changes, notifications } in others {
+            let Some(held) = prepared.gathered.others.get(&node) else {
+                tracing::error!(service = %of.jid, node, "a node that nobody holds was to change");
+                return Err(StanzaError::internal_server_error());
             };
+            steps.push((held, Step { changes, notifications }));
         }
-        let mut committed = committed.into_iter();
-        let mut told = Vec::new();
-        let mut changed = false;
-        for (held, changes, notifications) in steps {
-            let evicted = if changes.is_empty() { Vec::new() } else { committed.next().unwrap_or_default().evicted };
-            let was_collection = held.home.node().is_some_and(|node| node.kind == NodeKind::Collection);
-            told.push((held, self.take_over(held, &changes, notifications, &evicted, now).await));
-            if was_collection && changes.iter().any(|change| matches!(change, Change::Delete { .. })) {
-                self.nodes.forget_collection(&held.home.address);
-            }
-            self.metrics.count(of.kind, &changes);
-            self.wake_expiry(&changes);
-            self.note_publishers(held, &changes);
-            changed |= !changes.is_empty();
-        }
+        let changed = steps.iter().any(|(_, step)| !step.changes.is_empty());
+        let told = self.take_steps(of.kind, steps, prepared.now).await?;
         answer(&reply);
         for (held, told) in told {
             self.send(&held.home, told);
@@ -392,15 +316,35 @@ impl PubSub {
         Ok(Executed { node, reply, changed })
     }
 
-    /// Whoever holds these homes was refused by the store. Unless it says that nothing is stored, that is for the database to know: memory asks again.
-    fn refused_by_store<'h>(&self, error: StoreError, homes: impl Iterator<Item = &'h Held>) -> StanzaError {
-        if !is_refusal(&error) {
-            homes.for_each(|held| held.home.forget());
+    /// Stores steps that belong together, then memory takes them over. Gives the messages that tell of them.
+    async fn take_steps<'h>(
+        &self,
+        kind: ServiceKind,
+        steps: Vec<(&'h Held, Step)>,
+        now: SystemTime,
+    ) -> Result<Vec<(&'h Held, Vec<Delivery>)>, StanzaError> {
+        let evicted = self.commit(&steps).await.map_err(|error| self.refused_by_store(error))?;
+        let mut told = Vec::with_capacity(steps.len());
+        for ((held, Step { changes, notifications }), evicted) in steps.into_iter().zip(evicted) {
+            let was_collection = held.home.node().is_some_and(|node| node.kind == NodeKind::Collection);
+            told.push((held, self.take_over(held, &changes, notifications, &evicted, now).await));
+            if was_collection && changes.iter().any(|change| matches!(change, Change::Delete { .. })) {
+                self.nodes.forget_collection(&held.home.address);
+            }
+            self.metrics.count(kind, &changes);
+            self.wake_expiry(&changes);
+            self.note_publishers(held, &changes);
         }
+        Ok(told)
+    }
+
+    /// What the requester is told of an error of the store.
+    fn refused_by_store(&self, error: StoreError) -> StanzaError {
         match error {
             StoreError::NodeExists { .. } => StanzaError::conflict(),
             StoreError::NoSuchNode { .. } => StanzaError::item_not_found(),
             StoreError::NoSuchAccount(_) => StanzaError::service_unavailable(),
+            StoreError::Full => StanzaError::resource_constraint().with_text("whoever keeps the node keeps as much as it may"),
             error => self.router.internal("store a change of a node")(error),
         }
     }
@@ -444,11 +388,6 @@ fn node_of(held: Option<&Held>) -> Option<Arc<Node>> {
     held.and_then(|held| held.home.node())
 }
 
-/// Who asks: `from` is stamped.
-pub(super) fn requester(iq: &Iq) -> Result<Jid, StanzaError> {
-    iq.stanza.from().cloned().ok_or_else(|| StanzaError::bad_request("nobody has asked"))
-}
-
 /// Now, as exactly as the database keeps it: memory has the same.
 pub(super) fn now() -> SystemTime {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -468,13 +407,5 @@ fn is_question(action: &Action) -> bool {
             | Action::DefaultConfiguration { .. }
             | Action::AllSubscriptions(_)
             | Action::AllAffiliations(_)
-    )
-}
-
-/// Errors by which the store says that nothing was stored.
-pub(super) fn is_refusal(error: &StoreError) -> bool {
-    matches!(
-        error,
-        StoreError::NodeExists { .. } | StoreError::NoSuchNode { .. } | StoreError::NoSuchAccount(_) | StoreError::TooLong { .. }
     )
 }

@@ -10,6 +10,7 @@ mod items;
 mod last;
 mod listing;
 mod load;
+mod quota;
 
 #[cfg(test)]
 pub(super) mod tests;
@@ -36,11 +37,18 @@ const NEVER: i64 = i64::MAX;
 #[derive(Clone)]
 pub struct PubSubStore {
     database: Database,
+    bytes_max: usize,
 }
 
 impl PubSubStore {
     pub(super) fn new(database: Database) -> Self {
-        Self { database }
+        Self { database, bytes_max: usize::MAX }
+    }
+
+    /// A handle that lets each account, and each entity at hosts, keep so many bytes of configurations and items.
+    #[must_use]
+    pub fn bounded(self, bytes_max: usize) -> Self {
+        Self { bytes_max, ..self }
     }
 }
 

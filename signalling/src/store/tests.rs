@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::archive::tests::*;
 use super::pubsub::tests::{
-    a_command_is_whole_or_not_at_all, a_node_is_kept_whole, an_account_takes_its_nodes_and_what_it_has_elsewhere_along,
+    a_command_is_whole_or_not_at_all, a_node_is_kept_whole, an_account_takes_its_nodes_and_what_it_has_elsewhere_along, bytes_are_bounded,
     items_are_kept_in_the_order_of_publication, items_are_read_in_pages, s5_6_and_s5_7_an_entity_finds_its_subscriptions_and_affiliations,
     s8_4_2_redirections_are_bounded, the_longest_names_are_stored_or_refused, what_has_expired_is_not_shown_and_goes,
     xep0163_s4_3_4_last_items_for_whoever_comes_online, xep0248_collections,
@@ -113,6 +113,7 @@ on_each_database! {
     xep0060_s5_6_and_s5_7_an_entity_finds_what_it_has => s5_6_and_s5_7_an_entity_finds_its_subscriptions_and_affiliations;
     a_deleted_account_takes_its_nodes_along => an_account_takes_its_nodes_and_what_it_has_elsewhere_along;
     xep0163_s4_3_4_last_items_are_found_at_a_log_in => xep0163_s4_3_4_last_items_for_whoever_comes_online;
+    bytes_of_nodes_are_bounded => bytes_are_bounded;
     xep0060_the_longest_names_are_stored_or_refused => the_longest_names_are_stored_or_refused;
     rfc7622_s3_1_the_longest_addresses_are_stored_or_refused => longest_addresses;
 }

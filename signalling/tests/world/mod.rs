@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Sender};
 use std::time::{Duration, Instant};
 
 use campanile_config::Contact;
@@ -33,8 +34,14 @@ pub struct World {
     pub pubsub: Arc<PubSub>,
     /// How many sessions the relay was told to be over.
     pub relay_ended: Ended,
+    registry: prometheus::Registry,
     mailbox_bytes: usize,
     folder: PathBuf,
+}
+
+/// Keeps the account of a home to itself: whoever is to do something with it waits, until this is dropped.
+pub struct Holding {
+    _release: Sender<()>,
 }
 
 /// Counts the sessions that are over; there are no allocations.
@@ -146,7 +153,7 @@ impl World {
         let settings = pubsub::Settings::new(&Default::default(), &["localhost".to_owned()], admins, pubsub_limits);
         let pubsub = PubSub::new(router.clone(), settings, pubsub::Metrics::new(&registry).expect("fresh metrics"));
         let Features { extdisco, pubsub } = features::register(&router, administration.clone(), relay, services, pubsub, &contact());
-        Self { router, store, calls, extdisco, administration, pubsub, relay_ended, mailbox_bytes, folder }
+        Self { router, store, calls, extdisco, administration, pubsub, relay_ended, registry, mailbox_bytes, folder }
     }
 
     pub async fn client(&self, account: &str, resource: &str) -> Client {
@@ -154,6 +161,29 @@ impl World {
         let jid = BareJid::new(account, "localhost").expect("a JID");
         let session = self.router.bind(&jid, Some(resource), mailbox.clone(), Instant::now()).await.expect("binds");
         Client { router: self.router.clone(), session, mailbox }
+    }
+
+    /// Holds the account of an online client from now on. What waits keeps its thread: the test's runtime must have others.
+    pub fn hold(&self, client: &Client) -> Holding {
+        let home = self.router.home_in_memory(&client.session.jid.to_bare()).expect("online");
+        let (release, released) = mpsc::channel();
+        let (taken, is_taken) = mpsc::channel();
+        std::thread::spawn(move || {
+            home.with(|_| {
+                taken.send(()).expect("the test waits for it");
+                // An error is the end as well.
+                let _: Result<(), _> = released.recv();
+            });
+        });
+        is_taken.recv().expect("the thread has it");
+        Holding { _release: release }
+    }
+
+    /// What a counter of `/metrics` says.
+    pub fn counted(&self, name: &str) -> u64 {
+        let families = self.registry.gather();
+        let family = families.iter().find(|family| family.name() == name).unwrap_or_else(|| panic!("no {name}"));
+        family.get_metric().iter().map(|metric| metric.get_counter().get_value() as u64).sum()
     }
 
     /// Waits until subscribers have been told of all that has happened at nodes.

@@ -405,9 +405,10 @@ fn befriend(server: &Server, rosters: &[Contact]) {
     }
 }
 
-/// XEP-0082, whole seconds of UTC.
+/// XEP-0082, whole seconds of UTC: never before the time that is meant.
 fn time(time: SystemTime) -> String {
-    let seconds = time.duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+    let since = time.duration_since(UNIX_EPOCH).expect("after 1970");
+    let seconds = since.as_secs() + u64::from(since.subsec_nanos() > 0);
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
     // days since 0000-03-01, in the eras of 400 years that make leap years regular
     let shifted = days + 719_468;

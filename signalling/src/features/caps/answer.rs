@@ -1,8 +1,8 @@
 //! What a client answers when it is asked what it can do: XEP-0115 §5.4 and XEP-0390 §4.4. Pure.
 
 use super::announced::Name;
-use super::interests::{Interests, NOTIFY};
 use crate::capabilities::{Info, Method};
+use crate::interests::{Interests, NOTIFY};
 use crate::ns;
 use crate::stanza::{IqType, Kind, Stanza};
 

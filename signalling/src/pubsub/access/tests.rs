@@ -3,7 +3,8 @@
 
 use super::*;
 use crate::pubsub::config::{NodeConfig, UpTo};
-use crate::pubsub::node::fixtures;
+use crate::pubsub::context::Facts;
+use crate::pubsub::node::fixtures::{self, Asker};
 use crate::stanza::Condition;
 
 /// Relations to the owner: how they are named in the table below.
@@ -161,4 +162,79 @@ fn subscriptions_of_an_account_are_found_among_its_neighbours() {
     let found: Vec<_> = node.subscriptions_of(&BareJid::parse("a@b").unwrap()).map(|found| found.jid.to_string()).collect();
     assert_eq!(found, ["a@b", "a@b", "a@b/0", "a@b/0", "a@b/z", "a@b/z"]);
     assert_eq!(node.subscriptions_of(&BareJid::parse("b").unwrap()).count(), 0);
+}
+
+/// What is asked, in which namespace and by which type, and which column of the table decides it.
+const ACTIONS: [(&str, bool, &str); 15] = [
+    ("subscribe", true, "<subscribe node='n' jid='me@example.net'/>"),
+    ("subscribed", true, "<unsubscribe node='n' jid='me@example.net'/>"),
+    ("subscribed", false, "<options node='n' jid='me@example.net'/>"),
+    ("retrieve", false, "<items node='n'/>"),
+    ("publish", true, "<publish node='n'><item id='new'><p xmlns='urn:p'/></item></publish>"),
+    ("own item", true, "<retract node='n'><item id='mine'/></retract>"),
+    ("owner", true, "<retract node='n'><item id='others'/></retract>"),
+    ("owner", true, "owner:<purge node='n'/>"),
+    ("owner", true, "owner:<delete node='n'/>"),
+    ("owner", false, "owner:<configure node='n'/>"),
+    (
+        "owner",
+        true,
+        "owner:<configure node='n'><x xmlns='jabber:x:data' type='submit'><field var='pubsub#title'><value>T</value></field></x></configure>",
+    ),
+    ("owner", false, "owner:<subscriptions node='n'/>"),
+    ("owner", true, "owner:<subscriptions node='n'><subscription jid='nobody@a' subscription='none'/></subscriptions>"),
+    ("owner", false, "owner:<affiliations node='n'/>"),
+    ("owner", true, "owner:<affiliations node='n'><affiliation jid='x@a' affiliation='member'/></affiliations>"),
+];
+
+/// Each action asks for the access that it needs: the same matrix, through the machine.
+#[test]
+fn s4_the_matrix_of_access_by_each_action() {
+    let me = "me@example.net/home";
+    let publishers = [("mine", me), ("others", "other@example.net/x")].map(|(id, jid)| (id.to_owned(), Jid::parse(jid).unwrap()));
+    let facts = Facts { publishers: publishers.into(), ..Facts::default() };
+    for (access, _) in MODELS {
+        for publish in PublishModel::ALL {
+            for (affiliation, _) in AFFILIATIONS {
+                for subscription in STATES {
+                    for name in RELATIONS {
+                        let mut node = fixtures::node("n");
+                        node.config.access_model = access;
+                        node.config.publish_model = *publish;
+                        node.config.roster_groups_allowed = vec!["friends".to_owned()];
+                        if affiliation != Affiliation::None {
+                            node.affiliations.insert(fixtures::bare("me@example.net"), affiliation);
+                        }
+                        if let Some(state) = subscription {
+                            fixtures::subscribe(&mut node, "me@example.net", "1", state);
+                        }
+                        let asker = Asker { relation: relation(name), ..fixtures::asker(me) };
+                        let [subscribe, retrieve, publishes] = expected(access, *publish, affiliation, subscription, name);
+                        let owner = affiliation == Affiliation::Owner || name == "administrator";
+                        for (column, set, content) in ACTIONS {
+                            let expected = match column {
+                                // §6.1.3.7.
+                                "subscribe" if matches!(&*subscribe, "yes" | "ask") && subscription == Some(SubscriptionState::Pending) => {
+                                    "not-authorized pending-subscription"
+                                }
+                                "subscribe" if subscribe == "ask" => "yes",
+                                "subscribe" => &subscribe,
+                                // §6.2.3.2, §6.3.4.2.
+                                "subscribed" if subscription.is_none() => "unexpected-request not-subscribed",
+                                "subscribed" => "yes",
+                                "retrieve" => &retrieve,
+                                "publish" => &publishes,
+                                "own item" if owner || affiliation != Affiliation::Outcast => "yes",
+                                "owner" if owner => "yes",
+                                _ => "forbidden",
+                            };
+                            let found = asker.ask(Some(&node), set, content, &facts);
+                            let found = found.map_or_else(|error| word(&error), |_| "yes".to_owned());
+                            assert_eq!(found, expected, "{content}: {access:?} {publish:?} {affiliation:?} {subscription:?} {name}");
+                        }
+                    }
+                }
+            }
+        }
+    }
 }

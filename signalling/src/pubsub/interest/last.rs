@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use super::owed::{Debt, Nodes};
 use crate::account::Account;
-use crate::features::caps::Interests;
+use crate::interests::Interests;
 use crate::jid::{BareJid, Jid};
 use crate::pubsub::access;
 use crate::pubsub::config::{AccessModel, ItemReply, SendLast};

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::features::caps::Interests;
+use crate::interests::Interests;
 use crate::jid::BareJid;
 use crate::store::Cursor;
 

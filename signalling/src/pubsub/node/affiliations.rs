@@ -70,7 +70,7 @@ pub(super) fn set(node: &Node, changes: &[(BareJid, Affiliation)], context: &Con
             let event = node.event(EventKind::Affiliation { jid: jid.clone(), affiliation: *affiliation });
             outcome.notifications.push(Notification { event, audience: Audience::These(super::these(vec![jid.into()])) });
         }
-        review(node, &after, jid, context, &mut outcome);
+        adjust_subscriptions(node, &after, jid, context, &mut outcome);
     }
     if !failed.is_empty() {
         let payload = reply::pubsub(ns::PUBSUB_OWNER, |out| {
@@ -97,7 +97,7 @@ fn may_become(node: &Node, jid: &BareJid, affiliation: Affiliation) -> bool {
 }
 
 /// What another affiliation does to subscriptions: §8.7.4 (note), §12.14.
-fn review(before: &Node, after: &Node, jid: &BareJid, context: &Context<'_>, outcome: &mut Outcome) {
+fn adjust_subscriptions(before: &Node, after: &Node, jid: &BareJid, context: &Context<'_>, outcome: &mut Outcome) {
     let relation = Node::relation(context, jid);
     let receives = access::may_receive(after, jid, &relation);
     let at_once = matches!(after.affiliation(jid), Affiliation::Owner | Affiliation::Publisher | Affiliation::Member);

@@ -43,11 +43,3 @@ pub(super) fn pending(node: &Node, context: &Context<'_>) -> Result<Outcome, Sta
         .collect();
     Ok(outcome)
 }
-
-impl Node {
-    /// Whether a subscription waits for an owner (§8.7.2).
-    #[must_use]
-    pub fn has_pending(&self) -> bool {
-        self.subscriptions.values().any(|subscription| subscription.state == SubscriptionState::Pending)
-    }
-}

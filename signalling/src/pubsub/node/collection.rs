@@ -53,7 +53,7 @@ pub(super) fn place(
         let parent = find(parent, context)?;
         must_take(parent, context.requester, context.relation)?;
         must_have_room(parent, context)?;
-        if parent.address.node == name || is_above(name, &parent.address.node, &parents) {
+        if parent.address.node == name || graph::may_be_above(name, &parent.address.node, &parents) {
             return Err(error::invalid_graph());
         }
         if let Some(before) = before {
@@ -91,7 +91,7 @@ fn place_children(
         let child = find(child, context)?;
         access::must_own(child, context.requester, context.relation)?;
         let (child_name, mut collection) = (&child.address.node, child.config.collection.clone());
-        if child_name == name || is_above(child_name, name, parents) {
+        if child_name == name || graph::may_be_above(child_name, name, parents) {
             return Err(error::invalid_graph());
         }
         if collection.len() >= COLLECTIONS_MAX {
@@ -118,8 +118,9 @@ pub(super) fn associate(node: &Node, child: &str, context: &Context<'_>) -> Resu
     if node.kind != NodeKind::Collection {
         return Err(error::invalid_graph());
     }
-    let child = find(child, context)?;
+    // Before the child, which is not looked up for whoever may not.
     must_take(node, context.requester, context.relation)?;
+    let child = find(child, context)?;
     access::must_own(child, context.requester, context.relation)?;
     if child.config.collection.contains(name) {
         return Ok(outcome);
@@ -128,7 +129,7 @@ pub(super) fn associate(node: &Node, child: &str, context: &Context<'_>) -> Resu
     if child.config.collection.len() >= COLLECTIONS_MAX {
         return Err(error::max_nodes_exceeded());
     }
-    if child.address.node == *name || is_above(&child.address.node, name, &context.facts.parents) {
+    if child.address.node == *name || graph::may_be_above(&child.address.node, name, &context.facts.parents) {
         return Err(error::invalid_graph());
     }
     let mut collection = child.config.collection.clone();
@@ -184,11 +185,6 @@ fn must_have_room(parent: &Node, context: &Context<'_>) -> Result<(), StanzaErro
 
 fn children_max(config: &NodeConfig) -> u64 {
     config.children_max.unwrap_or(u64::MAX).min(CHILDREN_MAX as u64)
-}
-
-/// §7.2.3.5.
-fn is_above(upper: &str, lower: &str, parents: &std::collections::BTreeMap<String, Vec<String>>) -> bool {
-    graph::collections_above(lower, parents).iter().any(|(name, _)| name == upper)
 }
 
 /// A collection that only tells.

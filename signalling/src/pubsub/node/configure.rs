@@ -74,13 +74,13 @@ pub(super) fn configure(node: &Node, form: &Form, context: &Context<'_>) -> Resu
     outcome.notifications.extend(placement.notifications(&after));
     outcome.others = placement.others;
     if after.config.access_model != node.config.access_model || after.config.roster_groups_allowed != node.config.roster_groups_allowed {
-        review(node, &after, context, &mut outcome);
+        let_in_or_out(node, &after, context, &mut outcome);
     }
     Ok(outcome)
 }
 
 /// §12.14, §14.3: who may not be a subscriber any more is none; who waited for approval is let in if none is needed any more.
-fn review(before: &Node, after: &Node, context: &Context<'_>, outcome: &mut Outcome) {
+fn let_in_or_out(before: &Node, after: &Node, context: &Context<'_>, outcome: &mut Outcome) {
     for subscription in before.subscriptions.values() {
         let account = subscription.jid.to_bare();
         let relation = Node::relation(context, &account);

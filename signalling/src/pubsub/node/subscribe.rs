@@ -45,14 +45,7 @@ pub(super) fn subscribe(
         (None, None, ServiceKind::Host) => &*root.insert(root_node(context)),
         (None, None, ServiceKind::Pep) => return Err(error::nodeid_required()),
     };
-    let subscriber = jid.to_bare();
-    let grant = if jid.bare_str() == context.requester.bare_str() {
-        access::may_subscribe(node, &subscriber, context.relation)?
-    } else {
-        // An administrator's word stands for an owner's, but lets in nobody whom the access model keeps out.
-        access::may_subscribe(node, &subscriber, &Node::relation(context, &subscriber))?;
-        Grant::Subscribed
-    };
+    let grant = grant(node, jid, context)?;
     // §6.1.3.7.
     if of_jid(node, jid).any(|subscription| subscription.state == SubscriptionState::Pending) {
         return Err(error::pending_subscription());
@@ -67,31 +60,44 @@ pub(super) fn subscribe(
     }
     let wanted = wanted.unwrap_or_default();
     check_overlap(node, jid, None, &wanted)?;
-    // §6.1.3.9.
-    if of_jid(node, jid).count() >= PER_JID_MAX
-        || node.subscriptions.len() as u64 >= context.limits.subscriptions
-        || context.facts.subscriptions.get(&subscriber).is_some_and(|has| *has >= context.limits.subscriptions_per_account)
-    {
-        return Err(error::too_many_subscriptions());
-    }
-    let state = match grant {
-        Grant::Subscribed => SubscriptionState::Subscribed,
-        Grant::Pending => SubscriptionState::Pending,
-    };
-    let new = Subscription { jid: jid.clone(), subid: (context.fresh_id)(), state, options: wanted };
+    check_number(node, jid, context)?;
+    let new = Subscription { jid: jid.clone(), subid: (context.fresh_id)(), state: grant, options: wanted };
     let mut outcome = Outcome::new(&node.address.node, answer(node, &new, options.is_some()));
-    match grant {
-        Grant::Subscribed => {
-            outcome.notifications.extend(node.tell_owners(&new, state, Some(context.requester)));
-            outcome.notifications.extend(node.tell_last(&new, context.now));
-        }
-        Grant::Pending => outcome.notifications.push(node.ask_owners(&new)),
+    if grant == SubscriptionState::Pending {
+        outcome.notifications.push(node.ask_owners(&new));
+    } else {
+        outcome.notifications.extend(node.tell_owners(&new, grant, Some(context.requester)));
+        outcome.notifications.extend(node.tell_last(&new, context.now));
     }
-    if let Some(root) = root {
-        outcome.changes.push(Change::Create(Box::new(root)));
-    }
+    outcome.changes.extend(root.map(|root| Change::Create(Box::new(root))));
     outcome.changes.push(Change::Subscribe(Box::new(new)));
     Ok(outcome)
+}
+
+/// In which state a new subscription begins.
+fn grant(node: &Node, jid: &Jid, context: &Context<'_>) -> Result<SubscriptionState, StanzaError> {
+    let subscriber = jid.to_bare();
+    let own = jid.bare_str() == context.requester.bare_str();
+    let grant = if own {
+        access::may_subscribe(node, &subscriber, context.relation)?
+    } else {
+        // An administrator's word stands for an owner's, but lets in nobody whom the access model keeps out.
+        access::may_subscribe(node, &subscriber, &Node::relation(context, &subscriber))?;
+        Grant::Subscribed
+    };
+    Ok(match grant {
+        Grant::Subscribed => SubscriptionState::Subscribed,
+        Grant::Pending => SubscriptionState::Pending,
+    })
+}
+
+/// §6.1.3.9.
+fn check_number(node: &Node, jid: &Jid, context: &Context<'_>) -> Result<(), StanzaError> {
+    let has = context.facts.subscriptions.get(&jid.to_bare()).copied().unwrap_or_default();
+    let too_many = of_jid(node, jid).count() >= PER_JID_MAX
+        || node.subscriptions.len() as u64 >= context.limits.subscriptions
+        || has >= context.limits.subscriptions_per_account;
+    if too_many { Err(error::too_many_subscriptions()) } else { Ok(()) }
 }
 
 /// XEP-0248 §8.1: the root node comes to be with its first subscriber; the service owns it.

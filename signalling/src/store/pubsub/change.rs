@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use super::super::database::{Row, Tx};
 use super::super::to_millis;
-use super::{NEVER, PubSubStore, REDIRECTS_MAX, StoreError, to_count};
+use super::{NEVER, PubSubStore, REDIRECTS_MAX, StoreError, items, quota, to_count};
 use crate::jid::{BareJid, Jid};
 use crate::pubsub::change::Change;
 use crate::pubsub::config::{NodeConfig, UpTo};
@@ -12,9 +12,10 @@ use crate::pubsub::model::{Affiliation, Item, Node, NodeAddress, ServiceKind, Su
 use crate::pubsub::options::Expire;
 
 const RETRACT: &str = "DELETE FROM pubsub_items WHERE node_id = $1 AND item = $2";
-const NODE: &str = "SELECT id FROM pubsub_nodes WHERE service = $1 AND node = $2";
-const CREATE: &str = "INSERT INTO pubsub_nodes (service, node, account, kind, creator, created_at, title, access_model, send_last, config)
-                       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (service, node) DO NOTHING RETURNING id";
+const NODE: &str = "SELECT id, bytes FROM pubsub_nodes WHERE service = $1 AND node = $2";
+const CREATE: &str =
+    "INSERT INTO pubsub_nodes (service, node, account, holder, bytes, kind, creator, created_at, title, access_model, send_last, config)
+                       VALUES ($1, $2, $3, $4, 0, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (service, node) DO NOTHING RETURNING id";
 const FOUND_AGAIN: &str = "DELETE FROM pubsub_redirects WHERE service = $1 AND node = $2";
 const REDIRECT: &str = "INSERT INTO pubsub_redirects (service, node, uri, number)
         VALUES ($1, $2, $3, (SELECT COALESCE(MAX(number), 0) + 1 FROM pubsub_redirects WHERE service = $1))
@@ -37,10 +38,10 @@ const SUBSCRIBE: &str = "INSERT INTO pubsub_subscriptions (node_id, jid, subid, 
                        ON CONFLICT (node_id, jid, subid) DO UPDATE
                        SET state = excluded.state, expires_at = excluded.expires_at, options = excluded.options";
 const UNSUBSCRIBE: &str = "DELETE FROM pubsub_subscriptions WHERE node_id = $1 AND jid = $2 AND subid = $3";
-const PUBLISH: &str = "INSERT INTO pubsub_items (node_id, item, seq, publisher, published_at, expires_at, payload)
-        VALUES ($1, $2, (SELECT COALESCE(MAX(seq), 0) + 1 FROM pubsub_items WHERE node_id = $1), $3, $4, $5, $6)
-        ON CONFLICT (node_id, item) DO UPDATE SET seq = excluded.seq, publisher = excluded.publisher,
-            published_at = excluded.published_at, expires_at = excluded.expires_at, payload = excluded.payload";
+const PUBLISH: &str = "INSERT INTO pubsub_items (node_id, item, seq, publisher, published_at, expires_at, bytes, payload)
+        VALUES ($1, $2, (SELECT COALESCE(MAX(seq), 0) + 1 FROM pubsub_items WHERE node_id = $1), $3, $4, $5, $6, $7)
+        ON CONFLICT (node_id, item) DO UPDATE SET seq = excluded.seq, publisher = excluded.publisher, published_at = excluded.published_at,
+            expires_at = excluded.expires_at, bytes = excluded.bytes, payload = excluded.payload";
 const TRIM: &str = "DELETE FROM pubsub_items WHERE node_id = $1 AND seq <=
         (SELECT seq FROM pubsub_items WHERE node_id = $1 ORDER BY seq DESC LIMIT 1 OFFSET $2) RETURNING seq, item";
 const PURGE: &str = "DELETE FROM pubsub_items WHERE node_id = $1";
@@ -58,7 +59,8 @@ impl PubSubStore {
     ///
     /// # Errors
     /// [`StoreError::NoSuchNode`] if the node, or a collection it is to be in, is not there; [`StoreError::NodeExists`];
-    /// [`StoreError::NoSuchAccount`] if an account that does not exist is to have a node; or the database's.
+    /// [`StoreError::NoSuchAccount`] if an account that does not exist is to have a node; [`StoreError::Full`] if whoever keeps the node would then keep
+    /// more than [`PubSubStore::bounded`] says; or the database's.
     pub async fn commit(&self, address: &NodeAddress, changes: Vec<Change>) -> Result<Committed, StoreError> {
         let committed = self.commit_all(vec![(address.clone(), changes)]).await?;
         Ok(committed.into_iter().next().unwrap_or_default())
@@ -72,13 +74,13 @@ impl PubSubStore {
         if !commands.iter().flat_map(|(_, changes)| changes).any(Change::is_stored) {
             return Ok(vec![Committed::default(); commands.len()]);
         }
-        let now = SystemTime::now();
+        let (now, bytes_max) = (SystemTime::now(), self.bytes_max);
         self.database
             .write("change nodes", move |tx| {
                 Box::pin(async move {
                     let mut all = Vec::with_capacity(commands.len());
                     for (address, changes) in &commands {
-                        all.push(apply(tx, address, changes, now).await?);
+                        all.push(apply(tx, address, changes, now, bytes_max).await?);
                     }
                     Ok(all)
                 })
@@ -87,9 +89,9 @@ impl PubSubStore {
     }
 }
 
-async fn apply(tx: &mut Tx, address: &NodeAddress, changes: &[Change], now: SystemTime) -> Result<Committed, StoreError> {
+async fn apply(tx: &mut Tx, address: &NodeAddress, changes: &[Change], now: SystemTime, bytes_max: usize) -> Result<Committed, StoreError> {
     let mut evicted = Vec::new();
-    let mut id = look_up(tx, &address.service, &address.node).await?;
+    let (mut id, bytes) = look_up(tx, &address.service, &address.node).await?.unzip();
     for change in changes {
         if let Change::Create(node) = change {
             id = Some(create(tx, address, node).await?);
@@ -123,6 +125,9 @@ async fn apply(tx: &mut Tx, address: &NodeAddress, changes: &[Change], now: Syst
             }
         }
     }
+    if let Some(id) = id.filter(|_| changes.iter().any(quota::is_weighed)) {
+        quota::weigh(tx, id, bytes.unwrap_or_default(), bytes_max).await?;
+    }
     Ok(Committed { evicted })
 }
 
@@ -130,16 +135,17 @@ fn missing(address: &NodeAddress, node: &str) -> StoreError {
     StoreError::NoSuchNode { service: address.service.clone(), node: node.to_owned() }
 }
 
-async fn look_up(tx: &mut Tx, service: &BareJid, node: &str) -> Result<Option<i64>, StoreError> {
-    tx.fetch_optional(NODE, &[service.as_str().into(), node.into()]).await?.map(|row| row.int(0)).transpose()
+/// A node's row, and its bytes before the command.
+async fn look_up(tx: &mut Tx, service: &BareJid, node: &str) -> Result<Option<(i64, i64)>, StoreError> {
+    tx.fetch_optional(NODE, &[service.as_str().into(), node.into()]).await?.map(|row| Ok((row.int(0)?, row.int(1)?))).transpose()
 }
 
 async fn create(tx: &mut Tx, address: &NodeAddress, node: &Node) -> Result<i64, StoreError> {
-    let account = match node.service {
-        ServiceKind::Host => None,
+    let (account, holder) = match node.service {
+        ServiceKind::Host => (None, Some(node.creator.as_str())),
         ServiceKind::Pep => {
             tx.require_account(&address.service).await?;
-            Some(address.service.as_str())
+            (Some(address.service.as_str()), None)
         }
     };
     let config = node.config.to_stored();
@@ -147,6 +153,7 @@ async fn create(tx: &mut Tx, address: &NodeAddress, node: &Node) -> Result<i64, 
         address.service.as_str().into(),
         address.node.as_str().into(),
         account.into(),
+        holder.into(),
         node.kind.name().into(),
         node.creator.as_str().into(),
         to_millis(node.created_at).into(),
@@ -230,7 +237,7 @@ fn life_ms(life: UpTo) -> Option<i64> {
 /// The node is in these collections, in this order.
 async fn associate(tx: &mut Tx, address: &NodeAddress, id: i64, collections: &[String]) -> Result<(), StoreError> {
     for (position, name) in collections.iter().enumerate() {
-        let collection = look_up(tx, &address.service, name).await?.ok_or_else(|| missing(address, name))?;
+        let (collection, _) = look_up(tx, &address.service, name).await?.ok_or_else(|| missing(address, name))?;
         tx.execute(ASSOCIATE, &[id.into(), collection.into(), to_count(position).into()]).await?;
     }
     Ok(())
@@ -273,6 +280,7 @@ async fn publish(tx: &mut Tx, id: i64, item: &Item, expires_at: Option<SystemTim
         item.publisher.as_str().into(),
         to_millis(item.published_at).into(),
         expires_at.map_or(NEVER, to_millis).into(),
+        to_count(items::size_bytes(item)).into(),
         item.payload.as_deref().unwrap_or_default().into(),
     ];
     tx.execute(PUBLISH, &values).await.map(drop)

@@ -10,6 +10,10 @@ const REDIRECTS: &str = "DELETE FROM pubsub_redirects WHERE service = $1";
 const OWNED: &str = "DELETE FROM pubsub_nodes
     WHERE id IN (SELECT node_id FROM pubsub_affiliations WHERE jid = $1 AND affiliation = 'owner')
         AND NOT EXISTS (SELECT 1 FROM pubsub_affiliations o WHERE o.node_id = pubsub_nodes.id AND o.affiliation = 'owner' AND o.jid <> $1)";
+// What it has made and others own counts for one of them from now on.
+const HELD: &str = "UPDATE pubsub_nodes SET holder =
+        (SELECT MIN(o.jid) FROM pubsub_affiliations o WHERE o.node_id = pubsub_nodes.id AND o.affiliation = 'owner' AND o.jid <> $1)
+    WHERE holder = $1";
 const AFFILIATIONS: &str = "DELETE FROM pubsub_affiliations WHERE jid = $1";
 const SUBSCRIPTIONS: &str = "DELETE FROM pubsub_subscriptions WHERE bare = $1";
 const WITH: &str = "SELECT n.service, n.node FROM pubsub_nodes n
@@ -18,12 +22,12 @@ const WITH: &str = "SELECT n.service, n.node FROM pubsub_nodes n
 
 /// All that look rows up, for the test that none reads a whole table.
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 6] = [NODES, REDIRECTS, OWNED, AFFILIATIONS, SUBSCRIPTIONS, WITH];
+pub(super) const STATEMENTS: [&str; 7] = [NODES, REDIRECTS, OWNED, HELD, AFFILIATIONS, SUBSCRIPTIONS, WITH];
 
 /// Part of the transaction that removes an account: its own nodes, nodes elsewhere that have no other owner, its affiliations and subscriptions. An
 /// account of the same name that comes later inherits nothing.
 pub(in super::super) async fn remove(tx: &mut Tx, entity: &BareJid) -> Result<(), StoreError> {
-    for sql in [NODES, REDIRECTS, OWNED, AFFILIATIONS, SUBSCRIPTIONS] {
+    for sql in [NODES, REDIRECTS, OWNED, HELD, AFFILIATIONS, SUBSCRIPTIONS] {
         tx.execute(sql, &[entity.as_str().into()]).await?;
     }
     Ok(())

@@ -303,7 +303,7 @@ impl PubSubStore {
     }
 }
 
-/// What an item counts for when pages are measured.
+/// What an item counts for when pages are measured, and what an account keeps.
 pub(super) fn size_bytes(item: &Item) -> usize {
     ENVELOPE_BYTES + item.id.len() + item.payload.as_ref().map_or(0, Bytes::len)
 }

@@ -35,7 +35,7 @@ pub struct LastItem {
 pub struct Cursor {
     /// Names that were dealt with before.
     interests: usize,
-    /// Behind this one, of contacts: service and node; of subscriptions: JID and subid.
+    /// Behind this one, of names: service and node; of subscriptions: JID and subid.
     after: (String, String),
     /// Of subscriptions: the node's row.
     node: i64,
@@ -122,22 +122,22 @@ fn bind<'v>(values: &mut Vec<Value<'v>>, names: &'v [String]) {
     values.extend(names.iter().map(String::as_str).chain(std::iter::repeat(last)).take(NAMES).map(Value::from));
 }
 
-/// Who comes online, as the statements want to know it: `$1`, and `$3` to `$5`.
+/// Who comes online, and when, as the statements want to know it: `$1` to `$5`.
 struct Viewer<'v> {
     jid: &'v Jid,
+    now: i64,
     domain_resource: String,
 }
 
 impl<'v> Viewer<'v> {
-    fn new(jid: &'v Jid) -> Self {
+    fn new(jid: &'v Jid, now: SystemTime) -> Self {
         let domain_resource = jid.resource().map_or_else(|| jid.domain().to_owned(), |resource| format!("{}/{resource}", jid.domain()));
-        Self { jid, domain_resource }
+        Self { jid, now: to_millis(now), domain_resource }
     }
 
-    fn values(&self, now: SystemTime) -> Vec<Value<'_>> {
-        let now = to_millis(now);
+    fn values(&self) -> Vec<Value<'_>> {
         let (bare, full) = (self.jid.bare_str(), self.jid.as_str());
-        vec![bare.into(), now.into(), full.into(), self.jid.domain().into(), self.domain_resource.as_str().into()]
+        vec![bare.into(), self.now.into(), full.into(), self.jid.domain().into(), self.domain_resource.as_str().into()]
     }
 }
 
@@ -155,27 +155,8 @@ impl PubSubStore {
         after: Option<&Cursor>,
         bytes_max: usize,
     ) -> Result<LastItems, StoreError> {
-        let mut page = Page::new(after, bytes_max);
-        let viewer = Viewer::new(viewer);
-        while let Some(names) = interests.get(page.cursor.interests..).filter(|names| !names.is_empty()) {
-            let chunk = &names[..names.len().min(NAMES)];
-            let after = page.cursor.after.clone();
-            let mut values = viewer.values(now);
-            values.extend([after.0.as_str().into(), after.1.as_str().into()]);
-            bind(&mut values, chunk);
-            let rows = self.database.fetch_all("read the last items of contacts", &OF_CONTACTS, &values).await?;
-            for row in &rows {
-                if page.is_full() {
-                    return Ok(page.cut());
-                }
-                page.cursor.after = (row.text(0)?, row.text(1)?);
-                page.add(self.read(row, None).await?);
-            }
-            if rows.len() < ROWS {
-                page.cursor = Cursor { interests: page.cursor.interests + chunk.len(), ..Cursor::default() };
-            }
-        }
-        Ok(page.found)
+        let page = Page::new(after, bytes_max);
+        self.of_names("read the last items of contacts", &OF_CONTACTS, "", &Viewer::new(viewer, now), interests, page).await
     }
 
     /// For `viewer` coming online (or the owner itself): the last items of the nodes named in `interests` of one account, if it has not blocked the
@@ -192,27 +173,8 @@ impl PubSubStore {
         after: Option<&Cursor>,
         bytes_max: usize,
     ) -> Result<LastItems, StoreError> {
-        let mut page = Page::new(after, bytes_max);
-        let viewer = Viewer::new(viewer);
-        while let Some(names) = interests.get(page.cursor.interests..).filter(|names| !names.is_empty()) {
-            let chunk = &names[..names.len().min(NAMES)];
-            let after = page.cursor.after.1.clone();
-            let mut values = viewer.values(now);
-            values.extend([service.as_str().into(), after.as_str().into()]);
-            bind(&mut values, chunk);
-            let rows = self.database.fetch_all("read the last items of an account", &OF_ONE, &values).await?;
-            for row in &rows {
-                if page.is_full() {
-                    return Ok(page.cut());
-                }
-                page.cursor.after.1 = row.text(1)?;
-                page.add(self.read(row, None).await?);
-            }
-            if rows.len() < ROWS {
-                page.cursor = Cursor { interests: page.cursor.interests + chunk.len(), ..Cursor::default() };
-            }
-        }
-        Ok(page.found)
+        let page = Page::new(after, bytes_max);
+        self.of_names("read the last items of an account", &OF_ONE, service.as_str(), &Viewer::new(viewer, now), interests, page).await
     }
 
     /// For `viewer` coming online: the last items of the nodes, at any service, that its account, or one of its resources, is subscribed to, but of
@@ -228,10 +190,10 @@ impl PubSubStore {
         bytes_max: usize,
     ) -> Result<LastItems, StoreError> {
         let mut page = Page::new(after, bytes_max);
-        let viewer = Viewer::new(viewer);
+        let viewer = Viewer::new(viewer, now);
         loop {
             let Cursor { after, node, .. } = page.cursor.clone();
-            let mut values = viewer.values(now);
+            let mut values = viewer.values();
             values.extend([node.into(), after.0.as_str().into(), after.1.as_str().into()]);
             let rows = self.database.fetch_all("read the last items of subscriptions", &OF_SUBSCRIPTIONS, &values).await?;
             for row in &rows {
@@ -247,6 +209,38 @@ impl PubSubStore {
                 return Ok(page.found);
             }
         }
+    }
+
+    /// By a statement that goes on behind a service and a node, `$6` and `$7`; for each chunk of names it begins at `first`.
+    async fn of_names(
+        &self,
+        doing: &'static str,
+        statement: &'static str,
+        first: &str,
+        viewer: &Viewer<'_>,
+        interests: &[String],
+        mut page: Page,
+    ) -> Result<LastItems, StoreError> {
+        while let Some(names) = interests.get(page.cursor.interests..).filter(|names| !names.is_empty()) {
+            let chunk = &names[..names.len().min(NAMES)];
+            let (service, node) = page.cursor.after.clone();
+            let service = if service.is_empty() { first } else { &service };
+            let mut values = viewer.values();
+            values.extend([service.into(), node.as_str().into()]);
+            bind(&mut values, chunk);
+            let rows = self.database.fetch_all(doing, statement, &values).await?;
+            for row in &rows {
+                if page.is_full() {
+                    return Ok(page.cut());
+                }
+                page.cursor.after = (row.text(0)?, row.text(1)?);
+                page.add(self.read(row, None).await?);
+            }
+            if rows.len() < ROWS {
+                page.cursor = Cursor { interests: page.cursor.interests + chunk.len(), ..Cursor::default() };
+            }
+        }
+        Ok(page.found)
     }
 
     /// [`COLUMNS`]; `None` for an item that has gone meanwhile.

@@ -482,6 +482,56 @@ pub async fn an_account_takes_its_nodes_and_what_it_has_elsewhere_along(store: &
     assert_eq!(pubsub.nodes_with(&hamlet).await.unwrap(), [others]);
 }
 
+pub async fn bytes_are_bounded(store: &Store) {
+    let pubsub = store.pubsub().bounded(30_000);
+    let (hamlet, horatio) = (account(store, "hamlet@denmark.lit").await, account(store, "horatio@denmark.lit").await);
+    let large = |id: &str, bytes: usize| Change::Publish {
+        items: vec![Item { payload: Some(Bytes::from("x".repeat(bytes))), ..item(id) }],
+        persist: true,
+        max_items: 2,
+        expires_at: None,
+    };
+    let commit = async |address: &NodeAddress, change: Change| pubsub.commit(address, vec![change]).await;
+    let refused = |outcome: Result<Committed, StoreError>| assert!(matches!(outcome, Err(StoreError::Full)), "{outcome:?}");
+    let (one, other, own) = (host("one"), host("other"), at("hamlet@denmark.lit", "own"));
+    let mut shared = leaf("one");
+    shared.affiliations.insert(horatio.clone(), Affiliation::Owner);
+    for node in [&shared, &leaf("other"), &node(&own, ServiceKind::Pep, NodeKind::Leaf)] {
+        create(store, node).await;
+    }
+    commit(&one, large("a", 10_000)).await.unwrap();
+    commit(&other, large("a", 10_000)).await.unwrap();
+    refused(commit(&one, large("b", 10_000)).await);
+    assert_eq!(ids(store, &one).await, ["a"], "nothing is stored of what is refused");
+    let wordy = NodeConfig { description: "x".repeat(10_000), ..shared.config.clone() };
+    refused(commit(&one, Change::Configure(Box::new(wordy.clone()))).await);
+    refused(commit(&host("new"), Change::Create(Box::new(Node { config: wordy, ..leaf("new") }))).await);
+
+    // The account's own nodes are another sum.
+    commit(&own, large("a", 20_000)).await.unwrap();
+    refused(commit(&own, large("b", 10_000)).await);
+
+    // What replaces as much, and what makes less, even where too much is kept already.
+    commit(&one, large("a", 10_000)).await.unwrap();
+    let lowered = store.pubsub().bounded(1_000);
+    lowered.commit(&one, vec![large("a", 9_000)]).await.unwrap();
+    lowered.commit(&one, vec![Change::Configure(Box::new(shared.config.clone()))]).await.unwrap();
+    commit(&one, Change::Retract(vec!["a".to_owned()])).await.unwrap();
+    commit(&other, large("b", 10_000)).await.unwrap();
+    // With each of these one of the two goes.
+    commit(&other, large("c", 10_000)).await.unwrap();
+    commit(&other, Change::Purge).await.unwrap();
+    commit(&one, large("a", 20_000)).await.unwrap();
+
+    // What is not deleted with its maker counts for whoever owns it.
+    create(store, &Node { creator: horatio.clone(), affiliations: [(horatio, Affiliation::Owner)].into(), ..leaf("his") }).await;
+    commit(&host("his"), large("a", 10_000)).await.unwrap();
+    assert!(store.accounts().delete(&hamlet).await.unwrap());
+    refused(commit(&host("his"), large("b", 1_000)).await);
+    commit(&one, Change::Purge).await.unwrap();
+    commit(&host("his"), large("b", 1_000)).await.unwrap();
+}
+
 pub async fn xep0163_s4_3_4_last_items_for_whoever_comes_online(store: &Store) {
     let pubsub = store.pubsub();
     let juliet = account(store, "juliet@capulet.lit").await;
@@ -614,6 +664,7 @@ async fn no_statement_reads_a_whole_table() {
     let folder = super::super::TemporaryFolder::new();
     let store = Store::open(&format!("sqlite:{}/test.db", folder.path().display()), folder.path()).await.unwrap();
     let statements = change::STATEMENTS.into_iter().chain(entity::STATEMENTS).chain(expiry::STATEMENTS).chain(load::STATEMENTS);
+    let statements = statements.chain(quota::STATEMENTS);
     for sql in statements.chain(items::statements()).chain(last::statements()).chain(listing::statements()) {
         let explain: &'static str = format!("EXPLAIN QUERY PLAN {sql}").leak();
         let mut plan = Vec::new();

@@ -1,10 +1,14 @@
 -- Nodes of PubSub services (XEP-0060) and of accounts (XEP-0163). `service`: where the node is; `account`: the same for an account's nodes, NULL for
 -- those of a host. `config` is the configuration as a form (XEP-0004); title, access_model and send_last are its values that statements need.
+-- `bytes`: of the configuration and the items. They count for the account or, at a host, for `holder`: whoever made the node, and when that account
+-- is gone an owner that is left.
 CREATE TABLE pubsub_nodes (
     id INTEGER PRIMARY KEY,
     service TEXT NOT NULL,
     node TEXT NOT NULL,
     account TEXT REFERENCES accounts (jid) ON DELETE CASCADE,
+    holder TEXT,
+    bytes INTEGER NOT NULL,
     kind TEXT NOT NULL,
     creator TEXT NOT NULL,
     created_at INTEGER NOT NULL,
@@ -15,10 +19,12 @@ CREATE TABLE pubsub_nodes (
     UNIQUE (service, node)
 ) STRICT;
 
-CREATE INDEX pubsub_nodes_by_account ON pubsub_nodes (account);
+-- With the bytes, so that they are summed up without a look at the nodes.
+CREATE INDEX pubsub_nodes_by_account ON pubsub_nodes (account, bytes);
+CREATE INDEX pubsub_nodes_by_holder ON pubsub_nodes (holder, bytes);
 
 -- §7.1. `seq` grows within a node with each publication; what is published again gets a new one. `payload` is empty for an item without one.
--- `expires_at` is 9223372036854775807 for what never does.
+-- `expires_at` is 9223372036854775807 for what never does; `bytes` is what the item counts for.
 CREATE TABLE pubsub_items (
     node_id INTEGER NOT NULL REFERENCES pubsub_nodes (id) ON DELETE CASCADE,
     item TEXT NOT NULL,
@@ -26,11 +32,12 @@ CREATE TABLE pubsub_items (
     publisher TEXT NOT NULL,
     published_at INTEGER NOT NULL,
     expires_at INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
     payload BLOB NOT NULL,
     PRIMARY KEY (node_id, item)
 ) STRICT;
 
-CREATE INDEX pubsub_items_by_seq ON pubsub_items (node_id, seq);
+CREATE INDEX pubsub_items_by_seq ON pubsub_items (node_id, seq, bytes);
 CREATE INDEX pubsub_items_by_expiry ON pubsub_items (expires_at) WHERE expires_at < 9223372036854775807;
 
 -- §8.9.

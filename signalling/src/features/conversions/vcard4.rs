@@ -1,22 +1,22 @@
 //! XEP-0292: vCard4 Over XMPP, version 0.12.0: the node of an account's vCard is the same as its vcard-temp (§11), and the server has a vCard of its own
 //! (§6).
 
-pub mod card;
+mod card;
 
 use std::sync::Arc;
 
 use campanile_config::{Contact, ContactAddress};
 
-use super::conversions::{Failed, publish};
-use super::vcard;
+use super::Failed;
+use crate::features::vcard;
 use crate::homes::Home;
 use crate::iq::{Iq, IqTable, Reply, To};
 use crate::jid::BareJid;
 use crate::ns;
-use crate::pubsub::PubSub;
 use crate::pubsub::config::AccessModel;
 use crate::pubsub::model::{Node, NodeAddress};
 use crate::pubsub::request::NewItem;
+use crate::pubsub::{PubSub, publish};
 use crate::router::Router;
 use crate::stanza::error::StanzaError;
 use crate::xml::{Bindings, Element, XmlWriter};

@@ -1,27 +1,24 @@
 //! XEP-0398: User Avatar to vCard-Based Avatars Conversion, version 1.0.0, between the nodes of XEP-0084 and the photo of XEP-0153. The hash of the
 //! photo in presence (§4) is that of `vcard/avatar.rs`.
 
-pub mod image;
-
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
 
-use super::conversions::{Failed, publish};
-use super::vcard;
+use super::Failed;
+use crate::avatar::{self, Image, Shown};
+use crate::features::vcard;
 use crate::homes::Home;
 use crate::jid::BareJid;
 use crate::ns;
-use crate::pubsub::PubSub;
 use crate::pubsub::config::AccessModel;
 use crate::pubsub::model::{Node, NodeAddress};
 use crate::pubsub::request::NewItem;
+use crate::pubsub::{PubSub, publish};
 use crate::router::Router;
 use crate::store::ItemsQuery;
 use crate::xml::{Bindings, Element};
-
-use image::{Image, Shown};
 
 /// Images of one avatar that are looked up.
 const IMAGES_MAX: usize = 16;
@@ -91,7 +88,7 @@ impl Avatars {
         }
         let kept = vcard().get(account).await?;
         let element = kept.and_then(|kept| Element::parse(&kept, &Bindings::empty()).ok());
-        vcard::replace(&self.router, home, image::with_photo(element.as_ref(), photo.as_ref()), hash).await?;
+        vcard::replace(&self.router, home, avatar::with_photo(element.as_ref(), photo.as_ref()), hash).await?;
         Ok(())
     }
 
@@ -110,7 +107,7 @@ impl Avatars {
                 self.publish(account, ns::AVATAR_METADATA, Some(&id), image.metadata()).await
             }
             // An image that never was in the vCard is not taken away with it.
-            None if before.is_some_and(shows) => self.publish(account, ns::AVATAR_METADATA, None, image::no_metadata()).await,
+            None if before.is_some_and(shows) => self.publish(account, ns::AVATAR_METADATA, None, avatar::no_metadata()).await,
             _ => Ok(()),
         }
     }

@@ -3,19 +3,19 @@
 //!
 //! Where they differ, the items of XEP-0402 count. What has no place there, bookmarks of web pages, stays where it is.
 
-pub mod convert;
+mod convert;
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::conversions::{Failed, publish};
+use super::Failed;
 use crate::jid::{BareJid, Jid};
 use crate::ns;
-use crate::pubsub::PubSub;
 use crate::pubsub::config::{AccessModel, UpTo};
 use crate::pubsub::model::{Affiliation, Node, NodeAddress};
 use crate::pubsub::request::{Action, NewItem, Request};
+use crate::pubsub::{PubSub, publish};
 use crate::router::Router;
 use crate::rsm;
 use crate::store::{ItemsQuery, PrivateElement};
