@@ -89,8 +89,6 @@ enum Scenario {
     Pubsub,
 }
 
-/// Files open besides the connections of subscribers.
-const SPARE: u64 = 500;
 /// Pairs of sessions side by side.
 const PAIRS: usize = 16;
 
@@ -197,7 +195,7 @@ async fn measure(arguments: &Arguments, files: u64) -> anyhow::Result<Report> {
     if arguments.wants(Scenario::Crowd) {
         let accounts = arguments.crowd.iter().copied().max().unwrap_or(0);
         let servers = start(&all, Setup { archive: false, accounts, pubsub: false }, &certificate).await?;
-        crowds(arguments, &servers, &mut report).await?;
+        crowds(arguments, files, &servers, &mut report).await?;
     }
     if arguments.wants(Scenario::Pubsub) {
         feeds(arguments, files, &all, &certificate, &mut report).await?;
@@ -286,7 +284,14 @@ async fn pages(arguments: &Arguments, servers: &[Server], report: &mut Report) -
     Ok(())
 }
 
-async fn crowds(arguments: &Arguments, servers: &[Server], report: &mut Report) -> anyhow::Result<()> {
+/// Whether so many connections may be open: the floor is left out where they may not.
+fn has_room(files: u64, connections: usize) -> bool {
+    /// Files open besides.
+    const SPARE: u64 = 500;
+    connections as u64 + SPARE < files
+}
+
+async fn crowds(arguments: &Arguments, files: u64, servers: &[Server], report: &mut Report) -> anyhow::Result<()> {
     let floor = Floor::start()?;
     let mut on_the_floor = Crowd::empty();
     let mut crowds: Vec<Crowd> = servers.iter().map(|_| Crowd::empty()).collect();
@@ -295,9 +300,11 @@ async fn crowds(arguments: &Arguments, servers: &[Server], report: &mut Report) 
         for (server, crowd) in servers.iter().zip(&mut crowds) {
             crowd.grow(server, *size).await?;
         }
-        on_the_floor.grow_on_the_floor(&floor, *size).await?;
-        let loads = servers.iter().map(Subject::Server).zip(&mut crowds);
-        let loads = loads.chain([(Subject::Floor(&floor), &mut on_the_floor)]).collect();
+        let mut loads: Vec<_> = servers.iter().map(Subject::Server).zip(&mut crowds).collect();
+        if has_room(files, (servers.len() + 1) * size) {
+            on_the_floor.grow_on_the_floor(&floor, *size).await?;
+            loads.push((Subject::Floor(&floor), &mut on_the_floor));
+        }
         let figures = alternate(arguments.pace(), loads).await?;
         first = first.or_else(|| figures.first().map(|(_, value)| *value));
         report.add(Row { what: format!("message among {size} sessions, in clear: µs"), figures, target: Target::Flat(1.3), first });
@@ -323,8 +330,7 @@ async fn feeds(arguments: &Arguments, files: u64, all: &[Which], certificate: &C
                 sample = sample.or(Some(feed.sample().await?));
                 loads.push((Subject::Server(server), feed));
             }
-            // Where there may be as many connections once more.
-            let floor = (((servers.len() + 1) * subscribers) as u64 + SPARE < files).then(|| Floor::start_fan(subscribers)).transpose()?;
+            let floor = has_room(files, (servers.len() + 1) * subscribers).then(|| Floor::start_fan(subscribers)).transpose()?;
             let sinks = match &floor {
                 Some(floor) => Some(Subscribers::on_the_floor(floor, subscribers, sample.context("no server")?).await?),
                 None => None,
