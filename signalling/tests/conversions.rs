@@ -7,6 +7,7 @@ use campanile_signalling::pubsub;
 use campanile_signalling::router::Limits;
 use campanile_signalling::store::PrivateElement;
 
+use crate::world::nodes::form;
 use crate::world::{Client, World, befriend};
 
 /// RFC 3174's "abc", and the hash of "abcd".
@@ -18,12 +19,7 @@ fn element(content: &str) -> String {
 }
 
 fn options(fields: &[(&str, &str)]) -> String {
-    let field = |(name, value): &(&str, &str)| format!("<field var='pubsub#{name}'><value>{value}</value></field>");
-    let fields: String = fields.iter().map(field).collect();
-    format!(
-        "<publish-options><x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE' type='hidden'>\
-         <value>http://jabber.org/protocol/pubsub#publish-options</value></field>{fields}</x></publish-options>"
-    )
+    format!("<publish-options>{}</publish-options>", form("publish-options", fields))
 }
 
 /// A request that succeeds; what is answered.

@@ -1,6 +1,7 @@
 //! What rests on nodes of accounts, with the payloads and options that clients write: device lists and bundles (XEP-0384), what was seen (XEP-0490),
 //! nicknames (XEP-0172), private data (XEP-0223).
 
+use crate::world::nodes::form;
 use crate::world::{Client, World, befriend};
 
 fn pubsub(content: &str) -> String {
@@ -8,12 +9,7 @@ fn pubsub(content: &str) -> String {
 }
 
 fn options(fields: &[(&str, &str)]) -> String {
-    let field = |(name, value): &(&str, &str)| format!("<field var='pubsub#{name}'><value>{value}</value></field>");
-    let fields: String = fields.iter().map(field).collect();
-    format!(
-        "<publish-options><x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE' type='hidden'>\
-         <value>http://jabber.org/protocol/pubsub#publish-options</value></field>{fields}</x></publish-options>"
-    )
+    format!("<publish-options>{}</publish-options>", form("publish-options", fields))
 }
 
 async fn answer(client: &Client, type_: &str, to: Option<&str>, payload: &str) -> String {
