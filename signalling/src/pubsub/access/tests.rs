@@ -1,6 +1,8 @@
 //! The whole matrix: access model × affiliation × subscription × relation × action, against a table written from the specification's words
 //! (§4.1, §4.5, §6.1.3, §6.5.1, §6.5.9, §7.1.3.1, §7.2.3.1) and not from the code.
 
+use std::fmt;
+
 use super::*;
 use crate::pubsub::config::{NodeConfig, UpTo};
 use crate::pubsub::context::Facts;
@@ -80,65 +82,91 @@ fn expected(
     [subscribe, retrieve, publishes].map(str::to_owned)
 }
 
-#[test]
-fn s4_the_matrix_of_access() {
-    let (me, other) = (Jid::parse("me@example.net/home").unwrap(), Jid::parse("other@example.net/x").unwrap());
-    let mut cases = 0;
+/// One cell of the matrix: what `me@example.net` is to a node and its owner.
+struct Case {
+    node: Node,
+    affiliation: Affiliation,
+    subscription: Option<SubscriptionState>,
+    relation: &'static str,
+    /// What is expected of subscribing, retrieving and publishing.
+    expected: [String; 3],
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { node, affiliation, subscription, relation, .. } = self;
+        write!(f, "{:?} {:?} {affiliation:?} {subscription:?} {relation}", node.config.access_model, node.config.publish_model)
+    }
+}
+
+/// All cells.
+fn matrix() -> Vec<Case> {
+    let me = fixtures::bare("me@example.net");
+    let mut cases = Vec::new();
     for (access, _) in MODELS {
         for publish in PublishModel::ALL {
             for (affiliation, _) in AFFILIATIONS {
                 for subscription in STATES {
-                    for name in RELATIONS {
+                    for relation in RELATIONS {
                         let mut node = fixtures::node("n");
                         node.config.access_model = access;
                         node.config.publish_model = *publish;
                         node.config.roster_groups_allowed = vec!["friends".to_owned()];
                         if affiliation != Affiliation::None {
-                            node.affiliations.insert(me.to_bare(), affiliation);
+                            node.affiliations.insert(me.clone(), affiliation);
                         }
                         if let Some(state) = subscription {
-                            fixtures::subscribe(&mut node, "me@example.net", "1", state);
+                            fixtures::subscribe(&mut node, me.as_str(), "1", state);
                         }
-                        let relation = relation(name);
-                        let case = format!("{access:?} {publish:?} {affiliation:?} {subscription:?} {name}");
-                        let [subscribe, retrieve, publishes] = expected(access, *publish, affiliation, subscription, name);
-
-                        let found = match may_subscribe(&node, &me.to_bare(), &relation) {
-                            Ok(Grant::Subscribed) => "yes".to_owned(),
-                            Ok(Grant::Pending) => "ask".to_owned(),
-                            Err(error) => word(&error),
-                        };
-                        assert_eq!(found, subscribe, "subscribe: {case}");
-                        let found = may_retrieve(&node, &me, &relation).map_or_else(|error| word(&error), |()| "yes".to_owned());
-                        assert_eq!(found, retrieve, "retrieve: {case}");
-                        let found = may_publish(&node, &me, &relation).map_or_else(|error| word(&error), |()| "yes".to_owned());
-                        assert_eq!(found, publishes, "publish: {case}");
-
-                        // §4.1: an owner deletes any item, others their own; §8: all of the owner's use cases are the owner's.
-                        let owner = affiliation == Affiliation::Owner || name == "administrator";
-                        assert_eq!(owns(&node, &me, &relation), owner, "own: {case}");
-                        assert_eq!(may_retract(&node, &me, &relation, &other), owner, "retract another's: {case}");
-                        let own = owner || affiliation != Affiliation::Outcast;
-                        assert_eq!(may_retract(&node, &me, &relation, &me), own, "retract one's own: {case}");
-                        let overwrite = owner || affiliation == Affiliation::Publisher;
-                        assert_eq!(may_overwrite(&node, &me, &relation), overwrite, "overwrite: {case}");
-
-                        // §14.3: a subscriber hears what it might subscribe to.
-                        let receive = matches!(&*subscribe, "yes" | "ask");
-                        assert_eq!(may_receive(&node, &me.to_bare(), &relation), receive, "receive: {case}");
-                        let discover = receive || retrieve == "yes" || publishes == "yes";
-                        assert_eq!(may_discover(&node, &me, &relation), discover, "discover: {case}");
-                        // XEP-0163 §6.2.
-                        node.service = ServiceKind::Pep;
-                        let discover = receive || retrieve == "yes";
-                        assert_eq!(may_discover(&node, &me, &relation), discover, "discover at an account: {case}");
-                        cases += 1;
+                        let expected = expected(access, *publish, affiliation, subscription, relation);
+                        cases.push(Case { node, affiliation, subscription, relation, expected });
                     }
                 }
             }
         }
     }
-    assert_eq!(cases, 5 * 3 * 6 * 4 * 4);
+    assert_eq!(cases.len(), 5 * 3 * 6 * 4 * 4);
+    cases
+}
+
+#[test]
+fn s4_the_matrix_of_access() {
+    let (me, other) = (Jid::parse("me@example.net/home").unwrap(), Jid::parse("other@example.net/x").unwrap());
+    for mut case in matrix() {
+        let name = case.to_string();
+        let Case { node, affiliation, relation: relation_name, expected: [subscribe, retrieve, publishes], .. } = &mut case;
+        let relation = relation(relation_name);
+
+        let found = match may_subscribe(node, &me.to_bare(), &relation) {
+            Ok(Grant::Subscribed) => "yes".to_owned(),
+            Ok(Grant::Pending) => "ask".to_owned(),
+            Err(error) => word(&error),
+        };
+        assert_eq!(found, *subscribe, "subscribe: {name}");
+        let found = may_retrieve(node, &me, &relation).map_or_else(|error| word(&error), |()| "yes".to_owned());
+        assert_eq!(found, *retrieve, "retrieve: {name}");
+        let found = may_publish(node, &me, &relation).map_or_else(|error| word(&error), |()| "yes".to_owned());
+        assert_eq!(found, *publishes, "publish: {name}");
+
+        // §4.1: an owner deletes any item, others their own; §8: all of the owner's use cases are the owner's.
+        let owner = *affiliation == Affiliation::Owner || *relation_name == "administrator";
+        assert_eq!(owns(node, &me, &relation), owner, "own: {name}");
+        assert_eq!(may_retract(node, &me, &relation, &other), owner, "retract another's: {name}");
+        let own = owner || *affiliation != Affiliation::Outcast;
+        assert_eq!(may_retract(node, &me, &relation, &me), own, "retract one's own: {name}");
+        let overwrite = owner || *affiliation == Affiliation::Publisher;
+        assert_eq!(may_overwrite(node, &me, &relation), overwrite, "overwrite: {name}");
+
+        // §14.3: a subscriber hears what it might subscribe to.
+        let receive = matches!(&**subscribe, "yes" | "ask");
+        assert_eq!(may_receive(node, &me.to_bare(), &relation), receive, "receive: {name}");
+        let discover = receive || *retrieve == "yes" || *publishes == "yes";
+        assert_eq!(may_discover(node, &me, &relation), discover, "discover: {name}");
+        // XEP-0163 §6.2.
+        node.service = ServiceKind::Pep;
+        let discover = receive || *retrieve == "yes";
+        assert_eq!(may_discover(node, &me, &relation), discover, "discover at an account: {name}");
+    }
 }
 
 #[test]
@@ -193,48 +221,30 @@ fn s4_the_matrix_of_access_by_each_action() {
     let me = "me@example.net/home";
     let publishers = [("mine", me), ("others", "other@example.net/x")].map(|(id, jid)| (id.to_owned(), Jid::parse(jid).unwrap()));
     let facts = Facts { publishers: publishers.into(), ..Facts::default() };
-    for (access, _) in MODELS {
-        for publish in PublishModel::ALL {
-            for (affiliation, _) in AFFILIATIONS {
-                for subscription in STATES {
-                    for name in RELATIONS {
-                        let mut node = fixtures::node("n");
-                        node.config.access_model = access;
-                        node.config.publish_model = *publish;
-                        node.config.roster_groups_allowed = vec!["friends".to_owned()];
-                        if affiliation != Affiliation::None {
-                            node.affiliations.insert(fixtures::bare("me@example.net"), affiliation);
-                        }
-                        if let Some(state) = subscription {
-                            fixtures::subscribe(&mut node, "me@example.net", "1", state);
-                        }
-                        let asker = Asker { relation: relation(name), ..fixtures::asker(me) };
-                        let [subscribe, retrieve, publishes] = expected(access, *publish, affiliation, subscription, name);
-                        let owner = affiliation == Affiliation::Owner || name == "administrator";
-                        for (column, set, content) in ACTIONS {
-                            let expected = match column {
-                                // §6.1.3.7.
-                                "subscribe" if matches!(&*subscribe, "yes" | "ask") && subscription == Some(SubscriptionState::Pending) => {
-                                    "not-authorized pending-subscription"
-                                }
-                                "subscribe" if subscribe == "ask" => "yes",
-                                "subscribe" => &subscribe,
-                                // §6.2.3.2, §6.3.4.2.
-                                "subscribed" if subscription.is_none() => "unexpected-request not-subscribed",
-                                "subscribed" => "yes",
-                                "retrieve" => &retrieve,
-                                "publish" => &publishes,
-                                "own item" if owner || affiliation != Affiliation::Outcast => "yes",
-                                "owner" if owner => "yes",
-                                _ => "forbidden",
-                            };
-                            let found = asker.ask(Some(&node), set, content, &facts);
-                            let found = found.map_or_else(|error| word(&error), |_| "yes".to_owned());
-                            assert_eq!(found, expected, "{content}: {access:?} {publish:?} {affiliation:?} {subscription:?} {name}");
-                        }
-                    }
+    for case in matrix() {
+        let Case { node, affiliation, subscription, relation: name, expected: [subscribe, retrieve, publishes] } = &case;
+        let asker = Asker { relation: relation(name), ..fixtures::asker(me) };
+        let owner = *affiliation == Affiliation::Owner || *name == "administrator";
+        for (column, set, content) in ACTIONS {
+            let expected = match column {
+                // §6.1.3.7.
+                "subscribe" if matches!(&**subscribe, "yes" | "ask") && *subscription == Some(SubscriptionState::Pending) => {
+                    "not-authorized pending-subscription"
                 }
-            }
+                "subscribe" if subscribe == "ask" => "yes",
+                "subscribe" => subscribe,
+                // §6.2.3.2, §6.3.4.2.
+                "subscribed" if subscription.is_none() => "unexpected-request not-subscribed",
+                "subscribed" => "yes",
+                "retrieve" => retrieve,
+                "publish" => publishes,
+                "own item" if owner || *affiliation != Affiliation::Outcast => "yes",
+                "owner" if owner => "yes",
+                _ => "forbidden",
+            };
+            let found = asker.ask(Some(node), set, content, &facts);
+            let found = found.map_or_else(|error| word(&error), |_| "yes".to_owned());
+            assert_eq!(found, expected, "{content}: {case}");
         }
     }
 }
