@@ -14,6 +14,8 @@ pub mod jid;
 pub mod jingle;
 pub mod mailbox;
 pub mod message;
+pub mod muc;
+mod named;
 pub mod net;
 pub mod ns;
 pub mod pipeline;

@@ -6,8 +6,9 @@ pub(super) use form::{CHILDREN_MAX, stored_form};
 pub use form::{StoredError, Submitted};
 
 use super::context::Limits;
-use super::model::{NodeKind, ServiceKind, named};
+use super::model::{NodeKind, ServiceKind};
 use crate::jid::{BareJid, Jid};
+use crate::named::named;
 
 named! {
     /// `pubsub#access_model`: who may subscribe and retrieve items (§4.5).

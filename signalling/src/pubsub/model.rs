@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::config::NodeConfig;
 use super::options::SubscribeOptions;
 use crate::jid::{BareJid, Jid};
+use crate::named::named;
 
 /// Which kind of service a node is at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -29,40 +30,6 @@ pub struct NodeAddress {
     /// The NodeID.
     pub node: String,
 }
-
-/// Declares an enum with its names on the wire.
-macro_rules! named {
-    ($(#[$doc:meta])* $enum:ident { $($(#[$variant_doc:meta])* $variant:ident $name:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum $enum {
-            $($(#[$variant_doc])* $variant,)*
-        }
-
-        impl $enum {
-            /// All of them, in the order of the specification.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
-
-            /// How it is written.
-            #[must_use]
-            pub fn name(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $name,)*
-                }
-            }
-
-            /// The one of this name.
-            #[must_use]
-            pub fn parse(name: &str) -> Option<Self> {
-                match name {
-                    $($name => Some(Self::$variant),)*
-                    _ => None,
-                }
-            }
-        }
-    };
-}
-pub(super) use named;
 
 named! {
     /// §4.1.

@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use super::config::{StoredError, stored_form};
 use super::error;
-use super::model::named;
 use crate::forms::{Field, FieldType, Form, FormType, FormWriter, Shown};
+use crate::named::named;
 use crate::ns;
 use crate::stanza::error::StanzaError;
 use crate::time;

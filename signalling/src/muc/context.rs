@@ -1,0 +1,35 @@
+//! What a room decides by besides itself and the stanza.
+
+use std::time::SystemTime;
+
+/// The world around a room at one moment.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// Now.
+    pub now: SystemTime,
+    /// Makes identifiers.
+    pub fresh_id: &'a dyn Fn() -> String,
+    /// Makes a random number.
+    pub random: fn() -> u32,
+    /// Whoever has sent the stanza is an administrator of the server: an owner of every room.
+    pub administers: bool,
+    /// The archive takes more messages.
+    pub archive_has_room: bool,
+    /// Bounds.
+    pub limits: &'a Limits,
+}
+
+/// Bounds of one room, from `[limits]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Sessions in one room.
+    pub occupants: usize,
+    /// Entries in the affiliations of one room, and requests to be registered.
+    pub affiliations: usize,
+    /// Messages that newcomers can be shown.
+    pub history: usize,
+    /// Bytes of all presence in one room: a newcomer gets all of it at once.
+    pub presence_bytes: usize,
+    /// Bytes of a room's vCard.
+    pub vcard_bytes: usize,
+}
