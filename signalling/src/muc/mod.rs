@@ -5,6 +5,13 @@
 pub mod change;
 pub mod config;
 pub mod context;
+mod history;
 pub mod model;
+mod moves;
+mod occupants;
 pub mod outcome;
+mod presence;
+pub mod room;
 pub mod status;
+
+pub use presence::Why;
