@@ -15,9 +15,10 @@ use super::change::Change;
 use super::event::{Condition, Recipients, Topic, Variant};
 use super::model::{Item, NODE_BYTES_MAX, Node, NodeAddress, ServiceKind};
 use super::node::Applied;
-use super::outbox::Outbox;
+use super::outbox::{self, Delivery};
 use super::{graph, model};
 use crate::jid::{BareJid, Jid};
+use crate::outbox::Outbox;
 use crate::store::{PubSubStore, StoreError};
 
 const SHARDS: usize = 64;
@@ -33,7 +34,7 @@ pub struct NodeHome {
     turn: Arc<tokio::sync::Mutex<()>>,
     loading: tokio::sync::Mutex<()>,
     /// Notifications on their way.
-    pub(super) outbox: Outbox,
+    pub(super) outbox: Outbox<Delivery>,
 }
 
 #[derive(Debug, Default)]
@@ -107,7 +108,13 @@ struct Bounces {
 
 impl NodeHome {
     fn new(address: NodeAddress) -> Self {
-        Self { address, state: Mutex::default(), turn: Arc::default(), loading: tokio::sync::Mutex::default(), outbox: Outbox::default() }
+        Self {
+            address,
+            state: Mutex::default(),
+            turn: Arc::default(),
+            loading: tokio::sync::Mutex::default(),
+            outbox: Outbox::new(outbox::BOUNDS),
+        }
     }
 
     /// A home where no node can ever be.

@@ -25,7 +25,6 @@ use super::outbox::Delivery;
 use super::reply::Reply;
 use super::request::{Action, Request};
 use super::step::Step;
-use super::tasks::Tasks;
 use super::tracked::Tracked;
 use super::{error, pep};
 use crate::iq::{Iq, To};
@@ -35,6 +34,7 @@ use crate::router::Router;
 use crate::stanza::Condition;
 use crate::stanza::error::StanzaError;
 use crate::store::{PubSubStore, StoreError};
+use crate::tasks::Tasks;
 
 /// Services whose structure changes at once.
 const STRUCTURES: usize = 64;

@@ -1,4 +1,4 @@
-//! How many tasks bring notifications out or follow what has happened, so that one can wait until nothing is under way.
+//! How many tasks of a service are under way, which bring something out or follow what has happened, so that one can wait until there are none.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -6,7 +6,7 @@ use tokio::sync::Notify;
 
 /// Tasks under way.
 #[derive(Debug, Default)]
-pub(super) struct Tasks {
+pub struct Tasks {
     busy: AtomicUsize,
     idle: Notify,
 }
