@@ -26,6 +26,7 @@ pub mod retention;
 pub mod router;
 pub mod rsm;
 pub mod session;
+mod shelf;
 pub mod stanza;
 pub mod store;
 pub mod stream;
