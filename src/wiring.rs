@@ -359,7 +359,7 @@ impl Server {
         self.context.reload(&config.c2s, &config.auth, &config.limits);
         self.store.archive().set_policy(archive_policy(config));
         self.draining.reload(config.server.drain_s);
-        self.pubsub.settings().set_create(config.pubsub.create);
+        self.pubsub.settings().hosts.set_create(config.pubsub.create);
         // Clients are told when names have been looked up.
         self.wanted.send_replace(wanted(config));
         let (certificates, settings) = (self.certificates.clone(), certificate_settings(config));

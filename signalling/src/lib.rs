@@ -8,6 +8,7 @@ pub mod capabilities;
 pub mod features;
 pub mod forms;
 pub mod homes;
+pub mod hosts;
 pub mod interests;
 pub mod iq;
 pub mod jid;

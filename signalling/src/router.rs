@@ -163,6 +163,12 @@ impl Router {
         self.0.domains.iter().any(|own| own == domain)
     }
 
+    /// Whether this is an account of this server that outlives its session, and not an anonymous one.
+    pub fn is_member(&self, jid: &Jid) -> bool {
+        let is_anonymous = || self.0.homes.peek_at(jid.bare_str()).is_some_and(|home| home.with(|account| account.anonymous));
+        jid.local().is_some() && self.is_local(jid.domain()) && !is_anonymous()
+    }
+
     /// The store that homes read and features change.
     pub fn store(&self) -> &Store {
         &self.0.store

@@ -123,7 +123,7 @@ impl Disco {
 
     fn services(&self, iq: &Iq) -> Items {
         let domain = iq.stanza.to().map(Jid::domain).unwrap_or_default();
-        let hosts = self.pubsub.hosts_of(domain);
+        let hosts = self.pubsub.settings().hosts.of(domain);
         Items { items: hosts.map(|host| Item { jid: host.to_owned(), node: None, name: None }).collect(), page: None }
     }
 

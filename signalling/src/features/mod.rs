@@ -81,7 +81,7 @@ pub fn register(
     router.convert(conversions::Conversions::register(router, &pubsub, &mut table));
     administration.reissues(extdisco.clone());
     router.serve(table);
-    router.host(pubsub.hosts().map(|host| (host.to_owned(), Host::PubSub(pubsub.clone()))).collect(), pubsub.clone());
+    router.host(pubsub.settings().hosts.all().map(|host| (host.to_owned(), Host::PubSub(pubsub.clone()))).collect(), pubsub.clone());
     router.govern(administration);
     Features { extdisco, pubsub }
 }
