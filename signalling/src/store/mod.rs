@@ -7,12 +7,14 @@
 mod accounts;
 mod archive;
 mod blocks;
+mod columns;
 mod database;
 mod durable;
 mod error;
 mod farewells;
 mod folder;
 mod last_activity;
+mod listing;
 mod private;
 mod pubsub;
 mod push;
