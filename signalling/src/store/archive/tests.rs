@@ -269,7 +269,7 @@ pub async fn a_refused_message_holds_nobody_up(store: &Store) {
 async fn no_statement_reads_a_whole_table() {
     let folder = super::super::TemporaryFolder::new();
     let store = Store::open(&format!("sqlite:{}/test.db", folder.path().display()), folder.path()).await.unwrap();
-    for sql in read::statements().chain(rows::statements()).chain(retention::statements()) {
+    for sql in tables::statements().chain(read::STATEMENTS).chain(rows::statements()).chain(retention::statements()) {
         let explain: &'static str = format!("EXPLAIN QUERY PLAN {sql}").leak();
         let mut plan = Vec::new();
         for row in store.database.fetch_all("explain", explain, &[]).await.unwrap() {
