@@ -49,6 +49,25 @@ struct Queue<T> {
     running: bool,
 }
 
+struct Emptying<'a, T> {
+    outbox: &'a Outbox<T>,
+    ended: bool,
+}
+
+impl<T> Drop for Emptying<'_, T> {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.outbox.locked().running = false;
+        }
+    }
+}
+
+impl<T> Outbox<T> {
+    fn locked(&self) -> MutexGuard<'_, Queue<T>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl<T: Parcel> Outbox<T> {
     /// An empty one.
     pub fn new(bounds: Bounds) -> Self {
@@ -70,8 +89,18 @@ impl<T: Parcel> Outbox<T> {
         !std::mem::replace(&mut queue.running, true)
     }
 
+    /// Brings out what waits, one after the other, until nothing does: the task that [`Outbox::push`] has asked for. Dropped before its end, it lets the
+    /// next one begin.
+    pub async fn empty<F: Future<Output = ()>>(&self, bring: impl Fn(T) -> F) {
+        let mut emptying = Emptying { outbox: self, ended: false };
+        while let Some(parcel) = self.pop() {
+            bring(parcel).await;
+        }
+        emptying.ended = true;
+    }
+
     /// The next parcel; `None` when there is none, and the task ends.
-    pub fn pop(&self) -> Option<T> {
+    fn pop(&self) -> Option<T> {
         let mut queue = self.locked();
         let mut was_full = self.is_over(&queue);
         let next = queue.waiting.pop_front();
@@ -94,11 +123,6 @@ impl<T: Parcel> Outbox<T> {
             self.room.notify_waiters();
         }
         next
-    }
-
-    /// The task has ended before its time.
-    pub fn stopped(&self) {
-        self.locked().running = false;
     }
 
     /// Whether there is no room for more.
@@ -138,10 +162,6 @@ impl<T: Parcel> Outbox<T> {
     fn is_over(&self, queue: &Queue<T>) -> bool {
         queue.waiting.len() >= self.bounds.count || queue.bytes >= self.bounds.bytes
     }
-
-    fn locked(&self) -> MutexGuard<'_, Queue<T>> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 #[cfg(test)]
@@ -176,9 +196,11 @@ mod tests {
         assert!(waiting.is_none(), "no room");
         let (room, _) = tokio::join!(outbox.room(), async { outbox.pop() });
         let () = room;
-        while outbox.pop().is_some() {}
+        outbox.empty(|_| async {}).await;
         assert_eq!(outbox.locked().bytes, 0);
         assert!(outbox.push(Of(None)), "the task has ended");
+        drop(futures_util::future::poll_immediate(outbox.empty(|_| std::future::pending())).await);
+        assert!(outbox.push(Of(None)), "dropped, it lets the next one begin");
     }
 
     #[tokio::test]
@@ -193,7 +215,7 @@ mod tests {
         outbox.push(Of(Some(slow.clone())));
         let (room, _) = tokio::join!(outbox.room_for(&fast), async { outbox.pop() });
         let () = room;
-        while outbox.pop().is_some() {}
+        outbox.empty(|_| async {}).await;
         assert!(outbox.locked().senders.is_empty(), "whoever has nothing there is not remembered");
     }
 }

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
@@ -36,6 +36,7 @@ use crate::stanza::Condition;
 use crate::stanza::error::StanzaError;
 use crate::store::{PubSubStore, StoreError};
 use crate::tasks::Tasks;
+use crate::time::now;
 
 /// Services whose structure changes at once.
 const STRUCTURES: usize = 64;
@@ -370,12 +371,6 @@ impl PubSub {
 /// The node at a home, if it is there.
 fn node_of(held: Option<&Held>) -> Option<Arc<Node>> {
     held.and_then(|held| held.home.node())
-}
-
-/// Now, as exactly as the database keeps it: memory has the same.
-pub(super) fn now() -> SystemTime {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    SystemTime::UNIX_EPOCH + Duration::new(since.as_secs(), since.subsec_millis() * 1_000_000)
 }
 
 /// Requests that change nothing and tell nobody.
