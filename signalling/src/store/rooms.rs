@@ -11,6 +11,9 @@ mod load;
 mod removal;
 mod saved;
 
+#[cfg(test)]
+pub(super) mod tests;
+
 use super::archive::Archive;
 use super::columns::{read_bare, read_named, to_count};
 use super::database::{Database, Tx};

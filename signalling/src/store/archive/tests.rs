@@ -1,10 +1,17 @@
 //! The archive's store, on each database; called by the store's tests.
 
+mod rooms;
+
 use std::collections::BTreeSet;
 use std::time::SystemTime;
 
 use super::super::Store;
 use super::*;
+
+pub use rooms::{
+    a_room_that_is_gone_holds_nobody_up, rooms_are_kept_in_order_and_read_in_pages, tombstones_stand_in_the_place_of_messages,
+    what_is_too_old_goes_from_rooms,
+};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
