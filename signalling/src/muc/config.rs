@@ -61,8 +61,9 @@ pub struct RoomConfig {
     pub occupants_max: Option<u32>,
     /// `muc#roomconfig_changesubject`: participants may, too.
     pub change_subject: bool,
-    /// `muc#roomconfig_allowinvites`: everyone who is there may invite, not only admins. Into a members-only room that makes members.
-    pub allow_invites: bool,
+    /// `muc#roomconfig_allowinvites`: everyone who is there may invite, not only admins. Into a members-only room that makes members. `None`: the
+    /// owner has not said so; see [`invites_allowed`](Self::invites_allowed).
+    pub allow_invites: Option<bool>,
     /// `muc#roomconfig_allowpm`.
     pub allow_pm: AllowPm,
     /// `allow_query_users`: IQs go from one occupant to another.
@@ -134,7 +135,7 @@ impl RoomConfig {
             whois: Whois::Moderators,
             occupants_max: None,
             change_subject: false,
-            allow_invites: true,
+            allow_invites: None,
             allow_pm: AllowPm::Anyone,
             allow_queries: true,
             allow_voice_requests: true,
@@ -149,6 +150,13 @@ impl RoomConfig {
             history: 20,
             history_default: 20,
         }
+    }
+
+    /// Whether everyone who is there may invite, not only admins. Where the owner has not said it: into an open room, and not into a members-only one
+    /// (§7.8.2).
+    #[must_use]
+    pub fn invites_allowed(&self) -> bool {
+        self.allow_invites.unwrap_or(!self.members_only)
     }
 
     /// The role with which somebody enters (§5.1.2).

@@ -2,6 +2,7 @@
 //!
 //! What a room does is decided by plain functions on [`model::Room`]; what awaits only looks up, stores and sends.
 
+pub mod card;
 pub mod change;
 pub mod config;
 pub mod context;

@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use bytes::Bytes;
-
+use super::card::Card;
 use super::config::RoomConfig;
 use crate::jid::{BareJid, FullJid, Jid};
 use crate::named::named;
@@ -74,8 +73,8 @@ pub struct Lasting {
     pub requests: BTreeMap<BareJid, String>,
     /// §8.1.
     pub subject: Option<Subject>,
-    /// XEP-0054: the element `<vCard/>`, self-contained.
-    pub vcard: Option<Bytes>,
+    /// XEP-0054.
+    pub vcard: Option<Card>,
     /// XEP-0317.
     pub hats: Hats,
     /// Makes the identifiers of XEP-0421, which are another person's in another room.
