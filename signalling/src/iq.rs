@@ -161,7 +161,7 @@ impl IqTable {
     /// Answers a request of type `get` or `set`: the reply stanza, addressed to the sender; `None` if it is sent already.
     pub async fn answer(&self, iq: Iq) -> Option<Stanza> {
         let request = iq.stanza.clone();
-        let outcome = match self.find(iq.to, &iq.stanza).cloned() {
+        let outcome = match self.find(iq.to, &iq.stanza) {
             Some(handler) => handler(iq).await,
             None => Err(StanzaError::service_unavailable()),
         };
@@ -178,7 +178,7 @@ impl IqTable {
         self.find(to, stanza).is_some()
     }
 
-    fn find(&self, to: To, stanza: &Stanza) -> Option<&Handler> {
+    fn find(&self, to: To, stanza: &Stanza) -> Option<Handler> {
         let set = match stanza.kind() {
             Kind::Iq(IqType::Set) => true,
             Kind::Iq(IqType::Get) => false,
@@ -186,6 +186,6 @@ impl IqTable {
         };
         let payload = stanza.payload()?;
         let handlers: &HashMap<Key<'_>, Handler> = &self.handlers;
-        handlers.get(&(to, set, payload.ns(), payload.name()))
+        handlers.get(&(to, set, payload.ns(), payload.name())).cloned()
     }
 }

@@ -2,6 +2,7 @@
 
 use campanile_relay::{AuthFailure, BATCH_SIZES, Batches, DropReason, ERROR_CODES, PerFamily, PerTransport, Stats};
 use campanile_signalling::auth::AuthStats;
+use campanile_signalling::muc::Counts;
 
 use super::metrics::Family;
 

@@ -36,7 +36,6 @@ const FEATURES: &[&str] = &[
     ns::VCARD,
     ns::COMMANDS,
     ns::HATS,
-    ns::MODERATION,
 ];
 
 impl Muc {

@@ -8,6 +8,8 @@ pub mod config;
 pub mod context;
 mod deliver;
 mod disco;
+#[cfg(test)]
+mod fixtures;
 mod history;
 mod homes;
 pub mod host;
@@ -21,6 +23,7 @@ mod relay;
 pub mod room;
 pub mod service;
 pub mod status;
+mod stub;
 
 pub use host::Settings;
 pub use metrics::Metrics;
