@@ -276,6 +276,12 @@ namespaces! {
     MEDIA_SHARING = "urn:xmpp:sims:1";
     /// Extensible addresses: XEP-0033.
     ADDRESS = "http://jabber.org/protocol/address";
+    /// Occupant identifiers: XEP-0421.
+    OCCUPANT_ID = "urn:xmpp:occupant-id:0";
+    /// Hats: XEP-0317.
+    HATS = "urn:xmpp:hats:0";
+    /// Multiparty Jingle: XEP-0272.
+    MUJI = "urn:xmpp:jingle:muji:0";
 }
 
 #[cfg(test)]

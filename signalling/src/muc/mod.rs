@@ -6,6 +6,13 @@ pub mod card;
 pub mod change;
 pub mod config;
 pub mod context;
+mod history;
 pub mod model;
+mod moves;
+mod occupants;
 pub mod outcome;
+mod presence;
+pub mod room;
 pub mod status;
+
+pub use presence::Why;

@@ -158,10 +158,14 @@ pub struct Occupant {
     pub role: Role,
     /// XEP-0421.
     pub id: String,
-    /// In the order in which they came; never empty. The first one's presence is the occupant's.
+    /// Never empty. The first one's presence is the occupant's: the one that last said something new.
     pub seats: Vec<Seat>,
     /// When a request for voice was last passed on (§7.13).
     pub voice_asked_at: Option<SystemTime>,
+    /// An administrator of the server: an owner of every room.
+    pub administers: bool,
+    /// Its presence as others see it.
+    pub(super) templates: super::presence::Templates,
 }
 
 /// One session in a room.

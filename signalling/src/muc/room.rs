@@ -1,0 +1,35 @@
+//! A room decides about a stanza: XEP-0045 §7–§11. What each kind of stanza does stands in a file of its own.
+
+use std::time::SystemTime;
+
+use super::config::RoomConfig;
+use super::model::{Affiliated, Affiliation, Hats, History, Lasting, Occupants, Room};
+use crate::jid::BareJid;
+
+impl Room {
+    /// A room that nobody has configured yet: locked until its creator, who owns it, has done so or has asked for an instant room (§10.1.1).
+    /// `secret` is random: 32 bytes.
+    #[must_use]
+    pub fn new(jid: BareJid, creator: BareJid, config: RoomConfig, created_at: SystemTime, secret: Vec<u8>) -> Self {
+        let owner = Affiliated { affiliation: Affiliation::Owner, nick: None, reason: None };
+        Self::of(Lasting {
+            jid,
+            affiliations: [(creator.clone(), owner)].into(),
+            creator,
+            created_at,
+            locked: true,
+            config,
+            requests: Default::default(),
+            subject: None,
+            vcard: None,
+            hats: Hats::default(),
+            secret,
+        })
+    }
+
+    /// A room with nobody in it and nothing said, as it is stored.
+    #[must_use]
+    pub fn of(lasting: Lasting) -> Self {
+        Self { lasting, occupants: Occupants::default(), history: History::default(), last_id: None }
+    }
+}
