@@ -282,6 +282,10 @@ namespaces! {
     HATS = "urn:xmpp:hats:0";
     /// Multiparty Jingle: XEP-0272.
     MUJI = "urn:xmpp:jingle:muji:0";
+    /// FORM_TYPE of registration with a room: XEP-0045 §16.5.1.
+    MUC_REGISTER = "http://jabber.org/protocol/muc#register";
+    /// FORM_TYPE of requests for voice: XEP-0045 §16.5.2.
+    MUC_REQUEST = "http://jabber.org/protocol/muc#request";
 }
 
 #[cfg(test)]

@@ -1,10 +1,20 @@
 //! A room decides about a stanza: XEP-0045 §7–§11. What each kind of stanza does stands in a file of its own.
 
+mod invite;
+mod register;
+#[cfg(test)]
+mod scene;
+mod vcard;
+mod voice;
+
 use std::time::SystemTime;
 
 use super::config::RoomConfig;
 use super::model::{Affiliated, Affiliation, Hats, History, Lasting, Occupants, Room};
-use crate::jid::BareJid;
+use crate::jid::{BareJid, Jid};
+use crate::stanza::error::StanzaError;
+use crate::stanza::{Child, Stanza};
+use crate::xml::Element;
 
 impl Room {
     /// A room that nobody has configured yet: locked until its creator, who owns it, has done so or has asked for an instant room (§10.1.1).
@@ -32,4 +42,14 @@ impl Room {
     pub fn of(lasting: Lasting) -> Self {
         Self { lasting, occupants: Occupants::default(), history: History::default(), last_id: None }
     }
+}
+
+/// The real full JID of whoever has sent a stanza.
+fn sender(stanza: &Stanza) -> Result<&Jid, StanzaError> {
+    stanza.from().ok_or_else(|| StanzaError::bad_request("there is no sender"))
+}
+
+/// A child as a tree.
+fn element(child: &Child<'_>) -> Result<Element, StanzaError> {
+    child.element().map_err(|error| StanzaError::bad_request(error.to_string()))
 }
