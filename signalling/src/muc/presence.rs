@@ -7,6 +7,7 @@ use aws_lc_rs::hmac;
 use bytes::Bytes;
 
 use super::model::{Affiliation, Lasting, Occupant, Role};
+use super::room::hats;
 use super::status::Status;
 use crate::jid::{BareJid, Jid};
 use crate::ns;
@@ -98,6 +99,7 @@ impl<'a> Notice<'a> {
         write_codes(&mut out, &codes);
         out.close();
         write_occupant_id(&mut out, &occupant.id);
+        hats::write(&room.hats, &occupant.account, &mut out);
         let mut stanza = self.said.clone();
         if self.role == Role::Visitor && !room.config.allow_visitor_status {
             stanza.remove_children(|child| child.is(ns::CLIENT, "status"));

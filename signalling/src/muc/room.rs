@@ -1,7 +1,11 @@
 //! A room decides about a stanza: XEP-0045 §7–§11. What each kind of stanza does stands in a file of its own.
 
+pub(in crate::muc) mod hats;
 mod invite;
+mod moderate;
 mod register;
+mod retract;
+mod say;
 #[cfg(test)]
 mod scene;
 mod vcard;
