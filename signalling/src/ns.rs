@@ -70,6 +70,8 @@ namespaces! {
     MUC_ADMIN = "http://jabber.org/protocol/muc#admin";
     /// Multi-user chat, ownership: XEP-0045.
     MUC_OWNER = "http://jabber.org/protocol/muc#owner";
+    /// A room's configuration, a form: XEP-0045 §16.5.3.
+    MUC_ROOMCONFIG = "http://jabber.org/protocol/muc#roomconfig";
     /// In-band bytestreams: XEP-0047.
     IBB = "http://jabber.org/protocol/ibb";
     /// Private XML storage: XEP-0049.
