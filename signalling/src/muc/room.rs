@@ -1,13 +1,18 @@
 //! A room decides about a stanza: XEP-0045 §7–§11. What each kind of stanza does stands in a file of its own.
 
+mod admin;
+mod configure;
+mod destroy;
 mod errors;
 pub(in crate::muc) mod hats;
+mod info;
 mod invite;
 mod join;
 mod leave;
 mod message;
 mod moderate;
 mod nick;
+mod owner;
 mod presence;
 mod private;
 mod refusal;
@@ -131,6 +136,8 @@ impl Room {
             (ns::MODERATION, "moderate") | (ns::FASTENING, "apply-to") => self.moderate(stanza, context, out),
             (ns::COMMANDS, "command") => self.hat_command(stanza, context, out),
             (ns::VCARD, "vCard") => self.vcard(stanza, context, out),
+            (ns::MUC_ADMIN, "query") => self.admin(stanza, context, out),
+            (ns::MUC_OWNER, "query") => self.owner(stanza, context, out),
             _ => Err(StanzaError::service_unavailable()),
         }
     }
