@@ -41,6 +41,13 @@ impl Stanza {
         self
     }
 
+    /// The same stanza without `to`: one for many.
+    #[must_use]
+    pub fn without_to(mut self) -> Self {
+        self.to = None;
+        self
+    }
+
     /// Removes the children that `unwanted` names; returns how many there were. Without any, nothing is copied.
     pub fn remove_children(&mut self, unwanted: impl Fn(&Child<'_>) -> bool) -> usize {
         let doomed: Vec<bool> = self.children().map(|child| unwanted(&child)).collect();
