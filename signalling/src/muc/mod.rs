@@ -15,6 +15,7 @@ mod occupants;
 pub mod outcome;
 mod presence;
 pub mod room;
+pub mod saved;
 pub mod status;
 
 pub use presence::Why;
