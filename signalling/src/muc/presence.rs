@@ -99,7 +99,7 @@ impl<'a> Notice<'a> {
         write_codes(&mut out, &codes);
         out.close();
         write_occupant_id(&mut out, &occupant.id);
-        hats::write(&room.hats, &occupant.account, &mut out);
+        hats::write(room, &occupant.account, &mut out);
         let mut stanza = self.said.clone();
         if self.role == Role::Visitor && !room.config.allow_visitor_status {
             stanza.remove_children(|child| child.is(ns::CLIENT, "status"));

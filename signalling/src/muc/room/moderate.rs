@@ -7,7 +7,7 @@ use crate::muc::context::Context;
 use crate::muc::model::{Affiliation, Role, Room, Said};
 use crate::muc::outcome::Outcome;
 use crate::ns;
-use crate::stanza::error::StanzaError;
+use crate::stanza::error::{Condition, ErrorType, StanzaError};
 use crate::stanza::{IqType, Kind, MessageType, Stanza};
 use crate::store::ArchiveId;
 use crate::xml::{Node, XmlWriter};
@@ -43,6 +43,10 @@ impl Room {
         let (affiliation, role) = self.power(from, context);
         if role != Role::Moderator && affiliation < Affiliation::Admin {
             return Err(StanzaError::forbidden().with_text("Only moderators are allowed to moderate other participants' messages"));
+        }
+        if self.lasting.config.archived && !context.archive_has_room {
+            let error = StanzaError::new(Condition::InternalServerError, ErrorType::Wait);
+            return Err(error.with_text("the archive does not keep up, try again later"));
         }
         let said = ArchiveId::parse(&moderation.id).and_then(|id| self.said(id, context)).cloned();
         let said = said.ok_or_else(|| StanzaError::item_not_found().with_text("there is no such message"))?;

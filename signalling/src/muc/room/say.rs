@@ -14,12 +14,12 @@ impl Room {
         let id = ArchiveId::after(self.last_id, context.now, (context.random)());
         self.last_id = Some(id);
         add_stanza_id(&mut message, &self.lasting.jid, id);
-        out.broadcast(message.clone(), self.occupants.everyone());
         let max = self.history_max(context);
         self.history.push(Said { id, stanza: message.clone(), real: real.clone() }, max);
         if self.lasting.config.archived {
             out.effects.push(Effect::Keep { id, real: real.clone(), stanza: message.clone() });
         }
+        out.broadcast(message.clone(), self.occupants.everyone());
         message
     }
 }
