@@ -18,7 +18,7 @@ use super::model::{Affiliated, Affiliation, Hats, History, Lasting, Occupants, R
 use crate::jid::{BareJid, Jid};
 use crate::stanza::error::StanzaError;
 use crate::stanza::{Child, Stanza};
-use crate::xml::Element;
+use crate::xml::{Element, XmlWriter};
 
 impl Room {
     /// A room that nobody has configured yet: locked until its creator, who owns it, has done so or has asked for an instant room (§10.1.1).
@@ -56,4 +56,11 @@ fn sender(stanza: &Stanza) -> Result<&Jid, StanzaError> {
 /// A child as a tree.
 fn element(child: &Child<'_>) -> Result<Element, StanzaError> {
     child.element().map_err(|error| StanzaError::bad_request(error.to_string()))
+}
+
+/// `<reason/>`, for people.
+fn write_reason(xml: &mut XmlWriter, reason: Option<&str>) {
+    if let Some(reason) = reason {
+        xml.open("reason").text(reason).close();
+    }
 }

@@ -1,7 +1,7 @@
 //! XEP-0425: Moderated Message Retraction, version 0.3, and the form of before (version 0.2), which clients still use: moderators take back what others have said.
 
 use super::retract::is_retractable;
-use super::{element, sender};
+use super::{element, sender, write_reason};
 use crate::jid::Jid;
 use crate::muc::context::Context;
 use crate::muc::model::{Affiliation, Role, Room, Said};
@@ -122,12 +122,6 @@ impl Moderator {
         xml.open("moderated").ns(ns::MODERATION).attr_opt("by", self.jid.as_deref());
         xml.open("occupant-id").ns(ns::OCCUPANT_ID).attr("id", &self.occupant_id).close();
         xml.close();
-    }
-}
-
-fn write_reason(xml: &mut XmlWriter, reason: Option<&str>) {
-    if let Some(reason) = reason {
-        xml.open("reason").text(reason).close();
     }
 }
 
