@@ -1,0 +1,18 @@
+//! Promise: whoever speaks with rooms as the specifications show it is answered as they show it. The conversations are
+//! `tests/scripts/muc_*.xmpp`.
+
+use crate::support::script::examples::{self, scripts};
+
+scripts! {
+    muc_discover
+}
+
+#[test]
+fn every_script_is_run() {
+    examples::are_all("muc_", SCRIPTS);
+}
+
+#[test]
+fn every_numbered_example_is_shown_or_named_with_its_reason() {
+    examples::are_shown(examples::ROOMS, SCRIPTS);
+}
