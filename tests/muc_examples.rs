@@ -4,7 +4,33 @@
 use crate::support::script::examples::{self, scripts};
 
 scripts! {
+    muc_admins
+    muc_archive
+    muc_avatars
+    muc_ban
+    muc_configure
+    muc_configure_codes
+    muc_create
+    muc_create_admins
+    muc_destroy
     muc_discover
+    muc_hats
+    muc_kick
+    muc_members_only
+    muc_membership
+    muc_moderation
+    muc_moderators
+    muc_muji
+    muc_owners
+    muc_privileges
+    muc_registration_approval
+    muc_removed
+    muc_restart
+    muc_shutdown
+    muc_subject
+    muc_traffic
+    muc_voice
+    muc_voice_requests
 }
 
 #[test]
