@@ -5,6 +5,21 @@ use crate::support::script::examples::{self, scripts};
 
 scripts! {
     muc_discover
+    muc_enter
+    muc_enter_refused
+    muc_ghosts
+    muc_history
+    muc_invite
+    muc_invite_direct
+    muc_leave
+    muc_messages
+    muc_nick
+    muc_occupant_id
+    muc_outsiders
+    muc_private
+    muc_register
+    muc_self_ping
+    muc_sessions
 }
 
 #[test]

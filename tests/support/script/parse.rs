@@ -83,6 +83,8 @@ pub enum Act {
     },
     /// From now on the name stands for the time in so many seconds.
     IsNow(u64),
+    /// These names stand for different things.
+    Differ(Vec<String>),
     Restarts,
     Crashes,
 }
@@ -159,6 +161,10 @@ impl Script {
             }
             ["server", "restarts"] => return Ok(Some((String::new(), Act::Restarts))),
             ["server", "crashes"] => return Ok(Some((String::new(), Act::Crashes))),
+            [names @ .., "differ"] => {
+                let names = names.iter().map(|name| name.trim_end_matches(',').to_owned()).collect();
+                return Ok(Some((String::new(), Act::Differ(names))));
+            }
             [_, "connects"] => Act::Connects,
             [_, "comes", "online"] => Act::ComesOnline,
             [_, "goes", "offline"] => Act::GoesOffline,
