@@ -4,10 +4,12 @@
 use crate::support::script::examples::{self, scripts};
 
 scripts! {
+    muc_blocking
     muc_discover
     muc_enter
     muc_enter_refused
     muc_ghosts
+    muc_given_up
     muc_history
     muc_invite
     muc_invite_direct
@@ -17,9 +19,12 @@ scripts! {
     muc_occupant_id
     muc_outsiders
     muc_private
+    muc_queries
     muc_register
+    muc_resumption
     muc_self_ping
     muc_sessions
+    muc_visitors
 }
 
 #[test]

@@ -104,6 +104,8 @@ impl Conversation {
                 peer.vanish();
                 Ok(())
             }
+            Act::CanResume => peer.enable_resumption(),
+            Act::Resumes => peer.resume(server),
             Act::Sends(text) => peer.send(&filled(text, &self.names)),
             Act::Does(text) => peer.act(&filled(text, &self.names)),
             Act::Receives { expected, in_any_order: false } => {

@@ -75,6 +75,9 @@ pub enum Act {
     IsRefused(Refusal),
     /// The connection breaks.
     Vanishes,
+    /// XEP-0198.
+    CanResume,
+    Resumes,
     /// Something done in one step, with all that follows in the room.
     InRoom {
         /// Its bare JID.
@@ -169,6 +172,8 @@ impl Script {
             [_, "comes", "online"] => Act::ComesOnline,
             [_, "goes", "offline"] => Act::GoesOffline,
             [_, "vanishes"] => Act::Vanishes,
+            [_, "can", "resume"] => Act::CanResume,
+            [_, "resumes"] => Act::Resumes,
             [_, "is", "now", "+", seconds, "s"] => Act::IsNow(seconds.parse().map_err(|error| format!("{error}"))?),
             [_, "sends:"] if indented => {
                 Element::parse(&body)?;
