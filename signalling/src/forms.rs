@@ -1,8 +1,12 @@
 //! XEP-0004: Data Forms, version 2.13, as far as a server needs them: forms it gives out are written, forms that come back are read.
 
+mod values;
+
 use crate::ns;
 use crate::stanza::error::StanzaError;
 use crate::xml::{Node, XmlWriter};
+
+pub use values::StoredError;
 
 /// Fields of one form: each name is compared with the others.
 const FIELDS_MAX: usize = 128;
@@ -54,6 +58,8 @@ pub enum FieldType {
     TextSingle,
     /// Several values.
     TextMulti,
+    /// One line that is hidden while it is typed.
+    TextPrivate,
 }
 
 impl FieldType {
@@ -67,6 +73,7 @@ impl FieldType {
             Self::ListSingle => "list-single",
             Self::TextSingle => "text-single",
             Self::TextMulti => "text-multi",
+            Self::TextPrivate => "text-private",
         }
     }
 }

@@ -70,6 +70,8 @@ namespaces! {
     MUC_ADMIN = "http://jabber.org/protocol/muc#admin";
     /// Multi-user chat, ownership: XEP-0045.
     MUC_OWNER = "http://jabber.org/protocol/muc#owner";
+    /// A room's configuration, a form: XEP-0045 §16.5.3.
+    MUC_ROOMCONFIG = "http://jabber.org/protocol/muc#roomconfig";
     /// In-band bytestreams: XEP-0047.
     IBB = "http://jabber.org/protocol/ibb";
     /// Private XML storage: XEP-0049.
@@ -276,6 +278,16 @@ namespaces! {
     MEDIA_SHARING = "urn:xmpp:sims:1";
     /// Extensible addresses: XEP-0033.
     ADDRESS = "http://jabber.org/protocol/address";
+    /// Occupant identifiers: XEP-0421.
+    OCCUPANT_ID = "urn:xmpp:occupant-id:0";
+    /// Identifiers of messages are kept by rooms, a disco feature that is no namespace: XEP-0045 §7.4.
+    MUC_STABLE_ID = "http://jabber.org/protocol/muc#stable_id";
+    /// Rooms answer pings to oneself, a disco feature that is no namespace: XEP-0410 §3.3.
+    MUC_SELF_PING = "http://jabber.org/protocol/muc#self-ping-optimization";
+    /// Hats: XEP-0317.
+    HATS = "urn:xmpp:hats:0";
+    /// Multiparty Jingle: XEP-0272.
+    MUJI = "urn:xmpp:jingle:muji:0";
 }
 
 #[cfg(test)]

@@ -80,6 +80,7 @@ impl Conversation {
                 self.names.insert(step.who.clone(), time(SystemTime::now() + Duration::from_secs(*seconds)));
                 return Ok(());
             }
+            Act::Differ(names) => return self.differ(names),
             _ => {}
         }
         self.peers.values_mut().for_each(|peer| peer.patience = patience);
@@ -103,6 +104,8 @@ impl Conversation {
                 peer.vanish();
                 Ok(())
             }
+            Act::CanResume => peer.enable_resumption(),
+            Act::Resumes => peer.resume(server),
             Act::Sends(text) => peer.send(&filled(text, &self.names)),
             Act::Does(text) => peer.act(&filled(text, &self.names)),
             Act::Receives { expected, in_any_order: false } => {
@@ -111,8 +114,19 @@ impl Conversation {
             Act::Receives { expected, in_any_order: true } => peer.receive_all(expected, &mut self.names),
             Act::ReceivesNothing => peer.receive_nothing(&|| settle(server)),
             Act::IsRefused(refusal) => peer.refused(refusal, &mut self.names),
-            Act::Restarts | Act::Crashes | Act::IsNow(_) | Act::InRoom { .. } => unreachable!("done above"),
+            Act::Restarts | Act::Crashes | Act::IsNow(_) | Act::Differ(_) | Act::InRoom { .. } => unreachable!("done above"),
         }
+    }
+
+    fn differ(&self, names: &[String]) -> Result<(), String> {
+        let mut values = BTreeMap::new();
+        for name in names {
+            let value = self.names.get(name).ok_or_else(|| format!("{name} stands for nothing"))?;
+            if let Some(other) = values.insert(value, name) {
+                return Err(format!("{other} and {name} are both {value:?}"));
+            }
+        }
+        Ok(())
     }
 
     /// What everyone has sent so far has arrived: nobody waits for the answer to a message.

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::fs;
 
+use super::parse::Script;
+
 /// How many numbered examples each has.
 pub const PUBSUB: &[(&str, usize)] = &[("XEP-0060", 236), ("XEP-0163", 11), ("XEP-0248", 46)];
 /// The same of group chat.
 pub const ROOMS: &[(&str, usize)] =
     &[("XEP-0045", 220), ("XEP-0249", 4), ("XEP-0272", 2), ("XEP-0317", 22), ("XEP-0410", 4), ("XEP-0421", 7), ("XEP-0425", 8), ("XEP-0486", 15)];
 
-/// The scripts that a list names are those of the folder whose names begin so.
+/// The scripts that a list names are those of the folder whose names begin so, and all can be read.
 pub fn are_all(prefix: &str, scripts: &[&str]) {
     let mut files: Vec<String> = fs::read_dir("tests/scripts")
         .unwrap()
@@ -20,6 +22,14 @@ pub fn are_all(prefix: &str, scripts: &[&str]) {
     let mut listed = scripts.to_vec();
     listed.sort_unstable();
     assert_eq!(files, listed);
+    let unread: Vec<String> = scripts
+        .iter()
+        .filter_map(|name| {
+            let text = fs::read_to_string(format!("tests/scripts/{name}.xmpp")).unwrap();
+            Script::parse(&text).err().map(|(line, what)| format!("tests/scripts/{name}.xmpp:{line}: {what}"))
+        })
+        .collect();
+    assert!(unread.is_empty(), "{}", unread.join("\n"));
 }
 
 /// Each is in a script, as `# Example 32. Title` after the last `# XEP-0060 …` and right before the step that shows it, or in the README's table with

@@ -75,6 +75,9 @@ pub enum Act {
     IsRefused(Refusal),
     /// The connection breaks.
     Vanishes,
+    /// XEP-0198.
+    CanResume,
+    Resumes,
     /// Something done in one step, with all that follows in the room.
     InRoom {
         /// Its bare JID.
@@ -83,6 +86,8 @@ pub enum Act {
     },
     /// From now on the name stands for the time in so many seconds.
     IsNow(u64),
+    /// These names stand for different things.
+    Differ(Vec<String>),
     Restarts,
     Crashes,
 }
@@ -159,10 +164,16 @@ impl Script {
             }
             ["server", "restarts"] => return Ok(Some((String::new(), Act::Restarts))),
             ["server", "crashes"] => return Ok(Some((String::new(), Act::Crashes))),
+            [names @ .., "differ"] => {
+                let names = names.iter().map(|name| name.trim_end_matches(',').to_owned()).collect();
+                return Ok(Some((String::new(), Act::Differ(names))));
+            }
             [_, "connects"] => Act::Connects,
             [_, "comes", "online"] => Act::ComesOnline,
             [_, "goes", "offline"] => Act::GoesOffline,
             [_, "vanishes"] => Act::Vanishes,
+            [_, "can", "resume"] => Act::CanResume,
+            [_, "resumes"] => Act::Resumes,
             [_, "is", "now", "+", seconds, "s"] => Act::IsNow(seconds.parse().map_err(|error| format!("{error}"))?),
             [_, "sends:"] if indented => {
                 Element::parse(&body)?;

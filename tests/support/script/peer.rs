@@ -26,6 +26,9 @@ pub struct Peer {
     pub from_rooms: BTreeMap<String, VecDeque<Element>>,
     /// The rooms it is in, and its nickname there, by what it has been told.
     pub rooms: BTreeMap<String, String>,
+    /// XEP-0198: by what its stream is resumed, if it can be, and how many stanzas it has got.
+    pub managed: Option<(String, u32)>,
+    resumed: bool,
     /// Name, `to` and id of what it sent last.
     last: (String, String, String),
     count: usize,
@@ -45,6 +48,8 @@ impl Peer {
             known: false,
             from_rooms: BTreeMap::new(),
             rooms: BTreeMap::new(),
+            managed: None,
+            resumed: false,
             last: Default::default(),
             count: 0,
             patience: PATIENCE,
@@ -54,6 +59,7 @@ impl Peer {
 
     pub fn connect(&mut self, server: &Server) -> Result<(), String> {
         self.wire = Some(log_in(server, &self.client.jid)?);
+        self.managed = None;
         self.answers.clear();
         self.messages.clear();
         self.presences.clear();
@@ -258,10 +264,29 @@ impl Peer {
         Ok(())
     }
 
-    /// Breaks the connection as a network does, without a word.
+    /// Breaks the connection as a network does, without a word. What can be resumed stays where it is.
     pub fn vanish(&mut self) {
         self.wire = None;
-        self.rooms.clear();
+        if self.managed.is_none() {
+            self.rooms.clear();
+        }
+    }
+
+    /// XEP-0198 §3: from now on its stream can be resumed.
+    pub fn enable_resumption(&mut self) -> Result<(), String> {
+        self.send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>")?;
+        self.until("its stream to be managed", |peer| peer.managed.is_some().then_some(()))
+    }
+
+    /// XEP-0198 §5: goes on where its stream broke.
+    pub fn resume(&mut self, server: &Server) -> Result<(), String> {
+        let (token, h) = self.managed.clone().ok_or("its stream cannot be resumed")?;
+        let mut wire = authenticated(server, &self.client.jid)?;
+        wire.exact = true;
+        wire.send(&format!("<resume xmlns='urn:xmpp:sm:3' previd='{token}' h='{h}'/>"));
+        self.wire = Some(wire);
+        self.resumed = false;
+        self.until("its stream to be resumed", |peer| peer.resumed.then_some(()))
     }
 
     /// Reads until there is what is looked for.
@@ -286,6 +311,9 @@ impl Peer {
     /// Sorts what was read, and answers for the client what the script does not speak of.
     fn take(&mut self, text: &str) -> Result<(), String> {
         let Some(stanza) = Element::parse(text)?.pop() else { return Ok(()) };
+        if let Some((_, h)) = self.managed.as_mut().filter(|_| matches!(stanza.name.as_str(), "message" | "presence" | "iq")) {
+            *h = h.wrapping_add(1);
+        }
         if let Some(room) = rooms::room_of(&stanza) {
             self.learn(&room, &stanza);
             let lawful = rooms::lawful(&stanza);
@@ -306,7 +334,13 @@ impl Peer {
             }
             "iq" => self.answers.push_back(stanza),
             // the stream ends with a server
-            "error" => {}
+            "error" | "a" => {}
+            "enabled" => self.managed = Some((stanza.attribute("id").unwrap_or_default().to_owned(), 0)),
+            "resumed" => self.resumed = true,
+            "r" => {
+                let h = self.managed.as_ref().map_or(0, |(_, h)| *h);
+                self.wire.as_mut().expect("it was read from").send(&format!("<a xmlns='urn:xmpp:sm:3' h='{h}'/>"));
+            }
             other => return Err(format!("{} got <{other}/>: {text}", self.client.name)),
         }
         Ok(())
@@ -328,12 +362,18 @@ pub fn shown(stanzas: &VecDeque<Element>) -> String {
 
 /// A stream of this full JID.
 pub fn log_in(server: &Server, jid: &str) -> Result<Wire, String> {
-    let (user, host) = jid.split_once('@').ok_or("a client has an account")?;
-    let (domain, resource) = host.split_once('/').ok_or("a client has a resource")?;
-    let mut wire = Wire::secure_at(server, domain);
-    wire.log_in(user);
+    let (_, resource) = jid.split_once('/').ok_or("a client has a resource")?;
+    let mut wire = authenticated(server, jid)?;
     wire.bind(resource);
     wire.exact = true;
+    Ok(wire)
+}
+
+/// A stream of its account, nothing bound yet.
+fn authenticated(server: &Server, jid: &str) -> Result<Wire, String> {
+    let (user, host) = jid.split_once('@').ok_or("a client has an account")?;
+    let mut wire = Wire::secure_at(server, host.split('/').next().unwrap_or_default());
+    wire.log_in(user);
     Ok(wire)
 }
 

@@ -130,7 +130,8 @@ impl Conversation {
 
     /// Everyone who is in a room but these, in the order of their names.
     fn others(&mut self, room: &str, but: &[String], mut each: impl FnMut(&mut Peer) -> Result<(), String>) -> Result<(), String> {
-        let there = self.peers.iter_mut().filter(|(name, peer)| peer.rooms.contains_key(room) && !but.contains(name));
+        let there =
+            self.peers.iter_mut().filter(|(name, peer)| peer.wire.is_some() && peer.rooms.contains_key(room) && !but.contains(name));
         let failed: Vec<String> = there.filter_map(|(name, peer)| each(peer).err().map(|why| format!("{name}: {why}"))).collect();
         if failed.is_empty() { Ok(()) } else { Err(failed.join("\n")) }
     }

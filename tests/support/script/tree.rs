@@ -52,7 +52,9 @@ pub struct Element {
 impl Element {
     /// The elements of this text, as they stand in a client's stream.
     pub fn parse(text: &str) -> Result<Vec<Self>, String> {
-        let document = format!("<s:stream xmlns='{CLIENT}' xmlns:s='http://etherx.jabber.org/streams'>{text}</s:stream>");
+        let document = format!(
+            "<s:stream xmlns='{CLIENT}' xmlns:s='http://etherx.jabber.org/streams' xmlns:stream='http://etherx.jabber.org/streams'>{text}</s:stream>"
+        );
         let mut open = vec![Self::default()];
         let read = rxml::Parser::new().parse_all(&mut document.as_bytes(), true, |event| match event {
             rxml::Event::XmlDeclaration(..) => {}
