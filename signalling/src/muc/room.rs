@@ -1,15 +1,30 @@
 //! A room decides about a stanza: XEP-0045 §7–§11. What each kind of stanza does stands in a file of its own.
 
+mod admin;
+mod configure;
+mod destroy;
 mod errors;
+pub(in crate::muc) mod hats;
+mod info;
+mod invite;
 mod join;
 mod leave;
 mod message;
+mod moderate;
 mod nick;
+mod owner;
 mod presence;
 mod private;
 mod refusal;
+mod register;
 mod restore;
+mod retract;
+mod say;
+#[cfg(test)]
+mod scene;
 mod subject;
+mod vcard;
+mod voice;
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
@@ -19,10 +34,11 @@ use super::config::RoomConfig;
 use super::context::Context;
 use super::model::{Affiliated, Affiliation, Hats, History, Lasting, Occupants, Room};
 use super::outcome::Outcome;
-use crate::jid::BareJid;
+use crate::jid::{BareJid, Jid};
 use crate::ns;
 use crate::stanza::error::StanzaError;
-use crate::stanza::{IqType, Kind, MessageType, Stanza};
+use crate::stanza::{Child, IqType, Kind, MessageType, Stanza};
+use crate::xml::Element;
 
 pub use refusal::refusal;
 pub use restore::SavedSeat;
@@ -65,9 +81,9 @@ impl Room {
             (Kind::Message(MessageType::Error), nick) => self.message_error(stanza, nick, out),
             (Kind::Message(_), _) if self.lasting.locked => return Err(StanzaError::item_not_found()),
             (Kind::Message(MessageType::Groupchat), None) => self.message(stanza, context, out)?,
-            (Kind::Message(_), None) => self.message_to_room(stanza)?,
+            (Kind::Message(_), None) => self.message_to_room(stanza, context, out)?,
             (Kind::Message(_), Some(nick)) => self.private_message(stanza, nick, out)?,
-            (Kind::Iq(type_), None) => self.request(stanza, type_)?,
+            (Kind::Iq(type_), None) => self.request(stanza, type_, context, out)?,
             (Kind::Iq(_), Some(_)) => return Err(StanzaError::service_unavailable()),
         }
         self.end_if_empty(out);
@@ -96,18 +112,45 @@ impl Room {
     }
 
     /// Messages to the room itself that are not for everyone.
-    fn message_to_room(&mut self, _: &Stanza) -> Result<(), StanzaError> {
-        // §17.2, rule 1.
-        Err(StanzaError::bad_request("messages to a room have the type groupchat"))
+    fn message_to_room(&mut self, stanza: &Stanza, context: &Context<'_>, out: &mut Outcome) -> Result<(), StanzaError> {
+        if invite::user(stanza, "invite").is_some() {
+            self.invite(stanza, context, out)
+        } else if invite::user(stanza, "decline").is_some() {
+            self.decline(stanza, context, out)
+        } else if stanza.child(ns::DATA_FORMS, "x").is_some() {
+            self.form_message(stanza, context, out)
+        } else {
+            // §17.2, rule 1.
+            Err(StanzaError::bad_request("messages to a room have the type groupchat"))
+        }
     }
 
     /// Requests to the room.
-    fn request(&mut self, _: &Stanza, type_: IqType) -> Result<(), StanzaError> {
-        match type_ {
-            IqType::Get | IqType::Set => Err(StanzaError::service_unavailable()),
-            IqType::Result | IqType::Error => Ok(()),
+    fn request(&mut self, stanza: &Stanza, type_: IqType, context: &Context<'_>, out: &mut Outcome) -> Result<(), StanzaError> {
+        if matches!(type_, IqType::Result | IqType::Error) {
+            return Ok(());
+        }
+        let payload = stanza.payload().ok_or_else(|| StanzaError::bad_request("there is no payload"))?;
+        match (payload.ns(), payload.name()) {
+            (ns::REGISTER, "query") => self.registration(stanza, context, out),
+            (ns::MODERATION, "moderate") | (ns::FASTENING, "apply-to") => self.moderate(stanza, context, out),
+            (ns::COMMANDS, "command") => self.hat_command(stanza, context, out),
+            (ns::VCARD, "vCard") => self.vcard(stanza, context, out),
+            (ns::MUC_ADMIN, "query") => self.admin(stanza, context, out),
+            (ns::MUC_OWNER, "query") => self.owner(stanza, context, out),
+            _ => Err(StanzaError::service_unavailable()),
         }
     }
+}
+
+/// The real full JID of whoever has sent a stanza.
+fn sender(stanza: &Stanza) -> Result<&Jid, StanzaError> {
+    stanza.from().ok_or_else(|| StanzaError::bad_request("there is no sender"))
+}
+
+/// A child as a tree.
+fn element(child: &Child<'_>) -> Result<Element, StanzaError> {
+    child.element().map_err(|error| StanzaError::bad_request(error.to_string()))
 }
 
 #[cfg(test)]
