@@ -13,7 +13,7 @@ use crate::jid::BareJid;
 use crate::outbox::Outbox;
 use crate::shelf::{Holds, Place, Shelf};
 use crate::stanza::Stanza;
-use crate::store::{LoadedRoom, Rooms, Stored, StoreError};
+use crate::store::{LoadedRoom, Rooms, StoreError, Stored};
 use crate::xml::Bindings;
 
 /// How much history a room brings along from its archive.

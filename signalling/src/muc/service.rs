@@ -200,7 +200,9 @@ impl Muc {
             home.outbox.room_for(from).await;
         }
         let archive = self.router.store().archive();
-        if kind == Kind::Message(MessageType::Groupchat) && archive.is_behind() && home.look(|room| room.lasting.config.archived) == Some(true)
+        if kind == Kind::Message(MessageType::Groupchat)
+            && archive.is_behind()
+            && home.look(|room| room.lasting.config.archived) == Some(true)
         {
             archive.room().await;
         }
@@ -322,7 +324,10 @@ impl Muc {
         let mut out = Outcome::default();
         self.decide(&mut room, command, None, &mut out)?;
         out.changes.clear();
-        self.store.commit(&home.jid, vec![Change::Create(Box::new(room.lasting.clone()))]).await.map_err(self.router.internal("store a room"))?;
+        self.store
+            .commit(&home.jid, vec![Change::Create(Box::new(room.lasting.clone()))])
+            .await
+            .map_err(self.router.internal("store a room"))?;
         Ok((room, out))
     }
 
