@@ -90,9 +90,10 @@ impl RoomHome {
         drop(before);
     }
 
-    /// What was known is not true any more: the database is asked again. The caller holds the turn.
-    pub fn forget(&self) {
-        *self.locked() = State::Unknown;
+    /// Changes the room, once nobody is reading any more what was true a moment ago. The caller holds the turn.
+    pub async fn when_loaded(&self, change: impl FnOnce(&mut Room)) {
+        let _loading = self.loading.lock().await;
+        self.change(change);
     }
 
     /// Whether it is known what is here.

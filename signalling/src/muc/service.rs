@@ -114,6 +114,7 @@ impl Muc {
     pub fn register(self: &Arc<Self>, table: &mut IqTable) {
         host::announce(table);
         self.announce_disco(table);
+        self.announce_archives(table);
     }
 
     /// What the operator has said.
@@ -346,7 +347,12 @@ impl Muc {
 
     /// The room has its say, for one pure call.
     fn decide(&self, room: &mut Room, command: &Command, referred: Option<&Said>, out: &mut Outcome) -> Result<(), StanzaError> {
-        room.handle(&command.stanza, command.nick(), &self.context(&command.from, referred), out)
+        let before = room.occupants.sessions();
+        room.handle(&command.stanza, command.nick(), &self.context(&command.from, referred), out)?;
+        if command.is_available() && room.occupants.sessions() > before {
+            self.metrics.joins.inc();
+        }
+        Ok(())
     }
 
     /// The world around a room, for a stanza of this sender.
@@ -369,7 +375,7 @@ impl Muc {
         Ok(home)
     }
 
-    fn history_max(&self) -> HistoryMax {
+    pub(super) fn history_max(&self) -> HistoryMax {
         HistoryMax { count: self.settings.limits.room.history, bytes: self.settings.limits.history_bytes }
     }
 
