@@ -99,7 +99,7 @@ impl Muc {
         self.ask(&iq, |room, from, context| match node.as_deref() {
             None => Ok(info(room, from, context)),
             Some(ROOMUSER_ITEM) => Ok(room.roomuser_item(from)),
-            Some(TRAFFIC) => Err(StanzaError::feature_not_implemented().with_text("everything passes")),
+            Some(TRAFFIC) => Err(StanzaError::service_unavailable().with_text("everything passes")),
             Some(node) => room.command_info(node, from, context).ok_or_else(no_such_node),
         })
         .await

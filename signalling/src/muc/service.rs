@@ -10,7 +10,6 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use bytes::Bytes;
 use futures_util::future::{BoxFuture, poll_immediate};
 use tokio::sync::{Mutex, Semaphore};
 
@@ -26,7 +25,6 @@ use super::model::{Room, Said};
 use super::outcome::{Effect, Outcome};
 use crate::iq::{IqTable, To};
 use crate::jid::{BareJid, Jid};
-use crate::ns;
 use crate::random;
 use crate::router::Router;
 use crate::session::SessionRef;
@@ -36,7 +34,6 @@ use crate::stanza::{Framing, IqType, Kind, MessageType, PresenceType, Stanza};
 use crate::store::{ArchiveId, Range, RoomRecord, Rooms, StoreError, Whose};
 use crate::tasks::Tasks;
 use crate::time::now;
-use crate::xml::XmlWriter;
 
 /// Accounts that create rooms at once.
 const CREATORS: usize = 64;
@@ -235,18 +232,17 @@ impl Muc {
             None => return self.refuse(home, command, no_such_room()),
         }
         let changes = std::mem::take(&mut out.changes);
-        let over = out.over;
+        if out.over {
+            home.put(None);
+        }
         self.tell(home, command, out);
-        if !changes.is_empty() || over {
-            // The last one has left a temporary room: it is told at once, and the next one to enter waits until the room is gone.
+        if !changes.is_empty() {
+            // The last one has left a temporary room: it is told at once, and the next one to enter waits until nothing of the room is stored.
             let (muc, home) = (self.clone(), home.clone());
             let under_way = self.tasks.begin();
             self.router.spawn(async move {
                 if let Err(error) = muc.store.commit(&home.jid, changes).await {
                     tracing::error!(room = %home.jid, %error, "a temporary room is still stored");
-                }
-                if over {
-                    home.put(None);
                 }
                 drop((turn, under_way));
             });
@@ -401,15 +397,11 @@ impl Muc {
     }
 
     /// A stanza comes back, behind what its sender is still to see.
-    fn refuse(self: &Arc<Self>, home: &Arc<RoomHome>, command: &Command, mut error: StanzaError) {
-        if let Kind::Presence(kind) = command.stanza.kind() {
-            if kind != PresenceType::Available {
-                return;
-            }
-            // §7.2: an error of presence says that it comes from a room.
-            error.payload = Some(Box::new(muc_element()));
+    fn refuse(self: &Arc<Self>, home: &Arc<RoomHome>, command: &Command, error: StanzaError) {
+        if matches!(command.stanza.kind(), Kind::Presence(kind) if kind != PresenceType::Available) {
+            return;
         }
-        if let Some(reply) = Stanza::error_reply(&command.stanza, &error) {
+        if let Some(reply) = super::room::refusal(&home.jid, &command.stanza, &error) {
             self.send(home, Some(&command.from), Outcome::default(), Some((reply, command.origin.clone())));
         }
     }
@@ -437,10 +429,4 @@ fn is_refusal(error: &StoreError) -> bool {
 /// Whether the sender of such a stanza waits for its turn. Who leaves does not, and an error is nobody's to wait for.
 fn waits(kind: Kind) -> bool {
     !matches!(kind, Kind::Presence(PresenceType::Unavailable | PresenceType::Error) | Kind::Message(MessageType::Error))
-}
-
-fn muc_element() -> Bytes {
-    let mut xml = XmlWriter::new();
-    xml.open("x").ns(ns::MUC).close();
-    xml.finish()
 }
