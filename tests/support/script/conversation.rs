@@ -61,7 +61,7 @@ pub struct Conversation {
 }
 
 impl Conversation {
-    fn server(&self) -> &Server {
+    pub fn server(&self) -> &Server {
         self.server.as_ref().expect("it runs")
     }
 
@@ -139,7 +139,7 @@ impl Conversation {
 }
 
 /// Waits until the server has told everybody.
-fn settle(server: &Server) {
+pub fn settle(server: &Server) {
     within_patience(|| {
         let metrics = http::get(server.address("admin"), "/metrics").body;
         let busy: Vec<&str> = ["campanile_pubsub_tasks ", "campanile_muc_tasks "]

@@ -398,8 +398,9 @@ impl Refusal {
             "message" => (format!(" from='{to}'"), ""),
             _ => (String::new(), ""),
         };
+        let id = if id.is_empty() { String::new() } else { format!(" id='{id}'") };
         let text = format!(
-            "<{name} type='error' id='{id}'{from}>{x}<error type='{kind}'><{condition} \
+            "<{name} type='error'{id}{from}>{x}<error type='{kind}'><{condition} \
              xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>{}</error></{name}>",
             pubsub.unwrap_or_default()
         );

@@ -1,6 +1,6 @@
 //! Rooms (XEP-0045): what is done in one step, with all that the room tells everyone of it, and what holds of everything that a room sends.
 
-use super::conversation::Conversation;
+use super::conversation::{Conversation, settle};
 use super::peer::Peer;
 use super::tree::{Element, OCCUPANT_ID, SID};
 
@@ -106,7 +106,13 @@ impl Conversation {
             RoomAct::Creates { nick, fields } => {
                 let peer = self.peer(who);
                 peer.join(room, nick, &format!("<x xmlns='{MUC}'/>"), true)?;
-                peer.act(&submission(room, fields))
+                peer.act(&submission(room, fields))?;
+                // the owner is told of it, too, after the answer
+                settle(self.server());
+                let peer = self.peer(who);
+                peer.fence()?;
+                peer.pass_over_configuration(room);
+                Ok(())
             }
             RoomAct::Configures { fields } => self.peer(who).act(&submission(room, fields)),
             RoomAct::Makes { whom, what } => self.make(who, room, whom, what),
@@ -186,6 +192,17 @@ impl Peer {
                 }
                 _ => return wrong("out of order"),
             }
+        }
+    }
+
+    /// §10.2.1: whoever has configured a room is told so, too.
+    fn pass_over_configuration(&mut self, room: &str) {
+        let told = |stanza: &Element| {
+            let codes = codes(stanza);
+            stanza.name == "message" && !codes.is_empty() && codes.iter().all(|code| matches!(*code, "104" | "170" | "171" | "172" | "173"))
+        };
+        if let Some(from_room) = self.from_rooms.get_mut(room) {
+            from_room.retain(|stanza| !told(stanza));
         }
     }
 
