@@ -10,6 +10,7 @@ use super::deliver::{self, Parcel};
 use super::model::{Room, Said};
 use super::relay::Talks;
 use crate::jid::BareJid;
+use crate::message;
 use crate::outbox::Outbox;
 use crate::shelf::{Holds, Place, Shelf};
 use crate::stanza::Stanza;
@@ -148,7 +149,9 @@ fn room_of(loaded: LoadedRoom) -> Room {
     let LoadedRoom { lasting, history, last_id } = loaded;
     let mut room = Room::of(lasting);
     room.last_id = last_id;
-    room.history.messages = history.into_iter().filter_map(|stored| said(&room.lasting.jid, stored)).collect();
+    // The archive has more than what newcomers are shown (§7.2.13): the subject comes to them by itself (§7.2.15).
+    let history = history.into_iter().filter_map(|stored| said(&room.lasting.jid, stored));
+    room.history.messages = history.filter(|said| message::is_readable(&said.stanza)).collect();
     room
 }
 
