@@ -8,8 +8,16 @@ use super::parse::Script;
 /// How many numbered examples each has.
 pub const PUBSUB: &[(&str, usize)] = &[("XEP-0060", 236), ("XEP-0163", 11), ("XEP-0248", 46)];
 /// The same of group chat.
-pub const ROOMS: &[(&str, usize)] =
-    &[("XEP-0045", 220), ("XEP-0249", 4), ("XEP-0272", 2), ("XEP-0317", 22), ("XEP-0410", 4), ("XEP-0421", 7), ("XEP-0425", 8), ("XEP-0486", 15)];
+pub const ROOMS: &[(&str, usize)] = &[
+    ("XEP-0045", 220),
+    ("XEP-0249", 4),
+    ("XEP-0272", 2),
+    ("XEP-0317", 22),
+    ("XEP-0410", 4),
+    ("XEP-0421", 7),
+    ("XEP-0425", 8),
+    ("XEP-0486", 15),
+];
 
 /// The scripts that a list names are those of the folder whose names begin so, and all can be read.
 pub fn are_all(prefix: &str, scripts: &[&str]) {

@@ -229,7 +229,8 @@ impl Peer {
 }
 
 fn is_subject(message: &Element) -> bool {
-    message.child(CLIENT, "subject").is_some() && message.child(CLIENT, "body").is_none()
+    let has = |name| message.child(CLIENT, name).is_some();
+    has("subject") && !has("body") && !has("thread")
 }
 
 fn resource(stanza: &Element) -> String {
