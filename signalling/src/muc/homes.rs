@@ -9,8 +9,8 @@ use tokio::sync::OwnedMutexGuard;
 use super::deliver::{self, Parcel};
 use super::model::{Room, Said};
 use super::relay::Talks;
+use super::room::say::is_for_newcomers;
 use crate::jid::BareJid;
-use crate::message;
 use crate::outbox::Outbox;
 use crate::shelf::{Holds, Place, Shelf};
 use crate::stanza::Stanza;
@@ -149,9 +149,9 @@ fn room_of(loaded: LoadedRoom) -> Room {
     let LoadedRoom { lasting, history, last_id } = loaded;
     let mut room = Room::of(lasting);
     room.last_id = last_id;
-    // The archive has more than what newcomers are shown (§7.2.13): the subject comes to them by itself (§7.2.15).
+    // The archive has more than that.
     let history = history.into_iter().filter_map(|stored| said(&room.lasting.jid, stored));
-    room.history.messages = history.filter(|said| message::is_readable(&said.stanza)).collect();
+    room.history.messages = history.filter(|said| is_for_newcomers(&said.stanza)).collect();
     room
 }
 
