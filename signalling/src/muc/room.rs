@@ -1,10 +1,15 @@
 //! A room decides about a stanza: XEP-0045 §7–§11. What each kind of stanza does stands in a file of its own.
 
+mod admin;
+mod configure;
+mod destroy;
 mod errors;
+mod info;
 mod join;
 mod leave;
 mod message;
 mod nick;
+mod owner;
 mod presence;
 mod private;
 mod refusal;
@@ -19,10 +24,11 @@ use super::config::RoomConfig;
 use super::context::Context;
 use super::model::{Affiliated, Affiliation, Hats, History, Lasting, Occupants, Room};
 use super::outcome::Outcome;
-use crate::jid::BareJid;
+use crate::jid::{BareJid, Jid};
 use crate::ns;
 use crate::stanza::error::StanzaError;
-use crate::stanza::{IqType, Kind, MessageType, Stanza};
+use crate::stanza::{Child, IqType, Kind, MessageType, Stanza};
+use crate::xml::Element;
 
 pub use refusal::refusal;
 pub use restore::SavedSeat;
@@ -67,7 +73,7 @@ impl Room {
             (Kind::Message(MessageType::Groupchat), None) => self.message(stanza, context, out)?,
             (Kind::Message(_), None) => self.message_to_room(stanza)?,
             (Kind::Message(_), Some(nick)) => self.private_message(stanza, nick, out)?,
-            (Kind::Iq(type_), None) => self.request(stanza, type_)?,
+            (Kind::Iq(type_), None) => self.request(stanza, type_, context, out)?,
             (Kind::Iq(_), Some(_)) => return Err(StanzaError::service_unavailable()),
         }
         self.end_if_empty(out);
@@ -102,12 +108,27 @@ impl Room {
     }
 
     /// Requests to the room.
-    fn request(&mut self, _: &Stanza, type_: IqType) -> Result<(), StanzaError> {
-        match type_ {
-            IqType::Get | IqType::Set => Err(StanzaError::service_unavailable()),
-            IqType::Result | IqType::Error => Ok(()),
+    fn request(&mut self, stanza: &Stanza, type_: IqType, context: &Context<'_>, out: &mut Outcome) -> Result<(), StanzaError> {
+        if matches!(type_, IqType::Result | IqType::Error) {
+            return Ok(());
+        }
+        let payload = stanza.payload().ok_or_else(|| StanzaError::bad_request("there is no payload"))?;
+        match (payload.ns(), payload.name()) {
+            (ns::MUC_ADMIN, "query") => self.admin(stanza, context, out),
+            (ns::MUC_OWNER, "query") => self.owner(stanza, context, out),
+            _ => Err(StanzaError::service_unavailable()),
         }
     }
+}
+
+/// The real full JID of whoever has sent a stanza.
+fn sender(stanza: &Stanza) -> Result<&Jid, StanzaError> {
+    stanza.from().ok_or_else(|| StanzaError::bad_request("there is no sender"))
+}
+
+/// A child as a tree.
+fn element(child: &Child<'_>) -> Result<Element, StanzaError> {
+    child.element().map_err(|error| StanzaError::bad_request(error.to_string()))
 }
 
 #[cfg(test)]
