@@ -217,6 +217,10 @@ impl Server {
         if restored > 0 {
             tracing::info!(sessions = restored, "sessions of the last stop can be resumed");
         }
+        let occupants = server.muc.restore_occupants().await.context("occupants of rooms at the last stop")?;
+        if occupants > 0 {
+            tracing::info!(occupants, "sessions are in their rooms again");
+        }
         server.listen(config, &context, mux)?;
         server.follow_addresses(public, resolver, turn);
         server.serve_admin(config, &Pages { metrics, readiness: server.readiness.clone() })?;
@@ -403,7 +407,13 @@ impl Server {
 impl Server {
     /// What is not written in time is lost as by a crash: messages come back from the store.
     async fn store_sessions(&self) {
-        match tokio::time::timeout(SESSIONS_STORED_WITHIN, self.router.store_sessions()).await {
+        let stored = async {
+            let sessions = self.router.store_sessions().await?;
+            // Those whose sessions have ended have left.
+            self.muc.store_occupants().await?;
+            Ok::<_, StoreError>(sessions)
+        };
+        match tokio::time::timeout(SESSIONS_STORED_WITHIN, stored).await {
             Ok(Ok(0)) => {}
             Ok(Ok(sessions)) => tracing::info!(sessions, "sessions can be resumed after the next start"),
             Ok(Err(error)) => tracing::error!(%error, "sessions cannot be resumed after the next start"),

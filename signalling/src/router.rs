@@ -350,9 +350,7 @@ impl Router {
     /// memory is boxed.
     pub async fn handle(&self, session: &SessionRef, stanza: Stanza) -> bool {
         // Rooms see to their own archives.
-        if matches!(stanza.kind(), Kind::Message(kind) if kind != MessageType::Groupchat)
-            && self.0.store.archive().is_behind()
-        {
+        if matches!(stanza.kind(), Kind::Message(kind) if kind != MessageType::Groupchat) && self.0.store.archive().is_behind() {
             // Its stream is not read meanwhile.
             Box::pin(self.0.store.archive().room()).await;
         }

@@ -139,7 +139,11 @@ pub fn rooms(counts: &Counts) -> Vec<Family> {
         gauge("campanile_muc_rooms_in_memory", "Addresses of rooms that are in memory.", counts.rooms),
         gauge("campanile_muc_rooms_occupied", "Rooms in which somebody is.", counts.occupied),
         gauge("campanile_muc_occupants", "Sessions in rooms.", counts.occupants),
-        gauge("campanile_muc_tasks", "Tasks that bring out what rooms send or store what they decide; 0 once everybody is told.", counts.tasks),
+        gauge(
+            "campanile_muc_tasks",
+            "Tasks that bring out what rooms send or store what they decide; 0 once everybody is told.",
+            counts.tasks,
+        ),
     ]
 }
 

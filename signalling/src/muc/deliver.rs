@@ -45,7 +45,13 @@ impl outbox::Parcel for Parcel {
 
 impl Muc {
     /// What a stanza has come to joins the room's outbox, whose turn the caller holds, and the archive.
-    pub(super) fn send(self: &Arc<Self>, home: &Arc<RoomHome>, sender: Option<&Jid>, outcome: Outcome, answer: Option<(Stanza, Option<SessionRef>)>) {
+    pub(super) fn send(
+        self: &Arc<Self>,
+        home: &Arc<RoomHome>,
+        sender: Option<&Jid>,
+        outcome: Outcome,
+        answer: Option<(Stanza, Option<SessionRef>)>,
+    ) {
         let mut effects = outcome.effects;
         effects.retain(|effect| match effect {
             Effect::Send(_) => true,

@@ -110,7 +110,9 @@ impl Muc {
         let node = node(&iq);
         self.ask(&iq, |room, from, context| {
             let items = match node.as_deref() {
-                None if room.is_open_to(from, context) => room.occupants.iter().take(OCCUPANTS_MAX).map(|occupant| item(&occupant.jid)).collect(),
+                None if room.shows_occupants_to(from) || context.administers => {
+                    room.occupants.iter().take(OCCUPANTS_MAX).map(|occupant| item(&occupant.jid)).collect()
+                }
                 None => Vec::new(),
                 Some(ns::COMMANDS) => {
                     let command = |(node, name): (&str, &str)| Item {
@@ -141,6 +143,14 @@ impl Muc {
             false => ask(room, from, &context),
         });
         answer.unwrap_or_else(|| Err(no_such_room())).map(Reply::Payload)
+    }
+}
+
+impl Room {
+    /// §6.5: whether somebody learns who is there: whoever is there, and others where the room is public and its owner has said so.
+    fn shows_occupants_to(&self, from: &Jid) -> bool {
+        let config = &self.lasting.config;
+        self.is_occupant(from) || (config.public && config.public_occupants)
     }
 }
 

@@ -13,7 +13,7 @@ use crate::jid::BareJid;
 use crate::outbox::Outbox;
 use crate::shelf::{Holds, Place, Shelf};
 use crate::stanza::Stanza;
-use crate::store::{LoadedRoom, Rooms, Stored, StoreError};
+use crate::store::{LoadedRoom, Rooms, StoreError, Stored};
 use crate::xml::Bindings;
 
 /// How much history a room brings along from its archive.
@@ -90,9 +90,10 @@ impl RoomHome {
         drop(before);
     }
 
-    /// What was known is not true any more: the database is asked again. The caller holds the turn.
-    pub fn forget(&self) {
-        *self.locked() = State::Unknown;
+    /// Changes the room, once nobody is reading any more what was true a moment ago. The caller holds the turn.
+    pub async fn when_loaded(&self, change: impl FnOnce(&mut Room)) {
+        let _loading = self.loading.lock().await;
+        self.change(change);
     }
 
     /// Whether it is known what is here.

@@ -27,7 +27,10 @@ impl Metrics {
             messages: counter("messages", "Messages to all who are in a room, as far as rooms have taken them")?,
             delivered: counter("deliveries", "Stanzas that rooms have sent, each recipient counted")?,
             joins: counter("joins", "Sessions that have entered a room")?,
-            waits: counter("outbox_waits", "Stanzas that had to wait since more of the same sender's were under way in their room than may be")?,
+            waits: counter(
+                "outbox_waits",
+                "Stanzas that had to wait since more of the same sender's were under way in their room than may be",
+            )?,
             unreachable: counter("unreachable", "Stanzas of rooms that came back from occupants as errors")?,
         })
     }

@@ -114,6 +114,7 @@ impl Muc {
     pub fn register(self: &Arc<Self>, table: &mut IqTable) {
         host::announce(table);
         self.announce_disco(table);
+        self.announce_archives(table);
     }
 
     /// What the operator has said.
@@ -200,7 +201,9 @@ impl Muc {
             home.outbox.room_for(from).await;
         }
         let archive = self.router.store().archive();
-        if kind == Kind::Message(MessageType::Groupchat) && archive.is_behind() && home.look(|room| room.lasting.config.archived) == Some(true)
+        if kind == Kind::Message(MessageType::Groupchat)
+            && archive.is_behind()
+            && home.look(|room| room.lasting.config.archived) == Some(true)
         {
             archive.room().await;
         }
@@ -322,7 +325,10 @@ impl Muc {
         let mut out = Outcome::default();
         self.decide(&mut room, command, None, &mut out)?;
         out.changes.clear();
-        self.store.commit(&home.jid, vec![Change::Create(Box::new(room.lasting.clone()))]).await.map_err(self.router.internal("store a room"))?;
+        self.store
+            .commit(&home.jid, vec![Change::Create(Box::new(room.lasting.clone()))])
+            .await
+            .map_err(self.router.internal("store a room"))?;
         Ok((room, out))
     }
 
@@ -341,7 +347,12 @@ impl Muc {
 
     /// The room has its say, for one pure call.
     fn decide(&self, room: &mut Room, command: &Command, referred: Option<&Said>, out: &mut Outcome) -> Result<(), StanzaError> {
-        room.handle(&command.stanza, command.nick(), &self.context(&command.from, referred), out)
+        let before = room.occupants.sessions();
+        room.handle(&command.stanza, command.nick(), &self.context(&command.from, referred), out)?;
+        if command.is_available() && room.occupants.sessions() > before {
+            self.metrics.joins.inc();
+        }
+        Ok(())
     }
 
     /// The world around a room, for a stanza of this sender.
@@ -364,7 +375,7 @@ impl Muc {
         Ok(home)
     }
 
-    fn history_max(&self) -> HistoryMax {
+    pub(super) fn history_max(&self) -> HistoryMax {
         HistoryMax { count: self.settings.limits.room.history, bytes: self.settings.limits.history_bytes }
     }
 

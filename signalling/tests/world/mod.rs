@@ -1,6 +1,7 @@
 //! A router of `localhost` with features and a database, and clients that are not connected to any network: what routing tests share.
 
 pub mod nodes;
+pub mod rooms;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
