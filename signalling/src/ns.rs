@@ -286,6 +286,18 @@ namespaces! {
     HATS = "urn:xmpp:hats:0";
     /// Multiparty Jingle: XEP-0272.
     MUJI = "urn:xmpp:jingle:muji:0";
+    /// FORM_TYPE of registration with a room: XEP-0045 §16.5.1.
+    MUC_REGISTER = "http://jabber.org/protocol/muc#register";
+    /// FORM_TYPE of requests for voice: XEP-0045 §16.5.2.
+    MUC_REQUEST = "http://jabber.org/protocol/muc#request";
+    /// Moderated message retraction: XEP-0425.
+    MODERATION = "urn:xmpp:message-moderate:1";
+    /// Moderation before version 0.3: XEP-0425.
+    MODERATION_0 = "urn:xmpp:message-moderate:0";
+    /// Retracted messages become tombstones, a disco feature that is no namespace: XEP-0424 §4.
+    TOMBSTONES = "urn:xmpp:message-retract:1#tombstone";
+    /// FORM_TYPE of the commands about hats: XEP-0317 §3.8.
+    HATS_COMMANDS = "urn:xmpp:hats:commands";
 }
 
 #[cfg(test)]

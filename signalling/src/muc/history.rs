@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::context::Context;
-use super::model::{History, Room, Said};
+use super::model::{Affiliation, History, Room, Said};
 use crate::jid::FullJid;
 use crate::ns;
 use crate::stanza::{Framing, Stanza};
@@ -96,6 +96,10 @@ impl Room {
     /// XEP-0203: when the room got it. The sender's real JID is not added (§7.2.13 allows that for non-anonymous rooms): when it was said, the room
     /// may have been semi-anonymous.
     fn delayed(&self, said: &Said, to: &FullJid) -> Stanza {
+        // §7.9: what an owner has brought along from a conversation says itself when it was said.
+        if said.stanza.child(ns::DELAY, "delay").is_some() && self.affiliation_of(&said.real) == Affiliation::Owner {
+            return said.stanza.clone().with_to(to);
+        }
         let mut xml = XmlWriter::with_capacity(128);
         let stamp = time::xep0082_ms(said.id.time());
         xml.open("delay").ns(ns::DELAY).attr("from", self.lasting.jid.as_str()).attr("stamp", &stamp).close();

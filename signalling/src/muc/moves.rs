@@ -303,7 +303,7 @@ impl Room {
         let (absent, present) = (content(Some(Status::AffiliationChanged)), content(None));
         let message = || Stanza::message(MessageType::Normal).with_from(&self.lasting.jid).with_id((context.fresh_id)());
         // A domain is no one to write to.
-        if jid.local().is_some() {
+        if jid.local().is_some() && self.lasting.config.tell_absent {
             out.send(message().with_content(absent).with_to(jid));
         }
         let message = message().with_content(present);

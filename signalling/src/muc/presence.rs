@@ -8,6 +8,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::model::{Affiliation, Lasting, Occupant, Role};
+use super::room::hats;
 use super::status::Status;
 use crate::jid::{BareJid, FullJid, Jid};
 use crate::ns;
@@ -119,6 +120,7 @@ impl<'a> Notice<'a> {
         write_codes(&mut out, &codes);
         out.close();
         write_occupant_id(&mut out, &occupant.id);
+        hats::write(&room.hats, &occupant.account, &mut out);
         let mut stanza = self.said.clone();
         if occupant.role == Role::Visitor && !room.config.allow_visitor_status {
             stanza.remove_children(|child| child.is(ns::CLIENT, "status"));

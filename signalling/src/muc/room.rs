@@ -4,17 +4,27 @@ mod admin;
 mod configure;
 mod destroy;
 mod errors;
+pub(in crate::muc) mod hats;
 mod info;
+mod invite;
 mod join;
 mod leave;
 mod message;
+mod moderate;
 mod nick;
 mod owner;
 mod presence;
 mod private;
 mod refusal;
+mod register;
 mod restore;
+mod retract;
+mod say;
+#[cfg(test)]
+mod scene;
 mod subject;
+mod vcard;
+mod voice;
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
@@ -71,7 +81,7 @@ impl Room {
             (Kind::Message(MessageType::Error), nick) => self.message_error(stanza, nick, out),
             (Kind::Message(_), _) if self.lasting.locked => return Err(StanzaError::item_not_found()),
             (Kind::Message(MessageType::Groupchat), None) => self.message(stanza, context, out)?,
-            (Kind::Message(_), None) => self.message_to_room(stanza)?,
+            (Kind::Message(_), None) => self.message_to_room(stanza, context, out)?,
             (Kind::Message(_), Some(nick)) => self.private_message(stanza, nick, out)?,
             (Kind::Iq(type_), None) => self.request(stanza, type_, context, out)?,
             (Kind::Iq(_), Some(_)) => return Err(StanzaError::service_unavailable()),
@@ -102,9 +112,17 @@ impl Room {
     }
 
     /// Messages to the room itself that are not for everyone.
-    fn message_to_room(&mut self, _: &Stanza) -> Result<(), StanzaError> {
-        // §17.2, rule 1.
-        Err(StanzaError::bad_request("messages to a room have the type groupchat"))
+    fn message_to_room(&mut self, stanza: &Stanza, context: &Context<'_>, out: &mut Outcome) -> Result<(), StanzaError> {
+        if invite::user(stanza, "invite").is_some() {
+            self.invite(stanza, context, out)
+        } else if invite::user(stanza, "decline").is_some() {
+            self.decline(stanza, context, out)
+        } else if stanza.child(ns::DATA_FORMS, "x").is_some() {
+            self.form_message(stanza, context, out)
+        } else {
+            // §17.2, rule 1.
+            Err(StanzaError::bad_request("messages to a room have the type groupchat"))
+        }
     }
 
     /// Requests to the room.
@@ -114,6 +132,10 @@ impl Room {
         }
         let payload = stanza.payload().ok_or_else(|| StanzaError::bad_request("there is no payload"))?;
         match (payload.ns(), payload.name()) {
+            (ns::REGISTER, "query") => self.registration(stanza, context, out),
+            (ns::MODERATION, "moderate") | (ns::FASTENING, "apply-to") => self.moderate(stanza, context, out),
+            (ns::COMMANDS, "command") => self.hat_command(stanza, context, out),
+            (ns::VCARD, "vCard") => self.vcard(stanza, context, out),
             (ns::MUC_ADMIN, "query") => self.admin(stanza, context, out),
             (ns::MUC_OWNER, "query") => self.owner(stanza, context, out),
             _ => Err(StanzaError::service_unavailable()),

@@ -13,6 +13,10 @@ impl Room {
     /// A message came back from an occupant: if it could not be delivered, its session is not there any more (333). Other errors about private
     /// messages go on to whoever has sent these.
     pub(super) fn message_error(&mut self, stanza: &Stanza, nick: Option<&str>, out: &mut Outcome) {
+        // Those invited are no occupants yet.
+        if self.invitation_bounced(stanza, out) {
+            return;
+        }
         let Some(from) = stanza.from() else { return };
         let Some(sender) = self.occupants.of(from) else { return };
         if says_gone(stanza) {

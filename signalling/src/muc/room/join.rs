@@ -32,7 +32,7 @@ impl Room {
         let account = from.to_bare();
         let affiliation = if context.administers { Affiliation::Owner } else { self.affiliation_of(&account) };
         self.must_be_let_in(stanza, affiliation)?;
-        self.must_be_free(&jid, &account)?;
+        self.nick_must_be_free(&jid, &account)?;
         let shared = self.occupants.get(jid.resource_str()).is_some();
         self.must_have_place(&account, affiliation, shared, context)?;
         let seat = Seat { jid: from.clone(), presence: presence::cleaned(stanza) };
@@ -86,10 +86,10 @@ impl Room {
     }
 
     /// §7.2.8, §7.6: the nickname is nobody else's, whether in use or registered. Sessions of one account may share one.
-    pub(super) fn must_be_free(&self, jid: &FullJid, account: &BareJid) -> Result<(), StanzaError> {
+    pub(super) fn nick_must_be_free(&self, jid: &FullJid, account: &BareJid) -> Result<(), StanzaError> {
         let nick = jid.resource_str();
         let used = self.occupants.get(nick).is_some_and(|occupant| occupant.account != *account);
-        let reserved = self.lasting.affiliations.iter().any(|(owner, entry)| entry.nick.as_deref() == Some(nick) && owner != account);
+        let reserved = self.reserved_for(nick).is_some_and(|owner| owner != account);
         if used || reserved { Err(StanzaError::conflict()) } else { Ok(()) }
     }
 
@@ -113,6 +113,10 @@ impl Room {
     pub(super) fn welcome(&self, stanza: &Stanza, to: &FullJid, nick: &str, context: &Context<'_>, out: &mut Outcome) {
         let Some(occupant) = self.occupants.get(nick) else { return };
         let sees_all = occupant.role == Role::Moderator;
+        // XEP-0486 §5.2: the room's own presence, for clients that look for its avatar there.
+        if let Some(presence) = self.avatar_presence() {
+            out.send(presence.with_to(to));
+        }
         out.effects.reserve(self.occupants.len() + self.history.messages.len() + 1);
         for other in self.occupants.iter().filter(|other| other.jid != occupant.jid) {
             if sees_all || self.is_seen(other.role) {

@@ -1,12 +1,12 @@
 //! XEP-0045 §7.4: a message to all occupants. It is the room's hot path: no tree is built, and the stanza is the same for every recipient.
 
 use super::super::context::Context;
-use super::super::model::{Occupant, Role, Room, Said};
-use super::super::outcome::{Effect, Outcome};
+use super::super::model::{Occupant, Role, Room};
+use super::super::outcome::Outcome;
 use super::super::presence::write_occupant_id;
-use super::subject;
+use super::{sender, subject};
 use crate::jid::{BareJid, Jid};
-use crate::message::{self, Keeping};
+use crate::message::Keeping;
 use crate::ns;
 use crate::stanza::error::{Condition, ErrorType, StanzaError};
 use crate::stanza::{Child, Stanza};
@@ -15,7 +15,8 @@ use crate::xml::XmlWriter;
 
 impl Room {
     pub(super) fn message(&mut self, stanza: &Stanza, context: &Context<'_>, out: &mut Outcome) -> Result<(), StanzaError> {
-        let occupant = stanza.from().and_then(|from| self.occupants.of(from)).ok_or_else(StanzaError::not_acceptable)?.clone();
+        let from = sender(stanza)?;
+        let occupant = self.occupants.of(from).ok_or_else(StanzaError::not_acceptable)?.clone();
         if occupant.role < Role::Participant {
             return Err(StanzaError::forbidden());
         }
@@ -23,7 +24,9 @@ impl Room {
         if is_subject {
             self.must_change_subject(&occupant)?;
         }
-        let keep = Keeping::in_room(stanza);
+        let retracted = self.check_retraction(stanza, &occupant.account, context)?;
+        // A retraction is kept as what it takes back was, whatever it says of itself.
+        let keep = retracted.is_some() || Keeping::in_room(stanza);
         if keep && self.lasting.config.archived && !context.archive_has_room {
             let error = StanzaError::new(Condition::InternalServerError, ErrorType::Wait);
             return Err(error.with_text("the archive does not keep up, try again later"));
@@ -31,29 +34,16 @@ impl Room {
         if is_subject {
             self.change_subject(stanza, &occupant, context, out);
         }
-        self.broadcast(stanza, &occupant, keep, context, out);
-        Ok(())
-    }
-
-    /// Sends what an occupant says to everyone, and remembers it.
-    fn broadcast(&mut self, stanza: &Stanza, occupant: &Occupant, keep: bool, context: &Context<'_>, out: &mut Outcome) {
-        let id = keep.then(|| ArchiveId::after(self.last_id, context.now, (context.random)()));
-        let mut said = signed(stanza, &self.lasting.jid, occupant, id).without_to();
+        let id = keep.then(|| self.next_id(context));
+        let mut said = signed(stanza, &self.lasting.jid, &occupant, id);
         if said.id().is_none() {
             said.set_id((context.fresh_id)());
         }
-        let real = stanza.from().cloned().unwrap_or_else(|| Jid::from(occupant.seats[0].jid.clone()));
-        if let Some(id) = id {
-            self.last_id = Some(id);
-            if self.lasting.config.archived {
-                out.effects.push(Effect::Keep { id, real: real.clone(), stanza: said.clone() });
-            }
-            if message::is_readable(&said) {
-                let max = self.history_max(context);
-                self.history.push(Said { id, stanza: said.clone(), real }, max);
-            }
+        self.spread(said.clone(), id, from, context, out);
+        if let Some(retracted) = retracted {
+            self.retract(retracted, &said, context, out);
         }
-        out.broadcast(said, self.occupants.everyone());
+        Ok(())
     }
 }
 
@@ -64,7 +54,7 @@ fn signed(stanza: &Stanza, room: &BareJid, occupant: &Occupant, id: Option<Archi
         xml.open("stanza-id").ns(ns::STANZA_ID).attr("id", &id.to_string()).attr("by", room.as_str()).close();
     }
     write_occupant_id(&mut xml, &occupant.id);
-    let mut signed = stanza.clone();
+    let mut signed = stanza.clone().without_to();
     signed.remove_children(|child| is_the_rooms(child, room));
     signed.add_child(&xml.finish());
     signed.with_from(&occupant.jid)

@@ -25,7 +25,7 @@ impl Room {
         if !config.allow_nick_change || (occupant.role == Role::Visitor && !config.allow_visitor_nick_change) {
             return Err(StanzaError::new(Condition::NotAcceptable, ErrorType::Cancel).with_text("nicknames are locked down"));
         }
-        self.must_be_free(&jid, &occupant.account)?;
+        self.nick_must_be_free(&jid, &occupant.account)?;
         let seat = Seat { jid: from.clone(), presence: presence::cleaned(stanza) };
         self.must_fit(&seat, occupant.seat(from), context)?;
 

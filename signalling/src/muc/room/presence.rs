@@ -57,7 +57,7 @@ impl Room {
         let occupant = self.occupants.of(&from).cloned();
         match occupant {
             Some(occupant) if occupant.jid == jid => {
-                self.say(stanza, &from, &occupant, context, out)?;
+                self.change_presence(stanza, &from, &occupant, context, out)?;
                 // §17.3, rule 3: who enters while there has lost what it knew.
                 if enters {
                     self.welcome(stanza, &from, nick, context, out);
@@ -76,7 +76,7 @@ impl Room {
     }
 
     /// §7.7.
-    fn say(
+    fn change_presence(
         &mut self,
         stanza: &Stanza,
         from: &FullJid,

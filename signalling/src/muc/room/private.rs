@@ -1,6 +1,6 @@
 //! XEP-0045 §7.5: a private message from one occupant to another.
 
-use super::super::config::AllowPm;
+use super::super::config::{AllowPm, VisitorsPm};
 use super::super::model::{Role, Room};
 use super::super::outcome::Outcome;
 use super::super::presence::write_occupant_id;
@@ -23,7 +23,12 @@ impl Room {
             AllowPm::Moderators => sender.role == Role::Moderator,
             AllowPm::None => false,
         };
-        if !allowed {
+        let visitors = match self.lasting.config.visitors_pm {
+            VisitorsPm::Anyone => true,
+            VisitorsPm::Moderators => recipient.role == Role::Moderator,
+            VisitorsPm::Nobody => false,
+        };
+        if !allowed || (sender.role == Role::Visitor && !visitors) {
             return Err(StanzaError::forbidden().with_text("private messages are not allowed here"));
         }
         let mut xml = XmlWriter::with_capacity(192);
