@@ -14,7 +14,7 @@ use super::sender;
 use crate::jid::{BareJid, Jid};
 use crate::muc::change::Change;
 use crate::muc::context::Context;
-use crate::muc::model::{Affiliation, Hat, Hats, Role, Room};
+use crate::muc::model::{Affiliation, Hat, Hats, Lasting, Role, Room};
 use crate::muc::outcome::Outcome;
 use crate::muc::presence::Why;
 use crate::muc::status::Status;
@@ -63,8 +63,12 @@ impl Node {
     }
 }
 
-/// §3.1: the hats of an account, for its presence; nothing when it wears none.
-pub(in crate::muc) fn write(hats: &Hats, account: &BareJid, out: &mut XmlWriter) {
+/// §3.1: the hats of an account, for its presence; nothing when it wears none, or the room has none.
+pub(in crate::muc) fn write(room: &Lasting, account: &BareJid, out: &mut XmlWriter) {
+    let hats = &room.hats;
+    if !room.config.hats {
+        return;
+    }
     let Some(worn) = hats.worn.get(account).filter(|worn| !worn.is_empty()) else { return };
     out.open("hats").ns(ns::HATS);
     for (uri, hat) in worn.iter().filter_map(|uri| hats.known.get_key_value(uri)) {
@@ -82,6 +86,9 @@ impl Room {
     /// read; `resource-constraint` for more hats than may be.
     pub fn hat_command(&mut self, stanza: &Stanza, context: &Context<'_>, out: &mut Outcome) -> Result<(), StanzaError> {
         let from = sender(stanza)?;
+        if !self.lasting.config.hats {
+            return Err(StanzaError::service_unavailable().with_text("this room has no hats"));
+        }
         let command = Command::read(stanza)?;
         let node = Node::parse(&command.node).ok_or_else(StanzaError::item_not_found)?;
         if !self.may_command(node, from, context) {
@@ -108,6 +115,9 @@ impl Room {
 
     /// §2: what admins may do restricts itself to them; everyone who may see the room may see which hats there are.
     fn may_command(&self, node: Node, from: &Jid, context: &Context<'_>) -> bool {
+        if !self.lasting.config.hats {
+            return false;
+        }
         let (affiliation, role) = self.power(from, context);
         let sees = role != Role::None || affiliation >= Affiliation::Member;
         match node {
@@ -127,6 +137,9 @@ impl Room {
     #[must_use]
     pub fn hats_hash(&self) -> Option<String> {
         let known = &self.lasting.hats.known;
+        if !self.lasting.config.hats {
+            return None;
+        }
         let mut hash = digest::Context::new(&digest::SHA256);
         for (uri, hat) in known {
             for part in [Some(uri), Some(&hat.title), hat.hue.as_ref(), hat.lang.as_ref()] {

@@ -1,5 +1,5 @@
-//! XEP-0424: Message Retraction, version 0.4, in rooms: who has said something may take it back. What is left of it in history and archive is a tombstone (§4).
-//! What is common to retraction and moderation (XEP-0425) stands here.
+//! XEP-0424: Message Retraction, version 0.4, in rooms: who has said something may take it back. What is left of it in the archive is a tombstone (§4), and
+//! newcomers do not see it any more (§5). What is common to retraction and moderation (XEP-0425) stands here.
 
 use super::element;
 use crate::jid::{BareJid, Jid};
@@ -52,16 +52,14 @@ impl Room {
         self.history.messages.iter().find(|said| said.id == id)
     }
 
-    /// Puts a tombstone in the place of a message: `by` is the message that says so to everyone, `details` come into the tombstone.
+    /// Takes a message away, with a tombstone in its place: `by` is the message that says so to everyone, `details` come into the tombstone.
     pub(super) fn bury(&mut self, said: Said, by: &Stanza, context: &Context<'_>, details: &[u8], out: &mut Outcome) {
         let mut xml = XmlWriter::new();
         // §4: who finds the tombstone finds the retraction by this.
         let id = by.id().map(str::to_owned).or_else(|| number(by, &self.lasting.jid)).unwrap_or_default();
         xml.open("retracted").ns(ns::RETRACTION).attr("id", &id).attr("stamp", &xep0082(context.now)).raw(details).close();
         let tombstone = tombstone(&said.stanza, &self.lasting.jid, xml);
-        if let Some(remembered) = self.history.messages.iter_mut().find(|remembered| remembered.id == said.id) {
-            remembered.stanza = tombstone.clone();
-        }
+        self.history.messages.retain(|remembered| remembered.id != said.id);
         out.effects.push(Effect::Replace { id: said.id, stanza: tombstone });
     }
 }

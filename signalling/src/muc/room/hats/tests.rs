@@ -1,6 +1,7 @@
 //! §2, §3.
 
 use crate::jid::Jid;
+use crate::muc::Why;
 use crate::muc::context::Context;
 use crate::muc::model::{Affiliation, Role, Room};
 use crate::muc::room::scene::*;
@@ -215,6 +216,21 @@ fn s2_who_may_do_what() {
         scene.room.hat_commands(&Jid::parse(jid).unwrap(), &context).len()
     };
     assert_eq!([CRONE, WITCH, HAG, "banned@b/c"].map(|jid| count(&scene, jid)), [6, 1, 0, 0]);
+}
+
+#[test]
+fn s2_a_room_without_hats() {
+    let mut scene = dressed();
+    scene.room.lasting.config.hats = false;
+    for name in ["create", "list"] {
+        assert_eq!(scene.refused(Room::hat_command, CRONE, &command(name, "", "")), "cancel service-unavailable");
+    }
+    assert_eq!(scene.room.hats_hash(), None);
+    let announce: Handler = |room, _, _, out| {
+        room.announce("secondwitch", &[], &Why::default(), out);
+        Ok(())
+    };
+    assert_eq!(shown(&scene.give(announce, CRONE, "<message/>").unwrap()), "");
 }
 
 #[test]
