@@ -34,8 +34,9 @@ const FEATURES: &[&str] = &[
     ns::OCCUPANT_ID,
     ns::STANZA_ID,
     ns::VCARD,
-    ns::COMMANDS,
-    ns::HATS,
+    ns::MODERATION,
+    ns::MODERATION_0,
+    ns::RETRACTION,
 ];
 
 impl Muc {
@@ -177,10 +178,13 @@ fn info(room: &Room, from: &Jid, context: &Context<'_>) -> Bytes {
         write_feature(&mut xml, feature);
     }
     if config.archived {
-        [ns::MAM, ns::MAM_EXTENDED, ns::RSM, ns::RETRACTION].iter().for_each(|feature| write_feature(&mut xml, feature));
+        [ns::MAM, ns::MAM_EXTENDED, ns::RSM, ns::TOMBSTONES].iter().for_each(|feature| write_feature(&mut xml, feature));
     }
     if config.allow_registration {
         write_feature(&mut xml, ns::REGISTER);
+    }
+    if config.hats {
+        [ns::HATS, ns::COMMANDS].iter().for_each(|feature| write_feature(&mut xml, feature));
     }
     room.write_info(&mut xml, from, context);
     xml.close();

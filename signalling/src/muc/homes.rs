@@ -9,6 +9,7 @@ use tokio::sync::OwnedMutexGuard;
 use super::deliver::{self, Parcel};
 use super::model::{Room, Said};
 use super::relay::Talks;
+use super::room::say::is_for_newcomers;
 use crate::jid::BareJid;
 use crate::outbox::Outbox;
 use crate::shelf::{Holds, Place, Shelf};
@@ -148,7 +149,9 @@ fn room_of(loaded: LoadedRoom) -> Room {
     let LoadedRoom { lasting, history, last_id } = loaded;
     let mut room = Room::of(lasting);
     room.last_id = last_id;
-    room.history.messages = history.into_iter().filter_map(|stored| said(&room.lasting.jid, stored)).collect();
+    // The archive has more than that.
+    let history = history.into_iter().filter_map(|stored| said(&room.lasting.jid, stored));
+    room.history.messages = history.filter(|said| is_for_newcomers(&said.stanza)).collect();
     room
 }
 
