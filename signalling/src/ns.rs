@@ -72,6 +72,8 @@ namespaces! {
     MUC_OWNER = "http://jabber.org/protocol/muc#owner";
     /// A room's configuration, a form: XEP-0045 §16.5.3.
     MUC_ROOMCONFIG = "http://jabber.org/protocol/muc#roomconfig";
+    /// What a room says of itself, a form: XEP-0045 §16.5.4.
+    MUC_ROOMINFO = "http://jabber.org/protocol/muc#roominfo";
     /// In-band bytestreams: XEP-0047.
     IBB = "http://jabber.org/protocol/ibb";
     /// Private XML storage: XEP-0049.

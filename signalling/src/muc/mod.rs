@@ -6,6 +6,8 @@ pub mod card;
 pub mod change;
 pub mod config;
 pub mod context;
+#[cfg(test)]
+mod fixtures;
 mod history;
 pub mod model;
 mod moves;

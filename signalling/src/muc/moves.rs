@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use super::change::Change;
 use super::context::Context;
-use super::model::{Affiliated, Affiliation, Lasting, Occupant, Role, Room};
+use super::model::{Affiliated, Affiliation, Lasting, Occupant, Role, Room, Seat};
 use super::outcome::{Outcome, Recipients};
-use super::presence::{self, Notice, Why};
+use super::presence::{self, Notice, Own, Why};
 use super::status::Status;
 use crate::jid::{BareJid, Jid};
 use crate::ns;
@@ -157,16 +157,15 @@ impl Room {
         let Some(before) = self.occupants.get(nick).map(|occupant| occupant.role) else { return };
         let Some(after) = self.occupants.update(nick, |occupant| occupant.role = to) else { return };
         let notice = Notice { why: Some(why).filter(|why| **why != Why::default()), ..Notice::available(&after) };
-        self.tell(&after, &notice, self.is_seen(before), &[], out);
+        self.tell(&after, &notice, self.is_seen(before), Own::default(), out);
         if (before == Role::Moderator) != (to == Role::Moderator) {
-            self.show_others_to(&after, to == Role::Moderator, out);
+            self.show_others_to(&after, &after.seats, to == Role::Moderator, out);
         }
     }
 
-    /// An occupant sees real JIDs and hidden occupants from now on, or does not any more.
-    fn show_others_to(&self, occupant: &Occupant, moderator: bool, out: &mut Outcome) {
-        let config = &self.lasting.config;
-        let anew = moderator && config.whois != super::config::Whois::Anyone;
+    /// An occupant sees real JIDs and hidden occupants from now on, or does not any more: these sessions of it are told.
+    pub(super) fn show_others_to(&self, occupant: &Occupant, seats: &[Seat], moderator: bool, out: &mut Outcome) {
+        let anew = moderator && !self.is_open();
         for other in self.occupants.iter().filter(|other| other.jid != occupant.jid) {
             let hidden = !self.is_seen(other.role);
             let stanza = match (moderator, hidden) {
@@ -174,7 +173,7 @@ impl Room {
                 (false, true) => Notice::gone(other, &presence::unavailable()).write(&self.lasting, other, None, &[]),
                 _ => continue,
             };
-            for seat in &occupant.seats {
+            for seat in seats {
                 out.send(stanza.clone().with_to(&seat.jid));
             }
         }
@@ -182,14 +181,10 @@ impl Room {
 
     /// Removes an occupant with all its sessions: it is told first, then the others.
     pub fn remove(&mut self, nick: &str, codes: &[Status], why: &Why, out: &mut Outcome) {
-        self.take_away(nick, codes, Some(why).filter(|why| **why != Why::default()), &presence::unavailable(), out);
-    }
-
-    /// The same, with what it says in leaving.
-    pub(super) fn take_away(&mut self, nick: &str, codes: &[Status], why: Option<&Why>, said: &Stanza, out: &mut Outcome) {
         let Some(gone) = self.occupants.remove(nick) else { return };
-        let notice = Notice { codes, why, ..Notice::gone(&gone, said) };
-        self.tell(&gone, &notice, self.is_seen(gone.role), &[], out);
+        let said = presence::unavailable();
+        let notice = Notice { codes, why: Some(why).filter(|why| **why != Why::default()), ..Notice::gone(&gone, &said) };
+        self.tell(&gone, &notice, self.is_seen(gone.role), Own::default(), out);
     }
 
     /// §10.9, §11.2: removes everybody; each is told of itself only. `destroy` is the element `<destroy/>`, and then nobody has an affiliation.
@@ -200,7 +195,7 @@ impl Room {
             if destroy.is_some() {
                 notice.affiliation = Affiliation::None;
             }
-            self.tell_own(occupant, &notice, &[], out);
+            self.tell_own(occupant, &notice, Own::default(), out);
         }
     }
 
@@ -208,7 +203,7 @@ impl Room {
     pub fn announce(&mut self, nick: &str, codes: &[Status], why: &Why, out: &mut Outcome) {
         let Some(occupant) = self.occupants.update(nick, |_| {}) else { return };
         let notice = Notice { codes, why: Some(why).filter(|why| **why != Why::default()), ..Notice::available(&occupant) };
-        self.tell(&occupant, &notice, self.is_seen(occupant.role), &[], out);
+        self.tell(&occupant, &notice, self.is_seen(occupant.role), Own::default(), out);
     }
 
     /// After another configuration was put in place of `before`: those whose presence is shown to everyone from now on appear, others vanish
@@ -242,8 +237,8 @@ impl Room {
         self.lasting.config.whois == super::config::Whois::Anyone
     }
 
-    /// Tells the occupant itself and all others; `was_seen`: everyone saw it before. `own`: further codes for itself.
-    pub(super) fn tell(&mut self, occupant: &Occupant, notice: &Notice<'_>, was_seen: bool, own: &[Status], out: &mut Outcome) {
+    /// Tells the occupant itself and all others; `was_seen`: everyone saw it before.
+    pub(super) fn tell(&mut self, occupant: &Occupant, notice: &Notice<'_>, was_seen: bool, own: Own<'_>, out: &mut Outcome) {
         self.tell_own(occupant, notice, own, out);
         self.tell_all_but(occupant, notice, was_seen, out);
     }
@@ -283,10 +278,9 @@ impl Room {
     }
 
     /// §7.2.2: tells the occupant itself (110), each session with its own real JID.
-    pub(super) fn tell_own(&self, occupant: &Occupant, notice: &Notice<'_>, own: &[Status], out: &mut Outcome) {
-        let codes: Vec<Status> = own.iter().copied().chain([Status::Own]).collect();
+    pub(super) fn tell_own(&self, occupant: &Occupant, notice: &Notice<'_>, own: Own<'_>, out: &mut Outcome) {
         for seat in &occupant.seats {
-            out.send(notice.write(&self.lasting, occupant, Some(&seat.jid), &codes).with_to(&seat.jid));
+            out.send(notice.write_own(&self.lasting, occupant, &seat.jid, own));
         }
     }
 
@@ -309,7 +303,7 @@ impl Room {
         let (absent, present) = (content(Some(Status::AffiliationChanged)), content(None));
         let message = || Stanza::message(MessageType::Normal).with_from(&self.lasting.jid).with_id((context.fresh_id)());
         // A domain is no one to write to.
-        if jid.local().is_some() {
+        if jid.local().is_some() && self.lasting.config.tell_absent {
             out.send(message().with_content(absent).with_to(jid));
         }
         let message = message().with_content(present);

@@ -5,11 +5,12 @@ use std::sync::OnceLock;
 
 use aws_lc_rs::hmac;
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use super::model::{Affiliation, Lasting, Occupant, Role};
 use super::room::hats;
 use super::status::Status;
-use crate::jid::{BareJid, Jid};
+use crate::jid::{BareJid, FullJid, Jid};
 use crate::ns;
 use crate::stanza::{Child, PresenceType, Stanza};
 use crate::xml::XmlWriter;
@@ -53,6 +54,15 @@ pub(super) struct Notice<'a> {
     pub destroy: Option<&'a [u8]>,
 }
 
+/// What an occupant is told of itself besides.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Own<'a> {
+    /// Further codes.
+    pub codes: &'a [Status],
+    /// The stanza that is answered by it: its `id` comes back to the session that has sent it.
+    pub answers: Option<&'a Stanza>,
+}
+
 impl<'a> Notice<'a> {
     /// That it is there.
     pub fn available(occupant: &'a Occupant) -> Self {
@@ -70,6 +80,17 @@ impl<'a> Notice<'a> {
     /// That it is not there any more; `said` is unavailable.
     pub fn gone(occupant: &'a Occupant, said: &'a Stanza) -> Self {
         Self { said, role: Role::None, ..Self::available(occupant) }
+    }
+
+    /// The stanza for one of the occupant's own sessions (110), with its real JID.
+    pub fn write_own(&self, room: &Lasting, occupant: &Occupant, to: &FullJid, own: Own<'_>) -> Stanza {
+        let codes: SmallVec<[Status; 6]> = own.codes.iter().copied().chain([Status::Own]).collect();
+        let stanza = self.write(room, occupant, Some(to), &codes).with_to(to);
+        let answered = own.answers.filter(|stanza| stanza.from() == Some(to));
+        match answered.and_then(Stanza::id) {
+            Some(id) => stanza.with_id(id),
+            None => stanza,
+        }
     }
 
     /// Whether it says nothing but how the occupant is: then templates do.
@@ -93,7 +114,7 @@ impl<'a> Notice<'a> {
         }
         out.close();
         out.raw(self.destroy.unwrap_or_default());
-        let mut codes: Vec<Status> = self.codes.iter().chain(own).copied().collect();
+        let mut codes: SmallVec<[Status; 6]> = self.codes.iter().chain(own).copied().collect();
         codes.sort_unstable();
         codes.dedup();
         write_codes(&mut out, &codes);
@@ -101,7 +122,7 @@ impl<'a> Notice<'a> {
         write_occupant_id(&mut out, &occupant.id);
         hats::write(room, &occupant.account, &mut out);
         let mut stanza = self.said.clone();
-        if self.role == Role::Visitor && !room.config.allow_visitor_status {
+        if occupant.role == Role::Visitor && !room.config.allow_visitor_status {
             stanza.remove_children(|child| child.is(ns::CLIENT, "status"));
         }
         stanza.add_child(&out.finish());

@@ -192,7 +192,7 @@ fn invites(stanza: &Stanza) -> Result<Vec<Invite>, StanzaError> {
 }
 
 /// The `<x/>` of `muc#user` that has such a child.
-fn user<'s>(stanza: &'s Stanza, name: &str) -> Option<Child<'s>> {
+pub(super) fn user<'s>(stanza: &'s Stanza, name: &str) -> Option<Child<'s>> {
     let mut children = stanza.children().filter(|child| child.is(ns::MUC_USER, "x"));
     children.find(|child| child.element().is_ok_and(|element| element.root().child(ns::MUC_USER, name).is_some()))
 }
