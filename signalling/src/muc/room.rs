@@ -154,7 +154,7 @@ fn element(child: &Child<'_>) -> Result<Element, StanzaError> {
 }
 
 /// `<reason/>`, for people.
-fn write_reason(xml: &mut XmlWriter, reason: Option<&str>) {
+pub(in crate::muc) fn write_reason(xml: &mut XmlWriter, reason: Option<&str>) {
     if let Some(reason) = reason {
         xml.open("reason").text(reason).close();
     }

@@ -5,6 +5,7 @@ use crate::message::{self, add_stanza_id};
 use crate::muc::context::Context;
 use crate::muc::model::{Room, Said};
 use crate::muc::outcome::{Effect, Outcome};
+use crate::ns;
 use crate::stanza::Stanza;
 use crate::store::ArchiveId;
 
@@ -23,14 +24,15 @@ impl Room {
     }
 
     /// Sends a message to everyone. One with a number, which stands in it, is kept: in the archive where there is one, and for newcomers if there
-    /// is something to read in it, or it takes something back that they have read when they were there before.
+    /// is something to read in it, or if it takes back what they may have read in an earlier visit.
     pub(super) fn spread(&mut self, message: Stanza, id: Option<ArchiveId>, real: &Jid, context: &Context<'_>, out: &mut Outcome) {
         if let Some(id) = id {
             self.last_id = Some(id);
             if self.lasting.config.archived {
                 out.effects.push(Effect::Keep { id, real: real.clone(), stanza: message.clone() });
             }
-            if message::is_readable(&message) || super::retract::takes_back(&message) {
+            let takes_back = || message.children().any(|child| child.is(ns::RETRACTION, "retract") || child.is(ns::FASTENING, "apply-to"));
+            if message::is_readable(&message) || takes_back() {
                 let max = self.history_max(context);
                 self.history.push(Said { id, stanza: message.clone(), real: real.clone() }, max);
             }
