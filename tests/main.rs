@@ -22,6 +22,7 @@ mod drain;
 mod foreign_clients;
 mod hostile;
 mod login;
+mod muc_examples;
 mod mux;
 mod nat_discovery;
 mod node_crash;

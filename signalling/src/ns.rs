@@ -282,6 +282,10 @@ namespaces! {
     ADDRESS = "http://jabber.org/protocol/address";
     /// Occupant identifiers: XEP-0421.
     OCCUPANT_ID = "urn:xmpp:occupant-id:0";
+    /// Identifiers of messages are kept by rooms, a disco feature that is no namespace: XEP-0045 §7.4.
+    MUC_STABLE_ID = "http://jabber.org/protocol/muc#stable_id";
+    /// Rooms answer pings to oneself, a disco feature that is no namespace: XEP-0410 §3.3.
+    MUC_SELF_PING = "http://jabber.org/protocol/muc#self-ping-optimization";
     /// Hats: XEP-0317.
     HATS = "urn:xmpp:hats:0";
     /// Multiparty Jingle: XEP-0272.

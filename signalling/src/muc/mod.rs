@@ -6,15 +6,28 @@ pub mod card;
 pub mod change;
 pub mod config;
 pub mod context;
+mod deliver;
+mod disco;
 #[cfg(test)]
 mod fixtures;
 mod history;
+mod homes;
+pub mod host;
+mod mam;
+mod metrics;
 pub mod model;
 mod moves;
 mod occupants;
 pub mod outcome;
 mod presence;
+mod relay;
+mod restart;
 pub mod room;
+pub mod saved;
+pub mod service;
 pub mod status;
 
+pub use host::Settings;
+pub use metrics::Metrics;
 pub use presence::Why;
+pub use service::{Counts, Muc};

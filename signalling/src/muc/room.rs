@@ -19,7 +19,7 @@ mod refusal;
 mod register;
 mod restore;
 mod retract;
-mod say;
+pub(in crate::muc) mod say;
 #[cfg(test)]
 mod scene;
 mod subject;
