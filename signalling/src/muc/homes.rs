@@ -91,6 +91,11 @@ impl RoomHome {
         drop(before);
     }
 
+    /// What is here is for the database to say again. The caller holds the turn.
+    pub fn forget(&self) {
+        *self.locked() = State::Unknown;
+    }
+
     /// Changes the room, once nobody is reading any more what was true a moment ago. The caller holds the turn.
     pub async fn when_loaded(&self, change: impl FnOnce(&mut Room)) {
         let _loading = self.loading.lock().await;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::change::Change;
 use super::model::Lasting;
+use super::outcome::Outcome;
 use super::saved;
 use super::service::Muc;
 use crate::homes::Home;
@@ -24,6 +25,27 @@ impl Muc {
         let count = rooms.iter().map(|room| room.seats.len()).sum();
         self.store.save(rooms).await?;
         Ok(count)
+    }
+
+    /// §11.2: the server is about to end. Whose session does not come back after the next start is told, before its stream ends.
+    pub async fn shut_down(self: &Arc<Self>) {
+        for home in self.homes.in_memory() {
+            if home.look(|room| room.occupants.is_empty()) != Some(false) {
+                continue;
+            }
+            let turn = home.turn().await;
+            let mut out = Outcome::default();
+            home.change(|room| room.shut_down(|real| self.stays(real), &mut out));
+            self.follow(&home, turn, out, |muc, out| muc.send(&home, None, out, None));
+        }
+        self.settled().await;
+    }
+
+    /// Whether a session can be resumed after the next start (XEP-0198 §5).
+    fn stays(&self, real: &FullJid) -> bool {
+        let can_be_resumed =
+            |home: Arc<Home>| home.with(|account| account.resource(real.resource_str()).is_some_and(|own| own.resumption.is_some()));
+        self.router.home_in_memory(&real.to_bare()).is_some_and(can_be_resumed)
     }
 
     /// Puts occupants back whose sessions can be resumed, and ends rooms that nobody has kept. Called once, when those sessions are back. Returns how

@@ -175,8 +175,9 @@ impl Muc {
                 Some((turn, command)) => self.router.spawn(self.clone().in_turn(home, turn, command)),
             },
             None => {
-                let muc = self.clone();
+                let (muc, under_way) = (self.clone(), self.tasks.begin());
                 self.router.spawn(async move {
+                    let _under_way = under_way;
                     let turn = turn.await;
                     if let Some((turn, command)) = muc.at_once(&home, turn, command) {
                         muc.in_turn(home, turn, command).await;
@@ -231,22 +232,29 @@ impl Muc {
             Some(Err(error)) => return self.refuse(home, command, error),
             None => return self.refuse(home, command, no_such_room()),
         }
+        self.follow(home, turn, out, |muc, out| muc.tell(home, command, out));
+    }
+
+    /// What was decided in place is told at once. Where the last one has left a temporary room, the next one to enter waits until nothing of the room is
+    /// stored.
+    pub(super) fn follow(self: &Arc<Self>, home: &Arc<RoomHome>, turn: Turn, mut out: Outcome, tell: impl FnOnce(&Arc<Self>, Outcome)) {
         let changes = std::mem::take(&mut out.changes);
         if out.over {
             home.put(None);
         }
-        self.tell(home, command, out);
-        if !changes.is_empty() {
-            // The last one has left a temporary room: it is told at once, and the next one to enter waits until nothing of the room is stored.
-            let (muc, home) = (self.clone(), home.clone());
-            let under_way = self.tasks.begin();
-            self.router.spawn(async move {
-                if let Err(error) = muc.store.commit(&home.jid, changes).await {
-                    tracing::error!(room = %home.jid, %error, "a temporary room is still stored");
-                }
-                drop((turn, under_way));
-            });
+        tell(self, out);
+        if changes.is_empty() {
+            return;
         }
+        let (muc, home) = (self.clone(), home.clone());
+        let under_way = self.tasks.begin();
+        self.router.spawn(async move {
+            if let Err(error) = muc.store.commit(&home.jid, changes).await {
+                tracing::error!(room = %home.jid, %error, "a temporary room is still stored");
+                home.forget();
+            }
+            drop((turn, under_way));
+        });
     }
 
     /// What may need the database.
@@ -284,7 +292,19 @@ impl Muc {
             return self.refuse(&home, &command, error);
         }
         home.put((!out.over).then_some(room));
+        self.keep_first(&home, &mut out).await;
         self.tell(&home, &command, out);
+    }
+
+    /// What a request has changed of the archive is written before it is answered.
+    async fn keep_first(&self, home: &RoomHome, out: &mut Outcome) {
+        let before = out.effects.len();
+        out.effects.retain(|effect| !self.keep(home, effect));
+        if out.effects.len() < before
+            && let Err(error) = self.router.store().archive().settled(&home.jid, "write what a room keeps").await
+        {
+            tracing::error!(room = %home.jid, %error, "the archive is behind what was answered");
+        }
     }
 
     /// §10.1: whoever enters a room that is not there creates it.
@@ -406,8 +426,8 @@ impl Muc {
         }
     }
 
-    /// A message joins the archive, or another stanza takes its place there.
-    pub(super) fn keep(&self, home: &RoomHome, effect: &Effect) {
+    /// A message joins the archive, or another stanza takes its place there; false for what is sent.
+    pub(super) fn keep(&self, home: &RoomHome, effect: &Effect) -> bool {
         let archive = self.router.store().archive();
         match effect {
             Effect::Keep { id, real, stanza } => {
@@ -416,8 +436,9 @@ impl Muc {
                 archive.keep_in_room(&home.jid, record);
             }
             Effect::Replace { id, stanza } => archive.replace_in_room(&home.jid, *id, stanza.to_bytes(Framing::Alone)),
-            Effect::Send(_) | Effect::Broadcast { .. } => {}
+            Effect::Send(_) | Effect::Broadcast { .. } => return false,
         }
+        true
     }
 }
 
