@@ -184,15 +184,18 @@ const steps = {
     await alice.occupants(room, [['Alice', 'Moderator Owner']]);
   },
 
-  /** §10.9. */
+  /** §10.9. Converse shows its owner that the room is gone; to others it shows nothing, so it is the next to enter who finds a new one. */
   async destroyed() {
-    const room = address('hall');
+    const room = address('cellar');
     await alice.join(room, 'Alice');
+    await bob.join(room, 'Bob');
+    await alice.occupants(room, [['Alice', 'Moderator Owner'], ['Bob', '']]);
     await alice.write(room, '/destroy');
     await alice.answer({ challenge: room, reason: 'Macbeth doth come.', newjid: address('lawn') });
-    await bob.sees(room, 'This groupchat no longer exists');
-    await bob.sees(room, 'Macbeth doth come.');
-    await bob.sees(room, address('lawn'));
+    await alice.page.until('the room is gone', selector => !document.querySelector(selector), alice.at(room));
+    await carol.join(room, 'Carol');
+    await carol.sees(room, 'A new groupchat has been created');
+    await carol.occupants(room, [['Carol', 'Moderator Owner']]);
   },
 };
 
