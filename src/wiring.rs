@@ -13,6 +13,7 @@ use campanile_signalling::features::extdisco::{self, Extdisco};
 use campanile_signalling::features::{self, Features};
 use campanile_signalling::jid::{BareJid, FullJid, Jid};
 use campanile_signalling::jingle::{self, CallsService};
+use campanile_signalling::muc::{self, Muc};
 use campanile_signalling::net::connection::{self, Context, Mode};
 use campanile_signalling::net::http::{self, Http};
 use campanile_signalling::net::listener::{Front, Listeners, Listening};
@@ -47,8 +48,8 @@ const STREAMS_END_WITHIN: Duration = Duration::from_secs(6);
 const SESSIONS_PAGE: usize = 16;
 /// How long writing the sessions that may be resumed takes at most, of those ten.
 const SESSIONS_STORED_WITHIN: Duration = Duration::from_secs(2);
-/// The same for telling subscribers what was published.
-const SUBSCRIBERS_TOLD_WITHIN: Duration = Duration::from_secs(1);
+/// The same for telling subscribers what was published, and occupants what was said.
+const TOLD_WITHIN: Duration = Duration::from_secs(1);
 /// The same for answers to the operator.
 const ADMIN_ENDS_WITHIN: Duration = Duration::from_secs(2);
 
@@ -70,6 +71,7 @@ pub struct Server {
     wanted: watch::Sender<Wanted>,
     extdisco: Arc<Extdisco>,
     pubsub: Arc<PubSub>,
+    muc: Arc<Muc>,
     /// Ends what belongs to the server itself: control socket, watchers.
     stop: CancellationToken,
     tasks: JoinSet<()>,
@@ -142,8 +144,9 @@ impl Server {
         ));
         let told = extdisco::Services { list: services.clone(), anonymous: config.turn.anonymous };
         let pubsub = PubSub::new(router.clone(), pubsub_settings(config), pubsub::Metrics::new(&registry)?);
-        let features = features::register(&router, administration.clone(), relay.clone(), told, pubsub, &config.server.contact);
-        let Features { extdisco, pubsub } = features;
+        let muc = Muc::new(router.clone(), muc_settings(config), muc::Metrics::new(&registry)?);
+        let features = features::register(&router, administration.clone(), relay.clone(), told, pubsub, muc, &config.server.contact);
+        let Features { extdisco, pubsub, muc } = features;
         // Before anything is stored or resumed for them.
         administration.clear_anonymous().await.context("storage")?;
 
@@ -161,6 +164,10 @@ impl Server {
         metrics.numbers({
             let pubsub = pubsub.clone();
             move || numbers::nodes(pubsub.nodes_in_memory(), pubsub.tasks())
+        })?;
+        metrics.numbers({
+            let muc = muc.clone();
+            move || numbers::rooms(&muc.counts())
         })?;
         let context = Arc::new(Context::new(
             router.clone(),
@@ -200,6 +207,7 @@ impl Server {
             wanted: watch::Sender::new(wanted(config)),
             extdisco: extdisco.clone(),
             pubsub,
+            muc,
             stop: CancellationToken::new(),
             tasks: JoinSet::new(),
             _data_dir: data_dir,
@@ -208,6 +216,10 @@ impl Server {
         let restored = router.restore_sessions(config.limits.mailbox_bytes).await.context("sessions of the last stop")?;
         if restored > 0 {
             tracing::info!(sessions = restored, "sessions of the last stop can be resumed");
+        }
+        let occupants = server.muc.restore_occupants().await.context("occupants of rooms at the last stop")?;
+        if occupants > 0 {
+            tracing::info!(occupants, "sessions are in their rooms again");
         }
         server.listen(config, &context, mux)?;
         server.follow_addresses(public, resolver, turn);
@@ -359,7 +371,9 @@ impl Server {
         self.context.reload(&config.c2s, &config.auth, &config.limits);
         self.store.archive().set_policy(archive_policy(config));
         self.draining.reload(config.server.drain_s);
-        self.pubsub.settings().set_create(config.pubsub.create);
+        self.pubsub.settings().hosts.set_create(config.pubsub.create);
+        self.muc.settings().hosts.set_create(config.muc.create);
+        self.muc.settings().set_archived(archives_rooms(config));
         // Clients are told when names have been looked up.
         self.wanted.send_replace(wanted(config));
         let (certificates, settings) = (self.certificates.clone(), certificate_settings(config));
@@ -374,8 +388,9 @@ impl Server {
         self.readiness.stopping();
         self.listeners.shutdown(STREAMS_END_WITHIN).await;
         // What was published is for the sessions that are stored next.
-        if tokio::time::timeout(SUBSCRIBERS_TOLD_WITHIN, self.pubsub.settled()).await.is_err() {
-            tracing::warn!("not every subscriber was told what was published last");
+        let told = async { tokio::join!(self.pubsub.settled(), self.muc.settled()) };
+        if tokio::time::timeout(TOLD_WITHIN, told).await.is_err() {
+            tracing::warn!("not everybody was told what was published or said last");
         }
         tokio::join!(self.store_sessions(), self.admin.shutdown(ADMIN_ENDS_WITHIN));
         self.stop.cancel();
@@ -392,7 +407,13 @@ impl Server {
 impl Server {
     /// What is not written in time is lost as by a crash: messages come back from the store.
     async fn store_sessions(&self) {
-        match tokio::time::timeout(SESSIONS_STORED_WITHIN, self.router.store_sessions()).await {
+        let stored = async {
+            let sessions = self.router.store_sessions().await?;
+            // Those whose sessions have ended have left.
+            self.muc.store_occupants().await?;
+            Ok::<_, StoreError>(sessions)
+        };
+        match tokio::time::timeout(SESSIONS_STORED_WITHIN, stored).await {
             Ok(Ok(0)) => {}
             Ok(Ok(sessions)) => tracing::info!(sessions, "sessions can be resumed after the next start"),
             Ok(Err(error)) => tracing::error!(%error, "sessions cannot be resumed after the next start"),
@@ -551,6 +572,16 @@ fn router_limits(config: &Config) -> router::Limits {
 fn pubsub_settings(config: &Config) -> pubsub::Settings {
     let limits = pubsub::host::Limits::new(&config.limits);
     pubsub::Settings::new(&config.pubsub, &config.server.domains, admins(config), limits)
+}
+
+fn muc_settings(config: &Config) -> muc::Settings {
+    let limits = muc::host::Limits::new(&config.limits);
+    muc::Settings::new(&config.muc, archives_rooms(config), &config.server.domains, admins(config), limits)
+}
+
+/// Rooms are no contacts of anybody.
+fn archives_rooms(config: &Config) -> bool {
+    config.archive.default == ArchiveDefault::Always
 }
 
 fn admins(config: &Config) -> Vec<BareJid> {

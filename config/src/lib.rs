@@ -336,8 +336,11 @@ macro_rules! service {
 }
 
 service! {
-    /// `[muc]`: group chat (XEP-0045). Not built yet.
-    Muc below "conference"
+    /// `[muc]`: group chat (XEP-0045).
+    Muc below "conference" {
+        /// Who creates rooms there.
+        create: MayCreate,
+    }
 }
 
 service! {
@@ -348,7 +351,7 @@ service! {
     }
 }
 
-/// `pubsub.create`.
+/// `muc.create`, `pubsub.create`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MayCreate {

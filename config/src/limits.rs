@@ -37,8 +37,14 @@ pub struct Limits {
     pub roster_items: usize,
     /// Push services that the clients of one account have enabled (XEP-0357).
     pub push_services: usize,
-    /// Group chats owned by one account. Not read yet.
+    /// Rooms that one account has created (XEP-0045).
     pub rooms_per_account: usize,
+    /// Sessions in one room.
+    pub room_occupants: usize,
+    /// Owners, admins, members and outcasts of one room, and requests to be a member.
+    pub room_affiliations: usize,
+    /// Messages that one room keeps in memory for newcomers.
+    pub room_history: usize,
     /// Messages that wait for one account while nobody is logged in to take them; more go back to their senders (XEP-0160 §2).
     pub offline_messages: usize,
     /// Messages in one page of an archive (XEP-0313 §4.3.1).
@@ -123,6 +129,9 @@ impl Default for Limits {
             roster_items: 2_000,
             push_services: 16,
             rooms_per_account: 50,
+            room_occupants: 1_000,
+            room_affiliations: 10_000,
+            room_history: 100,
             offline_messages: 2_000,
             archive_page: 250,
             calls: 20_000,
@@ -177,6 +186,9 @@ impl Limits {
             ("roster_items", self.roster_items as u64),
             ("push_services", self.push_services as u64),
             ("rooms_per_account", self.rooms_per_account as u64),
+            ("room_occupants", self.room_occupants as u64),
+            ("room_affiliations", self.room_affiliations as u64),
+            ("room_history", self.room_history as u64),
             ("offline_messages", self.offline_messages as u64),
             ("archive_page", self.archive_page as u64),
             ("calls", self.calls as u64),

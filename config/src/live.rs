@@ -16,6 +16,7 @@ pub const LIVE: &[&str] = &[
     "auth.registration",
     "auth.anonymous",
     "c2s.require_tls",
+    "muc.create",
     "pubsub.create",
     "limits.ack_wait_s",
     "limits.auth_attempts",
@@ -63,6 +64,7 @@ pub fn adopt(running: &mut Config, new: Config) {
     running.turn.host = new.turn.host;
     running.auth = new.auth;
     running.c2s.require_tls = new.c2s.require_tls;
+    running.muc.create = new.muc.create;
     running.pubsub.create = new.pubsub.create;
     running.limits.ack_wait_s = new.limits.ack_wait_s;
     running.limits.auth_attempts = new.limits.auth_attempts;
@@ -113,6 +115,7 @@ mod tests {
         new.tls.certificate = Some("c".into());
         new.turn.host = Some("turn.example.org".to_owned());
         new.c2s.require_tls = !new.c2s.require_tls;
+        new.muc.create = crate::MayCreate::Anyone;
         new.pubsub.create = crate::MayCreate::Anyone;
         (new.auth.registration, new.auth.anonymous) = (true, true);
         let limits = &mut new.limits;

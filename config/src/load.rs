@@ -605,6 +605,7 @@ listen = []
 secrets."irc.localhost" = "..."
 [muc]
 host = "conference.{domain}"
+create = "local"
 [pubsub]
 host = "pubsub.{domain}"
 [upload]

@@ -174,8 +174,12 @@ impl Administration {
         self.router.forget(account);
         // Its sessions may have stored something until they ended.
         self.router.store().pubsub().remove_again(account).await?;
+        self.router.store().rooms().remove_again(account).await?;
         if let Some(pubsub) = self.router.pubsub() {
             pubsub.forget(account).await;
+        }
+        if let Some(muc) = self.router.muc() {
+            muc.forget(account).await;
         }
         tracing::info!(%account, sessions_ended = ended, "account removed");
         // After the kick, so that contacts see it become unavailable first.

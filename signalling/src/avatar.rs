@@ -34,7 +34,15 @@ impl Image {
     /// The photo of a vCard, if there is one that can be read.
     #[must_use]
     pub fn of_vcard(vcard: Node<'_>) -> Option<Self> {
-        let photo = vcard.child(ns::VCARD, "PHOTO")?;
+        Self::of_photo(vcard.child(ns::VCARD, "PHOTO")?)
+    }
+
+    /// All photos of a vCard that can be read (XEP-0486 §5.1).
+    pub fn all_of_vcard(vcard: Node<'_>) -> impl Iterator<Item = Self> {
+        vcard.children_named(ns::VCARD, "PHOTO").filter_map(Self::of_photo)
+    }
+
+    fn of_photo(photo: Node<'_>) -> Option<Self> {
         let bytes = decode(&photo.child(ns::VCARD, "BINVAL")?.text())?;
         let said = photo.child(ns::VCARD, "TYPE").map(|type_| type_.text().trim().to_owned()).unwrap_or_default();
         Some(Self { type_: type_of(&bytes, &said).into_owned(), bytes })

@@ -1,8 +1,12 @@
 //! XEP-0004: Data Forms, version 2.13, as far as a server needs them: forms it gives out are written, forms that come back are read.
 
+mod values;
+
 use crate::ns;
 use crate::stanza::error::StanzaError;
 use crate::xml::{Node, XmlWriter};
+
+pub use values::StoredError;
 
 /// Fields of one form: each name is compared with the others.
 const FIELDS_MAX: usize = 128;
@@ -54,6 +58,8 @@ pub enum FieldType {
     TextSingle,
     /// Several values.
     TextMulti,
+    /// One line that is hidden while it is typed.
+    TextPrivate,
 }
 
 impl FieldType {
@@ -67,6 +73,7 @@ impl FieldType {
             Self::ListSingle => "list-single",
             Self::TextSingle => "text-single",
             Self::TextMulti => "text-multi",
+            Self::TextPrivate => "text-private",
         }
     }
 }
@@ -183,6 +190,15 @@ impl<'x> FormWriter<'x> {
         form
     }
 
+    /// The same with a title and no instructions.
+    pub fn open_titled(xml: &'x mut XmlWriter, type_: FormType, form_type: &str, title: &str) -> Self {
+        xml.open("x").ns(ns::DATA_FORMS).attr("type", type_.name());
+        xml.open("title").text(title).close();
+        let mut form = Self { xml };
+        form.field("FORM_TYPE", FieldType::Hidden, &[form_type]);
+        form
+    }
+
     /// The same with a title and instructions, for a form that comes unasked.
     pub fn open_with(xml: &'x mut XmlWriter, type_: FormType, form_type: &str, title: &str, instructions: &str) -> Self {
         xml.open("x").ns(ns::DATA_FORMS).attr("type", type_.name());
@@ -210,6 +226,38 @@ impl<'x> FormWriter<'x> {
             self.xml.open("value").text(value).close();
         }
         self.xml.close();
+        self
+    }
+
+    /// A field that has to be filled in, and what it has already.
+    pub fn required_field(&mut self, var: &str, type_: FieldType, label: &str, values: &[&str]) -> &mut Self {
+        self.start(var, type_);
+        self.xml.attr("label", label).open("required").close();
+        for value in values {
+            self.xml.open("value").text(value).close();
+        }
+        self.xml.close();
+        self
+    }
+
+    /// §3.4: rows of values under these names, for a form that is a result.
+    pub fn table<'r, const N: usize>(&mut self, vars: [&str; N], rows: impl IntoIterator<Item = [Option<&'r str>; N]>) -> &mut Self {
+        self.xml.open("reported");
+        for var in vars {
+            self.xml.open("field").attr("var", var).close();
+        }
+        self.xml.close();
+        for row in rows {
+            self.xml.open("item");
+            for (var, value) in vars.iter().zip(row) {
+                self.xml.open("field").attr("var", var);
+                if let Some(value) = value {
+                    self.xml.open("value").text(value).close();
+                }
+                self.xml.close();
+            }
+            self.xml.close();
+        }
         self
     }
 
@@ -279,6 +327,20 @@ mod tests {
         ] {
             assert_eq!(read(content).unwrap_err().condition, Condition::BadRequest, "{content}");
         }
+    }
+
+    #[test]
+    fn s3_4_rows_have_all_fields() {
+        let mut xml = XmlWriter::new();
+        let mut form = FormWriter::open_titled(&mut xml, FormType::Result, "urn:x", "Rows");
+        form.table(["a", "b"], [[Some("1"), None], [Some("2"), Some("")]]);
+        form.close();
+        assert_eq!(
+            xml.finish(),
+            "<x xmlns='jabber:x:data' type='result'><title>Rows</title><field var='FORM_TYPE' type='hidden'><value>urn:x</value></field>\
+             <reported><field var='a'/><field var='b'/></reported><item><field var='a'><value>1</value></field><field var='b'/></item>\
+             <item><field var='a'><value>2</value></field><field var='b'><value></value></field></item></x>"
+        );
     }
 
     #[test]

@@ -25,6 +25,10 @@ pub enum To {
     Contact,
     /// A publish-subscribe service at a domain of its own (XEP-0060).
     PubSub,
+    /// A service of rooms at a domain of its own (XEP-0045).
+    Muc,
+    /// The bare JID of a room; what is not in the table is for the room to answer.
+    Room,
 }
 
 /// A request on its way to its handler.
@@ -157,7 +161,7 @@ impl IqTable {
     /// Answers a request of type `get` or `set`: the reply stanza, addressed to the sender; `None` if it is sent already.
     pub async fn answer(&self, iq: Iq) -> Option<Stanza> {
         let request = iq.stanza.clone();
-        let outcome = match self.find(&iq) {
+        let outcome = match self.find(iq.to, &iq.stanza) {
             Some(handler) => handler(iq).await,
             None => Err(StanzaError::service_unavailable()),
         };
@@ -169,14 +173,19 @@ impl IqTable {
         }
     }
 
-    fn find(&self, iq: &Iq) -> Option<Handler> {
-        let set = match iq.stanza.kind() {
+    /// Whether there is somebody to answer a request to such an addressee.
+    pub fn knows(&self, to: To, stanza: &Stanza) -> bool {
+        self.find(to, stanza).is_some()
+    }
+
+    fn find(&self, to: To, stanza: &Stanza) -> Option<Handler> {
+        let set = match stanza.kind() {
             Kind::Iq(IqType::Set) => true,
             Kind::Iq(IqType::Get) => false,
             _ => return None,
         };
-        let payload = iq.stanza.payload()?;
+        let payload = stanza.payload()?;
         let handlers: &HashMap<Key<'_>, Handler> = &self.handlers;
-        handlers.get(&(iq.to, set, payload.ns(), payload.name())).cloned()
+        handlers.get(&(to, set, payload.ns(), payload.name())).cloned()
     }
 }

@@ -28,10 +28,20 @@ impl Keeping {
         if is_private_message_of_a_room(stanza) {
             return NOTHING;
         }
+        Self::by_content(stanza)
+    }
+
+    /// Judges a message to a room, which a room's archive keeps (XEP-0313 §6.1.2); nothing of it waits for delivery.
+    #[must_use]
+    pub fn in_room(stanza: &Stanza) -> bool {
+        stanza.kind() == Kind::Message(MessageType::Groupchat) && Self::by_content(stanza).archive
+    }
+
+    fn by_content(stanza: &Stanza) -> Self {
         let (mut meaning, mut other, mut permanent, mut wanted) = (false, false, true, false);
         for child in stanza.children() {
             match (child.ns(), child.name()) {
-                (ns::HINTS, "no-store") => return NOTHING,
+                (ns::HINTS, "no-store") => return Self::default(),
                 (ns::HINTS, "no-permanent-store") => permanent = false,
                 (ns::HINTS, "store") => wanted = true,
                 _ if is_transient(&child) => {}
@@ -78,6 +88,18 @@ fn has_meaning(child: &Child<'_>) -> bool {
             | (ns::ENCRYPTED, "x")
     );
     named || ALL_OF.contains(&child.ns())
+}
+
+/// Whether there is something to read in it, encrypted or not, that may be remembered (XEP-0334 §4.3): what a room shows to newcomers.
+#[must_use]
+pub fn is_readable(stanza: &Stanza) -> bool {
+    let readable = |child: Child<'_>| {
+        matches!(
+            (child.ns(), child.name()),
+            (ns::CLIENT, "body") | (ns::OMEMO_0 | ns::OMEMO_2, "encrypted") | (ns::OPENPGP, "openpgp") | (ns::ENCRYPTED, "x")
+        )
+    };
+    stanza.child(ns::HINTS, "no-store").is_none() && stanza.children().any(readable)
 }
 
 /// XEP-0280 §6.1: direct (XEP-0249) and mediated (XEP-0045 §7.8.2) invitations.

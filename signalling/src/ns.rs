@@ -70,6 +70,10 @@ namespaces! {
     MUC_ADMIN = "http://jabber.org/protocol/muc#admin";
     /// Multi-user chat, ownership: XEP-0045.
     MUC_OWNER = "http://jabber.org/protocol/muc#owner";
+    /// A room's configuration, a form: XEP-0045 §16.5.3.
+    MUC_ROOMCONFIG = "http://jabber.org/protocol/muc#roomconfig";
+    /// What a room says of itself, a form: XEP-0045 §16.5.4.
+    MUC_ROOMINFO = "http://jabber.org/protocol/muc#roominfo";
     /// In-band bytestreams: XEP-0047.
     IBB = "http://jabber.org/protocol/ibb";
     /// Private XML storage: XEP-0049.
@@ -276,6 +280,28 @@ namespaces! {
     MEDIA_SHARING = "urn:xmpp:sims:1";
     /// Extensible addresses: XEP-0033.
     ADDRESS = "http://jabber.org/protocol/address";
+    /// Occupant identifiers: XEP-0421.
+    OCCUPANT_ID = "urn:xmpp:occupant-id:0";
+    /// Identifiers of messages are kept by rooms, a disco feature that is no namespace: XEP-0045 §7.4.
+    MUC_STABLE_ID = "http://jabber.org/protocol/muc#stable_id";
+    /// Rooms answer pings to oneself, a disco feature that is no namespace: XEP-0410 §3.3.
+    MUC_SELF_PING = "http://jabber.org/protocol/muc#self-ping-optimization";
+    /// Hats: XEP-0317.
+    HATS = "urn:xmpp:hats:0";
+    /// Multiparty Jingle: XEP-0272.
+    MUJI = "urn:xmpp:jingle:muji:0";
+    /// FORM_TYPE of registration with a room: XEP-0045 §16.5.1.
+    MUC_REGISTER = "http://jabber.org/protocol/muc#register";
+    /// FORM_TYPE of requests for voice: XEP-0045 §16.5.2.
+    MUC_REQUEST = "http://jabber.org/protocol/muc#request";
+    /// Moderated message retraction: XEP-0425.
+    MODERATION = "urn:xmpp:message-moderate:1";
+    /// Moderation before version 0.3: XEP-0425.
+    MODERATION_0 = "urn:xmpp:message-moderate:0";
+    /// Retracted messages become tombstones, a disco feature that is no namespace: XEP-0424 §4.
+    TOMBSTONES = "urn:xmpp:message-retract:1#tombstone";
+    /// FORM_TYPE of the commands about hats: XEP-0317 §3.8.
+    HATS_COMMANDS = "urn:xmpp:hats:commands";
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! Deletes what is too old: once at the start and then every hour, one account after the other (`store/archive/retention.rs`).
+//! Deletes what is too old: once at the start and then every hour, one account and one room after the other
+//! (`store/archive/retention.rs`), and what rooms have left that were destroyed (`store/rooms/removal.rs`).
 
 use std::time::{Duration, SystemTime};
 
@@ -27,7 +28,7 @@ pub async fn run(router: Router, keep: Keep) {
     }
 }
 
-/// Goes through all accounts once.
+/// Goes through all accounts and rooms once.
 ///
 /// # Errors
 /// The database's; what was deleted by then stays deleted.
@@ -42,5 +43,10 @@ pub async fn expire(router: &Router, keep: Keep, now: SystemTime) -> Result<(), 
         }
         last = Some(expired.account);
     }
-    Ok(())
+    let mut last = None;
+    while let Some(expired) = router.store().archive().expire_in_room(last.as_ref(), archive).await? {
+        tracing::debug!(room = %expired.room, archived = expired.archived, "old messages deleted");
+        last = Some(expired.room);
+    }
+    router.store().rooms().sweep().await.map(drop)
 }

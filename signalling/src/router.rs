@@ -31,6 +31,7 @@ use crate::iq::{IqTable, To};
 use crate::jid::{BareJid, FullJid, Jid};
 use crate::jingle::CallsService;
 use crate::mailbox::{Mailbox, Outgoing};
+use crate::muc::Muc;
 use crate::ns;
 use crate::pipeline::{self, Effects, Moment, Verdict, Walk};
 use crate::pubsub::{self, PubSub, interest};
@@ -54,6 +55,8 @@ use resumption::{Hibernation, Left};
 pub enum Host {
     /// XEP-0060.
     PubSub(Arc<PubSub>),
+    /// XEP-0045.
+    Muc(Arc<Muc>),
 }
 
 /// The router of this node; clones are the same router.
@@ -73,6 +76,7 @@ struct Inner {
     /// Services by their domains.
     hosts: OnceLock<BTreeMap<String, Host>>,
     pubsub: OnceLock<Arc<PubSub>>,
+    muc: OnceLock<Arc<Muc>>,
     /// When the sessions of an account were last ended by the server, for as long as a stream may take to bind.
     kicked: Mutex<HashMap<BareJid, Instant>>,
     pushes: Asked<Published>,
@@ -104,6 +108,7 @@ impl Router {
             conversions: OnceLock::new(),
             hosts: OnceLock::new(),
             pubsub: OnceLock::new(),
+            muc: OnceLock::new(),
             kicked: Mutex::default(),
             pushes: Asked::new(push::PATIENCE),
             capabilities: caps::Cache::default(),
@@ -133,9 +138,12 @@ impl Router {
     }
 
     /// Hands over the services that have domains of their own, and the nodes of accounts; they hold the router, so they come after it.
-    pub fn host(&self, hosts: BTreeMap<String, Host>, pubsub: Arc<PubSub>) {
+    pub fn host(&self, pubsub: &Arc<PubSub>, muc: &Arc<Muc>) {
+        let nodes = pubsub.settings().hosts.all().map(|host| (host.to_owned(), Host::PubSub(pubsub.clone())));
+        let hosts: BTreeMap<_, _> = nodes.chain(muc.settings().hosts.all().map(|host| (host.to_owned(), Host::Muc(muc.clone())))).collect();
         debug_assert!(hosts.keys().all(|domain| !self.is_local(domain)), "a service's domain is none of accounts");
-        assert!(self.0.hosts.set(hosts).is_ok() && self.0.pubsub.set(pubsub).is_ok(), "set once, at start");
+        let set = self.0.hosts.set(hosts).is_ok() && self.0.pubsub.set(pubsub.clone()).is_ok() && self.0.muc.set(muc.clone()).is_ok();
+        assert!(set, "set once, at start");
     }
 
     /// The service at a domain.
@@ -146,6 +154,16 @@ impl Router {
     /// The nodes of hosts and accounts.
     pub fn pubsub(&self) -> Option<&Arc<PubSub>> {
         self.0.pubsub.get()
+    }
+
+    /// The rooms.
+    pub fn muc(&self) -> Option<&Arc<Muc>> {
+        self.0.muc.get()
+    }
+
+    /// The table of calls.
+    pub fn calls(&self) -> &CallsService {
+        &self.0.calls
     }
 
     /// The table of requests.
@@ -161,6 +179,12 @@ impl Router {
     /// Whether this server is the home of a domain with accounts.
     pub fn is_local(&self, domain: &str) -> bool {
         self.0.domains.iter().any(|own| own == domain)
+    }
+
+    /// Whether this is an account of this server that outlives its session, and not an anonymous one.
+    pub fn is_member(&self, jid: &Jid) -> bool {
+        let is_anonymous = || self.0.homes.peek_at(jid.bare_str()).is_some_and(|home| home.with(|account| account.anonymous));
+        jid.local().is_some() && self.is_local(jid.domain()) && !is_anonymous()
     }
 
     /// The store that homes read and features change.
@@ -325,9 +349,8 @@ impl Router {
     /// The future of every stanza is as big as the longest way that one may take, so whatever is not on the way of a message to a session in
     /// memory is boxed.
     pub async fn handle(&self, session: &SessionRef, stanza: Stanza) -> bool {
-        if let Kind::Message(_) = stanza.kind()
-            && self.0.store.archive().is_behind()
-        {
+        // Rooms see to their own archives.
+        if matches!(stanza.kind(), Kind::Message(kind) if kind != MessageType::Groupchat) && self.0.store.archive().is_behind() {
             // Its stream is not read meanwhile.
             Box::pin(self.0.store.archive().room()).await;
         }
@@ -437,7 +460,10 @@ impl Router {
 
     /// A stanza for a service. Those that have addresses below their domain take them from here.
     async fn to_host(&self, host: &Host, stanza: Stanza, origin: Option<&SessionRef>) {
-        let Host::PubSub(pubsub) = host;
+        let pubsub = match host {
+            Host::PubSub(pubsub) => pubsub,
+            Host::Muc(muc) => return muc.handle(stanza, origin).await,
+        };
         let is_service = stanza.to().is_some_and(|to| to.local().is_none() && to.resource().is_none());
         match stanza.kind() {
             Kind::Iq(IqType::Get | IqType::Set) if is_service => self.answer(To::PubSub, stanza, origin).await,
@@ -576,7 +602,10 @@ impl Router {
         if let (true, Some(from)) = (effects.visited, stanza.from()) {
             interest::visited(self, &home.jid, from);
         }
-        if let Some(account) = effects.observed_from {
+        // What goes through a room is seen there, between the real addresses.
+        if let Some(account) = effects.observed_from
+            && !stanza.to().is_some_and(|to| matches!(self.service(to.domain()), Some(Host::Muc(_))))
+        {
             self.0.calls.observe(stanza, Some(&account), Instant::now());
         }
         if let Some(event) = effects.push {

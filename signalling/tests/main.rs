@@ -5,6 +5,7 @@ mod accounts;
 mod broadcast;
 mod conversions;
 mod messages;
+mod muc;
 mod nodes_of_accounts;
 mod pep_interest;
 mod pubsub;

@@ -2,6 +2,7 @@
 
 use campanile_relay::{AuthFailure, BATCH_SIZES, Batches, DropReason, ERROR_CODES, PerFamily, PerTransport, Stats};
 use campanile_signalling::auth::AuthStats;
+use campanile_signalling::muc::Counts;
 
 use super::metrics::Family;
 
@@ -127,6 +128,22 @@ pub fn nodes(in_memory: usize, tasks: usize) -> Vec<Family> {
             "Tasks that bring out notifications or follow what has happened; 0 once everybody is told.",
         )
         .with(&[], tasks as u64),
+    ]
+}
+
+/// Rooms in memory, who is in them, and what is under way there.
+#[must_use]
+pub fn rooms(counts: &Counts) -> Vec<Family> {
+    let gauge = |name, help, value: usize| Family::gauge(name, help).with(&[], value as u64);
+    vec![
+        gauge("campanile_muc_rooms_in_memory", "Addresses of rooms that are in memory.", counts.rooms),
+        gauge("campanile_muc_rooms_occupied", "Rooms in which somebody is.", counts.occupied),
+        gauge("campanile_muc_occupants", "Sessions in rooms.", counts.occupants),
+        gauge(
+            "campanile_muc_tasks",
+            "Tasks that bring out what rooms send or store what they decide; 0 once everybody is told.",
+            counts.tasks,
+        ),
     ]
 }
 

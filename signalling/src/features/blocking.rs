@@ -125,6 +125,9 @@ pub fn inbound(walk: &Walk<'_>, stanza: &mut Stanza, _: &mut Effects) -> Verdict
     }
     match stanza.kind() {
         Kind::Presence(_) | Kind::Message(MessageType::Error) | Kind::Iq(IqType::Result | IqType::Error) => Verdict::Drop,
+        // What is sent to many: to a room, an error says that this recipient is gone (XEP-0045 §18.1.2), and it would be removed since somebody else in
+        // there is blocked.
+        Kind::Message(MessageType::Groupchat | MessageType::Headline) => Verdict::Drop,
         Kind::Message(_) | Kind::Iq(IqType::Get | IqType::Set) => Verdict::Bounce(StanzaError::service_unavailable()),
     }
 }
@@ -192,8 +195,8 @@ mod tests {
             ("presence type='error'", Verdict::Drop),
             ("message", bounce()),
             ("message type='chat'", bounce()),
-            ("message type='headline'", bounce()),
-            ("message type='groupchat'", bounce()),
+            ("message type='headline'", Verdict::Drop),
+            ("message type='groupchat'", Verdict::Drop),
             ("message type='error'", Verdict::Drop),
             ("iq type='get' id='1'", bounce()),
             ("iq type='set' id='1'", bounce()),

@@ -14,6 +14,7 @@ use campanile_config::{Contact, ContactAddress};
 use crate::capabilities::{self, Described, Field, Form};
 use crate::iq::{Identity, Iq, IqTable, Reply, To};
 use crate::jid::Jid;
+use crate::muc::Muc;
 use crate::ns;
 use crate::pubsub::PubSub;
 use crate::router::Router;
@@ -28,6 +29,7 @@ pub struct Disco {
     router: Router,
     contact: Contact,
     pubsub: Arc<PubSub>,
+    muc: Arc<Muc>,
 }
 
 /// What the server says of something.
@@ -55,8 +57,8 @@ pub struct Item {
 
 impl Disco {
     /// §3 and §4. `contact` says whom to write to about the server; `pubsub` knows the nodes of hosts and accounts.
-    pub fn register(router: &Router, contact: &Contact, pubsub: Arc<PubSub>, table: &mut IqTable) {
-        let disco = Arc::new(Self { router: router.clone(), contact: contact.clone(), pubsub });
+    pub fn register(router: &Router, contact: &Contact, pubsub: Arc<PubSub>, muc: Arc<Muc>, table: &mut IqTable) {
+        let disco = Arc::new(Self { router: router.clone(), contact: contact.clone(), pubsub, muc });
         table.identity(To::Server, Identity { category: "server", kind: "im", name: "campanile" });
         for to in [To::Account, To::Contact] {
             table.identity(to, Identity { category: "account", kind: "registered", name: "" });
@@ -123,7 +125,7 @@ impl Disco {
 
     fn services(&self, iq: &Iq) -> Items {
         let domain = iq.stanza.to().map(Jid::domain).unwrap_or_default();
-        let hosts = self.pubsub.hosts_of(domain);
+        let hosts = self.muc.settings().hosts.of(domain).chain(self.pubsub.settings().hosts.of(domain));
         Items { items: hosts.map(|host| Item { jid: host.to_owned(), node: None, name: None }).collect(), page: None }
     }
 
@@ -146,7 +148,8 @@ pub fn stream_features(table: &IqTable, contact: &Contact, domain: &str) -> Vec<
     caps::stream_features(&of(table, contact, To::Server, domain))
 }
 
-fn of(table: &IqTable, contact: &Contact, to: To, domain: &str) -> Info {
+/// What is registered for one kind of addressee.
+pub fn of(table: &IqTable, contact: &Contact, to: To, domain: &str) -> Info {
     let identities =
         table.identities(to).map(|Identity { category, kind, name }| Described { category, kind, lang: "", name: name.into() });
     let form = (to == To::Server).then(|| addresses(contact, domain)).flatten();
@@ -174,7 +177,8 @@ fn addresses(contact: &Contact, domain: &str) -> Option<Form<'static>> {
 }
 
 impl Items {
-    fn write(&self, node: Option<&str>) -> Bytes {
+    /// The `<query/>` of an answer.
+    pub fn write(&self, node: Option<&str>) -> Bytes {
         let mut xml = XmlWriter::new();
         xml.open("query").ns(ns::DISCO_ITEMS).attr_opt("node", node);
         for item in &self.items {
@@ -189,7 +193,7 @@ impl Items {
 }
 
 /// The node asked for; an empty one is none.
-fn node(iq: &Iq) -> Option<String> {
+pub fn node(iq: &Iq) -> Option<String> {
     iq.payload().attr("node").map(|node| node.into_owned()).filter(|node| !node.is_empty())
 }
 

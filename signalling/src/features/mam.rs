@@ -1,9 +1,10 @@
 //! XEP-0313: Message Archive Management, version 1.1, of accounts; XEP-0441: its preferences, version 0.2.
 //!
-//! The stages decide what is kept, requests read it. Not done: archives of rooms and nodes, which come with these.
+//! The stages decide what is kept, requests read it. Archives of rooms are read by `muc/mam.rs`. Not done: archives of nodes.
 
 mod preferences;
-mod query;
+pub(crate) mod query;
+mod read;
 
 use std::sync::Arc;
 
@@ -16,9 +17,7 @@ use crate::router::Router;
 use crate::session::Session;
 use crate::stanza::error::{Condition, ErrorType, StanzaError};
 use crate::stanza::{Framing, MessageType, Stanza};
-use crate::store::{ArchiveId, Page, Stored};
-use crate::time;
-use crate::xml::XmlWriter;
+use crate::store::{ArchiveId, Page};
 #[cfg(any(test, fuzzing))]
 use crate::{
     store::Policy,
@@ -26,6 +25,7 @@ use crate::{
 };
 
 use query::Query;
+pub(crate) use read::{metadata, page, result, results};
 
 /// Answers requests to the archive.
 #[derive(Debug)]
@@ -58,26 +58,10 @@ impl Mam {
         let session = iq.session()?;
         let account = &session.home.jid;
         let query = Query::read(iq.element()?.root(), self.router.limits().archive_page)?;
-        let archive = self.router.store().archive();
-        let internal = self.router.internal("read an archive");
-        if !archive.has(account, &query.named()?).await.map_err(&internal)? {
-            return Err(StanzaError::item_not_found().with_text("the archive has no such message"));
-        }
-        let (range, backwards) = query.range()?;
         let waiting = session.home.with(|account| account.session(session.id).map(|own| own.mailbox.bytes()));
         let Some(waiting) = waiting else { return Ok(Reply::Sent) };
-        // Whoever asks for pages and does not read them gets small ones.
-        let bytes_max = self.router.limits().archive_page_bytes.saturating_sub(waiting / 2);
-        let page = match query.max {
-            0 => Page::default(),
-            max => archive.page(account, &range, backwards, max, bytes_max).await.map_err(&internal)?,
-        };
-        let count = match query.max {
-            // XEP-0059 §2.7: the count alone.
-            0 if query.ids.is_none() => Some(archive.count(account, &query.whole()?).await.map_err(&internal)?),
-            _ => query.count_of(&page),
-        };
-        let fin = query.fin(&page, count);
+        let (page, fin) = read::page(&self.router, account, &query, waiting).await?;
+        let archive = self.router.store().archive();
         let seen = self.shown(&iq, &page).await?;
         session.home.with(|account| {
             let Some(own) = account.session(session.id) else { return };
@@ -108,16 +92,7 @@ impl Mam {
     /// §5.
     async fn metadata(self: Arc<Self>, iq: Iq) -> Result<Reply, StanzaError> {
         let account = &iq.session()?.home.jid;
-        let ends = self.router.store().archive().ends(account).await.map_err(self.router.internal("read an archive"))?;
-        let mut xml = XmlWriter::new();
-        xml.open("metadata").ns(ns::MAM);
-        if let Some((first, last)) = ends {
-            for (name, id) in [("start", first), ("end", last)] {
-                xml.open(name).attr("id", &id.to_string()).attr("timestamp", &time::xep0082_ms(id.time())).close();
-            }
-        }
-        xml.close();
-        Ok(Reply::Payload(xml.finish()))
+        Ok(Reply::Payload(read::metadata(&self.router, account).await?))
     }
 
     /// XEP-0441 §2.1.
@@ -155,23 +130,11 @@ pub(super) fn fuzz(element: Node<'_>) {
     }
 }
 
-/// §4.2, in chronological order or, flipped, against it (§4.3.4).
+/// §4.2. The first result that finds the mailbox closed is the last.
 fn send_results(session: &Session, query: &Query, page: &Page) {
-    let send = |message: &Stored| {
-        let mut xml = XmlWriter::with_capacity(message.stanza.len() + 256);
-        xml.open("result").ns(ns::MAM).attr_opt("queryid", query.queryid.as_deref()).attr("id", &message.id.to_string());
-        xml.open("forwarded").ns(ns::FORWARD);
-        xml.open("delay").ns(ns::DELAY).attr("stamp", &time::xep0082_ms(message.id.time())).close();
-        xml.raw(&message.stanza).close().close();
-        let result = Stanza::message(MessageType::Normal).with_from(session.jid.to_bare()).with_to(session.jid.clone());
-        session.send(result.with_content(xml.finish()))
-    };
-    // The first that finds the mailbox closed is the last.
-    let all_taken = match query.flip {
-        false => page.messages.iter().all(send),
-        true => page.messages.iter().rev().all(send),
-    };
-    if !all_taken {
+    let result =
+        |content| Stanza::message(MessageType::Normal).with_from(session.jid.to_bare()).with_to(session.jid.clone()).with_content(content);
+    if !read::results(query, page).all(|content| session.send(result(content))) {
         tracing::debug!(jid = %session.jid, "an archive page found no reader");
     }
 }

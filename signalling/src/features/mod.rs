@@ -35,9 +35,10 @@ use campanile_relay::Relay;
 
 use crate::administration::Administration;
 use crate::iq::IqTable;
+use crate::muc::Muc;
 use crate::ns;
 use crate::pubsub::PubSub;
-use crate::router::{Host, Router};
+use crate::router::Router;
 use crate::xml::XmlWriter;
 
 /// What the rest of the server has to tell features, or to ask of them.
@@ -47,6 +48,8 @@ pub struct Features {
     pub extdisco: Arc<extdisco::Extdisco>,
     /// The nodes of hosts and accounts.
     pub pubsub: Arc<PubSub>,
+    /// The rooms.
+    pub muc: Arc<Muc>,
 }
 
 /// Registers every feature and hands the table to the router. `contact` says whom to write to about the server.
@@ -56,11 +59,13 @@ pub fn register(
     relay: Relay,
     services: extdisco::Services,
     pubsub: Arc<PubSub>,
+    muc: Arc<Muc>,
     contact: &Contact,
 ) -> Features {
     let mut table = IqTable::default();
-    disco::Disco::register(router, contact, pubsub.clone(), &mut table);
+    disco::Disco::register(router, contact, pubsub.clone(), muc.clone(), &mut table);
     pubsub.register(&mut table);
+    muc.register(&mut table);
     roster::Roster::register(router, &mut table);
     blocking::Blocking::register(router, &mut table);
     carbons::Carbons::register(&mut table);
@@ -81,9 +86,9 @@ pub fn register(
     router.convert(conversions::Conversions::register(router, &pubsub, &mut table));
     administration.reissues(extdisco.clone());
     router.serve(table);
-    router.host(pubsub.hosts().map(|host| (host.to_owned(), Host::PubSub(pubsub.clone()))).collect(), pubsub.clone());
+    router.host(&pubsub, &muc);
     router.govern(administration);
-    Features { extdisco, pubsub }
+    Features { extdisco, pubsub, muc }
 }
 
 /// What is offered as stream features beside resource binding (RFC 6120 §4.3.2), on streams of each domain: subscription pre-approval

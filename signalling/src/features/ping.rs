@@ -9,7 +9,7 @@ use crate::stanza::error::StanzaError;
 /// §4.2 and §4.3: client-to-server and server-to-server pings; a ping to a full JID is routed to that client.
 pub fn register(table: &mut IqTable) {
     let ping = Arc::new(());
-    for to in [To::Server, To::Account] {
+    for to in [To::Server, To::Account, To::Muc, To::Room] {
         table.feature(to, ns::PING);
         table.get(to, (ns::PING, "ping"), &ping, |_, _: Iq| async { Ok::<_, StanzaError>(Reply::Empty) });
     }

@@ -1,8 +1,7 @@
 //! What a stanza changes of what is stored of a room. The store writes the changes of one stanza in one transaction, all or none; then the room in
 //! memory is the changed one.
 
-use bytes::Bytes;
-
+use super::card::Card;
 use super::config::RoomConfig;
 use super::model::{Affiliated, Hats, Lasting, Subject};
 use crate::jid::BareJid;
@@ -23,7 +22,7 @@ pub enum Change {
     /// The subject.
     Subject(Option<Box<Subject>>),
     /// The vCard.
-    VCard(Option<Bytes>),
+    VCard(Option<Card>),
     /// All hats and who wears them.
     Hats(Box<Hats>),
 }

@@ -1,10 +1,15 @@
 //! XEP-0045 §10.2, §16.5.3: a room's configuration as a value.
 
+mod entries;
+mod form;
+
 use std::collections::BTreeSet;
 
 use super::model::{Affiliation, Role};
 use crate::jid::BareJid;
 use crate::named::named;
+
+pub use form::Submitted;
 
 named! {
     /// `muc#roomconfig_allowpm`: who may send private messages (§7.5).
@@ -30,6 +35,18 @@ named! {
     }
 }
 
+named! {
+    /// `allow_private_messages_from_visitors`: to whom visitors may send private messages, where they may at all.
+    VisitorsPm {
+        /// To everyone.
+        Anyone "anyone",
+        /// To moderators.
+        Moderators "moderators",
+        /// To nobody.
+        Nobody "nobody",
+    }
+}
+
 /// A room's configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoomConfig {
@@ -47,6 +64,8 @@ pub struct RoomConfig {
     pub persistent: bool,
     /// `muc#roomconfig_publicroom`: the room is listed.
     pub public: bool,
+    /// `public_list`: whoever asks is told who is in a public room (§6.5).
+    pub public_occupants: bool,
     /// `muc#roomconfig_membersonly`.
     pub members_only: bool,
     /// `muc#roomconfig_moderatedroom`: newcomers without an affiliation are visitors.
@@ -61,10 +80,13 @@ pub struct RoomConfig {
     pub occupants_max: Option<u32>,
     /// `muc#roomconfig_changesubject`: participants may, too.
     pub change_subject: bool,
-    /// `muc#roomconfig_allowinvites`: everyone who is there may invite, not only admins. Into a members-only room that makes members.
-    pub allow_invites: bool,
+    /// `muc#roomconfig_allowinvites`: everyone who is there may invite, not only admins. Into a members-only room that makes members. `None`: the
+    /// owner has not said so; see [`invites_allowed`](Self::invites_allowed).
+    pub allow_invites: Option<bool>,
     /// `muc#roomconfig_allowpm`.
     pub allow_pm: AllowPm,
+    /// `allow_private_messages_from_visitors`.
+    pub visitors_pm: VisitorsPm,
     /// `allow_query_users`: IQs go from one occupant to another.
     pub allow_queries: bool,
     /// `allow_voice_requests` (§7.13).
@@ -83,11 +105,15 @@ pub struct RoomConfig {
     pub broadcast: BTreeSet<Role>,
     /// `muc#roomconfig_getmemberlist`: affiliations and roles that may read the member list.
     pub member_list_for: BTreeSet<MemberListFor>,
+    /// `enable_hats` (XEP-0317): hats are given and shown.
+    pub hats: bool,
+    /// `muc#roomconfig_affiliationnotify`: somebody who is not there is told of another affiliation (§18.1, rule 2).
+    pub tell_absent: bool,
     /// `muc#roomconfig_enablelogging`, `mam`, `muc#roomconfig_enablearchiving`: the archive keeps what is said.
     pub archived: bool,
-    /// `muc#roomconfig_historylength`: how many messages newcomers can be shown.
+    /// `muc#maxhistoryfetch`, `muc#roomconfig_historylength`: how many messages newcomers can be shown.
     pub history: u32,
-    /// `muc#maxhistoryfetch`, `muc#roomconfig_defaulthistorymessages`: how many are shown to those who do not say how many they want.
+    /// `muc#roomconfig_defaulthistorymessages`: how many are shown to those who do not say how many they want.
     pub history_default: u32,
 }
 
@@ -127,6 +153,7 @@ impl RoomConfig {
             contacts: Vec::new(),
             persistent: false,
             public: true,
+            public_occupants: true,
             members_only: false,
             moderated: false,
             voice_by_default: false,
@@ -134,8 +161,9 @@ impl RoomConfig {
             whois: Whois::Moderators,
             occupants_max: None,
             change_subject: false,
-            allow_invites: true,
+            allow_invites: None,
             allow_pm: AllowPm::Anyone,
+            visitors_pm: VisitorsPm::Anyone,
             allow_queries: true,
             allow_voice_requests: true,
             voice_request_interval_s: 1_800,
@@ -145,10 +173,19 @@ impl RoomConfig {
             allow_registration: true,
             broadcast: [Role::Moderator, Role::Participant, Role::Visitor].into(),
             member_list_for: [MemberListFor::Moderator, MemberListFor::Participant, MemberListFor::Visitor].into(),
+            hats: true,
+            tell_absent: true,
             archived,
             history: 20,
             history_default: 20,
         }
+    }
+
+    /// Whether everyone who is there may invite, not only admins. Where the owner has not said it: into an open room, and not into a members-only one
+    /// (§7.8.2).
+    #[must_use]
+    pub fn invites_allowed(&self) -> bool {
+        self.allow_invites.unwrap_or(!self.members_only)
     }
 
     /// The role with which somebody enters (§5.1.2).

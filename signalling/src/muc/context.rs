@@ -2,6 +2,8 @@
 
 use std::time::SystemTime;
 
+use super::model::Said;
+
 /// The world around a room at one moment.
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
@@ -15,6 +17,8 @@ pub struct Context<'a> {
     pub administers: bool,
     /// The archive takes more messages.
     pub archive_has_room: bool,
+    /// The message of the archive that the stanza is about, where the history does not have it: [`Room::refers_to`](super::model::Room::refers_to).
+    pub referred: Option<&'a Said>,
     /// Bounds.
     pub limits: &'a Limits,
 }

@@ -2,9 +2,32 @@
 //!
 //! What a room does is decided by plain functions on [`model::Room`]; what awaits only looks up, stores and sends.
 
+pub mod card;
 pub mod change;
 pub mod config;
 pub mod context;
+mod deliver;
+mod disco;
+#[cfg(test)]
+mod fixtures;
+mod history;
+mod homes;
+pub mod host;
+mod mam;
+mod metrics;
 pub mod model;
+mod moves;
+mod occupants;
 pub mod outcome;
+mod presence;
+mod relay;
+pub mod room;
+mod saved;
+pub mod service;
 pub mod status;
+mod stub;
+
+pub use host::Settings;
+pub use metrics::Metrics;
+pub use presence::Why;
+pub use service::{Counts, Muc};

@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use bytes::Bytes;
-
+use super::card::Card;
 use super::config::RoomConfig;
 use crate::jid::{BareJid, FullJid, Jid};
 use crate::named::named;
@@ -74,8 +73,8 @@ pub struct Lasting {
     pub requests: BTreeMap<BareJid, String>,
     /// §8.1.
     pub subject: Option<Subject>,
-    /// XEP-0054: the element `<vCard/>`, self-contained.
-    pub vcard: Option<Bytes>,
+    /// XEP-0054.
+    pub vcard: Option<Card>,
     /// XEP-0317.
     pub hats: Hats,
     /// Makes the identifiers of XEP-0421, which are another person's in another room.
@@ -159,10 +158,14 @@ pub struct Occupant {
     pub role: Role,
     /// XEP-0421.
     pub id: String,
-    /// In the order in which they came; never empty. The first one's presence is the occupant's.
+    /// Never empty. The first one's presence is the occupant's: the one that last said something new.
     pub seats: Vec<Seat>,
     /// When a request for voice was last passed on (§7.13).
     pub voice_asked_at: Option<SystemTime>,
+    /// An administrator of the server: an owner of every room.
+    pub administers: bool,
+    /// Its presence as others see it.
+    pub(super) templates: super::presence::Templates,
 }
 
 /// One session in a room.

@@ -2,8 +2,8 @@
 
 mod form;
 
-pub(super) use form::{CHILDREN_MAX, stored_form};
-pub use form::{StoredError, Submitted};
+pub(super) use form::CHILDREN_MAX;
+pub use form::Submitted;
 
 use super::context::Limits;
 use super::model::{NodeKind, ServiceKind};

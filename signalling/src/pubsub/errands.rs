@@ -10,13 +10,15 @@ use super::event::Audience;
 use super::homes::Held;
 use super::model::{Node, NodeAddress, Subscription};
 use super::options::Expire;
-use super::service::{PubSub, Service, now};
+use super::service::{PubSub, Service};
 use super::step::{Step, retracted};
 use crate::jid::{BareJid, FullJid, Jid};
 use crate::session::Session;
 use crate::stanza::Stanza;
 use crate::stanza::error::{Condition, ErrorType, StanzaError};
 use crate::store::{ItemsQuery, StoreError};
+use crate::tasks::UnderWay;
+use crate::time::now;
 
 /// What may wait; beyond it the news is lost, and a subscription ends later than it should.
 const WAITING_MAX: usize = 65_536;
@@ -89,6 +91,7 @@ impl Errands {
 struct Doing {
     pubsub: Arc<PubSub>,
     ended: bool,
+    _under_way: UnderWay,
 }
 
 impl Doing {
@@ -102,7 +105,6 @@ impl Drop for Doing {
         if !self.ended {
             self.pubsub.errands.locked().running = false;
         }
-        self.pubsub.tasks.end();
     }
 }
 
@@ -161,8 +163,7 @@ impl PubSub {
         if !self.errands.push(errand) {
             return;
         }
-        self.tasks.begin();
-        let doing = Doing { pubsub: self.clone(), ended: false };
+        let doing = Doing { pubsub: self.clone(), ended: false, _under_way: self.tasks.begin() };
         // Without a runtime the server has ended.
         self.router.spawn(async move {
             while let Some(errand) = doing.pubsub.errands.pop() {

@@ -8,10 +8,10 @@ use super::access;
 use super::config::CHILDREN_MAX;
 use super::context::{Facts, Relation, Wants};
 use super::homes::Held;
-use super::host::Settings;
 use super::model::{Node, NodeAddress, ServiceKind};
 use super::service::{PubSub, Service};
 use crate::homes::Home;
+use crate::hosts::Hosts;
 use crate::jid::{BareJid, Jid};
 use crate::store::StoreError;
 
@@ -25,7 +25,7 @@ const ANCESTORS_MAX: usize = 1_000;
 pub(super) struct Owners<'a> {
     homes: Vec<Arc<Home>>,
     /// At hosts: who administers them.
-    administers: Option<&'a Settings>,
+    administers: Option<&'a Hosts>,
 }
 
 impl Owners<'_> {
@@ -41,7 +41,7 @@ impl Owners<'_> {
 
     /// What an entity is to them.
     pub fn relation(&self, to: &Jid) -> Relation {
-        let mut relation = Relation { administers: self.administers.is_some_and(|settings| settings.is_admin(to)), ..Relation::default() };
+        let mut relation = Relation { administers: self.administers.is_some_and(|hosts| hosts.is_admin(to)), ..Relation::default() };
         for home in &self.homes {
             home.with(|account| {
                 let is_own = account.jid.as_str() == to.bare_str();
@@ -103,7 +103,7 @@ impl PubSub {
                 homes.extend(self.router.home(owner).await?);
             }
         }
-        Ok(Owners { homes, administers: Some(&self.settings) })
+        Ok(Owners { homes, administers: Some(&self.settings.hosts) })
     }
 
     /// Looks up what a request wants to know. The caller holds the node's turn, and that of the service's structure if other nodes matter.

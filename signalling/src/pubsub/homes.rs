@@ -1,12 +1,7 @@
 //! The homes of nodes: each address has one, which alone holds the node in memory (docs/adr/0009).
-//!
-//! Homes are kept while there is room, least recently used first out. One that somebody holds stays: two homes of one address must never be. Anybody
-//! may ask for nodes that are not there, so their homes have little room of their own.
 
-use std::collections::hash_map::RandomState;
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::hash::BuildHasher;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::OwnedMutexGuard;
@@ -15,14 +10,12 @@ use super::change::Change;
 use super::event::{Condition, Recipients, Topic, Variant};
 use super::model::{Item, NODE_BYTES_MAX, Node, NodeAddress, ServiceKind};
 use super::node::Applied;
-use super::outbox::Outbox;
+use super::outbox::{self, Delivery};
 use super::{graph, model};
 use crate::jid::{BareJid, Jid};
+use crate::outbox::Outbox;
+use crate::shelf::{Found, Holds, Place as Home, Shelf};
 use crate::store::{PubSubStore, StoreError};
-
-const SHARDS: usize = 64;
-/// Homes where no node was found have this part of the room.
-const NOTHINGS_PART: usize = 4;
 
 /// One address: the node there, if there is one, and the turn-taking of those who change it.
 #[derive(Debug)]
@@ -33,7 +26,7 @@ pub struct NodeHome {
     turn: Arc<tokio::sync::Mutex<()>>,
     loading: tokio::sync::Mutex<()>,
     /// Notifications on their way.
-    pub(super) outbox: Outbox,
+    pub(super) outbox: Outbox<Delivery>,
 }
 
 #[derive(Debug, Default)]
@@ -107,7 +100,13 @@ struct Bounces {
 
 impl NodeHome {
     fn new(address: NodeAddress) -> Self {
-        Self { address, state: Mutex::default(), turn: Arc::default(), loading: tokio::sync::Mutex::default(), outbox: Outbox::default() }
+        Self {
+            address,
+            state: Mutex::default(),
+            turn: Arc::default(),
+            loading: tokio::sync::Mutex::default(),
+            outbox: Outbox::new(outbox::BOUNDS),
+        }
     }
 
     /// A home where no node can ever be.
@@ -268,35 +267,23 @@ pub(super) struct Held {
     _turn: OwnedMutexGuard<()>,
 }
 
+impl Home for NodeHome {
+    fn holds(&self) -> Holds {
+        if self.node().is_some() { Holds::Something } else { Holds::Nothing }
+    }
+}
+
 /// All homes of nodes.
 pub struct NodeHomes {
-    shards: Box<[Mutex<Shard>]>,
-    hasher: RandomState,
-    /// How many homes one shard keeps before it lets idle ones go.
-    idle_max: usize,
+    homes: Shelf<NodeAddress, NodeHome>,
     /// Nodes of accounts that have a last item in memory only: those of one account are asked for together.
     volatile: Mutex<HashMap<BareJid, HashSet<String>>>,
-}
-
-#[derive(Debug, Default)]
-struct Shard {
-    homes: HashMap<NodeAddress, Entry>,
-    clock: u64,
-    /// Those made last, in order.
-    new: VecDeque<Weak<NodeHome>>,
-}
-
-#[derive(Debug)]
-struct Entry {
-    home: Arc<NodeHome>,
-    used: u64,
 }
 
 impl NodeHomes {
     /// No homes yet; about so many nodes are kept in memory.
     pub(super) fn new(nodes_cached: usize) -> Self {
-        let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
-        Self { shards, hasher: RandomState::new(), idle_max: nodes_cached.div_ceil(SHARDS).max(1), volatile: Mutex::default() }
+        Self { homes: Shelf::new(nodes_cached), volatile: Mutex::default() }
     }
 
     /// The home of an address, and the turn there. What is there is known.
@@ -322,33 +309,28 @@ impl NodeHomes {
 
     /// The node at an address, if it is in memory.
     pub(super) fn peek(&self, address: &NodeAddress) -> Option<Arc<Node>> {
-        self.shard(address).homes.get(address).and_then(|entry| entry.home.node())
+        self.homes.peek(address)?.node()
     }
 
     /// The same, and whether it is known that there is none.
     pub(super) fn known(&self, address: &NodeAddress) -> Option<Option<Arc<Node>>> {
-        let shard = self.shard(address);
-        let home = &shard.homes.get(address)?.home;
+        let home = self.homes.peek(address)?;
         home.is_known().then(|| home.node())
     }
 
     /// The home of an address, if it is in memory.
     pub(super) fn in_memory_at(&self, address: &NodeAddress) -> Option<Arc<NodeHome>> {
-        self.shard(address).homes.get(address).map(|entry| entry.home.clone())
+        self.homes.peek(address)
     }
 
     /// All homes, as of now.
     pub(super) fn in_memory(&self) -> Vec<Arc<NodeHome>> {
-        let of = |shard: &Mutex<Shard>| -> Vec<_> {
-            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-            shard.homes.values().map(|entry| entry.home.clone()).collect()
-        };
-        self.shards.iter().flat_map(of).collect()
+        self.homes.in_memory()
     }
 
     /// How many nodes are in memory.
     pub(super) fn count(&self) -> usize {
-        self.shards.iter().map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner).homes.len()).sum()
+        self.homes.count()
     }
 
     /// A collection is gone: its children have one less, as the store has it. The caller holds the turn of the service's structure.
@@ -399,55 +381,11 @@ impl NodeHomes {
             // Nobody can create it, so that nobody has to find the same home.
             return Arc::new(NodeHome::of_nothing(address.clone()));
         }
-        let mut gone = Vec::new();
-        let home = {
-            let mut shard = self.shard(address);
-            shard.clock += 1;
-            let used = shard.clock;
-            if let Some(entry) = shard.homes.get_mut(address) {
-                entry.used = used;
-                return entry.home.clone();
-            }
-            if shard.homes.len() >= self.idle_max {
-                gone = shard.let_go_of_idle(self.idle_max / 2);
-            }
-            let home = Arc::new(NodeHome::new(address.clone()));
-            shard.homes.insert(address.clone(), Entry { home: home.clone(), used });
-            shard.new.push_back(Arc::downgrade(&home));
-            shard.let_go_of_nothing(self.idle_max.div_ceil(NOTHINGS_PART));
-            home
-        };
+        let Found { home, gone } = self.homes.entry(address, || NodeHome::new(address.clone()));
         for home in gone.into_iter().filter(|home| home.is_volatile()) {
             self.set_volatile(&home.address, false);
         }
         home
-    }
-
-    fn shard(&self, address: &NodeAddress) -> MutexGuard<'_, Shard> {
-        let index = self.hasher.hash_one(address) as usize % SHARDS;
-        self.shards[index].lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Shard {
-    /// Homes where no node was found, but for those made last.
-    fn let_go_of_nothing(&mut self, keep: usize) {
-        while self.new.len() > keep {
-            // A home that only the shard knows may go, as below.
-            let oldest = self.new.pop_front().filter(|home| home.strong_count() == 1).and_then(|home| home.upgrade());
-            if let Some(home) = oldest.filter(|home| home.node().is_none()) {
-                self.homes.remove(&home.address);
-            }
-        }
-    }
-
-    /// Nobody can take a new reference while the shard is locked, so a home that only the shard knows may go.
-    fn let_go_of_idle(&mut self, keep: usize) -> Vec<Arc<NodeHome>> {
-        let idle = self.homes.iter().filter(|(_, entry)| Arc::strong_count(&entry.home) == 1);
-        let mut idle: Vec<(u64, NodeAddress)> = idle.map(|(address, entry)| (entry.used, address.clone())).collect();
-        idle.sort_unstable_by_key(|(used, _)| *used);
-        let surplus = idle.len().saturating_sub(keep).max(1);
-        idle.into_iter().take(surplus).filter_map(|(_, address)| self.homes.remove(&address)).map(|entry| entry.home).collect()
     }
 }
 
@@ -460,31 +398,8 @@ mod tests {
     }
 
     #[test]
-    fn homes_that_nobody_holds_make_room() {
-        let homes = NodeHomes::new(SHARDS * 4);
-        let held = homes.entry(&address(0));
-        for node in 1..2_000 {
-            drop(homes.entry(&address(node)));
-        }
-        assert!(homes.count() <= SHARDS * 4, "{}", homes.count());
-        assert!(Arc::ptr_eq(&held, &homes.entry(&address(0))), "one address, one home");
-    }
-
-    #[test]
-    fn homes_without_a_node_have_a_small_part_of_the_room() {
-        let homes = NodeHomes::new(SHARDS * 100);
-        let node = crate::pubsub::node::fixtures::node("n");
-        homes.entry(&node.address).apply(&[Change::Create(Box::new(node.clone()))]);
-        for number in 0..10_000 {
-            homes.entry(&address(number)).locked().node = Place::Nothing;
-        }
-        assert!(homes.count() <= SHARDS * 25 + 1, "{}", homes.count());
-        assert!(homes.peek(&node.address).is_some(), "a node stays");
-    }
-
-    #[test]
     fn s4_6_what_is_too_long_to_be_a_nodeid_is_not_kept() {
-        let homes = NodeHomes::new(SHARDS);
+        let homes = NodeHomes::new(64);
         let home = |bytes| homes.entry(&NodeAddress { node: "n".repeat(bytes), ..address(0) });
         assert!(home(NODE_BYTES_MAX + 1).is_known(), "the database is not asked");
         assert_eq!(homes.count(), 0);

@@ -1,12 +1,10 @@
 //! XEP-0060 at a domain of its own: what the host says it can do, and who creates nodes there.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU8, Ordering};
+use campanile_config as config;
 
-use campanile_config::{self as config, MayCreate};
-
+use crate::hosts::Hosts;
 use crate::iq::{Identity, IqTable, To};
-use crate::jid::{BareJid, Jid};
+use crate::jid::BareJid;
 use crate::ns;
 
 /// §10, what hosts and accounts have in common, and of XEP-0248 §4 and §8.
@@ -117,11 +115,8 @@ impl Limits {
 /// What the operator has said about hosts and accounts.
 #[derive(Debug)]
 pub struct Settings {
-    /// Domains of hosts, each with the domains of accounts that it serves.
-    hosts: BTreeMap<String, BTreeSet<String>>,
-    /// `MayCreate`, which a reload may change.
-    create: AtomicU8,
-    admins: Vec<BareJid>,
+    /// Where hosts are, and who creates nodes there.
+    pub hosts: Hosts,
     /// Bounds.
     pub limits: Limits,
 }
@@ -130,79 +125,13 @@ impl Settings {
     /// The hosts of these domains.
     #[must_use]
     pub fn new(pubsub: &config::Pubsub, domains: &[String], admins: Vec<BareJid>, limits: Limits) -> Self {
-        let mut hosts: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
-        for domain in domains {
-            hosts.entry(pubsub.host.host(domain)).or_default().insert(domain.clone());
-        }
-        let settings = Self { hosts, create: AtomicU8::default(), admins, limits };
-        settings.set_create(pubsub.create);
-        settings
-    }
-
-    /// The domains of hosts.
-    pub fn hosts(&self) -> impl Iterator<Item = &str> {
-        self.hosts.keys().map(String::as_str)
-    }
-
-    /// Those that serve a domain of accounts.
-    pub fn hosts_of<'a>(&'a self, domain: &'a str) -> impl Iterator<Item = &'a str> {
-        self.hosts.iter().filter(move |(_, domains)| domains.contains(domain)).map(|(host, _)| host.as_str())
-    }
-
-    /// Whether this is the domain of a host.
-    #[must_use]
-    pub fn is_host(&self, domain: &str) -> bool {
-        self.hosts.contains_key(domain)
-    }
-
-    /// Another policy, from now on.
-    pub fn set_create(&self, create: MayCreate) {
-        self.create.store(create as u8, Ordering::Relaxed);
-    }
-
-    /// Whether a host is asked by one of the server's administrators.
-    #[must_use]
-    pub fn is_admin(&self, jid: &Jid) -> bool {
-        self.admins.iter().any(|admin| admin.as_str() == jid.bare_str())
-    }
-
-    /// Whether an entity may create nodes at a host. `local` says that it is an account of this server, and not an anonymous one.
-    #[must_use]
-    pub fn may_create(&self, jid: &Jid, local: bool) -> bool {
-        let create = self.create.load(Ordering::Relaxed);
-        self.is_admin(jid) || create == MayCreate::Anyone as u8 || (create == MayCreate::Local as u8 && local)
+        Self { hosts: Hosts::new(&pubsub.host, domains, pubsub.create, admins), limits }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn jid(text: &str) -> Jid {
-        Jid::parse(text).unwrap()
-    }
-
-    #[test]
-    fn each_host_serves_the_domains_whose_template_makes_it() {
-        let domains = ["a.example".to_owned(), "b.example".to_owned()];
-        let settings = Settings::new(&config::Pubsub::default(), &domains, Vec::new(), Limits::default());
-        assert_eq!(settings.hosts().collect::<Vec<_>>(), ["pubsub.a.example", "pubsub.b.example"]);
-        assert_eq!(settings.hosts_of("b.example").collect::<Vec<_>>(), ["pubsub.b.example"]);
-        assert!(settings.is_host("pubsub.a.example") && !settings.is_host("a.example"));
-    }
-
-    #[test]
-    fn who_creates_nodes() {
-        let admins = vec![BareJid::parse("root@a.example").unwrap()];
-        let settings = Settings::new(&config::Pubsub::default(), &["a.example".to_owned()], admins, Limits::default());
-        for (create, expected) in
-            [(MayCreate::Anyone, [true, true, true]), (MayCreate::Local, [true, true, false]), (MayCreate::Admins, [true, false, false])]
-        {
-            settings.set_create(create);
-            let may = [("root@a.example/x", true), ("b@a.example", true), ("c@elsewhere", false)];
-            assert_eq!(may.map(|(from, local)| settings.may_create(&jid(from), local)), expected, "{create:?}");
-        }
-    }
 
     #[test]
     fn each_feature_stands_once_and_is_in_order() {

@@ -36,7 +36,6 @@ pub mod request;
 mod requests;
 pub mod service;
 mod step;
-mod tasks;
 mod tracked;
 pub mod wellknown;
 

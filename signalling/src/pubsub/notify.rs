@@ -25,28 +25,6 @@ use crate::store::{ItemsQuery, StoreError};
 /// Recipients whose presence is looked at before the first of them are told.
 const PRESENCE_SLICE: usize = 512;
 
-/// A task that empties an outbox. Dropped before its end, it lets the next one begin.
-struct Emptying {
-    pubsub: Arc<PubSub>,
-    home: Arc<NodeHome>,
-    ended: bool,
-}
-
-impl Emptying {
-    fn end(mut self) {
-        self.ended = true;
-    }
-}
-
-impl Drop for Emptying {
-    fn drop(&mut self) {
-        if !self.ended {
-            self.home.outbox.stopped();
-        }
-        self.pubsub.tasks.end();
-    }
-}
-
 impl PubSub {
     /// Memory takes over what was stored of one node, whose turn the caller holds. Gives the messages that tell of it.
     pub(super) async fn take_over(
@@ -238,14 +216,11 @@ impl PubSub {
     }
 
     fn empty(self: &Arc<Self>, home: Arc<NodeHome>) {
-        self.tasks.begin();
-        let emptying = Emptying { pubsub: self.clone(), home, ended: false };
+        let (pubsub, under_way) = (self.clone(), self.tasks.begin());
         // Without a runtime nobody is there to be told.
         self.router.spawn(async move {
-            while let Some(delivery) = emptying.home.outbox.pop() {
-                emptying.pubsub.deliver(delivery).await;
-            }
-            emptying.end();
+            home.outbox.empty(|delivery| pubsub.deliver(delivery)).await;
+            drop(under_way);
         });
     }
 

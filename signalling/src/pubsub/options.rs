@@ -4,9 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
-use super::config::{StoredError, stored_form};
 use super::error;
-use crate::forms::{Field, FieldType, Form, FormType, FormWriter, Shown};
+use crate::forms::{Field, FieldType, Form, FormType, FormWriter, Shown, StoredError};
 use crate::named::named;
 use crate::ns;
 use crate::stanza::error::StanzaError;
@@ -248,7 +247,7 @@ impl SubscribeOptions {
     /// # Errors
     /// It is no such form.
     pub fn from_stored(stored: &str) -> Result<Self, StoredError> {
-        let form = stored_form(stored)?;
+        let form = Form::from_stored(stored)?;
         let mut options = Self::new();
         for field in &form.fields {
             options.set(field).map_err(|()| StoredError(format!("`{}`", field.var)))?;

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
@@ -25,9 +25,9 @@ use super::outbox::Delivery;
 use super::reply::Reply;
 use super::request::{Action, Request};
 use super::step::Step;
-use super::tasks::Tasks;
 use super::tracked::Tracked;
 use super::{error, pep};
+use crate::hosts::Hosts;
 use crate::iq::{Iq, To};
 use crate::jid::{BareJid, Jid};
 use crate::random;
@@ -35,6 +35,8 @@ use crate::router::Router;
 use crate::stanza::Condition;
 use crate::stanza::error::StanzaError;
 use crate::store::{PubSubStore, StoreError};
+use crate::tasks::Tasks;
+use crate::time::now;
 
 /// Services whose structure changes at once.
 const STRUCTURES: usize = 64;
@@ -101,8 +103,8 @@ struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    fn standing(&self, settings: &Settings) -> Standing<'a> {
-        let administers = self.of.kind == ServiceKind::Host && settings.is_admin(self.requester);
+    fn standing(&self, hosts: &Hosts) -> Standing<'a> {
+        let administers = self.of.kind == ServiceKind::Host && hosts.is_admin(self.requester);
         Standing { requester: self.requester, administers, may_create: self.may_create }
     }
 }
@@ -168,16 +170,6 @@ impl PubSub {
         &self.settings
     }
 
-    /// The domains of hosts.
-    pub fn hosts(&self) -> impl Iterator<Item = &str> {
-        self.settings.hosts()
-    }
-
-    /// Those that serve a domain of accounts.
-    pub fn hosts_of<'a>(&'a self, domain: &'a str) -> impl Iterator<Item = &'a str> {
-        self.settings.hosts_of(domain)
-    }
-
     /// How many homes of nodes are in memory.
     pub fn nodes_in_memory(&self) -> usize {
         self.nodes.count()
@@ -231,7 +223,7 @@ impl PubSub {
         let target = request.target(of.kind).map(|node| of.node(node));
         let held = self.hold_if(target.as_ref(), now).await?;
         let node = node_of(held.as_ref());
-        let wanted = node::wants(node.as_deref(), request, &asked.standing(&self.settings));
+        let wanted = node::wants(node.as_deref(), request, &asked.standing(&self.settings.hosts));
         if structure.is_none() && (wanted.structure || wanted.touches_others()) {
             return Ok(None);
         }
@@ -371,27 +363,14 @@ impl PubSub {
     fn may_create(&self, of: &Service, requester: &Jid) -> bool {
         match of.kind {
             ServiceKind::Pep => requester.bare_str() == of.jid.as_str(),
-            ServiceKind::Host => self.settings.may_create(requester, self.is_member(requester)),
+            ServiceKind::Host => self.settings.hosts.may_create(requester, self.router.is_member(requester)),
         }
-    }
-
-    /// Whether this is an account of this server that outlives its session.
-    fn is_member(&self, jid: &Jid) -> bool {
-        let account = jid.to_bare();
-        let anonymous = || self.router.home_in_memory(&account).is_some_and(|home| home.with(|account| account.anonymous));
-        jid.local().is_some() && self.router.is_local(jid.domain()) && !anonymous()
     }
 }
 
 /// The node at a home, if it is there.
 fn node_of(held: Option<&Held>) -> Option<Arc<Node>> {
     held.and_then(|held| held.home.node())
-}
-
-/// Now, as exactly as the database keeps it: memory has the same.
-pub(super) fn now() -> SystemTime {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    SystemTime::UNIX_EPOCH + Duration::new(since.as_secs(), since.subsec_millis() * 1_000_000)
 }
 
 /// Requests that change nothing and tell nobody.

@@ -6,8 +6,9 @@ use super::change::Change;
 use super::event::Notification;
 use super::homes::{Held, NodeHome};
 use super::model::{Node, NodeAddress};
-use super::service::{PubSub, now};
+use super::service::PubSub;
 use crate::store::StoreError;
+use crate::time::now;
 
 /// What the server does to a node.
 #[derive(Debug, Default)]

@@ -14,7 +14,7 @@ use crate::stanza::{IqType, Kind, Stanza};
 
 impl Router {
     /// Looks a request up and sends the answer; results and errors that nobody waits for end here.
-    pub(super) async fn answer(&self, to: To, stanza: Stanza, origin: Option<&SessionRef>) {
+    pub(crate) async fn answer(&self, to: To, stanza: Stanza, origin: Option<&SessionRef>) {
         if let Kind::Iq(IqType::Get | IqType::Set) = stanza.kind() {
             let Some(reply) = self.table().answer(Iq { stanza, session: origin.cloned(), to }).await else { return };
             if reply.kind() == Kind::Iq(IqType::Error) {
@@ -25,7 +25,7 @@ impl Router {
     }
 
     /// Returns a stanza as an error, unless it is itself an error or an answer (RFC 6120 §8.3.1).
-    pub(super) fn bounce<'a>(&'a self, stanza: &'a Stanza, error: StanzaError, origin: Option<&'a SessionRef>) -> BoxFuture<'a, ()> {
+    pub(crate) fn bounce<'a>(&'a self, stanza: &'a Stanza, error: StanzaError, origin: Option<&'a SessionRef>) -> BoxFuture<'a, ()> {
         Box::pin(async move {
             if let Some(reply) = Stanza::error_reply(stanza, &error) {
                 self.0.calls.observe(&reply, None, Instant::now());
@@ -34,7 +34,8 @@ impl Router {
         })
     }
 
-    pub(super) async fn reply(&self, reply: Stanza, origin: Option<&SessionRef>) {
+    /// Sends an answer to the session that has asked, or to whoever it is for.
+    pub(crate) async fn reply(&self, reply: Stanza, origin: Option<&SessionRef>) {
         match origin {
             Some(session) => session.home.with(|account| {
                 if let Some(session) = account.session(session.id) {

@@ -30,6 +30,24 @@ impl Stanza {
         own.body = body.into();
     }
 
+    /// The same stanza without `from`, `to` and `id`: what is kept of it to be sent in another's name.
+    #[must_use]
+    pub fn without_addresses(mut self) -> Self {
+        self.to = None;
+        if self.from().is_some() || self.id().is_some() {
+            let head = &mut self.own().head;
+            (head.from, head.id) = (None, None);
+        }
+        self
+    }
+
+    /// The same stanza without `to`: one for many.
+    #[must_use]
+    pub fn without_to(mut self) -> Self {
+        self.to = None;
+        self
+    }
+
     /// Removes the children that `unwanted` names; returns how many there were. Without any, nothing is copied.
     pub fn remove_children(&mut self, unwanted: impl Fn(&Child<'_>) -> bool) -> usize {
         let doomed: Vec<bool> = self.children().map(|child| unwanted(&child)).collect();

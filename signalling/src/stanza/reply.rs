@@ -124,6 +124,7 @@ mod tests {
             for error in [
                 StanzaError::from(*condition),
                 StanzaError {
+                    by: Some(Box::from("a@b")),
                     extra: Some(Bytes::from_static(b"<too-many xmlns='urn:x' by='2'/>")),
                     ..StanzaError::from(*condition).with_text("a < b & c")
                 },

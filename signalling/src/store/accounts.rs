@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::time::SystemTime;
 
 use super::database::{Database, Row, Tx};
-use super::{StoreError, farewells, from_millis, pubsub, revocations, sessions, to_millis};
+use super::{StoreError, farewells, from_millis, pubsub, revocations, rooms, sessions, to_millis};
 use crate::auth::{ScramHash, ScramKeys, ScramSet};
 use crate::jid::BareJid;
 
@@ -107,6 +107,7 @@ impl Accounts {
                     if deleted {
                         revocations::insert(tx, &account, now).await?;
                         pubsub::remove(tx, &account).await?;
+                        rooms::remove(tx, &account).await?;
                     }
                     Ok(deleted)
                 })

@@ -1,7 +1,7 @@
-//! The messages of all accounts: the archive (XEP-0313) and what waits for delivery (XEP-0160), one table for both.
+//! The messages of all accounts: the archive (XEP-0313) and what waits for delivery (XEP-0160), one table for both. And those of rooms, in another one.
 //!
 //! Changes join a queue in memory, which never waits and gives each a number; one task writes all that waits in one transaction ([`queue`]).
-//! Reads first wait until what was queued before them for their account is written.
+//! Reads first wait until what was queued before them for their account or room is written.
 
 mod id;
 mod preferences;
@@ -9,6 +9,7 @@ mod queue;
 mod read;
 mod retention;
 mod rows;
+mod tables;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -25,7 +26,8 @@ use crate::jid::{BareJid, Jid};
 pub use id::ArchiveId;
 pub use preferences::{Policy, Preferences};
 pub use read::{Page, Range, Stored};
-pub use retention::Expired;
+pub use retention::{Expired, ExpiredRoom};
+pub use tables::Whose;
 
 use queue::{Change, Queue};
 
@@ -43,6 +45,19 @@ pub struct Record {
     pub archived: bool,
     /// No client of the account has acknowledged it: it comes back.
     pub undelivered: bool,
+    /// The whole stanza, written alone.
+    pub stanza: Bytes,
+}
+
+/// A message of a room as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoomRecord {
+    /// Its number in the room.
+    pub id: ArchiveId,
+    /// The real address of whoever sent it.
+    pub real: Jid,
+    /// The nickname under which it was sent; empty for what the room itself says.
+    pub nick: String,
     /// The whole stanza, written alone.
     pub stanza: Bytes,
 }
@@ -102,6 +117,16 @@ impl Archive {
         self.queue.push(account, [Change::Keep(record)]);
     }
 
+    /// Keeps a message of a room. What comes for a room that is not there, or not any more, is left out.
+    pub fn keep_in_room(&self, room: &BareJid, record: RoomRecord) {
+        self.queue.push(room, [Change::KeepInRoom(record)]);
+    }
+
+    /// Puts another stanza in the place of a kept one of a room: what is left of a message that was taken back (XEP-0424 §5, XEP-0425 §4).
+    pub fn replace_in_room(&self, room: &BareJid, id: ArchiveId, stanza: Bytes) {
+        self.queue.push(room, [Change::ReplaceInRoom(id, stanza)]);
+    }
+
     /// Notes of kept messages that no client has acknowledged them.
     pub fn undelivered(&self, account: &BareJid, ids: impl IntoIterator<Item = ArchiveId>) {
         self.queue.push(account, ids.into_iter().map(Change::Undelivered));
@@ -141,9 +166,9 @@ impl Archive {
         }))
     }
 
-    /// Waits until what was queued so far for the account is written.
-    async fn settled(&self, account: &BareJid, doing: &'static str) -> Result<(), StoreError> {
-        let Some(queued) = self.queue.last_of(account) else { return Ok(()) };
+    /// Waits until what was queued so far for the account or room is written.
+    pub(super) async fn settled(&self, whose: &BareJid, doing: &'static str) -> Result<(), StoreError> {
+        let Some(queued) = self.queue.last_of(whose) else { return Ok(()) };
         tokio::time::timeout(SETTLE_WAIT_MAX, self.durability().reached(queued)).await.map_err(|_| StoreError::Busy { doing })
     }
 

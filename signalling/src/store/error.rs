@@ -96,6 +96,12 @@ pub enum StoreError {
         /// Its name.
         node: String,
     },
+    /// The room is there already.
+    #[error("the room {0} exists already")]
+    RoomExists(BareJid),
+    /// The room is not there (any more).
+    #[error("there is no room {0}")]
+    NoSuchRoom(BareJid),
     /// A bound on what one account may keep; answered where it is set and never logged.
     #[error("the account keeps as much as it may")]
     Full,

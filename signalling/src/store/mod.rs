@@ -7,16 +7,19 @@
 mod accounts;
 mod archive;
 mod blocks;
+mod columns;
 mod database;
 mod durable;
 mod error;
 mod farewells;
 mod folder;
 mod last_activity;
+mod listing;
 mod private;
 mod pubsub;
 mod push;
 mod revocations;
+mod rooms;
 mod rosters;
 mod schema;
 mod secrets;
@@ -38,7 +41,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{Connection as _, PgConnection};
 
 pub use accounts::{Account, Accounts, Credentials, Disabled};
-pub use archive::{Archive, ArchiveId, Expired, Page, Policy, Preferences, Range, Record, Stored, Summary};
+pub use archive::{Archive, ArchiveId, Expired, ExpiredRoom, Page, Policy, Preferences, Range, Record, RoomRecord, Stored, Summary, Whose};
 pub use blocks::Blocks;
 pub use durable::Durability;
 pub use error::StoreError;
@@ -51,6 +54,7 @@ pub use pubsub::{
 };
 pub use push::{PushService, PushServices};
 pub use revocations::Revocations;
+pub use rooms::{LoadedRoom, RoomEntry, Rooms, RoomsPage, SavedMessage, SavedOccupant, SavedRoom, SavedSeat};
 pub use rosters::{
     REMOVALS_MAX, REQUESTS_MAX, RosterChange, RosterItem, RosterUpdate, RosterVersion, Rosters, Subscription, SubscriptionRequest,
 };
@@ -153,6 +157,12 @@ impl Store {
     #[must_use]
     pub fn pubsub(&self) -> PubSubStore {
         PubSubStore::new(self.database.clone())
+    }
+
+    /// Rooms of multi-user chat.
+    #[must_use]
+    pub fn rooms(&self) -> Rooms {
+        Rooms::new(self.database.clone(), self.archive.clone())
     }
 
     /// Push services that clients have enabled.

@@ -16,8 +16,8 @@ mod quota;
 pub(super) mod tests;
 
 use super::StoreError;
-use super::database::{Database, Row};
-use crate::jid::{BareJid, Jid};
+use super::columns::{read_bare, read_jid, read_named, to_count, to_size};
+use super::database::Database;
 
 pub use change::Committed;
 pub use expiry::{Due, DueItems, DueSubscriptions};
@@ -50,30 +50,4 @@ impl PubSubStore {
     pub fn bounded(self, bytes_max: usize) -> Self {
         Self { bytes_max, ..self }
     }
-}
-
-/// A column with a bare JID.
-fn read_bare(row: &Row, column: usize, place: &'static str) -> Result<BareJid, StoreError> {
-    BareJid::parse(&row.text(column)?).map_err(|cause| StoreError::Corrupt { place, cause: cause.to_string() })
-}
-
-/// A column with any JID.
-fn read_jid(row: &Row, column: usize, place: &'static str) -> Result<Jid, StoreError> {
-    Jid::parse(&row.text(column)?).map_err(|cause| StoreError::Corrupt { place, cause: cause.to_string() })
-}
-
-/// A column with one of an enum's names.
-fn read_named<T>(row: &Row, column: usize, place: &'static str, parse: impl Fn(&str) -> Option<T>) -> Result<T, StoreError> {
-    let name = row.text(column)?;
-    parse(&name).ok_or_else(|| StoreError::Corrupt { place, cause: format!("`{name}` is none of the known names") })
-}
-
-/// A number as the database holds it.
-fn to_count(number: usize) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-/// A number of rows.
-fn to_size(number: i64) -> usize {
-    usize::try_from(number).unwrap_or_default()
 }

@@ -12,6 +12,11 @@ use super::pubsub::tests::{
     s8_4_2_redirections_are_bounded, the_longest_names_are_stored_or_refused, what_has_expired_is_not_shown_and_goes,
     xep0163_s4_3_4_last_items_for_whoever_comes_online, xep0248_collections,
 };
+use super::rooms::tests::{
+    a_stanza_is_whole_or_not_at_all, after_a_crash_temporary_rooms_end, an_account_leaves_no_trace_in_rooms,
+    s6_3_rooms_are_listed_in_pages, s10_1_a_room_is_kept_whole, s10_9_a_destroyed_room_is_gone_with_all_it_has,
+    the_longest_addresses_of_rooms_are_stored, what_is_loaded_is_what_the_changes_make, who_was_there_at_an_orderly_stop,
+};
 use super::*;
 use crate::auth::{Password, ScramHash, ScramKeys, ScramSet};
 use crate::jid::BareJid;
@@ -115,6 +120,19 @@ on_each_database! {
     xep0163_s4_3_4_last_items_are_found_at_a_log_in => xep0163_s4_3_4_last_items_for_whoever_comes_online;
     bytes_of_nodes_are_bounded => bytes_are_bounded;
     xep0060_the_longest_names_are_stored_or_refused => the_longest_names_are_stored_or_refused;
+    xep0045_s10_1_rooms_are_kept_whole => s10_1_a_room_is_kept_whole;
+    a_stanza_to_a_room_is_whole_or_not_at_all => a_stanza_is_whole_or_not_at_all;
+    what_is_loaded_of_a_room_is_what_the_changes_make => what_is_loaded_is_what_the_changes_make;
+    xep0045_s10_9_a_destroyed_room_is_gone => s10_9_a_destroyed_room_is_gone_with_all_it_has;
+    xep0045_s6_3_rooms_are_listed => s6_3_rooms_are_listed_in_pages;
+    a_deleted_account_leaves_no_trace_in_rooms => an_account_leaves_no_trace_in_rooms;
+    occupants_are_kept_until_the_next_start => who_was_there_at_an_orderly_stop;
+    temporary_rooms_end_after_a_crash => after_a_crash_temporary_rooms_end;
+    rfc7622_s3_1_the_longest_addresses_of_rooms => the_longest_addresses_of_rooms_are_stored;
+    xep0313_s6_1_2_messages_of_rooms_are_read_in_pages => rooms_are_kept_in_order_and_read_in_pages;
+    xep0424_s5_tombstones_of_rooms => tombstones_stand_in_the_place_of_messages;
+    what_is_too_old_goes_from_archives_of_rooms => what_is_too_old_goes_from_rooms;
+    a_room_that_is_gone_holds_no_message_up => a_room_that_is_gone_holds_nobody_up;
     rfc7622_s3_1_the_longest_addresses_are_stored_or_refused => longest_addresses;
 }
 

@@ -87,11 +87,11 @@ async fn s8_7_an_owner_gets_pending_requests_again_by_a_command() {
 async fn who_may_create_nodes_is_configured_and_administrators_may_all() {
     let world = World::new("ps-create", &["alice", "root"]).await;
     let (alice, root) = (world.online("alice", "a").await, world.online("root", "r").await);
-    world.pubsub.settings().set_create(campanile_config::MayCreate::Admins);
+    world.pubsub.settings().hosts.set_create(campanile_config::MayCreate::Admins);
     let refused = alice.ask(&create(HOST, "hers", &[])).await.join("");
     assert!(refused.contains("type='error'") && refused.contains("<forbidden"), "{refused}");
     done(&root, &create(HOST, "its", &[])).await;
-    world.pubsub.settings().set_create(campanile_config::MayCreate::Local);
+    world.pubsub.settings().hosts.set_create(campanile_config::MayCreate::Local);
     done(&alice, &create(HOST, "hers", &[])).await;
     done(&root, &request(HOST, "set", "#owner", "<delete node='hers'/>")).await;
 }

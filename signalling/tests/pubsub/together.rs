@@ -11,7 +11,7 @@ use crate::world::{Client, World};
 async fn commands_that_touch_several_nodes_at_once_neither_block_nor_mix() {
     let names = ["alice", "bob", "carol", "dave"];
     let world = World::new("ps-storm", &names).await;
-    world.pubsub.settings().set_create(campanile_config::MayCreate::Local);
+    world.pubsub.settings().hosts.set_create(campanile_config::MayCreate::Local);
     let mut clients = Vec::new();
     for name in names {
         clients.push(world.online(name, "x").await);

@@ -1,6 +1,7 @@
 //! A router of `localhost` with features and a database, and clients that are not connected to any network: what routing tests share.
 
 pub mod nodes;
+pub mod rooms;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use campanile_signalling::features::extdisco::Extdisco;
 use campanile_signalling::jid::{BareJid, FullJid};
 use campanile_signalling::jingle::{Allocations, CallsService, Offering};
 use campanile_signalling::mailbox::{Mailbox, Outgoing};
+use campanile_signalling::muc::{self, Muc};
 use campanile_signalling::pubsub::{self, PubSub};
 use campanile_signalling::router::{Limits, Metrics, Router};
 use campanile_signalling::session::SessionRef;
@@ -34,6 +36,7 @@ pub struct World {
     pub extdisco: Arc<Extdisco>,
     pub administration: Arc<Administration>,
     pub pubsub: Arc<PubSub>,
+    pub muc: Arc<Muc>,
     /// How many sessions the relay was told to be over.
     pub relay_ended: Ended,
     registry: prometheus::Registry,
@@ -121,6 +124,22 @@ impl World {
         mailbox_bytes: usize,
         pubsub_limits: pubsub::host::Limits,
     ) -> Self {
+        Self::build(name, accounts, limits, mailbox_bytes, pubsub_limits, muc::host::Limits::default()).await
+    }
+
+    /// With these limits of rooms.
+    pub async fn with_rooms(name: &str, accounts: &[&str], mailbox_bytes: usize, muc_limits: muc::host::Limits) -> Self {
+        Self::build(name, accounts, Limits::default(), mailbox_bytes, pubsub::host::Limits::default(), muc_limits).await
+    }
+
+    async fn build(
+        name: &str,
+        accounts: &[&str],
+        limits: Limits,
+        mailbox_bytes: usize,
+        pubsub_limits: pubsub::host::Limits,
+        muc_limits: muc::host::Limits,
+    ) -> Self {
         let folder = std::env::temp_dir().join(format!("campanile-routing-{}-{name}", std::process::id()));
         let store = Store::open(&format!("sqlite:{}", folder.join("db").display()), &folder).await.expect("a new database");
         let password = Password::prepare("pw").expect("a password");
@@ -154,8 +173,12 @@ impl World {
         let admins = vec![BareJid::new("root", "localhost").expect("a JID")];
         let settings = pubsub::Settings::new(&Default::default(), &["localhost".to_owned()], admins, pubsub_limits);
         let pubsub = PubSub::new(router.clone(), settings, pubsub::Metrics::new(&registry).expect("fresh metrics"));
-        let Features { extdisco, pubsub } = features::register(&router, administration.clone(), relay, services, pubsub, &contact());
-        Self { router, store, calls, extdisco, administration, pubsub, relay_ended, registry, mailbox_bytes, folder }
+        let admins = vec![BareJid::new("root", "localhost").expect("a JID")];
+        let settings = muc::Settings::new(&Default::default(), true, &["localhost".to_owned()], admins, muc_limits);
+        let muc = Muc::new(router.clone(), settings, muc::Metrics::new(&registry).expect("fresh metrics"));
+        let features = features::register(&router, administration.clone(), relay, services, pubsub, muc, &contact());
+        let Features { extdisco, pubsub, muc } = features;
+        Self { router, store, calls, extdisco, administration, pubsub, muc, relay_ended, registry, mailbox_bytes, folder }
     }
 
     pub async fn client(&self, account: &str, resource: &str) -> Client {
@@ -188,9 +211,11 @@ impl World {
         family.get_metric().iter().map(|metric| metric.get_counter().get_value() as u64).sum()
     }
 
-    /// Waits until subscribers have been told of all that has happened at nodes.
+    /// Waits until subscribers have been told of all that has happened at nodes, and occupants of all that has happened in rooms.
     pub async fn settled(&self) {
+        self.muc.settled().await;
         self.pubsub.settled().await;
+        self.muc.settled().await;
     }
 
     /// A client that has sent initial presence and forgotten what came of it.

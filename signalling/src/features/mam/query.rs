@@ -99,6 +99,11 @@ impl Query {
         Ok(())
     }
 
+    /// Whose messages are wanted.
+    pub fn with(&self) -> Option<&Jid> {
+        self.with.as_ref()
+    }
+
     /// All messages that the query names: they must be there (§4.1.3, §4.3.2).
     ///
     /// # Errors

@@ -7,22 +7,17 @@ mod values;
 use bytes::Bytes;
 
 use super::NodeConfig;
-use crate::forms::{Field, FieldType, Form, FormType, FormWriter, Shown};
+use crate::forms::{Field, FieldType, Form, FormType, FormWriter, Shown, StoredError};
 use crate::ns;
 use crate::pubsub::context::Limits;
 use crate::pubsub::error;
 use crate::pubsub::model::{NodeKind, ServiceKind};
 use crate::stanza::error::StanzaError;
-use crate::xml::{Bindings, Element, XmlWriter};
+use crate::xml::XmlWriter;
 
 use entries::{ENTRIES, Entry, shown};
 pub(in crate::pubsub) use values::CHILDREN_MAX;
 use values::read_names;
-
-/// Why a stored form cannot be read: the database has been changed from outside.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a stored form cannot be read: {0}")]
-pub struct StoredError(pub String);
 
 /// What an owner has filled in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -162,7 +157,7 @@ impl NodeConfig {
     /// # Errors
     /// It is no such form.
     pub fn from_stored(stored: &str, node: NodeKind) -> Result<Self, StoredError> {
-        let form = stored_form(stored)?;
+        let form = Form::from_stored(stored)?;
         let mut config = Self::default_for(ServiceKind::Host, node);
         for field in &form.fields {
             let Some(entry) = ENTRIES.iter().find(|entry| entry.var == field.var && !NOT_STORED.contains(&entry.var)) else { continue };
@@ -170,12 +165,6 @@ impl NodeConfig {
         }
         Ok(config)
     }
-}
-
-/// Reads what [`NodeConfig::to_stored`] and its like wrote.
-pub(in crate::pubsub) fn stored_form(stored: &str) -> Result<Form, StoredError> {
-    let element = Element::parse(stored.as_bytes(), &Bindings::empty()).map_err(|error| StoredError(error.to_string()))?;
-    Form::read(element.root()).map_err(|error| StoredError(error.to_string()))
 }
 
 /// The fields of publish options: §7.1.5.

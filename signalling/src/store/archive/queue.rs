@@ -9,6 +9,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -16,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::super::database::Database;
 use super::super::durable::Durability;
 use super::rows::{self, Care};
-use super::{ArchiveId, Record};
+use super::{ArchiveId, Record, RoomRecord};
 use crate::jid::BareJid;
 
 /// Bytes of changes that wait or are being written.
@@ -37,13 +38,15 @@ const RETRY_MAX: Duration = Duration::from_secs(5);
 /// Attempts after the server was told to stop.
 const LAST_ATTEMPTS: u32 = 5;
 
-/// One change of an account's messages.
+/// One change of the messages of an account or a room.
 #[derive(Debug)]
 pub(super) enum Change {
     Keep(Record),
     Undelivered(ArchiveId),
     Delivered(ArchiveId),
     Forget(ArchiveId),
+    KeepInRoom(RoomRecord),
+    ReplaceInRoom(ArchiveId, Bytes),
 }
 
 impl Change {
@@ -53,6 +56,16 @@ impl Change {
             Self::Undelivered(_) => "undelivered",
             Self::Delivered(_) => "delivered",
             Self::Forget(_) => "forget",
+            Self::KeepInRoom(_) => "keep in a room",
+            Self::ReplaceInRoom(..) => "replace in a room",
+        }
+    }
+
+    /// Whether it is one of a room.
+    pub(super) fn is_of_room(&self) -> bool {
+        match self {
+            Self::KeepInRoom(_) | Self::ReplaceInRoom(..) => true,
+            Self::Keep(_) | Self::Undelivered(_) | Self::Delivered(_) | Self::Forget(_) => false,
         }
     }
 }
@@ -60,7 +73,8 @@ impl Change {
 /// A change in the queue.
 #[derive(Debug)]
 pub(super) struct Entry {
-    pub(super) account: BareJid,
+    /// An account, or a room.
+    pub(super) owner: BareJid,
     pub(super) change: Change,
 }
 
@@ -69,7 +83,9 @@ impl Entry {
         CHANGE_BYTES
             + match &self.change {
                 Change::Keep(record) => record.stanza.len(),
-                _ => 0,
+                Change::KeepInRoom(record) => record.stanza.len() + record.nick.len(),
+                Change::ReplaceInRoom(_, stanza) => stanza.len(),
+                Change::Undelivered(_) | Change::Delivered(_) | Change::Forget(_) => 0,
             }
     }
 }
@@ -92,7 +108,7 @@ struct State {
     bytes: usize,
     /// The last attempt to write failed: nobody is made to wait for the next.
     failing: bool,
-    /// The number of the last change of each account that has one which waits or is being written.
+    /// The number of the last change of each account and room that has one which waits or is being written.
     last: HashMap<BareJid, u64>,
 }
 
@@ -134,23 +150,23 @@ impl Queue {
         let _ = tokio::time::timeout(ROOM_WAIT_MAX, caught_up).await;
     }
 
-    /// The number of the account's last change that may not be written yet.
-    pub(super) fn last_of(&self, account: &BareJid) -> Option<u64> {
-        self.state().last.get(account).copied()
+    /// The number of the account's or room's last change that may not be written yet.
+    pub(super) fn last_of(&self, owner: &BareJid) -> Option<u64> {
+        self.state().last.get(owner).copied()
     }
 
-    pub(super) fn push(&self, account: &BareJid, changes: impl IntoIterator<Item = Change>) {
+    pub(super) fn push(&self, owner: &BareJid, changes: impl IntoIterator<Item = Change>) {
         let mut state = self.state();
         let before = state.waiting.len();
         let mut last = None;
         for change in changes {
-            let entry = Entry { account: account.clone(), change };
+            let entry = Entry { owner: owner.clone(), change };
             state.bytes += entry.bytes();
             state.waiting.push_back(entry);
             last = Some(self.durability.next());
         }
         if let Some(last) = last {
-            state.last.insert(account.clone(), last);
+            state.last.insert(owner.clone(), last);
         }
         // Who finds the queue empty wakes the task; it looks again before it sleeps.
         let wake = before == 0 && !state.waiting.is_empty();
@@ -247,7 +263,7 @@ async fn write(queue: &Queue, database: &Database, batch: Vec<Entry>) -> bool {
         }
         if error.is_refusal() {
             if let [entry] = &batch[part.clone()] {
-                tracing::error!(%error, account = %entry.account, change = entry.change.name(), "the database refuses a message: it is lost");
+                tracing::error!(%error, of = %entry.owner, change = entry.change.name(), "the database refuses a message: it is lost");
             } else {
                 let middle = part.start + part.len() / 2;
                 parts.extend([middle..part.end, part.start..middle]);

@@ -1,15 +1,12 @@
 //! Reading messages: pages of the archive (XEP-0313 §4) and what waits for delivery (XEP-0160).
 
-use std::sync::LazyLock;
-
 use bytes::Bytes;
 
 use super::super::database::{Row, Value};
-use super::{Archive, ArchiveId, StoreError, optional_id, rows};
+use super::tables::{Filter, IDS, Whose};
+use super::{Archive, ArchiveId, StoreError, optional_id};
 use crate::jid::{BareJid, Jid};
 
-/// Ids looked up by one statement.
-const IDS: usize = 64;
 /// Messages read by one statement: what a page has no room for has been read in vain.
 const CHUNK: usize = 32;
 /// What each message counts for besides its stanza when pages are measured: the envelope that goes around it.
@@ -18,7 +15,8 @@ const ENVELOPE_BYTES: usize = 256;
 /// Which messages are wanted.
 #[derive(Debug, Clone, Default)]
 pub struct Range {
-    /// The other side: any of its resources when the address is bare (XEP-0313 §4.1.1).
+    /// The other side: any of its resources when the address is bare (XEP-0313 §4.1.1). In a room, whoever sent it: by the occupant's address, or by
+    /// the real one, for those who may know it.
     pub with: Option<Jid>,
     /// Behind this one.
     pub after: Option<ArchiveId>,
@@ -37,6 +35,8 @@ pub struct Stored {
     pub archived: bool,
     /// The stanza, written alone.
     pub stanza: Bytes,
+    /// In a room, the real address of whoever sent it.
+    pub sender: Option<Jid>,
 }
 
 /// Some messages of a range, in order.
@@ -57,59 +57,18 @@ impl Range {
         self.before.map_or(i64::MAX, ArchiveId::to_i64)
     }
 
-    /// Account, both ends, and the other side as the statements below count them.
-    fn values<'a>(&'a self, account: &'a BareJid) -> Vec<Value<'a>> {
-        let mut values = vec![account.as_str().into(), self.low().into(), self.high().into()];
-        if let Some(with) = &self.with {
-            values.extend([rows::hash(with.bare_str()).into(), with.bare_str().into()]);
-            values.extend(with.resource().map(Value::from));
-        }
+    /// Whose, both ends, and the filter.
+    fn values<'a>(&self, whose: Whose<'a>, filter: Filter<'a>) -> Vec<Value<'a>> {
+        let mut values = vec![whose.jid().as_str().into(), self.low().into(), self.high().into()];
+        values.extend(filter.values());
         values
     }
-
-    /// Which of three statements: for everyone, for a bare, for a full address.
-    fn choose<'s>(&self, statements: &'s [String; 3]) -> &'s str {
-        match &self.with {
-            None => &statements[0],
-            Some(with) if with.is_bare() => &statements[1],
-            Some(_) => &statements[2],
-        }
-    }
 }
 
-/// `order` is that of ids; statements with an address go along the index by address, which needs its bounds as pairs to be chosen.
-fn for_each_address(select: &str, order: Option<&str>) -> [String; 3] {
-    let end = |limit: usize, columns: &[&str]| match order {
-        None => String::new(),
-        Some(order) => {
-            let columns: Vec<String> = columns.iter().map(|column| format!("{column} {order}")).collect();
-            format!("ORDER BY {} LIMIT ${limit}", columns.join(", "))
-        }
-    };
-    let with = "AND (peer_hash, id) > ($4, $2) AND (peer_hash, id) < ($4, $3) AND peer = $5";
-    [
-        format!("{select} FROM messages WHERE account = $1 AND id > $2 AND id < $3 AND archived = 1 {}", end(4, &["id"])),
-        format!("{select} FROM messages WHERE account = $1 {with} AND archived = 1 {}", end(6, &["peer_hash", "id"])),
-        format!("{select} FROM messages WHERE account = $1 {with} AND resource = $6 AND archived = 1 {}", end(7, &["peer_hash", "id"])),
-    ]
-}
-
-static FORWARDS: LazyLock<[String; 3]> = LazyLock::new(|| for_each_address("SELECT id, stanza", Some("ASC")));
-static BACKWARDS: LazyLock<[String; 3]> = LazyLock::new(|| for_each_address("SELECT id, stanza", Some("DESC")));
-static COUNT: LazyLock<[String; 3]> = LazyLock::new(|| for_each_address("SELECT COUNT(*)", None));
-static BY_ID: LazyLock<String> = LazyLock::new(|| {
-    let places: Vec<String> = (2..IDS + 2).map(|place| format!("${place}")).collect();
-    format!("SELECT id, peer, resource FROM messages WHERE account = $1 AND archived = 1 AND id IN ({}) ORDER BY id", places.join(", "))
-});
-
-/// All that read a part of a table, for the test that none reads the whole.
+/// All others that read a part of a table, for the test that none reads the whole.
 #[cfg(test)]
-pub(super) fn statements() -> impl Iterator<Item = &'static str> {
-    FORWARDS.iter().chain(&*BACKWARDS).chain(&*COUNT).map(String::as_str).chain([BY_ID.as_str(), WAITING, UNDELIVERED_BETWEEN, ENDS])
-}
+pub(super) const STATEMENTS: [&str; 2] = [WAITING, UNDELIVERED_BETWEEN];
 
-const ENDS: &str = "SELECT (SELECT id FROM messages WHERE account = $1 AND archived = 1 ORDER BY id LIMIT 1),
-                           (SELECT id FROM messages WHERE account = $1 AND archived = 1 ORDER BY id DESC LIMIT 1)";
 const WAITING: &str = "SELECT m.id, m.stanza, m.archived FROM undelivered u JOIN messages m ON m.account = u.account AND m.id = u.id
                        WHERE u.account = $1 AND u.id > $2 ORDER BY u.id LIMIT $3";
 const UNDELIVERED_BETWEEN: &str = "SELECT id FROM undelivered WHERE account = $1 AND id >= $2 AND id <= $3 ORDER BY id";
@@ -121,17 +80,17 @@ impl Archive {
     /// The database's.
     pub async fn page(
         &self,
-        account: &BareJid,
+        whose: impl Into<Whose<'_>>,
         range: &Range,
         backwards: bool,
         count: usize,
         bytes_max: usize,
     ) -> Result<Page, StoreError> {
-        let doing = "read a page of an archive";
-        self.settled(account, doing).await?;
+        let whose = whose.into();
+        self.settled(whose.jid(), "read a page of an archive").await?;
         let mut page = match &range.ids {
-            None => self.page_of_range(account, range.clone(), backwards, count, bytes_max).await?,
-            Some(ids) => self.page_of_ids(account, range, ids, backwards, count, bytes_max).await?,
+            None => self.page_of_range(whose, range, backwards, count, bytes_max).await?,
+            Some(ids) => self.page_of_ids(whose, range, ids, backwards, count, bytes_max).await?,
         };
         if backwards {
             page.messages.reverse();
@@ -141,33 +100,35 @@ impl Archive {
 
     async fn page_of_range(
         &self,
-        account: &BareJid,
-        mut range: Range,
+        whose: Whose<'_>,
+        range: &Range,
         backwards: bool,
         count: usize,
         bytes_max: usize,
     ) -> Result<Page, StoreError> {
-        let sql = range.choose(if backwards { &BACKWARDS } else { &FORWARDS });
+        let filter = whose.filter(range);
+        let sql = whose.statements().page(filter, backwards);
+        let mut left = Range { after: range.after, before: range.before, ..Range::default() };
         let mut page = Page { messages: Vec::new(), complete: true };
         let mut bytes = 0;
         loop {
             // One more than wanted says whether there are more.
             let wanted = (count + 1 - page.messages.len()).min(CHUNK);
-            let mut values = range.values(account);
+            let mut values = left.values(whose, filter);
             values.push(limit(wanted).into());
             let rows = self.database.fetch_all("read a page of an archive", sql, &values).await?;
-            let read = rows.len();
+            let found = rows.len();
             for row in rows {
                 if page.messages.len() >= count || (bytes >= bytes_max && !page.messages.is_empty()) {
                     page.complete = false;
                     return Ok(page);
                 }
-                let (id, stanza) = (ArchiveId::from_i64(row.int(0)?), Bytes::from(row.bytes(1)?));
-                bytes += stanza.len() + ENVELOPE_BYTES;
-                page.messages.push(Stored { id, archived: true, stanza });
-                *(if backwards { &mut range.before } else { &mut range.after }) = Some(id);
+                let message = read(&row, whose)?;
+                bytes += message.stanza.len() + ENVELOPE_BYTES;
+                *(if backwards { &mut left.before } else { &mut left.after }) = Some(message.id);
+                page.messages.push(message);
             }
-            if read < wanted {
+            if found < wanted {
                 return Ok(page);
             }
         }
@@ -175,22 +136,18 @@ impl Archive {
 
     async fn page_of_ids(
         &self,
-        account: &BareJid,
+        whose: Whose<'_>,
         range: &Range,
         ids: &[ArchiveId],
         backwards: bool,
         count: usize,
         bytes_max: usize,
     ) -> Result<Page, StoreError> {
-        let wanted = |id: i64, peer: &str, resource: &str| {
-            range.low() < id
-                && id < range.high()
-                && range.with.as_ref().is_none_or(|with| with.bare_str() == peer && with.resource().is_none_or(|wanted| wanted == resource))
-        };
+        let (low, high, filter) = (range.low(), range.high(), whose.filter(range));
         let mut chosen = Vec::new();
-        for row in self.rows_by_id(account, ids).await? {
+        for row in self.rows_by_id(whose, ids).await? {
             let id = row.int(0)?;
-            if wanted(id, &row.text(1)?, &row.text(2)?) {
+            if low < id && id < high && filter.matches(&row.text(1)?, &row.text(2)?, &row.text(3)?) {
                 chosen.push(ArchiveId::from_i64(id));
             }
         }
@@ -206,12 +163,12 @@ impl Archive {
                 page.complete = false;
                 break;
             }
-            const SQL: &str = "SELECT id, stanza FROM messages WHERE account = $1 AND id = $2 AND archived = 1";
-            let row = self.database.fetch_optional("read a message", SQL, &[account.as_str().into(), id.to_i64().into()]).await?;
+            let values = [whose.jid().as_str().into(), id.to_i64().into()];
+            let row = self.database.fetch_optional("read a message", &whose.statements().one, &values).await?;
             if let Some(row) = row {
-                let stanza = Bytes::from(row.bytes(1)?);
-                bytes += stanza.len() + ENVELOPE_BYTES;
-                page.messages.push(Stored { id, archived: true, stanza });
+                let message = read(&row, whose)?;
+                bytes += message.stanza.len() + ENVELOPE_BYTES;
+                page.messages.push(message);
             }
         }
         Ok(page)
@@ -221,10 +178,11 @@ impl Archive {
     ///
     /// # Errors
     /// The database's.
-    pub async fn count(&self, account: &BareJid, range: &Range) -> Result<usize, StoreError> {
-        let doing = "count the messages of an archive";
-        self.settled(account, doing).await?;
-        let row = self.database.fetch_optional(doing, range.choose(&COUNT), &range.values(account)).await?;
+    pub async fn count(&self, whose: impl Into<Whose<'_>>, range: &Range) -> Result<usize, StoreError> {
+        let (doing, whose) = ("count the messages of an archive", whose.into());
+        self.settled(whose.jid(), doing).await?;
+        let filter = whose.filter(range);
+        let row = self.database.fetch_optional(doing, whose.statements().count(filter), &range.values(whose, filter)).await?;
         Ok(row.map(|row| row.int(0)).transpose()?.and_then(|count| usize::try_from(count).ok()).unwrap_or_default())
     }
 
@@ -232,16 +190,17 @@ impl Archive {
     ///
     /// # Errors
     /// The database's.
-    pub async fn has(&self, account: &BareJid, ids: &[ArchiveId]) -> Result<bool, StoreError> {
-        self.settled(account, "look a message up").await?;
+    pub async fn has(&self, whose: impl Into<Whose<'_>>, ids: &[ArchiveId]) -> Result<bool, StoreError> {
+        let whose = whose.into();
+        self.settled(whose.jid(), "look a message up").await?;
         let mut wanted: Vec<i64> = ids.iter().map(|id| id.to_i64()).collect();
         wanted.sort_unstable();
         wanted.dedup();
-        Ok(self.rows_by_id(account, ids).await?.len() == wanted.len())
+        Ok(self.rows_by_id(whose, ids).await?.len() == wanted.len())
     }
 
-    /// The rows of these ids that there are, each once: id, address and resource of the other side.
-    async fn rows_by_id(&self, account: &BareJid, ids: &[ArchiveId]) -> Result<Vec<Row>, StoreError> {
+    /// The rows of these ids that there are, each once: id, address and resource of the other side, nickname.
+    async fn rows_by_id(&self, whose: Whose<'_>, ids: &[ArchiveId]) -> Result<Vec<Row>, StoreError> {
         let mut ids: Vec<i64> = ids.iter().map(|id| id.to_i64()).collect();
         ids.sort_unstable();
         ids.dedup();
@@ -249,8 +208,8 @@ impl Archive {
         for chunk in ids.chunks(IDS) {
             // The last one again fills the places that are left.
             let padded = chunk.iter().chain(std::iter::repeat(&chunk[chunk.len() - 1])).take(IDS);
-            let values: Vec<Value<'_>> = std::iter::once(account.as_str().into()).chain(padded.map(|id| (*id).into())).collect();
-            rows.extend(self.database.fetch_all("look messages up", &BY_ID, &values).await?);
+            let values: Vec<Value<'_>> = std::iter::once(whose.jid().as_str().into()).chain(padded.map(|id| (*id).into())).collect();
+            rows.extend(self.database.fetch_all("look messages up", &whose.statements().by_id, &values).await?);
         }
         Ok(rows)
     }
@@ -259,10 +218,11 @@ impl Archive {
     ///
     /// # Errors
     /// The database's.
-    pub async fn ends(&self, account: &BareJid) -> Result<Option<(ArchiveId, ArchiveId)>, StoreError> {
-        let doing = "read the ends of an archive";
-        self.settled(account, doing).await?;
-        let Some(row) = self.database.fetch_optional(doing, ENDS, &[account.as_str().into()]).await? else { return Ok(None) };
+    pub async fn ends(&self, whose: impl Into<Whose<'_>>) -> Result<Option<(ArchiveId, ArchiveId)>, StoreError> {
+        let (doing, whose) = ("read the ends of an archive", whose.into());
+        self.settled(whose.jid(), doing).await?;
+        let values = [whose.jid().as_str().into()];
+        let Some(row) = self.database.fetch_optional(doing, &whose.statements().ends, &values).await? else { return Ok(None) };
         Ok(optional_id(&row, 0)?.zip(optional_id(&row, 1)?))
     }
 
@@ -286,7 +246,8 @@ impl Archive {
                 }
                 let stanza = Bytes::from(row.bytes(1)?);
                 bytes += stanza.len() + ENVELOPE_BYTES;
-                page.messages.push(Stored { id: ArchiveId::from_i64(row.int(0)?), archived: row.flag(2)?, stanza });
+                let id = ArchiveId::from_i64(row.int(0)?);
+                page.messages.push(Stored { id, archived: row.flag(2)?, stanza, sender: None });
                 Ok(true)
             })
             .await?;
@@ -302,6 +263,20 @@ impl Archive {
         let rows = self.database.fetch_all("look for messages that wait", UNDELIVERED_BETWEEN, &values).await?;
         rows.iter().map(|row| row.int(0).map(ArchiveId::from_i64)).collect()
     }
+}
+
+/// A row of a page.
+fn read(row: &Row, whose: Whose<'_>) -> Result<Stored, StoreError> {
+    let sender = match whose {
+        Whose::Account(_) => None,
+        Whose::Room(_) => Some(address(&row.text(2)?, &row.text(3)?)?),
+    };
+    Ok(Stored { id: ArchiveId::from_i64(row.int(0)?), archived: true, stanza: Bytes::from(row.bytes(1)?), sender })
+}
+
+fn address(bare: &str, resource: &str) -> Result<Jid, StoreError> {
+    let parsed = if resource.is_empty() { Jid::parse(bare) } else { Jid::parse(&format!("{bare}/{resource}")) };
+    parsed.map_err(|cause| StoreError::Corrupt { place: "room_messages.peer", cause: cause.to_string() })
 }
 
 fn limit(count: usize) -> i64 {

@@ -20,7 +20,30 @@ pub struct Expired {
     pub archived: u64,
 }
 
+/// What was deleted of one room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExpiredRoom {
+    /// Whose messages they were.
+    pub room: BareJid,
+    /// How many.
+    pub archived: u64,
+}
+
 impl Archive {
+    /// Deletes what came before `archive` from the next room behind `after` that has something so old. `None` when there is no such room.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn expire_in_room(&self, after: Option<&BareJid>, archive: SystemTime) -> Result<Option<ExpiredRoom>, StoreError> {
+        let before = ArchiveId::at(archive).to_i64();
+        let after = after.map_or("", |room| room.as_str());
+        let next = self.database.fetch_optional("look for old messages", NEXT_ROOM, &[after.into(), before.into()]).await?;
+        let Some(row) = next else { return Ok(None) };
+        let room = BareJid::parse(&row.text(0)?).map_err(|error| StoreError::Corrupt { place: "rooms.jid", cause: error.to_string() })?;
+        let archived = self.delete(&room, IN_ROOM, before).await?;
+        Ok(Some(ExpiredRoom { room, archived }))
+    }
+
     /// Deletes what is too old from the next account behind `after` that has something too old: from the archive what came before `archive`, and
     /// what waits for delivery since before `offline`. `None` when there is no such account.
     ///
@@ -46,14 +69,14 @@ impl Archive {
     }
 
     /// Runs a deleting statement until it finds nothing more.
-    async fn delete(&self, account: &BareJid, sql: &'static str, before: i64) -> Result<u64, StoreError> {
+    async fn delete(&self, whose: &BareJid, sql: &'static str, before: i64) -> Result<u64, StoreError> {
         let mut deleted = 0;
         loop {
-            let account = account.clone();
+            let whose = whose.clone();
             let chunk = self
                 .database
                 .write("delete old messages", move |tx| {
-                    Box::pin(async move { tx.execute(sql, &[account.as_str().into(), before.into(), CHUNK.into()]).await })
+                    Box::pin(async move { tx.execute(sql, &[whose.as_str().into(), before.into(), CHUNK.into()]).await })
                 })
                 .await?;
             deleted += chunk;
@@ -76,7 +99,7 @@ impl Archive {
 /// All that look for rows, for the test that none reads a whole table.
 #[cfg(test)]
 pub(super) fn statements() -> impl Iterator<Item = &'static str> {
-    [UNDELIVERED, ARCHIVED, NEITHER, HIDE].into_iter()
+    [UNDELIVERED, ARCHIVED, NEITHER, HIDE, IN_ROOM].into_iter()
 }
 
 const HIDE: &str = "UPDATE messages SET archived = 0 WHERE account = $1 AND archived = 1 AND id IN
@@ -90,3 +113,9 @@ const ARCHIVED: &str = "DELETE FROM messages WHERE account = $1 AND id IN
 const NEITHER: &str = "DELETE FROM messages WHERE account = $1 AND id IN
     (SELECT m.id FROM messages m WHERE m.account = $1 AND m.id < $2 AND m.archived = 0
      AND NOT EXISTS (SELECT 1 FROM undelivered u WHERE u.account = m.account AND u.id = m.id) ORDER BY m.id LIMIT $3)";
+/// Like that of accounts, it goes through all rooms once an hour.
+const NEXT_ROOM: &str =
+    "SELECT r.jid FROM rooms r WHERE r.jid > $1 AND EXISTS (SELECT 1 FROM room_messages m WHERE m.room_id = r.id AND m.id < $2)
+                         ORDER BY r.jid LIMIT 1";
+const IN_ROOM: &str = "DELETE FROM room_messages WHERE room_id = (SELECT r.id FROM rooms r WHERE r.jid = $1) AND id IN
+    (SELECT m.id FROM room_messages m WHERE m.room_id = (SELECT r.id FROM rooms r WHERE r.jid = $1) AND m.id < $2 ORDER BY m.id LIMIT $3)";

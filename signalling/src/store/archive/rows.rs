@@ -64,6 +64,14 @@ static KEEP: LazyLock<Statement> = LazyLock::new(|| {
 });
 static UNDELIVERED: LazyLock<Statement> =
     LazyLock::new(|| Statement::new("INSERT INTO undelivered (account, id) VALUES ", 2, " ON CONFLICT (account, id) DO NOTHING"));
+static KEEP_IN_ROOM: LazyLock<Statement> = LazyLock::new(|| {
+    Statement::new(
+        "INSERT INTO room_messages (room_id, id, peer, resource, nick, peer_hash, nick_hash, stanza) VALUES ",
+        8,
+        " ON CONFLICT (room_id, id) DO NOTHING",
+    )
+});
+const REPLACE_IN_ROOM: &str = "UPDATE room_messages SET stanza = $3 WHERE room_id = $1 AND id = $2";
 /// The rows of a list as pairs of the columns' types: SQLite looks them up by the key only then.
 const PAIRS: &str = "(account, id) IN (SELECT CAST(column1 AS TEXT), CAST(column2 AS BIGINT) FROM (VALUES ";
 /// Of messages kept earlier, which retention may have taken away.
@@ -78,7 +86,7 @@ static FORGET: LazyLock<Statement> =
 /// Those that look rows up, for the test that none reads a whole table.
 #[cfg(test)]
 pub(super) fn statements() -> impl Iterator<Item = &'static str> {
-    UNDELIVERED_IF_THERE.sql.iter().chain(&DELIVERED.sql).chain(&FORGET.sql).map(String::as_str)
+    UNDELIVERED_IF_THERE.sql.iter().chain(&DELIVERED.sql).chain(&FORGET.sql).map(String::as_str).chain([REPLACE_IN_ROOM])
 }
 
 /// Whether the accounts of a batch are known to be there.
@@ -99,12 +107,13 @@ pub(super) async fn write(tx: &mut Tx, batch: &[Entry], care: Care) -> Result<()
         Care::Trust => HashSet::new(),
         Care::LookUp => missing_accounts(tx, batch).await?,
     };
-    let batch = || batch.iter().filter(|entry| !missing.contains(entry.account.as_str()));
+    in_rooms(tx, batch).await?;
+    let batch = || batch.iter().filter(|entry| !missing.contains(entry.owner.as_str()));
     let mut kept: HashMap<(&str, i64), &Record> = HashMap::new();
     let mut done: HashSet<(&str, i64)> = HashSet::new();
     let (mut noted, mut delivered, mut forgotten) = (Vec::new(), Vec::new(), Vec::new());
     for entry in batch() {
-        let account = entry.account.as_str();
+        let account = entry.owner.as_str();
         match &entry.change {
             Change::Keep(record) => {
                 // Only these can be delivered in the same batch.
@@ -123,11 +132,12 @@ pub(super) async fn write(tx: &mut Tx, batch: &[Entry], care: Care) -> Result<()
                     }
                 }
             }
+            Change::KeepInRoom(_) | Change::ReplaceInRoom(..) => {}
         }
     }
     let messages: Vec<(&str, &Record)> = batch()
         .filter_map(|entry| match &entry.change {
-            Change::Keep(record) => Some((entry.account.as_str(), record)),
+            Change::Keep(record) => Some((entry.owner.as_str(), record)),
             _ => None,
         })
         .filter(|(account, record)| record.archived || !done.contains(&(*account, record.id.to_i64())))
@@ -158,7 +168,48 @@ pub(super) async fn write(tx: &mut Tx, batch: &[Entry], care: Care) -> Result<()
     FORGET.run(tx, &forgotten, key).await
 }
 
-/// FNV-1a of an address, for the index: addresses themselves may be longer than PostgreSQL's indexes take. It is in the database, so it never changes.
+/// The changes of rooms. What is for a room that is not there, or not any more, is left out. A message is kept before it is replaced: so the order
+/// between messages does not matter.
+async fn in_rooms(tx: &mut Tx, batch: &[Entry]) -> Result<(), StoreError> {
+    let mut ids: HashMap<&str, Option<i64>> = HashMap::new();
+    let (mut kept, mut replaced) = (Vec::new(), Vec::new());
+    for Entry { owner: room, change } in batch.iter().filter(|entry| entry.change.is_of_room()) {
+        let id = match ids.get(room.as_str()) {
+            Some(id) => *id,
+            None => {
+                let row = tx.fetch_optional("SELECT id FROM rooms WHERE jid = $1", &[room.as_str().into()]).await?;
+                let id = row.map(|row| row.int(0)).transpose()?;
+                ids.insert(room.as_str(), id);
+                id
+            }
+        };
+        match (id, change) {
+            (Some(room), Change::KeepInRoom(record)) => kept.push((room, record)),
+            (Some(room), Change::ReplaceInRoom(id, stanza)) => replaced.push((room, id, stanza)),
+            _ => {}
+        }
+    }
+    KEEP_IN_ROOM
+        .run(tx, &kept, |(room, record), values| {
+            values.extend([
+                (*room).into(),
+                record.id.to_i64().into(),
+                record.real.bare_str().into(),
+                record.real.resource().unwrap_or_default().into(),
+                record.nick.as_str().into(),
+                hash(record.real.bare_str()).into(),
+                hash(&record.nick).into(),
+                record.stanza.as_ref().into(),
+            ]);
+        })
+        .await?;
+    for (room, id, stanza) in replaced {
+        tx.execute(REPLACE_IN_ROOM, &[room.into(), id.to_i64().into(), stanza.as_ref().into()]).await?;
+    }
+    Ok(())
+}
+
+/// FNV-1a of an address or a nickname, for the index: addresses themselves may be longer than PostgreSQL's indexes take. It is in the database, so it never changes.
 pub(super) fn hash(address: &str) -> i64 {
     let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
     address.bytes().fold(0xcbf2_9ce4_8422_2325, step).cast_signed()
@@ -169,7 +220,7 @@ fn key<'a>((account, id): &(&'a str, i64), values: &mut Vec<Value<'a>>) {
 }
 
 async fn missing_accounts<'a>(tx: &mut Tx, batch: &'a [Entry]) -> Result<HashSet<&'a str>, StoreError> {
-    let mut accounts: HashSet<&str> = batch.iter().map(|entry| entry.account.as_str()).collect();
+    let mut accounts: HashSet<&str> = batch.iter().filter(|entry| !entry.change.is_of_room()).map(|entry| entry.owner.as_str()).collect();
     let mut there = Vec::new();
     for account in &accounts {
         if tx.fetch_optional("SELECT 1 FROM accounts WHERE jid = $1", &[(*account).into()]).await?.is_some() {

@@ -1,10 +1,17 @@
 //! The archive's store, on each database; called by the store's tests.
 
+mod rooms;
+
 use std::collections::BTreeSet;
 use std::time::SystemTime;
 
 use super::super::Store;
 use super::*;
+
+pub use rooms::{
+    a_room_that_is_gone_holds_nobody_up, rooms_are_kept_in_order_and_read_in_pages, tombstones_stand_in_the_place_of_messages,
+    what_is_too_old_goes_from_rooms,
+};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -269,7 +276,7 @@ pub async fn a_refused_message_holds_nobody_up(store: &Store) {
 async fn no_statement_reads_a_whole_table() {
     let folder = super::super::TemporaryFolder::new();
     let store = Store::open(&format!("sqlite:{}/test.db", folder.path().display()), folder.path()).await.unwrap();
-    for sql in read::statements().chain(rows::statements()).chain(retention::statements()) {
+    for sql in tables::statements().chain(read::STATEMENTS).chain(rows::statements()).chain(retention::statements()) {
         let explain: &'static str = format!("EXPLAIN QUERY PLAN {sql}").leak();
         let mut plan = Vec::new();
         for row in store.database.fetch_all("explain", explain, &[]).await.unwrap() {

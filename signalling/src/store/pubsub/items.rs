@@ -7,8 +7,9 @@ use std::time::SystemTime;
 use bytes::Bytes;
 
 use super::super::database::{Row, Value};
+use super::super::listing;
 use super::super::{from_millis, to_millis};
-use super::{PubSubStore, StoreError, read_jid, to_count, to_size};
+use super::{PubSubStore, StoreError, read_jid, to_count};
 use crate::jid::Jid;
 use crate::pubsub::model::{Item, NodeAddress};
 use crate::rsm::{Place, Request};
@@ -283,8 +284,7 @@ impl PubSubStore {
 
     /// The one number that a statement yields.
     pub(super) async fn number(&self, sql: &'static str, values: &[Value<'_>]) -> Result<usize, StoreError> {
-        let row = self.database.fetch_optional("count rows", sql, values).await?;
-        Ok(row.map(|row| row.int(0)).transpose()?.map_or(0, to_size))
+        listing::number(&self.database, sql, values).await
     }
 
     /// Place, id and publisher of each, in no order.

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use super::super::database::{Row, Value};
+use super::super::listing::{Listed, Listing};
 use super::load::{read_affiliation, read_subscription};
 use super::{PubSubStore, StoreError, read_bare, read_named, to_count};
 use crate::jid::BareJid;
 use crate::pubsub::config::AccessModel;
 use crate::pubsub::model::{Affiliation, NodeAddress, NodeKind, Subscription};
-use crate::rsm::{Place, Request};
+use crate::rsm::Request;
 
 /// A node in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,40 +37,23 @@ pub struct NodesPage {
     pub count: usize,
 }
 
-/// The statements of one kind of list. `$1` says of what; names lie between `$2` and `$3`.
-struct Statements {
-    forwards: String,
-    backwards: String,
-    from: String,
-    count: String,
-    count_before: String,
-}
-
-impl Statements {
-    fn new(rows: &str) -> Self {
-        const COLUMNS: &str = "n.node, n.kind, n.title, n.access_model";
-        Self {
-            forwards: format!("SELECT {COLUMNS} FROM {rows} AND n.node > $2 ORDER BY n.node LIMIT $3"),
-            backwards: format!("SELECT {COLUMNS} FROM {rows} AND n.node < $2 ORDER BY n.node DESC LIMIT $3"),
-            from: format!("SELECT {COLUMNS} FROM {rows} ORDER BY n.node LIMIT $3 OFFSET $2"),
-            count: format!("SELECT COUNT(*) FROM {rows}"),
-            count_before: format!("SELECT COUNT(*) FROM {rows} AND n.node < $2"),
-        }
-    }
+/// A kind of list of nodes; `$1` says of what.
+fn nodes_of(rows: &str) -> Listing {
+    Listing::new("n.node, n.kind, n.title, n.access_model", rows, "n.node")
 }
 
 /// Of a service; `$1` is its address.
-static ALL: LazyLock<Statements> = LazyLock::new(|| Statements::new("pubsub_nodes n WHERE n.service = $1 AND n.node <> ''"));
-static TOP_LEVEL: LazyLock<Statements> = LazyLock::new(|| {
+static ALL: LazyLock<Listing> = LazyLock::new(|| nodes_of("pubsub_nodes n WHERE n.service = $1 AND n.node <> ''"));
+static TOP_LEVEL: LazyLock<Listing> = LazyLock::new(|| {
     // What is in the root collection by name is there anyway.
-    Statements::new(
+    nodes_of(
         "pubsub_nodes n WHERE n.service = $1 AND n.node <> '' AND NOT EXISTS
              (SELECT 1 FROM pubsub_collections c JOIN pubsub_nodes o ON o.id = c.collection_id WHERE c.node_id = n.id AND o.node <> '')",
     )
 });
 /// Of a collection; `$1` is its row.
-static CHILDREN: LazyLock<Statements> =
-    LazyLock::new(|| Statements::new("pubsub_collections c JOIN pubsub_nodes n ON n.id = c.node_id WHERE c.collection_id = $1"));
+static CHILDREN: LazyLock<Listing> =
+    LazyLock::new(|| nodes_of("pubsub_collections c JOIN pubsub_nodes n ON n.id = c.node_id WHERE c.collection_id = $1"));
 
 const CHILD_NAMES: &str = "SELECT n.node FROM pubsub_collections c JOIN pubsub_nodes n ON n.id = c.node_id
                            WHERE c.collection_id = $1 ORDER BY n.node LIMIT $2";
@@ -97,8 +81,8 @@ const LAST_IDS: &str = "SELECT n.node, (SELECT i.item FROM pubsub_items i WHERE 
 #[cfg(test)]
 pub(super) fn statements() -> impl Iterator<Item = &'static str> {
     let lists = [&ALL, &TOP_LEVEL, &CHILDREN].into_iter().flat_map(|list| {
-        let list: &'static Statements = list;
-        [&list.forwards, &list.backwards, &list.from, &list.count, &list.count_before].map(String::as_str)
+        let list: &'static Listing = list;
+        list.statements()
     });
     lists.chain([CHILD_NAMES, REDIRECT, SUBSCRIPTIONS, EVERYWHERE, AFFILIATIONS, OWNED, SUBSCRIPTION_COUNT, PENDING, LAST_IDS])
 }
@@ -133,38 +117,14 @@ impl PubSubStore {
 
     async fn list<'v>(
         &self,
-        statements: &'static Statements,
+        listing: &'static Listing,
         of: impl Fn() -> Value<'v>,
         page: &Request,
         count_max: usize,
     ) -> Result<NodesPage, StoreError> {
-        let doing = "list nodes";
-        let limit = page.max.unwrap_or(count_max).min(count_max);
-        let mut list = NodesPage { count: self.number(&statements.count, &[of()]).await?, ..NodesPage::default() };
-        if limit == 0 {
-            return Ok(list);
-        }
-        let limit = to_count(limit);
-        let rows = match &page.place {
-            Place::First => self.database.fetch_all(doing, &statements.forwards, &[of(), "".into(), limit.into()]).await?,
-            Place::After(name) => self.database.fetch_all(doing, &statements.forwards, &[of(), name.as_str().into(), limit.into()]).await?,
-            Place::Before(name) => {
-                self.database.fetch_all(doing, &statements.backwards, &[of(), name.as_str().into(), limit.into()]).await?
-            }
-            Place::Last => {
-                let start = to_count(list.count).saturating_sub(limit).max(0);
-                self.database.fetch_all(doing, &statements.from, &[of(), start.into(), limit.into()]).await?
-            }
-            Place::Index(index) => self.database.fetch_all(doing, &statements.from, &[of(), to_count(*index).into(), limit.into()]).await?,
-        };
-        list.nodes = rows.iter().map(read_entry).collect::<Result<_, _>>()?;
-        if matches!(page.place, Place::Before(_)) {
-            list.nodes.reverse();
-        }
-        if let Some(first) = list.nodes.first() {
-            list.index = Some(self.number(&statements.count_before, &[of(), first.node.as_str().into()]).await?);
-        }
-        Ok(list)
+        let read = |row: &Row| read_entry(row).map(|entry| (entry.node.clone(), entry));
+        let Listed { entries: nodes, index, count } = listing.page(&self.database, of, page, count_max, read).await?;
+        Ok(NodesPage { nodes, index, count })
     }
 
     /// Names of all nodes in a collection, for notifications and checks; at most `count_max`, in the order of names.
@@ -241,7 +201,7 @@ impl PubSubStore {
     /// # Errors
     /// The database's.
     pub async fn node_count(&self, service: &BareJid) -> Result<usize, StoreError> {
-        self.number(&ALL.count, &[service.as_str().into()]).await
+        ALL.count(&self.database, service.as_str().into()).await
     }
 
     /// How many subscriptions an entity and its resources have, at all services.

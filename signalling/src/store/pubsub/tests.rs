@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::super::{RosterItem, Store, Subscription as RosterSubscription, from_millis, to_millis};
 use super::*;
+use crate::jid::{BareJid, Jid};
 use crate::pubsub::change::Change;
 use crate::pubsub::config::{AccessModel, NodeConfig, SendLast, UpTo};
 use crate::pubsub::model::{Affiliation, Item, Node, NodeAddress, NodeKind, ServiceKind, Subscription, SubscriptionState};

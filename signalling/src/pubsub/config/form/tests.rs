@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::pubsub::config::{AccessModel, UpTo};
+use crate::xml::{Bindings, Element};
 
 const LIMITS: Limits = Limits { nodes: 10, items: 1000, payload_bytes: 65_536, subscriptions: 100, subscriptions_per_account: 100 };
 
@@ -12,7 +13,7 @@ fn form(type_: &str, fields: &[(&str, &[&str])]) -> Form {
         form.field(var, FieldType::TextMulti, values);
     }
     form.close();
-    stored_form(&String::from_utf8(out.into_inner()).unwrap()).unwrap()
+    Form::from_stored(&String::from_utf8(out.into_inner()).unwrap()).unwrap()
 }
 
 fn host() -> NodeConfig {

@@ -2,7 +2,6 @@
 
 use crate::forms::Field;
 use crate::pubsub::config::UpTo;
-use crate::pubsub::error;
 use crate::stanza::error::StanzaError;
 
 /// Bytes of one text.
@@ -13,7 +12,7 @@ pub(super) const LIST_MAX: usize = 128;
 pub(in crate::pubsub) const CHILDREN_MAX: usize = 1000;
 
 pub(super) fn wrong(field: &Field) -> StanzaError {
-    error::unacceptable(format!("`{}` cannot have that value", field.var))
+    field.unacceptable()
 }
 
 pub(super) fn text(value: &str) -> Vec<String> {
@@ -28,27 +27,12 @@ pub(super) fn up_to(value: UpTo) -> String {
 }
 
 pub(super) fn read_text(field: &Field) -> Result<String, StanzaError> {
-    match &field.values[..] {
-        [] => Ok(String::new()),
-        [text] if text.len() <= TEXT_BYTES_MAX => Ok(text.clone()),
-        _ => Err(wrong(field)),
-    }
+    field.text(TEXT_BYTES_MAX)
 }
 
 /// The values of a list, each once; empty ones count as none.
 pub(super) fn read_list<T: PartialEq>(field: &Field, max: usize, read: impl Fn(&str) -> Option<T>) -> Result<Vec<T>, StanzaError> {
-    let mut list = Vec::new();
-    for value in field.values.iter().filter(|value| !value.is_empty()) {
-        let value = Some(value).filter(|value| value.len() <= TEXT_BYTES_MAX).and_then(|value| read(value)).ok_or_else(|| wrong(field))?;
-        if list.contains(&value) {
-            continue;
-        }
-        if list.len() == max {
-            return Err(wrong(field));
-        }
-        list.push(value);
-    }
-    Ok(list)
+    field.list(max, TEXT_BYTES_MAX, read)
 }
 
 /// NodeIDs; an empty one is the root node (XEP-0248 §7.2.1), which all nodes are below that are in no other collection.

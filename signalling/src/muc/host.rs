@@ -1,0 +1,91 @@
+//! XEP-0045 §6: services at domains of their own: what the operator has said about them, and what they say they can do.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use campanile_config as config;
+
+use super::context;
+use crate::hosts::Hosts;
+use crate::iq::{Identity, IqTable, To};
+use crate::jid::BareJid;
+use crate::ns;
+
+/// §6.2, and what is the same in all rooms.
+const FEATURES: &[&str] = &[ns::MUC, ns::MUC_STABLE_ID, ns::OCCUPANT_ID, ns::PING, ns::RSM];
+
+/// Announces services.
+pub(super) fn announce(table: &mut IqTable) {
+    table.identity(To::Muc, Identity { category: "conference", kind: "text", name: "Rooms" });
+    for feature in FEATURES {
+        table.feature(To::Muc, feature);
+    }
+}
+
+/// Bounds, from `[limits]`.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Those of each room.
+    pub room: context::Limits,
+    /// Rooms that one account has created.
+    pub rooms_per_account: usize,
+    /// Rooms kept in memory in which nobody is.
+    pub rooms_cached: usize,
+    /// Bytes of history that a room brings along from its archive.
+    pub history_bytes: usize,
+}
+
+/// Those of the documented configuration.
+impl Default for Limits {
+    fn default() -> Self {
+        Self::new(&config::Limits::default())
+    }
+}
+
+impl Limits {
+    /// Those of `[limits]`. A newcomer gets all presence and history of a room at once, and must have room for it.
+    #[must_use]
+    pub fn new(limits: &config::Limits) -> Self {
+        Self {
+            room: context::Limits {
+                occupants: limits.room_occupants,
+                affiliations: limits.room_affiliations,
+                history: limits.room_history,
+                presence_bytes: limits.mailbox_bytes / 2,
+                vcard_bytes: limits.vcard_bytes,
+            },
+            rooms_per_account: limits.rooms_per_account,
+            rooms_cached: (limits.connections as usize / 4).max(64),
+            history_bytes: limits.mailbox_bytes / 8,
+        }
+    }
+}
+
+/// What the operator has said about rooms.
+#[derive(Debug)]
+pub struct Settings {
+    /// Where services are, and who creates rooms there.
+    pub hosts: Hosts,
+    /// New rooms are archived, unless their owner says otherwise.
+    archived: AtomicBool,
+    /// Bounds.
+    pub limits: Limits,
+}
+
+impl Settings {
+    /// The services of these domains. `archived`: whether new rooms are archived, unless their owner says otherwise.
+    #[must_use]
+    pub fn new(muc: &config::Muc, archived: bool, domains: &[String], admins: Vec<BareJid>, limits: Limits) -> Self {
+        Self { hosts: Hosts::new(&muc.host, domains, muc.create, admins), archived: AtomicBool::new(archived), limits }
+    }
+
+    /// Another policy for rooms that are made from now on.
+    pub fn set_archived(&self, archived: bool) {
+        self.archived.store(archived, Ordering::Relaxed);
+    }
+
+    /// Whether new rooms are archived.
+    #[must_use]
+    pub fn archived(&self) -> bool {
+        self.archived.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,61 @@
+//! What comes back from occupants: XEP-0045 §11.1, §18.1.2.
+
+use super::super::model::Room;
+use super::super::outcome::Outcome;
+use super::super::presence::write_occupant_id;
+use super::super::status::Status;
+use super::message::is_the_rooms;
+use crate::stanza::Stanza;
+use crate::stanza::error::{Condition, StanzaError};
+use crate::xml::XmlWriter;
+
+impl Room {
+    /// A message came back from an occupant: if it could not be delivered, its session is not there any more (333). Other errors about private
+    /// messages go on to whoever has sent these.
+    pub(super) fn message_error(&mut self, stanza: &Stanza, nick: Option<&str>, out: &mut Outcome) {
+        // Those invited are no occupants yet.
+        if self.invitation_bounced(stanza, out) {
+            return;
+        }
+        let Some(from) = stanza.from() else { return };
+        let Some(sender) = self.occupants.of(from) else { return };
+        if says_gone(stanza) {
+            self.leave(stanza, from, &[Status::Unreachable], out);
+        } else if let Some(recipient) = nick.and_then(|nick| self.occupants.get(nick)) {
+            let mut xml = XmlWriter::with_capacity(128);
+            write_occupant_id(&mut xml, &sender.id);
+            let mut error = stanza.clone();
+            error.remove_children(|child| is_the_rooms(child, &self.lasting.jid));
+            error.add_child(&xml.finish());
+            error.set_from(&sender.jid);
+            for seat in &recipient.seats {
+                out.send(error.clone().with_to(&seat.jid));
+            }
+        }
+    }
+
+    /// Presence came back from an occupant.
+    pub(super) fn presence_error(&mut self, stanza: &Stanza, out: &mut Outcome) {
+        if let Some(from) = stanza.from().filter(|_| says_gone(stanza)) {
+            self.leave(stanza, from, &[Status::Unreachable], out);
+        }
+    }
+}
+
+/// Whether an error says that the session is not there: §18.1.2, and what servers say besides of sessions and domains that are not there (RFC 6121
+/// §8.5.3.2.1 has `service-unavailable` for a message of type groupchat).
+fn says_gone(stanza: &Stanza) -> bool {
+    StanzaError::of(stanza).is_some_and(|error| {
+        matches!(
+            error.condition,
+            Condition::Gone
+                | Condition::ItemNotFound
+                | Condition::JidMalformed
+                | Condition::RecipientUnavailable
+                | Condition::Redirect
+                | Condition::RemoteServerNotFound
+                | Condition::RemoteServerTimeout
+                | Condition::ServiceUnavailable
+        )
+    })
+}

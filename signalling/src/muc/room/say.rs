@@ -1,0 +1,40 @@
+//! XEP-0045 §7.4, XEP-0359, XEP-0313: what is said in a room gets its number, comes into history and archive, and goes to everyone.
+
+use crate::jid::Jid;
+use crate::message::{self, add_stanza_id};
+use crate::muc::context::Context;
+use crate::muc::model::{Room, Said};
+use crate::muc::outcome::{Effect, Outcome};
+use crate::stanza::Stanza;
+use crate::store::ArchiveId;
+
+impl Room {
+    /// Says something to everyone in the room's own name, without `to`; it is always kept. Returns it as it was sent.
+    pub(super) fn say(&mut self, mut message: Stanza, real: &Jid, context: &Context<'_>, out: &mut Outcome) -> Stanza {
+        let id = self.next_id(context);
+        add_stanza_id(&mut message, &self.lasting.jid, id);
+        self.spread(message.clone(), Some(id), real, context, out);
+        message
+    }
+
+    /// The number of the next message.
+    pub(super) fn next_id(&self, context: &Context<'_>) -> ArchiveId {
+        ArchiveId::after(self.last_id, context.now, (context.random)())
+    }
+
+    /// Sends a message to everyone. One with a number, which stands in it, is kept: in the archive where there is one, and for newcomers if there
+    /// is something to read in it.
+    pub(super) fn spread(&mut self, message: Stanza, id: Option<ArchiveId>, real: &Jid, context: &Context<'_>, out: &mut Outcome) {
+        if let Some(id) = id {
+            self.last_id = Some(id);
+            if self.lasting.config.archived {
+                out.effects.push(Effect::Keep { id, real: real.clone(), stanza: message.clone() });
+            }
+            if message::is_readable(&message) {
+                let max = self.history_max(context);
+                self.history.push(Said { id, stanza: message.clone(), real: real.clone() }, max);
+            }
+        }
+        out.broadcast(message, self.occupants.everyone());
+    }
+}

@@ -1,0 +1,208 @@
+//! Who is in which room at an orderly stop: written when the last stanza was handled, read before the first one of the next start, and gone then.
+//! After a crash there is nothing of it.
+
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::super::archive::ArchiveId;
+use super::super::from_millis;
+use super::{Rooms, StoreError, read_bare, to_count, to_millis};
+use crate::jid::{BareJid, FullJid, Jid};
+use crate::muc::model::Role;
+
+/// Rooms written as one job: an operation takes its turn between two of them.
+const ROOMS_AT_ONCE: usize = 32;
+const PLACE: &str = "room_occupants.state";
+
+const SAVE: &str = "INSERT INTO room_occupants (room_id, state) SELECT id, $2 FROM rooms WHERE jid = $1
+                    ON CONFLICT (room_id) DO UPDATE SET state = excluded.state";
+const PAGE: &str = "SELECT r.jid, o.state FROM room_occupants o JOIN rooms r ON r.id = o.room_id
+                    WHERE o.room_id > $1 ORDER BY o.room_id LIMIT $2";
+const PLACE_OF: &str = "SELECT o.room_id FROM rooms r JOIN room_occupants o ON o.room_id = r.id WHERE r.jid = $1";
+
+/// All that read a part of a table, for the test that none reads the whole.
+#[cfg(test)]
+pub(super) const STATEMENTS: [&str; 3] = [SAVE, PAGE, PLACE_OF];
+
+/// A room as an orderly stop leaves it, besides what is stored anyway.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SavedRoom {
+    /// Its address.
+    pub jid: BareJid,
+    /// Who is there.
+    pub occupants: Vec<SavedOccupant>,
+    /// What newcomers may be shown and no archive has, from the oldest to the newest.
+    pub history: Vec<SavedMessage>,
+}
+
+/// One occupant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SavedOccupant {
+    /// Its nickname.
+    pub nick: String,
+    /// Its role.
+    pub role: Role,
+    /// When its request for voice was last passed on.
+    pub voice_asked_at: Option<SystemTime>,
+    /// Its sessions, in the order in which they came.
+    pub seats: Vec<SavedSeat>,
+}
+
+/// One session of an occupant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SavedSeat {
+    /// Its real full JID.
+    pub jid: FullJid,
+    /// Its presence as XML.
+    pub presence: Bytes,
+}
+
+/// A message that no archive has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SavedMessage {
+    /// Its number.
+    pub id: ArchiveId,
+    /// Who sent it.
+    pub real: Jid,
+    /// As XML.
+    pub stanza: Bytes,
+}
+
+impl Rooms {
+    /// Keeps these rooms for the next start. One that is not stored is left out.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn save(&self, rooms: Vec<SavedRoom>) -> Result<(), StoreError> {
+        let mut rooms = rooms.into_iter().peekable();
+        while rooms.peek().is_some() {
+            let job: Vec<_> = rooms.by_ref().take(ROOMS_AT_ONCE).collect();
+            self.database
+                .write("keep who is in rooms", move |tx| {
+                    Box::pin(async move {
+                        for room in &job {
+                            let state = write(room)?;
+                            tx.execute(SAVE, &[room.jid.as_str().into(), state.as_str().into()]).await?;
+                        }
+                        Ok(())
+                    })
+                })
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Up to `count` of the rooms that were kept, behind `after`, which is one of them. What cannot be read is logged and left out: the room is there
+    /// without its occupants.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn saved(&self, after: Option<&BareJid>, count: usize) -> Result<Vec<SavedRoom>, StoreError> {
+        let doing = "load who was in rooms";
+        let mut last = i64::MIN;
+        if let Some(room) = after {
+            let Some(row) = self.database.fetch_optional(doing, PLACE_OF, &[room.as_str().into()]).await? else { return Ok(Vec::new()) };
+            last = row.int(0)?;
+        }
+        let mut rooms = Vec::new();
+        for row in self.database.fetch_all(doing, PAGE, &[last.into(), to_count(count).into()]).await? {
+            let jid = read_bare(&row, 0, "rooms.jid")?;
+            let empty = SavedRoom { jid: jid.clone(), occupants: Vec::new(), history: Vec::new() };
+            rooms.push(read(jid, &row.text(1)?).unwrap_or_else(|error| {
+                tracing::error!(%error, room = %empty.jid, "who was in a room is not known any more");
+                empty
+            }));
+        }
+        Ok(rooms)
+    }
+
+    /// Forgets who was where.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn forget_saved(&self) -> Result<(), StoreError> {
+        let forget = self.database.write("forget who was in rooms", |tx| Box::pin(tx.execute("DELETE FROM room_occupants", &[])));
+        forget.await.map(drop)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct State {
+    occupants: Vec<Occupant>,
+    #[serde(default)]
+    history: Vec<Message>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Occupant {
+    nick: String,
+    role: String,
+    #[serde(default)]
+    voice_asked_at_ms: Option<i64>,
+    seats: Vec<Seat>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Seat {
+    jid: String,
+    presence: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Message {
+    id: i64,
+    real: String,
+    stanza: String,
+}
+
+fn write(room: &SavedRoom) -> Result<String, StoreError> {
+    let text = |bytes: &Bytes| std::str::from_utf8(bytes).map(str::to_owned).map_err(|error| unreadable(&error));
+    let seat = |seat: &SavedSeat| Ok(Seat { jid: seat.jid.as_str().to_owned(), presence: text(&seat.presence)? });
+    let occupant = |occupant: &SavedOccupant| {
+        Ok(Occupant {
+            nick: occupant.nick.clone(),
+            role: occupant.role.name().to_owned(),
+            voice_asked_at_ms: occupant.voice_asked_at.map(to_millis),
+            seats: occupant.seats.iter().map(seat).collect::<Result<_, StoreError>>()?,
+        })
+    };
+    let message = |message: &SavedMessage| {
+        Ok(Message { id: message.id.to_i64(), real: message.real.as_str().to_owned(), stanza: text(&message.stanza)? })
+    };
+    let state = State {
+        occupants: room.occupants.iter().map(occupant).collect::<Result<_, StoreError>>()?,
+        history: room.history.iter().map(message).collect::<Result<_, StoreError>>()?,
+    };
+    serde_json::to_string(&state).map_err(|error| unreadable(&error))
+}
+
+fn read(jid: BareJid, state: &str) -> Result<SavedRoom, StoreError> {
+    let state: State = serde_json::from_str(state).map_err(|error| unreadable(&error))?;
+    let seat = |seat: Seat| {
+        let jid = FullJid::parse(&seat.jid).map_err(|error| unreadable(&error))?;
+        Ok(SavedSeat { jid, presence: seat.presence.into() })
+    };
+    let occupant = |occupant: Occupant| {
+        Ok(SavedOccupant {
+            role: Role::parse(&occupant.role).ok_or_else(|| unreadable(&format!("`{}` is no role", occupant.role)))?,
+            nick: occupant.nick,
+            voice_asked_at: occupant.voice_asked_at_ms.map(from_millis),
+            seats: occupant.seats.into_iter().map(seat).collect::<Result<_, StoreError>>()?,
+        })
+    };
+    let message = |message: Message| {
+        let real = Jid::parse(&message.real).map_err(|error| unreadable(&error))?;
+        Ok(SavedMessage { id: ArchiveId::from_i64(message.id), real, stanza: message.stanza.into() })
+    };
+    Ok(SavedRoom {
+        jid,
+        occupants: state.occupants.into_iter().map(occupant).collect::<Result<_, StoreError>>()?,
+        history: state.history.into_iter().map(message).collect::<Result<_, StoreError>>()?,
+    })
+}
+
+fn unreadable(error: &dyn std::fmt::Display) -> StoreError {
+    StoreError::Corrupt { place: PLACE, cause: error.to_string() }
+}

@@ -1,0 +1,88 @@
+//! Orderly stops and crashes.
+
+use super::*;
+use crate::jid::FullJid;
+use crate::muc::model::Role;
+
+fn saved(room: &Lasting, nicks: &[&str]) -> SavedRoom {
+    let seat = |nick: &str, resource: &str| SavedSeat {
+        jid: FullJid::parse(&format!("{nick}@shakespeare.lit/{resource}")).unwrap(),
+        presence: Bytes::from_static("<presence xmlns='jabber:client'><status>☾ \"</status></presence>".as_bytes()),
+    };
+    let occupant = |nick: &&str| SavedOccupant {
+        nick: format!("{nick} ü"),
+        role: Role::Visitor,
+        voice_asked_at: Some(now()).filter(|_| nick.len() > 1),
+        seats: vec![seat(nick, "pda"), seat(nick, "desktop")],
+    };
+    let said = |number: i64| {
+        let RoomRecord { id, real, stanza, .. } = record(number, "a");
+        SavedMessage { id, real, stanza }
+    };
+    SavedRoom { jid: room.jid.clone(), occupants: nicks.iter().map(occupant).collect(), history: (0..3).map(said).collect() }
+}
+
+pub async fn who_was_there_at_an_orderly_stop(store: &Store) {
+    let rooms = store.rooms();
+    let mut all = Vec::new();
+    for number in 0..70 {
+        let mut lasting = new_room(&format!("r{number:02}@chat.shakespeare.lit"));
+        lasting.config.persistent = number % 2 == 0;
+        create(store, &lasting).await;
+        all.push(saved(&lasting, &["first", "x"]));
+    }
+    let lone = new_room("lone@chat.shakespeare.lit");
+    create(store, &lone).await;
+    let missing = saved(&new_room("missing@chat.shakespeare.lit"), &["x"]);
+    rooms.save(std::iter::once(missing).chain(all.clone()).collect()).await.unwrap();
+    all[0].occupants.pop();
+    rooms.save(all[..1].to_vec()).await.unwrap();
+
+    assert_eq!(rooms.end_temporary().await.unwrap(), 0, "they were saved");
+    let mut read: Vec<SavedRoom> = Vec::new();
+    loop {
+        let page = rooms.saved(read.last().map(|room| &room.jid), 32).await.unwrap();
+        if page.is_empty() {
+            break;
+        }
+        read.extend(page);
+    }
+    assert_eq!(read, all);
+    assert_eq!(rooms.saved(Some(&lone.jid), 10).await.unwrap(), []);
+
+    // A destroyed room is none.
+    rooms.commit(&all[0].jid, vec![Change::Destroy]).await.unwrap();
+    assert_eq!(rooms.saved(None, 1_000).await.unwrap(), all[1..]);
+    rooms.forget_saved().await.unwrap();
+    assert_eq!(rooms.saved(None, 1_000).await.unwrap(), []);
+}
+
+pub async fn after_a_crash_temporary_rooms_end(store: &Store) {
+    let rooms = store.rooms();
+    for number in 0..150 {
+        let mut lasting = new_room(&format!("r{number}@chat.shakespeare.lit"));
+        lasting.config.persistent = number % 3 == 0;
+        create(store, &lasting).await;
+        if number == 1 || number == 3 {
+            rooms.save(vec![saved(&lasting, &["x"])]).await.unwrap();
+        }
+        store.archive().keep_in_room(&lasting.jid, record(1, "x"));
+    }
+    store.archive().durability().reached(store.archive().durability().queued()).await;
+    assert_eq!(rooms.end_temporary().await.unwrap(), 99);
+    assert_eq!(rooms.end_temporary().await.unwrap(), 0);
+    assert_eq!(rooms.count("chat.shakespeare.lit").await.unwrap(), 51);
+    for (number, there) in [(0, true), (1, true), (2, false), (149, false)] {
+        assert_eq!(load(store, &bare(&format!("r{number}@chat.shakespeare.lit"))).await.is_some(), there, "{number}");
+    }
+    assert_eq!(rooms.sweep().await.unwrap(), 99);
+    // What was temporary and is persistent now stays, and the other way round.
+    let (kept, ended) = (bare("r1@chat.shakespeare.lit"), bare("r0@chat.shakespeare.lit"));
+    for (room, persistent) in [(&kept, true), (&ended, false)] {
+        let config = RoomConfig { persistent, ..RoomConfig::of_new_room(true) };
+        rooms.commit(room, vec![Change::Configure(Box::new(config))]).await.unwrap();
+    }
+    rooms.forget_saved().await.unwrap();
+    assert_eq!(rooms.end_temporary().await.unwrap(), 1);
+    assert!(load(store, &kept).await.is_some() && load(store, &ended).await.is_none());
+}
