@@ -40,6 +40,7 @@ mod registration;
 mod relay_abuse;
 mod relay_fence;
 mod resumption;
+mod room_crash;
 mod turn_tcp;
 mod turn_tls;
 mod turn_udp;
