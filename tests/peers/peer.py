@@ -7,6 +7,9 @@ import sys
 import traceback
 
 from slixmpp import ClientXMPP
+from slixmpp.exceptions import IqTimeout, XMPPError
+from slixmpp.xmlstream.handler import Callback
+from slixmpp.xmlstream.matcher import MatchXPath
 
 
 def say(event, **details):
@@ -69,6 +72,64 @@ class Client(ClientXMPP):
         tls = self.transport.get_extra_info("ssl_object")
         say("online", jid=str(self.boundjid), tls=tls and tls.version(), mechanism=self["feature_mechanisms"].mech.name)
         return self
+
+
+class Resource(Client):
+    """A client with a name of its own for its resource; each message is an event `stanza` in its history, and what it has taken from there is gone."""
+
+    def __init__(self, server, number, resource, plugins):
+        super().__init__(server, number)
+        self.requested_jid.resource = self.boundjid.resource = resource
+        self.auto_authorize = self.auto_subscribe = None
+        self.register_handler(Callback("all messages", MatchXPath("{jabber:client}message"), lambda message: self._happened("stanza", message)))
+        for plugin in ["xep_0004", "xep_0030", "xep_0059", *plugins]:
+            self.register_plugin(plugin)
+
+    @property
+    def bare(self):
+        return self.boundjid.bare
+
+    async def enter(self):
+        """Logs in, and is back once its own presence is."""
+        await self.log_in()
+        await self.get_roster()
+        self.send_presence()
+        await self.until("own presence", lambda name, s: name == "presence_available" and s["from"] == self.boundjid)
+        return self
+
+    async def take(self, what, condition):
+        """As `until`, for one of which there is one: it is gone from the history."""
+        stanza = await self.until(what, condition)
+        # the same stanza can be there for several events
+        del self.history[next(at for at, (name, s) in enumerate(self.history) if s is stanza and condition(name, s))]
+        return stanza
+
+    async def hear(self, sender):
+        """Waits for a message that the sender sends now."""
+        word = f"fence {self.boundjid} {self.new_id()}"
+        sender.send_message(mto=self.boundjid, mbody=word)
+        await self.take("the fence", lambda name, s: name == "message" and s["body"] == word)
+        self.history = [(name, s) for name, s in self.history if s.xml.findtext("{jabber:client}body") != word]
+
+
+async def refused(condition, answer):
+    """The request is answered with this error; gives it."""
+    try:
+        done = await answer
+    except (IqTimeout, asyncio.TimeoutError):
+        raise AssertionError(f"no answer instead of {condition}") from None
+    except XMPPError as error:
+        assert error.condition == condition, f"{error.condition} instead of {condition}: {vars(error)}"
+        return error
+    raise AssertionError(f"no {condition}: {done}")
+
+
+async def run(steps, scene, wanted):
+    """Each step stands by itself; `wanted` names those to run, all if it is empty. Says which are done."""
+    for step in steps:
+        if not wanted or step.__name__ in wanted:
+            await step(scene)
+            say(step.__name__)
 
 
 def main(script):

@@ -1,15 +1,13 @@
 """slixmpp clients that keep what pubsub services tell them, and what the scripts about PubSub and PEP share."""
 
 from slixmpp import JID
-from slixmpp.exceptions import IqError, IqTimeout
 from slixmpp.plugins.xep_0004 import Form
 from slixmpp.plugins.xep_0059.stanza import Set
 from slixmpp.plugins.xep_0060 import stanza
 from slixmpp.xmlstream import register_stanza_plugin
-from slixmpp.xmlstream.handler import Callback
-from slixmpp.xmlstream.matcher import MatchXPath
 
-from peer import Client, say
+import peer
+from peer import Resource
 from payloads import canonical
 from settled import settled
 
@@ -19,36 +17,12 @@ register_stanza_plugin(stanza.Pubsub, Set)
 EVENT = "{http://jabber.org/protocol/pubsub#event}"
 
 
-class Subscriber(Client):
-    """A client with a name of its own for its resource; each message is an event `stanza` in its history."""
+class Subscriber(Resource):
+    """A client that PubSub services tell things."""
 
     def __init__(self, server, number, resource, plugins):
-        super().__init__(server, number)
+        super().__init__(server, number, resource, ["xep_0060", *plugins])
         self.admin = server["admin"]
-        self.requested_jid.resource = self.boundjid.resource = resource
-        self.auto_authorize = self.auto_subscribe = None
-        self.register_handler(Callback("all messages", MatchXPath("{jabber:client}message"), lambda message: self._happened("stanza", message)))
-        for plugin in ["xep_0004", "xep_0030", "xep_0059", "xep_0060", *plugins]:
-            self.register_plugin(plugin)
-
-    @property
-    def bare(self):
-        return self.boundjid.bare
-
-    async def enter(self):
-        """Logs in, and is back once its own presence is."""
-        await self.log_in()
-        await self.get_roster()
-        self.send_presence()
-        await self.until("own presence", lambda name, s: name == "presence_available" and s["from"] == self.boundjid)
-        return self
-
-    async def take(self, what, condition):
-        """As `until`, for one of which there is one: it is gone from the history."""
-        stanza = await self.until(what, condition)
-        # the same stanza can be there for several events
-        del self.history[next(at for at, (name, s) in enumerate(self.history) if s is stanza and condition(name, s))]
-        return stanza
 
     async def told(self, service, node, kind, matches=lambda event: True):
         """The next notification from this node; `kind` is the child of `<event/>`, or what is in its `<items/>`. Gives the message and that element."""
@@ -83,13 +57,6 @@ class Subscriber(Client):
         await settled(self.admin)
         await self.hear(sender)
 
-    async def hear(self, sender):
-        """Waits for a message that the sender sends now."""
-        word = f"fence {self.boundjid} {self.new_id()}"
-        sender.send_message(mto=self.boundjid, mbody=word)
-        await self.take("the fence", lambda name, s: name == "message" and s["body"] == word)
-        self.history = [(name, s) for name, s in self.history if s.xml.findtext("{jabber:client}body") != word]
-
     async def saw_nothing_of(self, node, sender):
         """Nothing came from the node, though everybody has been told."""
         await self.fence(sender)
@@ -120,18 +87,11 @@ def values(form):
 
 
 async def refused(condition, answer, specific=None):
-    """The request is answered with this error, and with this condition of XEP-0060's own beside it."""
-    try:
-        done = await answer
-    except IqTimeout:
-        raise AssertionError(f"no answer instead of {condition}") from None
-    except IqError as error:
-        assert error.condition == condition, f"{error.condition} instead of {condition}: {error.iq}"
-        if specific is not None:
-            found = [child.tag for child in error.iq.xml.iter() if child.tag.startswith("{http://jabber.org/protocol/pubsub#errors}")]
-            assert found == ["{http://jabber.org/protocol/pubsub#errors}" + specific], f"{found} instead of {specific}"
-    else:
-        raise AssertionError(f"no {condition}: {done}")
+    """As `peer.refused`, with this condition of XEP-0060's own beside the error."""
+    error = await peer.refused(condition, answer)
+    if specific is not None:
+        found = [child.tag for child in error.iq.xml.iter() if child.tag.startswith("{http://jabber.org/protocol/pubsub#errors}")]
+        assert found == ["{http://jabber.org/protocol/pubsub#errors}" + specific], f"{found} instead of {specific}"
 
 
 async def become_contacts(one, other, group):
@@ -147,13 +107,3 @@ async def become_contacts(one, other, group):
         await sees(asked, asking.bare, "subscribe")
         asked.send_presence_subscription(pto=asking.bare, ptype="subscribed")
         await sees(asking, asked.bare, "available")
-
-
-async def run(steps, scene, wanted):
-    """Each step stands by itself; `wanted` names those to run, all if it is empty. Says which are done."""
-    for step in steps:
-        if not wanted or step.__name__ in wanted:
-            await step(scene)
-            say(step.__name__)
-
-

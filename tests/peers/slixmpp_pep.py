@@ -12,8 +12,8 @@ from slixmpp.plugins.xep_0402.stanza import Conference
 from slixmpp.xmlstream import ElementBase
 
 from payloads import PAYLOADS, PHOTO, bundle, canonical
-from peer import main
-from pubsub_peer import Subscriber, become_contacts, config, form, refused, run, values
+from peer import main, run
+from pubsub_peer import Subscriber, become_contacts, config, form, refused, values
 
 # It names itself as what it depends on, and slixmpp would register it for ever.
 PLUGIN_REGISTRY["xep_0402"].dependencies = {"xep_0060", "xep_0163"}

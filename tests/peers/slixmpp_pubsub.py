@@ -4,9 +4,9 @@ from xml.etree import ElementTree as ET
 
 from slixmpp import JID
 
-from peer import main
+from peer import main, run
 from payloads import PAYLOADS, bundle, canonical
-from pubsub_peer import EVENT, Subscriber, become_contacts, config, form, refused, run, values
+from pubsub_peer import EVENT, Subscriber, become_contacts, config, form, refused, values
 
 PUBSUB = "{http://jabber.org/protocol/pubsub}"
 NOTE = "<note xmlns='urn:example:note'>{}</note>"

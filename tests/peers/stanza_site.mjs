@@ -1,8 +1,8 @@
-// Serves the stanza.js page on http://localhost (a browser gives the camera to no other clear origin), bundled when it is started.
-import { createServer } from 'node:http';
+// Serves the stanza.js page, bundled when it is started.
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
+import { serve } from './site.mjs';
 
 const here = name => fileURLToPath(new URL(name, import.meta.url));
 const tools = process.env.CAMPANILE_TEST_TOOLS;
@@ -14,10 +14,5 @@ export async function serveStanza() {
   const { outputFiles: [bundle] } = await esbuild.build({ entryPoints: [here('stanza/page.js')], bundle: true, write: false, platform: 'browser',
     define: { global: 'globalThis' }, nodePaths: [`${tools}/npm/node_modules`], logLevel: 'error' });
   const files = { '/': ['text/html', readFileSync(here('stanza/index.html'))], '/page.js': ['text/javascript', bundle.contents] };
-  const server = createServer(({ url }, answer) => {
-    const [type, body] = files[url] ?? [];
-    answer.writeHead(body ? 200 : 404, { 'content-type': `${type}; charset=utf-8` }).end(body);
-  });
-  await new Promise(resolve => server.listen(0, '127.0.0.1', resolve));
-  return { url: `http://localhost:${server.address().port}/`, stop: () => { server.closeAllConnections(); server.close(); } };
+  return serve(path => files[path]);
 }
