@@ -22,6 +22,8 @@ mod drain;
 mod foreign_clients;
 mod hostile;
 mod login;
+mod muc_clients;
+mod muji_call;
 mod mux;
 mod nat_discovery;
 mod node_crash;
