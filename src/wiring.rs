@@ -386,6 +386,10 @@ impl Server {
     /// Ends everything in order: clients are told, the relay closes, the database is written.
     pub async fn shutdown(mut self) {
         self.readiness.stopping();
+        // While those who will not come back can still be told.
+        if tokio::time::timeout(TOLD_WITHIN, self.muc.shut_down()).await.is_err() {
+            tracing::warn!("not everybody was told that the rooms shut down");
+        }
         self.listeners.shutdown(STREAMS_END_WITHIN).await;
         // What was published is for the sessions that are stored next.
         let told = async { tokio::join!(self.pubsub.settled(), self.muc.settled()) };

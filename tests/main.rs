@@ -23,6 +23,7 @@ mod foreign_clients;
 mod hostile;
 mod login;
 mod muc_clients;
+mod muc_examples;
 mod muji_call;
 mod mux;
 mod nat_discovery;

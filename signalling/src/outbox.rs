@@ -199,7 +199,7 @@ mod tests {
         outbox.empty(|_| async {}).await;
         assert_eq!(outbox.locked().bytes, 0);
         assert!(outbox.push(Of(None)), "the task has ended");
-        drop(futures_util::future::poll_immediate(outbox.empty(|_| std::future::pending())).await);
+        assert_eq!(futures_util::future::poll_immediate(outbox.empty(|_| std::future::pending())).await, None);
         assert!(outbox.push(Of(None)), "dropped, it lets the next one begin");
     }
 

@@ -1,6 +1,12 @@
 //! XEP-0045: Multi-User Chat: rooms as occupants see them, through the router.
 
 use super::world::World;
+mod archive;
+mod endings;
+mod flow;
+mod limits;
+mod relay;
+
 use super::world::rooms::{ROOM, join};
 
 #[tokio::test]

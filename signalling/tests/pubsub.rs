@@ -19,7 +19,7 @@ async fn s5_1_the_server_names_its_host_and_the_host_says_what_it_can_do() {
     assert_eq!(
         answer,
         ["<iq from='localhost' to='alice@localhost/a' id='1' type='result'>\
-          <query xmlns='http://jabber.org/protocol/disco#items'><item jid='pubsub.localhost'/></query></iq>"]
+          <query xmlns='http://jabber.org/protocol/disco#items'><item jid='conference.localhost'/><item jid='pubsub.localhost'/></query></iq>"]
     );
     let info = "type='get' id='1'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>";
     let host = alice.ask(&format!("<iq to='{HOST}' {info}")).await.join("");

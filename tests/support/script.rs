@@ -1,11 +1,15 @@
 //! Runs the conversations of `tests/scripts/*.xmpp` with the real server over real sockets. `tests/scripts/README.md` says how they are written.
 //!
 //! An answer is found by its id, a message by its turn, presence that no step wants is passed over; so it makes no difference how the three
-//! mix on their way. At the end nobody may have a message or a request left that no step has spoken of.
+//! mix on their way. What a room sends has one order, presence and messages together (XEP-0045 §7.1), and nothing of it is passed over. At the
+//! end nobody may have a message, a request or anything from a room left that no step has spoken of.
 
 mod caps;
 mod conversation;
+pub mod examples;
 mod parse;
+mod peer;
+mod rooms;
 mod tree;
 
 use std::path::Path;
@@ -32,6 +36,7 @@ pub fn run(name: &str) {
 fn start(script: &Script) -> Server {
     let domains: Vec<String> = DOMAINS.iter().map(|domain| format!("\"{domain}\"")).collect();
     let config = super::server::CONFIG.replace("[server]", &format!("[server]\ndomains = [{}]", domains.join(", ")));
+    let config = format!("{config}[muc]\nhost = \"{}{{domain}}\"\n", rooms::BELOW);
     let accounts: Vec<&str> = script.accounts.iter().map(String::as_str).collect();
     Server::build_for(&config, &script.settings, &accounts, &super::tls::issued(&DOMAINS))
 }

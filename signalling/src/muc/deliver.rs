@@ -53,14 +53,7 @@ impl Muc {
         answer: Option<(Stanza, Option<SessionRef>)>,
     ) {
         let mut effects = outcome.effects;
-        effects.retain(|effect| match effect {
-            Effect::Send(_) => true,
-            Effect::Broadcast { to, .. } => !to.is_empty(),
-            Effect::Keep { .. } | Effect::Replace { .. } => {
-                self.keep(home, effect);
-                false
-            }
-        });
+        effects.retain(|effect| !self.keep(home, effect));
         if answer.is_none() && effects.is_empty() {
             return;
         }

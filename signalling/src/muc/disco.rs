@@ -1,10 +1,13 @@
 //! XEP-0045 §6: what services and rooms say of themselves, which rooms there are, and who is in them.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::context::Context;
 use super::model::Room;
 use super::service::Muc;
+use crate::capabilities::{Described, Info};
 use crate::features::disco::{Item, Items, no_such_node, node};
 use crate::iq::{Iq, IqTable, Reply, To};
 use crate::jid::Jid;
@@ -12,8 +15,6 @@ use crate::ns;
 use crate::rsm;
 use crate::stanza::error::StanzaError;
 use crate::xml::XmlWriter;
-use std::sync::Arc;
-
 /// Rooms in one answer.
 const ROOMS_MAX: usize = 200;
 /// Occupants in one answer.
@@ -34,8 +35,9 @@ const FEATURES: &[&str] = &[
     ns::OCCUPANT_ID,
     ns::STANZA_ID,
     ns::VCARD,
-    ns::COMMANDS,
-    ns::HATS,
+    ns::MODERATION,
+    ns::MODERATION_0,
+    ns::RETRACTION,
 ];
 
 impl Muc {
@@ -99,8 +101,8 @@ impl Muc {
         self.ask(&iq, |room, from, context| match node.as_deref() {
             None => Ok(info(room, from, context)),
             Some(ROOMUSER_ITEM) => Ok(room.roomuser_item(from)),
-            Some(TRAFFIC) => Err(StanzaError::feature_not_implemented().with_text("everything passes")),
-            Some(node) => room.command_info(node, from, context).ok_or_else(no_such_node),
+            Some(TRAFFIC) => Err(StanzaError::service_unavailable().with_text("everything passes")),
+            Some(node) => of_commands(room, node, from, context),
         })
         .await
     }
@@ -163,6 +165,18 @@ fn item(jid: &Jid) -> Item {
     Item { jid: jid.to_string(), node: None, name: None }
 }
 
+/// XEP-0050 §2.3: a command, or the node of all of them.
+fn of_commands(room: &Room, node: &str, from: &Jid, context: &Context<'_>) -> Result<Bytes, StanzaError> {
+    let commands = room.hat_commands(from, context);
+    let (kind, name) = match commands.iter().find(|(known, _)| *known == node) {
+        Some((_, name)) => ("command-node", *name),
+        None if node == ns::COMMANDS && room.lasting.config.hats => ("command-list", ""),
+        None => return Err(no_such_node()),
+    };
+    let identity = Described { category: "automation", kind, lang: "", name: name.into() };
+    Ok(Info { identities: vec![identity], features: vec![ns::COMMANDS, ns::DATA_FORMS], forms: Vec::new() }.write(Some(node)))
+}
+
 fn write_feature(xml: &mut XmlWriter, feature: &str) {
     xml.open("feature").attr("var", feature).close();
 }
@@ -177,10 +191,13 @@ fn info(room: &Room, from: &Jid, context: &Context<'_>) -> Bytes {
         write_feature(&mut xml, feature);
     }
     if config.archived {
-        [ns::MAM, ns::MAM_EXTENDED, ns::RSM, ns::RETRACTION].iter().for_each(|feature| write_feature(&mut xml, feature));
+        [ns::MAM, ns::MAM_EXTENDED, ns::RSM, ns::TOMBSTONES].iter().for_each(|feature| write_feature(&mut xml, feature));
     }
     if config.allow_registration {
         write_feature(&mut xml, ns::REGISTER);
+    }
+    if config.hats {
+        [ns::HATS, ns::COMMANDS].iter().for_each(|feature| write_feature(&mut xml, feature));
     }
     room.write_info(&mut xml, from, context);
     xml.close();

@@ -9,6 +9,7 @@ use tokio::sync::OwnedMutexGuard;
 use super::deliver::{self, Parcel};
 use super::model::{Room, Said};
 use super::relay::Talks;
+use super::room::say::is_for_newcomers;
 use crate::jid::BareJid;
 use crate::outbox::Outbox;
 use crate::shelf::{Holds, Place, Shelf};
@@ -90,6 +91,11 @@ impl RoomHome {
         drop(before);
     }
 
+    /// What is here is for the database to say again. The caller holds the turn.
+    pub fn forget(&self) {
+        *self.locked() = State::Unknown;
+    }
+
     /// Changes the room, once nobody is reading any more what was true a moment ago. The caller holds the turn.
     pub async fn when_loaded(&self, change: impl FnOnce(&mut Room)) {
         let _loading = self.loading.lock().await;
@@ -148,7 +154,9 @@ fn room_of(loaded: LoadedRoom) -> Room {
     let LoadedRoom { lasting, history, last_id } = loaded;
     let mut room = Room::of(lasting);
     room.last_id = last_id;
-    room.history.messages = history.into_iter().filter_map(|stored| said(&room.lasting.jid, stored)).collect();
+    // The archive has more than that.
+    let history = history.into_iter().filter_map(|stored| said(&room.lasting.jid, stored));
+    room.history.messages = history.filter(|said| is_for_newcomers(&said.stanza)).collect();
     room
 }
 

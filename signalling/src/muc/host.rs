@@ -11,7 +11,7 @@ use crate::jid::BareJid;
 use crate::ns;
 
 /// §6.2, and what is the same in all rooms.
-const FEATURES: &[&str] = &[ns::MUC, ns::MUC_STABLE_ID, ns::OCCUPANT_ID, ns::PING, ns::RSM];
+const FEATURES: &[&str] = &[ns::MUC, ns::MUC_STABLE_ID, ns::OCCUPANT_ID, ns::PING, ns::RSM, ns::VCARD];
 
 /// Announces services.
 pub(super) fn announce(table: &mut IqTable) {

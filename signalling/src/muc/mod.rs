@@ -21,11 +21,11 @@ mod occupants;
 pub mod outcome;
 mod presence;
 mod relay;
+mod restart;
 pub mod room;
-mod saved;
+pub mod saved;
 pub mod service;
 pub mod status;
-mod stub;
 
 pub use host::Settings;
 pub use metrics::Metrics;

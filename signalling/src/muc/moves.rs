@@ -156,7 +156,7 @@ impl Room {
     fn change_role(&mut self, nick: &str, to: Role, why: &Why, out: &mut Outcome) {
         let Some(before) = self.occupants.get(nick).map(|occupant| occupant.role) else { return };
         let Some(after) = self.occupants.update(nick, |occupant| occupant.role = to) else { return };
-        let notice = Notice { why: Some(why).filter(|why| **why != Why::default()), ..Notice::available(&after) };
+        let notice = Notice { why: why.if_any(), ..Notice::available(&after) };
         self.tell(&after, &notice, self.is_seen(before), Own::default(), out);
         if (before == Role::Moderator) != (to == Role::Moderator) {
             self.show_others_to(&after, &after.seats, to == Role::Moderator, out);
@@ -183,7 +183,7 @@ impl Room {
     pub fn remove(&mut self, nick: &str, codes: &[Status], why: &Why, out: &mut Outcome) {
         let Some(gone) = self.occupants.remove(nick) else { return };
         let said = presence::unavailable();
-        let notice = Notice { codes, why: Some(why).filter(|why| **why != Why::default()), ..Notice::gone(&gone, &said) };
+        let notice = Notice { codes, why: why.if_any(), ..Notice::gone(&gone, &said) };
         self.tell(&gone, &notice, self.is_seen(gone.role), Own::default(), out);
     }
 
@@ -202,7 +202,7 @@ impl Room {
     /// Presence of an occupant anew, as its hats or its account's affiliation is another one; nothing of it has changed in the room.
     pub fn announce(&mut self, nick: &str, codes: &[Status], why: &Why, out: &mut Outcome) {
         let Some(occupant) = self.occupants.update(nick, |_| {}) else { return };
-        let notice = Notice { codes, why: Some(why).filter(|why| **why != Why::default()), ..Notice::available(&occupant) };
+        let notice = Notice { codes, why: why.if_any(), ..Notice::available(&occupant) };
         self.tell(&occupant, &notice, self.is_seen(occupant.role), Own::default(), out);
     }
 
@@ -290,12 +290,7 @@ impl Room {
             let mut xml = XmlWriter::new();
             xml.open("x").ns(ns::MUC_USER);
             xml.open("item").attr("affiliation", self.lasting.affiliation_of(jid).name()).attr("jid", jid.as_str()).attr("role", "none");
-            if let Some(actor) = &why.actor {
-                xml.open("actor").attr("nick", actor).close();
-            }
-            if let Some(reason) = &why.reason {
-                xml.open("reason").text(reason).close();
-            }
+            why.write(&mut xml);
             xml.close();
             presence::write_codes(&mut xml, code.as_slice());
             xml.finish()

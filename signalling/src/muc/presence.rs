@@ -8,7 +8,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::model::{Affiliation, Lasting, Occupant, Role};
-use super::room::hats;
+use super::room::{hats, write_reason};
 use super::status::Status;
 use crate::jid::{BareJid, FullJid, Jid};
 use crate::ns;
@@ -22,6 +22,21 @@ pub struct Why {
     pub actor: Option<String>,
     /// For people.
     pub reason: Option<String>,
+}
+
+impl Why {
+    /// What stands in an `<item/>`.
+    pub(super) fn write(&self, out: &mut XmlWriter) {
+        if let Some(actor) = &self.actor {
+            out.open("actor").attr("nick", actor).close();
+        }
+        write_reason(out, self.reason.as_deref());
+    }
+
+    /// Nothing, if there is nothing to say.
+    pub(super) fn if_any(&self) -> Option<&Self> {
+        (*self != Self::default()).then_some(self)
+    }
 }
 
 /// Presence without codes, to be sent to any number of newcomers: written once, when first wanted.
@@ -105,12 +120,7 @@ impl<'a> Notice<'a> {
         out.open("item").attr("affiliation", self.affiliation.name()).attr("role", self.role.name());
         out.attr_opt("jid", jid.map(Jid::as_str)).attr_opt("nick", self.nick);
         if let Some(why) = self.why {
-            if let Some(actor) = &why.actor {
-                out.open("actor").attr("nick", actor).close();
-            }
-            if let Some(reason) = &why.reason {
-                out.open("reason").text(reason).close();
-            }
+            why.write(&mut out);
         }
         out.close();
         out.raw(self.destroy.unwrap_or_default());
@@ -120,7 +130,7 @@ impl<'a> Notice<'a> {
         write_codes(&mut out, &codes);
         out.close();
         write_occupant_id(&mut out, &occupant.id);
-        hats::write(&room.hats, &occupant.account, &mut out);
+        hats::write(room, &occupant.account, &mut out);
         let mut stanza = self.said.clone();
         if occupant.role == Role::Visitor && !room.config.allow_visitor_status {
             stanza.remove_children(|child| child.is(ns::CLIENT, "status"));

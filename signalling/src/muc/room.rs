@@ -19,7 +19,7 @@ mod refusal;
 mod register;
 mod restore;
 mod retract;
-mod say;
+pub(in crate::muc) mod say;
 #[cfg(test)]
 mod scene;
 mod subject;
@@ -38,7 +38,7 @@ use crate::jid::{BareJid, Jid};
 use crate::ns;
 use crate::stanza::error::StanzaError;
 use crate::stanza::{Child, IqType, Kind, MessageType, Stanza};
-use crate::xml::Element;
+use crate::xml::{Element, XmlWriter};
 
 pub use refusal::refusal;
 pub use restore::SavedSeat;
@@ -151,6 +151,13 @@ fn sender(stanza: &Stanza) -> Result<&Jid, StanzaError> {
 /// A child as a tree.
 fn element(child: &Child<'_>) -> Result<Element, StanzaError> {
     child.element().map_err(|error| StanzaError::bad_request(error.to_string()))
+}
+
+/// `<reason/>`, for people.
+pub(in crate::muc) fn write_reason(xml: &mut XmlWriter, reason: Option<&str>) {
+    if let Some(reason) = reason {
+        xml.open("reason").text(reason).close();
+    }
 }
 
 #[cfg(test)]

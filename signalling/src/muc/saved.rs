@@ -1,152 +1,81 @@
-//! Who is in which room, over an orderly stop: occupants stay with the sessions that hibernate. Removal of accounts.
+//! Rooms over an orderly stop of the server: who is there, and what newcomers are shown. All else is stored when it changes.
 
-use std::sync::Arc;
-use std::time::SystemTime;
-
-use super::change::Change;
-use super::model::{Lasting, Room, Said};
-use super::room;
-use super::service::Muc;
-use crate::homes::Home;
-use crate::jid::{BareJid, FullJid};
-use crate::stanza::{Framing, PresenceType, Stanza};
-use crate::store::{SavedMessage, SavedOccupant, SavedRoom, SavedSeat, StoreError};
+use super::model::{Room, Said};
+use crate::jid::BareJid;
+use crate::stanza::{Framing, Stanza};
+use crate::store::{SavedMessage, SavedRoom};
 use crate::xml::Bindings;
 
-/// Rooms read at once.
-const PAGE: usize = 64;
-
-impl Muc {
-    /// Writes who is where, for the next start. All connections have ended, and all that was said has gone out. Returns how many sessions there were.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn store_occupants(&self) -> Result<usize, StoreError> {
-        let rooms: Vec<_> = self.homes.in_memory().iter().filter_map(|home| home.look(saved).flatten()).collect();
-        let count = rooms.iter().flat_map(|room| &room.occupants).map(|occupant| occupant.seats.len()).sum();
-        self.store.save(rooms).await?;
-        Ok(count)
-    }
-
-    /// Puts occupants back whose sessions can be resumed, and ends rooms that nobody has kept. Called once, when those sessions are back. Returns how
-    /// many occupants there are.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn restore_occupants(self: &Arc<Self>) -> Result<usize, StoreError> {
-        let ended = self.store.end_temporary().await?;
-        if ended > 0 {
-            tracing::info!(rooms = ended, "temporary rooms have ended with those who were in them");
-        }
-        let mut count = 0;
-        let mut last: Option<BareJid> = None;
-        loop {
-            let page = self.store.saved(last.as_ref(), PAGE).await?;
-            let Some(room) = page.last() else { break };
-            last = Some(room.jid.clone());
-            for room in page {
-                count += self.restore(room).await?;
-            }
-        }
-        if last.is_some() {
-            self.store.forget_saved().await?;
-        }
-        Ok(count)
-    }
-
-    async fn restore(self: &Arc<Self>, saved: SavedRoom) -> Result<usize, StoreError> {
-        let home = self.homes.of(&saved.jid);
-        let turn = home.turn().await;
-        home.load(&self.store, self.history_max()).await?;
-        let gone = home.change(|room| {
-            room.history.messages.extend(saved.history.into_iter().filter_map(|message| said(&saved.jid, message)));
-            let max = self.settings.limits.room.history;
-            room.history.limit(max);
-            let mut gone = Vec::new();
-            for SavedOccupant { nick, role, seats, .. } in saved.occupants {
-                for SavedSeat { jid: real, presence } in seats {
-                    let is_there = self.is_there(&real);
-                    let administers = self.settings.hosts.is_admin(&real);
-                    let seat = room::SavedSeat { nick: nick.clone(), real, role, presence };
-                    if room.restore(&seat, administers) && !is_there {
-                        gone.push((seat.real, seat.nick));
-                    }
-                }
-            }
-            (gone, room.occupants.is_empty() && (room.lasting.locked || !room.lasting.config.persistent), room.occupants.sessions())
-        });
-        let Some((gone, is_over, count)) = gone else { return Ok(0) };
-        if is_over {
-            self.store.commit(&home.jid, vec![Change::Destroy]).await?;
-            home.put(None);
-        }
-        drop(turn);
-        for (real, nick) in &gone {
-            // Nobody will come back for it: the others learn of it.
-            let Ok(to) = home.jid.with_resource(nick) else { continue };
-            let left = Stanza::presence(PresenceType::Unavailable).with_from(real).with_to(to);
-            self.handle(left, None).await;
-        }
-        Ok(count - gone.len())
-    }
-
-    /// Whether a session of this address is here.
-    fn is_there(&self, real: &FullJid) -> bool {
-        let has = |home: Arc<Home>| home.with(|account| account.resource(real.resource_str()).is_some());
-        self.router.home_in_memory(&real.to_bare()).is_some_and(has)
-    }
-
-    /// An account is gone from the database, with all that it was to rooms: whoever takes its name is nobody there. Its sessions have left already.
-    pub async fn forget(&self, account: &BareJid) {
-        for home in self.homes.in_memory() {
-            if home.is_known() && home.look(|room| has_part(&room.lasting, account)) != Some(true) {
-                continue;
-            }
-            let _turn = home.turn().await;
-            home.when_loaded(|room| remove(&mut room.lasting, account)).await;
-        }
-    }
-}
-
-fn has_part(lasting: &Lasting, account: &BareJid) -> bool {
-    lasting.affiliations.contains_key(account) || lasting.requests.contains_key(account) || lasting.hats.worn.contains_key(account)
-}
-
-fn remove(lasting: &mut Lasting, account: &BareJid) {
-    lasting.affiliations.remove(account);
-    lasting.requests.remove(account);
-    lasting.hats.worn.remove(account);
-}
-
-/// A room in which somebody is.
-fn saved(room: &Room) -> Option<SavedRoom> {
-    if room.occupants.is_empty() {
+/// What is to be kept of a room; `None` where the store has all of it.
+#[must_use]
+pub fn save(room: &Room) -> Option<SavedRoom> {
+    let seats: Vec<_> = room.saved().collect();
+    if seats.is_empty() && (room.lasting.config.archived || room.history.messages.is_empty()) {
         return None;
     }
-    let mut occupants: Vec<SavedOccupant> = Vec::new();
-    for room::SavedSeat { nick, real, role, presence } in room.saved() {
-        let seat = SavedSeat { jid: real, presence };
-        match occupants.last_mut().filter(|occupant| occupant.nick == nick) {
-            Some(occupant) => occupant.seats.push(seat),
-            None => {
-                let voice_asked_at: Option<SystemTime> = room.occupant(&nick).and_then(|occupant| occupant.voice_asked_at);
-                occupants.push(SavedOccupant { nick, role, voice_asked_at, seats: vec![seat] });
-            }
-        }
-    }
     let message = |said: &Said| SavedMessage { id: said.id, real: said.real.clone(), stanza: said.stanza.to_bytes(Framing::Alone) };
-    // What is archived comes back from there.
-    let history = if room.lasting.config.archived { Vec::new() } else { room.history.messages.iter().map(message).collect() };
-    Some(SavedRoom { jid: room.lasting.jid.clone(), occupants, history })
+    Some(SavedRoom { jid: room.lasting.jid.clone(), seats, history: room.history.messages.iter().map(message).collect() })
 }
 
-fn said(room: &BareJid, message: SavedMessage) -> Option<Said> {
-    let SavedMessage { id, real, stanza } = message;
-    match Stanza::parse(stanza, &Bindings::empty()) {
-        Ok(stanza) => Some(Said { id, stanza, real }),
-        Err(error) => {
-            tracing::error!(%room, %id, ?error, "a message of a room cannot be read");
-            None
+/// Puts back what was kept of a room that was just loaded, in which nobody is yet. What is broken, and who may not be there any more, is left out.
+/// `administers` says who is an administrator of the server.
+pub fn restore(room: &mut Room, saved: &SavedRoom, history_max: usize, administers: impl Fn(&BareJid) -> bool) {
+    for seat in &saved.seats {
+        if !room.restore(seat, administers(&seat.real.to_bare())) {
+            tracing::debug!(room = %saved.jid, jid = %seat.real, "an occupant is not in the room any more");
         }
+    }
+    room.history.messages.clear();
+    for SavedMessage { id, real, stanza } in &saved.history {
+        match Stanza::parse(stanza.clone(), &Bindings::client()) {
+            Ok(stanza) => room.history.push(Said { id: *id, real: real.clone(), stanza }, history_max),
+            Err(error) => tracing::warn!(room = %saved.jid, ?error, "a message is not in the room's history any more"),
+        }
+    }
+    // Numbers are never given twice, also those of messages that no archive has.
+    room.last_id = room.last_id.max(saved.history.iter().map(|said| said.id).max());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::{Scene, bare};
+    use super::*;
+
+    #[test]
+    fn a_room_is_the_same_again() {
+        let mut scene = Scene::new();
+        assert_eq!(save(&scene.room), None);
+        scene.join("crone1/desktop", "firstwitch");
+        scene.join("hag66/pda", "thirdwitch");
+        for number in 0..5 {
+            let message = format!("<message type='groupchat' from='hag66/pda' to='coven' id='{number}'><body>{number} ☾</body></message>");
+            scene.send(&message).unwrap();
+        }
+        let saved = save(&scene.room).unwrap();
+        assert_eq!((saved.seats.len(), saved.history.len()), (2, 5));
+        let mut again = Room::of(scene.room.lasting.clone());
+        restore(&mut again, &saved, 50, |_| false);
+        assert_eq!(again, scene.room);
+
+        // Fewer messages are shown by now, somebody is banned, and one message is broken.
+        let mut saved = saved;
+        saved.history[3].stanza = "<message".into();
+        scene.affiliate("hag66", super::super::model::Affiliation::Outcast, None);
+        let mut again = Room::of(scene.room.lasting.clone());
+        restore(&mut again, &saved, 2, |account| *account == bare("crone1"));
+        assert_eq!(again.occupants.iter().map(|occupant| occupant.nick().to_owned()).collect::<Vec<_>>(), ["firstwitch"]);
+        let ids: Vec<_> = again.history.messages.iter().map(|said| said.id).collect();
+        assert_eq!((ids, again.last_id), (vec![saved.history[2].id, saved.history[4].id], scene.room.last_id));
+    }
+
+    #[test]
+    fn a_room_with_nobody_in_it_is_saved_for_what_no_archive_has() {
+        let mut scene = Scene::new();
+        scene.join("crone1/desktop", "firstwitch");
+        scene.send("<message type='groupchat' from='crone1/desktop' to='coven'><body>1</body></message>").unwrap();
+        scene.send("<presence type='unavailable' from='crone1/desktop' to='coven/firstwitch'/>").unwrap();
+        assert_eq!(save(&scene.room).map(|saved| (saved.seats.len(), saved.history.len())), Some((0, 1)));
+        scene.room.lasting.config.archived = true;
+        assert_eq!(save(&scene.room), None);
     }
 }

@@ -10,7 +10,6 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use bytes::Bytes;
 use futures_util::future::{BoxFuture, poll_immediate};
 use tokio::sync::{Mutex, Semaphore};
 
@@ -26,7 +25,6 @@ use super::model::{Room, Said};
 use super::outcome::{Effect, Outcome};
 use crate::iq::{IqTable, To};
 use crate::jid::{BareJid, Jid};
-use crate::ns;
 use crate::random;
 use crate::router::Router;
 use crate::session::SessionRef;
@@ -36,7 +34,6 @@ use crate::stanza::{Framing, IqType, Kind, MessageType, PresenceType, Stanza};
 use crate::store::{ArchiveId, Range, RoomRecord, Rooms, StoreError, Whose};
 use crate::tasks::Tasks;
 use crate::time::now;
-use crate::xml::XmlWriter;
 
 /// Accounts that create rooms at once.
 const CREATORS: usize = 64;
@@ -178,8 +175,9 @@ impl Muc {
                 Some((turn, command)) => self.router.spawn(self.clone().in_turn(home, turn, command)),
             },
             None => {
-                let muc = self.clone();
+                let (muc, under_way) = (self.clone(), self.tasks.begin());
                 self.router.spawn(async move {
+                    let _under_way = under_way;
                     let turn = turn.await;
                     if let Some((turn, command)) = muc.at_once(&home, turn, command) {
                         muc.in_turn(home, turn, command).await;
@@ -234,23 +232,29 @@ impl Muc {
             Some(Err(error)) => return self.refuse(home, command, error),
             None => return self.refuse(home, command, no_such_room()),
         }
+        self.follow(home, turn, out, |muc, out| muc.tell(home, command, out));
+    }
+
+    /// What was decided in place is told at once. Where the last one has left a temporary room, the next one to enter waits until nothing of the room is
+    /// stored.
+    pub(super) fn follow(self: &Arc<Self>, home: &Arc<RoomHome>, turn: Turn, mut out: Outcome, tell: impl FnOnce(&Arc<Self>, Outcome)) {
         let changes = std::mem::take(&mut out.changes);
-        let over = out.over;
-        self.tell(home, command, out);
-        if !changes.is_empty() || over {
-            // The last one has left a temporary room: it is told at once, and the next one to enter waits until the room is gone.
-            let (muc, home) = (self.clone(), home.clone());
-            let under_way = self.tasks.begin();
-            self.router.spawn(async move {
-                if let Err(error) = muc.store.commit(&home.jid, changes).await {
-                    tracing::error!(room = %home.jid, %error, "a temporary room is still stored");
-                }
-                if over {
-                    home.put(None);
-                }
-                drop((turn, under_way));
-            });
+        if out.over {
+            home.put(None);
         }
+        tell(self, out);
+        if changes.is_empty() {
+            return;
+        }
+        let (muc, home) = (self.clone(), home.clone());
+        let under_way = self.tasks.begin();
+        self.router.spawn(async move {
+            if let Err(error) = muc.store.commit(&home.jid, changes).await {
+                tracing::error!(room = %home.jid, %error, "a temporary room is still stored");
+                home.forget();
+            }
+            drop((turn, under_way));
+        });
     }
 
     /// What may need the database.
@@ -288,7 +292,19 @@ impl Muc {
             return self.refuse(&home, &command, error);
         }
         home.put((!out.over).then_some(room));
+        self.keep_first(&home, &mut out).await;
         self.tell(&home, &command, out);
+    }
+
+    /// What a request has changed of the archive is written before it is answered.
+    async fn keep_first(&self, home: &RoomHome, out: &mut Outcome) {
+        let before = out.effects.len();
+        out.effects.retain(|effect| !self.keep(home, effect));
+        if out.effects.len() < before
+            && let Err(error) = self.router.store().archive().settled(&home.jid, "write what a room keeps").await
+        {
+            tracing::error!(room = %home.jid, %error, "the archive is behind what was answered");
+        }
     }
 
     /// §10.1: whoever enters a room that is not there creates it.
@@ -401,21 +417,17 @@ impl Muc {
     }
 
     /// A stanza comes back, behind what its sender is still to see.
-    fn refuse(self: &Arc<Self>, home: &Arc<RoomHome>, command: &Command, mut error: StanzaError) {
-        if let Kind::Presence(kind) = command.stanza.kind() {
-            if kind != PresenceType::Available {
-                return;
-            }
-            // §7.2: an error of presence says that it comes from a room.
-            error.payload = Some(Box::new(muc_element()));
+    fn refuse(self: &Arc<Self>, home: &Arc<RoomHome>, command: &Command, error: StanzaError) {
+        if matches!(command.stanza.kind(), Kind::Presence(kind) if kind != PresenceType::Available) {
+            return;
         }
-        if let Some(reply) = Stanza::error_reply(&command.stanza, &error) {
+        if let Some(reply) = super::room::refusal(&home.jid, &command.stanza, &error) {
             self.send(home, Some(&command.from), Outcome::default(), Some((reply, command.origin.clone())));
         }
     }
 
-    /// A message joins the archive, or another stanza takes its place there.
-    pub(super) fn keep(&self, home: &RoomHome, effect: &Effect) {
+    /// A message joins the archive, or another stanza takes its place there; false for what is sent.
+    pub(super) fn keep(&self, home: &RoomHome, effect: &Effect) -> bool {
         let archive = self.router.store().archive();
         match effect {
             Effect::Keep { id, real, stanza } => {
@@ -424,8 +436,9 @@ impl Muc {
                 archive.keep_in_room(&home.jid, record);
             }
             Effect::Replace { id, stanza } => archive.replace_in_room(&home.jid, *id, stanza.to_bytes(Framing::Alone)),
-            Effect::Send(_) | Effect::Broadcast { .. } => {}
+            Effect::Send(_) | Effect::Broadcast { .. } => return false,
         }
+        true
     }
 }
 
@@ -437,10 +450,4 @@ fn is_refusal(error: &StoreError) -> bool {
 /// Whether the sender of such a stanza waits for its turn. Who leaves does not, and an error is nobody's to wait for.
 fn waits(kind: Kind) -> bool {
     !matches!(kind, Kind::Presence(PresenceType::Unavailable | PresenceType::Error) | Kind::Message(MessageType::Error))
-}
-
-fn muc_element() -> Bytes {
-    let mut xml = XmlWriter::new();
-    xml.open("x").ns(ns::MUC).close();
-    xml.finish()
 }

@@ -167,7 +167,10 @@ impl Archive {
     }
 
     /// Waits until what was queued so far for the account or room is written.
-    pub(super) async fn settled(&self, whose: &BareJid, doing: &'static str) -> Result<(), StoreError> {
+    ///
+    /// # Errors
+    /// `Busy` when that takes too long.
+    pub async fn settled(&self, whose: &BareJid, doing: &'static str) -> Result<(), StoreError> {
         let Some(queued) = self.queue.last_of(whose) else { return Ok(()) };
         tokio::time::timeout(SETTLE_WAIT_MAX, self.durability().reached(queued)).await.map_err(|_| StoreError::Busy { doing })
     }

@@ -54,7 +54,7 @@ pub use pubsub::{
 };
 pub use push::{PushService, PushServices};
 pub use revocations::Revocations;
-pub use rooms::{LoadedRoom, RoomEntry, Rooms, RoomsPage, SavedMessage, SavedOccupant, SavedRoom, SavedSeat};
+pub use rooms::{LoadedRoom, RoomEntry, Rooms, RoomsPage, SavedMessage, SavedRoom};
 pub use rosters::{
     REMOVALS_MAX, REQUESTS_MAX, RosterChange, RosterItem, RosterUpdate, RosterVersion, Rosters, Subscription, SubscriptionRequest,
 };

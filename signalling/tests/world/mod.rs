@@ -27,6 +27,7 @@ use campanile_signalling::stanza::{Framing, Stanza};
 use campanile_signalling::store::Store;
 use campanile_signalling::xml::Bindings;
 use campanile_signalling::{features, jingle};
+use sqlx::Connection as _;
 
 /// A router of `localhost` with its database in a folder of its own.
 pub struct World {
@@ -148,6 +149,25 @@ impl World {
             let jid = BareJid::new(account, "localhost").expect("a JID");
             store.accounts().create(&jid, &keys).await.expect("a new account");
         }
+        Self::over(store, folder, limits, mailbox_bytes, pubsub_limits, muc_limits)
+    }
+
+    /// What the next start has: the same database, and nothing in memory. The first world stays, as its folder goes with it.
+    pub fn next(&self) -> Self {
+        let pubsub_limits = self.pubsub.settings().limits;
+        let muc_limits = self.muc.settings().limits;
+        let limits = *self.router.limits();
+        Self::over(self.store.clone(), PathBuf::new(), limits, self.mailbox_bytes, pubsub_limits, muc_limits)
+    }
+
+    fn over(
+        store: Store,
+        folder: PathBuf,
+        limits: Limits,
+        mailbox_bytes: usize,
+        pubsub_limits: pubsub::host::Limits,
+        muc_limits: muc::host::Limits,
+    ) -> Self {
         let registry = prometheus::Registry::new();
         let relay_ended = Ended::default();
         let calls =
@@ -204,6 +224,13 @@ impl World {
         Holding { _release: release }
     }
 
+    /// Keeps everybody else from writing to the database, until this is rolled back or dropped.
+    pub async fn hold_database(&self) -> sqlx::SqliteConnection {
+        let mut connection = sqlx::SqliteConnection::connect(&format!("sqlite:{}", self.folder.join("db").display())).await.expect("opens");
+        sqlx::query("BEGIN IMMEDIATE").execute(&mut connection).await.expect("nobody else writes");
+        connection
+    }
+
     /// What a counter of `/metrics` says.
     pub fn counted(&self, name: &str) -> u64 {
         let families = self.registry.gather();
@@ -229,8 +256,10 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        // The folder is in the system's temporary directory: what cannot be removed is removed there.
-        let _ = std::fs::remove_dir_all(&self.folder);
+        if !self.folder.as_os_str().is_empty() {
+            // The folder is in the system's temporary directory: what cannot be removed is removed there.
+            let _ = std::fs::remove_dir_all(&self.folder);
+        }
     }
 }
 

@@ -1,17 +1,16 @@
 //! Steps → stanzas on sockets.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::parse::{Act, Client, Contact, KNOWN, Script, Start, Step};
-use super::tree::{Element, Names, filled};
+use super::parse::{Act, Contact, Script, Start, Step};
+use super::peer::{Peer, log_in};
+use super::tree::{Names, filled};
 use crate::support::http;
 use crate::support::server::{Server, variables};
 use crate::support::wire::Wire;
 use crate::support::{PATIENCE, within_patience};
 
-const INFO: &str = "http://jabber.org/protocol/disco#info";
-const EVENT: &str = "http://jabber.org/protocol/pubsub#event";
 /// How long what is missing is waited for once a step has failed.
 const AFTER_FAILURE: Duration = Duration::from_secs(2);
 
@@ -53,16 +52,16 @@ pub fn hold(script: &Script, server: Server) -> Vec<(usize, String)> {
     failures
 }
 
-struct Conversation {
+pub struct Conversation {
     server: Option<Server>,
     settings: Vec<(String, String)>,
-    peers: BTreeMap<String, Peer>,
-    names: Names,
+    pub peers: BTreeMap<String, Peer>,
+    pub names: Names,
     failed: bool,
 }
 
 impl Conversation {
-    fn server(&self) -> &Server {
+    pub fn server(&self) -> &Server {
         self.server.as_ref().expect("it runs")
     }
 
@@ -74,19 +73,23 @@ impl Conversation {
                 let crash = matches!(step.act, Act::Crashes);
                 let server = if crash { server.crash(&self.settings) } else { server.restart(&self.settings) };
                 self.server = Some(server);
-                for peer in self.peers.values_mut() {
-                    peer.wire = None;
-                }
-                return Ok(());
+                // what came before the end can still be received
+                return self.peers.values_mut().try_for_each(Peer::read_to_the_end);
             }
             Act::IsNow(seconds) => {
                 self.names.insert(step.who.clone(), time(SystemTime::now() + Duration::from_secs(*seconds)));
                 return Ok(());
             }
+            Act::Differ(names) => return self.differ(names),
+            _ => {}
+        }
+        self.peers.values_mut().for_each(|peer| peer.patience = patience);
+        match &step.act {
+            Act::InRoom { room, act } => return self.in_room(&step.who, room, act),
+            Act::GoesOffline | Act::ReceivesNothing => self.fence(),
             _ => {}
         }
         let peer = self.peers.get_mut(&step.who).expect("parsed");
-        peer.patience = patience;
         let server = self.server.as_ref().expect("it runs");
         match &step.act {
             Act::Connects => peer.connect(server),
@@ -96,274 +99,55 @@ impl Conversation {
                 }
                 peer.come_online()
             }
-            Act::GoesOffline => peer.go_offline(server),
+            Act::GoesOffline => peer.go_offline(&|| settle(server)),
+            Act::Vanishes => {
+                peer.vanish();
+                Ok(())
+            }
+            Act::CanResume => peer.enable_resumption(),
+            Act::Resumes => peer.resume(server),
             Act::Sends(text) => peer.send(&filled(text, &self.names)),
             Act::Does(text) => peer.act(&filled(text, &self.names)),
             Act::Receives { expected, in_any_order: false } => {
                 expected.iter().try_for_each(|expected| peer.receive(expected, &mut self.names))
             }
             Act::Receives { expected, in_any_order: true } => peer.receive_all(expected, &mut self.names),
-            Act::ReceivesNothing => peer.receive_nothing(server),
-            Act::IsRefused { kind, condition, pubsub, feature } => {
-                let expected = refusal(&peer.last_id, kind, condition, pubsub.as_deref(), feature.as_deref());
-                peer.receive(&expected, &mut self.names)
+            Act::ReceivesNothing => peer.receive_nothing(&|| settle(server)),
+            Act::IsRefused(refusal) => peer.refused(refusal, &mut self.names),
+            Act::Restarts | Act::Crashes | Act::IsNow(_) | Act::Differ(_) | Act::InRoom { .. } => unreachable!("done above"),
+        }
+    }
+
+    fn differ(&self, names: &[String]) -> Result<(), String> {
+        let mut values = BTreeMap::new();
+        for name in names {
+            let value = self.names.get(name).ok_or_else(|| format!("{name} stands for nothing"))?;
+            if let Some(other) = values.insert(value, name) {
+                return Err(format!("{other} and {name} are both {value:?}"));
             }
-            Act::Restarts | Act::Crashes | Act::IsNow(_) => unreachable!("done above"),
-        }
-    }
-}
-
-fn refusal(id: &str, kind: &str, condition: &str, pubsub: Option<&str>, feature: Option<&str>) -> Element {
-    let feature = feature.map(|feature| format!(" feature='{feature}'")).unwrap_or_default();
-    let pubsub = pubsub.map(|name| format!("<{name} xmlns='http://jabber.org/protocol/pubsub#errors'{feature}/>")).unwrap_or_default();
-    let text = format!(
-        "<iq type='error' id='{id}'><error type='{kind}'><{condition} xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>{pubsub}</error></iq>"
-    );
-    Element::parse(&text).expect("well-formed").remove(0)
-}
-
-/// One client of the conversation.
-struct Peer {
-    client: Client,
-    wire: Option<Wire>,
-    answers: VecDeque<Element>,
-    messages: VecDeque<Element>,
-    presences: VecDeque<Element>,
-    /// The last item of its node [`KNOWN`] has come.
-    known: bool,
-    last_id: String,
-    count: usize,
-    patience: Duration,
-}
-
-impl Peer {
-    fn new(client: &Client) -> Self {
-        Self {
-            client: client.clone(),
-            wire: None,
-            answers: VecDeque::new(),
-            messages: VecDeque::new(),
-            presences: VecDeque::new(),
-            known: false,
-            last_id: String::new(),
-            count: 0,
-            patience: PATIENCE,
-        }
-    }
-
-    fn connect(&mut self, server: &Server) -> Result<(), String> {
-        self.wire = Some(log_in(server, &self.client.jid)?);
-        self.answers.clear();
-        self.messages.clear();
-        self.presences.clear();
-        Ok(())
-    }
-
-    /// Initial presence, until the server has shown it to this resource and knows what it wants to hear of.
-    fn come_online(&mut self) -> Result<(), String> {
-        let Some(caps) = self.client.caps.clone() else {
-            self.send("<presence/>")?;
-            return self.sees_itself();
-        };
-        let filters = caps.features.iter().any(|feature| feature.strip_suffix("+notify") == Some(KNOWN));
-        if filters {
-            self.act(&format!(
-                "<iq type='set'><pubsub xmlns='http://jabber.org/protocol/pubsub'>\
-                 <publish node='{KNOWN}'><item id='current'><known xmlns='{KNOWN}'/></item></publish>\
-                 <publish-options><x xmlns='jabber:x:data' type='submit'>\
-                 <field var='FORM_TYPE' type='hidden'><value>http://jabber.org/protocol/pubsub#publish-options</value></field>\
-                 <field var='pubsub#access_model'><value>whitelist</value></field></x></publish-options></pubsub></iq>"
-            ))?;
-        }
-        self.known = false;
-        let ver = caps.ver();
-        self.send(&format!(
-            "<presence><c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='https://example.org/script' ver='{ver}'/></presence>"
-        ))?;
-        self.sees_itself()?;
-        if filters {
-            self.until("the server to know its capabilities", |peer| peer.known.then_some(()))?;
         }
         Ok(())
     }
 
-    fn sees_itself(&mut self) -> Result<(), String> {
-        let jid = self.client.jid.clone();
-        self.until("its own presence", |peer| {
-            let at = peer.presences.iter().position(|presence| presence.attribute("from") == Some(&jid))?;
-            peer.presences.remove(at).map(|_| ())
-        })
-    }
-
-    fn go_offline(&mut self, server: &Server) -> Result<(), String> {
-        self.receive_nothing(server)?;
-        self.send("<presence type='unavailable'/></stream:stream>")?;
-        let mut wire = self.wire.take().expect("sent");
-        wire.until_closed();
-        Ok(())
-    }
-
-    fn send(&mut self, text: &str) -> Result<(), String> {
-        let wire = self.wire.as_mut().ok_or("it is not connected")?;
-        wire.send(text);
-        if let Some(last) = Element::parse(text).ok().and_then(|mut sent| sent.pop()).filter(|last| last.name == "iq") {
-            last.attribute("id").unwrap_or_default().clone_into(&mut self.last_id);
+    /// What everyone has sent so far has arrived: nobody waits for the answer to a message.
+    fn fence(&mut self) {
+        for peer in self.peers.values_mut().filter(|peer| peer.unfenced && peer.wire.is_some()) {
+            // a stream that has ended has nothing under way
+            drop(peer.fence());
         }
-        Ok(())
-    }
-
-    /// Sends an IQ and waits for its success.
-    fn act(&mut self, text: &str) -> Result<(), String> {
-        let parsed = Element::parse(text)?.remove(0);
-        let (id, text) = match parsed.attribute("id") {
-            Some(id) => (id.to_owned(), text.to_owned()),
-            None => {
-                self.count += 1;
-                let id = format!("act{}", self.count);
-                (id.clone(), text.replacen("<iq", &format!("<iq id='{id}'"), 1))
-            }
-        };
-        self.send(&text)?;
-        let answer = self.answer(&id)?;
-        if answer.attribute("type") == Some("result") { Ok(()) } else { Err(format!("it was refused:\n{answer}")) }
-    }
-
-    fn answer(&mut self, id: &str) -> Result<Element, String> {
-        self.until(&format!("an answer to {id}"), |peer| {
-            let at = peer.answers.iter().position(|answer| answer.attribute("id") == Some(id) && !is_request(answer))?;
-            peer.answers.remove(at)
-        })
-    }
-
-    fn receive(&mut self, expected: &Element, names: &mut Names) -> Result<(), String> {
-        let wanted = expected.filled(names);
-        let what = format!("\n{wanted}\n");
-        let got = match wanted.name.as_str() {
-            "iq" if is_request(&wanted) => self.until(&what, |peer| {
-                let at = peer.answers.iter().position(is_request)?;
-                peer.answers.remove(at)
-            })?,
-            "iq" => self.answer(wanted.attribute("id").unwrap_or_default()).map_err(|error| format!("expected{what}{error}"))?,
-            "message" => self.until(&what, |peer| peer.messages.pop_front())?,
-            "presence" => {
-                return self.until(&what, |peer| {
-                    let at = peer.presences.iter().position(|presence| expected.expects(presence, names).is_ok())?;
-                    peer.presences.drain(..=at);
-                    Some(())
-                });
-            }
-            other => return Err(format!("<{other}/> is no stanza")),
-        };
-        expected.expects(&got, names).map_err(|why| format!("{why}\nexpected{what}got\n{got}"))
-    }
-
-    fn receive_all(&mut self, expected: &[Element], names: &mut Names) -> Result<(), String> {
-        let messages = expected.iter().filter(|expected| expected.name == "message").count();
-        self.until(&format!("{messages} messages"), |peer| (peer.messages.len() >= messages).then_some(()))?;
-        for expected in expected {
-            if expected.name != "message" {
-                self.receive(expected, names)?;
-                continue;
-            }
-            let among = self.messages.iter().position(|message| expected.expects(message, names).is_ok());
-            let Some(at) = among else {
-                let why = self.messages.iter().find_map(|message| expected.expects(message, names).err()).unwrap_or_default();
-                return Err(format!("{why}\nexpected\n{}\ngot{}", expected.filled(names), shown(&self.messages)));
-            };
-            self.messages.remove(at);
-        }
-        Ok(())
-    }
-
-    /// Notifications come when the request that brings them about has long been answered: first they are all in the mailboxes, then a ping's
-    /// answer is behind them. What was owed to a session (last items) is put there as its mailbox empties: behind the next ping at the latest.
-    fn receive_nothing(&mut self, server: &Server) -> Result<(), String> {
-        let (_, host) = self.client.jid.split_once('@').expect("an account");
-        let domain = host.split('/').next().unwrap_or_default().to_owned();
-        for _ in 0..2 {
-            settle(server);
-            self.act(&format!("<iq type='get' to='{domain}'><ping xmlns='urn:xmpp:ping'/></iq>"))?;
-        }
-        if self.messages.is_empty() && self.answers.is_empty() {
-            return Ok(());
-        }
-        let left = format!("{}{}", shown(&self.messages), shown(&self.answers));
-        self.messages.clear();
-        self.answers.clear();
-        Err(format!("nobody expected{left}"))
-    }
-
-    /// Reads until there is what is looked for.
-    fn until<T>(&mut self, what: &str, mut look: impl FnMut(&mut Self) -> Option<T>) -> Result<T, String> {
-        let end = Instant::now() + self.patience;
-        loop {
-            if let Some(found) = look(self) {
-                return Ok(found);
-            }
-            let wire = self.wire.as_mut().ok_or("it is not connected")?;
-            match wire.next_before(end) {
-                Some(text) => self.take(&text)?,
-                None => {
-                    let left = format!("{}{}{}", shown(&self.messages), shown(&self.answers), shown(&self.presences));
-                    return Err(format!("{} waits in vain for {what}there is{left}", self.client.name));
-                }
-            }
-        }
-    }
-
-    /// Sorts what was read, and answers for the client what the script does not speak of.
-    fn take(&mut self, text: &str) -> Result<(), String> {
-        let Some(stanza) = Element::parse(text)?.pop() else { return Ok(()) };
-        match stanza.name.as_str() {
-            "message" if is_known(&stanza) => self.known = true,
-            "message" => self.messages.push_back(stanza),
-            "presence" => self.presences.push_back(stanza),
-            "iq" if stanza.attribute("type") == Some("get") && stanza.child(INFO, "query").is_some() && !self.client.by_hand => {
-                let caps = self.client.caps.clone().unwrap_or_default();
-                let [id, from] = ["id", "from"].map(|name| stanza.attribute(name).unwrap_or_default());
-                let node = stanza.child(INFO, "query").and_then(|query| query.attribute("node"));
-                let node = node.map(|node| format!(" node='{node}'")).unwrap_or_default();
-                let wire = self.wire.as_mut().expect("it was read from");
-                wire.send(&format!("<iq type='result' id='{id}' to='{from}'><query xmlns='{INFO}'{node}>{}</query></iq>", caps.info()));
-            }
-            "iq" => self.answers.push_back(stanza),
-            other => return Err(format!("{} got <{other}/>: {text}", self.client.name)),
-        }
-        Ok(())
     }
 }
 
 /// Waits until the server has told everybody.
-fn settle(server: &Server) {
+pub fn settle(server: &Server) {
     within_patience(|| {
         let metrics = http::get(server.address("admin"), "/metrics").body;
-        let tasks = metrics.lines().find_map(|line| line.strip_prefix("campanile_pubsub_tasks "));
-        if tasks == Some("0") { Ok(()) } else { Err(tasks.map(ToOwned::to_owned)) }
+        let busy: Vec<&str> = ["campanile_pubsub_tasks ", "campanile_muc_tasks "]
+            .into_iter()
+            .filter(|name| metrics.lines().find_map(|line| line.strip_prefix(name)).is_some_and(|tasks| tasks != "0"))
+            .collect();
+        if busy.is_empty() { Ok(()) } else { Err(format!("{busy:?}")) }
     });
-}
-
-fn is_request(iq: &Element) -> bool {
-    matches!(iq.attribute("type"), Some("get" | "set"))
-}
-
-fn is_known(message: &Element) -> bool {
-    let items = message.child(EVENT, "event").and_then(|event| event.child(EVENT, "items"));
-    items.is_some_and(|items| items.attribute("node") == Some(KNOWN))
-}
-
-fn shown(stanzas: &VecDeque<Element>) -> String {
-    stanzas.iter().map(|stanza| format!("\n{stanza}")).collect()
-}
-
-/// A stream of this full JID.
-fn log_in(server: &Server, jid: &str) -> Result<Wire, String> {
-    let (user, host) = jid.split_once('@').ok_or("a client has an account")?;
-    let (domain, resource) = host.split_once('/').ok_or("a client has a resource")?;
-    let mut wire = Wire::secure_at(server, domain);
-    wire.log_in(user);
-    wire.bind(resource);
-    wire.exact = true;
-    Ok(wire)
 }
 
 /// Brings rosters about as people do: asking and agreeing.

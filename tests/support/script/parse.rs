@@ -1,6 +1,8 @@
 //! The text of a script → its steps. Pure.
 
 use super::caps::Caps;
+use super::peer::Refusal;
+use super::rooms::RoomAct;
 use super::tree::Element;
 
 /// A node of each account whose clients want to hear of some: its last item comes to a resource once the server knows what that one wants.
@@ -69,15 +71,23 @@ pub enum Act {
         in_any_order: bool,
     },
     ReceivesNothing,
-    /// Type, condition, condition of `pubsub#errors`, feature.
-    IsRefused {
-        kind: String,
-        condition: String,
-        pubsub: Option<String>,
-        feature: Option<String>,
+    /// The error that answers its last stanza.
+    IsRefused(Refusal),
+    /// The connection breaks.
+    Vanishes,
+    /// XEP-0198.
+    CanResume,
+    Resumes,
+    /// Something done in one step, with all that follows in the room.
+    InRoom {
+        /// Its bare JID.
+        room: String,
+        act: RoomAct,
     },
     /// From now on the name stands for the time in so many seconds.
     IsNow(u64),
+    /// These names stand for different things.
+    Differ(Vec<String>),
     Restarts,
     Crashes,
 }
@@ -103,15 +113,15 @@ impl Script {
             while at < lines.len() && (lines[at].trim().is_empty() || lines[at].starts_with([' ', '\t'])) {
                 at += 1;
             }
-            script.line(line, &lines[from..at]).map_err(|what| (number, format!("{line}: {what}"))).and_then(|step| {
-                if let Some((who, act)) = step {
-                    if !who.is_empty() && !matches!(act, Act::IsNow(_)) && !script.clients.iter().any(|client| client.name == who) {
-                        return Err((number, format!("there is no client {who}")));
-                    }
-                    script.steps.push(Step { line: number, who, act });
+            for line in each(line) {
+                let step = script.line(&line, &lines[from..at]).map_err(|what| (number, format!("{line}: {what}")))?;
+                let Some((who, act)) = step else { continue };
+                let unnamed = who.is_empty() || matches!(act, Act::IsNow(_) | Act::InRoom { act: RoomAct::AllReceive { .. }, .. });
+                if !unnamed && !script.clients.iter().any(|client| client.name == who) {
+                    return Err((number, format!("there is no client {who}")));
                 }
-                Ok(())
-            })?;
+                script.steps.push(Step { line: number, who, act });
+            }
         }
         Ok(script)
     }
@@ -154,9 +164,16 @@ impl Script {
             }
             ["server", "restarts"] => return Ok(Some((String::new(), Act::Restarts))),
             ["server", "crashes"] => return Ok(Some((String::new(), Act::Crashes))),
+            [names @ .., "differ"] => {
+                let names = names.iter().map(|name| name.trim_end_matches(',').to_owned()).collect();
+                return Ok(Some((String::new(), Act::Differ(names))));
+            }
             [_, "connects"] => Act::Connects,
             [_, "comes", "online"] => Act::ComesOnline,
             [_, "goes", "offline"] => Act::GoesOffline,
+            [_, "vanishes"] => Act::Vanishes,
+            [_, "can", "resume"] => Act::CanResume,
+            [_, "resumes"] => Act::Resumes,
             [_, "is", "now", "+", seconds, "s"] => Act::IsNow(seconds.parse().map_err(|error| format!("{error}"))?),
             [_, "sends:"] if indented => {
                 Element::parse(&body)?;
@@ -179,9 +196,12 @@ impl Script {
                     [pubsub, feature] => (Some((*pubsub).to_owned()), Some((*feature).to_owned())),
                     _ => return Err("too many words".to_owned()),
                 };
-                Act::IsRefused { kind: (*kind).to_owned(), condition: (*condition).to_owned(), pubsub, feature }
+                Act::IsRefused(Refusal { kind: (*kind).to_owned(), condition: (*condition).to_owned(), pubsub, feature })
             }
-            _ => return Err("not understood".to_owned()),
+            _ => {
+                let (room, act) = RoomAct::parse(&words, &body)?.ok_or("not understood")?;
+                Act::InRoom { room, act }
+            }
         };
         Ok(Some((words[0].to_owned(), act)))
     }
@@ -190,6 +210,14 @@ impl Script {
         if !self.accounts.iter().any(|account| account == jid) {
             self.accounts.push(jid.to_owned());
         }
+    }
+}
+
+/// `A, B receive …` is a step of each.
+fn each(line: &str) -> Vec<String> {
+    match line.split_once(" receive").filter(|(names, _)| names.contains(", ") && !names.starts_with("All in ")) {
+        Some((names, what)) => names.split(", ").map(|name| format!("{name} receives{what}")).collect(),
+        None => vec![line.to_owned()],
     }
 }
 
@@ -238,6 +266,10 @@ mod tests {
             ("client A a@denmark.lit/x\nA sends:\n  <iq>", 2),
             ("client A a@denmark.lit/x\nA sends:", 2),
             ("client A a@denmark.lit/x\n  colour: red", 1),
+            ("client A a@denmark.lit/x\nA, B receive nothing", 2),
+            ("client A a@denmark.lit/x\nA joins the coven", 2),
+            ("client A a@denmark.lit/x\nA creates c@chat.denmark.lit as a\n  <x/>", 2),
+            ("client A a@denmark.lit/x\nAll in c@chat.denmark.lit receive:", 2),
         ] {
             assert_eq!(Script::parse(text).map_err(|(line, _)| line).err(), Some(line), "{text}");
         }

@@ -3,7 +3,7 @@
 //! Irrelevant are: the order of attributes, prefixes, white space around elements and how much of it is between words, and the order of
 //! children where XMPP's own namespaces give it no meaning (all but items, and whatever is payload). Never compared is what is meant for
 //! people: labels, titles and instructions of forms, and texts of errors. A stanza may have addresses, a language and, but for an IQ, an id
-//! that the script does not name, an error the request that it answers. In a form `true` is `1`, and what kind a field is need not be said.
+//! that the script does not name, an error the request that it answers and `by` whom it comes, anything the ids of XEP-0421 and XEP-0359. In a form `true` is `1`, and what kind a field is need not be said.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
@@ -15,11 +15,13 @@ pub type Names = BTreeMap<String, String>;
 
 const CLIENT: &str = "jabber:client";
 const STANZAS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
+pub const OCCUPANT_ID: &str = "urn:xmpp:occupant-id:0";
+pub const SID: &str = "urn:xmpp:sid:0";
 const FORM: &str = "jabber:x:data";
 const VALIDATE: &str = "http://jabber.org/protocol/xdata-validate";
 
 /// Where the order of children has no meaning.
-const UNORDERED: [&str; 12] = [
+const UNORDERED: [&str; 15] = [
     CLIENT,
     FORM,
     "jabber:iq:roster",
@@ -32,6 +34,9 @@ const UNORDERED: [&str; 12] = [
     "http://jabber.org/protocol/shim",
     "http://jabber.org/protocol/address",
     "http://jabber.org/protocol/muc#user",
+    "http://jabber.org/protocol/muc#admin",
+    "http://jabber.org/protocol/muc#owner",
+    STANZAS,
 ];
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -47,7 +52,9 @@ pub struct Element {
 impl Element {
     /// The elements of this text, as they stand in a client's stream.
     pub fn parse(text: &str) -> Result<Vec<Self>, String> {
-        let document = format!("<s:stream xmlns='{CLIENT}' xmlns:s='http://etherx.jabber.org/streams'>{text}</s:stream>");
+        let document = format!(
+            "<s:stream xmlns='{CLIENT}' xmlns:s='http://etherx.jabber.org/streams' xmlns:stream='http://etherx.jabber.org/streams'>{text}</s:stream>"
+        );
         let mut open = vec![Self::default()];
         let read = rxml::Parser::new().parse_all(&mut document.as_bytes(), true, |event| match event {
             rxml::Event::XmlDeclaration(..) => {}
@@ -126,8 +133,11 @@ impl Element {
             return here(format!("its text should be {:?}, is {text:?}", filled(&expected, names)));
         }
         // RFC 6120 §8.3.1: an error may have the request in it
-        let is_error = self.is(CLIENT, "iq") && self.attribute("type") == Some("error");
-        let is_copy = |child: &Self| is_error && !child.is(CLIENT, "error") && self.child(&child.ns, &child.name).is_none();
+        let is_error = self.is_stanza() && self.attribute("type") == Some("error");
+        let is_copy = |child: &Self| {
+            (is_error && !child.is(CLIENT, "error") || self.is_stanza() && child.is_of_rooms())
+                && self.child(&child.ns, &child.name).is_none()
+        };
         let got: Vec<&Self> = got.children.iter().filter(|child| !self.ignores(child) && !is_copy(child)).collect();
         let expected: Vec<&Self> = self.children.iter().filter(|child| !self.ignores(child)).collect();
         self.children(&expected, &got, more, names)
@@ -177,7 +187,15 @@ impl Element {
         if self.is_stanza() {
             return matches!(name, "from" | "to" | "lang") || name == "id" && self.name != "iq";
         }
+        if self.is(CLIENT, "error") {
+            return ns.is_empty() && name == "by";
+        }
         ns.is_empty() && self.ns == FORM && (name == "label" || name == "type" && self.name == "field")
+    }
+
+    /// What rooms put into every stanza; `rooms.rs` looks that they do.
+    fn is_of_rooms(&self) -> bool {
+        self.is(OCCUPANT_ID, "occupant-id") || self.is(SID, "stanza-id")
     }
 
     fn ignores(&self, child: &Self) -> bool {

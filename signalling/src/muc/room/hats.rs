@@ -6,6 +6,7 @@ mod form;
 use std::collections::BTreeSet;
 
 use aws_lc_rs::digest;
+use bytes::Bytes;
 
 use command::{Action, Command};
 use form::Wish;
@@ -14,7 +15,7 @@ use super::sender;
 use crate::jid::{BareJid, Jid};
 use crate::muc::change::Change;
 use crate::muc::context::Context;
-use crate::muc::model::{Affiliation, Hat, Hats, Role, Room};
+use crate::muc::model::{Affiliation, Hat, Hats, Lasting, Role, Room};
 use crate::muc::outcome::Outcome;
 use crate::muc::presence::Why;
 use crate::muc::status::Status;
@@ -63,8 +64,12 @@ impl Node {
     }
 }
 
-/// §3.1: the hats of an account, for its presence; nothing when it wears none.
-pub(in crate::muc) fn write(hats: &Hats, account: &BareJid, out: &mut XmlWriter) {
+/// §3.1: the hats of an account, for its presence; nothing when it wears none, or the room has none.
+pub(in crate::muc) fn write(room: &Lasting, account: &BareJid, out: &mut XmlWriter) {
+    let hats = &room.hats;
+    if !room.config.hats {
+        return;
+    }
     let Some(worn) = hats.worn.get(account).filter(|worn| !worn.is_empty()) else { return };
     out.open("hats").ns(ns::HATS);
     for (uri, hat) in worn.iter().filter_map(|uri| hats.known.get_key_value(uri)) {
@@ -82,6 +87,9 @@ impl Room {
     /// read; `resource-constraint` for more hats than may be.
     pub fn hat_command(&mut self, stanza: &Stanza, context: &Context<'_>, out: &mut Outcome) -> Result<(), StanzaError> {
         let from = sender(stanza)?;
+        if !self.lasting.config.hats {
+            return Err(StanzaError::service_unavailable().with_text("this room has no hats"));
+        }
         let command = Command::read(stanza)?;
         let node = Node::parse(&command.node).ok_or_else(StanzaError::item_not_found)?;
         if !self.may_command(node, from, context) {
@@ -108,6 +116,9 @@ impl Room {
 
     /// §2: what admins may do restricts itself to them; everyone who may see the room may see which hats there are.
     fn may_command(&self, node: Node, from: &Jid, context: &Context<'_>) -> bool {
+        if !self.lasting.config.hats {
+            return false;
+        }
         let (affiliation, role) = self.power(from, context);
         let sees = role != Role::None || affiliation >= Affiliation::Member;
         match node {
@@ -123,10 +134,27 @@ impl Room {
         may.map(|node| (node.name(), node.label())).collect()
     }
 
+    /// XEP-0050 §2.3: the answer to disco#info of a command's node; `None` for a command that there is not, or not for whoever asks.
+    #[must_use]
+    pub fn command_info(&self, node: &str, from: &Jid, context: &Context<'_>) -> Option<Bytes> {
+        let command = Node::parse(node).filter(|node| self.may_command(*node, from, context))?;
+        let mut xml = XmlWriter::new();
+        xml.open("query").ns(ns::DISCO_INFO).attr("node", node);
+        xml.open("identity").attr("category", "automation").attr("name", command.label()).attr("type", "command-node").close();
+        for feature in [ns::COMMANDS, ns::DATA_FORMS] {
+            xml.open("feature").attr("var", feature).close();
+        }
+        xml.close();
+        Some(xml.finish())
+    }
+
     /// §2: `hats#hash` of `muc#roominfo`; none where there are no hats.
     #[must_use]
     pub fn hats_hash(&self) -> Option<String> {
         let known = &self.lasting.hats.known;
+        if !self.lasting.config.hats {
+            return None;
+        }
         let mut hash = digest::Context::new(&digest::SHA256);
         for (uri, hat) in known {
             for part in [Some(uri), Some(&hat.title), hat.hue.as_ref(), hat.lang.as_ref()] {

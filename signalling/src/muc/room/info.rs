@@ -40,7 +40,7 @@ impl Room {
         open || affiliation >= Affiliation::Member || self.is_occupant(from)
     }
 
-    /// §16.5.4, example 10: writes the form `muc#roominfo`.
+    /// §16.5.4, example 10: writes the form `muc#roominfo`, with the hashes of XEP-0486 §3.3 and XEP-0317 §2.
     pub fn write_info(&self, out: &mut XmlWriter, from: &Jid, context: &Context<'_>) {
         let config = &self.lasting.config;
         let mut form = FormWriter::open(out, FormType::Result, ns::MUC_ROOMINFO);
@@ -76,6 +76,11 @@ impl Room {
         field("muc#maxhistoryfetch", FieldType::TextSingle, "Maximum Number of History Messages Returned by Room", &[&history]);
         if some(&config.pubsub) {
             field("muc#roomconfig_pubsub", FieldType::TextSingle, "Associated pubsub node", &[&config.pubsub]);
+        }
+        let hashes: Vec<&str> = self.avatar_hashes().iter().map(String::as_str).collect();
+        field("muc#roominfo_avatarhash", FieldType::TextMulti, "Avatar hash", &hashes);
+        if let Some(hash) = self.hats_hash() {
+            field("hats#hash", FieldType::TextSingle, "Hats hash", &[&hash]);
         }
         form.close();
     }

@@ -1,6 +1,6 @@
 //! XEP-0045 §7.8.2, §7.9: invitations that a room passes on, and their being declined. Direct ones (XEP-0249) do not come by here.
 
-use super::{element, sender};
+use super::{element, sender, write_reason};
 use crate::jid::Jid;
 use crate::muc::context::Context;
 use crate::muc::model::{Affiliation, Role, Room};
@@ -200,12 +200,6 @@ pub(super) fn user<'s>(stanza: &'s Stanza, name: &str) -> Option<Child<'s>> {
 fn address(node: Node<'_>) -> Result<Jid, StanzaError> {
     let to = node.attr("to").ok_or_else(|| StanzaError::bad_request("`to` is missing"))?;
     Jid::parse(to).map_err(|_| StanzaError::jid_malformed())
-}
-
-fn write_reason(xml: &mut XmlWriter, reason: Option<&str>) {
-    if let Some(reason) = reason {
-        xml.open("reason").text(reason).close();
-    }
 }
 
 #[cfg(test)]

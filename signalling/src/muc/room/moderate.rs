@@ -1,13 +1,13 @@
 //! XEP-0425: Moderated Message Retraction, version 0.3, and the form of before (version 0.2), which clients still use: moderators take back what others have said.
 
 use super::retract::is_retractable;
-use super::{element, sender};
+use super::{element, sender, write_reason};
 use crate::jid::Jid;
 use crate::muc::context::Context;
 use crate::muc::model::{Affiliation, Role, Room, Said};
 use crate::muc::outcome::Outcome;
 use crate::ns;
-use crate::stanza::error::StanzaError;
+use crate::stanza::error::{Condition, ErrorType, StanzaError};
 use crate::stanza::{IqType, Kind, MessageType, Stanza};
 use crate::store::ArchiveId;
 use crate::xml::{Node, XmlWriter};
@@ -43,6 +43,10 @@ impl Room {
         let (affiliation, role) = self.power(from, context);
         if role != Role::Moderator && affiliation < Affiliation::Admin {
             return Err(StanzaError::forbidden().with_text("Only moderators are allowed to moderate other participants' messages"));
+        }
+        if self.lasting.config.archived && !context.archive_has_room {
+            let error = StanzaError::new(Condition::InternalServerError, ErrorType::Wait);
+            return Err(error.with_text("the archive does not keep up, try again later"));
         }
         let said = ArchiveId::parse(&moderation.id).and_then(|id| self.said(id, context)).cloned();
         let said = said.ok_or_else(|| StanzaError::item_not_found().with_text("there is no such message"))?;
@@ -118,12 +122,6 @@ impl Moderator {
         xml.open("moderated").ns(ns::MODERATION).attr_opt("by", self.jid.as_deref());
         xml.open("occupant-id").ns(ns::OCCUPANT_ID).attr("id", &self.occupant_id).close();
         xml.close();
-    }
-}
-
-fn write_reason(xml: &mut XmlWriter, reason: Option<&str>) {
-    if let Some(reason) = reason {
-        xml.open("reason").text(reason).close();
     }
 }
 

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::super::model::{Affiliation, Occupant, Role, Room, Seat};
 use super::super::outcome::Outcome;
-use super::super::presence::Templates;
+use super::super::presence::{Templates, Why};
 use super::super::status::Status;
 use crate::jid::FullJid;
 use crate::stanza::{Framing, Kind, PresenceType, Stanza};
@@ -67,8 +67,17 @@ impl Room {
         true
     }
 
-    /// §11.2: the service shuts down for good, everybody is told (332).
-    pub fn shut_down(&mut self, out: &mut Outcome) {
-        self.remove_everybody(&[Status::Shutdown], None, out);
+    /// §11.2: the service shuts down, and whose session does not come back is told (332). Of others who stay, nobody is told anything.
+    pub fn shut_down(&mut self, stays: impl Fn(&FullJid) -> bool, out: &mut Outcome) {
+        let stays = |occupant: &Occupant| occupant.seats.iter().any(|seat| stays(&seat.jid));
+        if !self.occupants.iter().any(|occupant| stays(occupant)) {
+            self.remove_everybody(&[Status::Shutdown], None, out);
+        }
+        let going: Vec<String> =
+            self.occupants.iter().filter(|occupant| !stays(occupant)).map(|occupant| occupant.nick().to_owned()).collect();
+        for nick in going {
+            self.remove(&nick, &[Status::Shutdown], &Why::default(), out);
+        }
+        self.end_if_empty(out);
     }
 }

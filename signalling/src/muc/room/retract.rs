@@ -1,5 +1,5 @@
-//! XEP-0424: Message Retraction, version 0.4, in rooms: who has said something may take it back. What is left of it in history and archive is a tombstone (§4).
-//! What is common to retraction and moderation (XEP-0425) stands here.
+//! XEP-0424: Message Retraction, version 0.4, in rooms: who has said something may take it back. What is left of it in the archive is a tombstone (§4), and
+//! newcomers do not see it any more (§5). What is common to retraction and moderation (XEP-0425) stands here.
 
 use super::element;
 use crate::jid::{BareJid, Jid};
@@ -52,16 +52,18 @@ impl Room {
         self.history.messages.iter().find(|said| said.id == id)
     }
 
-    /// Puts a tombstone in the place of a message: `by` is the message that says so to everyone, `details` come into the tombstone.
+    /// Takes a message away, with a tombstone in its place: `by` is the message that says so to everyone, `details` come into the tombstone.
     pub(super) fn bury(&mut self, said: Said, by: &Stanza, context: &Context<'_>, details: &[u8], out: &mut Outcome) {
         let mut xml = XmlWriter::new();
         // §4: who finds the tombstone finds the retraction by this.
-        let id = by.id().map(str::to_owned).or_else(|| number(by, &self.lasting.jid)).unwrap_or_default();
-        xml.open("retracted").ns(ns::RETRACTION).attr("id", &id).attr("stamp", &xep0082(context.now)).raw(details).close();
+        xml.open("retracted")
+            .ns(ns::RETRACTION)
+            .attr("id", by.id().unwrap_or_default())
+            .attr("stamp", &xep0082(context.now))
+            .raw(details)
+            .close();
         let tombstone = tombstone(&said.stanza, &self.lasting.jid, xml);
-        if let Some(remembered) = self.history.messages.iter_mut().find(|remembered| remembered.id == said.id) {
-            remembered.stanza = tombstone.clone();
-        }
+        self.history.messages.retain(|remembered| remembered.id != said.id);
         out.effects.push(Effect::Replace { id: said.id, stanza: tombstone });
     }
 }
@@ -77,18 +79,15 @@ fn retracted_by(stanza: &Stanza) -> Option<ArchiveId> {
     ArchiveId::parse(element.root().attr("id")?)
 }
 
-/// The room's `stanza-id` of a message.
-fn number(stanza: &Stanza, room: &Jid) -> Option<String> {
-    let mut ids = stanza.children().filter(|child| child.is(ns::STANZA_ID, "stanza-id"));
-    ids.find(|id| id.attr("by").as_deref() == Some(room.as_str()))?.attr("id").map(|id| id.into_owned())
+/// Whether a message takes another one back, by its author or by a moderator.
+pub(super) fn takes_back(stanza: &Stanza) -> bool {
+    stanza.children().any(|child| child.is(ns::RETRACTION, "retract") || child.is(ns::FASTENING, "apply-to"))
 }
 
 /// Messages of occupants are taken back, but neither retractions nor what is left of a message.
 pub(super) fn is_retractable(stanza: &Stanza) -> bool {
-    let is_retraction = stanza
-        .children()
-        .any(|child| child.is(ns::RETRACTION, "retract") || child.is(ns::RETRACTION, "retracted") || child.is(ns::FASTENING, "apply-to"));
-    stanza.from().is_some_and(|from| !from.is_bare()) && !is_retraction
+    let is_left = stanza.child(ns::RETRACTION, "retracted").is_some();
+    stanza.from().is_some_and(|from| !from.is_bare()) && !takes_back(stanza) && !is_left
 }
 
 /// §4: the message with its addresses and identifiers, and nothing of what was said.

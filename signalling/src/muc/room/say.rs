@@ -5,7 +5,8 @@ use crate::message::{self, add_stanza_id};
 use crate::muc::context::Context;
 use crate::muc::model::{Room, Said};
 use crate::muc::outcome::{Effect, Outcome};
-use crate::stanza::Stanza;
+use crate::ns;
+use crate::stanza::{Child, Stanza};
 use crate::store::ArchiveId;
 
 impl Room {
@@ -22,19 +23,26 @@ impl Room {
         ArchiveId::after(self.last_id, context.now, (context.random)())
     }
 
-    /// Sends a message to everyone. One with a number, which stands in it, is kept: in the archive where there is one, and for newcomers if there
-    /// is something to read in it.
+    /// Sends a message to everyone. One with a number, which stands in it, is kept: in the archive where there is one, and in history if it is for
+    /// newcomers.
     pub(super) fn spread(&mut self, message: Stanza, id: Option<ArchiveId>, real: &Jid, context: &Context<'_>, out: &mut Outcome) {
         if let Some(id) = id {
             self.last_id = Some(id);
             if self.lasting.config.archived {
                 out.effects.push(Effect::Keep { id, real: real.clone(), stanza: message.clone() });
             }
-            if message::is_readable(&message) {
+            if is_for_newcomers(&message) {
                 let max = self.history_max(context);
                 self.history.push(Said { id, stanza: message.clone(), real: real.clone() }, max);
             }
         }
         out.broadcast(message, self.occupants.everyone());
     }
+}
+
+/// §7.2.13: whether newcomers are shown a message: there is something to read in it, or it takes back what they may have read in an earlier visit.
+/// Subject changes are not among them: the subject comes by itself (§7.2.15).
+pub(in crate::muc) fn is_for_newcomers(message: &Stanza) -> bool {
+    let takes_back = |child: Child<'_>| child.is(ns::RETRACTION, "retract") || child.is(ns::FASTENING, "apply-to");
+    message::is_readable(message) || message.children().any(takes_back)
 }

@@ -24,6 +24,11 @@ pub const HECATE: &str = "hecate@shakespeare.lit/broom";
 /// What a stanza may be given to.
 pub type Handler = fn(&mut Room, &Stanza, &Context<'_>, &mut Outcome) -> Result<(), StanzaError>;
 
+/// Whatever a stanza to the room is about.
+pub fn handle(room: &mut Room, stanza: &Stanza, context: &Context<'_>, out: &mut Outcome) -> Result<(), StanzaError> {
+    room.handle(stanza, None, context, out)
+}
+
 #[derive(Clone)]
 pub struct Scene {
     pub room: Room,
@@ -33,11 +38,12 @@ pub struct Scene {
     pub referred: Option<Said>,
 }
 
-/// The dark cave of the examples: owned by `crone1`, open, unmoderated, archived; nobody is there.
+/// The dark cave of the examples: owned by `crone1`, persistent, open, unmoderated, archived; nobody is there.
 pub fn scene() -> Scene {
     let (room, creator) = (BareJid::parse(ROOM).unwrap(), BareJid::parse("crone1@shakespeare.lit").unwrap());
     let mut room = Room::new(room, creator, RoomConfig::of_new_room(true), SystemTime::UNIX_EPOCH, vec![1; 32]);
     room.lasting.locked = false;
+    room.lasting.config.persistent = true;
     Scene {
         room,
         now: SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000),
@@ -86,6 +92,15 @@ impl Scene {
     }
 
     fn attempt(&mut self, handler: Handler, from: &str, xml: &str) -> Result<Outcome, StanzaError> {
+        let mut out = Outcome::default();
+        let mut room = self.room.clone();
+        let result = self.with_context(|_, context| handler(&mut room, &stanza(from, xml), context, &mut out));
+        self.room = room;
+        result.map(|()| out)
+    }
+
+    /// Does something in the world around the room. Identifiers are `new-1`, `new-2`, …
+    pub fn with_context<T>(&self, work: impl FnOnce(&Room, &Context<'_>) -> T) -> T {
         let ids = Cell::new(0);
         let fresh_id = || {
             ids.set(ids.get() + 1);
@@ -100,9 +115,7 @@ impl Scene {
             referred: self.referred.as_ref(),
             limits: &self.limits,
         };
-        let mut out = Outcome::default();
-        handler(&mut self.room, &stanza(from, xml), &context, &mut out)?;
-        Ok(out)
+        work(&self.room, &context)
     }
 
     /// The condition and the extra condition with which a stanza is refused.

@@ -29,10 +29,8 @@ impl Room {
         }
         let payload = stanza.payload().ok_or_else(|| StanzaError::bad_request("there is no vCard"))?;
         let element = element(&payload)?;
-        let card = match element.root().children().next() {
-            None => None,
-            Some(_) => Some(Card::new(element.root().to_bytes())),
-        };
+        // §3.2: an empty one is none.
+        let card = element.root().children().next().map(|_| Card::new(element.root().to_bytes()));
         if card.as_ref().is_some_and(|card| card.xml.len() > context.limits.vcard_bytes) {
             return Err(StanzaError::not_acceptable().with_text("the vCard is too large"));
         }

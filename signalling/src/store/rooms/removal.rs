@@ -17,9 +17,11 @@ const TEMPORARY: &str = "SELECT r.id FROM rooms r WHERE r.persistent = 0 AND r.i
                              AND NOT EXISTS (SELECT 1 FROM room_occupants o WHERE o.room_id = r.id) ORDER BY r.id LIMIT $2";
 const DESTROYED: &str = "SELECT id FROM rooms WHERE jid IS NULL ORDER BY id LIMIT 1";
 const GONE: &str = "DELETE FROM rooms WHERE id = $1 AND jid IS NULL";
-/// Whatever may be much.
-const CONTENTS: [&str; 4] = [
-    "DELETE FROM room_messages WHERE room_id = $1 AND id IN (SELECT id FROM room_messages WHERE room_id = $1 ORDER BY id LIMIT $2)",
+// Behind what went before: PostgreSQL would come by all of that again each time.
+const MESSAGES: &str = "DELETE FROM room_messages WHERE room_id = $1 AND id IN
+    (SELECT id FROM room_messages WHERE room_id = $1 AND id > $3 ORDER BY id LIMIT $2) RETURNING id";
+/// Of these there are as many as `[limits]` lets there be.
+const CONTENTS: [&str; 3] = [
     "DELETE FROM room_affiliations WHERE room_id = $1 AND jid IN (SELECT jid FROM room_affiliations WHERE room_id = $1 ORDER BY jid LIMIT $2)",
     "DELETE FROM room_requests WHERE room_id = $1 AND jid IN (SELECT jid FROM room_requests WHERE room_id = $1 ORDER BY jid LIMIT $2)",
     "DELETE FROM room_hats_worn WHERE room_id = $1 AND jid IN (SELECT jid FROM room_hats_worn WHERE room_id = $1 ORDER BY jid LIMIT $2)",
@@ -28,7 +30,7 @@ const CONTENTS: [&str; 4] = [
 /// All that look rows up, for the test that none reads a whole table.
 #[cfg(test)]
 pub(super) fn statements() -> impl Iterator<Item = &'static str> {
-    [DESTROY, NOBODY, TEMPORARY, DESTROYED, GONE].into_iter().chain(CONTENTS)
+    [DESTROY, NOBODY, TEMPORARY, DESTROYED, MESSAGES, GONE].into_iter().chain(CONTENTS)
 }
 
 /// Part of the transaction that destroys a room.
@@ -77,6 +79,10 @@ impl Rooms {
         let mut gone = 0;
         while let Some(row) = self.database.fetch_optional("look for destroyed rooms", DESTROYED, &[]).await? {
             let id = row.int(0)?;
+            let mut last = Some(i64::MIN);
+            while let Some(after) = last {
+                last = self.delete_messages(id, after).await?;
+            }
             for sql in CONTENTS {
                 while self.delete(sql, id).await? > 0 {}
             }
@@ -85,6 +91,21 @@ impl Rooms {
             gone += 1;
         }
         Ok(gone)
+    }
+
+    /// The last one that was deleted.
+    async fn delete_messages(&self, id: i64, after: i64) -> Result<Option<i64>, StoreError> {
+        self.database
+            .write("delete what a room had", move |tx| {
+                Box::pin(async move {
+                    let mut last = None;
+                    for row in tx.fetch_all(MESSAGES, &[id.into(), CHUNK.into(), after.into()]).await? {
+                        last = last.max(Some(row.int(0)?));
+                    }
+                    Ok(last)
+                })
+            })
+            .await
     }
 
     async fn delete(&self, sql: &'static str, id: i64) -> Result<u64, StoreError> {

@@ -1,16 +1,14 @@
 //! Who is in which room at an orderly stop: written when the last stanza was handled, read before the first one of the next start, and gone then.
 //! After a crash there is nothing of it.
 
-use std::time::SystemTime;
-
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::super::archive::ArchiveId;
-use super::super::from_millis;
-use super::{Rooms, StoreError, read_bare, to_count, to_millis};
+use super::{Rooms, StoreError, read_bare, to_count};
 use crate::jid::{BareJid, FullJid, Jid};
 use crate::muc::model::Role;
+use crate::muc::room::SavedSeat;
 
 /// Rooms written as one job: an operation takes its turn between two of them.
 const ROOMS_AT_ONCE: usize = 32;
@@ -32,34 +30,12 @@ pub struct SavedRoom {
     /// Its address.
     pub jid: BareJid,
     /// Who is there.
-    pub occupants: Vec<SavedOccupant>,
-    /// What newcomers may be shown and no archive has, from the oldest to the newest.
+    pub seats: Vec<SavedSeat>,
+    /// What newcomers are shown, from the oldest to the newest; the archive may have it or not.
     pub history: Vec<SavedMessage>,
 }
 
-/// One occupant.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SavedOccupant {
-    /// Its nickname.
-    pub nick: String,
-    /// Its role.
-    pub role: Role,
-    /// When its request for voice was last passed on.
-    pub voice_asked_at: Option<SystemTime>,
-    /// Its sessions, in the order in which they came.
-    pub seats: Vec<SavedSeat>,
-}
-
-/// One session of an occupant.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SavedSeat {
-    /// Its real full JID.
-    pub jid: FullJid,
-    /// Its presence as XML.
-    pub presence: Bytes,
-}
-
-/// A message that no archive has.
+/// A message that newcomers are shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SavedMessage {
     /// Its number.
@@ -109,7 +85,7 @@ impl Rooms {
         let mut rooms = Vec::new();
         for row in self.database.fetch_all(doing, PAGE, &[last.into(), to_count(count).into()]).await? {
             let jid = read_bare(&row, 0, "rooms.jid")?;
-            let empty = SavedRoom { jid: jid.clone(), occupants: Vec::new(), history: Vec::new() };
+            let empty = SavedRoom { jid: jid.clone(), seats: Vec::new(), history: Vec::new() };
             rooms.push(read(jid, &row.text(1)?).unwrap_or_else(|error| {
                 tracing::error!(%error, room = %empty.jid, "who was in a room is not known any more");
                 empty
@@ -130,23 +106,16 @@ impl Rooms {
 
 #[derive(Serialize, Deserialize)]
 struct State {
-    occupants: Vec<Occupant>,
+    seats: Vec<Seat>,
     #[serde(default)]
     history: Vec<Message>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Occupant {
-    nick: String,
-    role: String,
-    #[serde(default)]
-    voice_asked_at_ms: Option<i64>,
-    seats: Vec<Seat>,
-}
-
-#[derive(Serialize, Deserialize)]
 struct Seat {
-    jid: String,
+    nick: String,
+    real: String,
+    role: String,
     presence: String,
 }
 
@@ -159,20 +128,19 @@ struct Message {
 
 fn write(room: &SavedRoom) -> Result<String, StoreError> {
     let text = |bytes: &Bytes| std::str::from_utf8(bytes).map(str::to_owned).map_err(|error| unreadable(&error));
-    let seat = |seat: &SavedSeat| Ok(Seat { jid: seat.jid.as_str().to_owned(), presence: text(&seat.presence)? });
-    let occupant = |occupant: &SavedOccupant| {
-        Ok(Occupant {
-            nick: occupant.nick.clone(),
-            role: occupant.role.name().to_owned(),
-            voice_asked_at_ms: occupant.voice_asked_at.map(to_millis),
-            seats: occupant.seats.iter().map(seat).collect::<Result<_, StoreError>>()?,
+    let seat = |seat: &SavedSeat| {
+        Ok(Seat {
+            nick: seat.nick.clone(),
+            real: seat.real.as_str().to_owned(),
+            role: seat.role.name().to_owned(),
+            presence: text(&seat.presence)?,
         })
     };
     let message = |message: &SavedMessage| {
         Ok(Message { id: message.id.to_i64(), real: message.real.as_str().to_owned(), stanza: text(&message.stanza)? })
     };
     let state = State {
-        occupants: room.occupants.iter().map(occupant).collect::<Result<_, StoreError>>()?,
+        seats: room.seats.iter().map(seat).collect::<Result<_, StoreError>>()?,
         history: room.history.iter().map(message).collect::<Result<_, StoreError>>()?,
     };
     serde_json::to_string(&state).map_err(|error| unreadable(&error))
@@ -181,15 +149,11 @@ fn write(room: &SavedRoom) -> Result<String, StoreError> {
 fn read(jid: BareJid, state: &str) -> Result<SavedRoom, StoreError> {
     let state: State = serde_json::from_str(state).map_err(|error| unreadable(&error))?;
     let seat = |seat: Seat| {
-        let jid = FullJid::parse(&seat.jid).map_err(|error| unreadable(&error))?;
-        Ok(SavedSeat { jid, presence: seat.presence.into() })
-    };
-    let occupant = |occupant: Occupant| {
-        Ok(SavedOccupant {
-            role: Role::parse(&occupant.role).ok_or_else(|| unreadable(&format!("`{}` is no role", occupant.role)))?,
-            nick: occupant.nick,
-            voice_asked_at: occupant.voice_asked_at_ms.map(from_millis),
-            seats: occupant.seats.into_iter().map(seat).collect::<Result<_, StoreError>>()?,
+        Ok(SavedSeat {
+            nick: seat.nick,
+            real: FullJid::parse(&seat.real).map_err(|error| unreadable(&error))?,
+            role: Role::parse(&seat.role).ok_or_else(|| unreadable(&format!("`{}` is no role", seat.role)))?,
+            presence: seat.presence.into(),
         })
     };
     let message = |message: Message| {
@@ -198,7 +162,7 @@ fn read(jid: BareJid, state: &str) -> Result<SavedRoom, StoreError> {
     };
     Ok(SavedRoom {
         jid,
-        occupants: state.occupants.into_iter().map(occupant).collect::<Result<_, StoreError>>()?,
+        seats: state.seats.into_iter().map(seat).collect::<Result<_, StoreError>>()?,
         history: state.history.into_iter().map(message).collect::<Result<_, StoreError>>()?,
     })
 }

@@ -1,8 +1,8 @@
 //! §2, §3.
 
 use crate::jid::Jid;
-use crate::muc::context::Context;
-use crate::muc::model::{Affiliation, Role, Room};
+use crate::muc::Why;
+use crate::muc::model::{Affiliation, Role};
 use crate::muc::room::scene::*;
 
 const ASSISTANT: &str = "http://tech.example.edu/hats#TeacherAssistant";
@@ -54,15 +54,9 @@ fn class() -> Scene {
 fn dressed() -> Scene {
     let mut scene = class();
     scene
-        .give(
-            Room::hat_command,
-            CRONE,
-            &filled("create", &[("hats#title", "Assistant"), ("hats#uri", ASSISTANT), ("hats#hue", "327.255249")]),
-        )
+        .give(handle, CRONE, &filled("create", &[("hats#title", "Assistant"), ("hats#uri", ASSISTANT), ("hats#hue", "327.255249")]))
         .unwrap();
-    scene
-        .give(Room::hat_command, CRONE, &filled("assign", &[("hats#jid", "wiccarocks@shakespeare.lit"), ("hats#uri", ASSISTANT)]))
-        .unwrap();
+    scene.give(handle, CRONE, &filled("assign", &[("hats#jid", "wiccarocks@shakespeare.lit"), ("hats#uri", ASSISTANT)])).unwrap();
     scene
 }
 
@@ -78,7 +72,7 @@ fn shown(lines: &[String]) -> String {
 fn s3_2_examples_4_to_8_a_hat_is_made() {
     let mut scene = class();
     assert_eq!(
-        scene.give(Room::hat_command, CRONE, &command("create", "action='execute'", "")).unwrap(),
+        scene.give(handle, CRONE, &command("create", "action='execute'", "")).unwrap(),
         [executing(
             "create",
             &format!(
@@ -91,17 +85,17 @@ fn s3_2_examples_4_to_8_a_hat_is_made() {
     );
     let create = filled("create", &[("hats#title", "Assistant"), ("hats#uri", ASSISTANT), ("hats#hue", "327.255249")]);
     assert_eq!(
-        scene.give(Room::hat_command, CRONE, &create).unwrap(),
+        scene.give(handle, CRONE, &create).unwrap(),
         [format!("hats [\"{ASSISTANT}\"] []"), CODE_104.to_owned(), completed("create")]
     );
     // The same again changes nothing.
-    assert_eq!(scene.give(Room::hat_command, CRONE, &create).unwrap(), [completed("create")]);
+    assert_eq!(scene.give(handle, CRONE, &create).unwrap(), [completed("create")]);
 }
 
 #[test]
 fn s3_2_a_hat_that_is_updated_is_shown_anew() {
     let mut scene = dressed();
-    let lines = scene.give(Room::hat_command, CRONE, &filled("create", &[("hats#title", "T&lt;A"), ("hats#uri", ASSISTANT)])).unwrap();
+    let lines = scene.give(handle, CRONE, &filled("create", &[("hats#title", "T&lt;A"), ("hats#uri", ASSISTANT)])).unwrap();
     assert_eq!(shown(&lines), format!("<hats xmlns='urn:xmpp:hats:0'><hat title='T&lt;A' uri='{ASSISTANT}' xml:lang='en'/></hats>"));
     assert_eq!(lines[lines.len() - 2..], [CODE_104.to_owned(), completed("create")]);
 }
@@ -110,7 +104,7 @@ fn s3_2_a_hat_that_is_updated_is_shown_anew() {
 fn s3_1_and_s3_5_examples_3_and_15_to_18_a_hat_is_assigned() {
     let mut scene = dressed();
     assert_eq!(
-        scene.give(Room::hat_command, CRONE, &command("assign", "", "")).unwrap(),
+        scene.give(handle, CRONE, &command("assign", "", "")).unwrap(),
         [executing(
             "assign",
             &format!(
@@ -120,9 +114,9 @@ fn s3_1_and_s3_5_examples_3_and_15_to_18_a_hat_is_assigned() {
             )
         )]
     );
-    scene.give(Room::hat_command, CRONE, &filled("create", &[("hats#title", "Host"), ("hats#uri", "urn:host")])).unwrap();
+    scene.give(handle, CRONE, &filled("create", &[("hats#title", "Host"), ("hats#uri", "urn:host")])).unwrap();
     let assign = filled("assign", &[("hats#jid", WITCH), ("hats#uri", "urn:host")]);
-    let lines = scene.give(Room::hat_command, CRONE, &assign).unwrap();
+    let lines = scene.give(handle, CRONE, &assign).unwrap();
     assert_eq!(
         shown(&lines),
         format!(
@@ -132,10 +126,10 @@ fn s3_1_and_s3_5_examples_3_and_15_to_18_a_hat_is_assigned() {
     );
     assert_eq!(lines.last(), Some(&completed("assign")));
     assert!(!lines.iter().any(|line| line.contains("code='104'")), "the list of hats is the same: {lines:?}");
-    assert_eq!(scene.give(Room::hat_command, CRONE, &assign).unwrap(), [completed("assign")]);
+    assert_eq!(scene.give(handle, CRONE, &assign).unwrap(), [completed("assign")]);
     // Who is not there wears it, too.
     let absent = filled("assign", &[("hats#jid", "hag66@shakespeare.lit"), ("hats#uri", "urn:host")]);
-    assert_eq!(scene.give(Room::hat_command, CRONE, &absent).unwrap().len(), 2);
+    assert_eq!(scene.give(handle, CRONE, &absent).unwrap().len(), 2);
 }
 
 #[test]
@@ -143,17 +137,17 @@ fn s3_3_and_s3_6_examples_9_to_12_19_and_20_hats_are_taken_away() {
     let unassign = filled("unassign", &[("hats#jid", "wiccarocks@shakespeare.lit"), ("hats#uri", ASSISTANT)]);
     let destroy = filled("destroy", &[("hats#uri", ASSISTANT)]);
     let mut scene = dressed();
-    let lines = scene.give(Room::hat_command, CRONE, &unassign).unwrap();
+    let lines = scene.give(handle, CRONE, &unassign).unwrap();
     assert_eq!((&*shown(&lines), lines.last()), ("", Some(&completed("unassign"))));
-    assert_eq!(scene.refused(Room::hat_command, CRONE, &unassign), "cancel item-not-found");
+    assert_eq!(scene.refused(handle, CRONE, &unassign), "cancel item-not-found");
 
     let mut scene = dressed();
-    let lines = scene.give(Room::hat_command, CRONE, &destroy).unwrap();
+    let lines = scene.give(handle, CRONE, &destroy).unwrap();
     assert_eq!(lines[0], "hats [] []");
     assert_eq!((&*shown(&lines), &lines[lines.len() - 2..]), ("", &[CODE_104.to_owned(), completed("destroy")][..]));
-    assert_eq!(scene.refused(Room::hat_command, CRONE, &destroy), "cancel item-not-found");
+    assert_eq!(scene.refused(handle, CRONE, &destroy), "cancel item-not-found");
     assert_eq!(
-        scene.give(Room::hat_command, CRONE, &command("destroy", "", "")).unwrap(),
+        scene.give(handle, CRONE, &command("destroy", "", "")).unwrap(),
         [executing(
             "destroy",
             &format!(
@@ -177,11 +171,11 @@ fn s3_4_and_s3_7_examples_13_14_21_and_22_lists() {
         )
     };
     assert_eq!(
-        scene.give(Room::hat_command, HAG, &command("list", "action='execute'", "")).unwrap(),
+        scene.give(handle, HAG, &command("list", "action='execute'", "")).unwrap(),
         [list("list", "Hats List", &["hats#title", "hats#uri", "hats#hue"], &["Assistant", ASSISTANT, "327.255249"])]
     );
     assert_eq!(
-        scene.give(Room::hat_command, CRONE, &command("list-assigned", "action='execute'", "")).unwrap(),
+        scene.give(handle, CRONE, &command("list-assigned", "action='execute'", "")).unwrap(),
         [list(
             "list-assigned",
             "Assigned Hats List",
@@ -195,26 +189,49 @@ fn s3_4_and_s3_7_examples_13_14_21_and_22_lists() {
 fn s2_who_may_do_what() {
     let mut scene = dressed();
     for name in ["create", "destroy", "assign", "unassign", "list-assigned"] {
-        assert_eq!(scene.refused(Room::hat_command, WITCH, &command(name, "", "")), "auth forbidden", "{name}");
+        assert_eq!(scene.refused(handle, WITCH, &command(name, "", "")), "auth forbidden", "{name}");
     }
-    assert_eq!(scene.refused(Room::hat_command, CRONE, &command("other", "", "")), "cancel item-not-found");
+    assert_eq!(scene.refused(handle, CRONE, &command("other", "", "")), "cancel item-not-found");
     scene.affiliate("banned@b", Affiliation::Outcast);
-    assert_eq!(scene.refused(Room::hat_command, "banned@b/c", &command("list", "", "")), "auth forbidden");
+    assert_eq!(scene.refused(handle, "banned@b/c", &command("list", "", "")), "auth forbidden");
     scene.room.lasting.config.members_only = true;
-    assert_eq!(scene.refused(Room::hat_command, HAG, &command("list", "", "")), "auth forbidden");
-    let count = |scene: &Scene, jid: &str| {
-        let context = Context {
-            now: scene.now,
-            fresh_id: &String::new,
-            random: || 0,
-            administers: false,
-            archive_has_room: true,
-            referred: None,
-            limits: &scene.limits,
-        };
-        scene.room.hat_commands(&Jid::parse(jid).unwrap(), &context).len()
+    assert_eq!(scene.refused(handle, HAG, &command("list", "", "")), "auth forbidden");
+    let count = |jid: &str| scene.with_context(|room, context| room.hat_commands(&Jid::parse(jid).unwrap(), context).len());
+    assert_eq!([CRONE, WITCH, HAG, "banned@b/c"].map(count), [6, 1, 0, 0]);
+}
+
+#[test]
+fn xep0050_s2_3_what_a_command_is() {
+    let scene = class();
+    let info = |jid: &str, name: &str| {
+        let node = format!("urn:xmpp:hats:commands:{name}");
+        let info = scene.with_context(|room, context| room.command_info(&node, &Jid::parse(jid).unwrap(), context));
+        info.map(|info| String::from_utf8_lossy(&info).into_owned())
     };
-    assert_eq!([CRONE, WITCH, HAG, "banned@b/c"].map(|jid| count(&scene, jid)), [6, 1, 0, 0]);
+    assert_eq!(
+        info(CRONE, "create").as_deref(),
+        Some(
+            "<query xmlns='http://jabber.org/protocol/disco#info' node='urn:xmpp:hats:commands:create'>\
+             <identity category='automation' name='Create a hat' type='command-node'/>\
+             <feature var='http://jabber.org/protocol/commands'/><feature var='jabber:x:data'/></query>"
+        )
+    );
+    assert!(info(WITCH, "list").is_some() && info(WITCH, "create").is_none() && info(CRONE, "other").is_none());
+}
+
+#[test]
+fn s2_a_room_without_hats() {
+    let mut scene = dressed();
+    scene.room.lasting.config.hats = false;
+    for name in ["create", "list"] {
+        assert_eq!(scene.refused(handle, CRONE, &command(name, "", "")), "cancel service-unavailable");
+    }
+    assert_eq!(scene.room.hats_hash(), None);
+    let announce: Handler = |room, _, _, out| {
+        room.announce("secondwitch", &[], &Why::default(), out);
+        Ok(())
+    };
+    assert_eq!(shown(&scene.give(announce, CRONE, "<message/>").unwrap()), "");
 }
 
 #[test]
@@ -226,7 +243,7 @@ fn xep0050_s4_actions_and_forms() {
         command("create", "action='cancel' sessionid='1'", ""),
         command("create", "sessionid='1'", "<x xmlns='jabber:x:data' type='cancel'/>"),
     ] {
-        assert_eq!(scene.give(Room::hat_command, CRONE, &cancel).unwrap(), [canceled]);
+        assert_eq!(scene.give(handle, CRONE, &cancel).unwrap(), [canceled]);
     }
     let create = |uri: &str, title: &str, hue: &str| filled("create", &[("hats#uri", uri), ("hats#title", title), ("hats#hue", hue)]);
     for (xml, expected) in [
@@ -248,7 +265,7 @@ fn xep0050_s4_actions_and_forms() {
         (filled("assign", &[("hats#jid", "@"), ("hats#uri", ASSISTANT)]), "modify jid-malformed"),
         (filled("assign", &[("hats#jid", "a@b"), ("hats#uri", "urn:other")]), "cancel item-not-found"),
     ] {
-        assert_eq!(scene.refused(Room::hat_command, CRONE, &xml), expected, "{xml}");
+        assert_eq!(scene.refused(handle, CRONE, &xml), expected, "{xml}");
     }
 }
 
@@ -257,15 +274,15 @@ fn hats_are_bounded() {
     let mut scene = class();
     let uri = |number: usize| format!("urn:{number}");
     for number in 0..100 {
-        scene.give(Room::hat_command, CRONE, &filled("create", &[("hats#title", "x"), ("hats#uri", &uri(number))])).unwrap();
+        scene.give(handle, CRONE, &filled("create", &[("hats#title", "x"), ("hats#uri", &uri(number))])).unwrap();
     }
     let one_more = filled("create", &[("hats#title", "x"), ("hats#uri", "urn:more")]);
-    assert_eq!(scene.refused(Room::hat_command, CRONE, &one_more), "wait resource-constraint");
+    assert_eq!(scene.refused(handle, CRONE, &one_more), "wait resource-constraint");
     let assign = |number: usize| filled("assign", &[("hats#jid", "a@b"), ("hats#uri", &uri(number))]);
     for number in 0..8 {
-        scene.give(Room::hat_command, CRONE, &assign(number)).unwrap();
+        scene.give(handle, CRONE, &assign(number)).unwrap();
     }
-    assert_eq!(scene.refused(Room::hat_command, CRONE, &assign(8)), "wait resource-constraint");
+    assert_eq!(scene.refused(handle, CRONE, &assign(8)), "wait resource-constraint");
 }
 
 #[test]
@@ -273,8 +290,8 @@ fn s2_the_hash_is_that_of_the_list() {
     assert_eq!(class().room.hats_hash(), None);
     let mut scene = dressed();
     let first = scene.room.hats_hash().unwrap();
-    scene.give(Room::hat_command, CRONE, &filled("unassign", &[("hats#jid", WITCH), ("hats#uri", ASSISTANT)])).unwrap();
+    scene.give(handle, CRONE, &filled("unassign", &[("hats#jid", WITCH), ("hats#uri", ASSISTANT)])).unwrap();
     assert_eq!(scene.room.hats_hash().as_ref(), Some(&first));
-    scene.give(Room::hat_command, CRONE, &filled("create", &[("hats#title", "Other"), ("hats#uri", ASSISTANT)])).unwrap();
+    scene.give(handle, CRONE, &filled("create", &[("hats#title", "Other"), ("hats#uri", ASSISTANT)])).unwrap();
     assert_ne!(scene.room.hats_hash().unwrap(), first);
 }

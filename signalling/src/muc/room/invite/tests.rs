@@ -23,7 +23,7 @@ fn coven(configure: impl FnOnce(&mut RoomConfig)) -> Scene {
 fn s7_8_2_examples_56_and_57_an_invitation_is_passed_on_with_the_password() {
     let mut scene = coven(|config| config.password = Some("cauldronburn".to_owned()));
     assert_eq!(
-        scene.give(Room::invite, CRONE, INVITE).unwrap(),
+        scene.give(handle, CRONE, INVITE).unwrap(),
         [
             "<message from='coven@chat.shakespeare.lit' to='hecate@shakespeare.lit' id='nzd143v8'><x xmlns='http://jabber.org/protocol/muc#user'>\
           <invite from='crone1@shakespeare.lit/desktop'><reason>Hey Hecate, this is the place for all good witches!</reason></invite>\
@@ -47,7 +47,7 @@ fn s7_9_examples_63_and_64_several_people_and_a_thread() {
     };
     let thread = "<continue thread='e0ffe42b'/>";
     assert_eq!(
-        scene.give(Room::invite, CRONE, &xml).unwrap(),
+        scene.give(handle, CRONE, &xml).unwrap(),
         [expected("wiccarocks@shakespeare.lit/laptop", thread), expected("hag66@shakespeare.lit", thread), expected("a@b", "<continue/>")]
     );
 }
@@ -78,8 +78,8 @@ fn s7_8_2_who_may_invite() {
         scene.affiliate("banned@b", Affiliation::Outcast);
         scene.affiliate("admin@b", Affiliation::Admin);
         match expected {
-            ALLOWED => assert!(scene.give(Room::invite, from, INVITE).is_ok(), "{from}"),
-            expected => assert_eq!(scene.refused(Room::invite, from, INVITE), expected, "{from}"),
+            ALLOWED => assert!(scene.give(handle, from, INVITE).is_ok(), "{from}"),
+            expected => assert_eq!(scene.refused(handle, from, INVITE), expected, "{from}"),
         }
     }
 }
@@ -87,17 +87,17 @@ fn s7_8_2_who_may_invite() {
 #[test]
 fn s7_8_2_who_is_invited_into_a_members_only_room_becomes_a_member() {
     let mut scene = coven(|config| config.members_only = true);
-    let lines = scene.give(Room::invite, CRONE, INVITE).unwrap();
+    let lines = scene.give(handle, CRONE, INVITE).unwrap();
     assert_eq!(lines[0], "affiliate hecate@shakespeare.lit member");
     assert!(lines.last().unwrap().contains("<invite from="), "{lines:?}");
     // A second time nothing changes.
-    assert_eq!(scene.give(Room::invite, CRONE, INVITE).unwrap().len(), 1);
+    assert_eq!(scene.give(handle, CRONE, INVITE).unwrap().len(), 1);
 
     scene.affiliate("hecate@shakespeare.lit", Affiliation::Outcast);
-    assert_eq!(scene.refused(Room::invite, CRONE, INVITE), "cancel not-allowed");
+    assert_eq!(scene.refused(handle, CRONE, INVITE), "cancel not-allowed");
     scene.room.lasting.affiliations.remove("hecate@shakespeare.lit");
     scene.limits.affiliations = 2;
-    assert_eq!(scene.refused(Room::invite, CRONE, INVITE), "wait resource-constraint");
+    assert_eq!(scene.refused(handle, CRONE, INVITE), "wait resource-constraint");
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn s7_8_2_examples_58_and_59_a_decline_goes_to_the_inviter() {
     let check = |scene: &mut Scene, to: &str, reached: &[&str]| {
         let xml = DECLINE.replace("crone1@shakespeare.lit", to);
         let reached: Vec<String> = reached.iter().copied().map(expected).collect();
-        assert_eq!(scene.give(Room::decline, HECATE, &xml).unwrap(), reached, "{to}");
+        assert_eq!(scene.give(handle, HECATE, &xml).unwrap(), reached, "{to}");
     };
     for to in ["crone1@shakespeare.lit", CRONE, "coven@chat.shakespeare.lit/firstwitch"] {
         check(&mut scene, to, &[CRONE]);
@@ -147,9 +147,9 @@ fn s7_8_2_examples_58_and_59_a_decline_goes_to_the_inviter() {
 fn s7_8_2_declines_that_are_refused() {
     let mut scene = coven(|_| ());
     scene.affiliate("hecate@shakespeare.lit", Affiliation::Outcast);
-    assert_eq!(scene.refused(Room::decline, HECATE, DECLINE), "auth forbidden");
-    assert_eq!(scene.refused(Room::decline, HAG, &DECLINE.replace("crone1", "@")), "modify jid-malformed");
-    assert_eq!(scene.refused(Room::decline, HAG, &DECLINE.replace(" to='crone1@shakespeare.lit'", "")), "modify bad-request");
+    assert_eq!(scene.refused(handle, HECATE, DECLINE), "auth forbidden");
+    assert_eq!(scene.refused(handle, HAG, &DECLINE.replace("crone1", "@")), "modify jid-malformed");
+    assert_eq!(scene.refused(handle, HAG, &DECLINE.replace(" to='crone1@shakespeare.lit'", "")), "modify bad-request");
     assert_eq!(scene.refused(Room::decline, HAG, INVITE), "modify bad-request");
 }
 

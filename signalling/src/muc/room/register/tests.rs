@@ -1,7 +1,7 @@
 //! §7.10, §7.12, §9.9.
 
 use crate::jid::Jid;
-use crate::muc::model::{Affiliation, Role, Room};
+use crate::muc::model::{Affiliation, Role};
 use crate::muc::room::scene::*;
 
 const GET: &str = "<iq id='jw81b36f' type='get'><query xmlns='jabber:iq:register'/></iq>";
@@ -32,7 +32,7 @@ fn moderated() -> Scene {
 #[test]
 fn s7_10_examples_66_and_70_the_form() {
     assert_eq!(
-        scene().give(Room::registration, HAG, GET).unwrap(),
+        scene().give(handle, HAG, GET).unwrap(),
         [
             "<query xmlns='jabber:iq:register'><instructions>Please provide the following information to register with this room.</instructions>\
           <x xmlns='jabber:x:data' type='form'><title>coven@chat.shakespeare.lit Registration</title>\
@@ -52,20 +52,20 @@ fn s7_10_examples_69_71_75_76_a_member_with_a_nickname_at_once() {
     let mut scene = scene();
     scene.enter(CRONE, "firstwitch", Role::Moderator);
     scene.enter(HAG, "thirdwitch", Role::Participant);
-    let lines = scene.give(Room::registration, HAG, &submit("thirdwitch")).unwrap();
+    let lines = scene.give(handle, HAG, &submit("thirdwitch")).unwrap();
     assert_eq!(lines[..2], ["affiliate hag66@shakespeare.lit member", "affiliate hag66@shakespeare.lit member thirdwitch"]);
     assert!(lines[2..].iter().all(|line| line.contains("affiliation='member'")) && lines.len() > 3, "{lines:?}");
     assert_eq!(
-        scene.give(Room::registration, HAG, GET).unwrap(),
+        scene.give(handle, HAG, GET).unwrap(),
         ["<query xmlns='jabber:iq:register'><registered/><username>thirdwitch</username></query>"]
     );
     // Another nickname later; nothing else changes.
-    let lines = scene.give(Room::registration, HAG, &submit("hag")).unwrap();
+    let lines = scene.give(handle, HAG, &submit("hag")).unwrap();
     assert_eq!(lines, ["affiliate hag66@shakespeare.lit member hag"]);
     assert_eq!(scene.room.reserved_for("hag").map(|jid| jid.as_str()), Some("hag66@shakespeare.lit"));
     assert_eq!(scene.room.reserved_for("thirdwitch"), None);
     // Owners stay what they are.
-    let lines = scene.give(Room::registration, CRONE, &submit("firstwitch")).unwrap();
+    let lines = scene.give(handle, CRONE, &submit("firstwitch")).unwrap();
     assert_eq!(lines, ["affiliate crone1@shakespeare.lit owner firstwitch"]);
 }
 
@@ -74,7 +74,7 @@ fn s7_10_examples_68_72_74_who_is_refused() {
     let mut scene = scene();
     scene.enter(CRONE, "firstwitch", Role::Moderator);
     scene.affiliate("banned@b", Affiliation::Outcast);
-    scene.give(Room::registration, WITCH, &submit("taken")).unwrap();
+    scene.give(handle, WITCH, &submit("taken")).unwrap();
     let form = |content: &str| format!("<iq id='1' type='set'><query xmlns='jabber:iq:register'>{content}</query></iq>");
     for (from, xml, expected) in [
         ("banned@b/c", GET.to_owned(), "cancel not-allowed"),
@@ -90,35 +90,35 @@ fn s7_10_examples_68_72_74_who_is_refused() {
         (HAG, submit("a").replace("Brunhilde", &"x".repeat(1025)), "modify bad-request"),
         (HAG, REMOVE.to_owned(), "auth registration-required"),
     ] {
-        assert_eq!(scene.refused(Room::registration, from, &xml), expected, "{from} {xml}");
+        assert_eq!(scene.refused(handle, from, &xml), expected, "{from} {xml}");
     }
     scene.limits.affiliations = 3;
-    assert_eq!(scene.refused(Room::registration, HAG, &submit("a")), "wait resource-constraint");
+    assert_eq!(scene.refused(handle, HAG, &submit("a")), "wait resource-constraint");
     scene.room.lasting.config.allow_registration = false;
-    assert_eq!(scene.refused(Room::registration, HAG, GET), "cancel not-allowed");
-    assert_eq!(scene.refused(Room::registration, HAG, &submit("a")), "cancel not-allowed");
+    assert_eq!(scene.refused(handle, HAG, GET), "cancel not-allowed");
+    assert_eq!(scene.refused(handle, HAG, &submit("a")), "cancel not-allowed");
     // Who is registered sees it and may go.
-    assert!(scene.give(Room::registration, WITCH, GET).is_ok());
-    assert_eq!(scene.give(Room::registration, WITCH, REMOVE).unwrap()[0], "affiliate wiccarocks@shakespeare.lit none");
+    assert!(scene.give(handle, WITCH, GET).is_ok());
+    assert_eq!(scene.give(handle, WITCH, REMOVE).unwrap()[0], "affiliate wiccarocks@shakespeare.lit none");
 }
 
 #[test]
 fn xep0077_s3_2_who_removes_a_registration_is_no_member_any_more() {
     let mut scene = scene();
-    scene.give(Room::registration, HAG, &submit("hag")).unwrap();
-    assert_eq!(scene.give(Room::registration, HAG, REMOVE).unwrap()[0], "affiliate hag66@shakespeare.lit none");
+    scene.give(handle, HAG, &submit("hag")).unwrap();
+    assert_eq!(scene.give(handle, HAG, REMOVE).unwrap()[0], "affiliate hag66@shakespeare.lit none");
     assert_eq!(scene.room.reserved_for("hag"), None);
-    scene.give(Room::registration, CRONE, &submit("first")).unwrap();
-    assert_eq!(scene.give(Room::registration, CRONE, REMOVE).unwrap(), ["affiliate crone1@shakespeare.lit owner"]);
+    scene.give(handle, CRONE, &submit("first")).unwrap();
+    assert_eq!(scene.give(handle, CRONE, REMOVE).unwrap(), ["affiliate crone1@shakespeare.lit owner"]);
     let mut scene = moderated();
-    scene.give(Room::registration, HAG, &submit("hag")).unwrap();
-    assert_eq!(scene.give(Room::registration, HAG, REMOVE).unwrap(), ["request hag66@shakespeare.lit -"]);
+    scene.give(handle, HAG, &submit("hag")).unwrap();
+    assert_eq!(scene.give(handle, HAG, REMOVE).unwrap(), ["request hag66@shakespeare.lit -"]);
 }
 
 #[test]
 fn s9_9_example_151_admins_are_asked_where_it_gives_rights() {
     let mut scene = moderated();
-    let lines = scene.give(Room::registration, HAG, &submit("thirdwitch")).unwrap();
+    let lines = scene.give(handle, HAG, &submit("thirdwitch")).unwrap();
     let form = |to: &str| {
         format!(
             "<message from='coven@chat.shakespeare.lit' to='{to}' id='new-1'><x xmlns='jabber:x:data' type='form'><title>Registration request</title>\
@@ -134,13 +134,13 @@ fn s9_9_example_151_admins_are_asked_where_it_gives_rights() {
     };
     assert_eq!(lines, ["request hag66@shakespeare.lit thirdwitch".to_owned(), form("crone1@shakespeare.lit"), form("admin@b")]);
     // Asking again asks nobody again; another nickname does.
-    assert!(scene.give(Room::registration, HAG, &submit("thirdwitch")).unwrap().is_empty());
-    assert_eq!(scene.give(Room::registration, HAG, &submit("hag")).unwrap().len(), 3);
-    assert!(scene.give(Room::registration, HAG, GET).unwrap()[0].contains("<required/><value>hag</value>"));
-    assert_eq!(scene.refused(Room::registration, WITCH, &submit("hag")), "cancel conflict");
+    assert!(scene.give(handle, HAG, &submit("thirdwitch")).unwrap().is_empty());
+    assert_eq!(scene.give(handle, HAG, &submit("hag")).unwrap().len(), 3);
+    assert!(scene.give(handle, HAG, GET).unwrap()[0].contains("<required/><value>hag</value>"));
+    assert_eq!(scene.refused(handle, WITCH, &submit("hag")), "cancel conflict");
     // Who is a member already needs nobody's leave.
     scene.affiliate("wiccarocks@shakespeare.lit", Affiliation::Member);
-    assert_eq!(scene.give(Room::registration, WITCH, &submit("wicca")).unwrap(), ["affiliate wiccarocks@shakespeare.lit member wicca"]);
+    assert_eq!(scene.give(handle, WITCH, &submit("wicca")).unwrap(), ["affiliate wiccarocks@shakespeare.lit member wicca"]);
 }
 
 #[test]
@@ -150,14 +150,14 @@ fn s9_9_an_admin_decides() {
     let yes = ("muc#register_allow", "1");
     for fields in [&[HAGS, NICK, yes][..], &[HAGS, yes], &[NICK, yes]] {
         let mut scene = moderated();
-        scene.give(Room::registration, HAG, &submit("thirdwitch")).unwrap();
-        let lines = scene.give(Room::form_message, "admin@b/c", &decision(fields)).unwrap();
+        scene.give(handle, HAG, &submit("thirdwitch")).unwrap();
+        let lines = scene.give(handle, "admin@b/c", &decision(fields)).unwrap();
         assert!(lines.contains(&"affiliate hag66@shakespeare.lit member thirdwitch".to_owned()), "{lines:?}");
         assert!(lines.contains(&"request hag66@shakespeare.lit -".to_owned()), "{lines:?}");
-        assert_eq!(scene.refused(Room::form_message, CRONE, &decision(fields)), "cancel item-not-found");
+        assert_eq!(scene.refused(handle, CRONE, &decision(fields)), "cancel item-not-found");
     }
     let mut scene = moderated();
-    scene.give(Room::registration, HAG, &submit("thirdwitch")).unwrap();
+    scene.give(handle, HAG, &submit("thirdwitch")).unwrap();
     for (from, fields, expected) in [
         (WITCH, &[HAGS, yes][..], "auth forbidden"),
         (HAG, &[HAGS, yes], "auth forbidden"),
@@ -166,18 +166,18 @@ fn s9_9_an_admin_decides() {
         (CRONE, &[("muc#jid", "@"), yes], "modify jid-malformed"),
         (CRONE, &[("muc#jid", "wiccarocks@shakespeare.lit"), yes], "cancel item-not-found"),
     ] {
-        assert_eq!(scene.refused(Room::form_message, from, &decision(fields)), expected, "{fields:?}");
+        assert_eq!(scene.refused(handle, from, &decision(fields)), expected, "{fields:?}");
     }
     scene.enter(WITCH, "thirdwitch", Role::Participant);
-    assert_eq!(scene.refused(Room::form_message, CRONE, &decision(&[HAGS, yes])), "cancel conflict");
+    assert_eq!(scene.refused(handle, CRONE, &decision(&[HAGS, yes])), "cancel conflict");
     // Another nickname may be given.
     let other = ("muc#register_roomnick", "hag");
-    let lines = scene.clone().give(Room::form_message, CRONE, &decision(&[HAGS, other, yes])).unwrap();
+    let lines = scene.clone().give(handle, CRONE, &decision(&[HAGS, other, yes])).unwrap();
     assert!(lines.contains(&"affiliate hag66@shakespeare.lit member hag".to_owned()), "{lines:?}");
     scene.affiliate("hag66@shakespeare.lit", Affiliation::Outcast);
-    assert_eq!(scene.refused(Room::form_message, CRONE, &decision(&[HAGS, other, yes])), "cancel not-allowed");
+    assert_eq!(scene.refused(handle, CRONE, &decision(&[HAGS, other, yes])), "cancel not-allowed");
     let no = decision(&[HAGS, ("muc#register_allow", "0")]);
-    assert_eq!(scene.give(Room::form_message, CRONE, &no).unwrap(), ["request hag66@shakespeare.lit -"]);
+    assert_eq!(scene.give(handle, CRONE, &no).unwrap(), ["request hag66@shakespeare.lit -"]);
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn s7_12_examples_77_and_78_the_reserved_nickname() {
     let mut scene = scene();
     let hag = Jid::parse(HAG).unwrap();
     assert_eq!(scene.room.roomuser_item(&hag), "<query xmlns='http://jabber.org/protocol/disco#info' node='x-roomuser-item'/>");
-    scene.give(Room::registration, HAG, &submit("thirdwitch")).unwrap();
+    scene.give(handle, HAG, &submit("thirdwitch")).unwrap();
     assert_eq!(
         scene.room.roomuser_item(&hag),
         "<query xmlns='http://jabber.org/protocol/disco#info' node='x-roomuser-item'>\

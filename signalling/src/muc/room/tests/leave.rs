@@ -143,7 +143,7 @@ fn s11_1_only_the_session_that_cannot_be_reached_is_removed() {
 #[test]
 fn s11_2_shutdown_is_told_to_each_of_itself() {
     let mut scene = three();
-    let ((), out) = scene.act(|room, _, out| room.shut_down(out));
+    let ((), out) = scene.act(|room, _, out| room.shut_down(|_| false, out));
     let told = shown(&out);
     assert_eq!(told.len(), 3);
     assert_eq!(

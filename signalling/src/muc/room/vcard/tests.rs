@@ -1,6 +1,6 @@
 //! §3.2–§3.4, §5, §6.
 
-use crate::muc::model::{Affiliation, Role, Room};
+use crate::muc::model::{Affiliation, Role};
 use crate::muc::room::scene::*;
 
 const GET: &str = "<iq id='uD10h' type='get'><vCard xmlns='vcard-temp'/></iq>";
@@ -33,18 +33,18 @@ const CODE_104: &str = "to crone1 wiccarocks: <message from='coven@chat.shakespe
 #[test]
 fn s3_2_examples_3_to_8_an_owner_sets_and_takes_away_the_avatar() {
     let mut scene = garden();
-    assert_eq!(scene.give(Room::vcard, HAG, GET).unwrap(), ["<vCard xmlns='vcard-temp'/>"]);
+    assert_eq!(scene.give(handle, HAG, GET).unwrap(), ["<vCard xmlns='vcard-temp'/>"]);
     assert!(scene.room.avatar_presence().is_none() && scene.room.avatar_hashes().is_empty());
-    let lines = scene.give(Room::vcard, CRONE, &set(&photo())).unwrap();
+    let lines = scene.give(handle, CRONE, &set(&photo())).unwrap();
     let shown = presence(&format!("<photo>{HASH}</photo>"));
     assert_eq!(lines, [format!("vcard {HASH}"), CODE_104.to_owned(), shown]);
     assert_eq!(scene.room.avatar_hashes(), [HASH]);
     assert!(scene.room.avatar_presence().is_some());
-    assert_eq!(scene.give(Room::vcard, HAG, GET).unwrap(), [format!("<vCard xmlns='vcard-temp'>{}</vCard>", photo())]);
+    assert_eq!(scene.give(handle, HAG, GET).unwrap(), [format!("<vCard xmlns='vcard-temp'>{}</vCard>", photo())]);
     // The same again is nothing new; another text changes no avatar.
-    assert!(scene.give(Room::vcard, CRONE, &set(&photo())).unwrap().is_empty());
-    assert_eq!(scene.give(Room::vcard, CRONE, &set(&format!("<FN>Coven</FN>{}", photo()))).unwrap().len(), 2);
-    let lines = scene.give(Room::vcard, CRONE, &set("")).unwrap();
+    assert!(scene.give(handle, CRONE, &set(&photo())).unwrap().is_empty());
+    assert_eq!(scene.give(handle, CRONE, &set(&format!("<FN>Coven</FN>{}", photo()))).unwrap().len(), 2);
+    let lines = scene.give(handle, CRONE, &set("")).unwrap();
     assert_eq!(lines, ["vcard ".to_owned(), CODE_104.to_owned(), presence("<photo/>")]);
 }
 
@@ -53,9 +53,9 @@ fn s6_only_owners_set_it() {
     let mut scene = garden();
     scene.affiliate("wiccarocks@shakespeare.lit", Affiliation::Admin);
     for from in [WITCH, HAG] {
-        assert_eq!(scene.refused(Room::vcard, from, &set(&photo())), "auth forbidden");
+        assert_eq!(scene.refused(handle, from, &set(&photo())), "auth forbidden");
     }
-    assert_eq!(scene.refused(Room::vcard, CRONE, &set(&format!("<FN>{}</FN>", "x".repeat(1_000)))), "modify not-acceptable");
+    assert_eq!(scene.refused(handle, CRONE, &set(&format!("<FN>{}</FN>", "x".repeat(1_000)))), "modify not-acceptable");
     scene.administers = true;
-    assert!(scene.give(Room::vcard, HAG, &set(&photo())).is_ok());
+    assert!(scene.give(handle, HAG, &set(&photo())).is_ok());
 }

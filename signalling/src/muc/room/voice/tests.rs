@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::muc::model::{Affiliation, Role, Room};
+use crate::muc::model::{Affiliation, Role};
 use crate::muc::room::scene::*;
 
 const FORM: &str =
@@ -33,7 +33,7 @@ fn coven() -> Scene {
 #[test]
 fn s7_13_and_s8_6_example_108_moderators_are_asked() {
     assert_eq!(
-        coven().give(Room::form_message, HAG, &request()).unwrap(),
+        coven().give(handle, HAG, &request()).unwrap(),
         [
             "to crone1: <message from='coven@chat.shakespeare.lit' id='new-1'><x xmlns='jabber:x:data' type='form'><title>Voice request</title>\
           <instructions>To approve this request for voice, select the \"Grant voice to this person?\" checkbox and click OK. To skip this request, click \
@@ -58,45 +58,45 @@ fn s7_13_who_may_not_ask() {
         (HAG, "<message><x xmlns='jabber:x:data'/></message>".to_owned(), "modify bad-request"),
         (HAG, request().replace("muc#request<", "muc#other<"), "cancel service-unavailable"),
     ] {
-        assert_eq!(scene.refused(Room::form_message, from, &xml), expected, "{from} {xml}");
+        assert_eq!(scene.refused(handle, from, &xml), expected, "{from} {xml}");
     }
     scene.room.lasting.config.allow_voice_requests = false;
-    assert_eq!(scene.refused(Room::form_message, HAG, &request()), "auth forbidden");
+    assert_eq!(scene.refused(handle, HAG, &request()), "auth forbidden");
 }
 
 #[test]
 fn s7_13_requests_have_an_interval() {
     let mut scene = coven();
-    assert_eq!(scene.give(Room::form_message, HAG, &request()).unwrap().len(), 1);
+    assert_eq!(scene.give(handle, HAG, &request()).unwrap().len(), 1);
     scene.now += Duration::from_secs(1_799);
-    assert_eq!(scene.refused(Room::form_message, HAG, &request()), "wait resource-constraint");
+    assert_eq!(scene.refused(handle, HAG, &request()), "wait resource-constraint");
     scene.now += Duration::from_secs(1);
-    assert_eq!(scene.give(Room::form_message, HAG, &request()).unwrap().len(), 1);
+    assert_eq!(scene.give(handle, HAG, &request()).unwrap().len(), 1);
     scene.room.lasting.config.voice_request_interval_s = 0;
-    assert_eq!(scene.give(Room::form_message, HAG, &request()).unwrap().len(), 1);
+    assert_eq!(scene.give(handle, HAG, &request()).unwrap().len(), 1);
 }
 
 #[test]
 fn s8_6_a_moderator_gives_voice() {
     for (jid, nick) in [(HAG, "thirdwitch"), (HAG, "other"), ("hag66@shakespeare.lit", "thirdwitch")] {
         let mut scene = coven();
-        let lines = scene.give(Room::form_message, CRONE, &approval(jid, nick, "true")).unwrap();
+        let lines = scene.give(handle, CRONE, &approval(jid, nick, "true")).unwrap();
         assert!(lines.iter().any(|line| line.contains("role='participant'")), "{lines:?}");
         assert_eq!(scene.room.occupant("thirdwitch").unwrap().role, Role::Participant);
         // The second answer finds nothing to do.
-        assert!(scene.give(Room::form_message, CRONE, &approval(jid, nick, "1")).unwrap().is_empty());
+        assert!(scene.give(handle, CRONE, &approval(jid, nick, "1")).unwrap().is_empty());
     }
     let mut scene = coven();
     let by_nick = approval("", "thirdwitch", "1").replace("<field var='muc#jid'><value></value></field>", "");
-    assert!(!scene.give(Room::form_message, CRONE, &by_nick).unwrap().is_empty());
+    assert!(!scene.give(handle, CRONE, &by_nick).unwrap().is_empty());
 }
 
 #[test]
 fn s8_6_a_moderator_skips_or_refuses() {
     let mut scene = coven();
-    assert!(scene.give(Room::form_message, CRONE, &approval(HAG, "thirdwitch", "false")).unwrap().is_empty());
+    assert!(scene.give(handle, CRONE, &approval(HAG, "thirdwitch", "false")).unwrap().is_empty());
     let cancel = "<message><x xmlns='jabber:x:data' type='cancel'/></message>";
-    assert!(scene.give(Room::form_message, CRONE, cancel).unwrap().is_empty());
+    assert!(scene.give(handle, CRONE, cancel).unwrap().is_empty());
     assert_eq!(scene.room.occupant("thirdwitch").unwrap().role, Role::Visitor);
 }
 
@@ -114,8 +114,8 @@ fn s8_6_decisions_that_are_refused() {
         (CRONE, approval("@", "thirdwitch", "1"), "modify jid-malformed"),
         (CRONE, approval(HAG, "thirdwitch", "1").replace(">participant<", ">moderator<"), "modify bad-request"),
     ] {
-        assert_eq!(scene.refused(Room::form_message, from, &xml), expected, "{from} {xml}");
+        assert_eq!(scene.refused(handle, from, &xml), expected, "{from} {xml}");
     }
     // An admin who is not there may.
-    assert!(scene.give(Room::form_message, "admin@b/c", &approval(HAG, "thirdwitch", "1")).is_ok());
+    assert!(scene.give(handle, "admin@b/c", &approval(HAG, "thirdwitch", "1")).is_ok());
 }

@@ -3,23 +3,21 @@
 use super::*;
 use crate::jid::FullJid;
 use crate::muc::model::Role;
+use crate::muc::room::SavedSeat;
 
 fn saved(room: &Lasting, nicks: &[&str]) -> SavedRoom {
     let seat = |nick: &str, resource: &str| SavedSeat {
-        jid: FullJid::parse(&format!("{nick}@shakespeare.lit/{resource}")).unwrap(),
-        presence: Bytes::from_static("<presence xmlns='jabber:client'><status>☾ \"</status></presence>".as_bytes()),
-    };
-    let occupant = |nick: &&str| SavedOccupant {
         nick: format!("{nick} ü"),
-        role: Role::Visitor,
-        voice_asked_at: Some(now()).filter(|_| nick.len() > 1),
-        seats: vec![seat(nick, "pda"), seat(nick, "desktop")],
+        real: FullJid::parse(&format!("{nick}@shakespeare.lit/{resource}")).unwrap(),
+        role: if nick == "x" { Role::Visitor } else { Role::Moderator },
+        presence: Bytes::from_static("<presence xmlns='jabber:client'><status>☾ \"</status></presence>".as_bytes()),
     };
     let said = |number: i64| {
         let RoomRecord { id, real, stanza, .. } = record(number, "a");
         SavedMessage { id, real, stanza }
     };
-    SavedRoom { jid: room.jid.clone(), occupants: nicks.iter().map(occupant).collect(), history: (0..3).map(said).collect() }
+    let seats = nicks.iter().flat_map(|nick| [seat(nick, "pda"), seat(nick, "desktop")]).collect();
+    SavedRoom { jid: room.jid.clone(), seats, history: (0..3).map(said).collect() }
 }
 
 pub async fn who_was_there_at_an_orderly_stop(store: &Store) {
@@ -35,7 +33,7 @@ pub async fn who_was_there_at_an_orderly_stop(store: &Store) {
     create(store, &lone).await;
     let missing = saved(&new_room("missing@chat.shakespeare.lit"), &["x"]);
     rooms.save(std::iter::once(missing).chain(all.clone()).collect()).await.unwrap();
-    all[0].occupants.pop();
+    all[0].seats.pop();
     rooms.save(all[..1].to_vec()).await.unwrap();
 
     assert_eq!(rooms.end_temporary().await.unwrap(), 0, "they were saved");

@@ -1,0 +1,126 @@
+//! In which order things come, and who waits for what: a flood, a database that does not answer.
+
+use std::time::Duration;
+
+use crate::world::rooms::{ROOM, answer, create, heard, join, say};
+use crate::world::{Client, World};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everybody_sees_one_order() {
+    let world = World::new("muc-order", &["a", "b", "c"]).await;
+    let clients = [world.client("a", "1").await, world.client("b", "1").await, world.client("c", "1").await];
+    create(&world, &clients[0], ROOM, "a", &[]).await;
+    join(&world, &clients[1], ROOM, "b").await;
+    join(&world, &clients[2], ROOM, "c").await;
+    clients.iter().for_each(Client::forget);
+    let speak = |client: &Client, name: &'static str| {
+        let client = Client { router: client.router.clone(), session: client.session.clone(), mailbox: client.mailbox.clone() };
+        tokio::spawn(async move {
+            for number in 0..100 {
+                say(&client, ROOM, &format!("{name}{number}")).await;
+            }
+        })
+    };
+    let (one, other) = (speak(&clients[0], "a"), speak(&clients[1], "b"));
+    one.await.expect("speaks");
+    other.await.expect("speaks");
+    world.settled().await;
+    let [first, second, third] = clients.each_ref().map(heard);
+    assert_eq!(first.len(), 200);
+    assert!(first == second && second == third);
+    for name in ["a", "b"] {
+        let own: Vec<_> = first.iter().filter(|text| text.starts_with(name)).cloned().collect();
+        assert_eq!(own, (0..100).map(|number| format!("{name}{number}")).collect::<Vec<_>>(), "each in its own order");
+    }
+}
+
+/// Who sends as fast as it can has a few stanzas on their way, and then waits for these: another one's come behind them.
+#[tokio::test]
+async fn a_room_that_one_floods_stays_usable_for_others() {
+    let world = World::within("muc-flood", &["a", "b"], Default::default(), 10_000_000).await;
+    let (flooder, other) = (world.client("a", "1").await, world.client("b", "1").await);
+    create(&world, &flooder, ROOM, "a", &[]).await;
+    join(&world, &other, ROOM, "b").await;
+    let floods = Client { router: flooder.router.clone(), session: flooder.session.clone(), mailbox: flooder.mailbox.clone() };
+    let flood = tokio::spawn(async move {
+        for number in 0..500 {
+            say(&floods, ROOM, &format!("flood {number}")).await;
+        }
+    });
+    while world.counted("campanile_muc_outbox_waits_total") == 0 {
+        tokio::task::yield_now().await;
+    }
+    let before = heard(&other).len();
+    say(&other, ROOM, "hello").await;
+    let mut behind = Vec::new();
+    while !behind.iter().any(|text| text == "hello") {
+        tokio::task::yield_now().await;
+        behind.extend(heard(&other));
+    }
+    let place = behind.iter().position(|text| text == "hello").expect("was heard");
+    assert!(place <= 8, "{place} stanzas of the flood came before it, {before} were there already");
+    flood.await.expect("ends");
+}
+
+/// What must be stored waits for the database, and with it the room that it is about; other rooms go on, and whoever leaves waits for nothing.
+#[tokio::test]
+async fn a_database_that_does_not_answer_stops_only_the_room_that_stores() {
+    const OTHER: &str = "darkcave@conference.localhost";
+    let world = World::new("muc-slow", &["a", "b"]).await;
+    let (a, b) = (world.client("a", "1").await, world.client("b", "1").await);
+    for room in [ROOM, OTHER] {
+        create(&world, &a, room, "a", &[("persistentroom", "1"), ("enablelogging", "0")]).await;
+        join(&world, &b, room, "b").await;
+    }
+    a.forget();
+    let held = world.hold_database().await;
+    let admin = "<query xmlns='http://jabber.org/protocol/muc#admin'><item affiliation='member' jid='c@localhost'/></query>";
+    let stores = {
+        let a = Client { router: a.router.clone(), session: a.session.clone(), mailbox: a.mailbox.clone() };
+        tokio::spawn(async move { a.send(&format!("<iq to='{ROOM}' type='set' id='member'>{admin}</iq>")).await })
+    };
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(!stores.is_finished(), "the request waits for the database");
+    tokio::time::timeout(Duration::from_secs(2), async {
+        say(&b, OTHER, "still here").await;
+        // Leaving the room that waits holds up nobody.
+        b.send(&format!("<presence to='{ROOM}/b' type='unavailable'/>")).await;
+        let mut seen = heard(&b);
+        while seen.is_empty() {
+            tokio::task::yield_now().await;
+            seen = heard(&b);
+        }
+        assert_eq!(seen, ["still here"]);
+    })
+    .await
+    .expect("does not wait for the database");
+    drop(held);
+    stores.await.expect("is stored");
+    world.settled().await;
+    let received = a.received();
+    let place = |part: &str| received.iter().position(|stanza| stanza.contains(part)).unwrap_or_else(|| panic!("no {part}: {received:#?}"));
+    assert!(place("id='member'") < place("from='coven@conference.localhost/b' to='a@localhost/1' type='unavailable'"), "in their order");
+}
+
+/// The connection of whoever has asked is gone before the database has answered: all of it happens, or nothing.
+#[tokio::test]
+async fn nothing_is_left_half_done_when_its_sender_is_gone() {
+    let world = World::new("muc-gone", &["a", "b"]).await;
+    let (a, b) = (world.client("a", "1").await, world.client("b", "1").await);
+    create(&world, &a, ROOM, "a", &[("persistentroom", "1")]).await;
+    join(&world, &b, ROOM, "b").await;
+    a.forget();
+    let held = world.hold_database().await;
+    let ban = "<query xmlns='http://jabber.org/protocol/muc#admin'><item affiliation='outcast' jid='b@localhost'/></query>";
+    let stanza = format!("<iq to='{ROOM}' type='set' id='ban'>{ban}</iq>");
+    let given_up = tokio::time::timeout(Duration::from_millis(50), a.send(&stanza)).await;
+    assert!(given_up.is_err(), "its connection has ended meanwhile");
+    drop(held);
+    world.settled().await;
+    let told = b.received();
+    assert!(told.iter().any(|stanza| stanza.contains("code='301'")), "{told:#?}");
+    a.forget();
+    let list = "<query xmlns='http://jabber.org/protocol/muc#admin'><item affiliation='outcast'/></query>";
+    let banned = answer(&world, &a, &format!("<iq to='{ROOM}' type='get' id='list'>{list}</iq>")).await;
+    assert!(banned.contains("b@localhost"), "{banned}");
+}
