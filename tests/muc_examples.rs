@@ -33,6 +33,7 @@ scripts! {
     muc_muji
     muc_nick
     muc_occupant_id
+    muc_options
     muc_outsiders
     muc_owners
     muc_private

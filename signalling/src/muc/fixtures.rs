@@ -57,6 +57,29 @@ impl Scene {
         self.room.lasting.affiliations.insert(bare(jid), entry);
     }
 
+    /// The same with people in it: the owner `crone1` is firstwitch, the admin `wiccarocks` secondwitch, the member `hag66` thirdwitch, and `hecate`, who is
+    /// nothing, fourthwitch.
+    pub fn of_four() -> Self {
+        let mut scene = Self::new();
+        scene.affiliate("wiccarocks", Affiliation::Admin, None);
+        scene.affiliate("hag66", Affiliation::Member, None);
+        for (from, nick) in [
+            ("crone1/desktop", "firstwitch"),
+            ("wiccarocks/laptop", "secondwitch"),
+            ("hag66/pda", "thirdwitch"),
+            ("hecate/broom", "fourthwitch"),
+        ] {
+            scene.join(from, nick);
+        }
+        scene
+    }
+
+    /// What a `<query/>` of this namespace comes to, or the type and the condition of its refusal.
+    pub fn query(&mut self, type_: &str, from: &str, ns: &str, content: &str) -> Result<Outcome, String> {
+        let result = self.send(&format!("<iq type='{type_}' id='1' from='{from}' to='coven'><query xmlns='{ns}'>{content}</query></iq>"));
+        result.map_err(|error| format!("{} {}", error.type_.name(), error.condition))
+    }
+
     /// Lets the room do something.
     pub fn act<R>(&mut self, act: impl FnOnce(&mut Room, &Context<'_>, &mut Outcome) -> R) -> (R, Outcome) {
         let fresh_id = || {

@@ -24,7 +24,7 @@ pub enum ParseError {
     Stream(StreamError),
     /// The stanza is refused with this error, and the stream goes on. What could be read of it says to whom and about what;
     /// [`Stanza::error_for`](super::Stanza::error_for) makes the reply, or finds that there must be none.
-    Stanza(StanzaError, Stanza),
+    Stanza(Box<StanzaError>, Stanza),
 }
 
 impl From<XmlError> for ParseError {
@@ -159,7 +159,7 @@ pub(crate) fn parse(frame: Bytes, bindings: &Bindings, depth_max: usize) -> Resu
         Err(error) => {
             let read = Shared { head, body: ByteString::new(), children: SmallVec::new() };
             let error = StanzaError::jid_malformed().with_text(error.to_string());
-            return Err(ParseError::Stanza(error, Stanza { to: None, shared: Arc::new(read) }));
+            return Err(ParseError::Stanza(Box::new(error), Stanza { to: None, shared: Arc::new(read) }));
         }
     };
     // §8.1.3 wants an id. Old libraries (XMPP4R) ask their own account for the roster without one and know the answer by what is in it; towards
@@ -170,7 +170,7 @@ pub(crate) fn parse(frame: Bytes, bindings: &Bindings, depth_max: usize) -> Resu
     let body = frame.slice_ref(&frame[collector.body]);
     let stanza = Stanza { to, shared: Arc::new(Shared { head, body, children: collector.indexer.children }) };
     match kind_error.or_else(|| check(&stanza)) {
-        Some(error) => Err(ParseError::Stanza(error, stanza)),
+        Some(error) => Err(ParseError::Stanza(Box::new(error), stanza)),
         None => Ok(stanza),
     }
 }

@@ -78,7 +78,7 @@ impl Room {
         if let Some(password) = &self.lasting.config.password {
             let given = stanza.child(ns::MUC, "x").and_then(|x| x.element().ok());
             let given = given.as_ref().and_then(|x| x.root().child(ns::MUC, "password")).map(|password| password.text());
-            if !given.is_some_and(|given| verify_slices_are_equal(given.as_bytes(), password.as_bytes()).is_ok()) {
+            if given.is_none_or(|given| verify_slices_are_equal(given.as_bytes(), password.as_bytes()).is_err()) {
                 return Err(StanzaError::not_authorized());
             }
         }

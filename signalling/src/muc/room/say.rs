@@ -46,3 +46,29 @@ pub(in crate::muc) fn is_for_newcomers(message: &Stanza) -> bool {
     let takes_back = |child: Child<'_>| child.is(ns::RETRACTION, "retract") || child.is(ns::FASTENING, "apply-to");
     message::is_readable(message) || message.children().any(takes_back)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::xml::Bindings;
+
+    #[test]
+    fn s7_2_13_newcomers_are_shown_what_there_is_to_read() {
+        for (content, shown) in [
+            ("<body>x</body>", true),
+            ("<subject>x</subject><body>x</body>", true),
+            ("<encrypted xmlns='eu.siacs.conversations.axolotl'/>", true),
+            ("<retract xmlns='urn:xmpp:message-retract:1' id='1'/>", true),
+            ("<apply-to xmlns='urn:xmpp:fasten:0' id='1'/>", true),
+            ("<subject>x</subject>", false),
+            ("<subject>x</subject><thread>x</thread>", false),
+            ("<retracted xmlns='urn:xmpp:message-retract:1' id='1'/>", false),
+            ("<composing xmlns='http://jabber.org/protocol/chatstates'/>", false),
+            ("<body>x</body><no-store xmlns='urn:xmpp:hints'/>", false),
+        ] {
+            let text = format!("<message xmlns='jabber:client' type='groupchat'>{content}</message>");
+            let message = Stanza::parse(text.into(), &Bindings::empty()).unwrap();
+            assert_eq!(is_for_newcomers(&message), shown, "{content}");
+        }
+    }
+}

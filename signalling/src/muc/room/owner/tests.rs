@@ -9,22 +9,6 @@ use crate::muc::model::Role;
 const SUBMIT: &str = "<x xmlns='jabber:x:data' type='submit'/>";
 const CANCEL: &str = "<x xmlns='jabber:x:data' type='cancel'/>";
 
-/// Owner `crone1` is there as firstwitch, admin `wiccarocks` as secondwitch, member `hag66` as thirdwitch and `hecate`, who is nothing, as fourthwitch.
-fn coven() -> Scene {
-    let mut scene = Scene::new();
-    scene.affiliate("wiccarocks", Affiliation::Admin, None);
-    scene.affiliate("hag66", Affiliation::Member, None);
-    for (from, nick) in [
-        ("crone1/desktop", "firstwitch"),
-        ("wiccarocks/laptop", "secondwitch"),
-        ("hag66/pda", "thirdwitch"),
-        ("hecate/broom", "fourthwitch"),
-    ] {
-        scene.join(from, nick);
-    }
-    scene
-}
-
 /// §10.1.1: a room that has just been created.
 fn created() -> Scene {
     let mut scene = Scene::new();
@@ -35,9 +19,7 @@ fn created() -> Scene {
 }
 
 fn ask(scene: &mut Scene, type_: &str, from: &str, content: &str) -> Result<Outcome, String> {
-    let query = format!("<query xmlns='http://jabber.org/protocol/muc#owner'>{content}</query>");
-    let result = scene.send(&format!("<iq type='{type_}' id='1' from='{from}' to='coven'>{query}</iq>"));
-    result.map_err(|error| format!("{} {}", error.type_.name(), error.condition))
+    scene.query(type_, from, ns::MUC_OWNER, content)
 }
 
 #[track_caller]
@@ -152,14 +134,14 @@ fn s10_1_3_example_162_cancelling_destroys_a_new_room_only() {
     let sent = shown(&out);
     assert!(sent.len() == 1 && sent[0].starts_with(expected) && sent[0].contains("<destroy/>"), "{sent:#?}");
     // §10.2, example 166.
-    let mut scene = coven();
+    let mut scene = Scene::of_four();
     let out = set(&mut scene, "crone1/desktop", CANCEL);
     assert!(!out.over && out.changes.is_empty() && out.effects.is_empty());
 }
 
 #[test]
 fn s10_2_examples_163_164_only_owners() {
-    let mut scene = coven();
+    let mut scene = Scene::of_four();
     for who in ["wiccarocks/laptop", "hag66/pda", "hecate/broom", "lear/crown"] {
         assert_eq!(ask(&mut scene, "get", who, "").map(|_| ()), Err("auth forbidden".to_owned()), "{who}");
         for content in [SUBMIT, CANCEL, "<destroy/>"] {
@@ -174,7 +156,7 @@ fn s10_2_examples_163_164_only_owners() {
 
 #[test]
 fn s10_2_example_165_what_is_so_is_shown() {
-    let mut scene = coven();
+    let mut scene = Scene::of_four();
     scene.room.lasting.config.name = "A Dark Cave".to_owned();
     scene.room.lasting.config.password = Some("cauldronburn".to_owned());
     let out = ask(&mut scene, "get", "crone1/desktop", "").unwrap();
@@ -202,7 +184,7 @@ fn s10_2_examples_167_to_170_the_full_lists_of_admins_and_owners() {
         // Where only members come in, they stay members.
         (vec![("muc#roomconfig_membersonly", vec!["1"]), (admins, vec![])], [Owner, Member, Member, Nobody]),
     ] {
-        let mut scene = coven();
+        let mut scene = Scene::of_four();
         let fields: Vec<(&str, &[&str])> = fields.iter().map(|(var, values)| (*var, values.as_slice())).collect();
         set(&mut scene, "crone1/desktop", &form(&fields));
         let after = ["crone1", "wiccarocks", "hag66", "hecate"].map(|who| scene.room.affiliation_of(&bare(who)));
@@ -212,13 +194,13 @@ fn s10_2_examples_167_to_170_the_full_lists_of_admins_and_owners() {
             assert_eq!((occupant.affiliation, occupant.role), (affiliation, scene.room.lasting.config.role_of(affiliation)), "{fields:?}");
         }
     }
-    let mut scene = coven();
+    let mut scene = Scene::of_four();
     refused(&mut scene, "crone1/desktop", &form(&[(owners, &[])]), "cancel conflict");
     scene.limits.affiliations = 4;
     refused(&mut scene, "crone1/desktop", &form(&[(admins, &["a@b.lit", "c@b.lit", "d@b.lit"])]), "wait resource-constraint");
     refused(&mut scene, "crone1/desktop", &form(&[(admins, &["b.lit"])]), "modify not-acceptable");
     // Example 168.
-    let mut scene = coven();
+    let mut scene = Scene::of_four();
     let sent = shown(&set(&mut scene, "crone1/desktop", &form(&[(admins, &[wicca, hecate])])));
     let expected = "<presence from='coven/fourthwitch' to='crone1/desktop'><x><item affiliation='admin' role='moderator' jid='hecate/broom'>\
                     <actor nick='firstwitch'/></item></x></presence>";
@@ -229,7 +211,7 @@ fn s10_2_examples_167_to_170_the_full_lists_of_admins_and_owners() {
 
 #[test]
 fn s10_2_a_room_that_becomes_members_only_removes_the_others() {
-    let mut scene = coven();
+    let mut scene = Scene::of_four();
     let out = set(&mut scene, "crone1/desktop", &form(&[("muc#roomconfig_membersonly", &["1"])]));
     let sent = shown(&out);
     let gone = |to: &str, own: &str| {
@@ -244,7 +226,7 @@ fn s10_2_a_room_that_becomes_members_only_removes_the_others() {
     assert_eq!(codes(&sent), ["104"]);
     assert_eq!(sent.iter().filter(|sent| sent.starts_with("<message")).count(), 3, "those who are left");
     // An administrator of the server is no stranger; who is let in by the same form stays.
-    let mut scene = coven();
+    let mut scene = Scene::of_four();
     scene.administers = true;
     scene.join("root/x", "king");
     scene.administers = false;
@@ -264,12 +246,12 @@ fn s10_2_1_example_171_codes_of_each_change() {
         ("muc#roomconfig_enablelogging", "0", vec![]),
         ("captcha_protected", "1", vec![]),
     ] {
-        let mut scene = coven();
+        let mut scene = Scene::of_four();
         let sent = shown(&set(&mut scene, "crone1/desktop", &form(&[(var, &[value])])));
         assert_eq!(codes(&sent), expected, "{var} {value}");
         assert_eq!(sent.len(), if expected.is_empty() { 0 } else { 4 }, "{sent:#?}");
     }
-    let mut scene = coven();
+    let mut scene = Scene::of_four();
     scene.room.lasting.config.archived = true;
     scene.room.lasting.config.whois = Whois::Anyone;
     let fields: &[(&str, &[&str])] = &[
@@ -282,7 +264,7 @@ fn s10_2_1_example_171_codes_of_each_change() {
 
 #[test]
 fn s10_2_presence_that_is_not_broadcast_any_more() {
-    let mut scene = coven();
+    let mut scene = Scene::of_four();
     let sent = shown(&set(&mut scene, "crone1/desktop", &form(&[("muc#roomconfig_presencebroadcast", &["moderator"])])));
     let vanishes = |who: &str, to: &str| {
         sent.iter().any(|sent| sent.starts_with(&format!("<presence from='coven/{who}' to='{to}' type='unavailable'>")))
@@ -303,7 +285,7 @@ fn s7_14_a_room_that_is_made_temporary_by_an_absent_owner_ends_if_nobody_is_ther
 
 #[test]
 fn s10_9_examples_201_to_203_destruction() {
-    let mut scene = coven();
+    let mut scene = Scene::of_four();
     scene.join("hag66/laptop", "thirdwitch");
     let destroy = "<destroy jid='heath@chat.shakespeare.lit'><password>toil</password><reason>Macbeth doth come.</reason></destroy>";
     let out = set(&mut scene, "crone1/desktop", destroy);
@@ -323,7 +305,7 @@ fn s10_9_examples_201_to_203_destruction() {
     }
     assert!(scene.room.occupants.is_empty());
     // Nothing said: the element is there all the same.
-    let mut scene = coven();
+    let mut scene = Scene::of_four();
     assert!(
         shown(&set(&mut scene, "crone1/desktop", "<destroy jid=''><reason/></destroy>")).iter().all(|sent| sent.contains("<destroy/>"))
     );
