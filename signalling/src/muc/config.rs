@@ -153,7 +153,7 @@ impl RoomConfig {
             contacts: Vec::new(),
             persistent: false,
             public: true,
-            public_occupants: true,
+            public_occupants: false,
             members_only: false,
             moderated: false,
             voice_by_default: false,

@@ -14,7 +14,7 @@ use super::service::Muc;
 use crate::jid::{FullJid, Jid};
 use crate::ns;
 use crate::session::SessionRef;
-use crate::stanza::error::StanzaError;
+use crate::stanza::error::{Condition, ErrorType, StanzaError};
 use crate::stanza::{IqType, Kind, Stanza};
 
 /// Answers and conversations that one room remembers; the rest finds the first session.
@@ -136,7 +136,11 @@ impl Room {
 
 /// Somebody from outside asks an occupant.
 fn not_there(stanza: &Stanza) -> StanzaError {
-    let error = if is_disco(stanza) { StanzaError::bad_request_without_text() } else { StanzaError::not_acceptable() };
+    let error = if is_disco(stanza) {
+        StanzaError::bad_request_without_text()
+    } else {
+        StanzaError::new(Condition::NotAcceptable, ErrorType::Cancel)
+    };
     error.with_text("only who is in the room may ask its occupants")
 }
 

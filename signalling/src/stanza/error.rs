@@ -145,8 +145,6 @@ impl fmt::Display for Condition {
 pub struct StanzaError {
     /// What the sender may do about it.
     pub type_: ErrorType,
-    /// §8.3.2: who says so, where that is not the addressee.
-    pub by: Option<Box<str>>,
     /// The defined condition.
     pub condition: Condition,
     /// `<text/>`: descriptive, English, never interpreted.
@@ -165,7 +163,7 @@ impl StanzaError {
     /// An error with this condition and type, and no text.
     #[must_use]
     pub const fn new(condition: Condition, type_: ErrorType) -> Self {
-        Self { type_, by: None, condition, text: None, extra: None, with_code: false, address: None, payload: None }
+        Self { type_, condition, text: None, extra: None, with_code: false, address: None, payload: None }
     }
 
     /// `<bad-request/>` with a sentence about what is wrong.
@@ -209,11 +207,16 @@ impl StanzaError {
 
     /// Writes `<error/>`. It stays in the content namespace of the stanza around it.
     pub fn write(&self, out: &mut XmlWriter) {
+        self.write_by(out, None);
+    }
+
+    /// The same with who says so (§8.3.2), where that is not the addressee.
+    pub fn write_by(&self, out: &mut XmlWriter, by: Option<&str>) {
         out.open("error");
         if self.with_code {
             out.attr("code", &self.code().to_string());
         }
-        out.attr_opt("by", self.by.as_deref()).attr("type", self.type_.name());
+        out.attr_opt("by", by).attr("type", self.type_.name());
         out.open(self.condition.name()).ns(ns::STANZA_ERROR);
         if let Some(address) = &self.address {
             out.text(address);
@@ -250,8 +253,7 @@ impl StanzaError {
         let type_ = error.attr("type").and_then(ErrorType::parse).unwrap_or(condition.usual_type());
         let text = error.child(ns::STANZA_ERROR, "text").map(|text| Cow::Owned(text.text().into_owned()));
         let extra = error.children().find(|child| child.ns() != ns::STANZA_ERROR).map(|child| child.to_bytes());
-        let by = error.attr("by").map(Box::from);
-        Self { type_, by, condition, text, extra, with_code: false, address: address.map(String::into_boxed_str), payload: None }
+        Self { type_, condition, text, extra, with_code: false, address: address.map(String::into_boxed_str), payload: None }
     }
 }
 

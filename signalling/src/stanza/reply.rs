@@ -24,30 +24,36 @@ impl Stanza {
     /// `None` for a stanza that must not be answered by an error: an error itself (§8.3.1, rule 8) or the result of an iq.
     #[must_use]
     pub fn error_reply(original: &Self, error: &StanzaError) -> Option<Self> {
+        Self::error_reply_by(original, error, None)
+    }
+
+    /// The same with who says so (§8.3.2), where that is not the addressee.
+    #[must_use]
+    pub fn error_reply_by(original: &Self, error: &StanzaError, by: Option<&str>) -> Option<Self> {
         if let Some(payload) = &error.payload {
-            return error_with(original, payload, error);
+            return error_with(original, payload, error, by);
         }
         // Prefixes declared by the head would have to come along.
         let body = &original.shared.body;
         let small = body.len() <= ORIGINAL_BYTES_MAX && original.rest().is_none();
-        error_with(original, if small { body.as_bytes() } else { &[] }, error)
+        error_with(original, if small { body.as_bytes() } else { &[] }, error, by)
     }
 
     /// The same without what is in the original: it is not to be repeated, or could not be read, as in [`ParseError::Stanza`](super::ParseError).
     #[must_use]
     pub fn error_for(original: &Self, error: &StanzaError) -> Option<Self> {
-        error_with(original, &[], error)
+        error_with(original, &[], error, None)
     }
 }
 
-fn error_with(stanza: &Stanza, original: &[u8], error: &StanzaError) -> Option<Stanza> {
+fn error_with(stanza: &Stanza, original: &[u8], error: &StanzaError, by: Option<&str>) -> Option<Stanza> {
     let kind = match stanza.kind() {
         Kind::Iq(IqType::Result | IqType::Error) | Kind::Message(MessageType::Error) | Kind::Presence(PresenceType::Error) => return None,
         kind => kind.to_error(),
     };
     let mut content = XmlWriter::with_capacity(original.len() + 256);
     content.raw(original);
-    error.write(&mut content);
+    error.write_by(&mut content, by);
     let mut reply = swapped(stanza, kind);
     // §8.3.1, rule 3: an iq always has an `id`, empty if there was none.
     if reply.id().is_none() && matches!(kind, Kind::Iq(_)) {
@@ -124,7 +130,6 @@ mod tests {
             for error in [
                 StanzaError::from(*condition),
                 StanzaError {
-                    by: Some(Box::from("a@b")),
                     extra: Some(Bytes::from_static(b"<too-many xmlns='urn:x' by='2'/>")),
                     ..StanzaError::from(*condition).with_text("a < b & c")
                 },

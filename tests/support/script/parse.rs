@@ -71,6 +71,8 @@ pub enum Act {
         in_any_order: bool,
     },
     ReceivesNothing,
+    /// What of these comes next, once everybody has been told; it is a matter of which of two things was first.
+    MayReceive(Vec<Element>),
     /// The error that answers its last stanza.
     IsRefused(Refusal),
     /// The connection breaks.
@@ -188,6 +190,7 @@ impl Script {
             }
             [_, "receives:"] if indented => Act::Receives { expected: Element::parse(&body)?, in_any_order: false },
             [_, "receives", "in", "any", "order:"] if indented => Act::Receives { expected: Element::parse(&body)?, in_any_order: true },
+            [_, "may", "receive:"] if indented => Act::MayReceive(Element::parse(&body)?),
             [_, "receives", "nothing"] => Act::ReceivesNothing,
             [_, "is", "refused:", kind, condition, rest @ ..] => {
                 let (pubsub, feature) = match rest {

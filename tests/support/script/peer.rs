@@ -183,6 +183,15 @@ impl Peer {
         expected.expects(&got, names).map_err(|why| format!("{why}\nexpected{what}got\n{got}"))
     }
 
+    /// Takes what comes next if it is this.
+    pub fn receive_if_there(&mut self, expected: &Element, names: &mut Names) {
+        let room = rooms::room_of(expected).unwrap_or_default();
+        let queue = self.queue(&room);
+        if queue.front().is_some_and(|stanza| expected.expects(stanza, names).is_ok()) {
+            queue.pop_front();
+        }
+    }
+
     pub fn receive_all(&mut self, expected: &[Element], names: &mut Names) -> Result<(), String> {
         let queue_of = |stanza: &Element| rooms::room_of(stanza).or_else(|| (stanza.name == "message").then(String::new));
         let mut counts: BTreeMap<String, usize> = BTreeMap::new();

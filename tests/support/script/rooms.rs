@@ -25,7 +25,12 @@ pub enum RoomAct {
     /// Configures it.
     Configures { fields: Fields },
     /// Gives somebody an affiliation by address, or a role by nickname; everyone takes the presence that tells so.
-    Makes { whom: String, what: String },
+    Makes {
+        whom: String,
+        what: String,
+        /// Nobody speaks of what is told of somebody who is not there.
+        beforehand: bool,
+    },
     /// Leaves; everyone takes the presence that tells so.
     Leaves,
     /// Everyone who is there receives the same.
@@ -52,7 +57,9 @@ impl RoomAct {
                 (room, Self::Creates { nick: nick.join(" ").trim_end_matches(':').to_owned(), fields: fields(body)? })
             }
             [_, "configures", room] => (room, Self::Configures { fields: fields(body)? }),
-            [_, "makes", whom, what, "of", room] => (room, Self::Makes { whom: (*whom).to_owned(), what: (*what).to_owned() }),
+            [_, "makes", whom, what, "of", room, when @ ..] if matches!(when, [] | ["beforehand"]) => {
+                (room, Self::Makes { whom: (*whom).to_owned(), what: (*what).to_owned(), beforehand: !when.is_empty() })
+            }
             [_, "leaves", room] => (room, Self::Leaves),
             ["All", "in", room, rest @ .., "receive:"] if !body.trim().is_empty() => {
                 let but = match rest {
@@ -115,7 +122,17 @@ impl Conversation {
                 Ok(())
             }
             RoomAct::Configures { fields } => self.peer(who).act(&submission(room, fields)),
-            RoomAct::Makes { whom, what } => self.make(who, room, whom, what),
+            RoomAct::Makes { whom, what, beforehand } => {
+                self.make(who, room, whom, what)?;
+                if *beforehand {
+                    settle(self.server());
+                    for peer in self.peers.values_mut().filter(|peer| peer.wire.is_some()) {
+                        peer.fence()?;
+                        peer.pass_over_affiliation(room, whom);
+                    }
+                }
+                Ok(())
+            }
             RoomAct::Leaves => {
                 let nick = self.peer(who).rooms.get(room).cloned().ok_or("it is not there")?;
                 self.peer(who).send(&format!("<presence type='unavailable' to='{room}/{nick}'/>"))?;
@@ -200,6 +217,17 @@ impl Peer {
         let told = |stanza: &Element| {
             let codes = codes(stanza);
             stanza.name == "message" && !codes.is_empty() && codes.iter().all(|code| matches!(*code, "104" | "170" | "171" | "172" | "173"))
+        };
+        if let Some(from_room) = self.from_rooms.get_mut(room) {
+            from_room.retain(|stanza| !told(stanza));
+        }
+    }
+
+    /// §18.1: somebody who is not there, and those who are, are told of an affiliation by messages.
+    fn pass_over_affiliation(&mut self, room: &str, whom: &str) {
+        let told = |stanza: &Element| {
+            let item = stanza.child(USER, "x").and_then(|x| x.child(USER, "item"));
+            stanza.name == "message" && item.is_some_and(|item| item.attribute("jid") == Some(whom))
         };
         if let Some(from_room) = self.from_rooms.get_mut(room) {
             from_room.retain(|stanza| !told(stanza));

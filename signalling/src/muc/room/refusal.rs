@@ -13,11 +13,10 @@ use crate::xml::XmlWriter;
 #[must_use]
 pub fn refusal(room: &BareJid, original: &Stanza, error: &StanzaError) -> Option<Stanza> {
     let mut error = error.clone();
-    error.by = Some(Box::from(room.as_str()));
     if let (Kind::Presence(_), None) = (original.kind(), &error.payload) {
         error.payload = Some(Box::new(muc()));
     }
-    Stanza::error_reply(original, &error)
+    Stanza::error_reply_by(original, &error, Some(room.as_str()))
 }
 
 fn muc() -> Bytes {

@@ -120,3 +120,20 @@ fn s7_2_13_what_is_remembered() {
         assert_eq!(scene.room.history.messages.len(), usize::from(remembered), "{content}");
     }
 }
+
+#[test]
+fn s7_9_what_an_owner_brings_along_says_itself_when_it_was_said() {
+    for (from, delays) in [("crone1/desktop", 1), ("hecate/broom", 2)] {
+        let mut scene = Scene::new();
+        scene.join(from, "firstwitch");
+        scene
+            .send(&format!(
+                "<message from='{from}' to='coven' type='groupchat' id='m'><body>Thrice</body>\
+                 <delay xmlns='urn:xmpp:delay' from='crone1@shakespeare.lit/desktop' stamp='2004-09-29T01:54:37Z'/></message>"
+            ))
+            .unwrap();
+        let out = scene.join("hag66/pda", "thirdwitch");
+        let message = sent(&out).into_iter().find(|stanza| stanza.id() == Some("m")).unwrap();
+        assert_eq!(message.children().filter(|child| child.name() == "delay").count(), delays, "{from}");
+    }
+}

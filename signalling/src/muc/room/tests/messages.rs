@@ -1,7 +1,7 @@
 //! XEP-0045 §7.4, §7.5, §8.1, §7.2.15.
 
 use crate::muc::change::Change;
-use crate::muc::config::AllowPm;
+use crate::muc::config::{AllowPm, VisitorsPm};
 use crate::muc::fixtures::{Scene, parse, sent, shown};
 use crate::muc::model::{Affiliation, Role, Room};
 use crate::muc::outcome::Effect;
@@ -195,4 +195,35 @@ fn s8_1_what_is_a_subject() {
         let stanza = parse(&format!("<message from='hag66/pda' to='coven' type='groupchat'>{content}</message>"));
         assert_eq!(Room::may_store(&stanza), is, "{content}");
     }
+}
+
+#[test]
+fn private_messages_of_visitors_may_go_to_moderators_only_or_to_nobody() {
+    let message = |to: &str| format!("<message from='hag66/pda' to='coven/{to}' type='chat'><body>hi</body></message>");
+    for (visitors, to_moderator, to_visitor) in
+        [(VisitorsPm::Anyone, true, true), (VisitorsPm::Moderators, true, false), (VisitorsPm::Nobody, false, false)]
+    {
+        let mut scene = Scene::with_config(|config| (config.moderated, config.visitors_pm) = (true, visitors));
+        scene.join("hag66/pda", "thirdwitch");
+        scene.join("hecate/broom", "fourthwitch");
+        scene.join("crone1/desktop", "firstwitch");
+        assert_eq!(scene.send(&message("firstwitch")).is_ok(), to_moderator, "{visitors:?}");
+        assert_eq!(scene.send(&message("fourthwitch")).is_ok(), to_visitor, "{visitors:?}");
+    }
+}
+
+#[test]
+fn xep0424_what_was_taken_back_is_replaced_and_only_by_its_author() {
+    let mut scene = two();
+    scene.send(HARPIER).unwrap();
+    let id = scene.room.last_id.unwrap();
+    let retract = |from: &str| {
+        format!("<message from='{from}' to='coven' type='groupchat'><retract xmlns='urn:xmpp:message-retract:1' id='{id}'/></message>")
+    };
+    assert_eq!(scene.send(&retract("crone1/desktop")).unwrap_err().condition.name(), "forbidden");
+    let out = scene.send(&retract("hag66/pda")).unwrap();
+    assert!(
+        matches!(&out.effects[..], [Effect::Keep { .. }, Effect::Broadcast { .. }, Effect::Replace { id: replaced, .. }] if *replaced == id)
+    );
+    assert!(scene.room.history.messages.iter().all(|said| said.id != id));
 }
