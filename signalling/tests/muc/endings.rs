@@ -114,3 +114,19 @@ async fn s7_14_a_session_that_takes_anothers_place_is_not_in_its_rooms() {
     world.settled().await;
     successor.expect(&[]);
 }
+
+/// §7.2.8, §7.14: sessions under one nickname leave one by one; what the room tells the one that leaves does not concern the other.
+#[tokio::test]
+async fn s7_14_the_last_session_of_a_nickname_leaves_no_ghost() {
+    let world = World::new("muc-seats", &["a", "b"]).await;
+    let (a, home, phone) = (world.client("a", "1").await, world.client("b", "home").await, world.client("b", "phone").await);
+    create(&world, &a, ROOM, "alice", &[]).await;
+    join(&world, &home, ROOM, "bob").await;
+    join(&world, &phone, ROOM, "bob").await;
+    phone.send(&format!("<presence to='{ROOM}/bob' type='unavailable'/>")).await;
+    world.settled().await;
+    a.forget();
+    world.router.unbind(&home.session).await;
+    world.settled().await;
+    a.expect(&[&["/bob'", "type='unavailable'"]]);
+}
