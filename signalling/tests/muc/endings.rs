@@ -114,3 +114,30 @@ async fn s7_14_a_session_that_takes_anothers_place_is_not_in_its_rooms() {
     world.settled().await;
     successor.expect(&[]);
 }
+
+/// §7.2.8: several sessions under one nickname; the occupant is gone with the last of them, whichever way each ends.
+#[tokio::test]
+async fn s7_14_an_occupant_is_gone_with_the_last_of_its_sessions() {
+    for leaves in [true, false] {
+        let world = World::new(&format!("muc-seats-{leaves}"), &["a", "b"]).await;
+        let a = world.online("a", "1").await;
+        let (home, phone) = (world.online("b", "home").await, world.online("b", "phone").await);
+        create(&world, &a, ROOM, "alice", &[]).await;
+        join(&world, &home, ROOM, "bob").await;
+        join(&world, &phone, ROOM, "bob").await;
+        a.forget();
+        if leaves {
+            phone.send(&format!("<presence to='{ROOM}/bob' type='unavailable'/>")).await;
+        } else {
+            world.router.unbind(&phone.session).await;
+        }
+        world.settled().await;
+        assert_eq!(world.muc.counts().occupants, 2);
+        a.expect(&[]);
+        world.router.unbind(&home.session).await;
+        world.router.unbind(&phone.session).await;
+        world.settled().await;
+        a.expect(&[&["/bob'", "type='unavailable'"]]);
+        assert_eq!(world.muc.counts().occupants, 1);
+    }
+}
