@@ -141,3 +141,20 @@ async fn s7_14_an_occupant_is_gone_with_the_last_of_its_sessions() {
         assert_eq!(world.muc.counts().occupants, 1);
     }
 }
+
+/// Who leaves and enters again before it has been told of the former is there, and gone when its session ends.
+#[tokio::test]
+async fn s7_14_who_leaves_and_enters_at_once_leaves_no_ghost() {
+    let world = World::new("muc-at-once", &["a", "b"]).await;
+    let (a, b) = (world.client("a", "1").await, world.client("b", "1").await);
+    create(&world, &a, ROOM, "alice", &[]).await;
+    join(&world, &b, ROOM, "bob").await;
+    b.send(&format!("<presence to='{ROOM}/bob' type='unavailable'/>")).await;
+    b.send(&format!("<presence to='{ROOM}/bob'><x xmlns='http://jabber.org/protocol/muc'/></presence>")).await;
+    world.settled().await;
+    assert_eq!(world.muc.counts().occupants, 2);
+    a.forget();
+    world.router.unbind(&b.session).await;
+    world.settled().await;
+    a.expect(&[&["/bob'", "type='unavailable'"]]);
+}
