@@ -30,6 +30,7 @@ on_postgres! {
     account_data: slixmpp_finds_all_that_an_account_keeps, what_was_answered_is_there_after_a_restart;
     foreign_clients: slixmpp_resumes_in_a_burst, slixmpp_and_stanza_js_show_each_message_once;
     node_crash: a_killed_server_has_the_old_state_of_a_node_or_the_new_one;
+    room_crash: a_killed_server_has_the_old_state_of_a_room_or_the_new_one;
     pubsub_examples: pubsub_affiliations, pubsub_approve, pubsub_collections, pubsub_collections_owner, pubsub_configure, pubsub_delete,
         pubsub_discover, pubsub_last_item, pubsub_manage_subscriptions, pubsub_options, pubsub_payloads_private, pubsub_pep, pubsub_pep_access,
         pubsub_publish, pubsub_purge, pubsub_retract, pubsub_retrieve, pubsub_rules, pubsub_subscribe, pubsub_temporary;

@@ -95,3 +95,49 @@ async fn a_removed_account_is_nobody_to_rooms() {
     let admins = answer(&world, &a, &format!("<iq to='{ROOM}' type='get' id='2'>{list}</iq>")).await;
     assert!(!admins.contains("b@localhost"), "{admins}");
 }
+
+/// What a session did not get of a room is not for the next one of its address, which is in no room.
+#[tokio::test]
+async fn s7_14_a_session_that_takes_anothers_place_is_not_in_its_rooms() {
+    let world = World::new("muc-successor", &["a", "b"]).await;
+    let (a, b) = (world.client("a", "1").await, world.client("b", "1").await);
+    create(&world, &a, ROOM, "alice", &[]).await;
+    join(&world, &b, ROOM, "bob").await;
+    a.forget();
+    say(&a, ROOM, "not read").await;
+    world.settled().await;
+    let successor = world.client("b", "1").await;
+    world.settled().await;
+    a.expect(&[&["<body>not read</body>"], &["/bob'", "type='unavailable'"]]);
+    successor.expect(&[]);
+    say(&a, ROOM, "later").await;
+    world.settled().await;
+    successor.expect(&[]);
+}
+
+/// §7.2.8: several sessions under one nickname; the occupant is gone with the last of them, whichever way each ends.
+#[tokio::test]
+async fn s7_14_an_occupant_is_gone_with_the_last_of_its_sessions() {
+    for leaves in [true, false] {
+        let world = World::new(&format!("muc-seats-{leaves}"), &["a", "b"]).await;
+        let a = world.online("a", "1").await;
+        let (home, phone) = (world.online("b", "home").await, world.online("b", "phone").await);
+        create(&world, &a, ROOM, "alice", &[]).await;
+        join(&world, &home, ROOM, "bob").await;
+        join(&world, &phone, ROOM, "bob").await;
+        a.forget();
+        if leaves {
+            phone.send(&format!("<presence to='{ROOM}/bob' type='unavailable'/>")).await;
+        } else {
+            world.router.unbind(&phone.session).await;
+        }
+        world.settled().await;
+        assert_eq!(world.muc.counts().occupants, 2);
+        a.expect(&[]);
+        world.router.unbind(&home.session).await;
+        world.router.unbind(&phone.session).await;
+        world.settled().await;
+        a.expect(&[&["/bob'", "type='unavailable'"]]);
+        assert_eq!(world.muc.counts().occupants, 1);
+    }
+}

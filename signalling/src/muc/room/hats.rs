@@ -6,7 +6,6 @@ mod form;
 use std::collections::BTreeSet;
 
 use aws_lc_rs::digest;
-use bytes::Bytes;
 
 use command::{Action, Command};
 use form::Wish;
@@ -132,20 +131,6 @@ impl Room {
     pub fn hat_commands(&self, from: &Jid, context: &Context<'_>) -> Vec<(&'static str, &'static str)> {
         let may = Node::ALL.iter().filter(|node| self.may_command(**node, from, context));
         may.map(|node| (node.name(), node.label())).collect()
-    }
-
-    /// XEP-0050 §2.3: the answer to disco#info of a command's node; `None` for a command that there is not, or not for whoever asks.
-    #[must_use]
-    pub fn command_info(&self, node: &str, from: &Jid, context: &Context<'_>) -> Option<Bytes> {
-        let command = Node::parse(node).filter(|node| self.may_command(*node, from, context))?;
-        let mut xml = XmlWriter::new();
-        xml.open("query").ns(ns::DISCO_INFO).attr("node", node);
-        xml.open("identity").attr("category", "automation").attr("name", command.label()).attr("type", "command-node").close();
-        for feature in [ns::COMMANDS, ns::DATA_FORMS] {
-            xml.open("feature").attr("var", feature).close();
-        }
-        xml.close();
-        Some(xml.finish())
     }
 
     /// §2: `hats#hash` of `muc#roominfo`; none where there are no hats.

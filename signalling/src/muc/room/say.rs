@@ -1,12 +1,12 @@
 //! XEP-0045 §7.4, XEP-0359, XEP-0313: what is said in a room gets its number, comes into history and archive, and goes to everyone.
 
+use super::retract::takes_back;
 use crate::jid::Jid;
 use crate::message::{self, add_stanza_id};
 use crate::muc::context::Context;
 use crate::muc::model::{Room, Said};
 use crate::muc::outcome::{Effect, Outcome};
-use crate::ns;
-use crate::stanza::{Child, Stanza};
+use crate::stanza::Stanza;
 use crate::store::ArchiveId;
 
 impl Room {
@@ -43,8 +43,7 @@ impl Room {
 /// §7.2.13: whether newcomers are shown a message: there is something to read in it, or it takes back what they may have read in an earlier visit.
 /// Subject changes are not among them: the subject comes by itself (§7.2.15).
 pub(in crate::muc) fn is_for_newcomers(message: &Stanza) -> bool {
-    let takes_back = |child: Child<'_>| child.is(ns::RETRACTION, "retract") || child.is(ns::FASTENING, "apply-to");
-    message::is_readable(message) || message.children().any(takes_back)
+    message::is_readable(message) || takes_back(message)
 }
 
 #[cfg(test)]

@@ -201,25 +201,6 @@ fn s2_who_may_do_what() {
 }
 
 #[test]
-fn xep0050_s2_3_what_a_command_is() {
-    let scene = class();
-    let info = |jid: &str, name: &str| {
-        let node = format!("urn:xmpp:hats:commands:{name}");
-        let info = scene.with_context(|room, context| room.command_info(&node, &Jid::parse(jid).unwrap(), context));
-        info.map(|info| String::from_utf8_lossy(&info).into_owned())
-    };
-    assert_eq!(
-        info(CRONE, "create").as_deref(),
-        Some(
-            "<query xmlns='http://jabber.org/protocol/disco#info' node='urn:xmpp:hats:commands:create'>\
-             <identity category='automation' name='Create a hat' type='command-node'/>\
-             <feature var='http://jabber.org/protocol/commands'/><feature var='jabber:x:data'/></query>"
-        )
-    );
-    assert!(info(WITCH, "list").is_some() && info(WITCH, "create").is_none() && info(CRONE, "other").is_none());
-}
-
-#[test]
 fn s2_a_room_without_hats() {
     let mut scene = dressed();
     scene.room.lasting.config.hats = false;
