@@ -510,8 +510,10 @@ impl Router {
             let mut targets = account.targets(stanza);
             let walk = Walk { account, sender: None, targets: &targets, moment };
             let (mut verdict, mut effects) = pipeline::walk(pipeline::INBOUND, &walk, stanza);
-            if let (Verdict::Pass, Kind::Presence(PresenceType::Unavailable), Some(from)) = (&verdict, stanza.kind(), stanza.from()) {
-                account.has_left(from);
+            if let (Verdict::Pass, Kind::Presence(PresenceType::Unavailable), Some(from), Some(to)) =
+                (&verdict, stanza.kind(), stanza.from(), stanza.to())
+            {
+                account.has_left(from, to);
             }
             if let (Verdict::Pass, Kind::Presence(PresenceType::Available), Some(from)) = (&verdict, stanza.kind(), stanza.from()) {
                 effects.visited = account.visited_by(from);

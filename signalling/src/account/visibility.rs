@@ -56,10 +56,11 @@ impl Account {
         is_visitor && self.visitors.len() < VISITORS_MAX && self.visitors.insert(from.clone())
     }
 
-    /// RFC 6121 §4.6.1: who has left need not be told when a session of this account leaves.
-    pub fn has_left(&mut self, from: &Jid) {
+    /// RFC 6121 §4.6.1: who has left need not be told when a session of this account leaves. What is addressed to one session is true for that one
+    /// alone: a room that has lost one of an occupant's sessions still has the others (XEP-0045 §7.14).
+    pub fn has_left(&mut self, from: &Jid, to: &Jid) {
         self.visitors.remove(from);
-        for session in self.sessions.iter_mut().filter(|session| !session.directed.is_empty()) {
+        for session in self.sessions.iter_mut().filter(|session| to.is_bare() || *session.jid == *to) {
             session.directed.remove(from);
         }
     }

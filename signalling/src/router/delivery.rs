@@ -137,8 +137,6 @@ impl Router {
             heirs_have_room(home, stanza.size_bytes(), &mut patience).await;
             match stanza.kind() {
                 Kind::Iq(IqType::Get | IqType::Set) => Box::pin(self.bounce(&stanza, StanzaError::service_unavailable(), None)).await,
-                // What was said in a room is for the session that was there: with its end it left, and another of its name is not there.
-                Kind::Message(MessageType::Groupchat) => {}
                 Kind::Message(type_) if !home.with(|account| is_settled(account, type_, &stanza)) => {
                     Box::pin(self.route(stanza, None)).await
                 }
