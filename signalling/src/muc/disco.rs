@@ -27,6 +27,8 @@ const TRAFFIC: &str = "http://jabber.org/protocol/muc#traffic";
 /// What every room can do.
 const FEATURES: &[&str] = &[
     ns::MUC,
+    ns::MUC_ROOMCONFIG,
+    ns::MUC_ROOMINFO,
     ns::MUC_STABLE_ID,
     ns::MUC_SELF_PING,
     ns::DISCO_INFO,
@@ -194,7 +196,10 @@ fn info(room: &Room, from: &Jid, context: &Context<'_>) -> Bytes {
         [ns::MAM, ns::MAM_EXTENDED, ns::RSM, ns::TOMBSTONES].iter().for_each(|feature| write_feature(&mut xml, feature));
     }
     if config.allow_registration {
-        write_feature(&mut xml, ns::REGISTER);
+        [ns::REGISTER, ns::MUC_REGISTER].iter().for_each(|feature| write_feature(&mut xml, feature));
+    }
+    if config.allow_voice_requests {
+        write_feature(&mut xml, ns::MUC_REQUEST);
     }
     if config.hats {
         [ns::HATS, ns::COMMANDS].iter().for_each(|feature| write_feature(&mut xml, feature));

@@ -106,7 +106,8 @@ impl Muc {
         self.router.home_in_memory(&real.to_bare()).is_some_and(has)
     }
 
-    /// An account is gone from the database, with all that it was to rooms: whoever takes its name is nobody there. Its sessions have left already.
+    /// An account is gone from the database, with all that it was to rooms: whoever takes its name has no rights there (but the same occupant
+    /// identifier, docs/deviations.md). Its sessions have left already.
     pub async fn forget(&self, account: &BareJid) {
         for home in self.homes.in_memory() {
             if home.is_known() && home.look(|room| has_part(&room.lasting, account)) != Some(true) {
