@@ -180,8 +180,10 @@ pub struct Seat {
 /// The last messages of a room, from the oldest to the newest.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct History {
-    /// As many as the configuration wants.
-    pub messages: VecDeque<Said>,
+    /// As many as the configuration wants, and as many bytes as a newcomer has room for.
+    pub(super) messages: VecDeque<Said>,
+    /// Bytes of all of them.
+    pub(super) bytes: usize,
 }
 
 /// A message as newcomers see it.

@@ -63,7 +63,7 @@ impl Room {
             .raw(details)
             .close();
         let tombstone = tombstone(&said.stanza, &self.lasting.jid, xml);
-        self.history.messages.retain(|remembered| remembered.id != said.id);
+        self.history.forget(said.id);
         out.effects.push(Effect::Replace { id: said.id, stanza: tombstone });
     }
 }

@@ -320,7 +320,7 @@ proptest! {
             config.whois = if open { Whois::Anyone } else { Whois::Moderators };
             config.allow_visitor_status = status;
         });
-        scene.limits.history = 3;
+        scene.limits.history.count = 3;
         let sessions = (0..ACCOUNTS.len() * RESOURCES.len()).map(|number| (jid(&session(number)).to_string(), Client::default()));
         let mut world = World { scene, clients: sessions.collect() };
         for step in &steps {
