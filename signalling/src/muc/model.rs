@@ -164,6 +164,8 @@ pub struct Occupant {
     pub voice_asked_at: Option<SystemTime>,
     /// An administrator of the server: an owner of every room.
     pub administers: bool,
+    /// Who has written privately to it.
+    pub(super) correspondents: super::room::Correspondents,
     /// Its presence as others see it.
     pub(super) templates: super::presence::Templates,
 }

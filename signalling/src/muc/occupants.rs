@@ -100,6 +100,13 @@ impl Occupants {
         Some(after)
     }
 
+    /// Somebody writes privately to whoever has this nickname.
+    pub fn note_private(&mut self, to: &str, from: &str) {
+        if let Some(shared) = self.by_nick.get_mut(to).filter(|occupant| !occupant.correspondents.has(from)) {
+            Arc::make_mut(shared).correspondents.note(from);
+        }
+    }
+
     /// What is shown of everyone is to be written anew: the configuration or the hats are other ones.
     pub fn forget_templates(&mut self) {
         for occupant in self.by_nick.values_mut() {

@@ -55,6 +55,7 @@ impl Room {
             seats: vec![seat],
             voice_asked_at: None,
             administers: context.administers,
+            correspondents: Default::default(),
             templates: Templates::default(),
         });
         if let Some(occupant) = self.occupants.get(&nick).cloned() {

@@ -61,6 +61,7 @@ impl Room {
                 seats: vec![seat],
                 voice_asked_at: None,
                 administers,
+                correspondents: Default::default(),
                 templates: Templates::default(),
             }),
         }

@@ -78,6 +78,7 @@ impl Scene {
             seats: vec![Seat { jid, presence: Stanza::presence(PresenceType::Available) }],
             voice_asked_at: None,
             administers: false,
+            correspondents: Default::default(),
             templates: Default::default(),
             account,
         });
