@@ -8,7 +8,7 @@ use super::presence::Templates;
 use crate::jid::{BareJid, FullJid, Jid};
 use crate::ns;
 
-/// What the room adds to a presence, about.
+/// What the room adds to a presence besides addresses and hats, about.
 const ADDED_BYTES: usize = 400;
 
 impl Occupants {
@@ -149,13 +149,13 @@ fn sessions<'a>(of: impl Iterator<Item = &'a Arc<Occupant>>) -> Recipients {
 }
 
 fn bytes_of(occupant: &Occupant) -> usize {
-    occupant.seats.iter().map(Seat::bytes).sum()
+    occupant.seats.iter().map(|seat| seat.bytes(&occupant.jid)).sum()
 }
 
 impl Seat {
-    /// What its presence adds to what newcomers get.
-    pub(super) fn bytes(&self) -> usize {
-        self.presence.size_bytes() + ADDED_BYTES
+    /// What its presence adds to what newcomers get, as that of this occupant.
+    pub(super) fn bytes(&self, occupant: &FullJid) -> usize {
+        self.presence.size_bytes() + self.jid.as_str().len() + occupant.as_str().len() + ADDED_BYTES
     }
 }
 

@@ -36,7 +36,7 @@ impl Room {
         let shared = self.occupants.get(jid.resource_str()).is_some();
         self.must_have_place(&account, affiliation, shared, context)?;
         let seat = Seat { jid: from.clone(), presence: presence::cleaned(stanza) };
-        self.must_fit(&seat, None, context)?;
+        self.must_fit(&seat, &jid, None, context)?;
 
         let nick = jid.resource_str().to_owned();
         if shared {

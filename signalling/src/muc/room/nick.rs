@@ -27,7 +27,7 @@ impl Room {
         }
         self.nick_must_be_free(&jid, &occupant.account)?;
         let seat = Seat { jid: from.clone(), presence: presence::cleaned(stanza) };
-        self.must_fit(&seat, occupant.seat(from), context)?;
+        self.must_fit(&seat, &jid, Some(occupant), context)?;
 
         let alone = occupant.seats.len() == 1;
         if self.occupants.get(jid.resource_str()).is_some() {

@@ -190,6 +190,10 @@ fn one_account_has_so_many_sessions_and_presence_so_many_bytes() {
     scene.send(&JOIN.replace("<x", &long(10_000))).unwrap();
     let bytes = scene.room.occupants.presence_bytes();
     assert!((10_000..11_000).contains(&bytes), "{bytes}");
+    // Addresses count, too.
+    scene.send(&format!("<presence from='hag66/pda' to='coven/{}'><x{}", "n".repeat(900), "/></presence>")).unwrap();
+    assert!(scene.room.occupants.presence_bytes() >= 900 + 400);
+    scene.send(&format!("<presence from='hag66/pda' to='coven/thirdwitch'>{}/></presence>", long(10_000))).unwrap();
     let update = "<presence from='hag66/pda' to='coven/thirdwitch'><x";
     assert_eq!(
         scene.send(&format!("{}/></presence>", update.replace("<x", &long(20_000)))).unwrap_err().condition.name(),
