@@ -131,6 +131,9 @@ impl Room {
         if matches!(type_, IqType::Result | IqType::Error) {
             return Ok(());
         }
+        if !self.exists_for(sender(stanza)?, context) {
+            return Err(StanzaError::item_not_found());
+        }
         let payload = stanza.payload().ok_or_else(|| StanzaError::bad_request("there is no payload"))?;
         match (payload.ns(), payload.name()) {
             (ns::REGISTER, "query") => self.registration(stanza, context, out),

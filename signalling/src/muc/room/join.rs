@@ -31,6 +31,10 @@ impl Room {
     ) -> Result<(), StanzaError> {
         let account = from.to_bare();
         let affiliation = if context.administers { Affiliation::Owner } else { self.affiliation_of(&account) };
+        // §7.2.10.
+        if !self.exists_for(&from, context) {
+            return Err(StanzaError::item_not_found());
+        }
         self.must_be_let_in(stanza, affiliation)?;
         self.nick_must_be_free(&jid, &account)?;
         let shared = self.occupants.get(jid.resource_str()).is_some();
@@ -65,11 +69,8 @@ impl Room {
         Ok(())
     }
 
-    /// §7.2.5–§7.2.7, §7.2.10.
+    /// §7.2.5–§7.2.7.
     fn must_be_let_in(&self, stanza: &Stanza, affiliation: Affiliation) -> Result<(), StanzaError> {
-        if self.lasting.locked && affiliation != Affiliation::Owner {
-            return Err(StanzaError::item_not_found());
-        }
         if affiliation == Affiliation::Outcast {
             return Err(StanzaError::forbidden());
         }

@@ -209,6 +209,28 @@ fn one_account_has_so_many_sessions_and_presence_so_many_bytes() {
 }
 
 #[test]
+fn s7_2_10_there_is_no_locked_room_to_ask_anything() {
+    let mut scene = Scene::new();
+    scene.room.lasting.locked = true;
+    for (type_, payload) in [
+        ("get", "<query xmlns='jabber:iq:register'/>"),
+        ("set", "<query xmlns='jabber:iq:register'><x xmlns='jabber:x:data' type='submit'/></query>"),
+        ("get", "<vCard xmlns='vcard-temp'/>"),
+        ("set", "<vCard xmlns='vcard-temp'/>"),
+        ("get", "<query xmlns='http://jabber.org/protocol/muc#admin'><item affiliation='owner'/></query>"),
+        ("get", "<query xmlns='http://jabber.org/protocol/muc#owner'/>"),
+        ("set", "<command xmlns='http://jabber.org/protocol/commands' node='urn:xmpp:hats:commands:list'/>"),
+        ("set", "<moderate xmlns='urn:xmpp:message-moderate:1' id='1'><retract xmlns='urn:xmpp:message-retract:1'/></moderate>"),
+        ("get", "<query xmlns='urn:example'/>"),
+    ] {
+        let asked = |from: &str| format!("<iq type='{type_}' id='1' from='{from}/pda' to='coven'>{payload}</iq>");
+        assert_eq!(scene.send(&asked("hag66")).unwrap_err().condition.name(), "item-not-found", "{payload}");
+        let owner = scene.send(&asked("crone1")).map_err(|error| error.condition.name());
+        assert!(owner.is_ok() || !payload.contains("muc#"), "{payload}: {owner:?}");
+    }
+}
+
+#[test]
 fn s7_2_10_a_locked_room_is_its_owners() {
     let mut scene = Scene::with_config(|config| config.archived = true);
     scene.room.lasting.locked = true;
