@@ -22,7 +22,7 @@ impl Room {
         }
         let is_subject = subject::is_subject(stanza);
         if is_subject {
-            self.must_change_subject(&occupant)?;
+            self.must_change_subject(stanza, &occupant)?;
         }
         let retracted = self.check_retraction(stanza, &occupant.account, context)?;
         // A retraction is kept as what it takes back was, whatever it says of itself.

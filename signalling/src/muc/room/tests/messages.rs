@@ -167,6 +167,14 @@ fn s8_1_who_may_change_the_subject() {
 }
 
 #[test]
+fn s8_1_a_subject_has_a_bound() {
+    let mut scene = two();
+    let subject = |bytes| format!("<message from='crone1/desktop' to='coven' type='groupchat'><subject>{}</subject></message>", "x".repeat(bytes));
+    scene.send(&subject(4096)).unwrap();
+    assert_eq!(scene.send(&subject(4097)).unwrap_err().condition.name(), "not-acceptable");
+}
+
+#[test]
 fn s7_2_15_newcomers_are_told_the_subject_last() {
     let mut scene = two();
     scene.affiliate("hag66", Affiliation::Admin, None);
