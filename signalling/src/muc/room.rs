@@ -37,7 +37,7 @@ use super::outcome::Outcome;
 use crate::jid::{BareJid, Jid};
 use crate::ns;
 use crate::stanza::error::StanzaError;
-use crate::stanza::{Child, IqType, Kind, MessageType, Stanza};
+use crate::stanza::{CHILDREN_MAX, Child, IqType, Kind, MessageType, PresenceType, Stanza};
 use crate::xml::{Element, XmlWriter};
 
 pub(in crate::muc) use private::Correspondents;
@@ -77,6 +77,7 @@ impl Room {
     /// # Errors
     /// The error that answers the stanza; then nothing has changed.
     pub fn handle(&mut self, stanza: &Stanza, nick: Option<&str>, context: &Context<'_>, out: &mut Outcome) -> Result<(), StanzaError> {
+        must_have_room_for_ours(stanza)?;
         match (stanza.kind(), nick) {
             (Kind::Presence(type_), nick) => self.presence(stanza, type_, nick, context, out)?,
             (Kind::Message(MessageType::Error), nick) => self.message_error(stanza, nick, out),
@@ -150,6 +151,22 @@ impl Room {
 /// The real full JID of whoever has sent a stanza.
 fn sender(stanza: &Stanza) -> Result<&Jid, StanzaError> {
     stanza.from().ok_or_else(|| StanzaError::bad_request("there is no sender"))
+}
+
+/// Children that the room adds to what it sends on, archives included, at most.
+const CHILDREN_ADDED: usize = 4;
+
+/// What a room sends on can be read again, with what it adds.
+fn must_have_room_for_ours(stanza: &Stanza) -> Result<(), StanzaError> {
+    let is_sent_on = match stanza.kind() {
+        Kind::Message(type_) => type_ != MessageType::Error,
+        Kind::Presence(type_) => type_ == PresenceType::Available,
+        Kind::Iq(_) => false,
+    };
+    if is_sent_on && stanza.children().count() > CHILDREN_MAX - CHILDREN_ADDED {
+        return Err(StanzaError::policy_violation().with_text("there are too many elements in it"));
+    }
+    Ok(())
 }
 
 /// A child as a tree.

@@ -235,3 +235,16 @@ fn xep0424_what_was_taken_back_is_replaced_and_only_by_its_author() {
     );
     assert!(scene.room.history.messages.iter().all(|said| said.id != id));
 }
+
+#[test]
+fn what_the_room_sends_on_can_be_read_again() {
+    let mut scene = two();
+    for to in ["<message from='hag66/pda' to='coven' type='groupchat'>{}</message>", "<presence from='hag66/pda' to='coven/thirdwitch'>{}</presence>"] {
+        let with = |count| to.replace("{}", &"<a xmlns='b'/>".repeat(count));
+        let out = scene.send(&with(996)).unwrap();
+        for stanza in sent(&out) {
+            parse(std::str::from_utf8(&stanza.to_bytes(crate::stanza::Framing::Alone)).unwrap());
+        }
+        assert_eq!(scene.send(&with(997)).unwrap_err().condition.name(), "policy-violation");
+    }
+}
