@@ -52,6 +52,8 @@ pub struct Room {
     pub history: History,
     /// The highest number in the archive.
     pub last_id: Option<ArchiveId>,
+    /// When a request for voice of an account was last passed on (§7.13), in the last interval.
+    pub voice_asked: BTreeMap<BareJid, SystemTime>,
 }
 
 /// What the store keeps of a room.
@@ -160,8 +162,6 @@ pub struct Occupant {
     pub id: String,
     /// Never empty. The first one's presence is the occupant's: the one that last said something new.
     pub seats: Vec<Seat>,
-    /// When a request for voice was last passed on (§7.13).
-    pub voice_asked_at: Option<SystemTime>,
     /// An administrator of the server: an owner of every room.
     pub administers: bool,
     /// Who has written privately to it.

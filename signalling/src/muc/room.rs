@@ -68,7 +68,7 @@ impl Room {
     /// A room with nobody in it and nothing said, as it is stored.
     #[must_use]
     pub fn of(lasting: Lasting) -> Self {
-        Self { lasting, occupants: Occupants::default(), history: History::default(), last_id: None }
+        Self { lasting, occupants: Occupants::default(), history: History::default(), last_id: None, voice_asked: BTreeMap::new() }
     }
 
     /// Decides a stanza to the room or, with `nick`, to one of its occupants; `from` is stamped. IQs to occupants are not for the room to decide.

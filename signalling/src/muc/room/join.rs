@@ -60,7 +60,6 @@ impl Room {
             affiliation,
             role,
             seats: vec![seat],
-            voice_asked_at: None,
             administers: context.administers,
             correspondents: Default::default(),
             templates: Templates::default(),

@@ -59,7 +59,6 @@ impl Room {
                 affiliation,
                 role: saved.role,
                 seats: vec![seat],
-                voice_asked_at: None,
                 administers,
                 correspondents: Default::default(),
                 templates: Templates::default(),

@@ -76,7 +76,6 @@ impl Scene {
             role,
             id: format!("id-of-{nick}"),
             seats: vec![Seat { jid, presence: Stanza::presence(PresenceType::Available) }],
-            voice_asked_at: None,
             administers: false,
             correspondents: Default::default(),
             templates: Default::default(),
