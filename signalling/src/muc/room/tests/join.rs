@@ -243,8 +243,17 @@ fn s7_2_10_a_locked_room_is_its_owners() {
     let message = "<message from='crone1/pda' to='coven' type='groupchat'><body>hi</body></message>";
     assert_eq!(scene.send(message).unwrap_err().condition.name(), "item-not-found");
     // §10.1.1: never configured, it is gone with its owner, though it were to persist.
+    scene.join("crone1/desk", "thirdwitch");
+    let out = scene.send("<presence from='crone1/desk' to='coven/thirdwitch' type='unavailable'/>").unwrap();
+    assert!(!out.over && !shown(&out)[0].contains("destroy"));
+    // §10.1.3, last: it says so.
     let out = scene.send("<presence from='crone1/pda' to='coven/thirdwitch' type='unavailable'/>").unwrap();
     assert!(out.over);
+    assert_eq!(
+        shown(&out),
+        ["<presence from='coven/thirdwitch' to='crone1/pda' type='unavailable'>\
+          <x><item affiliation='none' role='none' jid='crone1/pda'/><destroy/><status code='110'/></x></presence>"]
+    );
 }
 
 #[test]
