@@ -71,7 +71,11 @@ impl Room {
                 }
             }
             None if enters => self.join(stanza, from, jid, context, out)?,
-            None => out.send(not_there(&jid, &from)),
+            None => {
+                let mut id = XmlWriter::with_capacity(128);
+                presence::write_occupant_id(&mut id, &self.lasting.occupant_id(&from.to_bare()));
+                out.send(not_there(&jid, &from).with_child(&id.finish()));
+            }
         }
         Ok(())
     }
