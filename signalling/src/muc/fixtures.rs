@@ -11,8 +11,8 @@ use super::model::{Affiliated, Affiliation, Room};
 use super::outcome::{Effect, Outcome};
 use crate::jid::{BareJid, Jid};
 use crate::ns;
-use crate::stanza::error::StanzaError;
 use crate::stanza::Stanza;
+use crate::stanza::error::StanzaError;
 use crate::xml::Bindings;
 
 const ROOM: &str = "coven@chat.shakespeare.lit";

@@ -282,7 +282,7 @@ fn hats_are_as_long_as_presence_may_be() {
     let mut scene = class();
     let create = |uri: &str, title: &str| filled("create", &[("hats#title", title), ("hats#uri", uri)]);
     let long = create("x:1", "x").replace("xml:lang='en'", &format!("xml:lang='{}'", "x".repeat(65)));
-    assert_eq!(scene.refused(handle, CRONE, &long), "modify bad-request");
+    assert_eq!(scene.refused(handle, CRONE, &long), "modify bad-request bad-payload");
     scene.give(handle, CRONE, &create("x:1", &"x".repeat(200))).unwrap();
     scene.give(handle, CRONE, &create("x:2", "x")).unwrap();
     let wear = |uri: &str| filled("assign", &[("hats#jid", "wiccarocks@shakespeare.lit"), ("hats#uri", uri)]);

@@ -101,7 +101,8 @@ fn s3_no_message_of_an_occupant_is_safe_from_moderators() {
         "<moderated xmlns='urn:xmpp:message-moderate:1'/>",
     ] {
         let (mut scene, _) = cave();
-        let lines = scene.give(handle, HAG, &format!("<message type='groupchat' id='spam'><body>Potions!</body>{child}</message>")).unwrap();
+        let lines =
+            scene.give(handle, HAG, &format!("<message type='groupchat' id='spam'><body>Potions!</body>{child}</message>")).unwrap();
         assert!(!lines.iter().any(|line| line.contains("retracted") || line.contains("moderated")), "{lines:?}");
         let id = scene.room.last_id.unwrap();
         let lines = scene.give(handle, CRONE, &moderate(&id.to_string())).unwrap();
