@@ -142,9 +142,9 @@ impl Muc {
         let (Some(from), Some(to)) = (iq.stanza.from(), iq.stanza.to()) else { return Err(StanzaError::bad_request_without_text()) };
         let home = self.loaded(&to.to_bare()).await?;
         let context = self.context(from, None);
-        let answer = home.look(|room| match room.lasting.locked && !room.is_occupant(from) && !context.administers {
-            true => Err(no_such_room()),
-            false => ask(room, from, &context),
+        let answer = home.look(|room| match room.exists_for(from, &context) {
+            true => ask(room, from, &context),
+            false => Err(no_such_room()),
         });
         answer.unwrap_or_else(|| Err(no_such_room())).map(Reply::Payload)
     }

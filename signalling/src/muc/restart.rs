@@ -79,7 +79,7 @@ impl Muc {
         let turn = home.turn().await;
         home.load(&self.store, self.history_max()).await?;
         let restored = home.change(|room| {
-            let max = self.settings.limits.room.history;
+            let max = self.history_max();
             saved::restore(room, &saved, max, |account| self.settings.hosts.is_admin(account));
             let is_over = room.occupants.is_empty() && (room.lasting.locked || !room.lasting.config.persistent);
             let gone: Vec<_> = room.saved().filter(|seat| !self.is_there(&seat.real)).collect();

@@ -42,6 +42,9 @@ impl Room {
             return Err(StanzaError::forbidden().with_text("only admins invite others into this room"));
         }
         let invites = invites(stanza)?;
+        if invites.iter().any(|invite| self.affiliation_of(&invite.to.to_bare()) == Affiliation::Outcast) {
+            return Err(StanzaError::not_allowed().with_text("who is banned cannot be invited"));
+        }
         if self.lasting.config.members_only {
             self.admit(&invites, from, context, out)?;
         }
@@ -56,10 +59,8 @@ impl Room {
         let mut strangers = Vec::new();
         for invite in invites {
             let jid = invite.to.to_bare();
-            match self.affiliation_of(&jid) {
-                Affiliation::Outcast => return Err(StanzaError::not_allowed().with_text("who is banned cannot be invited")),
-                Affiliation::None if !strangers.contains(&jid) => strangers.push(jid),
-                _ => {}
+            if self.affiliation_of(&jid) == Affiliation::None && !strangers.contains(&jid) {
+                strangers.push(jid);
             }
         }
         let new = strangers.iter().filter(|jid| !self.lasting.affiliations.contains_key(*jid)).count();
