@@ -174,7 +174,7 @@ impl Muc {
             }
             return;
         };
-        if is_request && home.outbox.is_full_for(&from) {
+        if is_request && origin.is_some() && home.outbox.is_full_for(&from) {
             self.metrics.waits.inc();
             home.outbox.room_for(&from).await;
         }

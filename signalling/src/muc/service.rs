@@ -136,6 +136,7 @@ impl Muc {
             administers: self.settings.hosts.is_admin(from),
             archive_has_room: self.router.store().archive().has_room(),
             referred,
+            services: &self.settings.services,
             limits: &self.settings.limits.room,
         }
     }

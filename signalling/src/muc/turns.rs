@@ -3,7 +3,8 @@
 //! A stanza for a room is handled in its turn. Presence and messages change the room in place, at once; what may have to be stored is decided on a
 //! copy, which takes the room's place when the database has the changes. What follows joins the room's outbox within the turn, so that everybody sees
 //! one order. A stanza whose turn has not come is carried on by a task of its own, which ends whatever becomes of its sender's connection; who has
-//! left, or has returned something as an error, waits for nothing.
+//! left, or has returned something as an error, waits for nothing. Nor does what comes from no session here: it may be a room's outbox that brings it,
+//! which must never wait for an outbox, its own or another's.
 
 use std::sync::Arc;
 
@@ -42,7 +43,7 @@ impl Muc {
     pub(super) async fn to_room(self: &Arc<Self>, room: &BareJid, stanza: Stanza, origin: Option<&SessionRef>) {
         let Some(from) = stanza.from().cloned() else { return };
         let home = self.homes.of(room);
-        let patient = waits(stanza.kind());
+        let patient = origin.is_some() && waits(stanza.kind());
         if patient {
             self.wait_for_room(&home, &from, stanza.kind()).await;
         }

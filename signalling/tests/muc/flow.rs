@@ -2,6 +2,11 @@
 
 use std::time::Duration;
 
+use campanile_signalling::jid::Jid;
+use campanile_signalling::stanza::Stanza;
+use campanile_signalling::xml::Bindings;
+use futures_util::future::poll_immediate;
+
 use crate::world::rooms::{ROOM, answer, create, heard, join, say};
 use crate::world::{Client, World};
 
@@ -60,6 +65,30 @@ async fn a_room_that_one_floods_stays_usable_for_others() {
     let place = behind.iter().position(|text| text == "hello").expect("was heard");
     assert!(place <= 8, "{place} stanzas of the flood came before it, {before} were there already");
     flood.await.expect("ends");
+}
+
+/// What rooms send is brought out by a task of theirs: it waits for no room, or two could wait for each other and one for itself.
+#[tokio::test]
+async fn what_comes_from_a_room_waits_for_no_room() {
+    let world = World::new("muc-to-itself", &["a", "b"]).await;
+    let (a, b) = (world.client("a", "1").await, world.client("b", "1").await);
+    create(&world, &a, ROOM, "a", &[("persistentroom", "1")]).await;
+    join(&world, &b, ROOM, "b").await;
+    a.forget();
+    let invites = format!("<invite to='{ROOM}'/>").repeat(20);
+    b.send(&format!("<message to='{ROOM}'><x xmlns='http://jabber.org/protocol/muc#user'>{invites}</x></message>")).await;
+    world.settled().await;
+    b.expect(&[&["type='error'", "<not-allowed"]]);
+    // It is refused, and the refusals are for the room as well.
+    let message = Stanza::parse("<message><body>x</body></message>".into(), &Bindings::client()).expect("a stanza");
+    let room = Jid::parse(ROOM).expect("a JID");
+    for number in 0..20 {
+        let message = message.clone().with_from(room.clone()).with_to(room.clone());
+        assert!(poll_immediate(world.router.route(message, None)).await.is_some(), "{number} waits");
+    }
+    say(&b, ROOM, "still here").await;
+    world.settled().await;
+    assert_eq!(heard(&a), ["still here"]);
 }
 
 /// What must be stored waits for the database, and with it the room that it is about; other rooms go on, and whoever leaves waits for nothing.
