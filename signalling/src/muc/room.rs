@@ -40,6 +40,7 @@ use crate::stanza::error::StanzaError;
 use crate::stanza::{Child, IqType, Kind, MessageType, Stanza};
 use crate::xml::{Element, XmlWriter};
 
+pub(super) use presence::not_there;
 pub use refusal::refusal;
 pub use restore::SavedSeat;
 

@@ -15,7 +15,8 @@ use super::homes::{RoomHome, Turn};
 use super::model::{Room, Said};
 use super::outcome::Outcome;
 use super::service::Muc;
-use crate::jid::{BareJid, Jid};
+use crate::jid::{BareJid, FullJid, Jid};
+use crate::ns;
 use crate::session::SessionRef;
 use crate::stanza::error::StanzaError;
 use crate::stanza::{IqType, Kind, MessageType, PresenceType, Stanza};
@@ -30,6 +31,11 @@ pub(super) struct Command {
 impl Command {
     pub fn is_available(&self) -> bool {
         self.stanza.kind() == Kind::Presence(PresenceType::Available)
+    }
+
+    /// §7.2.1: whether it asks to enter.
+    pub fn enters(&self) -> bool {
+        self.is_available() && self.stanza.child(ns::MUC, "x").is_some()
     }
 
     /// The nickname addressed.
@@ -94,8 +100,8 @@ impl Muc {
         match home.look(needs_store) {
             Some(false) => {}
             Some(true) => return Some((turn, command)),
-            None if home.is_known() && !command.is_available() => {
-                self.refuse(home, &command, no_such_room());
+            None if home.is_known() && !command.enters() => {
+                self.absent(home, &command);
                 return None;
             }
             None => return Some((turn, command)),
@@ -111,7 +117,7 @@ impl Muc {
         match decided {
             Some(Ok(())) => {}
             Some(Err(error)) => return self.refuse(home, command, error),
-            None => return self.refuse(home, command, no_such_room()),
+            None => return self.absent(home, command),
         }
         self.follow(home, turn, out, |muc, out| muc.tell(home, command, out));
     }
@@ -146,9 +152,9 @@ impl Muc {
             return self.refuse(&home, &command, error);
         }
         let Some((may_store, refers_to)) = home.look(|room| (Room::may_store(&command.stanza), room.refers_to(&command.stanza))) else {
-            return match command.is_available() {
+            return match command.enters() {
                 true => self.create(&home, &command).await,
-                false => self.refuse(&home, &command, no_such_room()),
+                false => self.absent(&home, &command),
             };
         };
         let referred = match refers_to {
@@ -198,6 +204,20 @@ impl Muc {
         let is_request = matches!(stanza.kind(), Kind::Iq(IqType::Get | IqType::Set));
         let answer = is_request.then(|| Stanza::iq_result(stanza, std::mem::take(&mut out.reply)));
         self.send(home, Some(&command.from), out, answer.map(|answer| (answer, command.origin.clone())));
+    }
+
+    /// A stanza for a room that is not there. §7.2.18: whoever believes to be in it learns that it is not.
+    fn absent(self: &Arc<Self>, home: &Arc<RoomHome>, command: &Command) {
+        let occupant = command.nick().and_then(|nick| home.jid.with_resource(nick).ok());
+        match (occupant, FullJid::try_from(command.from.clone())) {
+            (Some(occupant), Ok(from)) if command.is_available() => {
+                let mut out = Outcome::default();
+                out.send(super::room::not_there(&occupant, &from));
+                self.send(home, Some(&command.from), out, None);
+            }
+            _ if command.is_available() => self.refuse(home, command, StanzaError::jid_malformed()),
+            _ => self.refuse(home, command, no_such_room()),
+        }
     }
 
     /// A stanza comes back, behind what its sender is still to see.
