@@ -80,6 +80,8 @@ impl Muc {
         self.store
             .commit(&home.jid, vec![Change::Create(Box::new(room.lasting.clone()))])
             .await
+            // It may be stored all the same: whoever comes next looks.
+            .inspect_err(|_| home.forget())
             .map_err(self.router.internal("store a room"))?;
         Ok((Some(room), out))
     }

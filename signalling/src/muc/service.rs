@@ -4,7 +4,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::Semaphore;
@@ -26,6 +25,7 @@ use crate::stanza::error::StanzaError;
 use crate::stanza::{IqType, Kind, Stanza};
 use crate::store::Rooms;
 use crate::tasks::Tasks;
+use crate::time::now;
 
 /// The rooms of all services.
 pub struct Muc {
@@ -130,7 +130,7 @@ impl Muc {
     /// The world around a room, for a stanza of this sender.
     pub(super) fn context<'a>(&'a self, from: &Jid, referred: Option<&'a Said>) -> Context<'a> {
         Context {
-            now: SystemTime::now(),
+            now: now(),
             fresh_id: &random::id,
             random: random::number,
             administers: self.settings.hosts.is_admin(from),

@@ -151,6 +151,9 @@ impl Muc {
             let error = self.router.internal("load a room")(error);
             return self.refuse(&home, &command, error);
         }
+        if let Err(error) = self.look_again(&home).await {
+            return self.refuse(&home, &command, error);
+        }
         let Some((may_store, refers_to)) = home.look(|room| (Room::may_store(&command.stanza), room.refers_to(&command.stanza))) else {
             return match command.enters() {
                 true => self.create(&home, &command).await,
