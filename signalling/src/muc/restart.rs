@@ -49,7 +49,7 @@ impl Muc {
     }
 
     /// Puts occupants back whose sessions can be resumed, and ends rooms that nobody has kept. Called once, when those sessions are back. Returns how
-    /// many occupants there are.
+    /// many occupants there are. A room that cannot be read is logged: the server starts without its occupants.
     ///
     /// # Errors
     /// The database's.
@@ -65,7 +65,12 @@ impl Muc {
             let Some(room) = page.last() else { break };
             last = Some(room.jid.clone());
             for room in page {
-                count += self.restore(room).await?;
+                let jid = room.jid.clone();
+                match self.restore(room).await {
+                    Ok(restored) => count += restored,
+                    Err(error @ StoreError::Corrupt { .. }) => tracing::error!(room = %jid, %error, "a room cannot be read"),
+                    Err(error) => return Err(error),
+                }
             }
         }
         if last.is_some() {
