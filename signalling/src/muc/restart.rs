@@ -59,11 +59,13 @@ impl Muc {
             tracing::info!(rooms = ended, "temporary rooms have ended with those who were in them");
         }
         let mut count = 0;
-        let mut last: Option<BareJid> = None;
+        let mut last = None;
         loop {
-            let page = self.store.saved(last.as_ref(), PAGE).await?;
-            let Some(room) = page.last() else { break };
-            last = Some(room.jid.clone());
+            let (page, end) = self.store.saved(last, PAGE).await?;
+            if end.is_none() {
+                break;
+            }
+            last = end;
             for room in page {
                 let jid = room.jid.clone();
                 match self.restore(room).await {
@@ -73,6 +75,8 @@ impl Muc {
                 }
             }
         }
+        // Rooms that have ended with those who have not come back.
+        self.settled().await;
         if last.is_some() {
             self.store.forget_saved().await?;
         }
