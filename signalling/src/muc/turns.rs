@@ -29,6 +29,11 @@ pub(super) struct Command {
 }
 
 impl Command {
+    /// Whether it is not of a session that has ended since it was sent.
+    fn is_current(&self) -> bool {
+        self.origin.as_ref().is_none_or(|origin| origin.home.with(|account| account.session(origin.id).is_some()))
+    }
+
     pub fn is_available(&self) -> bool {
         self.stanza.kind() == Kind::Presence(PresenceType::Available)
     }
@@ -96,6 +101,10 @@ impl Muc {
 
     /// What can be done without waiting for anything, which is nearly always all: otherwise the turn and the stanza come back.
     fn at_once(self: &Arc<Self>, home: &Arc<RoomHome>, turn: Turn, command: Command) -> Option<(Turn, Command)> {
+        // What ends it has come before, and found nobody to remove; from now on that comes after.
+        if command.is_available() && !command.is_current() {
+            return None;
+        }
         let needs_store = |room: &Room| Room::may_store(&command.stanza) || room.refers_to(&command.stanza).is_some();
         match home.look(needs_store) {
             Some(false) => {}

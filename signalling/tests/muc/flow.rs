@@ -91,6 +91,27 @@ async fn what_comes_from_a_room_waits_for_no_room() {
     assert_eq!(heard(&a), ["still here"]);
 }
 
+/// §7.14: a session that ends while it waits to enter does not enter any more.
+#[tokio::test]
+async fn s7_14_who_ends_before_its_turn_does_not_enter() {
+    let world = World::new("muc-too-late", &["a", "b"]).await;
+    let (a, b) = (world.client("a", "1").await, world.client("b", "1").await);
+    create(&world, &a, ROOM, "a", &[]).await;
+    let enter = format!("<presence to='{ROOM}/b'><x xmlns='http://jabber.org/protocol/muc'/></presence>");
+    // So much of its own is on its way that it has to wait.
+    let mut enters = Box::pin(async {
+        for number in 0..4 {
+            say(&b, ROOM, &format!("{number}")).await;
+        }
+        b.send(&enter).await;
+    });
+    assert!(poll_immediate(&mut enters).await.is_none(), "it waits");
+    world.router.unbind(&b.session).await;
+    enters.await;
+    world.settled().await;
+    assert_eq!(world.muc.counts().occupants, 1);
+}
+
 /// What must be stored waits for the database, and with it the room that it is about; other rooms go on, and whoever leaves waits for nothing.
 #[tokio::test]
 async fn a_database_that_does_not_answer_stops_only_the_room_that_stores() {
