@@ -53,7 +53,12 @@ impl Muc {
     /// A stanza on which the room has to decide.
     pub(super) async fn to_room(self: &Arc<Self>, room: &BareJid, stanza: Stanza, origin: Option<&SessionRef>) {
         let Some(from) = stanza.from().cloned() else { return };
-        let home = self.homes.of(room);
+        let home = if is_of_occupants(stanza.kind()) {
+            let Some(home) = self.homes.peek(room.as_str()) else { return };
+            home
+        } else {
+            self.homes.of(room)
+        };
         let patient = origin.is_some() && waits(stanza.kind());
         if patient {
             self.wait_for_room(&home, &from, stanza.kind()).await;
@@ -109,6 +114,7 @@ impl Muc {
         match home.look(needs_store) {
             Some(false) => {}
             Some(true) => return Some((turn, command)),
+            None if is_of_occupants(command.stanza.kind()) => return None,
             None if home.is_known() && !command.enters() => {
                 self.absent(home, &command);
                 return None;
@@ -246,4 +252,9 @@ impl Muc {
 /// Whether the sender of such a stanza waits for its turn. Who leaves does not, and an error is nobody's to wait for.
 fn waits(kind: Kind) -> bool {
     !matches!(kind, Kind::Presence(PresenceType::Unavailable | PresenceType::Error) | Kind::Message(MessageType::Error))
+}
+
+/// Whether only who is in a room can have such a stanza mean anything to it: where nobody is in memory, nobody is there.
+fn is_of_occupants(kind: Kind) -> bool {
+    matches!(kind, Kind::Message(MessageType::Error)) || matches!(kind, Kind::Presence(kind) if kind != PresenceType::Available)
 }

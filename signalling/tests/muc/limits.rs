@@ -52,6 +52,18 @@ async fn an_account_has_as_many_rooms_as_it_may_have() {
 }
 
 #[tokio::test]
+async fn what_ends_something_looks_for_no_room() {
+    let world = World::new("muc-unknown", &["a"]).await;
+    let a = world.client("a", "1").await;
+    for stanza in ["<presence type='unavailable'", "<presence type='error'", "<presence type='probe'", "<message type='error'"] {
+        a.send(&format!("{stanza} to='{ROOM}/a'/>")).await;
+        world.settled().await;
+        a.expect(&[]);
+        assert_eq!(world.muc.counts().rooms, 0, "{stanza}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_asked_of_a_room_that_is_not_there_finds_nothing() {
     let world = World::new("muc-nothing", &["a"]).await;
     let a = world.client("a", "1").await;
