@@ -40,6 +40,7 @@ use crate::stanza::error::StanzaError;
 use crate::stanza::{CHILDREN_MAX, Child, IqType, Kind, MessageType, PresenceType, Stanza};
 use crate::xml::{Element, XmlWriter};
 
+pub(super) use presence::not_there;
 pub(in crate::muc) use private::Correspondents;
 pub use refusal::refusal;
 pub use restore::SavedSeat;
