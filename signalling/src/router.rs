@@ -511,7 +511,7 @@ impl Router {
             let walk = Walk { account, sender: None, targets: &targets, moment };
             let (mut verdict, mut effects) = pipeline::walk(pipeline::INBOUND, &walk, stanza);
             if let (Verdict::Pass, Kind::Presence(PresenceType::Unavailable), Some(from)) = (&verdict, stanza.kind(), stanza.from()) {
-                account.has_left(from);
+                account.has_left(stanza, from);
             }
             if let (Verdict::Pass, Kind::Presence(PresenceType::Available), Some(from)) = (&verdict, stanza.kind(), stanza.from()) {
                 effects.visited = account.visited_by(from);

@@ -2,6 +2,7 @@
 
 use super::world::World;
 mod archive;
+mod discovery;
 mod endings;
 mod flow;
 mod limits;

@@ -59,6 +59,9 @@ async def script(server):
     service = aioxmpp.JID.fromstr(server.get("service", "conference.localhost"))
     alice, bob, carol = Guest(server, 0, "aioxmpp"), Guest(server, 1, "aioxmpp"), Guest(server, 2, "aioxmpp")
 
+    # a stream that ends is not resumed
+    bob.client.resumption_timeout = 0
+
     def address(name):
         return service.replace(localpart=name)
 
@@ -83,22 +86,21 @@ async def script(server):
         return rooms
 
     async def begin():
-        pass
+        """Everybody is online: that is all."""
 
     async def joining():
         jid = address("joined")
         hers = await alice.join(jid, "Alice")
         (presence, occupant), more = await alice.sees(hers, "on_muc_enter")
         assert {muc_xso.StatusCode.SELF, muc_xso.StatusCode.CREATED} <= more["muc_status_codes"], more
-        assert (occupant.affiliation, occupant.role, occupant.direct_jid) == ("owner", "moderator", alice.client.local_jid), occupant
+        assert (occupant.affiliation, occupant.role, occupant.direct_jid) == ("owner", "moderator", alice.bare), occupant
         await configure(jid)
         his = await bob.join(jid, "Bob")
         (member,), _ = await alice.sees(hers, "on_join")
-        assert (member.nick, member.affiliation, member.role, member.direct_jid) == ("Bob", "none", "participant", bob.client.local_jid), member
+        assert (member.nick, member.affiliation, member.role, member.direct_jid) == ("Bob", "none", "participant", bob.bare), member
         assert nicks(hers) == nicks(his) == {"Alice", "Bob"}, (nicks(hers), nicks(his))
         assert next(one for one in his.members if one.nick == "Alice").direct_jid is None, "bob is no moderator"
         assert bob.muc.get_muc(jid) is his and alice.muc.join(jid, "Alice")[0] is hers
-        # XEP-0410 by its monitor
         await his.leave()
         _, more = await bob.sees(his, "on_exit")
         assert more["muc_leave_mode"] == LeaveMode.NORMAL and not his.muc_joined, more
@@ -261,8 +263,6 @@ async def script(server):
         found = (form.roomname.value, form.roomdesc.value, form.persistentroom.value, form.publicroom.value, form.allowinvites.value, form.whois.value, form.lang.value)
         assert found == ("Before", "A room", True, False, False, "moderators", "en"), found
         await configure(hers.jid, whois="anyone", roomname="After & <more>")
-        features = await his.features
-        assert aioxmpp.im.conversation.ConversationFeature.SEND_MESSAGE in features if hasattr(features, "__contains__") else True
         # from now on everyone sees who people are
         await hers.set_nick("Alicia")
         await bob.sees(his, "on_nick_changed")
@@ -272,20 +272,13 @@ async def script(server):
     async def rejoining():
         """A stream that is destroyed takes its occupant along, and the room is entered anew with what was missed."""
         hers, his = await made("rejoined", bob)
-        bob.client.stream.on_stream_destroyed
-        await break_stream(bob)
+        bob.client.stream._xmlstream.abort()
         await alice.sees(hers, "on_leave", lambda member, **more: member.nick == "Bob")
         for signal in ("on_muc_suspend", "on_muc_resume", "on_muc_enter"):
             await bob.sees(his, signal)
         await alice.sees(hers, "on_join", lambda member, **more: member.nick == "Bob")
         await hers.send_message(text("welcome back"))
         await bob.sees(his, "on_message", lambda message, *rest, **more: message.body.any() == "welcome back")
-
-    async def break_stream(device):
-        """Its connection is cut, and the session is not to be resumed."""
-        device.client.stream._destroy_stream_state(ConnectionError("cut by the test")) if False else None
-        device.client.stream.stop_sm() if False else None
-        device.client.stream._xmlstream.abort()
 
     STEPS = [joining, errors, messages, history, occupants, roles, affiliations, voice, invitations, configuration, rejoining]
     await run(begin, server, [alice, bob, carol], STEPS)

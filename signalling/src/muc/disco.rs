@@ -112,7 +112,7 @@ impl Muc {
         let node = node(&iq);
         self.ask(&iq, |room, from, context| {
             let items = match node.as_deref() {
-                None if room.shows_occupants_to(from) || context.administers => {
+                None if room.shows_occupants_to(from, context) => {
                     room.occupants.iter().take(OCCUPANTS_MAX).map(|occupant| item(&occupant.jid)).collect()
                 }
                 None => Vec::new(),
@@ -149,10 +149,10 @@ impl Muc {
 }
 
 impl Room {
-    /// §6.5: whether somebody learns who is there: whoever is there, and others where the room is public and its owner has said so.
-    fn shows_occupants_to(&self, from: &Jid) -> bool {
+    /// §6.5: whether somebody learns who is there: whoever is there, and others who may enter a public room, where its owner has not said otherwise.
+    fn shows_occupants_to(&self, from: &Jid, context: &Context<'_>) -> bool {
         let config = &self.lasting.config;
-        self.is_occupant(from) || (config.public && config.public_occupants)
+        self.is_occupant(from) || context.administers || (config.public && config.public_occupants && self.is_open_to(from, context))
     }
 }
 

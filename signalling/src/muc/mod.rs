@@ -6,6 +6,7 @@ pub mod card;
 pub mod change;
 pub mod config;
 pub mod context;
+mod create;
 mod deliver;
 mod disco;
 #[cfg(test)]
@@ -26,6 +27,8 @@ pub mod room;
 pub mod saved;
 pub mod service;
 pub mod status;
+mod storing;
+mod turns;
 
 pub use host::Settings;
 pub use metrics::Metrics;

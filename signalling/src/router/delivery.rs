@@ -253,7 +253,8 @@ fn next_waiting(account: &mut Account, session: &SessionRef) -> Option<ArchiveId
 /// Whether somebody else has a message that is not stored, or nobody is to have it: RFC 6121 §8.5.3.2.1 then says nothing more about it.
 fn is_settled(account: &Account, type_: MessageType, stanza: &Stanza) -> bool {
     let own = stanza.from().is_none_or(|from| from.bare_str() == account.jid.as_str());
-    let ignored = matches!(type_, MessageType::Error | MessageType::Headline);
+    // What was said in a room is for who is there: whoever enters anew is shown it by the room.
+    let ignored = matches!(type_, MessageType::Error | MessageType::Headline | MessageType::Groupchat);
     let to_all = stanza.to().is_none_or(|to| to.is_bare());
     // To the bare address it went to all who take it; to a full one as a carbon to those that want them (XEP-0280 §7).
     own || ignored || account.sessions.iter().any(|other| if to_all { other.takes_bare_messages() } else { other.carbons })

@@ -95,3 +95,84 @@ async fn a_removed_account_is_nobody_to_rooms() {
     let admins = answer(&world, &a, &format!("<iq to='{ROOM}' type='get' id='2'>{list}</iq>")).await;
     assert!(!admins.contains("b@localhost"), "{admins}");
 }
+
+/// What a session did not get of a room is not for the next one of its address, which is in no room.
+#[tokio::test]
+async fn s7_14_a_session_that_takes_anothers_place_is_not_in_its_rooms() {
+    let world = World::new("muc-successor", &["a", "b"]).await;
+    let (a, b) = (world.client("a", "1").await, world.client("b", "1").await);
+    create(&world, &a, ROOM, "alice", &[]).await;
+    join(&world, &b, ROOM, "bob").await;
+    a.forget();
+    say(&a, ROOM, "not read").await;
+    world.settled().await;
+    let successor = world.client("b", "1").await;
+    world.settled().await;
+    a.expect(&[&["<body>not read</body>"], &["/bob'", "type='unavailable'"]]);
+    successor.expect(&[]);
+    say(&a, ROOM, "later").await;
+    world.settled().await;
+    successor.expect(&[]);
+}
+
+/// §7.2.8: sessions under one nickname leave one by one, whichever way, and the last one takes the occupant along.
+#[tokio::test]
+async fn s7_14_each_of_several_sessions_under_one_nickname_leaves_when_it_ends() {
+    let world = World::new("muc-seats", &["a", "b"]).await;
+    let a = world.client("a", "1").await;
+    create(&world, &a, ROOM, "alice", &[]).await;
+    for first_says_so in [true, false] {
+        let (desk, phone) = (world.client("b", "desk").await, world.client("b", "phone").await);
+        for client in [&desk, &phone] {
+            join(&world, client, ROOM, "bob").await;
+        }
+        a.forget();
+        if first_says_so {
+            phone.send(&format!("<presence to='{ROOM}/bob' type='unavailable'/>")).await;
+        } else {
+            world.router.unbind(&phone.session).await;
+        }
+        world.settled().await;
+        let told = a.received();
+        assert!(!told.iter().any(|stanza| stanza.contains("type='unavailable'")), "he is there still: {told:#?}");
+        world.router.unbind(&desk.session).await;
+        world.settled().await;
+        let told = a.received();
+        assert!(told.iter().any(|stanza| stanza.contains("/bob'") && stanza.contains("type='unavailable'")), "{told:#?}");
+        if first_says_so {
+            world.router.unbind(&phone.session).await;
+        }
+    }
+}
+
+/// Who leaves and enters at once, before the room has answered, or has had other nicknames, is gone with its session all the same.
+#[tokio::test]
+async fn s7_14_whoever_entered_anew_or_under_another_nickname_leaves_when_the_session_ends() {
+    let world = World::new("muc-anew", &["a", "b"]).await;
+    let a = world.client("a", "1").await;
+    create(&world, &a, ROOM, "alice", &[]).await;
+    let enters = |nick: &str| format!("<presence to='{ROOM}/{nick}'><x xmlns='http://jabber.org/protocol/muc'/></presence>");
+    let anew = [format!("<presence to='{ROOM}/bob' type='unavailable'/>"), enters("bob")];
+    let renamed: Vec<String> = (0..20).map(|number| format!("<presence to='{ROOM}/bob{number}'/>")).collect();
+    for (presences, last, at_once) in [(&anew[..], "bob", true), (&renamed[..], "bob19", false)] {
+        let b = world.client("b", "1").await;
+        join(&world, &b, ROOM, "bob").await;
+        for presence in presences {
+            b.send(presence).await;
+            if !at_once {
+                world.settled().await;
+            }
+        }
+        world.settled().await;
+        let directed = b.session.home.with(|account| account.session(b.session.id).map(|session| session.directed.len()));
+        assert_eq!(directed, Some(1), "one address of a room is enough");
+        a.forget();
+        world.router.unbind(&b.session).await;
+        world.settled().await;
+        let told = a.received();
+        assert!(
+            told.iter().any(|stanza| stanza.contains(&format!("/{last}'")) && stanza.contains("type='unavailable'")),
+            "{last}: {told:#?}"
+        );
+    }
+}

@@ -51,7 +51,7 @@ const OTHERS: &[(&str, &[&str])] = &[
     ("muc#roominfo_contactjid", &["crone1@shakespeare.lit", "hecate@shakespeare.lit"]),
     ("muc#roomconfig_persistentroom", &["1"]),
     ("muc#roomconfig_publicroom", &["0"]),
-    ("public_list", &["0"]),
+    ("public_list", &["1"]),
     ("muc#roomconfig_roomsecret", &["cauldronburn"]),
     ("muc#roomconfig_maxusers", &["10"]),
     ("muc#roomconfig_whois", &["anyone"]),
