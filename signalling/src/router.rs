@@ -514,7 +514,8 @@ impl Router {
                 account.has_left(stanza, from);
             }
             if let (Verdict::Pass, Kind::Presence(PresenceType::Available), Some(from)) = (&verdict, stanza.kind(), stanza.from()) {
-                effects.visited = account.visited_by(from);
+                // Of others nobody asks what they are interested in: an occupant of a room is not one.
+                effects.visited = self.is_local(from.domain()) && account.visited_by(from);
             }
             if verdict == Verdict::Pass {
                 verdict = self.deliver(account, &mut targets, stanza, &mut effects, moment);
