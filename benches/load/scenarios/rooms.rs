@@ -186,7 +186,9 @@ pub async fn entrances(server: &Server, room: &Room<'_>, times: usize) -> anyhow
         newcomer
             .take(|element| {
                 own.add(element);
-                presences += usize::from(element.starts_with(b"<presence"));
+                // Some rooms send presence of their own.
+                let from = attribute(element, "from").unwrap_or_default();
+                presences += usize::from(element.starts_with(b"<presence") && from.contains('/'));
                 Ok(is_subject(element))
             })
             .await?;
