@@ -68,7 +68,7 @@ struct Arguments {
     /// Subscribers of one node; beside the other servers the first of these numbers only
     #[arg(long, value_delimiter = ',', default_values_t = [100, 1_000, 10_000])]
     subscribers: Vec<usize>,
-    /// Occupants of one room
+    /// Occupants of one room; beside the other servers the first of these numbers only
     #[arg(long, value_delimiter = ',', default_values_t = [100, 1_000])]
     occupants: Vec<usize>,
     /// Only in clear (false) or only with TLS (true)
@@ -208,7 +208,8 @@ async fn measure(arguments: &Arguments, files: u64) -> anyhow::Result<Report> {
         feeds(arguments, files, &all, &certificate, &mut report).await?;
     }
     if arguments.wants(Scenario::Rooms) {
-        for occupants in &arguments.occupants {
+        for (index, occupants) in arguments.occupants.iter().enumerate() {
+            let all: Vec<Which> = all.iter().filter(|which| index == 0 || which.is_ours()).cloned().collect();
             for (archive, how) in [(true, "archived"), (false, "not archived")] {
                 crowded_rooms(arguments, files, &all, (*occupants, archive, how), &certificate, &mut report).await?;
             }
