@@ -1,4 +1,4 @@
-//! Load: what a message, a call, a log-in, a page of the archive, a notification and an idle session cost this server, beside Prosody and ejabberd in the same
+//! Load: what a message, a call, a log-in, a page of the archive, a notification, a room and an idle session cost this server, beside Prosody and ejabberd in the same
 //! run. Clients speak over real sockets of loopback and check what arrives; what is measured is the CPU time and the memory of the
 //! server's processes, which Linux counts. The figures stand in docs/benchmarks.md.
 //!
@@ -29,12 +29,14 @@ use clap::{Parser, ValueEnum};
 use awake::Awake;
 use report::{Report, Row, Target};
 use scenarios::archive::Pages;
+use scenarios::audience::Audience;
 use scenarios::call::Calls;
 use scenarios::crowd::Crowd;
 use scenarios::login::LogIns;
 use scenarios::message::{Messages, Window};
-use scenarios::pubsub::{Feed, Subscribers};
-use scenarios::{Pace, Subject, alternate, idle, pubsub};
+use scenarios::pubsub::Feed;
+use scenarios::rooms::Room;
+use scenarios::{Pace, Subject, alternate, idle, pubsub, rooms};
 use servers::floor::{self, Floor};
 use servers::{Server, Setup, Which};
 use tls::Certificate;
@@ -66,6 +68,9 @@ struct Arguments {
     /// Subscribers of one node; beside the other servers the first of these numbers only
     #[arg(long, value_delimiter = ',', default_values_t = [100, 1_000, 10_000])]
     subscribers: Vec<usize>,
+    /// Occupants of one room; beside the other servers the first of these numbers only
+    #[arg(long, value_delimiter = ',', default_values_t = [100, 1_000])]
+    occupants: Vec<usize>,
     /// Only in clear (false) or only with TLS (true)
     #[arg(long)]
     tls: Option<bool>,
@@ -87,13 +92,15 @@ enum Scenario {
     Idle,
     Crowd,
     Pubsub,
+    Rooms,
 }
 
 /// Pairs of sessions side by side.
 const PAIRS: usize = 16;
 
 impl Scenario {
-    const ALL: [Self; 8] = [Self::Message, Self::Call, Self::Login, Self::Archived, Self::Page, Self::Crowd, Self::Pubsub, Self::Idle];
+    const ALL: [Self; 9] =
+        [Self::Message, Self::Call, Self::Login, Self::Archived, Self::Page, Self::Crowd, Self::Pubsub, Self::Rooms, Self::Idle];
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -172,7 +179,7 @@ async fn measure(arguments: &Arguments, files: u64) -> anyhow::Result<Report> {
     let certificate = Certificate::make()?;
     let mut report = Report::new(all.iter().filter(|which| which.is_ours()).map(|which| which.name().to_owned()).collect());
     if [Scenario::Message, Scenario::Call, Scenario::Login].iter().any(|scenario| arguments.wants(*scenario)) {
-        let servers = start(&all, Setup { archive: false, accounts: 2 * PAIRS, pubsub: false }, &certificate).await?;
+        let servers = start(&all, Setup { archive: false, accounts: 2 * PAIRS, ..Setup::default() }, &certificate).await?;
         if arguments.wants(Scenario::Message) {
             messages(arguments, &servers, &mut report, "", 0.15).await?;
         }
@@ -184,7 +191,7 @@ async fn measure(arguments: &Arguments, files: u64) -> anyhow::Result<Report> {
         }
     }
     if arguments.wants(Scenario::Archived) || arguments.wants(Scenario::Page) {
-        let servers = start(&all, Setup { archive: true, accounts: 2 * PAIRS, pubsub: false }, &certificate).await?;
+        let servers = start(&all, Setup { archive: true, accounts: 2 * PAIRS, ..Setup::default() }, &certificate).await?;
         if arguments.wants(Scenario::Page) {
             pages(arguments, &servers, &mut report).await?;
         }
@@ -194,11 +201,19 @@ async fn measure(arguments: &Arguments, files: u64) -> anyhow::Result<Report> {
     }
     if arguments.wants(Scenario::Crowd) {
         let accounts = arguments.crowd.iter().copied().max().unwrap_or(0);
-        let servers = start(&all, Setup { archive: false, accounts, pubsub: false }, &certificate).await?;
+        let servers = start(&all, Setup { archive: false, accounts, ..Setup::default() }, &certificate).await?;
         crowds(arguments, files, &servers, &mut report).await?;
     }
     if arguments.wants(Scenario::Pubsub) {
         feeds(arguments, files, &all, &certificate, &mut report).await?;
+    }
+    if arguments.wants(Scenario::Rooms) {
+        for (index, occupants) in arguments.occupants.iter().enumerate() {
+            let all: Vec<Which> = all.iter().filter(|which| index == 0 || which.is_ours()).cloned().collect();
+            for (archive, how) in [(true, "archived"), (false, "not archived")] {
+                crowded_rooms(arguments, files, &all, (*occupants, archive, how), &certificate, &mut report).await?;
+            }
+        }
     }
     if arguments.wants(Scenario::Idle) {
         idle_sessions(arguments, &all, &certificate, &mut report).await?;
@@ -235,7 +250,7 @@ async fn messages(arguments: &Arguments, servers: &[Server], report: &mut Report
                 }
                 loads.push((Subject::Floor(&floor), load));
             }
-            let figures = alternate(arguments.pace(), loads).await?;
+            let figures = alternate(arguments.pace(), &mut loads).await?;
             let what = format!("message, {transport}, {how}{more}: µs");
             report.add(Row { what, figures, target: Target::Ratio(most), first: None });
         }
@@ -254,7 +269,7 @@ async fn calls(arguments: &Arguments, servers: &[Server], report: &mut Report) -
                 }
                 loads.push((Subject::Server(server), load));
             }
-            let figures = alternate(arguments.pace(), loads).await?;
+            let figures = alternate(arguments.pace(), &mut loads).await?;
             let what = format!("call, 22 stanzas, {transport}, {how}: µs");
             report.add(Row { what, figures, target: Target::Ratio(0.12), first: None });
         }
@@ -269,7 +284,7 @@ async fn log_ins(arguments: &Arguments, servers: &[Server], report: &mut Report)
         eprintln!("{}: SCRAM-SHA-1 with {} iterations", server.which.name(), load.rounds);
         loads.push((Subject::Server(server), load));
     }
-    let figures = alternate(arguments.pace(), loads).await?;
+    let figures = alternate(arguments.pace(), &mut loads).await?;
     report.add(Row { what: "log-in, TLS and SCRAM-SHA-1: µs".to_owned(), figures, target: Target::Ratio(0.4), first: None });
     Ok(())
 }
@@ -279,7 +294,7 @@ async fn pages(arguments: &Arguments, servers: &[Server], report: &mut Report) -
     for server in servers {
         loads.push((Subject::Server(server), Pages::of(server, false).await?));
     }
-    let figures = alternate(arguments.pace(), loads).await?;
+    let figures = alternate(arguments.pace(), &mut loads).await?;
     report.add(Row { what: "archive page of 50, in clear: µs".to_owned(), figures, target: Target::Ratio(0.15), first: None });
     Ok(())
 }
@@ -305,7 +320,7 @@ async fn crowds(arguments: &Arguments, files: u64, servers: &[Server], report: &
             on_the_floor.grow_on_the_floor(&floor, *size).await?;
             loads.push((Subject::Floor(&floor), &mut on_the_floor));
         }
-        let figures = alternate(arguments.pace(), loads).await?;
+        let figures = alternate(arguments.pace(), &mut loads).await?;
         first = first.or_else(|| figures.first().map(|(_, value)| *value));
         report.add(Row { what: format!("message among {size} sessions, in clear: µs"), figures, target: Target::Flat(1.3), first });
     }
@@ -317,10 +332,11 @@ async fn feeds(arguments: &Arguments, files: u64, all: &[Which], certificate: &C
     for (index, subscribers) in arguments.subscribers.iter().copied().enumerate() {
         let beside = |which: &&Which| index == 0 || which.is_ours();
         let all: Vec<Which> = all.iter().filter(beside).cloned().collect();
-        let servers = start(&all, Setup { archive: false, accounts: subscribers + 3, pubsub: true }, certificate).await?;
+        let servers =
+            start(&all, Setup { archive: false, accounts: subscribers + 3, pubsub: true, ..Setup::default() }, certificate).await?;
         let mut readers = Vec::new();
         for server in &servers {
-            readers.push(Subscribers::log_in(server, subscribers).await?);
+            readers.push(Audience::log_in(server, 3, subscribers, pubsub::name).await?);
         }
         for (kept, how) in [(false, "not kept"), (true, "kept")] {
             let mut loads = Vec::new();
@@ -331,12 +347,13 @@ async fn feeds(arguments: &Arguments, files: u64, all: &[Which], certificate: &C
                 loads.push((Subject::Server(server), feed));
             }
             let floor = has_room(files, (servers.len() + 1) * subscribers).then(|| Floor::start_fan(subscribers)).transpose()?;
+            let sample = sample.context("no server")?;
             let sinks = match &floor {
-                Some(floor) => Some(Subscribers::on_the_floor(floor, subscribers, sample.context("no server")?).await?),
+                Some(floor) => Some(Audience::on_the_floor(floor, subscribers, &sample, pubsub::SAMPLE, pubsub::name).await?),
                 None => None,
             };
             loads.extend(floor.iter().zip(&sinks).map(|(floor, sinks)| (Subject::Floor(floor), Feed::on_the_floor(sinks))));
-            let figures = alternate(arguments.pace(), loads).await?;
+            let figures = alternate(arguments.pace(), &mut loads).await?;
             let what = format!("notification of {subscribers} subscribers, item {how}: µs");
             report.add(Row { what, figures, target: Target::RatioAndFloor(0.15, 1.5), first: None });
         }
@@ -358,12 +375,77 @@ async fn feeds(arguments: &Arguments, files: u64, all: &[Which], certificate: &C
     Ok(())
 }
 
+/// How often one more enters.
+const ENTRANCES: usize = 21;
+
+async fn crowded_rooms(
+    arguments: &Arguments,
+    files: u64,
+    all: &[Which],
+    (occupants, archive, how): (usize, bool, &str),
+    certificate: &Certificate,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let servers = start(all, Setup { archive, accounts: occupants + rooms::OTHERS, rooms: true, ..Setup::default() }, certificate).await?;
+    let mut audiences = Vec::new();
+    for server in &servers {
+        audiences.push(Audience::log_in(server, rooms::OTHERS, occupants, rooms::name).await?);
+    }
+    let mut loads = Vec::new();
+    let mut sample = None;
+    for (server, audience) in servers.iter().zip(&audiences) {
+        let room = Room::of(audience).await.with_context(|| server.which.name().to_owned())?;
+        sample = sample.or(Some(room.sample().await?));
+        loads.push((Subject::Server(server), room));
+    }
+    let floor = has_room(files, (servers.len() + 1) * occupants).then(|| Floor::start_fan(occupants)).transpose()?;
+    let sample = sample.context("no server")?;
+    let sinks = match &floor {
+        Some(floor) => Some(Audience::on_the_floor(floor, occupants, &sample, rooms::SAMPLE, rooms::name).await?),
+        None => None,
+    };
+    loads.extend(floor.iter().zip(&sinks).map(|(floor, sinks)| (Subject::Floor(floor), Room::on_the_floor(sinks))));
+    let figures = alternate(arguments.pace(), &mut loads).await?;
+    let what = format!("message to {occupants} occupants, {how}, each: µs");
+    report.add(Row { what, figures, target: Target::RatioAndFloor(0.15, 1.5), first: None });
+    if archive {
+        return Ok(());
+    }
+    let mut rows = [Vec::new(), Vec::new(), Vec::new(), Vec::new()];
+    for (server, (_, room)) in servers.iter().zip(&loads) {
+        let entrance = rooms::entrances(server, room, ENTRANCES).await.with_context(|| server.which.name().to_owned())?;
+        let (stanzas, bytes) = (entrance.written.stanzas as f64, entrance.written.bytes as f64 / 1024.0);
+        for (row, value) in rows.iter_mut().zip([entrance.cpu, entrance.cpu / stanzas, stanzas, bytes]) {
+            row.push((server.which.name().to_owned(), value));
+        }
+    }
+    for (figures, which) in rows.into_iter().zip(["µs", "µs for each stanza", "stanzas written", "KiB written"]) {
+        report.add(Row { what: format!("one more enters a room of {occupants}: {which}"), figures, target: Target::Shown, first: None });
+    }
+    for (flooded, beside) in [(false, "alone"), (true, "during a flood")] {
+        let mut rows = [Vec::new(), Vec::new(), Vec::new(), Vec::new()];
+        for (server, (_, room)) in servers.iter().zip(&mut loads) {
+            let latencies = rooms::latencies(server, room, flooded, arguments.pace().round * 2).await;
+            let latencies = latencies.with_context(|| server.which.name().to_owned())?;
+            for (row, latency) in rows.iter_mut().zip(latencies.into_iter().flatten()) {
+                row.push((server.which.name().to_owned(), latency));
+            }
+        }
+        for (figures, which) in rows.into_iter().zip(["there, p50", "there, p99", "in another room, p50", "in another room, p99"]) {
+            let what = format!("another's message, room of {occupants}, {beside}, {which}: ms");
+            report.add(Row { what, figures, target: Target::Shown, first: None });
+        }
+    }
+    Ok(())
+}
+
 async fn idle_sessions(arguments: &Arguments, all: &[Which], certificate: &Certificate, report: &mut Report) -> anyhow::Result<()> {
     let sessions = arguments.sessions;
     for (tls, transport) in arguments.transports() {
         let (mut resident, mut private) = (Vec::new(), Vec::new());
         for which in all {
-            let server = Server::start(which.clone(), Setup { archive: false, accounts: sessions, pubsub: false }, certificate).await?;
+            let server =
+                Server::start(which.clone(), Setup { archive: false, accounts: sessions, ..Setup::default() }, certificate).await?;
             let figures = idle::memory(&server, tls, sessions).await?;
             resident.push((which.name().to_owned(), figures[0]));
             private.push((which.name().to_owned(), figures[1]));

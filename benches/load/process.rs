@@ -82,6 +82,20 @@ pub fn cpu(root: u32) -> anyhow::Result<Duration> {
     Ok(TICK * ticks)
 }
 
+/// The same as the scheduler counts it, in nanoseconds; what a thread has used that has ended is not in it, nor what one has used that is running
+/// since the last tick of its core.
+pub fn cpu_exact(root: u32) -> anyhow::Result<Duration> {
+    let mut sum = Duration::ZERO;
+    for pid in tree(root)? {
+        let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { continue };
+        for thread in threads {
+            let Ok(text) = fs::read_to_string(thread?.path().join("schedstat")) else { continue };
+            sum += Duration::from_nanos(text.split_whitespace().next().context("schedstat")?.parse()?);
+        }
+    }
+    Ok(sum)
+}
+
 /// Memory of a process and its descendants.
 pub fn memory(root: u32) -> anyhow::Result<Memory> {
     let mut sum = Memory::default();

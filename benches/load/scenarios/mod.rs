@@ -1,12 +1,14 @@
 //! What is measured: each scenario in a file, whose head says what it sends and how that is counted.
 
 pub mod archive;
+pub mod audience;
 pub mod call;
 pub mod crowd;
 pub mod idle;
 pub mod login;
 pub mod message;
 pub mod pubsub;
+pub mod rooms;
 
 use std::time::{Duration, Instant};
 
@@ -73,8 +75,8 @@ const LONGEST: u32 = 8;
 
 /// CPU time per unit, in microseconds, by subject: the servers take turns, so that what else the machine does meets them alike. The first
 /// turn, shorter, is not counted.
-pub async fn alternate<L: Load>(pace: Pace, mut loads: Vec<(Subject<'_>, L)>) -> anyhow::Result<Vec<(String, f64)>> {
-    for (subject, load) in &mut loads {
+pub async fn alternate<L: Load>(pace: Pace, loads: &mut [(Subject<'_>, L)]) -> anyhow::Result<Vec<(String, f64)>> {
+    for (subject, load) in loads.iter_mut() {
         load.round(Instant::now() + pace.round / 4).await.with_context(|| subject.name().to_owned())?;
     }
     let mut costs = vec![Vec::new(); loads.len()];

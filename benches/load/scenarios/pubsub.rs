@@ -5,116 +5,25 @@
 //!
 //! Besides, how long a publication takes to reach the one subscriber of another node, alone and while the first node is kept busy.
 
-use std::cell::RefCell;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, ensure};
-use tokio::io::AsyncWriteExt as _;
-use tokio::net::tcp::OwnedWriteHalf;
-use tokio::sync::{Mutex, mpsc};
-use tokio::task::JoinSet;
+use anyhow::Context as _;
 
-use super::{Load, crowd};
+use super::Load;
+use super::audience::{Audience, percentiles, result};
 use crate::client::Client;
-use crate::framer::attribute;
 use crate::servers::Server;
-use crate::servers::floor::Floor;
 
 const SERVICE: &str = "pubsub.localhost";
-/// How long one publication may take to arrive everywhere.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two publications whose time is measured.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Those who are notified.
-pub struct Subscribers {
-    /// Their accounts, and where they write.
-    writers: Mutex<Vec<(String, OwnedWriteHalf)>>,
-    /// Which subscriber got which item, or the result of which request.
-    arrivals: Mutex<mpsc::UnboundedReceiver<(usize, String)>>,
-    /// The last message of the first of them.
-    seen: Rc<RefCell<String>>,
-    source: Source,
-    count: usize,
-    /// They end with it.
-    _readers: JoinSet<()>,
-}
-
-enum Source {
-    Server,
-    /// Whoever sends to the floor, and what a notification is there, with the item in two parts.
-    Floor(Box<Mutex<Client>>, [String; 2]),
-}
-
-impl Subscribers {
-    /// Logs them in: the accounts from the third on.
-    pub async fn log_in(server: &Server, count: usize) -> anyhow::Result<Self> {
-        Self::read(crowd::log_in(server, false, 3..3 + count).await?, Source::Server)
-    }
-
-    /// As many connections to the floor; `sample` is the notification of the item `sample`.
-    pub async fn on_the_floor(floor: &Floor, count: usize, sample: String) -> anyhow::Result<Self> {
-        let sender = Client::connect(floor.address).await?;
-        let (before, after) = sample.split_once(SAMPLE).context("the notification shows its item")?;
-        let source = Source::Floor(Box::new(Mutex::new(sender)), [before.to_owned(), after.to_owned()]);
-        let mut clients = Vec::new();
-        for _ in 0..count {
-            clients.push(Client::connect(floor.address).await?);
-        }
-        Self::read(clients, source)
-    }
-
-    fn read(clients: Vec<Client>, source: Source) -> anyhow::Result<Self> {
-        let (arrived, arrivals) = mpsc::unbounded_channel();
-        let seen = Rc::new(RefCell::new(String::new()));
-        let (mut writers, mut readers) = (Vec::new(), JoinSet::new());
-        for (index, client) in clients.into_iter().enumerate() {
-            let account = client.jid.split('/').next().unwrap_or_default().to_owned();
-            let (reader, writer) = client.split()?;
-            writers.push((account, writer));
-            let (arrived, seen) = (arrived.clone(), seen.clone());
-            readers.spawn_local(async move {
-                let each = |element: &[u8]| {
-                    if let Some(item) = item(element).or_else(|| result(element)) {
-                        if index == 0 {
-                            *seen.borrow_mut() = String::from_utf8_lossy(element).into_owned();
-                        }
-                        // Nobody listens any more when the scenario has ended.
-                        let _ = arrived.send((index, item.to_owned()));
-                    }
-                };
-                // That a connection broke shows as a notification that does not arrive.
-                let _ = reader.run(each).await;
-            });
-        }
-        Ok(Self { count: writers.len(), writers: Mutex::new(writers), arrivals: Mutex::new(arrivals), seen, source, _readers: readers })
-    }
-
-    /// Lets each subscribe to a node.
-    async fn subscribe(&self, node: &str) -> anyhow::Result<()> {
-        let id = super::super::unique();
-        for (account, writer) in self.writers.lock().await.iter_mut() {
-            writer.write_all(subscription(account, node, &id).as_bytes()).await?;
-        }
-        self.all_have(&id).await
-    }
-
-    /// Waits until each has got this item, and nothing else.
-    async fn all_have(&self, expected: &str) -> anyhow::Result<()> {
-        let mut got = vec![false; self.count];
-        let mut arrivals = self.arrivals.lock().await;
-        for count in 0..self.count {
-            let arrival = tokio::time::timeout(PATIENCE, arrivals.recv()).await;
-            let (index, item) =
-                arrival.with_context(|| format!("item {expected} arrived at {count} only"))?.context("readers hold a sender")?;
-            ensure!(item == expected && !std::mem::replace(&mut got[index], true), "item {item} for {expected} at {index}");
-        }
-        Ok(())
-    }
+/// What a subscriber gets: the item of an event, or the result of its request.
+pub fn name(element: &[u8]) -> Option<String> {
+    item(element).or_else(|| result(element)).map(str::to_owned)
 }
 
 /// The id of the item in an event.
@@ -125,47 +34,43 @@ fn item(element: &[u8]) -> Option<&str> {
     value.get(1..)?.split(value.chars().next()?).next()
 }
 
-/// The id of the result of a request.
-fn result(element: &[u8]) -> Option<&str> {
-    (element.starts_with(b"<iq") && attribute(element, "type") == Some("result")).then(|| attribute(element, "id")).flatten()
-}
-
 /// One node and who publishes to it.
 pub struct Feed<'s> {
     publisher: Option<Client>,
     node: String,
-    subscribers: &'s Subscribers,
+    subscribers: &'s Audience,
     count: u64,
 }
 
 /// The item that shows what a notification looks like; as long as the ids of the others.
-const SAMPLE: &str = "item-sample";
+pub const SAMPLE: &str = "item-sample";
 
 impl<'s> Feed<'s> {
     /// A new node, to which all subscribe.
-    pub async fn of(server: &Server, subscribers: &'s Subscribers, kept: bool) -> anyhow::Result<Self> {
+    pub async fn of(server: &Server, subscribers: &'s Audience, kept: bool) -> anyhow::Result<Self> {
         let mut publisher = server.log_in(false, 0, &super::super::unique()).await?;
         let node = create(&mut publisher, kept).await?;
-        subscribers.subscribe(&node).await?;
+        let id = super::super::unique();
+        subscribers.each_writes(|_, account| subscription(account, &node, &id)).await?;
+        subscribers.all_have(&id).await?;
         Ok(Self { publisher: Some(publisher), node, subscribers, count: 0 })
     }
 
     /// What is sent to the floor.
-    pub fn on_the_floor(subscribers: &'s Subscribers) -> Self {
+    pub fn on_the_floor(subscribers: &'s Audience) -> Self {
         Self { publisher: None, node: String::new(), subscribers, count: 0 }
     }
 
     /// Publishes once, and gives what the first subscriber got.
     pub async fn sample(&mut self) -> anyhow::Result<String> {
         self.publish(SAMPLE).await?;
-        Ok(self.subscribers.seen.borrow().clone())
+        Ok(self.subscribers.sample())
     }
 
     async fn publish(&mut self, item: &str) -> anyhow::Result<()> {
-        match (&mut self.publisher, &self.subscribers.source) {
-            (Some(publisher), _) => publish(publisher, &self.node, item).await?,
-            (None, Source::Floor(sender, [before, after])) => sender.lock().await.send(&format!("{before}{item}{after}")).await?,
-            (None, Source::Server) => {}
+        match &mut self.publisher {
+            Some(publisher) => publish(publisher, &self.node, item).await?,
+            None => self.subscribers.send_to_floor(item).await?,
         }
         self.subscribers.all_have(item).await
     }
@@ -228,11 +133,8 @@ pub async fn latency(server: &Server, busy: Option<&mut Feed<'_>>, during: Durat
     let worked = work.await;
     over.store(true, Ordering::Relaxed);
     let probed = tokio::task::spawn_blocking(move || probe.join()).await?.map_err(|_| anyhow::anyhow!("the probe panicked"))?;
-    let mut times = probed?;
     worked?;
-    ensure!(!times.is_empty(), "nothing was published");
-    times.sort_unstable();
-    Ok([times.len() / 2, times.len() * 99 / 100].map(|at| times[at].as_secs_f64() * 1e3))
+    percentiles(probed?)
 }
 
 async fn create(client: &mut Client, kept: bool) -> anyhow::Result<String> {

@@ -47,6 +47,7 @@ bytes_per_second = 4000000000
 bytes_burst = 4000000000
 connections = 100000
 connections_per_source = 100000
+room_occupants = 100000
 "#
     )?;
     fs::write(folder.join("campanile.toml"), config)?;

@@ -19,6 +19,13 @@ pub fn command(folder: &Path, port: u16, api: u16, setup: Setup) -> anyhow::Resu
     let archive = if setup.archive { "  mod_mam: {default: always}\n" } else { "" };
     // as in Debian's configuration, but for who may create nodes
     let pubsub = if setup.pubsub { "  mod_pubsub: {access_createnode: all, plugins: [flat, pep]}\n" } else { "" };
+    let rooms = if setup.rooms {
+        // as in Debian's configuration, but for how many may be there: 200
+        let kept = setup.archive;
+        format!("  mod_muc: {{access_mam: all, max_users: 5000, default_room_options: {{mam: {kept}, max_users: 5000}}}}\n")
+    } else {
+        String::new()
+    };
     let here = folder.display();
     let config = format!(
         r#"hosts: [localhost]
@@ -51,7 +58,7 @@ modules:
   mod_vcard: {{search: false}}
   mod_vcard_xupdate: {{}}
   mod_version: {{}}
-{archive}{pubsub}"#
+{archive}{pubsub}{rooms}"#
     );
     fs::write(folder.join("ejabberd.yml"), config)?;
     let both = fs::read_to_string(folder.join("cert.pem"))? + &fs::read_to_string(folder.join("key.pem"))?;

@@ -52,14 +52,16 @@ impl Which {
 }
 
 /// What a scenario needs.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Setup {
-    /// Whether every message is archived.
+    /// Whether every message is archived, those of rooms too.
     pub archive: bool,
     /// Accounts `u0`, `u1`, … of `localhost`.
     pub accounts: usize,
     /// Whether there is a PubSub service at `pubsub.localhost`, where `u0` may make nodes.
     pub pubsub: bool,
+    /// Whether there is a service for rooms at `conference.localhost`, where everybody may create some.
+    pub rooms: bool,
 }
 
 /// A running server.
@@ -125,6 +127,11 @@ impl Server {
     /// The CPU time that it has used.
     pub fn cpu(&self) -> anyhow::Result<Duration> {
         process::cpu(self.process.id())
+    }
+
+    /// The same to the nanosecond, while it has nothing to do.
+    pub fn cpu_exact(&self) -> anyhow::Result<Duration> {
+        process::cpu_exact(self.process.id())
     }
 
     /// The memory that it uses.

@@ -13,6 +13,8 @@ pub fn command(folder: &Path, port: u16, setup: Setup) -> anyhow::Result<Command
     let archive = if setup.archive { r#""mam";"# } else { "" };
     // only administrators create nodes there
     let pubsub = if setup.pubsub { "Component \"pubsub.localhost\" \"pubsub\"\nadmins = { \"u0@localhost\" }\n" } else { "" };
+    let muc_archive = if setup.archive { "modules_enabled = { \"muc_mam\" }\n" } else { "" };
+    let rooms = if setup.rooms { format!("Component \"conference.localhost\" \"muc\"\n{muc_archive}") } else { String::new() };
     let here = folder.display();
     let config = format!(
         r#"run_as_root = true
@@ -33,7 +35,7 @@ c2s_ports = {{ {port} }}
 c2s_direct_tls_ports = {{}}
 ssl = {{ key = "{here}/key.pem", certificate = "{here}/cert.pem" }}
 VirtualHost "localhost"
-{pubsub}"#
+{pubsub}{rooms}"#
     );
     fs::write(folder.join("prosody.cfg.lua"), config)?;
     accounts(folder, setup.accounts)?;
