@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+pub use super::affiliations::Affiliations;
 use super::card::Card;
 use super::config::RoomConfig;
 use crate::jid::{BareJid, FullJid, Jid};
@@ -68,7 +69,7 @@ pub struct Lasting {
     /// §10.2.
     pub config: RoomConfig,
     /// §5.2, without those who have none and no nickname: people by their bare JIDs, banned domains by theirs.
-    pub affiliations: BTreeMap<BareJid, Affiliated>,
+    pub affiliations: Affiliations,
     /// §7.10: who has asked to be registered, and waits for an admin.
     pub requests: BTreeMap<BareJid, String>,
     /// §8.1.
@@ -76,7 +77,7 @@ pub struct Lasting {
     /// XEP-0054.
     pub vcard: Option<Card>,
     /// XEP-0317.
-    pub hats: Hats,
+    pub hats: Arc<Hats>,
     /// Makes the identifiers of XEP-0421, which are another person's in another room.
     pub secret: Vec<u8>,
 }
@@ -125,13 +126,14 @@ pub struct Hat {
     pub lang: Option<String>,
 }
 
-/// Who is in a room: each nickname once, each full JID once. Methods stand in `occupants.rs`, which keeps the indexes true.
+/// Who is in a room: each nickname once, each full JID once. Methods stand in `occupants.rs`, which keeps the indexes true. Copies share them until one
+/// changes.
 #[derive(Debug, Clone, Default)]
 pub struct Occupants {
     /// By nickname.
-    pub(super) by_nick: BTreeMap<String, Arc<Occupant>>,
+    pub(super) by_nick: Arc<BTreeMap<String, Arc<Occupant>>>,
     /// Nicknames by real full JID.
-    pub(super) by_jid: HashMap<Jid, String>,
+    pub(super) by_jid: Arc<HashMap<Jid, String>>,
     /// Bytes of all presence.
     pub(super) presence_bytes: usize,
     /// Recipients as last worked out, until somebody comes, goes or changes role.

@@ -58,19 +58,20 @@ impl Occupants {
         let nick = occupant.nick().to_owned();
         debug_assert!(!occupant.seats.is_empty() && !self.by_nick.contains_key(&nick), "an occupant is there once, with a session");
         for seat in &occupant.seats {
-            let before = self.by_jid.insert(seat.jid.clone().into(), nick.clone());
+            let before = Arc::make_mut(&mut self.by_jid).insert(seat.jid.clone().into(), nick.clone());
             debug_assert!(before.is_none(), "a session is there once");
         }
         self.presence_bytes += bytes_of(&occupant);
-        self.by_nick.insert(nick, Arc::new(occupant));
+        Arc::make_mut(&mut self.by_nick).insert(nick, Arc::new(occupant));
         self.lists = Lists::default();
     }
 
     /// Whoever has this nickname is gone with all sessions.
     pub fn remove(&mut self, nick: &str) -> Option<Arc<Occupant>> {
-        let gone = self.by_nick.remove(nick)?;
+        self.by_nick.get(nick)?;
+        let gone = Arc::make_mut(&mut self.by_nick).remove(nick)?;
         for seat in &gone.seats {
-            self.by_jid.remove(seat.jid.as_str());
+            Arc::make_mut(&mut self.by_jid).remove(seat.jid.as_str());
         }
         self.presence_bytes -= bytes_of(&gone);
         self.lists = Lists::default();
@@ -79,7 +80,8 @@ impl Occupants {
 
     /// Changes what there is to say of an occupant: anything but its nickname, or the last of its sessions. Returns it as it is then.
     pub fn update(&mut self, nick: &str, change: impl FnOnce(&mut Occupant)) -> Option<Arc<Occupant>> {
-        let shared = self.by_nick.get_mut(nick)?;
+        self.by_nick.get(nick)?;
+        let shared = Arc::make_mut(&mut self.by_nick).get_mut(nick)?;
         let before = shared.clone();
         let occupant = Arc::make_mut(shared);
         occupant.templates = Templates::default();
@@ -92,17 +94,17 @@ impl Occupants {
             self.lists = Lists::default();
         }
         for jid in went {
-            self.by_jid.remove(jid.as_str());
+            Arc::make_mut(&mut self.by_jid).remove(jid.as_str());
         }
         for jid in came {
-            self.by_jid.insert(jid.into(), nick.to_owned());
+            Arc::make_mut(&mut self.by_jid).insert(jid.into(), nick.to_owned());
         }
         Some(after)
     }
 
     /// What is shown of everyone is to be written anew: the configuration or the hats are other ones.
     pub fn forget_templates(&mut self) {
-        for occupant in self.by_nick.values_mut() {
+        for occupant in Arc::make_mut(&mut self.by_nick).values_mut() {
             Arc::make_mut(occupant).templates = Templates::default();
         }
     }

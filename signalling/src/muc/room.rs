@@ -27,12 +27,13 @@ mod vcard;
 mod voice;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::change::Change;
 use super::config::RoomConfig;
 use super::context::Context;
-use super::model::{Affiliated, Affiliation, Hats, History, Lasting, Occupants, Room};
+use super::model::{Affiliated, Affiliation, History, Lasting, Occupants, Room};
 use super::outcome::Outcome;
 use crate::jid::{BareJid, Jid};
 use crate::ns;
@@ -59,7 +60,7 @@ impl Room {
             requests: BTreeMap::new(),
             subject: None,
             vcard: None,
-            hats: Hats::default(),
+            hats: Arc::default(),
             secret,
         })
     }

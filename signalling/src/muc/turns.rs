@@ -89,7 +89,8 @@ impl Muc {
 
     /// What can be done without waiting for anything, which is nearly always all: otherwise the turn and the stanza come back.
     fn at_once(self: &Arc<Self>, home: &Arc<RoomHome>, turn: Turn, command: Command) -> Option<(Turn, Command)> {
-        let needs_store = |room: &Room| Room::may_store(&command.stanza) || room.refers_to(&command.stanza).is_some();
+        let context = self.context(&command.from, None);
+        let needs_store = |room: &Room| Room::may_store(&command.stanza) || room.refers_to(&command.stanza, &context).is_some();
         match home.look(needs_store) {
             Some(false) => {}
             Some(true) => return Some((turn, command)),
@@ -144,7 +145,9 @@ impl Muc {
             let error = self.router.internal("load a room")(error);
             return self.refuse(&home, &command, error);
         }
-        let Some((may_store, refers_to)) = home.look(|room| (Room::may_store(&command.stanza), room.refers_to(&command.stanza))) else {
+        let asked =
+            home.look(|room| (Room::may_store(&command.stanza), room.refers_to(&command.stanza, &self.context(&command.from, None))));
+        let Some((may_store, refers_to)) = asked else {
             return match command.is_available() {
                 true => self.create(&home, &command).await,
                 false => self.refuse(&home, &command, no_such_room()),

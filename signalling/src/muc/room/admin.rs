@@ -2,7 +2,7 @@
 
 pub(super) mod items;
 mod lists;
-mod rights;
+pub(super) mod rights;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -43,7 +43,7 @@ impl Room {
     fn given(&self, submitted: &Submitted) -> BTreeMap<BareJid, Affiliation> {
         let less = if submitted.config.members_only { Affiliation::Member } else { Affiliation::None };
         let mut given = BTreeMap::new();
-        for (jid, entry) in &self.lasting.affiliations {
+        for (jid, entry) in self.lasting.affiliations.iter() {
             let to = match entry.affiliation {
                 Affiliation::Owner if submitted.owners.is_some() && submitted.admins.is_some() => less,
                 Affiliation::Owner if submitted.owners.is_some() => Affiliation::Admin,

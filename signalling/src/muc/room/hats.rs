@@ -159,7 +159,7 @@ impl Room {
         context: &Context<'_>,
         out: &mut Outcome,
     ) -> Result<(), StanzaError> {
-        let mut hats = self.lasting.hats.clone();
+        let mut hats = (*self.lasting.hats).clone();
         let concerned = match node {
             Node::Create => hats.create(wish, lang)?,
             Node::Destroy => hats.destroy(wish)?,
@@ -167,7 +167,7 @@ impl Room {
             Node::Unassign => hats.unassign(wish)?,
             Node::List | Node::ListAssigned => BTreeSet::new(),
         };
-        if hats == self.lasting.hats {
+        if hats == *self.lasting.hats {
             return Ok(());
         }
         let list_changed = hats.known != self.lasting.hats.known;

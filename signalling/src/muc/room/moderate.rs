@@ -1,10 +1,11 @@
 //! XEP-0425: Moderated Message Retraction, version 0.3, and the form of before (version 0.2), which clients still use: moderators take back what others have said.
 
+use super::admin::rights::moderates;
 use super::retract::is_retractable;
 use super::{element, sender, write_reason};
 use crate::jid::Jid;
 use crate::muc::context::Context;
-use crate::muc::model::{Affiliation, Role, Room, Said};
+use crate::muc::model::{Room, Said};
 use crate::muc::outcome::Outcome;
 use crate::ns;
 use crate::stanza::error::{Condition, ErrorType, StanzaError};
@@ -40,8 +41,7 @@ impl Room {
         }
         let payload = stanza.payload().ok_or_else(|| StanzaError::bad_request("there is no request"))?;
         let moderation = Moderation::read(element(&payload)?.root())?;
-        let (affiliation, role) = self.power(from, context);
-        if role != Role::Moderator && affiliation < Affiliation::Admin {
+        if !moderates(self.power(from, context)) {
             return Err(StanzaError::forbidden().with_text("Only moderators are allowed to moderate other participants' messages"));
         }
         if self.lasting.config.archived && !context.archive_has_room {

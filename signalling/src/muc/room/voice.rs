@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::admin::rights::moderates;
 use super::{element, sender};
 use crate::forms::{FieldType, Form, FormType, FormWriter, Shown};
 use crate::jid::{FullJid, Jid};
 use crate::muc::context::Context;
-use crate::muc::model::{Affiliation, Occupant, Role, Room};
+use crate::muc::model::{Occupant, Role, Room};
 use crate::muc::outcome::Outcome;
 use crate::muc::presence::Why;
 use crate::ns;
@@ -83,8 +84,7 @@ impl Room {
         context: &Context<'_>,
         out: &mut Outcome,
     ) -> Result<(), StanzaError> {
-        let (affiliation, role) = self.power(from, context);
-        if role != Role::Moderator && affiliation < Affiliation::Admin {
+        if !moderates(self.power(from, context)) {
             return Err(StanzaError::forbidden().with_text("only moderators give voice"));
         }
         if request.role.as_deref().is_some_and(|role| role != Role::Participant.name()) {

@@ -4,6 +4,7 @@ mod property;
 mod stops;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -15,7 +16,7 @@ use crate::jid::Jid;
 use crate::muc::card::Card;
 use crate::muc::change::Change;
 use crate::muc::config::{RoomConfig, Whois};
-use crate::muc::model::{Affiliated, Affiliation, Hat, Hats, Lasting, Subject};
+use crate::muc::model::{Affiliated, Affiliation, Affiliations, Hat, Hats, Lasting, Subject};
 use crate::rsm::{Place, Request};
 
 pub use property::what_is_loaded_is_what_the_changes_make;
@@ -46,11 +47,11 @@ fn new_room(room: &str) -> Lasting {
         created_at: now(),
         locked: false,
         config: RoomConfig { persistent: true, ..RoomConfig::of_new_room(true) },
-        affiliations: BTreeMap::from([(creator, entry(Affiliation::Owner))]),
+        affiliations: Affiliations::from([(creator, entry(Affiliation::Owner))]),
         requests: BTreeMap::new(),
         subject: None,
         vcard: None,
-        hats: Hats::default(),
+        hats: Arc::default(),
         secret: vec![0, 255, 7],
     }
 }
@@ -91,8 +92,10 @@ pub async fn s10_1_a_room_is_kept_whole(store: &Store) {
     });
     lasting.vcard = Some(Card::new(Bytes::from_static(b"<vCard xmlns='vcard-temp'><FN>Coven</FN></vCard>")));
     let hat = Hat { title: "Host".to_owned(), hue: Some("327.255249".to_owned()), lang: Some("en".to_owned()) };
-    lasting.hats.known.insert(format!("http://schemas.example.com/hats#{}", "h".repeat(5_000)), hat);
-    lasting.hats.worn.insert(bare("hag66@shakespeare.lit"), vec!["http://schemas.example.com/hats#host".to_owned(), "urn:x".to_owned()]);
+    Arc::make_mut(&mut lasting.hats).known.insert(format!("http://schemas.example.com/hats#{}", "h".repeat(5_000)), hat);
+    Arc::make_mut(&mut lasting.hats)
+        .worn
+        .insert(bare("hag66@shakespeare.lit"), vec!["http://schemas.example.com/hats#host".to_owned(), "urn:x".to_owned()]);
     create(store, &lasting).await;
     assert_eq!(load(store, &room).await, Some(lasting.clone()));
     let again = rooms.commit(&room, vec![Change::Create(Box::new(lasting.clone()))]).await;
@@ -231,7 +234,7 @@ pub async fn an_account_leaves_no_trace_in_rooms(store: &Store) {
     asked.requests.insert(hag.clone(), "thirdwitch".to_owned());
     create(store, &asked).await;
     let mut hatted = new_room("moor@chat.shakespeare.lit");
-    hatted.hats.worn.insert(hag.clone(), vec!["urn:host".to_owned()]);
+    Arc::make_mut(&mut hatted.hats).worn.insert(hag.clone(), vec!["urn:host".to_owned()]);
     create(store, &hatted).await;
     let all: Vec<BareJid> = [&lasting, &asked, &hatted].map(|room| room.jid.clone()).into();
     assert_eq!(rooms.rooms_with(&hag).await.unwrap(), all);
@@ -239,10 +242,10 @@ pub async fn an_account_leaves_no_trace_in_rooms(store: &Store) {
 
     assert!(store.accounts().delete(&hag).await.unwrap());
     assert_eq!((rooms.rooms_with(&hag).await.unwrap(), rooms.created_by(&hag).await.unwrap()), (vec![], 0));
-    lasting.affiliations.remove(&hag);
+    lasting.affiliations.remove(hag.as_str());
     assert_eq!(load(store, &lasting.jid).await, Some(lasting.clone()));
     assert_eq!(load(store, &asked.jid).await.unwrap().requests, BTreeMap::new());
-    assert_eq!(load(store, &hatted.jid).await.unwrap().hats, Hats::default());
+    assert_eq!(load(store, &hatted.jid).await.unwrap().hats, Arc::default());
 
     // What came after it is removed as well, unless there is another account of that name.
     let affiliate = vec![Change::Affiliate(hag.clone(), Some(entry(Affiliation::Member)))];

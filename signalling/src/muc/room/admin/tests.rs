@@ -83,6 +83,25 @@ fn occupants_are_meant_by_what_they_are_called_here() {
     assert_eq!((occupant.affiliation, occupant.role), (Affiliation::Member, Role::Participant));
 }
 
+/// A stanza that may store something is decided on a copy: neither copying nor refusing it costs what the lists do.
+#[test]
+fn lists_are_copied_by_those_only_who_change_them() {
+    let mut scene = Scene::of_four();
+    for (from, items, shared) in [
+        ("macbeth/throne", "<item affiliation='owner' jid='macbeth@shakespeare.lit'/>", true),
+        ("hecate/broom", "<item affiliation='member' jid='hecate@shakespeare.lit'/>", true),
+        ("hecate/broom", "<item role='none' nick='thirdwitch'/>", true),
+        ("crone1/desktop", "<item role='visitor' nick='fourthwitch'/>", true),
+        ("crone1/desktop", "<item affiliation='member' jid='hecate@shakespeare.lit'/>", false),
+    ] {
+        let before = scene.room.clone();
+        _ = request(&mut scene, "set", from, items);
+        let (was, is) = (&before.lasting, &scene.room.lasting);
+        assert_eq!(was.affiliations.shares_with(&is.affiliations), shared, "{from}: {items}");
+        assert!(std::sync::Arc::ptr_eq(&was.hats, &is.hats));
+    }
+}
+
 #[test]
 fn lists_have_a_bound() {
     let mut scene = Scene::of_four();
