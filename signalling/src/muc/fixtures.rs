@@ -42,7 +42,14 @@ impl Scene {
         let created_at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_034_551_117);
         let mut room = Room::new(bare("coven"), bare("crone1"), config, created_at, vec![7; 32]);
         room.lasting.locked = false;
-        let limits = Limits { occupants: 1000, affiliations: 100, history: 50, presence_bytes: 1_000_000, vcard_bytes: 10_000 };
+        let limits = Limits {
+            occupants: 1000,
+            affiliations: 100,
+            affiliation_bytes: 1_000_000,
+            history: 50,
+            presence_bytes: 1_000_000,
+            vcard_bytes: 10_000,
+        };
         Self { room, now: created_at, limits, administers: false, archive_has_room: true, ids: Cell::new(0) }
     }
 

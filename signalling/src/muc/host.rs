@@ -49,6 +49,7 @@ impl Limits {
             room: context::Limits {
                 occupants: limits.room_occupants,
                 affiliations: limits.room_affiliations,
+                affiliation_bytes: limits.mailbox_bytes / 2,
                 history: limits.room_history,
                 presence_bytes: limits.mailbox_bytes / 2,
                 vcard_bytes: limits.vcard_bytes,

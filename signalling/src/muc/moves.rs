@@ -77,15 +77,7 @@ impl Room {
     pub fn set_affiliation(&mut self, jid: &BareJid, to: Affiliation, why: &Why, context: &Context<'_>, out: &mut Outcome) {
         let before = self.affiliation_of(jid);
         let known = self.lasting.affiliations.get(jid);
-        let entry = match to {
-            Affiliation::None => None,
-            // §9.1: outcasts have no nicknames.
-            Affiliation::Outcast => Some(Affiliated { affiliation: to, nick: None, reason: why.reason.clone() }),
-            _ => {
-                let nick = known.and_then(|known| known.nick.clone());
-                Some(Affiliated { affiliation: to, nick, reason: why.reason.clone() })
-            }
-        };
+        let entry = self.entry(jid, to, why.reason.as_deref());
         if known != entry.as_ref() {
             self.lasting.change(Change::Affiliate(jid.clone(), entry), out);
         }
@@ -135,12 +127,6 @@ impl Room {
         if known != entry.as_ref() {
             self.lasting.change(Change::Affiliate(jid.clone(), entry), out);
         }
-    }
-
-    /// How many more entries the affiliations and requests may have.
-    #[must_use]
-    pub fn affiliations_left(&self, context: &Context<'_>) -> usize {
-        context.limits.affiliations.saturating_sub(self.lasting.affiliations.len() + self.lasting.requests.len())
     }
 
     /// §8.2–§8.4, §9.6, §9.7: gives an occupant another role; `Role::None` kicks it (307).

@@ -1,6 +1,7 @@
 //! A room decides about a stanza: XEP-0045 §7–§11. What each kind of stanza does stands in a file of its own.
 
 mod admin;
+mod bounds;
 mod configure;
 mod destroy;
 mod errors;

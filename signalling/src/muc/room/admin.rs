@@ -16,6 +16,7 @@ use crate::stanza::error::StanzaError;
 use crate::stanza::{IqType, Kind, MessageType, Stanza};
 use crate::xml::{Node, XmlWriter};
 
+use super::bounds::Given;
 use super::{element, sender};
 use items::{Item, Wanted};
 
@@ -39,7 +40,7 @@ impl Room {
         let from = sender(stanza)?;
         if stanza.kind() == Kind::Iq(IqType::Get) {
             let [item] = &items[..] else { return Err(StanzaError::bad_request("one list is asked for at a time")) };
-            out.reply = self.list(item, self.power(from, context))?;
+            out.reply = self.list(item, self.power(from, context), context)?;
             return Ok(());
         }
         let steps = self.steps(&items, from, context).map_err(|(number, mut error)| {
@@ -95,12 +96,12 @@ impl Room {
                 Wanted::Affiliation(to) => self.affiliation_step(item, to, by.0, from, &mut all),
             };
             let step = step.map_err(|error| (number, error))?;
-            if !all.add(&step) {
+            if !all.add(self, number, &step, item.reason.as_deref()) {
                 return Err((number, StanzaError::bad_request("an item comes twice")));
             }
             steps.push(step);
         }
-        all.check(self, context).map_err(|error| (items.len() - 1, error))?;
+        self.check_affiliations(&all.given, context).map_err(|(given, error)| (all.numbers[given], error))?;
         Ok(steps)
     }
 
@@ -181,7 +182,10 @@ impl Room {
 /// What items come to together.
 struct Together {
     nicks: BTreeSet<String>,
-    jids: BTreeMap<BareJid, Affiliation>,
+    jids: BTreeSet<BareJid>,
+    given: Vec<Given>,
+    /// By which item each of them is given.
+    numbers: Vec<usize>,
     /// Whose nicknames are whose, where an item gives one.
     reserved: BTreeMap<String, BareJid>,
 }
@@ -191,14 +195,22 @@ impl Together {
         let reserves = items.iter().any(|item| matches!(item.wanted, Wanted::Affiliation(_)) && item.nick.is_some());
         let entries = room.lasting.affiliations.iter().filter(|_| reserves);
         let reserved = entries.filter_map(|(jid, entry)| Some((entry.nick.clone()?, jid.clone()))).collect();
-        Self { nicks: BTreeSet::new(), jids: BTreeMap::new(), reserved }
+        Self { nicks: BTreeSet::new(), jids: BTreeSet::new(), given: Vec::new(), numbers: Vec::new(), reserved }
     }
 
     /// `false`: the same one was there before.
-    fn add(&mut self, step: &Step) -> bool {
+    fn add(&mut self, room: &Room, number: usize, step: &Step, reason: Option<&str>) -> bool {
         match step {
             Step::Role { nick, .. } => self.nicks.insert(nick.clone()),
-            Step::Affiliation { jid, to, .. } => self.jids.insert(jid.clone(), *to).is_none(),
+            Step::Affiliation { jid, to, reserve } => {
+                let mut entry = room.entry(jid, *to, reason);
+                if let (Some(entry), Some(nick)) = (&mut entry, reserve) {
+                    entry.nick.clone_from(nick);
+                }
+                self.given.push((jid.clone(), entry));
+                self.numbers.push(number);
+                self.jids.insert(jid.clone())
+            }
         }
     }
 
@@ -213,32 +225,6 @@ impl Together {
                 Ok(())
             }
         }
-    }
-
-    /// §10: an owner is left, and the lists do not become too long.
-    fn check(&self, room: &Room, context: &Context<'_>) -> Result<(), StanzaError> {
-        room.check_affiliations(&self.jids, context)
-    }
-}
-
-impl Room {
-    /// Whether these affiliations can be given together: §10 wants an owner, and the lists have a bound.
-    pub(super) fn check_affiliations(&self, given: &BTreeMap<BareJid, Affiliation>, context: &Context<'_>) -> Result<(), StanzaError> {
-        let known = &self.lasting.affiliations;
-        let was = |jid: &BareJid| known.get(jid).map_or(Affiliation::None, |entry| entry.affiliation);
-        let loses = given.iter().any(|(jid, to)| was(jid) == Affiliation::Owner && *to != Affiliation::Owner);
-        let keeps = |jid: &BareJid| given.get(jid).is_none_or(|to| *to == Affiliation::Owner);
-        let left = known.iter().any(|(jid, entry)| entry.affiliation == Affiliation::Owner && keeps(jid));
-        if loses && !left && !given.values().any(|to| *to == Affiliation::Owner) {
-            return Err(StanzaError::conflict().with_text("a room has an owner"));
-        }
-        let comes = |(jid, to): &(&BareJid, &Affiliation)| **to != Affiliation::None && !known.contains_key(*jid);
-        let goes = |(jid, to): &(&BareJid, &Affiliation)| **to == Affiliation::None && known.contains_key(*jid);
-        let (more, fewer) = (given.iter().filter(comes).count(), given.iter().filter(goes).count());
-        if more > 0 && more > self.affiliations_left(context) + fewer {
-            return Err(StanzaError::resource_constraint().with_text("the room has as many affiliations as it may"));
-        }
-        Ok(())
     }
 }
 

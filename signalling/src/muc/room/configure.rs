@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::bounds::Given;
 use crate::forms::Form;
 use crate::jid::{BareJid, Jid};
 use crate::muc::change::Change;
@@ -18,7 +19,8 @@ impl Room {
     pub(super) fn configure(&mut self, form: &Form, from: &Jid, context: &Context<'_>, out: &mut Outcome) -> Result<(), StanzaError> {
         let submitted = self.lasting.config.submit(form, context.limits)?;
         let given = self.given(&submitted);
-        self.check_affiliations(&given, context)?;
+        let entries: Vec<Given> = given.iter().map(|(jid, to)| (jid.clone(), self.entry(jid, *to, None))).collect();
+        self.check_affiliations(&entries, context).map_err(|(_, error)| error)?;
         let before = self.lasting.config.clone();
         if self.lasting.locked || submitted.config != before {
             self.lasting.change(Change::Configure(Box::new(submitted.config)), out);

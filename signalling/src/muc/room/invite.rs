@@ -1,5 +1,6 @@
 //! XEP-0045 §7.8.2, §7.9: invitations that a room passes on, and their being declined. Direct ones (XEP-0249) do not come by here.
 
+use super::bounds::Given;
 use super::{element, sender, write_reason};
 use crate::jid::Jid;
 use crate::muc::context::Context;
@@ -62,10 +63,8 @@ impl Room {
                 _ => {}
             }
         }
-        let new = strangers.iter().filter(|jid| !self.lasting.affiliations.contains_key(*jid)).count();
-        if new > self.affiliations_left(context) {
-            return Err(StanzaError::resource_constraint().with_text("the room has as many members as it may"));
-        }
+        let given: Vec<Given> = strangers.iter().map(|jid| (jid.clone(), self.entry(jid, Affiliation::Member, None))).collect();
+        self.check_affiliations(&given, context).map_err(|(_, error)| error)?;
         let why = Why { actor: self.occupant_of(inviter).map(|occupant| occupant.nick().to_owned()), reason: None };
         for jid in strangers {
             self.set_affiliation(&jid, Affiliation::Member, &why, context, out);

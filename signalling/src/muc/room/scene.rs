@@ -47,7 +47,14 @@ pub fn scene() -> Scene {
     Scene {
         room,
         now: SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000),
-        limits: Limits { occupants: 100, affiliations: 10, history: 20, presence_bytes: 1 << 20, vcard_bytes: 1_000 },
+        limits: Limits {
+            occupants: 100,
+            affiliations: 10,
+            affiliation_bytes: 1 << 20,
+            history: 20,
+            presence_bytes: 1 << 20,
+            vcard_bytes: 1_000,
+        },
         administers: false,
         referred: None,
     }

@@ -6,7 +6,14 @@ use crate::muc::model::Role;
 use crate::stanza::Condition;
 use crate::xml::{Bindings, Element};
 
-const LIMITS: Limits = Limits { occupants: 1000, affiliations: 3, history: 100, presence_bytes: 1_000_000, vcard_bytes: 1_000_000 };
+const LIMITS: Limits = Limits {
+    occupants: 1000,
+    affiliations: 3,
+    affiliation_bytes: 1_000_000,
+    history: 100,
+    presence_bytes: 1_000_000,
+    vcard_bytes: 1_000_000,
+};
 
 fn form_of(type_: FormType, form_type: &str, fields: &[(&str, &[&str])]) -> Form {
     let mut out = XmlWriter::new();

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::items::{Item, Wanted};
 use super::rights::{self, Standing};
+use crate::muc::context::Context;
 use crate::muc::model::{Affiliation, Occupant, Role, Room};
 use crate::ns;
 use crate::stanza::error::StanzaError;
@@ -18,8 +19,8 @@ impl Room {
     /// The list that an item asks for.
     ///
     /// # Errors
-    /// `forbidden`, and `bad-request` for the list of those who are not there.
-    pub(super) fn list(&self, item: &Item, by: Standing) -> Result<Bytes, StanzaError> {
+    /// `forbidden`, `bad-request` for the list of those who are not there, `resource-constraint` for one that is too long for one answer.
+    pub(super) fn list(&self, item: &Item, by: Standing, context: &Context<'_>) -> Result<Bytes, StanzaError> {
         let mut xml = XmlWriter::new();
         xml.open("query").ns(ns::MUC_ADMIN);
         match item.wanted {
@@ -31,7 +32,12 @@ impl Room {
             _ => return Err(StanzaError::forbidden()),
         }
         xml.close();
-        Ok(xml.finish())
+        let list = xml.finish();
+        // Nicknames may take more as they are written.
+        if list.len() > context.limits.affiliation_bytes / 2 * 3 {
+            return Err(StanzaError::resource_constraint().with_text("the list is too long for one answer"));
+        }
+        Ok(list)
     }
 
     /// §8.5: whoever may see this sees real JIDs anyway.
