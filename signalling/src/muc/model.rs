@@ -1,6 +1,6 @@
 //! What a room consists of: XEP-0045 §4 and §5. Plain values.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -134,6 +134,8 @@ pub struct Occupants {
     pub(super) by_nick: Arc<BTreeMap<String, Arc<Occupant>>>,
     /// Nicknames by real full JID.
     pub(super) by_jid: Arc<HashMap<Jid, String>>,
+    /// Nicknames by account.
+    pub(super) by_account: Arc<HashMap<BareJid, BTreeSet<String>>>,
     /// Bytes of all presence.
     pub(super) presence_bytes: usize,
     /// Recipients as last worked out, until somebody comes, goes or changes role.
@@ -143,7 +145,7 @@ pub struct Occupants {
 /// Equal when the same people are there; recipients that were worked out do not count.
 impl PartialEq for Occupants {
     fn eq(&self, other: &Self) -> bool {
-        self.by_nick == other.by_nick && self.by_jid == other.by_jid
+        self.by_nick == other.by_nick && self.by_jid == other.by_jid && self.by_account == other.by_account
     }
 }
 

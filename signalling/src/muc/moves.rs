@@ -66,7 +66,7 @@ impl Room {
         if let Some(occupant) = self.occupants.of(from) {
             return (occupant.affiliation, occupant.role);
         }
-        let role = self.occupants.iter().filter(|occupant| occupant.account == from.bare_str()).map(|occupant| occupant.role).max();
+        let role = self.occupants.of_account(from.bare_str()).map(|occupant| occupant.role).max();
         (self.affiliation_of(from), role.unwrap_or(Role::None))
     }
 
@@ -85,9 +85,10 @@ impl Room {
         if to != Affiliation::None && self.lasting.requests.contains_key(jid) {
             self.lasting.change(Change::Request(jid.clone(), None), out);
         }
-        let concerned =
-            |occupant: &&Arc<Occupant>| occupant.account == *jid || (jid.local().is_none() && occupant.account.domain() == jid.as_str());
-        let there: Vec<Arc<Occupant>> = self.occupants.iter().filter(concerned).cloned().collect();
+        let there: Vec<Arc<Occupant>> = match jid.local() {
+            Some(_) => self.occupants.of_account(jid.as_str()).cloned().collect(),
+            None => self.occupants.iter().filter(|occupant| occupant.account.domain() == jid.as_str()).cloned().collect(),
+        };
         if there.is_empty() && before != self.affiliation_of(jid) {
             self.tell_of_absent(jid, why, context, out);
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::model::{Occupant, Occupants, Role, Seat};
 use super::outcome::{Lists, Recipients};
 use super::presence::Templates;
-use crate::jid::{BareJid, FullJid, Jid};
+use crate::jid::{FullJid, Jid};
 use crate::ns;
 
 /// What the room adds to a presence, about.
@@ -62,6 +62,7 @@ impl Occupants {
             debug_assert!(before.is_none(), "a session is there once");
         }
         self.presence_bytes += bytes_of(&occupant);
+        Arc::make_mut(&mut self.by_account).entry(occupant.account.clone()).or_default().insert(nick.clone());
         Arc::make_mut(&mut self.by_nick).insert(nick, Arc::new(occupant));
         self.lists = Lists::default();
     }
@@ -74,6 +75,13 @@ impl Occupants {
             Arc::make_mut(&mut self.by_jid).remove(seat.jid.as_str());
         }
         self.presence_bytes -= bytes_of(&gone);
+        let by_account = Arc::make_mut(&mut self.by_account);
+        if let Some(nicks) = by_account.get_mut(&gone.account) {
+            nicks.remove(nick);
+            if nicks.is_empty() {
+                by_account.remove(&gone.account);
+            }
+        }
         self.lists = Lists::default();
         Some(gone)
     }
@@ -87,7 +95,7 @@ impl Occupants {
         occupant.templates = Templates::default();
         change(occupant);
         let after = shared.clone();
-        debug_assert!(after.jid == before.jid && !after.seats.is_empty(), "an occupant stays who it is");
+        debug_assert!(after.jid == before.jid && after.account == before.account && !after.seats.is_empty(), "an occupant stays who it is");
         self.presence_bytes = self.presence_bytes + bytes_of(&after) - bytes_of(&before);
         let (came, went) = (missing(&after, &before), missing(&before, &after));
         if after.role != before.role || !came.is_empty() || !went.is_empty() {
@@ -127,10 +135,9 @@ impl Occupants {
         self.lists.others.get_or_insert_with(|| sessions(all.filter(|occupant| occupant.role != Role::Moderator))).clone()
     }
 
-    /// Nicknames under which an account is there.
-    #[must_use]
-    pub fn nicks_of(&self, account: &BareJid) -> Vec<String> {
-        self.iter().filter(|occupant| occupant.account == *account).map(|occupant| occupant.nick().to_owned()).collect()
+    /// Those of an account, in the order of their nicknames.
+    pub fn of_account(&self, account: &str) -> impl Iterator<Item = &Arc<Occupant>> {
+        self.by_account.get(account).into_iter().flatten().filter_map(|nick| self.by_nick.get(nick))
     }
 }
 

@@ -88,7 +88,7 @@ impl Room {
     /// What all items come to, if every one of them may be done; else the number of the first that may not.
     fn steps(&self, items: &[Item], from: &Jid, context: &Context<'_>) -> Result<Vec<Step>, (usize, StanzaError)> {
         let by = self.power(from, context);
-        let mut all = Together::new(self, items);
+        let mut all = Together::default();
         let mut steps = Vec::with_capacity(items.len());
         for (number, item) in items.iter().enumerate() {
             let step = match item.wanted {
@@ -180,24 +180,18 @@ impl Room {
 }
 
 /// What items come to together.
+#[derive(Default)]
 struct Together {
     nicks: BTreeSet<String>,
     jids: BTreeSet<BareJid>,
     given: Vec<Given>,
     /// By which item each of them is given.
     numbers: Vec<usize>,
-    /// Whose nicknames are whose, where an item gives one.
+    /// Whose nicknames become whose.
     reserved: BTreeMap<String, BareJid>,
 }
 
 impl Together {
-    fn new(room: &Room, items: &[Item]) -> Self {
-        let reserves = items.iter().any(|item| matches!(item.wanted, Wanted::Affiliation(_)) && item.nick.is_some());
-        let entries = room.lasting.affiliations.iter().filter(|_| reserves);
-        let reserved = entries.filter_map(|(jid, entry)| Some((entry.nick.clone()?, jid.clone()))).collect();
-        Self { nicks: BTreeSet::new(), jids: BTreeSet::new(), given: Vec::new(), numbers: Vec::new(), reserved }
-    }
-
     /// `false`: the same one was there before.
     fn add(&mut self, room: &Room, number: usize, step: &Step, reason: Option<&str>) -> bool {
         match step {
@@ -217,7 +211,7 @@ impl Together {
     /// §9.3: a nickname becomes somebody's: nobody else's it is, and nobody else uses it.
     fn take(&mut self, room: &Room, nick: &str, jid: &BareJid) -> Result<(), StanzaError> {
         let used = room.occupant(nick).is_some_and(|occupant| occupant.account != *jid);
-        match self.reserved.get(nick) {
+        match self.reserved.get(nick).or_else(|| room.reserved_for(nick)) {
             Some(owner) if owner != jid => Err(StanzaError::conflict().with_text("the nickname is somebody else's")),
             _ if used => Err(StanzaError::conflict().with_text("somebody else has that nickname")),
             _ => {

@@ -172,7 +172,8 @@ impl Room {
         }
         let list_changed = hats.known != self.lasting.hats.known;
         self.lasting.change(Change::Hats(Box::new(hats)), out);
-        let concerned: Vec<String> = concerned.iter().flat_map(|account| self.occupants.nicks_of(account)).collect();
+        let there = concerned.iter().flat_map(|account| self.occupants.of_account(account.as_str()));
+        let concerned: Vec<String> = there.map(|occupant| occupant.nick().to_owned()).collect();
         for nick in concerned {
             self.announce(&nick, &[], &Why::default(), out);
         }

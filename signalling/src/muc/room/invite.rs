@@ -123,7 +123,7 @@ impl Room {
             return Some(named.clone());
         }
         let account = named.to_bare();
-        let mut seats = self.occupants.iter().filter(|occupant| occupant.account == account).flat_map(|occupant| &occupant.seats);
+        let mut seats = self.occupants.of_account(named.bare_str()).flat_map(|occupant| &occupant.seats);
         match (seats.next(), seats.next()) {
             (Some(only), None) => Some(only.jid.clone().into()),
             (None, _) if self.affiliation_of(&account) < Affiliation::Member => None,

@@ -193,8 +193,7 @@ impl Room {
     /// Whose nickname this is.
     #[must_use]
     pub fn reserved_for(&self, nick: &str) -> Option<&BareJid> {
-        let mut entries = self.lasting.affiliations.iter();
-        entries.find(|(_, entry)| entry.nick.as_deref() == Some(nick) && entry.affiliation != Affiliation::Outcast).map(|(jid, _)| jid)
+        self.lasting.affiliations.owner_of(nick)
     }
 
     fn nick_of(&self, account: &BareJid) -> Option<&str> {

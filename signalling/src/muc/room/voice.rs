@@ -107,9 +107,7 @@ impl Room {
     fn asking(&self, request: &Request) -> Option<&Arc<Occupant>> {
         match (&request.jid, &request.nick) {
             (Some(jid), _) if jid.is_bare() => {
-                let mut nicks = self.occupants.nicks_of(&jid.to_bare());
-                nicks.sort_by_key(|nick| Some(nick) != request.nick.as_ref());
-                self.occupant(nicks.first()?)
+                self.occupants.of_account(jid.as_str()).min_by_key(|occupant| Some(occupant.nick()) != request.nick.as_deref())
             }
             (Some(jid), _) => self.occupant_of(jid),
             (None, Some(nick)) => self.occupant(nick),

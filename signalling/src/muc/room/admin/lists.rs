@@ -1,13 +1,11 @@
 //! XEP-0045 §8.5, §9.2, §9.5, §9.8, §10.5, §10.8: the lists, read.
 
-use std::collections::HashMap;
-
 use bytes::Bytes;
 
 use super::items::{Item, Wanted};
 use super::rights::{self, Standing};
 use crate::muc::context::Context;
-use crate::muc::model::{Affiliation, Occupant, Role, Room};
+use crate::muc::model::{Affiliation, Role, Room};
 use crate::ns;
 use crate::stanza::error::StanzaError;
 use crate::xml::XmlWriter;
@@ -51,12 +49,11 @@ impl Room {
 
     /// §9.5: those who are there with nickname and role, others with the nickname that is theirs. §9.2: outcasts without either.
     fn write_affiliation(&self, affiliation: Affiliation, xml: &mut XmlWriter) {
-        let there: HashMap<&str, &Occupant> = self.occupants.iter().map(|occupant| (occupant.account.as_str(), &**occupant)).collect();
         let mut bytes = 0;
         for (jid, entry) in self.lasting.affiliations.iter().filter(|(_, entry)| entry.affiliation == affiliation) {
             xml.open("item").attr("affiliation", affiliation.name()).attr("jid", jid.as_str());
             if affiliation != Affiliation::Outcast {
-                let occupant = there.get(jid.as_str());
+                let occupant = self.occupants.of_account(jid.as_str()).last();
                 xml.attr_opt("nick", occupant.map(|occupant| occupant.nick()).or(entry.nick.as_deref()));
                 xml.attr_opt("role", occupant.map(|occupant| occupant.role.name()));
             }
