@@ -98,8 +98,10 @@ impl Room {
         match stanza.kind() {
             Kind::Iq(type_) => type_ == IqType::Set,
             Kind::Message(MessageType::Groupchat) => subject::is_subject(stanza),
+            // Those to an occupant only pass.
             Kind::Message(MessageType::Normal | MessageType::Chat) => {
-                stanza.children().any(|child| child.is(ns::MUC_USER, "x") || child.is(ns::DATA_FORMS, "x") || child.is(ns::CONFERENCE, "x"))
+                stanza.to().is_none_or(|to| to.is_bare())
+                    && stanza.children().any(|child| child.is(ns::MUC_USER, "x") || child.is(ns::DATA_FORMS, "x"))
             }
             Kind::Message(_) | Kind::Presence(_) => false,
         }
@@ -118,7 +120,7 @@ impl Room {
         if invite::user(stanza, "invite").is_some() {
             self.invite(stanza, context, out)
         } else if invite::user(stanza, "decline").is_some() {
-            self.decline(stanza, context, out)
+            self.decline(stanza, out)
         } else if stanza.child(ns::DATA_FORMS, "x").is_some() {
             self.form_message(stanza, context, out)
         } else {

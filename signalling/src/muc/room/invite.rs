@@ -93,7 +93,7 @@ impl Room {
     ///
     /// # Errors
     /// `bad-request`, `jid-malformed`; `forbidden` for who is banned.
-    pub fn decline(&mut self, stanza: &Stanza, _: &Context<'_>, out: &mut Outcome) -> Result<(), StanzaError> {
+    pub fn decline(&self, stanza: &Stanza, out: &mut Outcome) -> Result<(), StanzaError> {
         let from = sender(stanza)?.to_bare();
         if self.affiliation_of(&from) == Affiliation::Outcast {
             return Err(StanzaError::forbidden());

@@ -159,8 +159,8 @@ pub async fn s10_9_a_destroyed_room_is_gone_with_all_it_has(store: &Store) {
     archive.keep_in_room(&other.jid, record(1, "firstwitch"));
     rooms.commit(&lasting.jid, vec![Change::Destroy]).await.unwrap();
     assert_eq!(load(store, &lasting.jid).await, None);
-    assert_eq!((rooms.count("chat.shakespeare.lit").await.unwrap(), rooms.created_by(&lasting.creator).await.unwrap()), (1, 1));
-    assert!(rooms.rooms_with(&bare("m7@shakespeare.lit")).await.unwrap().is_empty());
+    let left = rooms.list_all("chat.shakespeare.lit", &Request::default(), 10).await.unwrap();
+    assert_eq!((left.count, rooms.created_by(&lasting.creator).await.unwrap()), (1, 1));
     archive.keep_in_room(&lasting.jid, record(701, "firstwitch"));
     assert_eq!(archive.ends(Whose::Room(&lasting.jid)).await.unwrap(), None);
 
@@ -208,7 +208,7 @@ pub async fn s6_3_rooms_are_listed_in_pages(store: &Store) {
     check(Some(2), Place::Index(4), &[8, 12], Some(4)).await;
     check(Some(0), Place::First, &[], None).await;
     let all = rooms.list_all("chat.shakespeare.lit", &Request::default(), 1_000).await.unwrap();
-    assert_eq!((all.rooms.len(), all.count, rooms.count("chat.shakespeare.lit").await.unwrap()), (20, 20, 20));
+    assert_eq!((all.rooms.len(), all.count), (20, 20));
     assert_eq!(rooms.list("nowhere.lit", &Request::default(), 10).await.unwrap(), RoomsPage::default());
 
     // The columns that lists go by follow the configuration.
@@ -236,12 +236,10 @@ pub async fn an_account_leaves_no_trace_in_rooms(store: &Store) {
     let mut hatted = new_room("moor@chat.shakespeare.lit");
     Arc::make_mut(&mut hatted.hats).worn.insert(hag.clone(), vec!["urn:host".to_owned()]);
     create(store, &hatted).await;
-    let all: Vec<BareJid> = [&lasting, &asked, &hatted].map(|room| room.jid.clone()).into();
-    assert_eq!(rooms.rooms_with(&hag).await.unwrap(), all);
     assert_eq!(rooms.created_by(&hag).await.unwrap(), 1);
 
     assert!(store.accounts().delete(&hag).await.unwrap());
-    assert_eq!((rooms.rooms_with(&hag).await.unwrap(), rooms.created_by(&hag).await.unwrap()), (vec![], 0));
+    assert_eq!(rooms.created_by(&hag).await.unwrap(), 0);
     lasting.affiliations.remove(hag.as_str());
     assert_eq!(load(store, &lasting.jid).await, Some(lasting.clone()));
     assert_eq!(load(store, &asked.jid).await.unwrap().requests, BTreeMap::new());
@@ -251,11 +249,11 @@ pub async fn an_account_leaves_no_trace_in_rooms(store: &Store) {
     let affiliate = vec![Change::Affiliate(hag.clone(), Some(entry(Affiliation::Member)))];
     rooms.commit(&lasting.jid, affiliate.clone()).await.unwrap();
     rooms.remove_again(&hag).await.unwrap();
-    assert!(rooms.rooms_with(&hag).await.unwrap().is_empty());
+    assert_eq!(load(store, &lasting.jid).await, Some(lasting.clone()));
     store.accounts().create(&hag, &crate::auth::ScramSet::default()).await.unwrap();
     rooms.commit(&lasting.jid, affiliate).await.unwrap();
     rooms.remove_again(&hag).await.unwrap();
-    assert_eq!(rooms.rooms_with(&hag).await.unwrap(), std::slice::from_ref(&lasting.jid));
+    assert!(load(store, &lasting.jid).await.unwrap().affiliations.contains_key(&hag));
 }
 
 /// RFC 7622 §3.1: each part of an address has up to 1,023 bytes.
@@ -269,7 +267,6 @@ pub async fn the_longest_addresses_of_rooms_are_stored(store: &Store) {
     lasting.affiliations.insert(member.clone(), Affiliated { nick: Some(noise(1_023)), ..entry(Affiliation::Member) });
     create(store, &lasting).await;
     assert_eq!(load(store, &lasting.jid).await, Some(lasting.clone()));
-    assert_eq!(store.rooms().rooms_with(&member).await.unwrap(), std::slice::from_ref(&lasting.jid));
     let listed = store.rooms().list(lasting.jid.domain(), &Request::default(), 10).await.unwrap();
     assert_eq!(listed.rooms[0].jid, lasting.jid);
     let nick = noise(1_023);

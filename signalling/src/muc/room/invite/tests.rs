@@ -150,7 +150,7 @@ fn s7_8_2_declines_that_are_refused() {
     assert_eq!(scene.refused(handle, HECATE, DECLINE), "auth forbidden");
     assert_eq!(scene.refused(handle, HAG, &DECLINE.replace("crone1", "@")), "modify jid-malformed");
     assert_eq!(scene.refused(handle, HAG, &DECLINE.replace(" to='crone1@shakespeare.lit'", "")), "modify bad-request");
-    assert_eq!(scene.refused(Room::decline, HAG, INVITE), "modify bad-request");
+    assert_eq!(scene.refused(|room, stanza, _, out| room.decline(stanza, out), HAG, INVITE), "modify bad-request");
 }
 
 #[test]
