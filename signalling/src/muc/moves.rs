@@ -70,6 +70,11 @@ impl Room {
         (self.affiliation_of(from), role.unwrap_or(Role::None))
     }
 
+    /// What is said of something that whoever has sent a request does.
+    pub(super) fn why(&self, from: &Jid, reason: Option<String>) -> Why {
+        Why { actor: self.occupants.of(from).map(|occupant| occupant.nick().to_owned()), reason }
+    }
+
     /// §9, §10.3–§10.8: gives somebody (or everybody of a domain) another affiliation. Those who are there change their role with it (§5.1.3): who
     /// rises keeps what it had or gets more, who falls gets what newcomers of its kind have; the banned (301) and, in a members-only room, those
     /// who are no members (321) are removed. Those who are not there are told by a message (101), and so are the occupants who see real JIDs.

@@ -49,9 +49,9 @@ impl Room {
             }
             error
         })?;
-        let actor = self.occupant_of(from).map(|occupant| occupant.nick().to_owned());
+        let by = self.why(from, None);
         for (step, item) in steps.into_iter().zip(items) {
-            let why = Why { actor: actor.clone(), reason: item.reason };
+            let why = Why { reason: item.reason, ..by.clone() };
             match step {
                 Step::Role { nick, to } => self.set_role(&nick, to, &why, out),
                 Step::Affiliation { jid, to, reserve } => {

@@ -26,7 +26,7 @@ impl Room {
             self.lasting.change(Change::Configure(Box::new(submitted.config)), out);
             self.configured(&before.broadcast, context, out);
         }
-        let why = Why { actor: self.occupant_of(from).map(|occupant| occupant.nick().to_owned()), reason: None };
+        let why = self.why(from, None);
         for (jid, to) in given {
             self.set_affiliation(&jid, to, &why, context, out);
         }

@@ -6,7 +6,6 @@ use crate::jid::Jid;
 use crate::muc::context::Context;
 use crate::muc::model::{Affiliation, Role, Room};
 use crate::muc::outcome::Outcome;
-use crate::muc::presence::Why;
 use crate::ns;
 use crate::stanza::error::{Condition, StanzaError};
 use crate::stanza::{Child, Kind, MessageType, Stanza};
@@ -65,7 +64,7 @@ impl Room {
         }
         let given: Vec<Given> = strangers.iter().map(|jid| (jid.clone(), self.entry(jid, Affiliation::Member, None))).collect();
         self.check_affiliations(&given, context).map_err(|(_, error)| error)?;
-        let why = Why { actor: self.occupant_of(inviter).map(|occupant| occupant.nick().to_owned()), reason: None };
+        let why = self.why(inviter, None);
         for jid in strangers {
             self.set_affiliation(&jid, Affiliation::Member, &why, context, out);
         }

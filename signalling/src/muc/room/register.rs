@@ -177,7 +177,7 @@ impl Room {
         let nick = decision.nick.unwrap_or(wanted);
         self.must_be_free(&nick, &account)?;
         self.must_have_room_for(&account, &nick, false, context)?;
-        let why = Why { actor: self.occupant_of(from).map(|occupant| occupant.nick().to_owned()), reason: None };
+        let why = self.why(from, None);
         self.become_registered(&account, &nick, affiliation, &why, context, out);
         Ok(())
     }

@@ -10,7 +10,6 @@ use crate::jid::{FullJid, Jid};
 use crate::muc::context::Context;
 use crate::muc::model::{Occupant, Role, Room};
 use crate::muc::outcome::Outcome;
-use crate::muc::presence::Why;
 use crate::ns;
 use crate::stanza::error::StanzaError;
 use crate::stanza::{MessageType, Stanza};
@@ -97,7 +96,7 @@ impl Room {
         // Somebody else may have been quicker.
         if asking.role == Role::Visitor {
             let nick = asking.nick().to_owned();
-            let why = Why { actor: self.occupant_of(from).map(|occupant| occupant.nick().to_owned()), reason: None };
+            let why = self.why(from, None);
             self.set_role(&nick, Role::Participant, &why, out);
         }
         Ok(())
