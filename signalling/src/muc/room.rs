@@ -16,6 +16,7 @@ mod nick;
 mod owner;
 mod presence;
 mod private;
+mod reason;
 mod refusal;
 mod register;
 mod restore;
@@ -40,8 +41,9 @@ use crate::jid::{BareJid, Jid};
 use crate::ns;
 use crate::stanza::error::StanzaError;
 use crate::stanza::{Child, IqType, Kind, MessageType, Stanza};
-use crate::xml::{Element, XmlWriter};
+use crate::xml::Element;
 
+pub(in crate::muc) use reason::write_reason;
 pub use refusal::refusal;
 pub use restore::SavedSeat;
 
@@ -155,13 +157,6 @@ fn sender(stanza: &Stanza) -> Result<&Jid, StanzaError> {
 /// A child as a tree.
 fn element(child: &Child<'_>) -> Result<Element, StanzaError> {
     child.element().map_err(|error| StanzaError::bad_request(error.to_string()))
-}
-
-/// `<reason/>`, for people.
-pub(in crate::muc) fn write_reason(xml: &mut XmlWriter, reason: Option<&str>) {
-    if let Some(reason) = reason {
-        xml.open("reason").text(reason).close();
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! XEP-0045 §8.2–§8.5, §9.1–§9.8, §10.3–§10.8: `muc#admin`. A request names one or many; all of it is done, or nothing.
 
-pub(super) mod items;
+mod items;
 mod lists;
 pub(super) mod rights;
 
@@ -71,16 +71,7 @@ impl Room {
 
     /// §9.5, example 134: who has come to the member list of a members-only room is told that it may come.
     fn invitation_of_member(&self, member: &BareJid, from: &Jid, why: &Why, context: &Context<'_>) -> Stanza {
-        let mut xml = XmlWriter::new();
-        xml.open("x").ns(ns::MUC_USER).open("invite").attr("from", from.bare_str());
-        if let Some(reason) = &why.reason {
-            xml.open("reason").text(reason).close();
-        }
-        xml.close();
-        if let Some(password) = &self.lasting.config.password {
-            xml.open("password").text(password).close();
-        }
-        xml.close();
+        let xml = self.write_invitation(from.bare_str(), why.reason.as_deref(), None);
         let message = Stanza::message(MessageType::Normal).with_from(&self.lasting.jid).with_to(member).with_id((context.fresh_id)());
         message.with_content(xml.finish())
     }

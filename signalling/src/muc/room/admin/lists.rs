@@ -6,6 +6,7 @@ use super::items::{Item, Wanted};
 use super::rights::{self, Standing};
 use crate::muc::context::Context;
 use crate::muc::model::{Affiliation, Role, Room};
+use crate::muc::room::write_reason;
 use crate::ns;
 use crate::stanza::error::StanzaError;
 use crate::xml::XmlWriter;
@@ -58,9 +59,7 @@ impl Room {
                 xml.attr_opt("role", occupant.map(|occupant| occupant.role.name()));
             }
             bytes += jid.as_str().len() + entry.reason.as_ref().map_or(0, String::len);
-            if let Some(reason) = entry.reason.as_ref().filter(|_| bytes <= BYTES_WITH_REASONS_MAX) {
-                xml.open("reason").text(reason).close();
-            }
+            write_reason(xml, entry.reason.as_deref().filter(|_| bytes <= BYTES_WITH_REASONS_MAX));
             xml.close();
         }
     }

@@ -106,7 +106,7 @@ fn s3_2_example_7_requests_that_are_refused() {
         (CRONE, moderate(&id).replace(&format!("id='{id}'"), ""), "modify bad-request"),
         (CRONE, moderate(&id).replace("<retract xmlns='urn:xmpp:message-retract:1'/>", ""), "cancel feature-not-implemented"),
         (CRONE, moderate(&id).replace("'set'", "'get'"), "modify bad-request"),
-        (CRONE, moderate(&id).replace("Inappropriate", &"x".repeat(4_096)), "modify not-acceptable"),
+        (CRONE, moderate(&id).replace("Inappropriate", &"x".repeat(4_096)), "modify policy-violation"),
         (CRONE, moderate_0(&id).replace("message-moderate:0", "other"), "cancel feature-not-implemented"),
     ] {
         assert_eq!(scene.refused(handle, from, &xml), expected, "{from} {xml}");
