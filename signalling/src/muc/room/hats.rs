@@ -14,7 +14,7 @@ use super::sender;
 use crate::jid::{BareJid, Jid};
 use crate::muc::change::Change;
 use crate::muc::context::Context;
-use crate::muc::model::{Affiliation, Hat, Hats, Lasting, Role, Room};
+use crate::muc::model::{Affiliation, Hat, Hats, Lasting, Room};
 use crate::muc::outcome::Outcome;
 use crate::muc::presence::Why;
 use crate::muc::status::Status;
@@ -118,11 +118,9 @@ impl Room {
         if !self.lasting.config.hats {
             return false;
         }
-        let (affiliation, role) = self.power(from, context);
-        let sees = role != Role::None || affiliation >= Affiliation::Member;
         match node {
-            Node::List => sees || (affiliation == Affiliation::None && !self.lasting.config.members_only),
-            _ => affiliation >= Affiliation::Admin,
+            Node::List => self.lets_in(from, context),
+            _ => self.power(from, context).0 >= Affiliation::Admin,
         }
     }
 
