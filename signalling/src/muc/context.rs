@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use super::history::HistoryMax;
 use super::model::Said;
 
 /// The world around a room at one moment.
@@ -32,8 +33,8 @@ pub struct Limits {
     pub affiliations: usize,
     /// Bytes of these: what they say, and a little for each. Whoever asks for a list gets it at once, which may have half as much again.
     pub affiliation_bytes: usize,
-    /// Messages that newcomers can be shown.
-    pub history: usize,
+    /// What newcomers can be shown of what was said.
+    pub history: HistoryMax,
     /// Bytes of all presence in one room: a newcomer gets all of it at once.
     pub presence_bytes: usize,
     /// Bytes of a room's vCard.

@@ -43,6 +43,9 @@ impl Room {
             return Err(StanzaError::forbidden().with_text("only admins invite others into this room"));
         }
         let invites = invites(stanza)?;
+        if invites.iter().any(|invite| self.affiliation_of(&invite.to.to_bare()) == Affiliation::Outcast) {
+            return Err(StanzaError::not_allowed().with_text("who is banned cannot be invited"));
+        }
         if self.lasting.config.members_only {
             self.admit(&invites, from, context, out)?;
         }
@@ -57,10 +60,8 @@ impl Room {
         let mut strangers = Vec::new();
         for invite in invites {
             let jid = invite.to.to_bare();
-            match self.affiliation_of(&jid) {
-                Affiliation::Outcast => return Err(StanzaError::not_allowed().with_text("who is banned cannot be invited")),
-                Affiliation::None if !strangers.contains(&jid) => strangers.push(jid),
-                _ => {}
+            if self.affiliation_of(&jid) == Affiliation::None && !strangers.contains(&jid) {
+                strangers.push(jid);
             }
         }
         let given: Vec<Given> = strangers.iter().map(|jid| (jid.clone(), self.entry(jid, Affiliation::Member, None))).collect();

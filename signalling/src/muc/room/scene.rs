@@ -9,6 +9,7 @@ use crate::jid::{BareJid, FullJid, Jid};
 use crate::muc::change::Change;
 use crate::muc::config::RoomConfig;
 use crate::muc::context::{Context, Limits};
+use crate::muc::history::HistoryMax;
 use crate::muc::model::{Affiliated, Affiliation, Occupant, Role, Room, Said, Seat};
 use crate::muc::outcome::{Effect, Outcome};
 use crate::stanza::error::StanzaError;
@@ -51,7 +52,7 @@ pub fn scene() -> Scene {
             occupants: 100,
             affiliations: 10,
             affiliation_bytes: 1 << 20,
-            history: 20,
+            history: HistoryMax { count: 20, bytes: 1 << 18 },
             presence_bytes: 1 << 20,
             vcard_bytes: 1_000,
         },
@@ -76,8 +77,8 @@ impl Scene {
             role,
             id: format!("id-of-{nick}"),
             seats: vec![Seat { jid, presence: Stanza::presence(PresenceType::Available) }],
-            voice_asked_at: None,
             administers: false,
+            correspondents: Default::default(),
             templates: Default::default(),
             account,
         });

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::muc::config::{AllowPm, MemberListFor, VisitorsPm, Whois};
+use crate::muc::history::HistoryMax;
 use crate::muc::model::Role;
 use crate::stanza::Condition;
 use crate::xml::{Bindings, Element};
@@ -10,7 +11,7 @@ const LIMITS: Limits = Limits {
     occupants: 1000,
     affiliations: 3,
     affiliation_bytes: 1_000_000,
-    history: 100,
+    history: HistoryMax { count: 100, bytes: 250_000 },
     presence_bytes: 1_000_000,
     vcard_bytes: 1_000_000,
 };

@@ -48,7 +48,7 @@ impl Room {
         }
     }
 
-    /// §9.5: those who are there with nickname and role, others with the nickname that is theirs. §9.2: outcasts without either.
+    /// §9.5: those who are there with their nickname, others with the one that is theirs. §9.2: outcasts without. No roles, see docs/deviations.md.
     fn write_affiliation(&self, affiliation: Affiliation, xml: &mut XmlWriter) {
         let mut bytes = 0;
         for (jid, entry) in self.lasting.affiliations.iter().filter(|(_, entry)| entry.affiliation == affiliation) {
@@ -56,7 +56,6 @@ impl Room {
             if affiliation != Affiliation::Outcast {
                 let occupant = self.occupants.of_account(jid.as_str()).last();
                 xml.attr_opt("nick", occupant.map(|occupant| occupant.nick()).or(entry.nick.as_deref()));
-                xml.attr_opt("role", occupant.map(|occupant| occupant.role.name()));
             }
             bytes += jid.as_str().len() + entry.reason.as_ref().map_or(0, String::len);
             write_reason(xml, entry.reason.as_deref().filter(|_| bytes <= BYTES_WITH_REASONS_MAX));
