@@ -3,6 +3,7 @@
 use super::world::World;
 mod archive;
 mod discovery;
+mod doubt;
 mod endings;
 mod flow;
 mod limits;

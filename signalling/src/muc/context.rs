@@ -20,6 +20,8 @@ pub struct Context<'a> {
     pub archive_has_room: bool,
     /// The message of the archive that the stanza is about, where the history does not have it: [`Room::refers_to`](super::model::Room::refers_to).
     pub referred: Option<&'a Said>,
+    /// Domains of services of rooms here.
+    pub services: &'a [String],
     /// Bounds.
     pub limits: &'a Limits,
 }

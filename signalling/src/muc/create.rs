@@ -43,14 +43,15 @@ impl Muc {
     pub(super) async fn create(self: &Arc<Self>, home: &Arc<RoomHome>, command: &Command) {
         match self.new_room(home, command).await {
             Ok((room, out)) => {
-                home.put(Some(room));
+                home.put(room);
                 self.tell(home, command, out);
             }
             Err(error) => self.refuse(home, command, error),
         }
     }
 
-    async fn new_room(&self, home: &RoomHome, command: &Command) -> Result<(Room, Outcome), StanzaError> {
+    /// The room, if anybody is in it, as it is stored, and what follows.
+    async fn new_room(&self, home: &RoomHome, command: &Command) -> Result<(Option<Room>, Outcome), StanzaError> {
         if command.nick().is_none() {
             // §7.2.1.
             return Err(StanzaError::jid_malformed().with_text("a room is entered with a nickname"));
@@ -73,10 +74,15 @@ impl Muc {
         let mut out = Outcome::default();
         self.decide(&mut room, command, None, &mut out)?;
         out.changes.clear();
+        if out.over {
+            return Ok((None, out));
+        }
         self.store
             .commit(&home.jid, vec![Change::Create(Box::new(room.lasting.clone()))])
             .await
+            // It may be stored all the same: whoever comes next looks.
+            .inspect_err(|_| home.forget())
             .map_err(self.router.internal("store a room"))?;
-        Ok((room, out))
+        Ok((Some(room), out))
     }
 }

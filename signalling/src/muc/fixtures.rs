@@ -101,6 +101,7 @@ impl Scene {
             administers: self.administers,
             archive_has_room: self.archive_has_room,
             referred: None,
+            services: &[],
             limits: &self.limits,
         };
         let mut out = Outcome::default();

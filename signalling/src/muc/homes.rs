@@ -2,6 +2,7 @@
 //!
 //! A room where somebody is stays in memory; the others make room for each other. Whoever changes a room holds its turn; whoever only looks, does not.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::OwnedMutexGuard;
@@ -28,6 +29,8 @@ pub(super) struct RoomHome {
     loading: tokio::sync::Mutex<()>,
     /// IQs between occupants.
     talks: Mutex<Talks>,
+    /// The database may have another room than memory.
+    in_doubt: AtomicBool,
     /// Stanzas on their way.
     pub outbox: Outbox<Parcel>,
 }
@@ -48,7 +51,15 @@ pub(super) type Turn = OwnedMutexGuard<()>;
 impl RoomHome {
     fn new(jid: BareJid) -> Self {
         let outbox = Outbox::new(deliver::BOUNDS);
-        Self { jid, state: Mutex::default(), turn: Arc::default(), loading: tokio::sync::Mutex::default(), talks: Mutex::default(), outbox }
+        Self {
+            jid,
+            state: Mutex::default(),
+            turn: Arc::default(),
+            loading: tokio::sync::Mutex::default(),
+            talks: Mutex::default(),
+            in_doubt: AtomicBool::new(false),
+            outbox,
+        }
     }
 
     /// Waits for the turn.
@@ -86,6 +97,21 @@ impl RoomHome {
     /// What is here is for the database to say again. The caller holds the turn.
     pub fn forget(&self) {
         *self.locked() = State::Unknown;
+    }
+
+    /// The database has not said whether it has stored a change. The caller holds the turn.
+    pub fn doubt(&self) {
+        self.in_doubt.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether that is so.
+    pub fn is_doubtful(&self) -> bool {
+        self.in_doubt.load(Ordering::Relaxed)
+    }
+
+    /// It has said so by now.
+    pub fn settle_doubt(&self) {
+        self.in_doubt.store(false, Ordering::Relaxed);
     }
 
     /// Changes the room, once nobody is reading any more what was true a moment ago. The caller holds the turn.

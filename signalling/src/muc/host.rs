@@ -64,6 +64,8 @@ impl Limits {
 pub struct Settings {
     /// Where services are, and who creates rooms there.
     pub hosts: Hosts,
+    /// Their domains.
+    pub services: Vec<String>,
     /// New rooms are archived, unless their owner says otherwise.
     archived: AtomicBool,
     /// Bounds.
@@ -74,7 +76,9 @@ impl Settings {
     /// The services of these domains. `archived`: whether new rooms are archived, unless their owner says otherwise.
     #[must_use]
     pub fn new(muc: &config::Muc, archived: bool, domains: &[String], admins: Vec<BareJid>, limits: Limits) -> Self {
-        Self { hosts: Hosts::new(&muc.host, domains, muc.create, admins), archived: AtomicBool::new(archived), limits }
+        let hosts = Hosts::new(&muc.host, domains, muc.create, admins);
+        let services = hosts.all().map(str::to_owned).collect();
+        Self { hosts, services, archived: AtomicBool::new(archived), limits }
     }
 
     /// Another policy for rooms that are made from now on.

@@ -103,7 +103,7 @@ impl Room {
     }
 
     /// An occupant whose affiliation is another one in the list than in the room.
-    fn follow(&mut self, occupant: &Occupant, why: &Why, out: &mut Outcome) {
+    pub(super) fn follow(&mut self, occupant: &Occupant, why: &Why, out: &mut Outcome) {
         let affiliation = if occupant.administers { Affiliation::Owner } else { self.affiliation_of(&occupant.account) };
         if affiliation == occupant.affiliation {
             return;

@@ -49,7 +49,7 @@ impl Muc {
     }
 
     /// Puts occupants back whose sessions can be resumed, and ends rooms that nobody has kept. Called once, when those sessions are back. Returns how
-    /// many occupants there are.
+    /// many occupants there are. A room that cannot be read is logged: the server starts without its occupants.
     ///
     /// # Errors
     /// The database's.
@@ -59,15 +59,24 @@ impl Muc {
             tracing::info!(rooms = ended, "temporary rooms have ended with those who were in them");
         }
         let mut count = 0;
-        let mut last: Option<BareJid> = None;
+        let mut last = None;
         loop {
-            let page = self.store.saved(last.as_ref(), PAGE).await?;
-            let Some(room) = page.last() else { break };
-            last = Some(room.jid.clone());
+            let (page, end) = self.store.saved(last, PAGE).await?;
+            if end.is_none() {
+                break;
+            }
+            last = end;
             for room in page {
-                count += self.restore(room).await?;
+                let jid = room.jid.clone();
+                match self.restore(room).await {
+                    Ok(restored) => count += restored,
+                    Err(error @ StoreError::Corrupt { .. }) => tracing::error!(room = %jid, %error, "a room cannot be read"),
+                    Err(error) => return Err(error),
+                }
             }
         }
+        // Rooms that have ended with those who have not come back.
+        self.settled().await;
         if last.is_some() {
             self.store.forget_saved().await?;
         }

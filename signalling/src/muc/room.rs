@@ -43,6 +43,7 @@ use crate::stanza::error::StanzaError;
 use crate::stanza::{CHILDREN_MAX, Child, IqType, Kind, MessageType, PresenceType, Stanza};
 use crate::xml::Element;
 
+pub(super) use presence::not_there;
 pub(in crate::muc) use private::Correspondents;
 pub(in crate::muc) use reason::write_reason;
 pub use refusal::refusal;

@@ -4,7 +4,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::Semaphore;
@@ -27,6 +26,7 @@ use crate::stanza::error::StanzaError;
 use crate::stanza::{IqType, Kind, Stanza};
 use crate::store::Rooms;
 use crate::tasks::Tasks;
+use crate::time::now;
 
 /// The rooms of all services.
 pub struct Muc {
@@ -131,12 +131,13 @@ impl Muc {
     /// The world around a room, for a stanza of this sender.
     pub(super) fn context<'a>(&'a self, from: &Jid, referred: Option<&'a Said>) -> Context<'a> {
         Context {
-            now: SystemTime::now(),
+            now: now(),
             fresh_id: &random::id,
             random: random::number,
             administers: self.settings.hosts.is_admin(from),
             archive_has_room: self.router.store().archive().has_room(),
             referred,
+            services: &self.settings.services,
             limits: &self.settings.limits.room,
         }
     }

@@ -1,8 +1,10 @@
 //! What rooms store: their changes, all of one stanza or none, and what their archives keep.
 
+use std::sync::Arc;
+
 use super::change::Change;
 use super::homes::{RoomHome, said};
-use super::model::{Room, Said};
+use super::model::{Lasting, Room, Said};
 use super::outcome::{Effect, Outcome};
 use super::service::Muc;
 use crate::jid::{BareJid, Jid};
@@ -11,17 +13,44 @@ use crate::stanza::error::StanzaError;
 use crate::store::{ArchiveId, Range, RoomRecord, StoreError, Whose};
 
 impl Muc {
-    /// Stores what was decided. Where the database has failed and does not say what became of it, it is asked.
+    /// Stores what was decided. Where the database has failed and does not say what became of it, it is asked; what it says may still change, so that
+    /// it is asked again before the next decision that it has to store.
     pub(super) async fn commit(&self, home: &RoomHome, changes: Vec<Change>, after: &Room) -> Result<(), StanzaError> {
+        let destroys = changes.iter().any(|change| matches!(change, Change::Destroy));
         let Err(error) = self.store.commit(&home.jid, changes).await else { return Ok(()) };
         let refusal = self.router.internal("store a change of a room");
         if is_refusal(&error) {
             return Err(refusal(error));
         }
         match self.store.load(&home.jid, 0, 0).await {
-            Ok(Some(found)) if found.lasting == after.lasting => Ok(()),
-            _ => Err(refusal(error)),
+            Ok(found) if is_done(destroys, found.as_ref().map(|found| &found.lasting), &after.lasting) => Ok(()),
+            _ => {
+                home.doubt();
+                Err(refusal(error))
+            }
         }
+    }
+
+    /// Makes sure that the room is the one that the database has, after a change of which it was not said whether it was stored. The caller holds the
+    /// turn. Those who are there stay, as far as they may.
+    pub(super) async fn look_again(self: &Arc<Self>, home: &Arc<RoomHome>) -> Result<(), StanzaError> {
+        if !home.is_doubtful() {
+            return Ok(());
+        }
+        let found = self.store.load(&home.jid, 0, 0).await.map_err(self.router.internal("load a room again"))?;
+        let mut out = Outcome::default();
+        match found {
+            Some(found) => _ = home.change(|room| room.becomes(found.lasting, &self.context(&home.jid, None), &mut out)),
+            None => {
+                home.change(|room| room.end(None, &mut out));
+                home.put(None);
+            }
+        }
+        home.settle_doubt();
+        // It is what is stored already.
+        out.changes.clear();
+        self.send(home, None, out, None);
+        Ok(())
     }
 
     /// What a request has changed of the archive is written before it is answered.
@@ -59,7 +88,34 @@ impl Muc {
     }
 }
 
+/// Whether changes have come to what the database has: a destroyed room is in memory what it was before.
+fn is_done(destroys: bool, found: Option<&Lasting>, after: &Lasting) -> bool {
+    found.map_or(destroys, |found| !destroys && found == after)
+}
+
 /// Errors by which the store says that nothing was stored.
 fn is_refusal(error: &StoreError) -> bool {
     matches!(error, StoreError::RoomExists(_) | StoreError::NoSuchRoom(_) | StoreError::TooLong { .. } | StoreError::Full)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::Scene;
+    use super::*;
+
+    #[test]
+    fn what_the_database_has_says_whether_it_was_done() {
+        let before = Scene::new().room.lasting;
+        let mut after = before.clone();
+        after.config.name = "another".to_owned();
+        for (destroys, found, after, expected) in [
+            (false, Some(&after), &after, true),
+            (false, Some(&before), &after, false),
+            (false, None, &after, false),
+            (true, Some(&before), &before, false),
+            (true, None, &before, true),
+        ] {
+            assert_eq!(is_done(destroys, found, after), expected, "{destroys} {found:?}");
+        }
+    }
 }

@@ -3,7 +3,8 @@
 //! A stanza for a room is handled in its turn. Presence and messages change the room in place, at once; what may have to be stored is decided on a
 //! copy, which takes the room's place when the database has the changes. What follows joins the room's outbox within the turn, so that everybody sees
 //! one order. A stanza whose turn has not come is carried on by a task of its own, which ends whatever becomes of its sender's connection; who has
-//! left, or has returned something as an error, waits for nothing.
+//! left, or has returned something as an error, waits for nothing. Nor does what comes from no session here: it may be a room's outbox that brings it,
+//! which must never wait for an outbox, its own or another's.
 
 use std::sync::Arc;
 
@@ -14,7 +15,8 @@ use super::homes::{RoomHome, Turn};
 use super::model::{Room, Said};
 use super::outcome::Outcome;
 use super::service::Muc;
-use crate::jid::{BareJid, Jid};
+use crate::jid::{BareJid, FullJid, Jid};
+use crate::ns;
 use crate::session::SessionRef;
 use crate::stanza::error::StanzaError;
 use crate::stanza::{IqType, Kind, MessageType, PresenceType, Stanza};
@@ -27,8 +29,18 @@ pub(super) struct Command {
 }
 
 impl Command {
+    /// Whether it is not of a session that has ended since it was sent.
+    fn is_current(&self) -> bool {
+        self.origin.as_ref().is_none_or(|origin| origin.home.with(|account| account.session(origin.id).is_some()))
+    }
+
     pub fn is_available(&self) -> bool {
         self.stanza.kind() == Kind::Presence(PresenceType::Available)
+    }
+
+    /// §7.2.1: whether it asks to enter.
+    pub fn enters(&self) -> bool {
+        self.is_available() && self.stanza.child(ns::MUC, "x").is_some()
     }
 
     /// The nickname addressed.
@@ -41,8 +53,13 @@ impl Muc {
     /// A stanza on which the room has to decide.
     pub(super) async fn to_room(self: &Arc<Self>, room: &BareJid, stanza: Stanza, origin: Option<&SessionRef>) {
         let Some(from) = stanza.from().cloned() else { return };
-        let home = self.homes.of(room);
-        let patient = waits(stanza.kind());
+        let home = if is_of_occupants(stanza.kind()) {
+            let Some(home) = self.homes.peek(room.as_str()) else { return };
+            home
+        } else {
+            self.homes.of(room)
+        };
+        let patient = origin.is_some() && waits(stanza.kind());
         if patient {
             self.wait_for_room(&home, &from, stanza.kind()).await;
         }
@@ -89,13 +106,18 @@ impl Muc {
 
     /// What can be done without waiting for anything, which is nearly always all: otherwise the turn and the stanza come back.
     fn at_once(self: &Arc<Self>, home: &Arc<RoomHome>, turn: Turn, command: Command) -> Option<(Turn, Command)> {
+        // What ends it has come before, and found nobody to remove; from now on that comes after.
+        if command.is_available() && !command.is_current() {
+            return None;
+        }
         let context = self.context(&command.from, None);
         let needs_store = |room: &Room| Room::may_store(&command.stanza) || room.refers_to(&command.stanza, &context).is_some();
         match home.look(needs_store) {
             Some(false) => {}
             Some(true) => return Some((turn, command)),
-            None if home.is_known() && !command.is_available() => {
-                self.refuse(home, &command, no_such_room());
+            None if is_of_occupants(command.stanza.kind()) => return None,
+            None if home.is_known() && !command.enters() => {
+                self.absent(home, &command);
                 return None;
             }
             None => return Some((turn, command)),
@@ -111,7 +133,7 @@ impl Muc {
         match decided {
             Some(Ok(())) => {}
             Some(Err(error)) => return self.refuse(home, command, error),
-            None => return self.refuse(home, command, no_such_room()),
+            None => return self.absent(home, command),
         }
         self.follow(home, turn, out, |muc, out| muc.tell(home, command, out));
     }
@@ -145,12 +167,15 @@ impl Muc {
             let error = self.router.internal("load a room")(error);
             return self.refuse(&home, &command, error);
         }
+        if let Err(error) = self.look_again(&home).await {
+            return self.refuse(&home, &command, error);
+        }
         let asked =
             home.look(|room| (Room::may_store(&command.stanza), room.refers_to(&command.stanza, &self.context(&command.from, None))));
         let Some((may_store, refers_to)) = asked else {
-            return match command.is_available() {
+            return match command.enters() {
                 true => self.create(&home, &command).await,
-                false => self.refuse(&home, &command, no_such_room()),
+                false => self.absent(&home, &command),
             };
         };
         let referred = match refers_to {
@@ -202,6 +227,20 @@ impl Muc {
         self.send(home, Some(&command.from), out, answer.map(|answer| (answer, command.origin.clone())));
     }
 
+    /// A stanza for a room that is not there. §7.2.18: whoever believes to be in it learns that it is not.
+    fn absent(self: &Arc<Self>, home: &Arc<RoomHome>, command: &Command) {
+        let occupant = command.nick().and_then(|nick| home.jid.with_resource(nick).ok());
+        match (occupant, FullJid::try_from(command.from.clone())) {
+            (Some(occupant), Ok(from)) if command.is_available() => {
+                let mut out = Outcome::default();
+                out.send(super::room::not_there(&occupant, &from));
+                self.send(home, Some(&command.from), out, None);
+            }
+            _ if command.is_available() => self.refuse(home, command, StanzaError::jid_malformed()),
+            _ => self.refuse(home, command, no_such_room()),
+        }
+    }
+
     /// A stanza comes back, behind what its sender is still to see.
     pub(super) fn refuse(self: &Arc<Self>, home: &Arc<RoomHome>, command: &Command, error: StanzaError) {
         if matches!(command.stanza.kind(), Kind::Presence(kind) if kind != PresenceType::Available) {
@@ -216,4 +255,9 @@ impl Muc {
 /// Whether the sender of such a stanza waits for its turn. Who leaves does not, and an error is nobody's to wait for.
 fn waits(kind: Kind) -> bool {
     !matches!(kind, Kind::Presence(PresenceType::Unavailable | PresenceType::Error) | Kind::Message(MessageType::Error))
+}
+
+/// Whether only who is in a room can have such a stanza mean anything to it: where nobody is in memory, nobody is there.
+fn is_of_occupants(kind: Kind) -> bool {
+    matches!(kind, Kind::Message(MessageType::Error)) || matches!(kind, Kind::Presence(kind) if kind != PresenceType::Available)
 }

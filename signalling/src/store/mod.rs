@@ -54,7 +54,7 @@ pub use pubsub::{
 };
 pub use push::{PushService, PushServices};
 pub use revocations::Revocations;
-pub use rooms::{LoadedRoom, RoomEntry, Rooms, RoomsPage, SavedMessage, SavedRoom};
+pub use rooms::{LoadedRoom, RoomEntry, Rooms, RoomsPage, SavedMessage, SavedPlace, SavedRoom};
 pub use rosters::{
     REMOVALS_MAX, REQUESTS_MAX, RosterChange, RosterItem, RosterUpdate, RosterVersion, Rosters, Subscription, SubscriptionRequest,
 };

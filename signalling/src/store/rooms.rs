@@ -22,7 +22,7 @@ use crate::jid::BareJid;
 
 pub use listing::{RoomEntry, RoomsPage};
 pub use load::LoadedRoom;
-pub use saved::{SavedMessage, SavedRoom};
+pub use saved::{SavedMessage, SavedPlace, SavedRoom};
 
 pub(super) use entity::remove;
 

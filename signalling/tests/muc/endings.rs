@@ -61,6 +61,23 @@ async fn rooms_and_those_in_them_come_back_after_an_orderly_stop() {
     assert_eq!(heard(&a), ["after"]);
 }
 
+/// A room that this version cannot read keeps neither the server nor other rooms from starting.
+#[tokio::test]
+async fn one_unreadable_room_does_not_keep_others_from_coming_back() {
+    let world = World::new("muc-unreadable", &["a"]).await;
+    let a = world.client("a", "1").await;
+    create(&world, &a, ROOM, "alice", &[("persistentroom", "1")]).await;
+    create(&world, &a, "other@conference.localhost", "alice", &[("persistentroom", "1")]).await;
+    sleeps(&a);
+    world.router.store_sessions().await.expect("are stored");
+    assert_eq!(world.muc.store_occupants().await.expect("are stored"), 2);
+    world.sql("UPDATE rooms SET config = 'from the future' WHERE local = 'coven'").await;
+    let next = world.next();
+    next.router.restore_sessions(100_000).await.expect("are restored");
+    assert_eq!(next.muc.restore_occupants().await.expect("the others are"), 1);
+    assert_eq!(next.muc.counts().occupied, 1);
+}
+
 #[tokio::test]
 async fn temporary_rooms_end_with_a_crash_and_persistent_ones_come_back() {
     let world = World::new("muc-crash", &["a"]).await;
@@ -113,6 +130,19 @@ async fn s7_14_a_session_that_takes_anothers_place_is_not_in_its_rooms() {
     say(&a, ROOM, "later").await;
     world.settled().await;
     successor.expect(&[]);
+}
+
+/// XEP-0060 §9.1.3 is about those who show their presence to an account, not about those who are in a room with it.
+#[tokio::test]
+async fn occupants_are_no_visitors_of_accounts() {
+    let world = World::new("muc-visitors", &["a", "b"]).await;
+    let (a, b) = (world.client("a", "1").await, world.client("b", "1").await);
+    create(&world, &a, ROOM, "alice", &[]).await;
+    join(&world, &b, ROOM, "bob").await;
+    let visitors = || a.session.home.with(|account| account.visitors.len());
+    assert_eq!(visitors(), 0);
+    b.send("<presence to='a@localhost'/>").await;
+    assert_eq!(visitors(), 1);
 }
 
 /// §7.2.8: sessions under one nickname leave one by one, whichever way, and the last one takes the occupant along.

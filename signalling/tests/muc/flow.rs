@@ -2,6 +2,11 @@
 
 use std::time::Duration;
 
+use campanile_signalling::jid::Jid;
+use campanile_signalling::stanza::Stanza;
+use campanile_signalling::xml::Bindings;
+use futures_util::future::poll_immediate;
+
 use crate::world::rooms::{ROOM, answer, create, heard, join, say};
 use crate::world::{Client, World};
 
@@ -62,6 +67,51 @@ async fn a_room_that_one_floods_stays_usable_for_others() {
     flood.await.expect("ends");
 }
 
+/// What rooms send is brought out by a task of theirs: it waits for no room, or two could wait for each other and one for itself.
+#[tokio::test]
+async fn what_comes_from_a_room_waits_for_no_room() {
+    let world = World::new("muc-to-itself", &["a", "b"]).await;
+    let (a, b) = (world.client("a", "1").await, world.client("b", "1").await);
+    create(&world, &a, ROOM, "a", &[("persistentroom", "1")]).await;
+    join(&world, &b, ROOM, "b").await;
+    a.forget();
+    let invites = format!("<invite to='{ROOM}'/>").repeat(20);
+    b.send(&format!("<message to='{ROOM}'><x xmlns='http://jabber.org/protocol/muc#user'>{invites}</x></message>")).await;
+    world.settled().await;
+    b.expect(&[&["type='error'", "<not-allowed"]]);
+    // It is refused, and the refusals are for the room as well.
+    let message = Stanza::parse("<message><body>x</body></message>".into(), &Bindings::client()).expect("a stanza");
+    let room = Jid::parse(ROOM).expect("a JID");
+    for number in 0..20 {
+        let message = message.clone().with_from(room.clone()).with_to(room.clone());
+        assert!(poll_immediate(world.router.route(message, None)).await.is_some(), "{number} waits");
+    }
+    say(&b, ROOM, "still here").await;
+    world.settled().await;
+    assert_eq!(heard(&a), ["still here"]);
+}
+
+/// §7.14: a session that ends while it waits to enter does not enter any more.
+#[tokio::test]
+async fn s7_14_who_ends_before_its_turn_does_not_enter() {
+    let world = World::new("muc-too-late", &["a", "b"]).await;
+    let (a, b) = (world.client("a", "1").await, world.client("b", "1").await);
+    create(&world, &a, ROOM, "a", &[]).await;
+    let enter = format!("<presence to='{ROOM}/b'><x xmlns='http://jabber.org/protocol/muc'/></presence>");
+    // So much of its own is on its way that it has to wait.
+    let mut enters = Box::pin(async {
+        for number in 0..4 {
+            say(&b, ROOM, &format!("{number}")).await;
+        }
+        b.send(&enter).await;
+    });
+    assert!(poll_immediate(&mut enters).await.is_none(), "it waits");
+    world.router.unbind(&b.session).await;
+    enters.await;
+    world.settled().await;
+    assert_eq!(world.muc.counts().occupants, 1);
+}
+
 /// What must be stored waits for the database, and with it the room that it is about; other rooms go on, and whoever leaves waits for nothing.
 #[tokio::test]
 async fn a_database_that_does_not_answer_stops_only_the_room_that_stores() {
@@ -75,12 +125,12 @@ async fn a_database_that_does_not_answer_stops_only_the_room_that_stores() {
     a.forget();
     let held = world.hold_database().await;
     let admin = "<query xmlns='http://jabber.org/protocol/muc#admin'><item affiliation='member' jid='c@localhost'/></query>";
-    let stores = {
-        let a = Client { router: a.router.clone(), session: a.session.clone(), mailbox: a.mailbox.clone() };
-        tokio::spawn(async move { a.send(&format!("<iq to='{ROOM}' type='set' id='member'>{admin}</iq>")).await })
-    };
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    assert!(!stores.is_finished(), "the request waits for the database");
+    let request = format!("<iq to='{ROOM}' type='set' id='member'>{admin}</iq>");
+    let mut stores = Box::pin(a.send(&request));
+    assert!(poll_immediate(&mut stores).await.is_none(), "the request waits for the database");
+    while world.muc.counts().tasks == 0 {
+        tokio::task::yield_now().await;
+    }
     tokio::time::timeout(Duration::from_secs(2), async {
         say(&b, OTHER, "still here").await;
         // Leaving the room that waits holds up nobody.
@@ -95,7 +145,7 @@ async fn a_database_that_does_not_answer_stops_only_the_room_that_stores() {
     .await
     .expect("does not wait for the database");
     drop(held);
-    stores.await.expect("is stored");
+    stores.await;
     world.settled().await;
     let received = a.received();
     let place = |part: &str| received.iter().position(|stanza| stanza.contains(part)).unwrap_or_else(|| panic!("no {part}: {received:#?}"));
@@ -113,8 +163,11 @@ async fn nothing_is_left_half_done_when_its_sender_is_gone() {
     let held = world.hold_database().await;
     let ban = "<query xmlns='http://jabber.org/protocol/muc#admin'><item affiliation='outcast' jid='b@localhost'/></query>";
     let stanza = format!("<iq to='{ROOM}' type='set' id='ban'>{ban}</iq>");
-    let given_up = tokio::time::timeout(Duration::from_millis(50), a.send(&stanza)).await;
-    assert!(given_up.is_err(), "its connection has ended meanwhile");
+    // It is under way, and its connection ends.
+    assert!(poll_immediate(Box::pin(a.send(&stanza))).await.is_none(), "it waits for the database");
+    while world.muc.counts().tasks == 0 {
+        tokio::task::yield_now().await;
+    }
     drop(held);
     world.settled().await;
     let told = b.received();

@@ -1,6 +1,7 @@
 //! Who may create rooms, and how many; how many may be in one.
 
 use campanile_config::MayCreate;
+use campanile_signalling::jid::BareJid;
 use campanile_signalling::muc::host;
 
 use crate::world::World;
@@ -51,6 +52,18 @@ async fn an_account_has_as_many_rooms_as_it_may_have() {
 }
 
 #[tokio::test]
+async fn what_ends_something_looks_for_no_room() {
+    let world = World::new("muc-unknown", &["a"]).await;
+    let a = world.client("a", "1").await;
+    for stanza in ["<presence type='unavailable'", "<presence type='error'", "<presence type='probe'", "<message type='error'"] {
+        a.send(&format!("{stanza} to='{ROOM}/a'/>")).await;
+        world.settled().await;
+        a.expect(&[]);
+        assert_eq!(world.muc.counts().rooms, 0, "{stanza}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_asked_of_a_room_that_is_not_there_finds_nothing() {
     let world = World::new("muc-nothing", &["a"]).await;
     let a = world.client("a", "1").await;
@@ -70,5 +83,14 @@ async fn what_is_asked_of_a_room_that_is_not_there_finds_nothing() {
         world.settled().await;
         a.expect(&[]);
     }
+    // §7.2.18: another status is not meant to enter, and makes no room.
+    a.send(&format!("<presence to='{ROOM}/a'><show>away</show></presence>")).await;
+    world.settled().await;
+    a.expect(&[&["from='coven@conference.localhost/a'", "type='unavailable'", "code='110'", "code='307'", "code='333'"]]);
+    a.send(&format!("<presence to='{ROOM}'/>")).await;
+    world.settled().await;
+    a.expect(&[&["type='error'", "<jid-malformed"]]);
     assert_eq!(world.muc.counts().occupants, 0);
+    let room = BareJid::parse(ROOM).expect("a JID");
+    assert_eq!(world.store.rooms().load(&room, 0, 0).await.expect("loads"), None);
 }

@@ -232,6 +232,12 @@ impl World {
         connection
     }
 
+    /// Changes the database behind the server's back.
+    pub async fn sql(&self, statement: &'static str) {
+        let mut connection = sqlx::SqliteConnection::connect(&format!("sqlite:{}", self.folder.join("db").display())).await.expect("opens");
+        sqlx::query(statement).execute(&mut connection).await.expect("is executed");
+    }
+
     /// What a counter of `/metrics` says.
     pub fn counted(&self, name: &str) -> u64 {
         let families = self.registry.gather();

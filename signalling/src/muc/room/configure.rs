@@ -8,7 +8,7 @@ use crate::jid::{BareJid, Jid};
 use crate::muc::change::Change;
 use crate::muc::config::{RoomConfig, Submitted, Whois};
 use crate::muc::context::Context;
-use crate::muc::model::{Affiliation, Room};
+use crate::muc::model::{Affiliation, Lasting, Room};
 use crate::muc::outcome::Outcome;
 use crate::muc::presence::Why;
 use crate::muc::status::Status;
@@ -65,6 +65,26 @@ impl Room {
         }
         given.retain(|jid, to| self.lasting.affiliations.get(jid).map_or(Affiliation::None, |entry| entry.affiliation) != *to);
         given
+    }
+
+    /// The database has something else of the room than was thought: those who are there learn of it as of any change. Nothing is to be stored.
+    pub(in crate::muc) fn becomes(&mut self, found: Lasting, context: &Context<'_>, out: &mut Outcome) {
+        if self.lasting == found {
+            return;
+        }
+        let before = std::mem::replace(&mut self.lasting, found).config;
+        self.configured(&before.broadcast, context, out);
+        let there: Vec<_> = self.occupants.iter().cloned().collect();
+        for occupant in there {
+            self.follow(&occupant, &Why::default(), out);
+        }
+        if self.lasting.config.members_only && !before.members_only {
+            self.remove_strangers(&Why::default(), out);
+        }
+        let codes = codes(&before, &self.lasting.config);
+        if !codes.is_empty() {
+            self.broadcast_codes(&codes, context, out);
+        }
     }
 
     /// §10.2: the room is members-only now (322).

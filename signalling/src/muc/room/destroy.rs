@@ -38,7 +38,7 @@ impl Room {
     }
 
     /// Everyone is removed, and nothing of the room stays. `destroy`: `<destroy/>` with what an owner has said.
-    pub(super) fn end(&mut self, destroy: Option<&[u8]>, out: &mut Outcome) {
+    pub(in crate::muc) fn end(&mut self, destroy: Option<&[u8]>, out: &mut Outcome) {
         self.remove_everybody(&[], Some(destroy.unwrap_or(DESTROYED)), out);
         self.lasting.change(Change::Destroy, out);
         out.over = true;

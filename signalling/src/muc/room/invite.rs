@@ -28,7 +28,8 @@ impl Room {
     ///
     /// # Errors
     /// `not-acceptable` for who is not there and could not edit the member list either, `forbidden` for who may not invite, `bad-request`,
-    /// `jid-malformed`, `policy-violation` for too many or too long a reason, `not-allowed` for somebody who is banned, `resource-constraint` for too many members.
+    /// `jid-malformed`, `policy-violation` for too many or too long a reason, `not-allowed` for somebody who is banned and for addresses in rooms,
+    /// `resource-constraint` for too many members.
     pub fn invite(&mut self, stanza: &Stanza, context: &Context<'_>, out: &mut Outcome) -> Result<(), StanzaError> {
         let from = sender(stanza)?;
         let (affiliation, role) = self.power(from, context);
@@ -45,6 +46,10 @@ impl Room {
         let invites = invites(stanza)?;
         if invites.iter().any(|invite| self.affiliation_of(&invite.to.to_bare()) == Affiliation::Outcast) {
             return Err(StanzaError::not_allowed().with_text("who is banned cannot be invited"));
+        }
+        // A room takes no invitations: what it would send back is nobody's to read.
+        if invites.iter().any(|invite| context.services.iter().any(|service| service == invite.to.domain())) {
+            return Err(StanzaError::not_allowed().with_text("people are invited by their own addresses, not by those of rooms"));
         }
         if self.lasting.config.members_only {
             self.admit(&invites, from, context, out)?;

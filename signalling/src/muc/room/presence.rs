@@ -125,7 +125,7 @@ impl Room {
 }
 
 /// §7.2.18, example 43: presence from somebody who is not there does not mean entering, it comes of not knowing that one was removed.
-fn not_there(jid: &FullJid, from: &FullJid) -> Stanza {
+pub(in crate::muc) fn not_there(jid: &FullJid, from: &FullJid) -> Stanza {
     let mut xml = XmlWriter::with_capacity(320);
     xml.open("x").ns(ns::MUC_USER);
     xml.open("item").attr("affiliation", Affiliation::None.name()).attr("role", Role::None.name());

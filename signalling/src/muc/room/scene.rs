@@ -121,6 +121,7 @@ impl Scene {
             administers: self.administers,
             archive_has_room: true,
             referred: self.referred.as_ref(),
+            services: &["chat.shakespeare.lit".to_owned(), "rooms.example".to_owned()],
             limits: &self.limits,
         };
         work(&self.room, &context)

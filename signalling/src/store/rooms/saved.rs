@@ -16,13 +16,12 @@ const PLACE: &str = "room_occupants.state";
 
 const SAVE: &str = "INSERT INTO room_occupants (room_id, state) SELECT id, $2 FROM rooms WHERE jid = $1
                     ON CONFLICT (room_id) DO UPDATE SET state = excluded.state";
-const PAGE: &str = "SELECT r.jid, o.state FROM room_occupants o JOIN rooms r ON r.id = o.room_id
+const PAGE: &str = "SELECT r.jid, o.state, o.room_id FROM room_occupants o JOIN rooms r ON r.id = o.room_id
                     WHERE o.room_id > $1 ORDER BY o.room_id LIMIT $2";
-const PLACE_OF: &str = "SELECT o.room_id FROM rooms r JOIN room_occupants o ON o.room_id = r.id WHERE r.jid = $1";
 
 /// All that read a part of a table, for the test that none reads the whole.
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 3] = [SAVE, PAGE, PLACE_OF];
+pub(super) const STATEMENTS: [&str; 2] = [SAVE, PAGE];
 
 /// A room as an orderly stop leaves it, besides what is stored anyway.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +33,10 @@ pub struct SavedRoom {
     /// What newcomers are shown, from the oldest to the newest; the archive may have it or not.
     pub history: Vec<SavedMessage>,
 }
+
+/// Where a page of such rooms has ended, whatever becomes of them.
+#[derive(Debug, Clone, Copy)]
+pub struct SavedPlace(i64);
 
 /// A message that newcomers are shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,28 +73,25 @@ impl Rooms {
         Ok(())
     }
 
-    /// Up to `count` of the rooms that were kept, behind `after`, which is one of them. What cannot be read is logged and left out: the room is there
-    /// without its occupants.
+    /// Up to `count` of the rooms that were kept, behind `after`, and where they end; no place when there are none. What cannot be read is logged and
+    /// left out: the room is there without its occupants.
     ///
     /// # Errors
     /// The database's.
-    pub async fn saved(&self, after: Option<&BareJid>, count: usize) -> Result<Vec<SavedRoom>, StoreError> {
+    pub async fn saved(&self, after: Option<SavedPlace>, count: usize) -> Result<(Vec<SavedRoom>, Option<SavedPlace>), StoreError> {
         let doing = "load who was in rooms";
-        let mut last = i64::MIN;
-        if let Some(room) = after {
-            let Some(row) = self.database.fetch_optional(doing, PLACE_OF, &[room.as_str().into()]).await? else { return Ok(Vec::new()) };
-            last = row.int(0)?;
-        }
-        let mut rooms = Vec::new();
-        for row in self.database.fetch_all(doing, PAGE, &[last.into(), to_count(count).into()]).await? {
+        let after = after.map_or(i64::MIN, |place| place.0);
+        let (mut rooms, mut last) = (Vec::new(), None);
+        for row in self.database.fetch_all(doing, PAGE, &[after.into(), to_count(count).into()]).await? {
             let jid = read_bare(&row, 0, "rooms.jid")?;
+            last = Some(SavedPlace(row.int(2)?));
             let empty = SavedRoom { jid: jid.clone(), seats: Vec::new(), history: Vec::new() };
             rooms.push(read(jid, &row.text(1)?).unwrap_or_else(|error| {
                 tracing::error!(%error, room = %empty.jid, "who was in a room is not known any more");
                 empty
             }));
         }
-        Ok(rooms)
+        Ok((rooms, last))
     }
 
     /// Forgets who was where.

@@ -53,6 +53,15 @@ fn s7_9_examples_63_and_64_several_people_and_a_thread() {
 }
 
 #[test]
+fn s7_8_2_rooms_and_their_occupants_are_not_invited() {
+    for to in ["coven@chat.shakespeare.lit", "coven@chat.shakespeare.lit/secondwitch", "other@rooms.example", "chat.shakespeare.lit"] {
+        let invite = format!("<invite to='hag66@shakespeare.lit'/><invite to='{to}'/>");
+        let xml = format!("<message><x xmlns='http://jabber.org/protocol/muc#user'>{invite}</x></message>");
+        assert_eq!(coven(|_| ()).refused(handle, CRONE, &xml), "cancel not-allowed", "{to}");
+    }
+}
+
+#[test]
 fn s7_8_2_who_may_invite() {
     const ALLOWED: &str = "";
     let open: fn(&mut RoomConfig) = |_| ();

@@ -29,8 +29,7 @@ pub async fn who_was_there_at_an_orderly_stop(store: &Store) {
         create(store, &lasting).await;
         all.push(saved(&lasting, &["first", "x"]));
     }
-    let lone = new_room("lone@chat.shakespeare.lit");
-    create(store, &lone).await;
+    create(store, &new_room("lone@chat.shakespeare.lit")).await;
     let missing = saved(&new_room("missing@chat.shakespeare.lit"), &["x"]);
     rooms.save(std::iter::once(missing).chain(all.clone()).collect()).await.unwrap();
     all[0].seats.pop();
@@ -38,21 +37,25 @@ pub async fn who_was_there_at_an_orderly_stop(store: &Store) {
 
     assert_eq!(rooms.end_temporary().await.unwrap(), 0, "they were saved");
     let mut read: Vec<SavedRoom> = Vec::new();
+    let mut last = None;
     loop {
-        let page = rooms.saved(read.last().map(|room| &room.jid), 32).await.unwrap();
-        if page.is_empty() {
-            break;
-        }
+        let (page, place) = rooms.saved(last, 32).await.unwrap();
+        let Some(room) = page.last() else { break };
+        // One that ends meanwhile does not end the reading of the others.
+        rooms.commit(&room.jid, vec![Change::Destroy]).await.unwrap();
         read.extend(page);
+        last = place;
     }
     assert_eq!(read, all);
-    assert_eq!(rooms.saved(Some(&lone.jid), 10).await.unwrap(), []);
+    for gone in [69, 63, 31] {
+        all.remove(gone);
+    }
 
     // A destroyed room is none.
     rooms.commit(&all[0].jid, vec![Change::Destroy]).await.unwrap();
-    assert_eq!(rooms.saved(None, 1_000).await.unwrap(), all[1..]);
+    assert_eq!(rooms.saved(None, 1_000).await.unwrap().0, all[1..]);
     rooms.forget_saved().await.unwrap();
-    assert_eq!(rooms.saved(None, 1_000).await.unwrap(), []);
+    assert_eq!(rooms.saved(None, 1_000).await.unwrap().0, []);
 }
 
 pub async fn after_a_crash_temporary_rooms_end(store: &Store) {
