@@ -41,7 +41,7 @@ pub struct Limits {
     pub rooms_per_account: usize,
     /// Sessions in one room. All their presence has at most half of `mailbox_bytes`.
     pub room_occupants: usize,
-    /// Owners, admins, members and outcasts of one room, and requests to be a member.
+    /// Owners, admins, members and outcasts of one room, and requests to be a member; their bytes are bounded by half of `mailbox_bytes`.
     pub room_affiliations: usize,
     /// Messages that one room keeps in memory for newcomers, of an eighth of `mailbox_bytes` at most.
     pub room_history: usize,

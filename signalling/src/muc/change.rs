@@ -1,6 +1,8 @@
 //! What a stanza changes of what is stored of a room. The store writes the changes of one stanza in one transaction, all or none; then the room in
 //! memory is the changed one.
 
+use std::sync::Arc;
+
 use super::card::Card;
 use super::config::RoomConfig;
 use super::model::{Affiliated, Hats, Lasting, Subject};
@@ -37,13 +39,13 @@ impl Change {
                 lasting.config = *config;
                 lasting.locked = false;
             }
-            Self::Affiliate(jid, Some(entry)) => drop(lasting.affiliations.insert(jid, entry)),
-            Self::Affiliate(jid, None) => drop(lasting.affiliations.remove(&jid)),
+            Self::Affiliate(jid, Some(entry)) => lasting.affiliations.insert(jid, entry),
+            Self::Affiliate(jid, None) => lasting.affiliations.remove(jid.as_str()),
             Self::Request(jid, Some(nick)) => drop(lasting.requests.insert(jid, nick)),
             Self::Request(jid, None) => drop(lasting.requests.remove(&jid)),
             Self::Subject(subject) => lasting.subject = subject.map(|subject| *subject),
             Self::VCard(vcard) => lasting.vcard = vcard,
-            Self::Hats(hats) => lasting.hats = *hats,
+            Self::Hats(hats) => lasting.hats = Arc::new(*hats),
         }
     }
 }

@@ -33,6 +33,8 @@ pub struct Limits {
     pub occupants: usize,
     /// Entries in the affiliations of one room, and requests to be registered.
     pub affiliations: usize,
+    /// Bytes of these: what they say, and a little for each. Whoever asks for a list gets it at once, which may have half as much again.
+    pub affiliation_bytes: usize,
     /// What newcomers can be shown of what was said.
     pub history: HistoryMax,
     /// Bytes of all presence in one room: a newcomer gets all of it at once.

@@ -46,6 +46,7 @@ impl Scene {
         let limits = Limits {
             occupants: 1000,
             affiliations: 100,
+            affiliation_bytes: 1_000_000,
             history: HistoryMax { count: 50, bytes: 250_000 },
             presence_bytes: 1_000_000,
             vcard_bytes: 10_000,

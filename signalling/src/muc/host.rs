@@ -48,6 +48,7 @@ impl Limits {
             room: context::Limits {
                 occupants: limits.room_occupants,
                 affiliations: limits.room_affiliations,
+                affiliation_bytes: limits.mailbox_bytes / 2,
                 history: HistoryMax { count: limits.room_history, bytes: limits.mailbox_bytes / 8 },
                 presence_bytes: limits.mailbox_bytes / 2,
                 vcard_bytes: limits.vcard_bytes,

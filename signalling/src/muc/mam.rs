@@ -32,9 +32,7 @@ impl Room {
         if !self.exists_for(from, context) {
             return Err(no_such_room());
         }
-        let is_member = affiliation >= Affiliation::Member;
-        let is_kept_out = (config.members_only || config.password.is_some()) && !is_member && !self.is_occupant(from);
-        if affiliation == Affiliation::Outcast || is_kept_out {
+        if !self.lets_in(from, context) {
             return Err(StanzaError::forbidden().with_text("only who may enter the room may read its archive"));
         }
         if !config.archived {

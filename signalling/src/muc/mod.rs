@@ -2,6 +2,7 @@
 //!
 //! What a room does is decided by plain functions on [`model::Room`]; what awaits only looks up, stores and sends.
 
+mod affiliations;
 pub mod card;
 pub mod change;
 pub mod config;

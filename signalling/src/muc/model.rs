@@ -1,9 +1,10 @@
 //! What a room consists of: XEP-0045 §4 and §5. Plain values.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+pub use super::affiliations::Affiliations;
 use super::card::Card;
 use super::config::RoomConfig;
 use crate::jid::{BareJid, FullJid, Jid};
@@ -70,7 +71,7 @@ pub struct Lasting {
     /// §10.2.
     pub config: RoomConfig,
     /// §5.2, without those who have none and no nickname: people by their bare JIDs, banned domains by theirs.
-    pub affiliations: BTreeMap<BareJid, Affiliated>,
+    pub affiliations: Affiliations,
     /// §7.10: who has asked to be registered, and waits for an admin.
     pub requests: BTreeMap<BareJid, String>,
     /// §8.1.
@@ -78,7 +79,7 @@ pub struct Lasting {
     /// XEP-0054.
     pub vcard: Option<Card>,
     /// XEP-0317.
-    pub hats: Hats,
+    pub hats: Arc<Hats>,
     /// Makes the identifiers of XEP-0421, which are another person's in another room.
     pub secret: Vec<u8>,
 }
@@ -127,13 +128,16 @@ pub struct Hat {
     pub lang: Option<String>,
 }
 
-/// Who is in a room: each nickname once, each full JID once. Methods stand in `occupants.rs`, which keeps the indexes true.
+/// Who is in a room: each nickname once, each full JID once. Methods stand in `occupants.rs`, which keeps the indexes true. Copies share them until one
+/// changes.
 #[derive(Debug, Clone, Default)]
 pub struct Occupants {
     /// By nickname.
-    pub(super) by_nick: BTreeMap<String, Arc<Occupant>>,
+    pub(super) by_nick: Arc<BTreeMap<String, Arc<Occupant>>>,
     /// Nicknames by real full JID.
-    pub(super) by_jid: HashMap<Jid, String>,
+    pub(super) by_jid: Arc<HashMap<Jid, String>>,
+    /// Nicknames by account.
+    pub(super) by_account: Arc<HashMap<BareJid, BTreeSet<String>>>,
     /// Bytes of all presence.
     pub(super) presence_bytes: usize,
     /// Recipients as last worked out, until somebody comes, goes or changes role.
@@ -143,7 +147,7 @@ pub struct Occupants {
 /// Equal when the same people are there; recipients that were worked out do not count.
 impl PartialEq for Occupants {
     fn eq(&self, other: &Self) -> bool {
-        self.by_nick == other.by_nick && self.by_jid == other.by_jid
+        self.by_nick == other.by_nick && self.by_jid == other.by_jid && self.by_account == other.by_account
     }
 }
 

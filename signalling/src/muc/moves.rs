@@ -66,8 +66,13 @@ impl Room {
         if let Some(occupant) = self.occupants.of(from) {
             return (occupant.affiliation, occupant.role);
         }
-        let role = self.occupants.iter().filter(|occupant| occupant.account == from.bare_str()).map(|occupant| occupant.role).max();
+        let role = self.occupants.of_account(from.bare_str()).map(|occupant| occupant.role).max();
         (self.affiliation_of(from), role.unwrap_or(Role::None))
+    }
+
+    /// What is said of something that whoever has sent a request does.
+    pub(super) fn why(&self, from: &Jid, reason: Option<String>) -> Why {
+        Why { actor: self.occupants.of(from).map(|occupant| occupant.nick().to_owned()), reason }
     }
 
     /// §9, §10.3–§10.8: gives somebody (or everybody of a domain) another affiliation. Those who are there change their role with it (§5.1.3): who
@@ -77,15 +82,7 @@ impl Room {
     pub fn set_affiliation(&mut self, jid: &BareJid, to: Affiliation, why: &Why, context: &Context<'_>, out: &mut Outcome) {
         let before = self.affiliation_of(jid);
         let known = self.lasting.affiliations.get(jid);
-        let entry = match to {
-            Affiliation::None => None,
-            // §9.1: outcasts have no nicknames.
-            Affiliation::Outcast => Some(Affiliated { affiliation: to, nick: None, reason: why.reason.clone() }),
-            _ => {
-                let nick = known.and_then(|known| known.nick.clone());
-                Some(Affiliated { affiliation: to, nick, reason: why.reason.clone() })
-            }
-        };
+        let entry = self.entry(jid, to, why.reason.as_deref());
         if known != entry.as_ref() {
             self.lasting.change(Change::Affiliate(jid.clone(), entry), out);
         }
@@ -93,9 +90,10 @@ impl Room {
         if to != Affiliation::None && self.lasting.requests.contains_key(jid) {
             self.lasting.change(Change::Request(jid.clone(), None), out);
         }
-        let concerned =
-            |occupant: &&Arc<Occupant>| occupant.account == *jid || (jid.local().is_none() && occupant.account.domain() == jid.as_str());
-        let there: Vec<Arc<Occupant>> = self.occupants.iter().filter(concerned).cloned().collect();
+        let there: Vec<Arc<Occupant>> = match jid.local() {
+            Some(_) => self.occupants.of_account(jid.as_str()).cloned().collect(),
+            None => self.occupants.iter().filter(|occupant| occupant.account.domain() == jid.as_str()).cloned().collect(),
+        };
         if there.is_empty() && before != self.affiliation_of(jid) {
             self.tell_of_absent(jid, why, context, out);
         }
@@ -135,12 +133,6 @@ impl Room {
         if known != entry.as_ref() {
             self.lasting.change(Change::Affiliate(jid.clone(), entry), out);
         }
-    }
-
-    /// How many more entries the affiliations and requests may have.
-    #[must_use]
-    pub fn affiliations_left(&self, context: &Context<'_>) -> usize {
-        context.limits.affiliations.saturating_sub(self.lasting.affiliations.len() + self.lasting.requests.len())
     }
 
     /// §8.2–§8.4, §9.6, §9.7: gives an occupant another role; `Role::None` kicks it (307).

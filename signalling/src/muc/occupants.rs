@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::model::{Occupant, Occupants, Role, Seat};
 use super::outcome::{Lists, Recipients};
 use super::presence::Templates;
-use crate::jid::{BareJid, FullJid, Jid};
+use crate::jid::{FullJid, Jid};
 use crate::ns;
 
 /// What the room adds to a presence besides addresses and hats, about.
@@ -58,58 +58,69 @@ impl Occupants {
         let nick = occupant.nick().to_owned();
         debug_assert!(!occupant.seats.is_empty() && !self.by_nick.contains_key(&nick), "an occupant is there once, with a session");
         for seat in &occupant.seats {
-            let before = self.by_jid.insert(seat.jid.clone().into(), nick.clone());
+            let before = Arc::make_mut(&mut self.by_jid).insert(seat.jid.clone().into(), nick.clone());
             debug_assert!(before.is_none(), "a session is there once");
         }
         self.presence_bytes += bytes_of(&occupant);
-        self.by_nick.insert(nick, Arc::new(occupant));
+        Arc::make_mut(&mut self.by_account).entry(occupant.account.clone()).or_default().insert(nick.clone());
+        Arc::make_mut(&mut self.by_nick).insert(nick, Arc::new(occupant));
         self.lists = Lists::default();
     }
 
     /// Whoever has this nickname is gone with all sessions.
     pub fn remove(&mut self, nick: &str) -> Option<Arc<Occupant>> {
-        let gone = self.by_nick.remove(nick)?;
+        self.by_nick.get(nick)?;
+        let gone = Arc::make_mut(&mut self.by_nick).remove(nick)?;
         for seat in &gone.seats {
-            self.by_jid.remove(seat.jid.as_str());
+            Arc::make_mut(&mut self.by_jid).remove(seat.jid.as_str());
         }
         self.presence_bytes -= bytes_of(&gone);
+        let by_account = Arc::make_mut(&mut self.by_account);
+        if let Some(nicks) = by_account.get_mut(&gone.account) {
+            nicks.remove(nick);
+            if nicks.is_empty() {
+                by_account.remove(&gone.account);
+            }
+        }
         self.lists = Lists::default();
         Some(gone)
     }
 
     /// Changes what there is to say of an occupant: anything but its nickname, or the last of its sessions. Returns it as it is then.
     pub fn update(&mut self, nick: &str, change: impl FnOnce(&mut Occupant)) -> Option<Arc<Occupant>> {
-        let shared = self.by_nick.get_mut(nick)?;
+        self.by_nick.get(nick)?;
+        let shared = Arc::make_mut(&mut self.by_nick).get_mut(nick)?;
         let before = shared.clone();
         let occupant = Arc::make_mut(shared);
         occupant.templates = Templates::default();
         change(occupant);
         let after = shared.clone();
-        debug_assert!(after.jid == before.jid && !after.seats.is_empty(), "an occupant stays who it is");
+        debug_assert!(after.jid == before.jid && after.account == before.account && !after.seats.is_empty(), "an occupant stays who it is");
         self.presence_bytes = self.presence_bytes + bytes_of(&after) - bytes_of(&before);
         let (came, went) = (missing(&after, &before), missing(&before, &after));
         if after.role != before.role || !came.is_empty() || !went.is_empty() {
             self.lists = Lists::default();
         }
         for jid in went {
-            self.by_jid.remove(jid.as_str());
+            Arc::make_mut(&mut self.by_jid).remove(jid.as_str());
         }
         for jid in came {
-            self.by_jid.insert(jid.into(), nick.to_owned());
+            Arc::make_mut(&mut self.by_jid).insert(jid.into(), nick.to_owned());
         }
         Some(after)
     }
 
     /// Somebody writes privately to whoever has this nickname.
     pub fn note_private(&mut self, to: &str, from: &str) {
-        if let Some(shared) = self.by_nick.get_mut(to).filter(|occupant| !occupant.correspondents.has(from)) {
+        let is_new = self.by_nick.get(to).is_some_and(|occupant| !occupant.correspondents.has(from));
+        if is_new && let Some(shared) = Arc::make_mut(&mut self.by_nick).get_mut(to) {
             Arc::make_mut(shared).correspondents.note(from);
         }
     }
 
     /// What is shown of everyone is to be written anew: the configuration or the hats are other ones.
     pub fn forget_templates(&mut self) {
-        for occupant in self.by_nick.values_mut() {
+        for occupant in Arc::make_mut(&mut self.by_nick).values_mut() {
             Arc::make_mut(occupant).templates = Templates::default();
         }
     }
@@ -132,10 +143,9 @@ impl Occupants {
         self.lists.others.get_or_insert_with(|| sessions(all.filter(|occupant| occupant.role != Role::Moderator))).clone()
     }
 
-    /// Nicknames under which an account is there.
-    #[must_use]
-    pub fn nicks_of(&self, account: &BareJid) -> Vec<String> {
-        self.iter().filter(|occupant| occupant.account == *account).map(|occupant| occupant.nick().to_owned()).collect()
+    /// Those of an account, in the order of their nicknames.
+    pub fn of_account(&self, account: &str) -> impl Iterator<Item = &Arc<Occupant>> {
+        self.by_account.get(account).into_iter().flatten().filter_map(|nick| self.by_nick.get(nick))
     }
 }
 

@@ -133,7 +133,9 @@ fn has_part(lasting: &Lasting, account: &BareJid) -> bool {
 }
 
 fn remove(lasting: &mut Lasting, account: &BareJid) {
-    lasting.affiliations.remove(account);
+    lasting.affiliations.remove(account.as_str());
     lasting.requests.remove(account);
-    lasting.hats.worn.remove(account);
+    if lasting.hats.worn.contains_key(account) {
+        Arc::make_mut(&mut lasting.hats).worn.remove(account);
+    }
 }

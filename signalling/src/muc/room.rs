@@ -1,6 +1,7 @@
 //! A room decides about a stanza: XEP-0045 §7–§11. What each kind of stanza does stands in a file of its own.
 
 mod admin;
+mod bounds;
 mod configure;
 mod destroy;
 mod errors;
@@ -15,6 +16,7 @@ mod nick;
 mod owner;
 mod presence;
 mod private;
+mod reason;
 mod refusal;
 mod register;
 mod restore;
@@ -27,21 +29,23 @@ mod vcard;
 mod voice;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::change::Change;
 use super::config::RoomConfig;
 use super::context::Context;
-use super::model::{Affiliated, Affiliation, Hats, History, Lasting, Occupants, Room};
+use super::model::{Affiliated, Affiliation, History, Lasting, Occupants, Room};
 use super::outcome::Outcome;
 use crate::jid::{BareJid, Jid};
 use crate::ns;
 use crate::stanza::error::StanzaError;
 use crate::stanza::{CHILDREN_MAX, Child, IqType, Kind, MessageType, PresenceType, Stanza};
-use crate::xml::{Element, XmlWriter};
+use crate::xml::Element;
 
 pub(super) use presence::not_there;
 pub(in crate::muc) use private::Correspondents;
+pub(in crate::muc) use reason::write_reason;
 pub use refusal::refusal;
 pub use restore::SavedSeat;
 
@@ -61,7 +65,7 @@ impl Room {
             requests: BTreeMap::new(),
             subject: None,
             vcard: None,
-            hats: Hats::default(),
+            hats: Arc::default(),
             secret,
         })
     }
@@ -99,8 +103,10 @@ impl Room {
         match stanza.kind() {
             Kind::Iq(type_) => type_ == IqType::Set,
             Kind::Message(MessageType::Groupchat) => subject::is_subject(stanza),
+            // Those to an occupant only pass.
             Kind::Message(MessageType::Normal | MessageType::Chat) => {
-                stanza.children().any(|child| child.is(ns::MUC_USER, "x") || child.is(ns::DATA_FORMS, "x") || child.is(ns::CONFERENCE, "x"))
+                stanza.to().is_none_or(|to| to.is_bare())
+                    && stanza.children().any(|child| child.is(ns::MUC_USER, "x") || child.is(ns::DATA_FORMS, "x"))
             }
             Kind::Message(_) | Kind::Presence(_) => false,
         }
@@ -119,7 +125,7 @@ impl Room {
         if invite::user(stanza, "invite").is_some() {
             self.invite(stanza, context, out)
         } else if invite::user(stanza, "decline").is_some() {
-            self.decline(stanza, context, out)
+            self.decline(stanza, out)
         } else if stanza.child(ns::DATA_FORMS, "x").is_some() {
             self.form_message(stanza, context, out)
         } else {
@@ -173,13 +179,6 @@ fn must_have_room_for_ours(stanza: &Stanza) -> Result<(), StanzaError> {
 /// A child as a tree.
 fn element(child: &Child<'_>) -> Result<Element, StanzaError> {
     child.element().map_err(|error| StanzaError::bad_request(error.to_string()))
-}
-
-/// `<reason/>`, for people.
-pub(in crate::muc) fn write_reason(xml: &mut XmlWriter, reason: Option<&str>) {
-    if let Some(reason) = reason {
-        xml.open("reason").text(reason).close();
-    }
 }
 
 #[cfg(test)]

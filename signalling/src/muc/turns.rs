@@ -110,7 +110,8 @@ impl Muc {
         if command.is_available() && !command.is_current() {
             return None;
         }
-        let needs_store = |room: &Room| Room::may_store(&command.stanza) || room.refers_to(&command.stanza).is_some();
+        let context = self.context(&command.from, None);
+        let needs_store = |room: &Room| Room::may_store(&command.stanza) || room.refers_to(&command.stanza, &context).is_some();
         match home.look(needs_store) {
             Some(false) => {}
             Some(true) => return Some((turn, command)),
@@ -169,7 +170,9 @@ impl Muc {
         if let Err(error) = self.look_again(&home).await {
             return self.refuse(&home, &command, error);
         }
-        let Some((may_store, refers_to)) = home.look(|room| (Room::may_store(&command.stanza), room.refers_to(&command.stanza))) else {
+        let asked =
+            home.look(|room| (Room::may_store(&command.stanza), room.refers_to(&command.stanza, &self.context(&command.from, None))));
+        let Some((may_store, refers_to)) = asked else {
             return match command.enters() {
                 true => self.create(&home, &command).await,
                 false => self.absent(&home, &command),

@@ -1,8 +1,8 @@
 //! XEP-0045 §8.2–§8.5, §9.1–§9.8, §10.3–§10.8: `muc#admin`. A request names one or many; all of it is done, or nothing.
 
-pub(super) mod items;
+mod items;
 mod lists;
-mod rights;
+pub(super) mod rights;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,6 +16,7 @@ use crate::stanza::error::StanzaError;
 use crate::stanza::{IqType, Kind, MessageType, Stanza};
 use crate::xml::{Node, XmlWriter};
 
+use super::bounds::Given;
 use super::{element, sender};
 use items::{Item, Wanted};
 
@@ -39,7 +40,7 @@ impl Room {
         let from = sender(stanza)?;
         if stanza.kind() == Kind::Iq(IqType::Get) {
             let [item] = &items[..] else { return Err(StanzaError::bad_request("one list is asked for at a time")) };
-            out.reply = self.list(item, self.power(from, context))?;
+            out.reply = self.list(item, self.power(from, context), context)?;
             return Ok(());
         }
         let steps = self.steps(&items, from, context).map_err(|(number, mut error)| {
@@ -48,9 +49,9 @@ impl Room {
             }
             error
         })?;
-        let actor = self.occupant_of(from).map(|occupant| occupant.nick().to_owned());
+        let by = self.why(from, None);
         for (step, item) in steps.into_iter().zip(items) {
-            let why = Why { actor: actor.clone(), reason: item.reason };
+            let why = Why { reason: item.reason, ..by.clone() };
             match step {
                 Step::Role { nick, to } => self.set_role(&nick, to, &why, out),
                 Step::Affiliation { jid, to, reserve } => {
@@ -70,16 +71,7 @@ impl Room {
 
     /// §9.5, example 134: who has come to the member list of a members-only room is told that it may come.
     fn invitation_of_member(&self, member: &BareJid, from: &Jid, why: &Why, context: &Context<'_>) -> Stanza {
-        let mut xml = XmlWriter::new();
-        xml.open("x").ns(ns::MUC_USER).open("invite").attr("from", from.bare_str());
-        if let Some(reason) = &why.reason {
-            xml.open("reason").text(reason).close();
-        }
-        xml.close();
-        if let Some(password) = &self.lasting.config.password {
-            xml.open("password").text(password).close();
-        }
-        xml.close();
+        let xml = self.write_invitation(from.bare_str(), why.reason.as_deref(), None);
         let message = Stanza::message(MessageType::Normal).with_from(&self.lasting.jid).with_to(member).with_id((context.fresh_id)());
         message.with_content(xml.finish())
     }
@@ -87,7 +79,7 @@ impl Room {
     /// What all items come to, if every one of them may be done; else the number of the first that may not.
     fn steps(&self, items: &[Item], from: &Jid, context: &Context<'_>) -> Result<Vec<Step>, (usize, StanzaError)> {
         let by = self.power(from, context);
-        let mut all = Together::new(self, items);
+        let mut all = Together::default();
         let mut steps = Vec::with_capacity(items.len());
         for (number, item) in items.iter().enumerate() {
             let step = match item.wanted {
@@ -95,12 +87,12 @@ impl Room {
                 Wanted::Affiliation(to) => self.affiliation_step(item, to, by.0, from, &mut all),
             };
             let step = step.map_err(|error| (number, error))?;
-            if !all.add(&step) {
+            if !all.add(self, number, &step, item.reason.as_deref()) {
                 return Err((number, StanzaError::bad_request("an item comes twice")));
             }
             steps.push(step);
         }
-        all.check(self, context).map_err(|error| (items.len() - 1, error))?;
+        self.check_affiliations(&all.given, context).map_err(|(given, error)| (all.numbers[given], error))?;
         Ok(steps)
     }
 
@@ -179,33 +171,38 @@ impl Room {
 }
 
 /// What items come to together.
+#[derive(Default)]
 struct Together {
     nicks: BTreeSet<String>,
-    jids: BTreeMap<BareJid, Affiliation>,
-    /// Whose nicknames are whose, where an item gives one.
+    jids: BTreeSet<BareJid>,
+    given: Vec<Given>,
+    /// By which item each of them is given.
+    numbers: Vec<usize>,
+    /// Whose nicknames become whose.
     reserved: BTreeMap<String, BareJid>,
 }
 
 impl Together {
-    fn new(room: &Room, items: &[Item]) -> Self {
-        let reserves = items.iter().any(|item| matches!(item.wanted, Wanted::Affiliation(_)) && item.nick.is_some());
-        let entries = room.lasting.affiliations.iter().filter(|_| reserves);
-        let reserved = entries.filter_map(|(jid, entry)| Some((entry.nick.clone()?, jid.clone()))).collect();
-        Self { nicks: BTreeSet::new(), jids: BTreeMap::new(), reserved }
-    }
-
     /// `false`: the same one was there before.
-    fn add(&mut self, step: &Step) -> bool {
+    fn add(&mut self, room: &Room, number: usize, step: &Step, reason: Option<&str>) -> bool {
         match step {
             Step::Role { nick, .. } => self.nicks.insert(nick.clone()),
-            Step::Affiliation { jid, to, .. } => self.jids.insert(jid.clone(), *to).is_none(),
+            Step::Affiliation { jid, to, reserve } => {
+                let mut entry = room.entry(jid, *to, reason);
+                if let (Some(entry), Some(nick)) = (&mut entry, reserve) {
+                    entry.nick.clone_from(nick);
+                }
+                self.given.push((jid.clone(), entry));
+                self.numbers.push(number);
+                self.jids.insert(jid.clone())
+            }
         }
     }
 
     /// §9.3: a nickname becomes somebody's: nobody else's it is, and nobody else uses it.
     fn take(&mut self, room: &Room, nick: &str, jid: &BareJid) -> Result<(), StanzaError> {
         let used = room.occupant(nick).is_some_and(|occupant| occupant.account != *jid);
-        match self.reserved.get(nick) {
+        match self.reserved.get(nick).or_else(|| room.reserved_for(nick)) {
             Some(owner) if owner != jid => Err(StanzaError::conflict().with_text("the nickname is somebody else's")),
             _ if used => Err(StanzaError::conflict().with_text("somebody else has that nickname")),
             _ => {
@@ -213,32 +210,6 @@ impl Together {
                 Ok(())
             }
         }
-    }
-
-    /// §10: an owner is left, and the lists do not become too long.
-    fn check(&self, room: &Room, context: &Context<'_>) -> Result<(), StanzaError> {
-        room.check_affiliations(&self.jids, context)
-    }
-}
-
-impl Room {
-    /// Whether these affiliations can be given together: §10 wants an owner, and the lists have a bound.
-    pub(super) fn check_affiliations(&self, given: &BTreeMap<BareJid, Affiliation>, context: &Context<'_>) -> Result<(), StanzaError> {
-        let known = &self.lasting.affiliations;
-        let was = |jid: &BareJid| known.get(jid).map_or(Affiliation::None, |entry| entry.affiliation);
-        let loses = given.iter().any(|(jid, to)| was(jid) == Affiliation::Owner && *to != Affiliation::Owner);
-        let keeps = |jid: &BareJid| given.get(jid).is_none_or(|to| *to == Affiliation::Owner);
-        let left = known.iter().any(|(jid, entry)| entry.affiliation == Affiliation::Owner && keeps(jid));
-        if loses && !left && !given.values().any(|to| *to == Affiliation::Owner) {
-            return Err(StanzaError::conflict().with_text("a room has an owner"));
-        }
-        let comes = |(jid, to): &(&BareJid, &Affiliation)| **to != Affiliation::None && !known.contains_key(*jid);
-        let goes = |(jid, to): &(&BareJid, &Affiliation)| **to == Affiliation::None && known.contains_key(*jid);
-        let (more, fewer) = (given.iter().filter(comes).count(), given.iter().filter(goes).count());
-        if more > 0 && more > self.affiliations_left(context) + fewer {
-            return Err(StanzaError::resource_constraint().with_text("the room has as many affiliations as it may"));
-        }
-        Ok(())
     }
 }
 

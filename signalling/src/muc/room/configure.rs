@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::bounds::Given;
 use crate::forms::Form;
 use crate::jid::{BareJid, Jid};
 use crate::muc::change::Change;
@@ -18,13 +19,14 @@ impl Room {
     pub(super) fn configure(&mut self, form: &Form, from: &Jid, context: &Context<'_>, out: &mut Outcome) -> Result<(), StanzaError> {
         let submitted = self.lasting.config.submit(form, context.limits)?;
         let given = self.given(&submitted);
-        self.check_affiliations(&given, context)?;
+        let entries: Vec<Given> = given.iter().map(|(jid, to)| (jid.clone(), self.entry(jid, *to, None))).collect();
+        self.check_affiliations(&entries, context).map_err(|(_, error)| error)?;
         let before = self.lasting.config.clone();
         if self.lasting.locked || submitted.config != before {
             self.lasting.change(Change::Configure(Box::new(submitted.config)), out);
             self.configured(&before.broadcast, context, out);
         }
-        let why = Why { actor: self.occupant_of(from).map(|occupant| occupant.nick().to_owned()), reason: None };
+        let why = self.why(from, None);
         for (jid, to) in given {
             self.set_affiliation(&jid, to, &why, context, out);
         }
@@ -43,7 +45,7 @@ impl Room {
     fn given(&self, submitted: &Submitted) -> BTreeMap<BareJid, Affiliation> {
         let less = if submitted.config.members_only { Affiliation::Member } else { Affiliation::None };
         let mut given = BTreeMap::new();
-        for (jid, entry) in &self.lasting.affiliations {
+        for (jid, entry) in self.lasting.affiliations.iter() {
             let to = match entry.affiliation {
                 Affiliation::Owner if submitted.owners.is_some() && submitted.admins.is_some() => less,
                 Affiliation::Owner if submitted.owners.is_some() => Affiliation::Admin,

@@ -7,7 +7,8 @@ use crate::muc::outcome::Outcome;
 use crate::stanza::error::StanzaError;
 use crate::xml::{Node, XmlWriter};
 
-use super::admin::items::reason;
+use super::reason::read_reason;
+use super::write_reason;
 
 /// Bytes of the password of an alternate venue.
 const PASSWORD_BYTES_MAX: usize = 1023;
@@ -20,7 +21,7 @@ impl Room {
     pub(super) fn destroy(&mut self, destroy: Node<'_>, out: &mut Outcome) -> Result<(), StanzaError> {
         let venue = destroy.attr("jid").filter(|jid| !jid.is_empty()).map(Jid::parse).transpose();
         let venue = venue.map_err(|error| StanzaError::jid_malformed().with_text(error.to_string()))?;
-        let reason = reason(destroy)?;
+        let reason = read_reason(destroy)?;
         let password = destroy.child(destroy.ns(), "password").map(|password| password.text().into_owned());
         if password.as_ref().is_some_and(|password| password.len() > PASSWORD_BYTES_MAX) {
             return Err(StanzaError::policy_violation().with_text("the password is too long"));
@@ -30,9 +31,7 @@ impl Room {
         if let Some(password) = password.filter(|password| !password.is_empty()) {
             xml.open("password").text(&password).close();
         }
-        if let Some(reason) = reason {
-            xml.open("reason").text(&reason).close();
-        }
+        write_reason(&mut xml, reason.as_deref());
         xml.close();
         self.end(Some(&xml.finish()), out);
         Ok(())

@@ -14,7 +14,7 @@ use super::sender;
 use crate::jid::{BareJid, Jid};
 use crate::muc::change::Change;
 use crate::muc::context::Context;
-use crate::muc::model::{Affiliation, Hat, Hats, Lasting, Role, Room};
+use crate::muc::model::{Affiliation, Hat, Hats, Lasting, Room};
 use crate::muc::outcome::Outcome;
 use crate::muc::presence::Why;
 use crate::muc::status::Status;
@@ -135,11 +135,9 @@ impl Room {
         if !self.lasting.config.hats {
             return false;
         }
-        let (affiliation, role) = self.power(from, context);
-        let sees = role != Role::None || affiliation >= Affiliation::Member;
         match node {
-            Node::List => sees || (affiliation == Affiliation::None && !self.lasting.config.members_only),
-            _ => affiliation >= Affiliation::Admin,
+            Node::List => self.lets_in(from, context),
+            _ => self.power(from, context).0 >= Affiliation::Admin,
         }
     }
 
@@ -176,7 +174,7 @@ impl Room {
         context: &Context<'_>,
         out: &mut Outcome,
     ) -> Result<(), StanzaError> {
-        let mut hats = self.lasting.hats.clone();
+        let mut hats = (*self.lasting.hats).clone();
         let concerned = match node {
             Node::Create => hats.create(wish, lang)?,
             Node::Destroy => hats.destroy(wish)?,
@@ -184,7 +182,7 @@ impl Room {
             Node::Unassign => hats.unassign(wish)?,
             Node::List | Node::ListAssigned => BTreeSet::new(),
         };
-        if hats == self.lasting.hats {
+        if hats == *self.lasting.hats {
             return Ok(());
         }
         let (bytes, before) = (hats.worn_bytes(), self.lasting.hats.worn_bytes());
@@ -193,7 +191,8 @@ impl Room {
         }
         let list_changed = hats.known != self.lasting.hats.known;
         self.lasting.change(Change::Hats(Box::new(hats)), out);
-        let concerned: Vec<String> = concerned.iter().flat_map(|account| self.occupants.nicks_of(account)).collect();
+        let there = concerned.iter().flat_map(|account| self.occupants.of_account(account.as_str()));
+        let concerned: Vec<String> = there.map(|occupant| occupant.nick().to_owned()).collect();
         for nick in concerned {
             self.announce(&nick, &[], &Why::default(), out);
         }

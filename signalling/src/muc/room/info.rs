@@ -4,7 +4,7 @@ use crate::forms::{FieldType, FormType, FormWriter, Shown};
 use crate::jid::Jid;
 use crate::muc::config::Whois;
 use crate::muc::context::Context;
-use crate::muc::model::{Affiliation, Room};
+use crate::muc::model::{Affiliation, Role, Room};
 use crate::ns;
 use crate::xml::XmlWriter;
 
@@ -40,10 +40,17 @@ impl Room {
     /// everybody can enter.
     #[must_use]
     pub fn is_open_to(&self, from: &Jid, context: &Context<'_>) -> bool {
-        let config = &self.lasting.config;
-        let affiliation = self.power(from, context).0;
-        let open = config.public && !config.members_only && config.password.is_none() && affiliation != Affiliation::Outcast;
-        open || affiliation >= Affiliation::Member || self.is_occupant(from)
+        let (affiliation, role) = self.power(from, context);
+        let has_part = affiliation >= Affiliation::Member || role != Role::None;
+        self.lets_in(from, context) && (self.lasting.config.public || has_part)
+    }
+
+    /// Whether somebody may enter without more ado, or is there already. In a room with a password or for members only, those on its lists may.
+    #[must_use]
+    pub fn lets_in(&self, from: &Jid, context: &Context<'_>) -> bool {
+        let (affiliation, role) = self.power(from, context);
+        let is_barred = self.lasting.config.members_only || self.lasting.config.password.is_some();
+        affiliation != Affiliation::Outcast && (!is_barred || affiliation >= Affiliation::Member || role != Role::None)
     }
 
     /// §16.5.4, example 10: writes the form `muc#roominfo`, with the hashes of XEP-0486 §3.3 and XEP-0317 §2.

@@ -1,11 +1,12 @@
 //! XEP-0045 §7.8.2, §7.9: invitations that a room passes on, and their being declined. Direct ones (XEP-0249) do not come by here.
 
+use super::bounds::Given;
+use super::reason::read_reason;
 use super::{element, sender, write_reason};
 use crate::jid::Jid;
 use crate::muc::context::Context;
 use crate::muc::model::{Affiliation, Role, Room};
 use crate::muc::outcome::Outcome;
-use crate::muc::presence::Why;
 use crate::ns;
 use crate::stanza::error::{Condition, StanzaError};
 use crate::stanza::{Child, Kind, MessageType, Stanza};
@@ -27,7 +28,8 @@ impl Room {
     ///
     /// # Errors
     /// `not-acceptable` for who is not there and could not edit the member list either, `forbidden` for who may not invite, `bad-request`,
-    /// `jid-malformed`, `policy-violation` for too many, `not-allowed` for somebody who is banned and for addresses in rooms, `resource-constraint` for too many members.
+    /// `jid-malformed`, `policy-violation` for too many or too long a reason, `not-allowed` for somebody who is banned and for addresses in rooms,
+    /// `resource-constraint` for too many members.
     pub fn invite(&mut self, stanza: &Stanza, context: &Context<'_>, out: &mut Outcome) -> Result<(), StanzaError> {
         let from = sender(stanza)?;
         let (affiliation, role) = self.power(from, context);
@@ -67,11 +69,9 @@ impl Room {
                 strangers.push(jid);
             }
         }
-        let new = strangers.iter().filter(|jid| !self.lasting.affiliations.contains_key(*jid)).count();
-        if new > self.affiliations_left(context) {
-            return Err(StanzaError::resource_constraint().with_text("the room has as many members as it may"));
-        }
-        let why = Why { actor: self.occupant_of(inviter).map(|occupant| occupant.nick().to_owned()), reason: None };
+        let given: Vec<Given> = strangers.iter().map(|jid| (jid.clone(), self.entry(jid, Affiliation::Member, None))).collect();
+        self.check_affiliations(&given, context).map_err(|(_, error)| error)?;
+        let why = self.why(inviter, None);
         for jid in strangers {
             self.set_affiliation(&jid, Affiliation::Member, &why, context, out);
         }
@@ -80,26 +80,31 @@ impl Room {
 
     /// Example 57.
     fn invitation(&self, asked: &Stanza, from: &Jid, invite: &Invite) -> Stanza {
+        let goes_on = invite.goes_on.as_ref().map(Option::as_deref);
+        self.passed_on(asked, &invite.to, self.write_invitation(from.as_str(), invite.reason.as_deref(), goes_on))
+    }
+
+    /// What an invitation says: who invites, why, and how to come in. `goes_on`: with a conversation, of this thread if there is one.
+    pub(super) fn write_invitation(&self, from: &str, reason: Option<&str>, goes_on: Option<Option<&str>>) -> XmlWriter {
         let mut xml = XmlWriter::new();
-        xml.open("x").ns(ns::MUC_USER);
-        xml.open("invite").attr("from", from.as_str());
-        write_reason(&mut xml, invite.reason.as_deref());
-        if let Some(thread) = &invite.goes_on {
-            xml.open("continue").attr_opt("thread", thread.as_deref()).close();
+        xml.open("x").ns(ns::MUC_USER).open("invite").attr("from", from);
+        write_reason(&mut xml, reason);
+        if let Some(thread) = goes_on {
+            xml.open("continue").attr_opt("thread", thread).close();
         }
         xml.close();
         if let Some(password) = &self.lasting.config.password {
             xml.open("password").text(password).close();
         }
         xml.close();
-        self.passed_on(asked, &invite.to, xml)
+        xml
     }
 
     /// §7.8.2: passes on that an invitation is declined, to who is there or on the list: anybody can decline, and the room writes to nobody else.
     ///
     /// # Errors
-    /// `bad-request`, `jid-malformed`; `forbidden` for who is banned.
-    pub fn decline(&mut self, stanza: &Stanza, _: &Context<'_>, out: &mut Outcome) -> Result<(), StanzaError> {
+    /// `bad-request`, `jid-malformed`, `policy-violation` for too long a reason; `forbidden` for who is banned.
+    pub fn decline(&self, stanza: &Stanza, out: &mut Outcome) -> Result<(), StanzaError> {
         let from = sender(stanza)?.to_bare();
         if self.affiliation_of(&from) == Affiliation::Outcast {
             return Err(StanzaError::forbidden());
@@ -109,7 +114,7 @@ impl Room {
         let Some(decline) = element.root().child(ns::MUC_USER, "decline") else {
             return Err(StanzaError::bad_request("nothing is declined"));
         };
-        let reason = decline.child(ns::MUC_USER, "reason").map(|reason| reason.text().into_owned());
+        let reason = read_reason(decline)?;
         // The answer does not tell who is there.
         let Some(inviter) = self.inviter(&address(decline)?) else { return Ok(()) };
         let mut xml = XmlWriter::new();
@@ -129,7 +134,7 @@ impl Room {
             return Some(named.clone());
         }
         let account = named.to_bare();
-        let mut seats = self.occupants.iter().filter(|occupant| occupant.account == account).flat_map(|occupant| &occupant.seats);
+        let mut seats = self.occupants.of_account(named.bare_str()).flat_map(|occupant| &occupant.seats);
         match (seats.next(), seats.next()) {
             (Some(only), None) => Some(only.jid.clone().into()),
             (None, _) if self.affiliation_of(&account) < Affiliation::Member => None,
@@ -189,7 +194,7 @@ fn invites(stanza: &Stanza) -> Result<Vec<Invite>, StanzaError> {
         }
         invites.push(Invite {
             to: address(invite)?,
-            reason: invite.child(ns::MUC_USER, "reason").map(|reason| reason.text().into_owned()),
+            reason: read_reason(invite)?,
             goes_on: invite.child(ns::MUC_USER, "continue").map(|go_on| go_on.attr("thread").map(str::to_owned)),
         });
     }

@@ -108,8 +108,7 @@ impl Room {
         if self.occupants.sessions() >= context.limits.occupants.saturating_add(beyond(affiliation)) {
             return Err(full());
         }
-        let sessions: usize =
-            self.occupants.iter().filter(|occupant| occupant.account == *account).map(|occupant| occupant.seats.len()).sum();
+        let sessions: usize = self.occupants.of_account(account.as_str()).map(|occupant| occupant.seats.len()).sum();
         if sessions >= SESSIONS_OF_ACCOUNT_MAX {
             return Err(StanzaError::resource_constraint().with_text("too many sessions of this account are in the room"));
         }

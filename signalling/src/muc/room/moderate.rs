@@ -1,19 +1,19 @@
 //! XEP-0425: Moderated Message Retraction, version 0.3, and the form of before (version 0.2), which clients still use: moderators take back what others have said.
 
+use super::admin::rights::moderates;
+use super::reason::read_reason;
 use super::retract::is_of_occupant;
 use super::{element, sender, write_reason};
 use crate::jid::Jid;
 use crate::muc::context::Context;
-use crate::muc::model::{Affiliation, Role, Room, Said};
+use crate::muc::model::{Room, Said};
 use crate::muc::outcome::Outcome;
+use crate::muc::presence::write_occupant_id;
 use crate::ns;
 use crate::stanza::error::{Condition, ErrorType, StanzaError};
 use crate::stanza::{IqType, Kind, MessageType, Stanza};
 use crate::store::ArchiveId;
 use crate::xml::{Node, XmlWriter};
-
-/// Longest reason in bytes: everyone gets it.
-const REASON_BYTES_MAX: usize = 4096;
 
 /// What a moderator asks for.
 struct Moderation {
@@ -40,8 +40,7 @@ impl Room {
         }
         let payload = stanza.payload().ok_or_else(|| StanzaError::bad_request("there is no request"))?;
         let moderation = Moderation::read(element(&payload)?.root())?;
-        let (affiliation, role) = self.power(from, context);
-        if role != Role::Moderator && affiliation < Affiliation::Admin {
+        if !moderates(self.power(from, context)) {
             return Err(StanzaError::forbidden().with_text("Only moderators are allowed to moderate other participants' messages"));
         }
         if self.lasting.config.archived && !context.archive_has_room {
@@ -88,11 +87,7 @@ impl Moderation {
         if ![ns::RETRACTION, ns::RETRACTION_0].iter().any(|ns| moderate.child(ns, "retract").is_some()) {
             return Err(StanzaError::feature_not_implemented().with_text("messages are retracted"));
         }
-        let reason = moderate.child(moderate.ns(), "reason").map(|reason| reason.text().into_owned());
-        if reason.as_ref().is_some_and(|reason| reason.len() > REASON_BYTES_MAX) {
-            return Err(StanzaError::not_acceptable().with_text("the reason is too long"));
-        }
-        Ok(Self { id: id.to_owned(), reason })
+        Ok(Self { id: id.to_owned(), reason: read_reason(moderate)? })
     }
 }
 
@@ -121,7 +116,7 @@ fn announcement(moderation: &Moderation, moderator: &Moderator) -> bytes::Bytes 
 impl Moderator {
     fn write(&self, xml: &mut XmlWriter) {
         xml.open("moderated").ns(ns::MODERATION).attr_opt("by", self.jid.as_deref());
-        xml.open("occupant-id").ns(ns::OCCUPANT_ID).attr("id", &self.occupant_id).close();
+        write_occupant_id(xml, &self.occupant_id);
         xml.close();
     }
 }

@@ -8,6 +8,7 @@ use super::super::outcome::Outcome;
 use super::super::presence::{self, Notice, Own};
 use super::super::status::Status;
 use super::hats::HATS_SHARE;
+use super::write_reason;
 use crate::jid::{FullJid, Jid};
 use crate::ns;
 use crate::stanza::error::StanzaError;
@@ -128,7 +129,8 @@ pub(in crate::muc) fn not_there(jid: &FullJid, from: &FullJid) -> Stanza {
     let mut xml = XmlWriter::with_capacity(320);
     xml.open("x").ns(ns::MUC_USER);
     xml.open("item").attr("affiliation", Affiliation::None.name()).attr("role", Role::None.name());
-    xml.open("reason").text("You are not in the room.").close().close();
+    write_reason(&mut xml, Some("You are not in the room."));
+    xml.close();
     presence::write_codes(&mut xml, &[Status::Own, Status::Kicked, Status::Unreachable]);
     xml.close();
     presence::unavailable().with_from(jid).with_to(from).with_content(xml.finish())

@@ -67,12 +67,10 @@ impl Room {
     ) -> Result<(), StanzaError> {
         let nick = &registration.nick;
         self.must_be_free(nick, account)?;
-        let is_known = self.lasting.affiliations.contains_key(account) || self.lasting.requests.contains_key(account);
-        if !is_known && self.affiliations_left(context) == 0 {
-            return Err(StanzaError::resource_constraint().with_text("the room has as many members as it may"));
-        }
         let config = &self.lasting.config;
-        if affiliation != Affiliation::None || !(config.members_only || config.moderated) {
+        let waits = affiliation == Affiliation::None && (config.members_only || config.moderated);
+        self.must_have_room_for(account, nick, waits, context)?;
+        if !waits {
             self.become_registered(account, nick, affiliation, &Why::default(), context, out);
             return Ok(());
         }
@@ -147,7 +145,7 @@ impl Room {
     ///
     /// # Errors
     /// `forbidden`, `bad-request`, `item-not-found` for what nobody has asked for (any more), `conflict` when the nickname is another's meanwhile,
-    /// `not-allowed` for somebody who is banned meanwhile.
+    /// `not-allowed` for somebody who is banned meanwhile, `resource-constraint` for too long a nickname where there is no room left.
     pub(super) fn decide_on_registration(
         &mut self,
         from: &Jid,
@@ -178,7 +176,8 @@ impl Room {
         // An admin may give another nickname than was asked for.
         let nick = decision.nick.unwrap_or(wanted);
         self.must_be_free(&nick, &account)?;
-        let why = Why { actor: self.occupant_of(from).map(|occupant| occupant.nick().to_owned()), reason: None };
+        self.must_have_room_for(&account, &nick, false, context)?;
+        let why = self.why(from, None);
         self.become_registered(&account, &nick, affiliation, &why, context, out);
         Ok(())
     }
@@ -194,8 +193,7 @@ impl Room {
     /// Whose nickname this is.
     #[must_use]
     pub fn reserved_for(&self, nick: &str) -> Option<&BareJid> {
-        let mut entries = self.lasting.affiliations.iter();
-        entries.find(|(_, entry)| entry.nick.as_deref() == Some(nick) && entry.affiliation != Affiliation::Outcast).map(|(jid, _)| jid)
+        self.lasting.affiliations.owner_of(nick)
     }
 
     fn nick_of(&self, account: &BareJid) -> Option<&str> {

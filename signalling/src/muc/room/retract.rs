@@ -1,25 +1,31 @@
 //! XEP-0424: Message Retraction, version 0.4, in rooms: who has said something may take it back. What is left of it in the archive is a tombstone (§4), and
 //! newcomers do not see it any more (§5). What is common to retraction and moderation (XEP-0425) stands here.
 
+use super::admin::rights::moderates;
 use super::element;
+use super::moderate::moderated_by;
 use crate::jid::{BareJid, Jid};
 use crate::muc::context::Context;
-use crate::muc::model::{Room, Said};
+use crate::muc::model::{Role, Room, Said};
 use crate::muc::outcome::{Effect, Outcome};
 use crate::ns;
 use crate::stanza::error::StanzaError;
-use crate::stanza::{Child, Kind, MessageType, Stanza};
+use crate::stanza::{Child, IqType, Kind, MessageType, Stanza};
 use crate::store::ArchiveId;
 use crate::time::xep0082;
 use crate::xml::XmlWriter;
 
 impl Room {
-    /// The message that a retraction or moderation is about, where the history does not have it: to be taken from the archive.
+    /// The message that a retraction or moderation is about, where the history does not have it: to be taken from the archive. `None` also for those who
+    /// may not take anything back: the archive is not asked for what is refused.
     #[must_use]
-    pub fn refers_to(&self, stanza: &Stanza) -> Option<ArchiveId> {
+    pub fn refers_to(&self, stanza: &Stanza, context: &Context<'_>) -> Option<ArchiveId> {
+        let from = stanza.from().filter(|_| stanza.to().is_none_or(|to| to.is_bare()))?;
         let named = match stanza.kind() {
-            Kind::Message(MessageType::Groupchat) => retracted_by(stanza),
-            Kind::Iq(_) => super::moderate::moderated_by(stanza),
+            Kind::Message(MessageType::Groupchat) => {
+                retracted_by(stanza).filter(|_| self.occupants.of(from).is_some_and(|occupant| occupant.role >= Role::Participant))
+            }
+            Kind::Iq(IqType::Set) => moderated_by(stanza).filter(|_| moderates(self.power(from, context))),
             _ => None,
         };
         named.filter(|id| self.remembered(*id).is_none())

@@ -51,6 +51,7 @@ pub fn scene() -> Scene {
         limits: Limits {
             occupants: 100,
             affiliations: 10,
+            affiliation_bytes: 1 << 20,
             history: HistoryMax { count: 20, bytes: 1 << 18 },
             presence_bytes: 1 << 20,
             vcard_bytes: 1_000,

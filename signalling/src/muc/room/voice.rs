@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use super::admin::rights::moderates;
 use super::{element, sender};
 use crate::forms::{FieldType, Form, FormType, FormWriter, Shown};
 use crate::jid::{FullJid, Jid};
 use crate::muc::context::Context;
-use crate::muc::model::{Affiliation, Occupant, Role, Room};
+use crate::muc::model::{Occupant, Role, Room};
 use crate::muc::outcome::Outcome;
-use crate::muc::presence::Why;
 use crate::ns;
 use crate::stanza::error::StanzaError;
 use crate::stanza::{MessageType, Stanza};
@@ -90,8 +90,7 @@ impl Room {
         context: &Context<'_>,
         out: &mut Outcome,
     ) -> Result<(), StanzaError> {
-        let (affiliation, role) = self.power(from, context);
-        if role != Role::Moderator && affiliation < Affiliation::Admin {
+        if !moderates(self.power(from, context)) {
             return Err(StanzaError::forbidden().with_text("only moderators give voice"));
         }
         if request.role.as_deref().is_some_and(|role| role != Role::Participant.name()) {
@@ -104,7 +103,7 @@ impl Room {
         // Somebody else may have been quicker.
         if asking.role == Role::Visitor {
             let nick = asking.nick().to_owned();
-            let why = Why { actor: self.occupant_of(from).map(|occupant| occupant.nick().to_owned()), reason: None };
+            let why = self.why(from, None);
             self.set_role(&nick, Role::Participant, &why, out);
         }
         Ok(())
@@ -114,9 +113,7 @@ impl Room {
     fn asking(&self, request: &Request) -> Option<&Arc<Occupant>> {
         match (&request.jid, &request.nick) {
             (Some(jid), _) if jid.is_bare() => {
-                let mut nicks = self.occupants.nicks_of(&jid.to_bare());
-                nicks.sort_by_key(|nick| Some(nick) != request.nick.as_ref());
-                self.occupant(nicks.first()?)
+                self.occupants.of_account(jid.as_str()).min_by_key(|occupant| Some(occupant.nick()) != request.nick.as_deref())
             }
             (Some(jid), _) => self.occupant_of(jid),
             (None, Some(nick)) => self.occupant(nick),

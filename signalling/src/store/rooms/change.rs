@@ -98,7 +98,7 @@ async fn create(tx: &mut Tx, room: &BareJid, lasting: &Lasting) -> Result<i64, S
     ];
     let row = tx.fetch_optional(CREATE, &values).await?.ok_or_else(|| StoreError::RoomExists(room.clone()))?;
     let id = row.int(0)?;
-    for (jid, entry) in &lasting.affiliations {
+    for (jid, entry) in lasting.affiliations.iter() {
         affiliate(tx, id, jid, entry).await?;
     }
     for (jid, nick) in &lasting.requests {

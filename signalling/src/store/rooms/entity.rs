@@ -1,21 +1,17 @@
 //! What goes with an account.
 
 use super::super::database::Tx;
-use super::{Rooms, StoreError, read_bare};
+use super::{Rooms, StoreError};
 use crate::jid::BareJid;
 
 const AFFILIATIONS: &str = "DELETE FROM room_affiliations WHERE jid = $1";
 const REQUESTS: &str = "DELETE FROM room_requests WHERE jid = $1";
 const WORN: &str = "DELETE FROM room_hats_worn WHERE jid = $1";
 const HELD: &str = "UPDATE rooms SET holder = NULL WHERE holder = $1";
-const WITH: &str = "SELECT r.jid FROM rooms r WHERE r.jid IS NOT NULL AND r.id IN
-        (SELECT room_id FROM room_affiliations WHERE jid = $1 UNION SELECT room_id FROM room_requests WHERE jid = $1
-         UNION SELECT room_id FROM room_hats_worn WHERE jid = $1)
-    ORDER BY r.jid";
 
 /// All that look rows up, for the test that none reads a whole table.
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 5] = [AFFILIATIONS, REQUESTS, WORN, HELD, WITH];
+pub(super) const STATEMENTS: [&str; 4] = [AFFILIATIONS, REQUESTS, WORN, HELD];
 
 /// Part of the transaction that removes an account: its affiliations with their nicknames, its requests and hats. Rooms that it has created stay,
 /// and count for nobody. An account of the same name that comes later inherits nothing.
@@ -45,14 +41,5 @@ impl Rooms {
                 })
             })
             .await
-    }
-
-    /// Rooms where this entity has an affiliation, a nickname, a request or a hat: before its account is removed, to forget them in memory.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn rooms_with(&self, entity: &BareJid) -> Result<Vec<BareJid>, StoreError> {
-        let rows = self.database.fetch_all("list rooms of an entity", WITH, &[entity.as_str().into()]).await?;
-        rows.iter().map(|row| read_bare(row, 0, "rooms.jid")).collect()
     }
 }

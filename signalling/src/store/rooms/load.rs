@@ -1,13 +1,14 @@
 //! What is lasting of a room, whole.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::super::archive::{ArchiveId, Range, Stored, Whose};
 use super::super::from_millis;
 use super::{Rooms, StoreError, change, hats, read_bare, read_named};
 use crate::jid::BareJid;
 use crate::muc::config::RoomConfig;
-use crate::muc::model::{Affiliated, Affiliation, Lasting};
+use crate::muc::model::{Affiliated, Affiliation, Affiliations, Lasting};
 
 const ROOM: &str = "SELECT id, creator, created_at, locked, config, subject, vcard, secret,
                         (SELECT m.id FROM room_messages m WHERE m.room_id = rooms.id ORDER BY m.id DESC LIMIT 1)
@@ -47,11 +48,11 @@ impl Rooms {
             created_at: from_millis(row.int(2)?),
             locked: row.flag(3)?,
             config: config.map_err(|cause| StoreError::Corrupt { place: "rooms.config", cause: cause.to_string() })?,
-            affiliations: BTreeMap::new(),
+            affiliations: Affiliations::default(),
             requests: BTreeMap::new(),
             subject: row.optional_text(5)?.map(|text| change::read_subject(&text)).transpose()?,
             vcard: change::read_card(row.bytes(6)?),
-            hats: hats::load(&self.database, id, doing).await?,
+            hats: Arc::new(hats::load(&self.database, id, doing).await?),
             secret: row.bytes(7)?,
         };
         for row in self.database.fetch_all(doing, AFFILIATIONS, &[id.into()]).await? {

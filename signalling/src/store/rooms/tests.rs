@@ -4,6 +4,7 @@ mod property;
 mod stops;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -15,7 +16,7 @@ use crate::jid::Jid;
 use crate::muc::card::Card;
 use crate::muc::change::Change;
 use crate::muc::config::{RoomConfig, Whois};
-use crate::muc::model::{Affiliated, Affiliation, Hat, Hats, Lasting, Subject};
+use crate::muc::model::{Affiliated, Affiliation, Affiliations, Hat, Hats, Lasting, Subject};
 use crate::rsm::{Place, Request};
 
 pub use property::what_is_loaded_is_what_the_changes_make;
@@ -46,11 +47,11 @@ fn new_room(room: &str) -> Lasting {
         created_at: now(),
         locked: false,
         config: RoomConfig { persistent: true, ..RoomConfig::of_new_room(true) },
-        affiliations: BTreeMap::from([(creator, entry(Affiliation::Owner))]),
+        affiliations: Affiliations::from([(creator, entry(Affiliation::Owner))]),
         requests: BTreeMap::new(),
         subject: None,
         vcard: None,
-        hats: Hats::default(),
+        hats: Arc::default(),
         secret: vec![0, 255, 7],
     }
 }
@@ -91,8 +92,10 @@ pub async fn s10_1_a_room_is_kept_whole(store: &Store) {
     });
     lasting.vcard = Some(Card::new(Bytes::from_static(b"<vCard xmlns='vcard-temp'><FN>Coven</FN></vCard>")));
     let hat = Hat { title: "Host".to_owned(), hue: Some("327.255249".to_owned()), lang: Some("en".to_owned()) };
-    lasting.hats.known.insert(format!("http://schemas.example.com/hats#{}", "h".repeat(5_000)), hat);
-    lasting.hats.worn.insert(bare("hag66@shakespeare.lit"), vec!["http://schemas.example.com/hats#host".to_owned(), "urn:x".to_owned()]);
+    Arc::make_mut(&mut lasting.hats).known.insert(format!("http://schemas.example.com/hats#{}", "h".repeat(5_000)), hat);
+    Arc::make_mut(&mut lasting.hats)
+        .worn
+        .insert(bare("hag66@shakespeare.lit"), vec!["http://schemas.example.com/hats#host".to_owned(), "urn:x".to_owned()]);
     create(store, &lasting).await;
     assert_eq!(load(store, &room).await, Some(lasting.clone()));
     let again = rooms.commit(&room, vec![Change::Create(Box::new(lasting.clone()))]).await;
@@ -156,8 +159,8 @@ pub async fn s10_9_a_destroyed_room_is_gone_with_all_it_has(store: &Store) {
     archive.keep_in_room(&other.jid, record(1, "firstwitch"));
     rooms.commit(&lasting.jid, vec![Change::Destroy]).await.unwrap();
     assert_eq!(load(store, &lasting.jid).await, None);
-    assert_eq!((rooms.count("chat.shakespeare.lit").await.unwrap(), rooms.created_by(&lasting.creator).await.unwrap()), (1, 1));
-    assert!(rooms.rooms_with(&bare("m7@shakespeare.lit")).await.unwrap().is_empty());
+    let left = rooms.list_all("chat.shakespeare.lit", &Request::default(), 10).await.unwrap();
+    assert_eq!((left.count, rooms.created_by(&lasting.creator).await.unwrap()), (1, 1));
     archive.keep_in_room(&lasting.jid, record(701, "firstwitch"));
     assert_eq!(archive.ends(Whose::Room(&lasting.jid)).await.unwrap(), None);
 
@@ -205,7 +208,7 @@ pub async fn s6_3_rooms_are_listed_in_pages(store: &Store) {
     check(Some(2), Place::Index(4), &[8, 12], Some(4)).await;
     check(Some(0), Place::First, &[], None).await;
     let all = rooms.list_all("chat.shakespeare.lit", &Request::default(), 1_000).await.unwrap();
-    assert_eq!((all.rooms.len(), all.count, rooms.count("chat.shakespeare.lit").await.unwrap()), (20, 20, 20));
+    assert_eq!((all.rooms.len(), all.count), (20, 20));
     assert_eq!(rooms.list("nowhere.lit", &Request::default(), 10).await.unwrap(), RoomsPage::default());
 
     // The columns that lists go by follow the configuration.
@@ -231,28 +234,26 @@ pub async fn an_account_leaves_no_trace_in_rooms(store: &Store) {
     asked.requests.insert(hag.clone(), "thirdwitch".to_owned());
     create(store, &asked).await;
     let mut hatted = new_room("moor@chat.shakespeare.lit");
-    hatted.hats.worn.insert(hag.clone(), vec!["urn:host".to_owned()]);
+    Arc::make_mut(&mut hatted.hats).worn.insert(hag.clone(), vec!["urn:host".to_owned()]);
     create(store, &hatted).await;
-    let all: Vec<BareJid> = [&lasting, &asked, &hatted].map(|room| room.jid.clone()).into();
-    assert_eq!(rooms.rooms_with(&hag).await.unwrap(), all);
     assert_eq!(rooms.created_by(&hag).await.unwrap(), 1);
 
     assert!(store.accounts().delete(&hag).await.unwrap());
-    assert_eq!((rooms.rooms_with(&hag).await.unwrap(), rooms.created_by(&hag).await.unwrap()), (vec![], 0));
-    lasting.affiliations.remove(&hag);
+    assert_eq!(rooms.created_by(&hag).await.unwrap(), 0);
+    lasting.affiliations.remove(hag.as_str());
     assert_eq!(load(store, &lasting.jid).await, Some(lasting.clone()));
     assert_eq!(load(store, &asked.jid).await.unwrap().requests, BTreeMap::new());
-    assert_eq!(load(store, &hatted.jid).await.unwrap().hats, Hats::default());
+    assert_eq!(load(store, &hatted.jid).await.unwrap().hats, Arc::default());
 
     // What came after it is removed as well, unless there is another account of that name.
     let affiliate = vec![Change::Affiliate(hag.clone(), Some(entry(Affiliation::Member)))];
     rooms.commit(&lasting.jid, affiliate.clone()).await.unwrap();
     rooms.remove_again(&hag).await.unwrap();
-    assert!(rooms.rooms_with(&hag).await.unwrap().is_empty());
+    assert_eq!(load(store, &lasting.jid).await, Some(lasting.clone()));
     store.accounts().create(&hag, &crate::auth::ScramSet::default()).await.unwrap();
     rooms.commit(&lasting.jid, affiliate).await.unwrap();
     rooms.remove_again(&hag).await.unwrap();
-    assert_eq!(rooms.rooms_with(&hag).await.unwrap(), std::slice::from_ref(&lasting.jid));
+    assert!(load(store, &lasting.jid).await.unwrap().affiliations.contains_key(&hag));
 }
 
 /// RFC 7622 §3.1: each part of an address has up to 1,023 bytes.
@@ -266,7 +267,6 @@ pub async fn the_longest_addresses_of_rooms_are_stored(store: &Store) {
     lasting.affiliations.insert(member.clone(), Affiliated { nick: Some(noise(1_023)), ..entry(Affiliation::Member) });
     create(store, &lasting).await;
     assert_eq!(load(store, &lasting.jid).await, Some(lasting.clone()));
-    assert_eq!(store.rooms().rooms_with(&member).await.unwrap(), std::slice::from_ref(&lasting.jid));
     let listed = store.rooms().list(lasting.jid.domain(), &Request::default(), 10).await.unwrap();
     assert_eq!(listed.rooms[0].jid, lasting.jid);
     let nick = noise(1_023);

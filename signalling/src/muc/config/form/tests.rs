@@ -10,6 +10,7 @@ use crate::xml::{Bindings, Element};
 const LIMITS: Limits = Limits {
     occupants: 1000,
     affiliations: 3,
+    affiliation_bytes: 1_000_000,
     history: HistoryMax { count: 100, bytes: 250_000 },
     presence_bytes: 1_000_000,
     vcard_bytes: 1_000_000,

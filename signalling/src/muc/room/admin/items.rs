@@ -2,12 +2,10 @@
 
 use crate::jid::{Jid, JidError};
 use crate::muc::model::{Affiliation, Role};
+use crate::muc::room::reason::read_reason;
 use crate::ns;
 use crate::stanza::error::StanzaError;
 use crate::xml::Node;
-
-/// Bytes of what is said to people.
-const REASON_BYTES_MAX: usize = 4096;
 
 /// Most items of one request: each can be a message to somebody who is not there and a notice to everybody who is.
 const ITEMS_MAX: usize = 200;
@@ -43,20 +41,8 @@ impl Item {
         let wanted = wanted.ok_or_else(|| StanzaError::bad_request("there is no such affiliation or role"))?;
         let malformed = |error: JidError| StanzaError::jid_malformed().with_text(error.to_string());
         let jid = node.attr("jid").map(Jid::parse).transpose().map_err(malformed)?;
-        let reason = reason(node)?;
+        let reason = read_reason(node)?;
         Ok(Self { jid, nick: node.attr("nick").map(str::to_owned), wanted, reason })
-    }
-}
-
-/// `<reason/>` of an element; an empty one is none.
-///
-/// # Errors
-/// `policy-violation` for an over-long one.
-pub(in crate::muc::room) fn reason(node: Node<'_>) -> Result<Option<String>, StanzaError> {
-    let reason = node.child(node.ns(), "reason").map(|reason| reason.text().into_owned()).filter(|reason| !reason.is_empty());
-    match reason {
-        Some(reason) if reason.len() > REASON_BYTES_MAX => Err(StanzaError::policy_violation().with_text("the reason is too long")),
-        reason => Ok(reason),
     }
 }
 

@@ -1,12 +1,12 @@
 //! XEP-0045 §8.5, §9.2, §9.5, §9.8, §10.5, §10.8: the lists, read.
 
-use std::collections::HashMap;
-
 use bytes::Bytes;
 
 use super::items::{Item, Wanted};
 use super::rights::{self, Standing};
-use crate::muc::model::{Affiliation, Occupant, Role, Room};
+use crate::muc::context::Context;
+use crate::muc::model::{Affiliation, Role, Room};
+use crate::muc::room::write_reason;
 use crate::ns;
 use crate::stanza::error::StanzaError;
 use crate::xml::XmlWriter;
@@ -18,8 +18,8 @@ impl Room {
     /// The list that an item asks for.
     ///
     /// # Errors
-    /// `forbidden`, and `bad-request` for the list of those who are not there.
-    pub(super) fn list(&self, item: &Item, by: Standing) -> Result<Bytes, StanzaError> {
+    /// `forbidden`, `bad-request` for the list of those who are not there, `resource-constraint` for one that is too long for one answer.
+    pub(super) fn list(&self, item: &Item, by: Standing, context: &Context<'_>) -> Result<Bytes, StanzaError> {
         let mut xml = XmlWriter::new();
         xml.open("query").ns(ns::MUC_ADMIN);
         match item.wanted {
@@ -31,7 +31,12 @@ impl Room {
             _ => return Err(StanzaError::forbidden()),
         }
         xml.close();
-        Ok(xml.finish())
+        let list = xml.finish();
+        // Nicknames may take more as they are written.
+        if list.len() > context.limits.affiliation_bytes / 2 * 3 {
+            return Err(StanzaError::resource_constraint().with_text("the list is too long for one answer"));
+        }
+        Ok(list)
     }
 
     /// §8.5: whoever may see this sees real JIDs anyway.
@@ -45,17 +50,15 @@ impl Room {
 
     /// §9.5: those who are there with their nickname, others with the one that is theirs. §9.2: outcasts without. No roles, see docs/deviations.md.
     fn write_affiliation(&self, affiliation: Affiliation, xml: &mut XmlWriter) {
-        let there: HashMap<&str, &Occupant> = self.occupants.iter().map(|occupant| (occupant.account.as_str(), &**occupant)).collect();
         let mut bytes = 0;
         for (jid, entry) in self.lasting.affiliations.iter().filter(|(_, entry)| entry.affiliation == affiliation) {
             xml.open("item").attr("affiliation", affiliation.name()).attr("jid", jid.as_str());
             if affiliation != Affiliation::Outcast {
-                xml.attr_opt("nick", there.get(jid.as_str()).map(|occupant| occupant.nick()).or(entry.nick.as_deref()));
+                let occupant = self.occupants.of_account(jid.as_str()).last();
+                xml.attr_opt("nick", occupant.map(|occupant| occupant.nick()).or(entry.nick.as_deref()));
             }
             bytes += jid.as_str().len() + entry.reason.as_ref().map_or(0, String::len);
-            if let Some(reason) = entry.reason.as_ref().filter(|_| bytes <= BYTES_WITH_REASONS_MAX) {
-                xml.open("reason").text(reason).close();
-            }
+            write_reason(xml, entry.reason.as_deref().filter(|_| bytes <= BYTES_WITH_REASONS_MAX));
             xml.close();
         }
     }

@@ -5,17 +5,22 @@ use crate::muc::model::{Affiliation, Role};
 use crate::stanza::error::StanzaError;
 
 /// What somebody is to the room.
-pub(super) type Standing = (Affiliation, Role);
+pub(in crate::muc::room) type Standing = (Affiliation, Role);
+
+/// §5.1.1, §5.2.1: whether somebody does what moderators do: admins may without being there.
+pub(in crate::muc::room) fn moderates((affiliation, role): Standing) -> bool {
+    role == Role::Moderator || affiliation >= Affiliation::Admin
+}
 
 /// §8.2–§8.5, §9.6–§9.8: whether one occupant may give another one a role; `Role::None` is to kick it. `own`: the other one is itself.
 ///
 /// # Errors
 /// `forbidden` for who may not do such things, `not-allowed` for who may not do them to this one.
 pub(super) fn change_role(by: Standing, of: Standing, to: Role, own: bool) -> Result<(), StanzaError> {
-    let (by_affiliation, by_role) = by;
+    let by_affiliation = by.0;
     let (of_affiliation, of_role) = of;
     let administers = by_affiliation >= Affiliation::Admin;
-    if by_role < Role::Moderator && !administers {
+    if !moderates(by) {
         return Err(StanzaError::forbidden());
     }
     let is_moderator = of_role == Role::Moderator;

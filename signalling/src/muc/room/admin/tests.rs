@@ -85,6 +85,25 @@ fn occupants_are_meant_by_what_they_are_called_here() {
     assert_eq!((occupant.affiliation, occupant.role), (Affiliation::Member, Role::Participant));
 }
 
+/// A stanza that may store something is decided on a copy: neither copying nor refusing it costs what the lists do.
+#[test]
+fn lists_are_copied_by_those_only_who_change_them() {
+    let mut scene = Scene::of_four();
+    for (from, items, shared) in [
+        ("macbeth/throne", "<item affiliation='owner' jid='macbeth@shakespeare.lit'/>", true),
+        ("hecate/broom", "<item affiliation='member' jid='hecate@shakespeare.lit'/>", true),
+        ("hecate/broom", "<item role='none' nick='thirdwitch'/>", true),
+        ("crone1/desktop", "<item role='visitor' nick='fourthwitch'/>", true),
+        ("crone1/desktop", "<item affiliation='member' jid='hecate@shakespeare.lit'/>", false),
+    ] {
+        let before = scene.room.clone();
+        _ = request(&mut scene, "set", from, items);
+        let (was, is) = (&before.lasting, &scene.room.lasting);
+        assert_eq!(was.affiliations.shares_with(&is.affiliations), shared, "{from}: {items}");
+        assert!(std::sync::Arc::ptr_eq(&was.hats, &is.hats));
+    }
+}
+
 #[test]
 fn lists_have_a_bound() {
     let mut scene = Scene::of_four();
@@ -96,6 +115,50 @@ fn lists_have_a_bound() {
     // One goes, one comes; who is there can change.
     set(&mut scene, "crone1/desktop", "<item affiliation='none' jid='a@b.lit'/><item affiliation='member' jid='c@b.lit'/>");
     set(&mut scene, "crone1/desktop", "<item affiliation='admin' jid='c@b.lit'/>");
+}
+
+#[test]
+fn s8_4_the_item_that_is_too_much_comes_back() {
+    let mut scene = Scene::of_four();
+    scene.limits.affiliations = 4;
+    let new = |name: &str| format!("<item affiliation='member' jid='{name}@b.lit'/>");
+    let (hag, crone) =
+        ("<item affiliation='admin' jid='hag66@shakespeare.lit'/>", "<item affiliation='admin' jid='crone1@shakespeare.lit'/>");
+    for (items, offending) in [
+        ([new("a"), new("c"), hag.to_owned()], 1),
+        ([hag.to_owned(), new("a"), new("c")], 2),
+        ([new("a"), crone.to_owned(), hag.to_owned()], 1),
+    ] {
+        let query = format!("<query xmlns='{}'>{}</query>", ns::MUC_ADMIN, items.concat());
+        let error = scene.send(&format!("<iq type='set' id='1' from='crone1/desktop' to='coven'>{query}</iq>")).unwrap_err();
+        let expected = format!("<query xmlns='{}'>{}</query>", ns::MUC_ADMIN, items[offending]);
+        let names = |text: &str| text.contains(expected.split("jid=").nth(1).unwrap());
+        assert!(error.payload.as_ref().is_some_and(|payload| names(&String::from_utf8_lossy(payload))), "{query}: {:?}", error.payload);
+    }
+}
+
+#[test]
+fn lists_have_a_bound_in_bytes() {
+    let mut scene = Scene::of_four();
+    scene.limits.affiliation_bytes = 1_000;
+    let with = |jid: &str, reason: usize| format!("<item affiliation='member' jid='{jid}'><reason>{}</reason></item>", "x".repeat(reason));
+    refused(&mut scene, "crone1/desktop", &with("a@b.lit", 900), "wait resource-constraint");
+    refused(&mut scene, "crone1/desktop", &with("hag66@shakespeare.lit", 900), "wait resource-constraint");
+    set(&mut scene, "crone1/desktop", &with("a@b.lit", 500));
+    refused(&mut scene, "crone1/desktop", &with("c@b.lit", 500), "wait resource-constraint");
+    // One that is shorter, and another in its place.
+    set(&mut scene, "crone1/desktop", &with("a@b.lit", 400));
+    set(&mut scene, "crone1/desktop", &format!("<item affiliation='none' jid='a@b.lit'/>{}", with("c@b.lit", 500)));
+    // What is too much already may become less.
+    scene.limits.affiliation_bytes = 100;
+    refused(&mut scene, "crone1/desktop", &with("c@b.lit", 501), "wait resource-constraint");
+    set(&mut scene, "crone1/desktop", &with("c@b.lit", 300));
+    assert_eq!(
+        request(&mut scene, "get", "crone1/desktop", "<item affiliation='member'/>").map(|_| ()),
+        Err("wait resource-constraint".to_owned())
+    );
+    let bytes = scene.room.lasting.affiliations.iter().map(|(jid, entry)| entry.bytes(jid)).sum::<usize>();
+    assert_eq!(scene.room.lasting.affiliations.bytes(), bytes);
 }
 
 #[test]

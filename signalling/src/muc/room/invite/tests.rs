@@ -114,6 +114,16 @@ fn s7_8_2_who_is_invited_into_a_members_only_room_becomes_a_member() {
 }
 
 #[test]
+fn s7_8_2_a_reason_has_a_bound() {
+    let mut scene = coven(|_| ());
+    let reason = format!("<reason>{}</reason>", "x".repeat(4097));
+    for content in [format!("<invite to='hecate@shakespeare.lit'>{reason}</invite>"), format!("<decline to='{CRONE}'>{reason}</decline>")] {
+        let message = format!("<message><x xmlns='http://jabber.org/protocol/muc#user'>{content}</x></message>");
+        assert_eq!(scene.refused(handle, CRONE, &message), "modify policy-violation");
+    }
+}
+
+#[test]
 fn s7_8_2_what_is_no_invitation() {
     let with = |invite: &str| format!("<message><x xmlns='http://jabber.org/protocol/muc#user'>{invite}</x></message>");
     for (content, expected) in [
@@ -163,7 +173,7 @@ fn s7_8_2_declines_that_are_refused() {
     assert_eq!(scene.refused(handle, HECATE, DECLINE), "auth forbidden");
     assert_eq!(scene.refused(handle, HAG, &DECLINE.replace("crone1", "@")), "modify jid-malformed");
     assert_eq!(scene.refused(handle, HAG, &DECLINE.replace(" to='crone1@shakespeare.lit'", "")), "modify bad-request");
-    assert_eq!(scene.refused(Room::decline, HAG, INVITE), "modify bad-request");
+    assert_eq!(scene.refused(|room, stanza, _, out| room.decline(stanza, out), HAG, INVITE), "modify bad-request");
 }
 
 #[test]

@@ -125,7 +125,7 @@ fn s3_2_example_7_requests_that_are_refused() {
         (CRONE, moderate(&id).replace(&format!("id='{id}'"), ""), "modify bad-request"),
         (CRONE, moderate(&id).replace("<retract xmlns='urn:xmpp:message-retract:1'/>", ""), "cancel feature-not-implemented"),
         (CRONE, moderate(&id).replace("'set'", "'get'"), "modify bad-request"),
-        (CRONE, moderate(&id).replace("Inappropriate", &"x".repeat(4_096)), "modify not-acceptable"),
+        (CRONE, moderate(&id).replace("Inappropriate", &"x".repeat(4_096)), "modify policy-violation"),
         (CRONE, moderate_0(&id).replace("message-moderate:0", "other"), "cancel feature-not-implemented"),
     ] {
         assert_eq!(scene.refused(handle, from, &xml), expected, "{from} {xml}");
@@ -146,8 +146,8 @@ fn s4_a_message_that_only_the_archive_has() {
     let said = scene.room.history.messages.back().unwrap().clone();
     scene.room.history.forget(said.id);
     let request = moderate(&id.to_string());
-    assert_eq!(scene.room.refers_to(&stanza(CRONE, &request)), Some(id));
-    assert_eq!(scene.room.refers_to(&stanza(CRONE, &moderate_0(&id.to_string()))), Some(id));
+    assert_eq!(refers_to(&scene, CRONE, &request), Some(id));
+    assert_eq!(refers_to(&scene, CRONE, &moderate_0(&id.to_string())), Some(id));
     assert_eq!(scene.refused(handle, CRONE, &request), "cancel item-not-found");
     scene.referred = Some(Said { id: ArchiveId::from_i64(1), ..said.clone() });
     assert_eq!(scene.refused(handle, CRONE, &request), "cancel item-not-found");
@@ -225,7 +225,36 @@ fn only_what_takes_something_back_refers_to_a_message() {
         retraction(&id.to_string()),
         moderate(&id.to_string()),
     ] {
-        assert_eq!(scene.room.refers_to(&stanza(HAG, &xml)), None, "{xml}");
+        assert_eq!(refers_to(&scene, HAG, &xml), None, "{xml}");
     }
-    assert_eq!(scene.room.refers_to(&stanza(HAG, &retraction("17"))), Some(ArchiveId::from_i64(17)));
+    assert_eq!(refers_to(&scene, HAG, &retraction("17")), Some(ArchiveId::from_i64(17)));
+}
+
+/// What the archive is to be asked for.
+fn refers_to(scene: &Scene, from: &str, xml: &str) -> Option<ArchiveId> {
+    scene.with_context(|room, context| room.refers_to(&stanza(from, xml), context))
+}
+
+#[test]
+fn the_archive_is_not_asked_for_what_is_refused() {
+    let (mut scene, _) = cave();
+    scene.enter(HECATE, "mute", Role::Visitor);
+    scene.affiliate("macbeth@shakespeare.lit", Affiliation::Outcast);
+    let some = Some(ArchiveId::from_i64(17));
+    for (from, retracts, moderates) in [
+        (CRONE, some, some),
+        (HAG, some, None),
+        (HECATE, None, None),
+        ("macbeth@shakespeare.lit/throne", None, None),
+        ("banquo@shakespeare.lit/x", None, None),
+        // The owner, from another session.
+        ("crone1@shakespeare.lit/phone", None, some),
+    ] {
+        assert_eq!(refers_to(&scene, from, &retraction("17")), retracts, "{from}");
+        for request in [moderate("17"), moderate_0("17")] {
+            assert_eq!(refers_to(&scene, from, &request), moderates, "{from}");
+        }
+    }
+    scene.administers = true;
+    assert_eq!(refers_to(&scene, "admin@shakespeare.lit/x", &moderate("17")), some);
 }

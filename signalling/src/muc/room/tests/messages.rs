@@ -192,6 +192,22 @@ fn s7_2_15_newcomers_are_told_the_subject_last() {
 }
 
 #[test]
+fn what_only_passes_is_not_decided_on_a_copy() {
+    let (user, form) = ("<x xmlns='http://jabber.org/protocol/muc#user'><decline/></x>", "<x xmlns='jabber:x:data' type='submit'/>");
+    for (to, content, may) in [
+        ("coven", user, true),
+        ("coven", form, true),
+        ("coven", "<x xmlns='jabber:x:conference' jid='coven@chat.shakespeare.lit'/>", false),
+        ("coven", "<body>b</body>", false),
+        ("coven/firstwitch", user, false),
+        ("coven/firstwitch", form, false),
+    ] {
+        let stanza = parse(&format!("<message from='hag66/pda' to='{to}'>{content}</message>"));
+        assert_eq!(Room::may_store(&stanza), may, "{to} {content}");
+    }
+}
+
+#[test]
 fn s8_1_what_is_a_subject() {
     for (content, is) in [
         ("<subject>a</subject>", true),

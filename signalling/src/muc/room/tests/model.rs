@@ -250,10 +250,17 @@ impl World {
             sessions += occupant.seats.len();
             for seat in &occupant.seats {
                 assert_eq!(room.occupant_of(&seat.jid), Some(occupant), "the index by JID is true");
+                assert!(
+                    room.occupants.of_account(occupant.account.as_str()).any(|found| found == occupant),
+                    "the index by account is true"
+                );
                 assert_eq!(seat.jid.to_bare(), occupant.account);
             }
         }
         assert_eq!(sessions, room.occupants.sessions());
+        let accounts: std::collections::BTreeSet<&str> = room.occupants.iter().map(|occupant| occupant.account.as_str()).collect();
+        let indexed: usize = accounts.iter().map(|account| room.occupants.of_account(account).count()).sum();
+        assert_eq!(indexed, room.occupants.len(), "nobody is found by an account who is not there");
         let bytes: usize = room.occupants.iter().flat_map(|occupant| occupant.seats.iter().map(|seat| seat.bytes(&occupant.jid))).sum();
         assert_eq!(bytes, room.occupants.presence_bytes());
         for (real, client) in &self.clients {

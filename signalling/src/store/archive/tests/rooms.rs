@@ -3,7 +3,7 @@
 use super::*;
 use crate::muc::change::Change;
 use crate::muc::config::RoomConfig;
-use crate::muc::model::{Hats, Lasting};
+use crate::muc::model::Lasting;
 
 async fn room(store: &Store, name: &str) -> BareJid {
     let room = jid(name);
@@ -17,7 +17,7 @@ async fn room(store: &Store, name: &str) -> BareJid {
         requests: Default::default(),
         subject: None,
         vcard: None,
-        hats: Hats::default(),
+        hats: Default::default(),
         secret: vec![1],
     };
     store.rooms().commit(&room, vec![Change::Create(Box::new(lasting))]).await.unwrap();
