@@ -21,6 +21,7 @@ mod moves;
 mod occupants;
 pub mod outcome;
 mod presence;
+mod recent;
 mod relay;
 mod restart;
 pub mod room;

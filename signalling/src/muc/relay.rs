@@ -4,12 +4,12 @@
 //! Where an occupant has several sessions, its peer's next stanza goes to the one that has spoken with that peer last, so that a conversation, such as a
 //! call, stays with the session that has begun it.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::model::{Occupant, Role, Room};
 use super::outcome::{Effect, Outcome};
+use super::recent::Recent;
 use super::service::Muc;
 use crate::jid::{FullJid, Jid};
 use crate::ns;
@@ -17,16 +17,25 @@ use crate::session::SessionRef;
 use crate::stanza::error::{Condition, ErrorType, StanzaError};
 use crate::stanza::{IqType, Kind, Stanza};
 
-/// Answers and conversations that one room remembers; the rest finds the first session.
-const REMEMBERED_MAX: usize = 1_024;
+/// Requests and conversations that one room remembers. The answer to a request that it has forgotten answers nothing; a conversation finds the first
+/// session.
+const REMEMBERED_MAX: usize = 4_096;
+/// Those of one session.
+const EACH_MAX: usize = 64;
 
 /// What is under way between occupants.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Talks {
     /// By whom a session talks to (a real full JID), and the nickname it has: that session.
-    sessions: HashMap<(Jid, String), FullJid>,
+    sessions: Recent<(Jid, String), Jid, FullJid>,
     /// Requests: by the real address that is to answer, the nickname of who has asked, and the identifier.
-    asked: HashMap<(Jid, String, String), Asked>,
+    asked: Recent<(Jid, String, String), Jid, Asked>,
+}
+
+impl Default for Talks {
+    fn default() -> Self {
+        Self { sessions: Recent::new(REMEMBERED_MAX, EACH_MAX), asked: Recent::new(REMEMBERED_MAX, EACH_MAX) }
+    }
 }
 
 /// A request that was passed on.
@@ -41,9 +50,8 @@ struct Asked {
 impl Talks {
     fn note_request(&mut self, to: &Jid, sender: &Occupant, stanza: &Stanza, occupant: &Occupant) {
         let (Some(Ok(by)), Some(id)) = (stanza.from().cloned().map(FullJid::try_from), stanza.id()) else { return };
-        bound(&mut self.asked);
-        let asked = Asked { by, occupant: occupant.jid.clone() };
-        self.asked.insert((to.clone(), sender.jid.resource_str().to_owned(), id.to_owned()), asked);
+        let asked = Asked { by: by.clone(), occupant: occupant.jid.clone() };
+        self.asked.insert((to.clone(), sender.jid.resource_str().to_owned(), id.to_owned()), by.into(), asked);
     }
 
     fn take_request(&mut self, from: &Jid, nick: &str, id: &str) -> Option<Asked> {
@@ -51,8 +59,7 @@ impl Talks {
     }
 
     fn note(&mut self, peer: &Jid, nick: &str, session: &FullJid) {
-        bound(&mut self.sessions);
-        self.sessions.insert((peer.clone(), nick.to_owned()), session.clone());
+        self.sessions.insert((peer.clone(), nick.to_owned()), session.clone().into(), session.clone());
     }
 
     /// The session of an occupant to which a peer's stanza goes.
@@ -63,13 +70,6 @@ impl Talks {
         }
         let known = self.sessions.get(&(peer.clone(), occupant.jid.resource_str().to_owned()));
         Some(known.and_then(|known| occupant.seats.iter().map(|seat| &seat.jid).find(|jid| *jid == known)).unwrap_or(first))
-    }
-}
-
-/// Forgets everything rather than growing: what is lost is which of several sessions of one nickname is meant.
-fn bound<K, V>(known: &mut HashMap<K, V>) {
-    if known.len() >= REMEMBERED_MAX {
-        known.clear();
     }
 }
 
@@ -99,34 +99,27 @@ impl Room {
         let Some(from) = stanza.from() else { return Ok(Relayed::Drop) };
         let Kind::Iq(type_) = stanza.kind() else { return Ok(Relayed::Drop) };
         let is_request = matches!(type_, IqType::Get | IqType::Set);
-        if !is_request && let Some(asked) = talks.take_request(from, nick, stanza.id().unwrap_or_default()) {
-            return Ok(if self.is_occupant(&asked.by) { on(stanza, &asked.occupant, asked.by.into()) } else { Relayed::Drop });
+        if !is_request {
+            // What answers nothing is nobody's to pass on.
+            let asked = talks.take_request(from, nick, stanza.id().unwrap_or_default()).filter(|asked| self.is_occupant(&asked.by));
+            return Ok(asked.map_or(Relayed::Drop, |asked| on(stanza, &asked.occupant, asked.by.into())));
         }
-        let Some(sender) = self.occupant_of(from) else {
-            return match is_request {
-                true => Err(not_there(stanza)),
-                false => Ok(Relayed::Drop),
-            };
-        };
-        if is_request && is_ping(stanza) && sender.jid.resource_str() == nick {
+        let Some(sender) = self.occupant_of(from) else { return Err(not_there(stanza)) };
+        if is_ping(stanza) && sender.jid.resource_str() == nick {
             return Ok(Relayed::Answer);
         }
-        let Some(target) = self.occupant(nick) else {
-            return if is_request { Err(StanzaError::item_not_found()) } else { Ok(Relayed::Drop) };
-        };
+        let target = self.occupant(nick).ok_or_else(StanzaError::item_not_found)?;
         let is_own = sender.account == target.account;
-        if is_request && !is_own && !self.lasting.config.allow_queries && sender.role != Role::Moderator && target.role != Role::Moderator {
+        if !is_own && !self.lasting.config.allow_queries && sender.role != Role::Moderator && target.role != Role::Moderator {
             return Err(StanzaError::not_allowed().with_text("occupants may not send requests to each other in this room"));
         }
         let to: Jid = match talks.session(from, target) {
             // Its server answers for it.
-            _ if is_request && is_vcard(stanza) => target.account.clone().into(),
+            _ if is_vcard(stanza) => target.account.clone().into(),
             Some(session) => session.clone().into(),
             None => return Ok(Relayed::Drop),
         };
-        if is_request {
-            talks.note_request(&to, sender, stanza, target);
-        }
+        talks.note_request(&to, sender, stanza, target);
         if let (true, Ok(session)) = (sender.seats.len() > 1, FullJid::try_from(from.clone())) {
             talks.note(&to, sender.jid.resource_str(), &session);
         }
@@ -174,7 +167,7 @@ impl Muc {
             }
             return;
         };
-        if is_request && origin.is_some() && home.outbox.is_full_for(&from) {
+        if origin.is_some() && home.outbox.is_full_for(&from) {
             self.metrics.waits.inc();
             home.outbox.room_for(&from).await;
         }

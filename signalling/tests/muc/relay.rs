@@ -53,6 +53,29 @@ async fn s17_4_with_several_sessions_the_one_that_asks_is_answered() {
 }
 
 #[tokio::test]
+async fn s17_4_what_answers_nothing_is_not_passed_on() {
+    let (world, a, b) = pair("muc-iq-unasked").await;
+    a.send(&format!("<iq to='{ROOM}/bob' type='get' id='v'><query xmlns='urn:q'/></iq>")).await;
+    world.settled().await;
+    b.forget();
+    let answer = |id: &str| format!("<iq to='{ROOM}/alice' type='result' id='{id}'><query xmlns='urn:q'/></iq>");
+    for stanza in [answer("w"), format!("<iq to='{ROOM}/alice' type='error' id='w'/>"), answer("v"), answer("v")] {
+        b.send(&stanza).await;
+    }
+    world.settled().await;
+    a.expect(&[&["type='result'", "id='v'"]]);
+    // Whoever asks in vain makes the room forget its own questions only.
+    a.send(&format!("<iq to='{ROOM}/bob' type='get' id='v'><query xmlns='urn:q'/></iq>")).await;
+    for number in 0..200 {
+        b.send(&format!("<iq to='{ROOM}/alice' type='get' id='{number}'><query xmlns='urn:q'/></iq>")).await;
+    }
+    b.send(&answer("v")).await;
+    world.settled().await;
+    let received = a.received();
+    assert!(received.last().is_some_and(|stanza| stanza.contains("id='v' type='result'")), "{received:#?}");
+}
+
+#[tokio::test]
 async fn s6_6_and_xep0410_who_is_not_there_asks_nobody() {
     let (world, a, b) = pair("muc-iq-out").await;
     let c = world.client("c", "1").await;
