@@ -517,7 +517,10 @@ impl Router {
             {
                 account.has_left(from, to);
             }
-            if let (Verdict::Pass, Kind::Presence(PresenceType::Available), Some(from)) = (&verdict, stanza.kind(), stanza.from()) {
+            // Occupants are no visitors: nobody says when they go, and they ask for nothing.
+            if let (Verdict::Pass, Kind::Presence(PresenceType::Available), Some(from)) = (&verdict, stanza.kind(), stanza.from())
+                && !matches!(self.service(from.domain()), Some(Host::Muc(_)))
+            {
                 effects.visited = account.visited_by(from);
             }
             if verdict == Verdict::Pass {

@@ -132,6 +132,19 @@ async fn s7_14_a_session_that_takes_anothers_place_is_not_in_its_rooms() {
     successor.expect(&[]);
 }
 
+/// XEP-0060 §9.1.3 is about those who show their presence to an account, not about those who are in a room with it.
+#[tokio::test]
+async fn occupants_are_no_visitors_of_accounts() {
+    let world = World::new("muc-visitors", &["a", "b"]).await;
+    let (a, b) = (world.client("a", "1").await, world.client("b", "1").await);
+    create(&world, &a, ROOM, "alice", &[]).await;
+    join(&world, &b, ROOM, "bob").await;
+    let visitors = || a.session.home.with(|account| account.visitors.len());
+    assert_eq!(visitors(), 0);
+    b.send("<presence to='a@localhost'/>").await;
+    assert_eq!(visitors(), 1);
+}
+
 /// §7.2.8: several sessions under one nickname; the occupant is gone with the last of them, whichever way each ends.
 #[tokio::test]
 async fn s7_14_an_occupant_is_gone_with_the_last_of_its_sessions() {
