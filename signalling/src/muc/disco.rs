@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::context::Context;
-use super::model::Room;
+use super::model::{Occupant, Role, Room};
 use super::service::Muc;
 use crate::capabilities::{Described, Info};
 use crate::features::disco::{Item, Items, no_such_node, node};
@@ -113,7 +113,8 @@ impl Muc {
         self.ask(&iq, |room, from, context| {
             let items = match node.as_deref() {
                 None if room.shows_occupants_to(from, context) => {
-                    room.occupants.iter().take(OCCUPANTS_MAX).map(|occupant| item(&occupant.jid)).collect()
+                    let visible = room.occupants.iter().filter(|occupant| room.shows(occupant, from, context));
+                    visible.take(OCCUPANTS_MAX).map(|occupant| item(&occupant.jid)).collect()
                 }
                 None => Vec::new(),
                 Some(ns::COMMANDS) => {
@@ -153,6 +154,11 @@ impl Room {
     fn shows_occupants_to(&self, from: &Jid, context: &Context<'_>) -> bool {
         let config = &self.lasting.config;
         self.is_occupant(from) || context.administers || (config.public && config.public_occupants && self.is_open_to(from, context))
+    }
+
+    /// Whether one of them is among these: presence that only moderators get (`muc#roomconfig_presencebroadcast`) is no secret of discovery's either.
+    fn shows(&self, occupant: &Occupant, from: &Jid, context: &Context<'_>) -> bool {
+        self.is_seen(occupant.role) || occupant.account == from.bare_str() || self.power(from, context).1 == Role::Moderator
     }
 }
 

@@ -1,7 +1,7 @@
 //! XEP-0045 §6: what services and rooms say of themselves, and to whom.
 
 use crate::world::World;
-use crate::world::rooms::{HOST, ROOM, answer, create, join};
+use crate::world::rooms::{HOST, ROOM, answer, configure, create, join};
 
 fn disco(to: &str, what: &str, content: &str) -> String {
     format!("<iq to='{to}' type='get' id='d'><query xmlns='http://jabber.org/protocol/disco#{what}'>{content}</query></iq>")
@@ -36,7 +36,7 @@ async fn s6_2_and_s6_3_a_service_says_what_it_is_and_which_rooms_are_public() {
 
 #[tokio::test]
 async fn s6_4_and_s6_5_a_room_says_what_it_is_and_who_is_there_to_those_who_are() {
-    let world = World::new("muc-disco-room", &["a", "b"]).await;
+    let world = World::new("muc-disco-room", &["a", "b", "c"]).await;
     let (a, b) = (world.client("a", "1").await, world.client("b", "1").await);
     create(&world, &a, ROOM, "alice", &[("membersonly", "1"), ("roomname", "A Dark Cave"), ("enablelogging", "1")]).await;
     let info = answer(&world, &b, &disco(ROOM, "info", "")).await;
@@ -47,6 +47,19 @@ async fn s6_4_and_s6_5_a_room_says_what_it_is_and_who_is_there_to_those_who_are(
     assert!(!items.contains("alice"), "{items}");
     let items = answer(&world, &a, &disco(ROOM, "items", "")).await;
     assert!(items.contains("<item jid='coven@conference.localhost/alice'/>"), "{items}");
+    let admin = "<query xmlns='http://jabber.org/protocol/muc#admin'><item affiliation='member' jid='b@localhost'/></query>";
+    answer(&world, &a, &format!("<iq to='{ROOM}' type='set' id='m'>{admin}</iq>")).await;
+    answer(&world, &a, &format!("<iq to='{ROOM}' type='set' id='m'>{}</iq>", admin.replace("b@", "c@"))).await;
+    let c = world.client("c", "1").await;
+    join(&world, &b, ROOM, "bob").await;
+    join(&world, &c, ROOM, "carol").await;
+    // `muc#roomconfig_presencebroadcast`: moderators see all, others themselves besides.
+    configure(&world, &a, ROOM, &[("presencebroadcast", "moderator")]).await;
+    for (client, expected) in [(&a, ["alice", "bob", "carol"].as_slice()), (&b, &["alice", "bob"]), (&c, &["alice", "carol"])] {
+        let items = answer(&world, client, &disco(ROOM, "items", "")).await;
+        let seen: Vec<_> = ["alice", "bob", "carol"].into_iter().filter(|nick| items.contains(&format!("/{nick}'"))).collect();
+        assert_eq!(seen, expected, "{items}");
+    }
     let ping = answer(&world, &b, &format!("<iq to='{ROOM}' type='get' id='p'><ping xmlns='urn:xmpp:ping'/></iq>")).await;
     assert!(ping.contains("type='result'"), "{ping}");
 }
