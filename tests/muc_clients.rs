@@ -32,7 +32,7 @@ pub fn slixmpp_enters_runs_and_leaves_rooms() {
 /// registration, pictures.
 #[test]
 #[ignore = "slixmpp: run tests/run"]
-fn slixmpp_uses_what_rooms_have_besides() {
+pub fn slixmpp_uses_what_rooms_have_besides() {
     peers::python(&Server::start(), "slixmpp_rooms.py", json!({})).said(&[
         "direct_invitations",
         "occupants",

@@ -34,7 +34,11 @@ on_postgres! {
     pubsub_examples: pubsub_affiliations, pubsub_approve, pubsub_collections, pubsub_collections_owner, pubsub_configure, pubsub_delete,
         pubsub_discover, pubsub_last_item, pubsub_manage_subscriptions, pubsub_options, pubsub_payloads_private, pubsub_pep, pubsub_pep_access,
         pubsub_publish, pubsub_purge, pubsub_retract, pubsub_retrieve, pubsub_rules, pubsub_subscribe, pubsub_temporary;
+    muc_examples: muc_admins, muc_archive, muc_avatars, muc_ban, muc_configure, muc_configure_codes, muc_create, muc_create_admins, muc_destroy,
+        muc_discover, muc_hats, muc_history, muc_invite, muc_members_only, muc_membership, muc_moderation, muc_options, muc_owners, muc_register,
+        muc_registration_approval, muc_removed, muc_restart, muc_resumption, muc_shutdown, muc_subject;
     pubsub_clients: slixmpp_owns_publishes_and_subscribes;
+    muc_clients: slixmpp_enters_runs_and_leaves_rooms, slixmpp_uses_what_rooms_have_besides;
     pep_clients: slixmpp_shows_what_slixmpp_publishes;
     presence_roster: s2_6_a_killed_server_has_every_roster_change_that_it_told_of, s2_the_roster, s3_1_3_a_request_waits_for_who_is_away, two_slixmpp_clients_become_contacts;
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::domain::{self, Reach};
-use crate::{Config, Fence, Network, Origins, Problem, PublicAddress, Severity, key_path, told};
+use crate::{Config, Fence, Limits, Network, Origins, Problem, PublicAddress, Severity, key_path, told};
 
 /// Everything wrong or suspicious in `config`; `origins` gives the places.
 #[must_use]
@@ -477,6 +477,7 @@ fn limits(config: &Config, findings: &mut Findings<'_>) {
         let message = format!("{} is less than limits.stanza_bytes: the largest stanzas could never be delivered", limits.mailbox_bytes);
         findings.error("limits.mailbox_bytes", message);
     }
+    rooms(limits, findings);
     if (limits.bytes_burst as usize) < limits.stanza_bytes {
         findings.warning("limits.bytes_burst", "less than limits.stanza_bytes: a large stanza waits for the rate even on an idle stream");
     }
@@ -491,6 +492,25 @@ fn limits(config: &Config, findings: &mut Findings<'_>) {
     }
     if limits.stanza_depth < 8 {
         findings.error("limits.stanza_depth", "ordinary stanzas nest up to 8 deep");
+    }
+}
+
+/// Bytes of an ordinary stanza in a room, with what the room adds to it.
+const ROOM_STANZA_BYTES: usize = 512;
+
+/// What a newcomer gets at once has its share of a mailbox: half of it is for presence, an eighth for what was said.
+fn rooms(limits: &Limits, findings: &mut Findings<'_>) {
+    for (name, count, what, share, share_name) in
+        [("room_occupants", limits.room_occupants, "presence", 2, "half"), ("room_history", limits.room_history, "history", 8, "an eighth")]
+    {
+        let bound = limits.mailbox_bytes / share / ROOM_STANZA_BYTES;
+        if count > bound {
+            let message = format!(
+                "{count} is more than a room will have: its {what} is bounded by {share_name} of limits.mailbox_bytes, which is enough for \
+                 about {bound}"
+            );
+            findings.warning(&key_path(&["limits", name]), message);
+        }
     }
 }
 
@@ -631,6 +651,11 @@ mod tests {
                 "no effect",
             ),
             (|c| c.limits.roster_items = 0, Error, "limits.roster_items", "from 1"),
+            (|c| c.limits.room_occupants = 0, Error, "limits.room_occupants", "from 1"),
+            (|c| c.limits.rooms_per_account = 0, Error, "limits.rooms_per_account", "from 1"),
+            (|c| c.limits.room_occupants = 5_000, Warning, "limits.room_occupants", "half of limits.mailbox_bytes"),
+            (|c| c.limits.room_history = 1_000, Warning, "limits.room_history", "an eighth of limits.mailbox_bytes"),
+            (|c| c.limits.mailbox_bytes = 262_144, Warning, "limits.room_occupants", "about 256"),
             (|c| c.limits.handshake_s = u64::MAX, Error, "limits.handshake_s", "31536000 seconds"),
             (|c| c.limits.stanza_bytes = 9999, Error, "limits.stanza_bytes", "10000"),
             (|c| c.limits.mailbox_bytes = 20000, Error, "limits.mailbox_bytes", "stanza_bytes"),

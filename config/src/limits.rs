@@ -39,11 +39,11 @@ pub struct Limits {
     pub push_services: usize,
     /// Rooms that one account has created (XEP-0045).
     pub rooms_per_account: usize,
-    /// Sessions in one room.
+    /// Sessions in one room. All their presence has at most half of `mailbox_bytes`.
     pub room_occupants: usize,
     /// Owners, admins, members and outcasts of one room, and requests to be a member.
     pub room_affiliations: usize,
-    /// Messages that one room keeps in memory for newcomers.
+    /// Messages that one room keeps in memory for newcomers, of an eighth of `mailbox_bytes` at most.
     pub room_history: usize,
     /// Messages that wait for one account while nobody is logged in to take them; more go back to their senders (XEP-0160 §2).
     pub offline_messages: usize,

@@ -510,12 +510,8 @@ impl Router {
             let mut targets = account.targets(stanza);
             let walk = Walk { account, sender: None, targets: &targets, moment };
             let (mut verdict, mut effects) = pipeline::walk(pipeline::INBOUND, &walk, stanza);
-            // What a room says of an occupant may be of before its session has entered again: once too often is better than never (XEP-0045 §7.14).
-            if let (Verdict::Pass, Kind::Presence(PresenceType::Unavailable), Some(from), Some(to)) =
-                (&verdict, stanza.kind(), stanza.from(), stanza.to())
-                && stanza.child(ns::MUC_USER, "x").is_none()
-            {
-                account.has_left(from, to);
+            if let (Verdict::Pass, Kind::Presence(PresenceType::Unavailable), Some(from)) = (&verdict, stanza.kind(), stanza.from()) {
+                account.has_left(stanza, from);
             }
             // Occupants are no visitors: nobody says when they go, and they ask for nothing.
             if let (Verdict::Pass, Kind::Presence(PresenceType::Available), Some(from)) = (&verdict, stanza.kind(), stanza.from())

@@ -13,7 +13,7 @@ use campanile_signalling::store::{RosterChange, RosterItem, Subscription};
 use campanile_signalling::stream::error::{Condition, StreamError};
 use campanile_signalling::xml::Bindings;
 
-use crate::world::{Client, World, befriend};
+use crate::world::{Client, World, befriend, doap};
 
 #[tokio::test]
 async fn rfc6121_s8_5_2_messages_to_a_bare_jid_reach_every_resource_of_non_negative_priority() {
@@ -422,41 +422,9 @@ async fn xep0215_s3_2_whoever_asked_for_services_is_told_of_others_and_gets_new_
 #[tokio::test]
 async fn every_feature_shown_by_service_discovery_stands_in_the_doap_file() {
     let world = World::new("doap", &[]).await;
-    let doap = include_str!("../../campanile.doap");
-    for to in [To::Server, To::Account, To::Contact, To::PubSub] {
+    for to in [To::Server, To::Account, To::Contact, To::PubSub, To::Muc] {
         for feature in world.router.table().features(to) {
-            let specification = match feature {
-                "http://jabber.org/protocol/pubsub#collections" | "http://jabber.org/protocol/pubsub#multi-collections" => "xep-0248.html",
-                pubsub if pubsub.starts_with("http://jabber.org/protocol/pubsub") => "xep-0060.html",
-                "urn:xmpp:pep-vcard-conversion:0" => "xep-0398.html",
-                "urn:xmpp:bookmarks-conversion:0" => "xep-0411.html",
-                "urn:xmpp:bookmarks:1#compat" | "urn:xmpp:bookmarks:1#compat-pep" => "xep-0402.html",
-                "http://jabber.org/protocol/commands" => "xep-0050.html",
-                "http://jabber.org/protocol/disco#info" | "http://jabber.org/protocol/disco#items" => "xep-0030.html",
-                "jabber:iq:register" => "xep-0077.html",
-                "jabber:iq:roster" => "rfc6121",
-                "http://jabber.org/protocol/rsm" => "xep-0059.html",
-                "msgoffline" => "xep-0160.html",
-                "urn:xmpp:mam:2" | "urn:xmpp:mam:2#extended" | "urn:xmpp:mam:2#groupchat-field" => "xep-0313.html",
-                "urn:xmpp:message-retract:1" => "xep-0424.html",
-                "urn:xmpp:sid:0" => "xep-0359.html",
-                "jabber:iq:version" => "xep-0092.html",
-                "http://jabber.org/protocol/caps" => "xep-0115.html",
-                "jabber:iq:last" => "xep-0012.html",
-                "jabber:iq:private" => "xep-0049.html",
-                "urn:xmpp:blocking" => "xep-0191.html",
-                "urn:xmpp:caps" => "xep-0390.html",
-                "urn:xmpp:time" => "xep-0202.html",
-                "vcard-temp" => "xep-0054.html",
-                "urn:ietf:params:xml:ns:vcard-4.0" => "xep-0292.html",
-                "urn:xmpp:mds:server-assist:0" => "xep-0490.html",
-                "urn:xmpp:carbons:2" => "xep-0280.html",
-                "urn:xmpp:extdisco:1" | "urn:xmpp:extdisco:2" => "xep-0215.html",
-                "urn:xmpp:ping" => "xep-0199.html",
-                "urn:xmpp:push:0" => "xep-0357",
-                unknown => panic!("{unknown} is announced: name its specification here and in campanile.doap"),
-            };
-            assert!(doap.contains(specification), "{feature} is announced, but campanile.doap lacks {specification}");
+            doap::must_name(feature);
         }
     }
 }

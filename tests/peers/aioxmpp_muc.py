@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime
+import socket
 
 import aioxmpp
 import aioxmpp.muc.xso as muc_xso
@@ -272,7 +273,8 @@ async def script(server):
     async def rejoining():
         """A stream that is destroyed takes its occupant along, and the room is entered anew with what was missed."""
         hers, his = await made("rejoined", bob)
-        bob.client.stream._xmlstream.abort()
+        # as when the network goes away
+        bob.client.stream._xmlstream.transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
         await alice.sees(hers, "on_leave", lambda member, **more: member.nick == "Bob")
         for signal in ("on_muc_suspend", "on_muc_resume", "on_muc_enter"):
             await bob.sees(his, signal)

@@ -4,6 +4,7 @@ use std::ops::Bound;
 
 use super::Account;
 use crate::jid::{BareJid, Jid};
+use crate::ns;
 use crate::session::Session;
 use crate::stanza::{PresenceType, Stanza};
 
@@ -56,12 +57,19 @@ impl Account {
         is_visitor && self.visitors.len() < VISITORS_MAX && self.visitors.insert(from.clone())
     }
 
-    /// RFC 6121 §4.6.1: who has left need not be told when a session of this account leaves. What is addressed to one session is true for that one
-    /// alone: a room that has lost one of an occupant's sessions still has the others (XEP-0045 §7.14).
-    pub fn has_left(&mut self, from: &Jid, to: &Jid) {
+    /// RFC 6121 §4.6.1: who has left need not be told when a session of this account leaves: none of them, or the one that is addressed, as others
+    /// may be there under the same nickname. A room stays told, even if its occupant has left (XEP-0045 §7.14): this can be the answer to a presence
+    /// after which the session has entered anew. So that nicknames do not pile up, one address of a room is enough.
+    pub fn has_left(&mut self, stanza: &Stanza, from: &Jid) {
         self.visitors.remove(from);
-        for session in self.sessions.iter_mut().filter(|session| to.is_bare() || *session.jid == *to) {
-            session.directed.remove(from);
+        let to = stanza.to().filter(|to| !to.is_bare());
+        let is_occupant = stanza.child(ns::MUC_USER, "x").is_some();
+        for session in self.sessions.iter_mut().filter(|session| !session.directed.is_empty() && to.is_none_or(|to| session.jid == *to)) {
+            let may_be_forgotten =
+                || !is_occupant || session.directed.iter().any(|other| other != from && other.bare_str() == from.bare_str());
+            if session.directed.contains(from) && may_be_forgotten() {
+                session.directed.remove(from);
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use super::history::HistoryMax;
 use super::model::Said;
 
 /// The world around a room at one moment.
@@ -32,8 +33,8 @@ pub struct Limits {
     pub occupants: usize,
     /// Entries in the affiliations of one room, and requests to be registered.
     pub affiliations: usize,
-    /// Messages that newcomers can be shown.
-    pub history: usize,
+    /// What newcomers can be shown of what was said.
+    pub history: HistoryMax,
     /// Bytes of all presence in one room: a newcomer gets all of it at once.
     pub presence_bytes: usize,
     /// Bytes of a room's vCard.

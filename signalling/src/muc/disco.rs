@@ -27,6 +27,8 @@ const TRAFFIC: &str = "http://jabber.org/protocol/muc#traffic";
 /// What every room can do.
 const FEATURES: &[&str] = &[
     ns::MUC,
+    ns::MUC_ROOMCONFIG,
+    ns::MUC_ROOMINFO,
     ns::MUC_STABLE_ID,
     ns::MUC_SELF_PING,
     ns::DISCO_INFO,
@@ -141,9 +143,9 @@ impl Muc {
         let (Some(from), Some(to)) = (iq.stanza.from(), iq.stanza.to()) else { return Err(StanzaError::bad_request_without_text()) };
         let home = self.loaded(&to.to_bare()).await?;
         let context = self.context(from, None);
-        let answer = home.look(|room| match room.lasting.locked && !room.is_occupant(from) && !context.administers {
-            true => Err(no_such_room()),
-            false => ask(room, from, &context),
+        let answer = home.look(|room| match room.exists_for(from, &context) {
+            true => ask(room, from, &context),
+            false => Err(no_such_room()),
         });
         answer.unwrap_or_else(|| Err(no_such_room())).map(Reply::Payload)
     }
@@ -200,7 +202,10 @@ fn info(room: &Room, from: &Jid, context: &Context<'_>) -> Bytes {
         [ns::MAM, ns::MAM_EXTENDED, ns::RSM, ns::TOMBSTONES].iter().for_each(|feature| write_feature(&mut xml, feature));
     }
     if config.allow_registration {
-        write_feature(&mut xml, ns::REGISTER);
+        [ns::REGISTER, ns::MUC_REGISTER].iter().for_each(|feature| write_feature(&mut xml, feature));
+    }
+    if config.allow_voice_requests {
+        write_feature(&mut xml, ns::MUC_REQUEST);
     }
     if config.hats {
         [ns::HATS, ns::COMMANDS].iter().for_each(|feature| write_feature(&mut xml, feature));

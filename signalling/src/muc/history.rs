@@ -7,22 +7,56 @@ use super::model::{Affiliation, History, Room, Said};
 use crate::jid::FullJid;
 use crate::ns;
 use crate::stanza::{Framing, Stanza};
+use crate::store::ArchiveId;
 use crate::time;
 use crate::xml::XmlWriter;
 
+/// What the room adds to a message that a newcomer is shown, about.
+const ADDED_BYTES: usize = 256;
+
+/// How much a room remembers. A newcomer may get all of it at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HistoryMax {
+    /// Messages.
+    pub count: usize,
+    /// Bytes of theirs, about.
+    pub bytes: usize,
+}
+
 impl History {
-    /// One more message, and the oldest ones beyond `max` are forgotten.
-    pub fn push(&mut self, said: Said, max: usize) {
-        if max > 0 {
-            self.limit(max - 1);
+    /// One more message, and the oldest ones beyond `max` are forgotten. A message for which there is no room at all is not remembered.
+    pub fn push(&mut self, said: Said, max: HistoryMax) {
+        let bytes = said.bytes();
+        if max.count > 0 && bytes <= max.bytes {
+            self.limit(HistoryMax { count: max.count - 1, bytes: max.bytes - bytes });
+            self.bytes += bytes;
             self.messages.push_back(said);
         }
     }
 
     /// Forgets the oldest messages beyond `max`.
-    pub fn limit(&mut self, max: usize) {
-        let excess = self.messages.len().saturating_sub(max);
-        drop(self.messages.drain(..excess));
+    pub fn limit(&mut self, max: HistoryMax) {
+        while (self.messages.len() > max.count || self.bytes > max.bytes)
+            && let Some(oldest) = self.messages.pop_front()
+        {
+            self.bytes -= oldest.bytes();
+        }
+    }
+
+    /// Forgets one message.
+    pub fn forget(&mut self, id: ArchiveId) {
+        if let Some(at) = self.messages.iter().position(|said| said.id == id)
+            && let Some(said) = self.messages.remove(at)
+        {
+            self.bytes -= said.bytes();
+        }
+    }
+}
+
+impl Said {
+    /// What a newcomer gets who is shown it.
+    fn bytes(&self) -> usize {
+        self.stanza.size_bytes() + ADDED_BYTES
     }
 }
 
@@ -61,10 +95,11 @@ impl Wanted {
 }
 
 impl Room {
-    /// How many messages are remembered.
+    /// How much is remembered.
     #[must_use]
-    pub fn history_max(&self, context: &Context<'_>) -> usize {
-        usize::try_from(self.lasting.config.history).unwrap_or(usize::MAX).min(context.limits.history)
+    pub fn history_max(&self, context: &Context<'_>) -> HistoryMax {
+        let HistoryMax { count, bytes } = context.limits.history;
+        HistoryMax { count: usize::try_from(self.lasting.config.history).unwrap_or(usize::MAX).min(count), bytes }
     }
 
     /// The last messages that meet all of what is wanted, from the oldest to the newest, with `to`.
@@ -72,7 +107,7 @@ impl Room {
         // Who says how much it wants may have more than who does not.
         let usual = usize::try_from(self.lasting.config.history_default).unwrap_or(usize::MAX);
         let default = if *wanted == Wanted::default() { usual } else { usize::MAX };
-        let max = wanted.maxstanzas.unwrap_or(default).min(self.history_max(context));
+        let max = wanted.maxstanzas.unwrap_or(default).min(self.history_max(context).count);
         let start = wanted.start(context.now);
         let mut chars_left = wanted.maxchars;
         let mut messages = Vec::new();

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::OwnedMutexGuard;
 
 use super::deliver::{self, Parcel};
+use super::history::HistoryMax;
 use super::model::{Room, Said};
 use super::relay::Talks;
 use super::room::say::is_for_newcomers;
@@ -17,15 +18,6 @@ use crate::shelf::{Holds, Place, Shelf};
 use crate::stanza::Stanza;
 use crate::store::{LoadedRoom, Rooms, StoreError, Stored};
 use crate::xml::Bindings;
-
-/// How much history a room brings along from its archive.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct HistoryMax {
-    /// Messages.
-    pub count: usize,
-    /// Bytes of theirs, about.
-    pub bytes: usize,
-}
 
 /// One address: the room there, if there is one, and the turn-taking of those who change it.
 #[derive(Debug)]
@@ -144,7 +136,7 @@ impl RoomHome {
         let _loading = self.loading.lock().await;
         if !self.is_known() {
             let found = store.load(&self.jid, history.count, history.bytes).await?;
-            self.put(found.map(room_of));
+            self.put(found.map(|found| room_of(found, history)));
         }
         Ok(())
     }
@@ -176,13 +168,14 @@ impl RoomHomes {
 }
 
 /// A room as it comes from the database: nobody is there.
-fn room_of(loaded: LoadedRoom) -> Room {
+fn room_of(loaded: LoadedRoom, max: HistoryMax) -> Room {
     let LoadedRoom { lasting, history, last_id } = loaded;
     let mut room = Room::of(lasting);
     room.last_id = last_id;
     // The archive has more than that.
-    let history = history.into_iter().filter_map(|stored| said(&room.lasting.jid, stored));
-    room.history.messages = history.filter(|said| is_for_newcomers(&said.stanza)).collect();
+    for said in history.into_iter().filter_map(|stored| said(&room.lasting.jid, stored)).filter(|said| is_for_newcomers(&said.stanza)) {
+        room.history.push(said, max);
+    }
     room
 }
 

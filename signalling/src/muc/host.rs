@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use campanile_config as config;
 
 use super::context;
+use super::history::HistoryMax;
 use crate::hosts::Hosts;
 use crate::iq::{Identity, IqTable, To};
 use crate::jid::BareJid;
@@ -30,8 +31,6 @@ pub struct Limits {
     pub rooms_per_account: usize,
     /// Rooms kept in memory in which nobody is.
     pub rooms_cached: usize,
-    /// Bytes of history that a room brings along from its archive.
-    pub history_bytes: usize,
 }
 
 /// Those of the documented configuration.
@@ -49,13 +48,12 @@ impl Limits {
             room: context::Limits {
                 occupants: limits.room_occupants,
                 affiliations: limits.room_affiliations,
-                history: limits.room_history,
+                history: HistoryMax { count: limits.room_history, bytes: limits.mailbox_bytes / 8 },
                 presence_bytes: limits.mailbox_bytes / 2,
                 vcard_bytes: limits.vcard_bytes,
             },
             rooms_per_account: limits.rooms_per_account,
             rooms_cached: (limits.connections as usize / 4).max(64),
-            history_bytes: limits.mailbox_bytes / 8,
         }
     }
 }

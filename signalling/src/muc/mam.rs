@@ -29,7 +29,7 @@ impl Room {
     fn archive_access(&self, from: &Jid, context: &Context<'_>) -> Result<Access, StanzaError> {
         let config = &self.lasting.config;
         let (affiliation, role) = self.power(from, context);
-        if self.lasting.locked && affiliation != Affiliation::Owner {
+        if !self.exists_for(from, context) {
             return Err(no_such_room());
         }
         let is_member = affiliation >= Affiliation::Member;

@@ -11,7 +11,7 @@ mod deliver;
 mod disco;
 #[cfg(test)]
 mod fixtures;
-mod history;
+pub mod history;
 mod homes;
 pub mod host;
 mod mam;

@@ -52,6 +52,8 @@ pub struct Room {
     pub history: History,
     /// The highest number in the archive.
     pub last_id: Option<ArchiveId>,
+    /// When a request for voice of an account was last passed on (§7.13), in the last interval.
+    pub voice_asked: BTreeMap<BareJid, SystemTime>,
 }
 
 /// What the store keeps of a room.
@@ -160,10 +162,10 @@ pub struct Occupant {
     pub id: String,
     /// Never empty. The first one's presence is the occupant's: the one that last said something new.
     pub seats: Vec<Seat>,
-    /// When a request for voice was last passed on (§7.13).
-    pub voice_asked_at: Option<SystemTime>,
     /// An administrator of the server: an owner of every room.
     pub administers: bool,
+    /// Who has written privately to it.
+    pub(super) correspondents: super::room::Correspondents,
     /// Its presence as others see it.
     pub(super) templates: super::presence::Templates,
 }
@@ -180,8 +182,10 @@ pub struct Seat {
 /// The last messages of a room, from the oldest to the newest.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct History {
-    /// As many as the configuration wants.
-    pub messages: VecDeque<Said>,
+    /// As many as the configuration wants, and as many bytes as a newcomer has room for.
+    pub(super) messages: VecDeque<Said>,
+    /// Bytes of all of them.
+    pub(super) bytes: usize,
 }
 
 /// A message as newcomers see it.

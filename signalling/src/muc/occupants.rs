@@ -8,7 +8,7 @@ use super::presence::Templates;
 use crate::jid::{BareJid, FullJid, Jid};
 use crate::ns;
 
-/// What the room adds to a presence, about.
+/// What the room adds to a presence besides addresses and hats, about.
 const ADDED_BYTES: usize = 400;
 
 impl Occupants {
@@ -100,6 +100,13 @@ impl Occupants {
         Some(after)
     }
 
+    /// Somebody writes privately to whoever has this nickname.
+    pub fn note_private(&mut self, to: &str, from: &str) {
+        if let Some(shared) = self.by_nick.get_mut(to).filter(|occupant| !occupant.correspondents.has(from)) {
+            Arc::make_mut(shared).correspondents.note(from);
+        }
+    }
+
     /// What is shown of everyone is to be written anew: the configuration or the hats are other ones.
     pub fn forget_templates(&mut self) {
         for occupant in self.by_nick.values_mut() {
@@ -142,13 +149,13 @@ fn sessions<'a>(of: impl Iterator<Item = &'a Arc<Occupant>>) -> Recipients {
 }
 
 fn bytes_of(occupant: &Occupant) -> usize {
-    occupant.seats.iter().map(Seat::bytes).sum()
+    occupant.seats.iter().map(|seat| seat.bytes(&occupant.jid)).sum()
 }
 
 impl Seat {
-    /// What its presence adds to what newcomers get.
-    pub(super) fn bytes(&self) -> usize {
-        self.presence.size_bytes() + ADDED_BYTES
+    /// What its presence adds to what newcomers get, as that of this occupant.
+    pub(super) fn bytes(&self, occupant: &FullJid) -> usize {
+        self.presence.size_bytes() + self.jid.as_str().len() + occupant.as_str().len() + ADDED_BYTES
     }
 }
 

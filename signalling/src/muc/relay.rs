@@ -10,6 +10,7 @@ use std::time::Instant;
 use super::model::{Occupant, Role, Room};
 use super::outcome::{Effect, Outcome};
 use super::recent::Recent;
+use super::room::refusal;
 use super::service::Muc;
 use crate::jid::{FullJid, Jid};
 use crate::ns;
@@ -182,7 +183,7 @@ impl Muc {
                 out.effects.push(Effect::Send(stanza));
             }
             Ok(Relayed::Drop) => {}
-            Err(error) => answer = Stanza::error_reply(&stanza, &error),
+            Err(error) => answer = refusal(&home.jid, &stanza, &error),
         }
         self.send(&home, Some(&from), out, answer.map(|answer| (answer, origin.cloned())));
     }

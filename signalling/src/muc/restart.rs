@@ -88,7 +88,7 @@ impl Muc {
         let turn = home.turn().await;
         home.load(&self.store, self.history_max()).await?;
         let restored = home.change(|room| {
-            let max = self.settings.limits.room.history;
+            let max = self.history_max();
             saved::restore(room, &saved, max, |account| self.settings.hosts.is_admin(account));
             let is_over = room.occupants.is_empty() && (room.lasting.locked || !room.lasting.config.persistent);
             let gone: Vec<_> = room.saved().filter(|seat| !self.is_there(&seat.real)).collect();
@@ -115,7 +115,8 @@ impl Muc {
         self.router.home_in_memory(&real.to_bare()).is_some_and(has)
     }
 
-    /// An account is gone from the database, with all that it was to rooms: whoever takes its name is nobody there. Its sessions have left already.
+    /// An account is gone from the database, with all that it was to rooms: whoever takes its name has no rights there (but the same occupant
+    /// identifier, docs/deviations.md). Its sessions have left already.
     pub async fn forget(&self, account: &BareJid) {
         for home in self.homes.in_memory() {
             if home.is_known() && home.look(|room| has_part(&room.lasting, account)) != Some(true) {

@@ -37,10 +37,11 @@ use super::outcome::Outcome;
 use crate::jid::{BareJid, Jid};
 use crate::ns;
 use crate::stanza::error::StanzaError;
-use crate::stanza::{Child, IqType, Kind, MessageType, Stanza};
+use crate::stanza::{CHILDREN_MAX, Child, IqType, Kind, MessageType, PresenceType, Stanza};
 use crate::xml::{Element, XmlWriter};
 
 pub(super) use presence::not_there;
+pub(in crate::muc) use private::Correspondents;
 pub use refusal::refusal;
 pub use restore::SavedSeat;
 
@@ -68,7 +69,7 @@ impl Room {
     /// A room with nobody in it and nothing said, as it is stored.
     #[must_use]
     pub fn of(lasting: Lasting) -> Self {
-        Self { lasting, occupants: Occupants::default(), history: History::default(), last_id: None }
+        Self { lasting, occupants: Occupants::default(), history: History::default(), last_id: None, voice_asked: BTreeMap::new() }
     }
 
     /// Decides a stanza to the room or, with `nick`, to one of its occupants; `from` is stamped. IQs to occupants are not for the room to decide.
@@ -77,6 +78,7 @@ impl Room {
     /// # Errors
     /// The error that answers the stanza; then nothing has changed.
     pub fn handle(&mut self, stanza: &Stanza, nick: Option<&str>, context: &Context<'_>, out: &mut Outcome) -> Result<(), StanzaError> {
+        must_have_room_for_ours(stanza)?;
         match (stanza.kind(), nick) {
             (Kind::Presence(type_), nick) => self.presence(stanza, type_, nick, context, out)?,
             (Kind::Message(MessageType::Error), nick) => self.message_error(stanza, nick, out),
@@ -131,6 +133,9 @@ impl Room {
         if matches!(type_, IqType::Result | IqType::Error) {
             return Ok(());
         }
+        if !self.exists_for(sender(stanza)?, context) {
+            return Err(StanzaError::item_not_found());
+        }
         let payload = stanza.payload().ok_or_else(|| StanzaError::bad_request("there is no payload"))?;
         match (payload.ns(), payload.name()) {
             (ns::REGISTER, "query") => self.registration(stanza, context, out),
@@ -147,6 +152,22 @@ impl Room {
 /// The real full JID of whoever has sent a stanza.
 fn sender(stanza: &Stanza) -> Result<&Jid, StanzaError> {
     stanza.from().ok_or_else(|| StanzaError::bad_request("there is no sender"))
+}
+
+/// Children that the room adds to what it sends on, archives included, at most.
+const CHILDREN_ADDED: usize = 4;
+
+/// What a room sends on can be read again, with what it adds.
+fn must_have_room_for_ours(stanza: &Stanza) -> Result<(), StanzaError> {
+    let is_sent_on = match stanza.kind() {
+        Kind::Message(type_) => type_ != MessageType::Error,
+        Kind::Presence(type_) => type_ == PresenceType::Available,
+        Kind::Iq(_) => false,
+    };
+    if is_sent_on && stanza.children().count() > CHILDREN_MAX - CHILDREN_ADDED {
+        return Err(StanzaError::policy_violation().with_text("there are too many elements in it"));
+    }
+    Ok(())
 }
 
 /// A child as a tree.

@@ -1,6 +1,7 @@
 //! Rooms over an orderly stop of the server: who is there, and what newcomers are shown. All else is stored when it changes.
 
-use super::model::{Room, Said};
+use super::history::HistoryMax;
+use super::model::{History, Room, Said};
 use crate::jid::BareJid;
 use crate::stanza::{Framing, Stanza};
 use crate::store::{SavedMessage, SavedRoom};
@@ -19,13 +20,13 @@ pub fn save(room: &Room) -> Option<SavedRoom> {
 
 /// Puts back what was kept of a room that was just loaded, in which nobody is yet. What is broken, and who may not be there any more, is left out.
 /// `administers` says who is an administrator of the server.
-pub fn restore(room: &mut Room, saved: &SavedRoom, history_max: usize, administers: impl Fn(&BareJid) -> bool) {
+pub fn restore(room: &mut Room, saved: &SavedRoom, history_max: HistoryMax, administers: impl Fn(&BareJid) -> bool) {
     for seat in &saved.seats {
         if !room.restore(seat, administers(&seat.real.to_bare())) {
             tracing::debug!(room = %saved.jid, jid = %seat.real, "an occupant is not in the room any more");
         }
     }
-    room.history.messages.clear();
+    room.history = History::default();
     for SavedMessage { id, real, stanza } in &saved.history {
         match Stanza::parse(stanza.clone(), &Bindings::client()) {
             Ok(stanza) => room.history.push(Said { id: *id, real: real.clone(), stanza }, history_max),
@@ -54,7 +55,7 @@ mod tests {
         let saved = save(&scene.room).unwrap();
         assert_eq!((saved.seats.len(), saved.history.len()), (2, 5));
         let mut again = Room::of(scene.room.lasting.clone());
-        restore(&mut again, &saved, 50, |_| false);
+        restore(&mut again, &saved, scene.limits.history, |_| false);
         assert_eq!(again, scene.room);
 
         // Fewer messages are shown by now, somebody is banned, and one message is broken.
@@ -62,7 +63,7 @@ mod tests {
         saved.history[3].stanza = "<message".into();
         scene.affiliate("hag66", super::super::model::Affiliation::Outcast, None);
         let mut again = Room::of(scene.room.lasting.clone());
-        restore(&mut again, &saved, 2, |account| *account == bare("crone1"));
+        restore(&mut again, &saved, HistoryMax { count: 2, ..scene.limits.history }, |account| *account == bare("crone1"));
         assert_eq!(again.occupants.iter().map(|occupant| occupant.nick().to_owned()).collect::<Vec<_>>(), ["firstwitch"]);
         let ids: Vec<_> = again.history.messages.iter().map(|said| said.id).collect();
         assert_eq!((ids, again.last_id), (vec![saved.history[2].id, saved.history[4].id], scene.room.last_id));

@@ -11,7 +11,8 @@ use tokio::sync::Semaphore;
 use super::context::Context;
 use super::create::Creators;
 use super::deliver;
-use super::homes::{HistoryMax, RoomHome, RoomHomes};
+use super::history::HistoryMax;
+use super::homes::{RoomHome, RoomHomes};
 use super::host::{self, Settings};
 use super::metrics::Metrics;
 use super::model::Said;
@@ -149,6 +150,6 @@ impl Muc {
     }
 
     pub(super) fn history_max(&self) -> HistoryMax {
-        HistoryMax { count: self.settings.limits.room.history, bytes: self.settings.limits.history_bytes }
+        self.settings.limits.room.history
     }
 }

@@ -1,4 +1,5 @@
-//! XEP-0045 §12, §16.6: status codes.
+//! XEP-0045 §12, §16.6: status codes. Without 102 and 103, as members who are not there are not shown in rooms, and 210, as nicknames are neither given
+//! nor changed here.
 
 /// What a room tells by a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -8,10 +9,6 @@ pub enum Status {
     NonAnonymous = 100,
     /// Somebody's affiliation changed while not in the room.
     AffiliationChanged = 101,
-    /// Unavailable members are shown from now on.
-    ShowsUnavailable = 102,
-    /// They are not.
-    HidesUnavailable = 103,
     /// The configuration changed, not as to privacy.
     ConfigChanged = 104,
     /// This presence is the recipient's own.
@@ -26,8 +23,6 @@ pub enum Status {
     NowSemiAnonymous = 173,
     /// A room was created.
     Created = 201,
-    /// The service has given or changed the nickname.
-    NickAssigned = 210,
     /// Banned.
     Banned = 301,
     /// A new nickname.

@@ -1,7 +1,7 @@
 //! XEP-0045 §6: what services and rooms say of themselves, and to whom.
 
-use crate::world::World;
 use crate::world::rooms::{HOST, ROOM, answer, configure, create, join};
+use crate::world::{World, doap};
 
 fn disco(to: &str, what: &str, content: &str) -> String {
     format!("<iq to='{to}' type='get' id='d'><query xmlns='http://jabber.org/protocol/disco#{what}'>{content}</query></iq>")
@@ -62,4 +62,36 @@ async fn s6_4_and_s6_5_a_room_says_what_it_is_and_who_is_there_to_those_who_are(
     }
     let ping = answer(&world, &b, &format!("<iq to='{ROOM}' type='get' id='p'><ping xmlns='urn:xmpp:ping'/></iq>")).await;
     assert!(ping.contains("type='result'"), "{ping}");
+}
+
+#[tokio::test]
+async fn s16_3_what_a_room_can_do_follows_its_configuration_and_stands_in_the_doap_file() {
+    let world = World::new("muc-disco-features", &["a"]).await;
+    let a = world.client("a", "1").await;
+    let of = |info: &str| -> Vec<String> {
+        info.split("<feature var='").skip(1).filter_map(|rest| rest.split('\'').next()).map(str::to_owned).collect()
+    };
+    // Options, and the features that a room has with them only.
+    let options: [(&str, &[&str]); 4] = [
+        ("enablelogging", &["urn:xmpp:mam:2", "urn:xmpp:mam:2#extended", "urn:xmpp:message-retract:1#tombstone"]),
+        ("enablehats", &["urn:xmpp:hats:0", "http://jabber.org/protocol/commands"]),
+        ("registration", &["jabber:iq:register", "http://jabber.org/protocol/muc#register"]),
+        ("allowvoicerequests", &["http://jabber.org/protocol/muc#request"]),
+    ];
+    let with = |value: &'static str| options.map(|(option, _)| (option, value));
+    create(&world, &a, ROOM, "a", &with("1")).await;
+    let everything = of(&answer(&world, &a, &disco(ROOM, "info", "")).await);
+    create(&world, &a, &format!("plain@{HOST}"), "a", &with("0")).await;
+    let little = of(&answer(&world, &a, &disco(&format!("plain@{HOST}"), "info", "")).await);
+    for feature in options.iter().flat_map(|(_, features)| *features) {
+        assert!(
+            everything.iter().any(|one| one == feature) && !little.iter().any(|one| one == feature),
+            "{feature}: {everything:?} {little:?}"
+        );
+    }
+    for feature in ["muc", "muc#roomconfig", "muc#roominfo", "muc#stable_id"].map(|name| format!("http://jabber.org/protocol/{name}")) {
+        assert!(little.contains(&feature), "{feature}: {little:?}");
+    }
+    assert!(everything.len() > 20, "{everything:?}");
+    everything.iter().for_each(|feature| doap::must_name(feature));
 }

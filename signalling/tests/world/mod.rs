@@ -1,5 +1,6 @@
 //! A router of `localhost` with features and a database, and clients that are not connected to any network: what routing tests share.
 
+pub mod doap;
 pub mod nodes;
 pub mod rooms;
 

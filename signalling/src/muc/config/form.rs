@@ -98,7 +98,7 @@ impl RoomConfig {
     fn within(mut self, limits: &Limits) -> Self {
         let bound = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         self.occupants_max = self.occupants_max.map(|max| max.min(bound(limits.occupants)));
-        self.history = self.history.min(bound(limits.history));
+        self.history = self.history.min(bound(limits.history.count));
         self.history_default = self.history_default.min(self.history);
         self
     }

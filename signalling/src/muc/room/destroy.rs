@@ -12,6 +12,9 @@ use super::admin::items::reason;
 /// Bytes of the password of an alternate venue.
 const PASSWORD_BYTES_MAX: usize = 1023;
 
+/// That a room is destroyed, and nobody has said why.
+pub(super) const DESTROYED: &[u8] = b"<destroy/>";
+
 impl Room {
     /// An owner destroys the room, and may say why and where everyone goes instead.
     pub(super) fn destroy(&mut self, destroy: Node<'_>, out: &mut Outcome) -> Result<(), StanzaError> {
@@ -37,7 +40,7 @@ impl Room {
 
     /// Everyone is removed, and nothing of the room stays. `destroy`: `<destroy/>` with what an owner has said.
     pub(in crate::muc) fn end(&mut self, destroy: Option<&[u8]>, out: &mut Outcome) {
-        self.remove_everybody(&[], Some(destroy.unwrap_or(b"<destroy/>")), out);
+        self.remove_everybody(&[], Some(destroy.unwrap_or(DESTROYED)), out);
         self.lasting.change(Change::Destroy, out);
         out.over = true;
     }

@@ -3,7 +3,7 @@
 mod command;
 mod form;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_lc_rs::digest;
 
@@ -30,6 +30,10 @@ const HATS_MAX: usize = 100;
 const WORN_MAX: usize = 8;
 /// Most hats of all people together.
 const WORN_BY_ALL_MAX: usize = 2_000;
+/// Longest `xml:lang` of a hat, in bytes (RFC 5646 §4.4.1 wants room for 35).
+const LANG_BYTES_MAX: usize = 64;
+/// This share of what presence a room can hold is for hats.
+pub(in crate::muc) const HATS_SHARE: usize = 8;
 
 named! {
     /// What a command does, by its node.
@@ -72,10 +76,23 @@ pub(in crate::muc) fn write(room: &Lasting, account: &BareJid, out: &mut XmlWrit
     let Some(worn) = hats.worn.get(account).filter(|worn| !worn.is_empty()) else { return };
     out.open("hats").ns(ns::HATS);
     for (uri, hat) in worn.iter().filter_map(|uri| hats.known.get_key_value(uri)) {
-        out.open("hat").attr("title", &hat.title).attr("uri", uri);
-        out.attr_opt("hue", hat.hue.as_deref()).attr_opt("xml:lang", hat.lang.as_deref()).close();
+        hat.write(uri, out);
     }
     out.close();
+}
+
+impl Hat {
+    fn write(&self, uri: &str, out: &mut XmlWriter) {
+        out.open("hat").attr("title", &self.title).attr("uri", uri);
+        out.attr_opt("hue", self.hue.as_deref()).attr_opt("xml:lang", self.lang.as_deref()).close();
+    }
+
+    /// What it adds to a presence.
+    fn bytes(&self, uri: &str) -> usize {
+        let mut xml = XmlWriter::new();
+        self.write(uri, &mut xml);
+        xml.finish().len()
+    }
 }
 
 impl Room {
@@ -170,6 +187,10 @@ impl Room {
         if hats == self.lasting.hats {
             return Ok(());
         }
+        let (bytes, before) = (hats.worn_bytes(), self.lasting.hats.worn_bytes());
+        if bytes > before && bytes > context.limits.presence_bytes / HATS_SHARE {
+            return Err(StanzaError::resource_constraint().with_text("the hats that are worn are too long"));
+        }
         let list_changed = hats.known != self.lasting.hats.known;
         self.lasting.change(Change::Hats(Box::new(hats)), out);
         let concerned: Vec<String> = concerned.iter().flat_map(|account| self.occupants.nicks_of(account)).collect();
@@ -188,6 +209,9 @@ impl Hats {
     /// §3.2: a new hat, or another title and hue of a known one.
     fn create(&mut self, wish: &Wish, lang: Option<&str>) -> Result<BTreeSet<BareJid>, StanzaError> {
         let (uri, title) = (wish.uri()?, wish.title()?);
+        if lang.is_some_and(|lang| lang.len() > LANG_BYTES_MAX) {
+            return Err(command::bad_payload("that is too long for a language"));
+        }
         if !self.known.contains_key(uri) && self.known.len() >= HATS_MAX {
             return Err(StanzaError::resource_constraint().with_text("the room has as many hats as it may"));
         }
@@ -234,6 +258,12 @@ impl Hats {
         worn.retain(|worn| worn != uri);
         self.worn.retain(|_, worn| !worn.is_empty());
         Ok([account.clone()].into())
+    }
+
+    /// What all that are worn add to presence.
+    fn worn_bytes(&self) -> usize {
+        let bytes: BTreeMap<&str, usize> = self.known.iter().map(|(uri, hat)| (uri.as_str(), hat.bytes(uri))).collect();
+        self.worn.values().flatten().filter_map(|uri| bytes.get(uri.as_str())).sum()
     }
 
     fn wearers(&self, uri: &str) -> BTreeSet<BareJid> {

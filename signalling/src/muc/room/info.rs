@@ -30,6 +30,12 @@ impl Room {
         ]
     }
 
+    /// §7.2.10, §10.1: whether there is a room for somebody: until it is configured, there is none for others than its owners, and who is there.
+    #[must_use]
+    pub fn exists_for(&self, from: &Jid, context: &Context<'_>) -> bool {
+        !self.lasting.locked || self.is_occupant(from) || self.power(from, context).0 == Affiliation::Owner
+    }
+
     /// Whether somebody who asks learns who is there and what it is about (§14.4): whoever is there or on its lists, and everybody of a public room that
     /// everybody can enter.
     #[must_use]

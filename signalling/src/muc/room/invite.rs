@@ -46,6 +46,9 @@ impl Room {
         if invites.iter().any(|invite| context.services.iter().any(|service| service == invite.to.domain())) {
             return Err(StanzaError::not_allowed().with_text("people are invited by their own addresses, not by those of rooms"));
         }
+        if invites.iter().any(|invite| self.affiliation_of(&invite.to.to_bare()) == Affiliation::Outcast) {
+            return Err(StanzaError::not_allowed().with_text("who is banned cannot be invited"));
+        }
         if self.lasting.config.members_only {
             self.admit(&invites, from, context, out)?;
         }
@@ -60,10 +63,8 @@ impl Room {
         let mut strangers = Vec::new();
         for invite in invites {
             let jid = invite.to.to_bare();
-            match self.affiliation_of(&jid) {
-                Affiliation::Outcast => return Err(StanzaError::not_allowed().with_text("who is banned cannot be invited")),
-                Affiliation::None if !strangers.contains(&jid) => strangers.push(jid),
-                _ => {}
+            if self.affiliation_of(&jid) == Affiliation::None && !strangers.contains(&jid) {
+                strangers.push(jid);
             }
         }
         let new = strangers.iter().filter(|jid| !self.lasting.affiliations.contains_key(*jid)).count();

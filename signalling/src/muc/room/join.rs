@@ -31,12 +31,19 @@ impl Room {
     ) -> Result<(), StanzaError> {
         let account = from.to_bare();
         let affiliation = if context.administers { Affiliation::Owner } else { self.affiliation_of(&account) };
+        // §7.2.10.
+        if !self.exists_for(&from, context) {
+            return Err(StanzaError::item_not_found());
+        }
         self.must_be_let_in(stanza, affiliation)?;
         self.nick_must_be_free(&jid, &account)?;
         let shared = self.occupants.get(jid.resource_str()).is_some();
-        self.must_have_place(&account, affiliation, shared, context)?;
+        if !shared {
+            self.must_have_place(affiliation)?;
+        }
+        self.must_have_seat(&account, affiliation, context)?;
         let seat = Seat { jid: from.clone(), presence: presence::cleaned(stanza) };
-        self.must_fit(&seat, None, context)?;
+        self.must_fit(&seat, &jid, None, context)?;
 
         let nick = jid.resource_str().to_owned();
         if shared {
@@ -53,8 +60,8 @@ impl Room {
             affiliation,
             role,
             seats: vec![seat],
-            voice_asked_at: None,
             administers: context.administers,
+            correspondents: Default::default(),
             templates: Templates::default(),
         });
         if let Some(occupant) = self.occupants.get(&nick).cloned() {
@@ -64,11 +71,8 @@ impl Room {
         Ok(())
     }
 
-    /// §7.2.5–§7.2.7, §7.2.10.
+    /// §7.2.5–§7.2.7.
     fn must_be_let_in(&self, stanza: &Stanza, affiliation: Affiliation) -> Result<(), StanzaError> {
-        if self.lasting.locked && affiliation != Affiliation::Owner {
-            return Err(StanzaError::item_not_found());
-        }
         if affiliation == Affiliation::Outcast {
             return Err(StanzaError::forbidden());
         }
@@ -93,13 +97,16 @@ impl Room {
         if used || reserved { Err(StanzaError::conflict()) } else { Ok(()) }
     }
 
-    /// §7.2.9, and what one account may have.
-    fn must_have_place(&self, account: &BareJid, affiliation: Affiliation, shared: bool, context: &Context<'_>) -> Result<(), StanzaError> {
-        let beyond = if affiliation >= Affiliation::Admin { ADMINS_BEYOND } else { 0 };
+    /// §7.2.9: there may be one nickname more.
+    pub(super) fn must_have_place(&self, affiliation: Affiliation) -> Result<(), StanzaError> {
         let max = self.lasting.config.occupants_max.map_or(usize::MAX, |max| usize::try_from(max).unwrap_or(usize::MAX));
-        let full = !shared && self.occupants.len() >= max.saturating_add(beyond);
-        if full || self.occupants.sessions() >= context.limits.occupants.saturating_add(beyond) {
-            return Err(StanzaError::new(Condition::ServiceUnavailable, ErrorType::Wait).with_text("the room is full"));
+        if self.occupants.len() >= max.saturating_add(beyond(affiliation)) { Err(full()) } else { Ok(()) }
+    }
+
+    /// One session more, in the room and of its account.
+    fn must_have_seat(&self, account: &BareJid, affiliation: Affiliation, context: &Context<'_>) -> Result<(), StanzaError> {
+        if self.occupants.sessions() >= context.limits.occupants.saturating_add(beyond(affiliation)) {
+            return Err(full());
         }
         let sessions: usize =
             self.occupants.iter().filter(|occupant| occupant.account == *account).map(|occupant| occupant.seats.len()).sum();
@@ -137,4 +144,13 @@ impl Room {
         }
         out.send(self.subject_for(context).with_to(to));
     }
+}
+
+/// §7.2.9: so many more may be there.
+fn beyond(affiliation: Affiliation) -> usize {
+    if affiliation >= Affiliation::Admin { ADMINS_BEYOND } else { 0 }
+}
+
+fn full() -> StanzaError {
+    StanzaError::new(Condition::ServiceUnavailable, ErrorType::Wait).with_text("the room is full")
 }

@@ -1,9 +1,10 @@
 //! XEP-0045 §7.14: exiting a room; §11.1, §18.1.2: sessions that are not there any more.
 
-use super::super::model::{Room, Seat};
+use super::super::model::{Affiliation, Room, Seat};
 use super::super::outcome::Outcome;
 use super::super::presence::{self, Notice, Own};
 use super::super::status::Status;
+use super::destroy::DESTROYED;
 use crate::jid::Jid;
 use crate::stanza::{Kind, PresenceType, Stanza};
 
@@ -14,7 +15,11 @@ impl Room {
         let (nick, was_seen) = (occupant.nick(), self.is_seen(occupant.role));
         let unavailable = stanza.kind() == Kind::Presence(PresenceType::Unavailable);
         let said = if unavailable { presence::cleaned(stanza) } else { presence::unavailable() };
-        let notice = Notice { codes, ..Notice::gone(&occupant, &said) };
+        let mut notice = Notice { codes, ..Notice::gone(&occupant, &said) };
+        // §10.1.3: who goes before the room is configured does not want it.
+        if self.lasting.locked && self.occupants.sessions() == 1 {
+            (notice.destroy, notice.affiliation) = (Some(DESTROYED), Affiliation::None);
+        }
         let own = Own { codes: &[], answers: Some(stanza).filter(|_| unavailable) };
         if occupant.seats.len() == 1 {
             self.occupants.remove(nick);

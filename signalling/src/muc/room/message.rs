@@ -22,7 +22,7 @@ impl Room {
         }
         let is_subject = subject::is_subject(stanza);
         if is_subject {
-            self.must_change_subject(&occupant)?;
+            self.must_change_subject(stanza, &occupant)?;
         }
         let retracted = self.check_retraction(stanza, &occupant.account, context)?;
         // A retraction is kept as what it takes back was, whatever it says of itself.
@@ -60,13 +60,16 @@ fn signed(stanza: &Stanza, room: &BareJid, occupant: &Occupant, id: Option<Archi
     signed.with_from(&occupant.jid)
 }
 
-/// What only the room says in a message: roles and codes (§17.3, rule 6), identifiers (XEP-0421 §4, XEP-0359 §3), and when it got it (§7.2.13).
+/// What only the room says in a message: roles and codes (§17.3, rule 6), identifiers (XEP-0421 §4, XEP-0359 §3), what is left
+/// of messages and who has moderated them (XEP-0424 §4, XEP-0425 §4), and when it got it (§7.2.13).
 pub(super) fn is_the_rooms(child: &Child<'_>, room: &BareJid) -> bool {
     let is_room = |name: &str| {
         child.attr(name).is_some_and(|jid| *jid == *room.as_str() || Jid::parse(&jid).is_ok_and(|jid| jid.bare_str() == room.as_str()))
     };
     match child.ns() {
         ns::MUC_USER | ns::OCCUPANT_ID => true,
+        ns::RETRACTION => child.name() == "retracted",
+        ns::MODERATION | ns::MODERATION_0 => child.name() == "moderated",
         ns::STANZA_ID => child.name() == "stanza-id" && is_room("by"),
         ns::DELAY => is_room("from"),
         _ => false,

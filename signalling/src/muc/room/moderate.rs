@@ -1,6 +1,6 @@
 //! XEP-0425: Moderated Message Retraction, version 0.3, and the form of before (version 0.2), which clients still use: moderators take back what others have said.
 
-use super::retract::is_retractable;
+use super::retract::is_of_occupant;
 use super::{element, sender, write_reason};
 use crate::jid::Jid;
 use crate::muc::context::Context;
@@ -54,7 +54,8 @@ impl Room {
             // Another moderator, or its author, was quicker.
             return Ok(());
         }
-        if !is_retractable(&said.stanza) {
+        // Whatever else stands in it: its author chooses that.
+        if !is_of_occupant(&said.stanza) {
             return Err(StanzaError::not_allowed().with_text("only what an occupant has said is moderated"));
         }
         self.take_back(said, from, &moderation, context, out);

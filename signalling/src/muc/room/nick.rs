@@ -27,10 +27,14 @@ impl Room {
         }
         self.nick_must_be_free(&jid, &occupant.account)?;
         let seat = Seat { jid: from.clone(), presence: presence::cleaned(stanza) };
-        self.must_fit(&seat, occupant.seat(from), context)?;
+        self.must_fit(&seat, &jid, Some(occupant), context)?;
 
         let alone = occupant.seats.len() == 1;
-        if self.occupants.get(jid.resource_str()).is_some() {
+        let shared = self.occupants.get(jid.resource_str()).is_some();
+        if !shared && !alone {
+            self.must_have_place(occupant.affiliation)?;
+        }
+        if shared {
             self.move_over(stanza, occupant, &jid, seat, out);
         } else if alone {
             self.rename(stanza, occupant, &jid, seat, out);

@@ -7,6 +7,7 @@ use super::super::model::{Affiliation, Occupant, Role, Room, Seat};
 use super::super::outcome::Outcome;
 use super::super::presence::{self, Notice, Own};
 use super::super::status::Status;
+use super::hats::HATS_SHARE;
 use crate::jid::{FullJid, Jid};
 use crate::ns;
 use crate::stanza::error::StanzaError;
@@ -70,7 +71,11 @@ impl Room {
                 }
             }
             None if enters => self.join(stanza, from, jid, context, out)?,
-            None => out.send(not_there(&jid, &from)),
+            None => {
+                let mut id = XmlWriter::with_capacity(128);
+                presence::write_occupant_id(&mut id, &self.lasting.occupant_id(&from.to_bare()));
+                out.send(not_there(&jid, &from).with_child(&id.finish()));
+            }
         }
         Ok(())
     }
@@ -85,7 +90,7 @@ impl Room {
         out: &mut Outcome,
     ) -> Result<(), StanzaError> {
         let seat = Seat { jid: from.clone(), presence: presence::cleaned(stanza) };
-        self.must_fit(&seat, occupant.seat(from), context)?;
+        self.must_fit(&seat, &occupant.jid, Some(occupant), context)?;
         let resync = stanza.child(ns::MUC, "x").is_some();
         if resync && occupant.seat(from) == Some(&seat) {
             return Ok(());
@@ -106,11 +111,11 @@ impl Room {
         Ok(())
     }
 
-    /// Whether there is room for this presence in place of another.
-    pub(super) fn must_fit(&self, seat: &Seat, before: Option<&Seat>, context: &Context<'_>) -> Result<(), StanzaError> {
-        let max = context.limits.presence_bytes;
-        let before = before.map_or(0, Seat::bytes);
-        let after = seat.bytes();
+    /// Whether there is room for this presence, under this nickname, in place of what the session has said as another occupant, or as this one.
+    pub(super) fn must_fit(&self, seat: &Seat, jid: &FullJid, before: Option<&Occupant>, context: &Context<'_>) -> Result<(), StanzaError> {
+        let max = context.limits.presence_bytes - context.limits.presence_bytes / HATS_SHARE;
+        let before = before.and_then(|before| Some(before.seat(&seat.jid)?.bytes(&before.jid))).unwrap_or_default();
+        let after = seat.bytes(jid);
         if after > before && (after > max / SHARE || self.occupants.presence_bytes() - before + after > max) {
             return Err(StanzaError::resource_constraint().with_text("there is no room for so much presence"));
         }

@@ -1,5 +1,7 @@
 //! XEP-0045 §7.5: a private message from one occupant to another.
 
+use std::collections::VecDeque;
+
 use super::super::config::{AllowPm, VisitorsPm};
 use super::super::model::{Role, Room};
 use super::super::outcome::Outcome;
@@ -10,8 +12,36 @@ use crate::stanza::error::StanzaError;
 use crate::stanza::{Kind, MessageType, Stanza};
 use crate::xml::XmlWriter;
 
+/// Most nicknames that an occupant has private messages from, as far as the room remembers.
+const CORRESPONDENTS_MAX: usize = 64;
+
+/// From whom an occupant has got private messages, by their nicknames then, the latest last: from them, and from nobody else, it may have errors to
+/// return.
+#[derive(Debug, Clone, Default)]
+pub struct Correspondents(VecDeque<String>);
+
+/// The room does not remember them over a restart, and is the same room.
+impl PartialEq for Correspondents {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Correspondents {
+    pub fn has(&self, nick: &str) -> bool {
+        self.0.iter().any(|known| known == nick)
+    }
+
+    pub fn note(&mut self, nick: &str) {
+        if self.0.len() == CORRESPONDENTS_MAX {
+            self.0.pop_front();
+        }
+        self.0.push_back(nick.to_owned());
+    }
+}
+
 impl Room {
-    pub(super) fn private_message(&self, stanza: &Stanza, nick: &str, out: &mut Outcome) -> Result<(), StanzaError> {
+    pub(super) fn private_message(&mut self, stanza: &Stanza, nick: &str, out: &mut Outcome) -> Result<(), StanzaError> {
         let sender = stanza.from().and_then(|from| self.occupants.of(from)).ok_or_else(StanzaError::not_acceptable)?;
         if stanza.kind() == Kind::Message(MessageType::Groupchat) {
             return Err(StanzaError::bad_request("a message to one occupant does not have the type groupchat"));
@@ -41,6 +71,8 @@ impl Room {
         for seat in &recipient.seats {
             out.send(message.clone().with_to(&seat.jid));
         }
+        let from = sender.nick().to_owned();
+        self.occupants.note_private(nick, &from);
         Ok(())
     }
 }

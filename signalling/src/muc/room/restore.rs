@@ -59,8 +59,8 @@ impl Room {
                 affiliation,
                 role: saved.role,
                 seats: vec![seat],
-                voice_asked_at: None,
                 administers,
+                correspondents: Default::default(),
                 templates: Templates::default(),
             }),
         }

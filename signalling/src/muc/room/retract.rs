@@ -63,7 +63,7 @@ impl Room {
             .raw(details)
             .close();
         let tombstone = tombstone(&said.stanza, &self.lasting.jid, xml);
-        self.history.messages.retain(|remembered| remembered.id != said.id);
+        self.history.forget(said.id);
         out.effects.push(Effect::Replace { id: said.id, stanza: tombstone });
     }
 }
@@ -84,10 +84,15 @@ pub(super) fn takes_back(stanza: &Stanza) -> bool {
     stanza.children().any(|child| child.is(ns::RETRACTION, "retract") || child.is(ns::FASTENING, "apply-to"))
 }
 
-/// Messages of occupants are taken back, but neither retractions nor what is left of a message.
+/// Messages of occupants are taken back by who has sent them, but neither retractions nor what is left of a message.
 pub(super) fn is_retractable(stanza: &Stanza) -> bool {
     let is_left = stanza.child(ns::RETRACTION, "retracted").is_some();
-    stanza.from().is_some_and(|from| !from.is_bare()) && !takes_back(stanza) && !is_left
+    is_of_occupant(stanza) && !takes_back(stanza) && !is_left
+}
+
+/// Whether somebody other than the room has said it.
+pub(super) fn is_of_occupant(stanza: &Stanza) -> bool {
+    stanza.from().is_some_and(|from| !from.is_bare())
 }
 
 /// §4: the message with its addresses and identifiers, and nothing of what was said.

@@ -9,6 +9,7 @@ use crate::jid::{BareJid, FullJid, Jid};
 use crate::muc::change::Change;
 use crate::muc::config::RoomConfig;
 use crate::muc::context::{Context, Limits};
+use crate::muc::history::HistoryMax;
 use crate::muc::model::{Affiliated, Affiliation, Occupant, Role, Room, Said, Seat};
 use crate::muc::outcome::{Effect, Outcome};
 use crate::stanza::error::StanzaError;
@@ -47,7 +48,13 @@ pub fn scene() -> Scene {
     Scene {
         room,
         now: SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000),
-        limits: Limits { occupants: 100, affiliations: 10, history: 20, presence_bytes: 1 << 20, vcard_bytes: 1_000 },
+        limits: Limits {
+            occupants: 100,
+            affiliations: 10,
+            history: HistoryMax { count: 20, bytes: 1 << 18 },
+            presence_bytes: 1 << 20,
+            vcard_bytes: 1_000,
+        },
         administers: false,
         referred: None,
     }
@@ -69,8 +76,8 @@ impl Scene {
             role,
             id: format!("id-of-{nick}"),
             seats: vec![Seat { jid, presence: Stanza::presence(PresenceType::Available) }],
-            voice_asked_at: None,
             administers: false,
+            correspondents: Default::default(),
             templates: Default::default(),
             account,
         });

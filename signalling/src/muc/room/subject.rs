@@ -11,6 +11,9 @@ use crate::stanza::{MessageType, Stanza};
 use crate::time;
 use crate::xml::XmlWriter;
 
+/// Longest subject in bytes: every newcomer gets it, and so does whoever asks about a public room.
+const SUBJECT_BYTES_MAX: usize = 4096;
+
 /// Whether a message to the room changes its subject: it has one, and neither a body nor a thread.
 pub(super) fn is_subject(stanza: &Stanza) -> bool {
     let has = |name| stanza.child(ns::CLIENT, name).is_some();
@@ -18,9 +21,15 @@ pub(super) fn is_subject(stanza: &Stanza) -> bool {
 }
 
 impl Room {
-    pub(super) fn must_change_subject(&self, occupant: &Occupant) -> Result<(), StanzaError> {
+    pub(super) fn must_change_subject(&self, stanza: &Stanza, occupant: &Occupant) -> Result<(), StanzaError> {
         let may = occupant.role == Role::Moderator || (self.lasting.config.change_subject && occupant.role == Role::Participant);
-        if may { Ok(()) } else { Err(StanzaError::forbidden()) }
+        if !may {
+            return Err(StanzaError::forbidden());
+        }
+        if stanza.child(ns::CLIENT, "subject").is_some_and(|subject| subject.text().len() > SUBJECT_BYTES_MAX) {
+            return Err(StanzaError::not_acceptable().with_text("the subject is too long"));
+        }
+        Ok(())
     }
 
     pub(super) fn change_subject(&mut self, stanza: &Stanza, occupant: &Occupant, context: &Context<'_>, out: &mut Outcome) {

@@ -1,7 +1,7 @@
 //! XEP-0045 §7.13, §8.6: visitors ask for voice, and moderators give it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::{element, sender};
 use crate::forms::{FieldType, Form, FormType, FormWriter, Shown};
@@ -14,6 +14,9 @@ use crate::ns;
 use crate::stanza::error::StanzaError;
 use crate::stanza::{MessageType, Stanza};
 use crate::xml::XmlWriter;
+
+/// Most accounts whose requests for voice a room remembers.
+const ASKED_MAX: usize = 1_000;
 
 /// What a form of `muc#request` says.
 #[derive(Default)]
@@ -62,15 +65,19 @@ impl Room {
             return Err(StanzaError::unexpected_request().with_text("you have voice"));
         }
         let interval = Duration::from_secs(u64::from(config.voice_request_interval_s));
-        let since = occupant.voice_asked_at.map(|at| context.now.duration_since(at).unwrap_or_default());
-        if since.is_some_and(|since| since < interval) {
+        let is_recent = |at: &SystemTime| context.now.duration_since(*at).unwrap_or_default() < interval;
+        if self.voice_asked.get(&occupant.account).is_some_and(is_recent) {
             return Err(StanzaError::resource_constraint().with_text("wait for a while before you ask again"));
         }
-        let nick = occupant.nick().to_owned();
+        if self.voice_asked.values().filter(|at| is_recent(at)).count() >= ASKED_MAX {
+            return Err(StanzaError::resource_constraint().with_text("many others have asked"));
+        }
+        let (nick, account) = (occupant.nick().to_owned(), occupant.account.clone());
         let form = approval_form(from, &nick);
         let message = Stanza::message(MessageType::Normal).with_from(self.lasting.jid.clone()).with_id((context.fresh_id)());
         out.broadcast(message.with_content(form.finish()), self.occupants.moderators());
-        self.occupants.update(&nick, |occupant| occupant.voice_asked_at = Some(context.now));
+        self.voice_asked.retain(|_, at| is_recent(at));
+        self.voice_asked.insert(account, context.now);
         Ok(())
     }
 

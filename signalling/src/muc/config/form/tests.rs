@@ -2,11 +2,18 @@
 
 use super::*;
 use crate::muc::config::{AllowPm, MemberListFor, VisitorsPm, Whois};
+use crate::muc::history::HistoryMax;
 use crate::muc::model::Role;
 use crate::stanza::Condition;
 use crate::xml::{Bindings, Element};
 
-const LIMITS: Limits = Limits { occupants: 1000, affiliations: 3, history: 100, presence_bytes: 1_000_000, vcard_bytes: 1_000_000 };
+const LIMITS: Limits = Limits {
+    occupants: 1000,
+    affiliations: 3,
+    history: HistoryMax { count: 100, bytes: 250_000 },
+    presence_bytes: 1_000_000,
+    vcard_bytes: 1_000_000,
+};
 
 fn form_of(type_: FormType, form_type: &str, fields: &[(&str, &[&str])]) -> Form {
     let mut out = XmlWriter::new();

@@ -9,6 +9,9 @@ use crate::xml::Node;
 /// Bytes of what is said to people.
 const REASON_BYTES_MAX: usize = 4096;
 
+/// Most items of one request: each can be a message to somebody who is not there and a notice to everybody who is.
+const ITEMS_MAX: usize = 200;
+
 /// An `<item/>` as it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Item {
@@ -60,8 +63,11 @@ pub(in crate::muc::room) fn reason(node: Node<'_>) -> Result<Option<String>, Sta
 /// All items of a request, at least one.
 ///
 /// # Errors
-/// As [`Item::read`].
+/// As [`Item::read`], and `policy-violation` for too many.
 pub(super) fn items(query: Node<'_>) -> Result<Vec<Item>, StanzaError> {
+    if query.children_named(ns::MUC_ADMIN, "item").count() > ITEMS_MAX {
+        return Err(StanzaError::policy_violation().with_text("too many items at once"));
+    }
     let items = query.children_named(ns::MUC_ADMIN, "item").map(Item::read).collect::<Result<Vec<_>, _>>()?;
     if items.is_empty() { Err(StanzaError::bad_request("there is no <item/>")) } else { Ok(items) }
 }

@@ -43,16 +43,14 @@ impl Room {
         }
     }
 
-    /// §9.5: those who are there with nickname and role, others with the nickname that is theirs. §9.2: outcasts without either.
+    /// §9.5: those who are there with their nickname, others with the one that is theirs. §9.2: outcasts without. No roles, see docs/deviations.md.
     fn write_affiliation(&self, affiliation: Affiliation, xml: &mut XmlWriter) {
         let there: HashMap<&str, &Occupant> = self.occupants.iter().map(|occupant| (occupant.account.as_str(), &**occupant)).collect();
         let mut bytes = 0;
         for (jid, entry) in self.lasting.affiliations.iter().filter(|(_, entry)| entry.affiliation == affiliation) {
             xml.open("item").attr("affiliation", affiliation.name()).attr("jid", jid.as_str());
             if affiliation != Affiliation::Outcast {
-                let occupant = there.get(jid.as_str());
-                xml.attr_opt("nick", occupant.map(|occupant| occupant.nick()).or(entry.nick.as_deref()));
-                xml.attr_opt("role", occupant.map(|occupant| occupant.role.name()));
+                xml.attr_opt("nick", there.get(jid.as_str()).map(|occupant| occupant.nick()).or(entry.nick.as_deref()));
             }
             bytes += jid.as_str().len() + entry.reason.as_ref().map_or(0, String::len);
             if let Some(reason) = entry.reason.as_ref().filter(|_| bytes <= BYTES_WITH_REASONS_MAX) {

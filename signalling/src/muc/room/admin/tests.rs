@@ -62,6 +62,8 @@ fn items_that_are_none() {
     }
     let long = format!("<item affiliation='member' jid='a@b.lit'><reason>{}</reason></item>", "x".repeat(5000));
     refused(&mut scene, "crone1/desktop", &long, "modify policy-violation");
+    let many: String = (0..201).map(|n| format!("<item affiliation='member' jid='{n}@b.lit'/>")).collect();
+    refused(&mut scene, "crone1/desktop", &many, "modify policy-violation");
     for get in ["<item role='none'/>", "<item role='visitor'/><item role='moderator'/>"] {
         assert_eq!(request(&mut scene, "get", "crone1/desktop", get).map(|_| ()), Err("modify bad-request".to_owned()));
     }

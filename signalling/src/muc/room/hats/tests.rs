@@ -276,3 +276,23 @@ fn s2_the_hash_is_that_of_the_list() {
     scene.give(handle, CRONE, &filled("create", &[("hats#title", "Other"), ("hats#uri", ASSISTANT)])).unwrap();
     assert_ne!(scene.room.hats_hash().unwrap(), first);
 }
+
+#[test]
+fn hats_are_as_long_as_presence_may_be() {
+    let mut scene = class();
+    let create = |uri: &str, title: &str| filled("create", &[("hats#title", title), ("hats#uri", uri)]);
+    let long = create("x:1", "x").replace("xml:lang='en'", &format!("xml:lang='{}'", "x".repeat(65)));
+    assert_eq!(scene.refused(handle, CRONE, &long), "modify bad-request bad-payload");
+    scene.give(handle, CRONE, &create("x:1", &"x".repeat(200))).unwrap();
+    scene.give(handle, CRONE, &create("x:2", "x")).unwrap();
+    let wear = |uri: &str| filled("assign", &[("hats#jid", "wiccarocks@shakespeare.lit"), ("hats#uri", uri)]);
+    scene.limits.presence_bytes = 8 * 300;
+    scene.give(handle, CRONE, &wear("x:1")).unwrap();
+    scene.give(handle, CRONE, &wear("x:2")).unwrap();
+    // Neither another one nor a longer one that is worn.
+    scene.give(handle, CRONE, &create("x:3", &"x".repeat(50))).unwrap();
+    assert_eq!(scene.refused(handle, CRONE, &wear("x:3")), "wait resource-constraint");
+    assert_eq!(scene.refused(handle, CRONE, &create("x:2", &"x".repeat(80))), "wait resource-constraint");
+    scene.give(handle, CRONE, &filled("unassign", &[("hats#jid", "wiccarocks@shakespeare.lit"), ("hats#uri", "x:1")])).unwrap();
+    scene.give(handle, CRONE, &wear("x:3")).unwrap();
+}

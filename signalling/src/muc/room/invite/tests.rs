@@ -104,6 +104,10 @@ fn s7_8_2_who_is_invited_into_a_members_only_room_becomes_a_member() {
 
     scene.affiliate("hecate@shakespeare.lit", Affiliation::Outcast);
     assert_eq!(scene.refused(handle, CRONE, INVITE), "cancel not-allowed");
+    // Nor into a room that everybody else may enter.
+    scene.room.lasting.config.members_only = false;
+    assert_eq!(scene.refused(handle, CRONE, INVITE), "cancel not-allowed");
+    scene.room.lasting.config.members_only = true;
     scene.room.lasting.affiliations.remove("hecate@shakespeare.lit");
     scene.limits.affiliations = 2;
     assert_eq!(scene.refused(handle, CRONE, INVITE), "wait resource-constraint");

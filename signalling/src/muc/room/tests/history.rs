@@ -66,7 +66,7 @@ fn s7_2_14_as_much_as_is_wanted() {
     ] {
         check(&mut scene, attributes, expected);
     }
-    scene.limits.history = 3;
+    scene.limits.history.count = 3;
     check(&mut scene, "maxstanzas='100'", &[7, 8, 9]);
     scene.room.lasting.config.history = 0;
     check(&mut scene, "maxstanzas='100'", &[]);
@@ -115,10 +115,41 @@ fn s7_2_13_what_is_remembered() {
         ("<subject>a</subject>", false),
         ("<subject>a</subject><body>b</body>", true),
     ] {
-        scene.room.history.messages.clear();
+        scene.room.history = Default::default();
         scene.send(&format!("<message from='crone1/desktop' to='coven' type='groupchat'>{content}</message>")).unwrap();
         assert_eq!(scene.room.history.messages.len(), usize::from(remembered), "{content}");
     }
+}
+
+#[test]
+fn s7_2_13_history_has_no_more_bytes_than_a_newcomer_has_room_for() {
+    let mut scene = Scene::new();
+    scene.limits.history.bytes = 10_000;
+    scene.join("crone1/desktop", "firstwitch");
+    let bytes_of_newcomer = |scene: &mut Scene| -> (Vec<String>, usize) {
+        let out = scene.send(
+            "<presence from='hag66/pda' to='coven/thirdwitch'><x xmlns='http://jabber.org/protocol/muc'><history maxstanzas='100'/></x></presence>",
+        );
+        let messages: Vec<_> = sent(&out.unwrap()).into_iter().filter(|stanza| stanza.child("jabber:client", "body").is_some()).collect();
+        scene.send("<presence from='hag66/pda' to='coven' type='unavailable'/>").unwrap();
+        (messages.iter().map(|stanza| stanza.id().unwrap().to_owned()).collect(), messages.iter().map(|stanza| stanza.size_bytes()).sum())
+    };
+    for (id, length) in [("small", 10), ("a", 3_000), ("b", 3_000), ("c", 3_000), ("d", 3_000)] {
+        let body = "x".repeat(length);
+        scene.send(&format!("<message from='crone1/desktop' to='coven' type='groupchat' id='{id}'><body>{body}</body></message>")).unwrap();
+    }
+    let (ids, bytes) = bytes_of_newcomer(&mut scene);
+    assert_eq!(ids, ["c", "d"], "{bytes}");
+    assert!(bytes <= 10_000, "{bytes}");
+    // One that would not fit alone does not push out the others.
+    let body = "x".repeat(10_000);
+    scene.send(&format!("<message from='crone1/desktop' to='coven' type='groupchat' id='e'><body>{body}</body></message>")).unwrap();
+    assert_eq!(bytes_of_newcomer(&mut scene).0, ["c", "d"]);
+    // What is taken back makes room for others.
+    let taken_back = scene.room.history.messages[0].id;
+    scene.room.history.forget(taken_back);
+    scene.send("<message from='crone1/desktop' to='coven' type='groupchat' id='f'><body>x</body></message>").unwrap();
+    assert_eq!(bytes_of_newcomer(&mut scene).0, ["d", "f"]);
 }
 
 #[test]

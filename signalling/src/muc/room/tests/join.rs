@@ -190,6 +190,10 @@ fn one_account_has_so_many_sessions_and_presence_so_many_bytes() {
     scene.send(&JOIN.replace("<x", &long(10_000))).unwrap();
     let bytes = scene.room.occupants.presence_bytes();
     assert!((10_000..11_000).contains(&bytes), "{bytes}");
+    // Addresses count, too.
+    scene.send(&format!("<presence from='hag66/pda' to='coven/{}'><x{}", "n".repeat(900), "/></presence>")).unwrap();
+    assert!(scene.room.occupants.presence_bytes() >= 900 + 400);
+    scene.send(&format!("<presence from='hag66/pda' to='coven/thirdwitch'>{}/></presence>", long(10_000))).unwrap();
     let update = "<presence from='hag66/pda' to='coven/thirdwitch'><x";
     assert_eq!(
         scene.send(&format!("{}/></presence>", update.replace("<x", &long(20_000)))).unwrap_err().condition.name(),
@@ -205,6 +209,28 @@ fn one_account_has_so_many_sessions_and_presence_so_many_bytes() {
 }
 
 #[test]
+fn s7_2_10_there_is_no_locked_room_to_ask_anything() {
+    let mut scene = Scene::new();
+    scene.room.lasting.locked = true;
+    for (type_, payload) in [
+        ("get", "<query xmlns='jabber:iq:register'/>"),
+        ("set", "<query xmlns='jabber:iq:register'><x xmlns='jabber:x:data' type='submit'/></query>"),
+        ("get", "<vCard xmlns='vcard-temp'/>"),
+        ("set", "<vCard xmlns='vcard-temp'/>"),
+        ("get", "<query xmlns='http://jabber.org/protocol/muc#admin'><item affiliation='owner'/></query>"),
+        ("get", "<query xmlns='http://jabber.org/protocol/muc#owner'/>"),
+        ("set", "<command xmlns='http://jabber.org/protocol/commands' node='urn:xmpp:hats:commands:list'/>"),
+        ("set", "<moderate xmlns='urn:xmpp:message-moderate:1' id='1'><retract xmlns='urn:xmpp:message-retract:1'/></moderate>"),
+        ("get", "<query xmlns='urn:example'/>"),
+    ] {
+        let asked = |from: &str| format!("<iq type='{type_}' id='1' from='{from}/pda' to='coven'>{payload}</iq>");
+        assert_eq!(scene.send(&asked("hag66")).unwrap_err().condition.name(), "item-not-found", "{payload}");
+        let owner = scene.send(&asked("crone1")).map_err(|error| error.condition.name());
+        assert!(owner.is_ok() || !payload.contains("muc#"), "{payload}: {owner:?}");
+    }
+}
+
+#[test]
 fn s7_2_10_a_locked_room_is_its_owners() {
     let mut scene = Scene::with_config(|config| config.archived = true);
     scene.room.lasting.locked = true;
@@ -217,8 +243,17 @@ fn s7_2_10_a_locked_room_is_its_owners() {
     let message = "<message from='crone1/pda' to='coven' type='groupchat'><body>hi</body></message>";
     assert_eq!(scene.send(message).unwrap_err().condition.name(), "item-not-found");
     // §10.1.1: never configured, it is gone with its owner, though it were to persist.
+    scene.join("crone1/desk", "thirdwitch");
+    let out = scene.send("<presence from='crone1/desk' to='coven/thirdwitch' type='unavailable'/>").unwrap();
+    assert!(!out.over && !shown(&out)[0].contains("destroy"));
+    // §10.1.3, last: it says so.
     let out = scene.send("<presence from='crone1/pda' to='coven/thirdwitch' type='unavailable'/>").unwrap();
     assert!(out.over);
+    assert_eq!(
+        shown(&out),
+        ["<presence from='coven/thirdwitch' to='crone1/pda' type='unavailable'>\
+          <x><item affiliation='none' role='none' jid='crone1/pda'/><destroy/><status code='110'/></x></presence>"]
+    );
 }
 
 #[test]

@@ -167,6 +167,15 @@ fn s8_1_who_may_change_the_subject() {
 }
 
 #[test]
+fn s8_1_a_subject_has_a_bound() {
+    let mut scene = two();
+    let subject =
+        |bytes| format!("<message from='crone1/desktop' to='coven' type='groupchat'><subject>{}</subject></message>", "x".repeat(bytes));
+    scene.send(&subject(4096)).unwrap();
+    assert_eq!(scene.send(&subject(4097)).unwrap_err().condition.name(), "not-acceptable");
+}
+
+#[test]
 fn s7_2_15_newcomers_are_told_the_subject_last() {
     let mut scene = two();
     scene.affiliate("hag66", Affiliation::Admin, None);
@@ -226,4 +235,21 @@ fn xep0424_what_was_taken_back_is_replaced_and_only_by_its_author() {
         matches!(&out.effects[..], [Effect::Keep { .. }, Effect::Broadcast { .. }, Effect::Replace { id: replaced, .. }] if *replaced == id)
     );
     assert!(scene.room.history.messages.iter().all(|said| said.id != id));
+}
+
+#[test]
+fn what_the_room_sends_on_can_be_read_again() {
+    let mut scene = two();
+    scene.limits.presence_bytes = 10_000_000;
+    for to in [
+        "<message from='hag66/pda' to='coven' type='groupchat'>{}</message>",
+        "<presence from='hag66/pda' to='coven/thirdwitch'>{}</presence>",
+    ] {
+        let with = |count| to.replace("{}", &"<a xmlns='b'/>".repeat(count));
+        let out = scene.send(&with(996)).unwrap();
+        for stanza in sent(&out) {
+            parse(std::str::from_utf8(&stanza.to_bytes(crate::stanza::Framing::Alone)).unwrap());
+        }
+        assert_eq!(scene.send(&with(997)).unwrap_err().condition.name(), "policy-violation");
+    }
 }

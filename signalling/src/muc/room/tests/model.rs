@@ -9,7 +9,7 @@ use crate::jid::Jid;
 use crate::muc::Why;
 use crate::muc::config::Whois;
 use crate::muc::fixtures::{Scene, bare, jid, parse, sent};
-use crate::muc::model::{Affiliation, Occupant, Role, Room, Seat};
+use crate::muc::model::{Affiliation, Occupant, Role, Room};
 use crate::muc::outcome::Outcome;
 use crate::ns;
 use crate::stanza::{Kind, MessageType, PresenceType, Stanza};
@@ -254,7 +254,7 @@ impl World {
             }
         }
         assert_eq!(sessions, room.occupants.sessions());
-        let bytes: usize = room.occupants.iter().flat_map(|occupant| &occupant.seats).map(Seat::bytes).sum();
+        let bytes: usize = room.occupants.iter().flat_map(|occupant| occupant.seats.iter().map(|seat| seat.bytes(&occupant.jid))).sum();
         assert_eq!(bytes, room.occupants.presence_bytes());
         for (real, client) in &self.clients {
             let expected = match room.occupant_of(&jid(real)) {
@@ -320,7 +320,7 @@ proptest! {
             config.whois = if open { Whois::Anyone } else { Whois::Moderators };
             config.allow_visitor_status = status;
         });
-        scene.limits.history = 3;
+        scene.limits.history.count = 3;
         let sessions = (0..ACCOUNTS.len() * RESOURCES.len()).map(|number| (jid(&session(number)).to_string(), Client::default()));
         let mut world = World { scene, clients: sessions.collect() };
         for step in &steps {

@@ -107,3 +107,15 @@ fn s17_3_a_new_nickname_and_everything_again() {
     assert_eq!(own.len(), 1, "{told:?}");
     assert!(told.last().unwrap().contains("<subject>"), "{told:?}");
 }
+
+#[test]
+fn s7_2_9_sessions_that_part_are_no_more_than_may_be_there() {
+    let mut scene = Scene::with_config(|config| config.occupants_max = Some(2));
+    for (from, nick) in [("hecate/broom", "fourthwitch"), ("hag66/pda", "thirdwitch"), ("hag66/desk", "thirdwitch")] {
+        scene.join(from, nick);
+    }
+    let rename = "<presence from='hag66/desk' to='coven/oldhag'/>";
+    assert_eq!(scene.send(rename).unwrap_err().condition.name(), "service-unavailable");
+    scene.send("<presence from='hag66/pda' to='coven/thirdwitch' type='unavailable'/>").unwrap();
+    scene.send(rename).unwrap();
+}

@@ -70,6 +70,10 @@ fn s7_13_requests_have_an_interval() {
     assert_eq!(scene.give(handle, HAG, &request()).unwrap().len(), 1);
     scene.now += Duration::from_secs(1_799);
     assert_eq!(scene.refused(handle, HAG, &request()), "wait resource-constraint");
+    // Leaving and entering again is no way around it.
+    scene.room.occupants.remove("thirdwitch");
+    scene.enter(HAG, "other", Role::Visitor);
+    assert_eq!(scene.refused(handle, HAG, &request()), "wait resource-constraint");
     scene.now += Duration::from_secs(1);
     assert_eq!(scene.give(handle, HAG, &request()).unwrap().len(), 1);
     scene.room.lasting.config.voice_request_interval_s = 0;

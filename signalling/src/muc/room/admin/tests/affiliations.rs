@@ -95,8 +95,7 @@ fn s9_4_examples_124_to_128_membership_ends() {
 fn s9_5_examples_129_to_134_the_member_list() {
     let mut scene = Scene::of_four();
     scene.affiliate("lear", Affiliation::Member, Some("king"));
-    let expected =
-        "<item affiliation='member' jid='hag66' nick='thirdwitch' role='participant'/><item affiliation='member' jid='lear' nick='king'/>";
+    let expected = "<item affiliation='member' jid='hag66' nick='thirdwitch'/><item affiliation='member' jid='lear' nick='king'/>";
     assert_eq!(list(&mut scene, "wiccarocks/laptop", "<item affiliation='member'/>"), expected);
     // In a non-anonymous room, members may read it, those who are not there, too.
     let forbidden = Err("auth forbidden".to_owned());
@@ -104,10 +103,7 @@ fn s9_5_examples_129_to_134_the_member_list() {
     scene.room.lasting.config.whois = Whois::Anyone;
     for who in ["hag66/pda", "lear/crown"] {
         assert_eq!(list(&mut scene, who, "<item affiliation='member'/>"), expected);
-        assert_eq!(
-            list(&mut scene, who, "<item affiliation='owner'/>"),
-            "<item affiliation='owner' jid='crone1' nick='firstwitch' role='moderator'/>"
-        );
+        assert_eq!(list(&mut scene, who, "<item affiliation='owner'/>"), "<item affiliation='owner' jid='crone1' nick='firstwitch'/>");
     }
     assert_eq!(request(&mut scene, "get", "hecate/broom", "<item affiliation='member'/>").map(|_| ()), forbidden);
     // A delta in a members-only room: who is new is invited.
@@ -130,8 +126,8 @@ fn s10_3_to_s10_5_examples_172_to_185_owners() {
                     <actor nick='firstwitch'/></item></x></presence>";
     assert!(sent.iter().any(|sent| sent == expected), "{sent:#?}");
     assert_eq!(affiliation(&scene, "hecate"), Affiliation::Owner, "§10.3: the bare JID counts");
-    let expected = "<item affiliation='owner' jid='crone1' nick='firstwitch' role='moderator'/>\
-                    <item affiliation='owner' jid='hecate' nick='fourthwitch' role='moderator'/>";
+    let expected = "<item affiliation='owner' jid='crone1' nick='firstwitch'/>\
+                    <item affiliation='owner' jid='hecate' nick='fourthwitch'/>";
     assert_eq!(list(&mut scene, "crone1/desktop", "<item affiliation='owner'/>"), expected);
     for item in ["<item affiliation='owner' jid='hag66@shakespeare.lit'/>", "<item affiliation='admin' jid='crone1@shakespeare.lit'/>"] {
         refused(&mut scene, "wiccarocks/laptop", item, "auth forbidden");
@@ -165,8 +161,8 @@ fn s10_6_to_s10_8_examples_186_to_200_admins() {
         "crone1/desktop",
         "<item affiliation='admin' jid='hecate@shakespeare.lit'/><item affiliation='admin' jid='lear@shakespeare.lit'/>",
     );
-    let expected = "<item affiliation='admin' jid='hecate' nick='fourthwitch' role='moderator'/><item affiliation='admin' jid='lear'/>\
-                    <item affiliation='admin' jid='wiccarocks' nick='secondwitch' role='moderator'/>";
+    let expected = "<item affiliation='admin' jid='hecate' nick='fourthwitch'/><item affiliation='admin' jid='lear'/>\
+                    <item affiliation='admin' jid='wiccarocks' nick='secondwitch'/>";
     assert_eq!(list(&mut scene, "crone1/desktop", "<item affiliation='admin'/>"), expected);
     assert_eq!(
         request(&mut scene, "get", "wiccarocks/laptop", "<item affiliation='admin'/>").map(|_| ()),
