@@ -7,49 +7,12 @@ use bytestring::ByteString;
 
 use super::child::CONTENT;
 use crate::jid::Jid;
+use crate::named::named;
 use crate::xml::{Bindings, escape};
 
-/// Declares an enum of values of `type` with its names; `$default` is what an absent attribute means, if it may be absent.
-macro_rules! types {
-    ($(#[$doc:meta])* $enum:ident $(default $default:ident)? { $($(#[$variant_doc:meta])* $variant:ident $name:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum $enum {
-            $($(#[$variant_doc])* $variant,)*
-        }
-
-        impl $enum {
-            /// The value of the attribute.
-            #[must_use]
-            pub fn name(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $name,)*
-                }
-            }
-
-            /// The type of this name.
-            #[must_use]
-            pub fn parse(name: &str) -> Option<Self> {
-                match name {
-                    $($name => Some(Self::$variant),)*
-                    _ => None,
-                }
-            }
-
-            /// The value to write: none for the type that an absent attribute means.
-            fn written(self) -> Option<&'static str> {
-                match self {
-                    $(Self::$default => None,)?
-                    _ => Some(self.name()),
-                }
-            }
-        }
-    };
-}
-
-types! {
+named! {
     /// RFC 6121 §5.2.2.
-    MessageType default Normal {
+    MessageType {
         /// Outside of a conversation; also what an absent or unknown type means.
         Normal "normal",
         /// Part of a one-to-one conversation.
@@ -63,9 +26,9 @@ types! {
     }
 }
 
-types! {
+named! {
     /// RFC 6121 §4.7.1. `Available` has no attribute.
-    PresenceType default Available {
+    PresenceType {
         /// Available: no `type` attribute. (The name is never parsed from one, see `Kind::parse`.)
         Available "available",
         /// No longer available.
@@ -85,7 +48,7 @@ types! {
     }
 }
 
-types! {
+named! {
     /// RFC 6120 §8.2.3.
     IqType {
         /// A request for information.
@@ -131,12 +94,13 @@ impl Kind {
         }
     }
 
-    /// The value of `type` to write.
+    /// The value of `type` to write: none for what an absent attribute means.
     fn type_written(self) -> Option<&'static str> {
         match self {
-            Self::Message(type_) => type_.written(),
-            Self::Presence(type_) => type_.written(),
-            Self::Iq(type_) => type_.written(),
+            Self::Message(MessageType::Normal) | Self::Presence(PresenceType::Available) => None,
+            Self::Message(type_) => Some(type_.name()),
+            Self::Presence(type_) => Some(type_.name()),
+            Self::Iq(type_) => Some(type_.name()),
         }
     }
 }

@@ -197,6 +197,14 @@ impl Tx {
             None => Err(StoreError::NoSuchAccount(account.clone())),
         }
     }
+
+    /// Runs statements that remove what an account has somewhere; each has its address as `$1`.
+    pub(super) async fn remove_of(&mut self, account: &BareJid, statements: &[&'static str]) -> Result<(), StoreError> {
+        for sql in statements {
+            self.execute(sql, &[account.as_str().into()]).await?;
+        }
+        Ok(())
+    }
 }
 
 impl Drop for Tx {
@@ -281,6 +289,26 @@ impl Database {
         values: &[Value<'_>],
     ) -> Result<Option<Row>, StoreError> {
         Ok(self.fetch_all(doing, sql, values).await?.into_iter().next())
+    }
+
+    /// Removes once more what an account that is gone has somewhere ([`Tx::remove_of`]): what was stored while its sessions ended. The next one of that name keeps what it has.
+    pub(super) async fn remove_again(
+        &self,
+        doing: &'static str,
+        account: &BareJid,
+        statements: &'static [&'static str],
+    ) -> Result<(), StoreError> {
+        let account = account.clone();
+        self.write(doing, move |tx| {
+            Box::pin(async move {
+                match tx.require_account(&account).await {
+                    Ok(()) => Ok(()),
+                    Err(StoreError::NoSuchAccount(_)) => tx.remove_of(&account, statements).await,
+                    Err(error) => Err(error),
+                }
+            })
+        })
+        .await
     }
 
     /// Applies a job whole or not at all, and returns when it is durable. A caller that is dropped while it waits does not undo the job.

@@ -20,6 +20,9 @@ const WITH: &str = "SELECT n.service, n.node FROM pubsub_nodes n
     WHERE n.id IN (SELECT node_id FROM pubsub_affiliations WHERE jid = $1 UNION SELECT node_id FROM pubsub_subscriptions WHERE bare = $1)
     ORDER BY n.service, n.node";
 
+/// What goes, in this order.
+const OF_AN_ENTITY: [&str; 6] = [NODES, REDIRECTS, OWNED, HELD, AFFILIATIONS, SUBSCRIPTIONS];
+
 /// All that look rows up, for the test that none reads a whole table.
 #[cfg(test)]
 pub(super) const STATEMENTS: [&str; 7] = [NODES, REDIRECTS, OWNED, HELD, AFFILIATIONS, SUBSCRIPTIONS, WITH];
@@ -27,10 +30,7 @@ pub(super) const STATEMENTS: [&str; 7] = [NODES, REDIRECTS, OWNED, HELD, AFFILIA
 /// Part of the transaction that removes an account: its own nodes, nodes elsewhere that have no other owner, its affiliations and subscriptions. An
 /// account of the same name that comes later inherits nothing.
 pub(in super::super) async fn remove(tx: &mut Tx, entity: &BareJid) -> Result<(), StoreError> {
-    for sql in [NODES, REDIRECTS, OWNED, HELD, AFFILIATIONS, SUBSCRIPTIONS] {
-        tx.execute(sql, &[entity.as_str().into()]).await?;
-    }
-    Ok(())
+    tx.remove_of(entity, &OF_AN_ENTITY).await
 }
 
 impl PubSubStore {
@@ -39,19 +39,7 @@ impl PubSubStore {
     /// # Errors
     /// The database's.
     pub async fn remove_again(&self, entity: &BareJid) -> Result<(), StoreError> {
-        let entity = entity.clone();
-        self.database
-            .write("remove what an entity has at nodes", move |tx| {
-                Box::pin(async move {
-                    match tx.require_account(&entity).await {
-                        // The next one of that name.
-                        Ok(()) => Ok(()),
-                        Err(StoreError::NoSuchAccount(_)) => remove(tx, &entity).await,
-                        Err(error) => Err(error),
-                    }
-                })
-            })
-            .await
+        self.database.remove_again("remove what an entity has at nodes", entity, &OF_AN_ENTITY).await
     }
 
     /// Nodes where this entity has an affiliation or a subscription: before its account is removed, to forget them in memory.
