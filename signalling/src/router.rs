@@ -1,7 +1,9 @@
 //! Where a stanza goes: from the session that sent it through the stages to its addressee's home (RFC 6120 §10, RFC 6121 §8).
 
 mod answers;
+mod arrival;
 mod asked;
+mod binding;
 mod broadcast;
 mod delivery;
 mod limits;
@@ -12,7 +14,6 @@ mod sessions;
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Instant, SystemTime};
 
@@ -21,26 +22,23 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
-use crate::account::{Account, Targets};
+use crate::account::Targets;
 use crate::administration::Administration;
 use crate::features::conversions::Conversions;
 use crate::features::push::{self, Published};
-use crate::features::{caps, mds, presence, roster};
+use crate::features::{caps, presence, roster};
 use crate::homes::{Home, Homes};
 use crate::iq::{IqTable, To};
-use crate::jid::{BareJid, FullJid, Jid};
+use crate::jid::{BareJid, Jid};
 use crate::jingle::CallsService;
-use crate::mailbox::{Mailbox, Outgoing};
 use crate::muc::Muc;
-use crate::ns;
 use crate::pipeline::{self, Effects, Moment, Verdict, Walk};
-use crate::pubsub::{self, PubSub, interest};
+use crate::pubsub::{PubSub, interest};
 use crate::random;
-use crate::session::{Session, SessionId, SessionRef};
+use crate::session::SessionRef;
 use crate::stanza::error::{Condition, ErrorType, StanzaError};
 use crate::stanza::{IqType, Kind, MessageType, PresenceType, Stanza};
 use crate::store::{RosterItem, RosterVersion, Store, StoreError};
-use crate::stream::error::{self, StreamError};
 
 pub use asked::Asked;
 pub use limits::Limits;
@@ -48,7 +46,7 @@ pub use metrics::Metrics;
 pub use resumption::{Bound, NotResumed, Resumed};
 pub use sessions::SessionInfo;
 
-use resumption::{Hibernation, Left};
+use resumption::Hibernation;
 
 /// A service at a domain of its own.
 #[derive(Clone, Debug)]
@@ -207,62 +205,6 @@ impl Router {
         &self.0.capabilities
     }
 
-    /// Binds a resource (RFC 6120 §7). A session that already has it is ended with `conflict` (§7.7.2.2): the newcomer is the one
-    /// whose connection certainly works.
-    ///
-    /// # Errors
-    /// `bad-request` for a resource that is none, `resource-constraint` for too many sessions, `not-authorized` for an account that
-    /// was deleted meanwhile or whose sessions were ended after `since`, when the stream began, `internal-server-error` when it cannot be
-    /// loaded.
-    pub async fn bind(
-        &self,
-        account: &BareJid,
-        requested: Option<&str>,
-        mailbox: Arc<Mailbox>,
-        since: Instant,
-    ) -> Result<SessionRef, StanzaError> {
-        let jid = match requested {
-            Some(resource) => account.with_resource(resource).map_err(|error| StanzaError::bad_request(error.to_string()))?,
-            None => account.with_resource(&random::id()).map_err(|error| StanzaError::bad_request(error.to_string()))?,
-        };
-        let home = self.0.homes.get(account).await.map_err(self.internal("load an account"))?;
-        let home = home.ok_or_else(|| StanzaError::not_authorized().with_text("there is no such account"))?;
-        if let Some(conversions) = self.conversions() {
-            conversions.settle(&home).await;
-        }
-        let session = Session::new(jid.clone(), mailbox);
-        let id = session.id;
-        let mut newcomer = Some(session);
-        let mut left = Vec::new();
-        while let Some(old) = home.with(|account| place(account, &mut newcomer, &self.0.limits))? {
-            let error = StreamError::new(error::Condition::Conflict).with_text("another connection has bound this resource");
-            old.mailbox.push(Outgoing::Close(error));
-            left.push(self.end(&SessionRef { jid: old.jid, id: old.id, home: home.clone() }).await);
-        }
-        self.0.metrics.sessions.inc();
-        let session = SessionRef { jid, id, home };
-        // After the session has its place: a kick that comes now finds it there, one that came before is found here.
-        let kicked = self.kicked().get(account).is_some_and(|at| *at >= since);
-        if kicked {
-            self.unbind(&session).await;
-        }
-        // What its predecessor did not get, the newcomer may.
-        for left in left {
-            left.go_on().await;
-        }
-        if kicked {
-            return Err(
-                StanzaError::not_authorized().with_text("the account has changed since this stream began: connect and log in again")
-            );
-        }
-        Ok(session)
-    }
-
-    /// Ends a session: contacts learn of it, its calls end, and what its client did not get goes elsewhere.
-    pub async fn unbind(&self, session: &SessionRef) {
-        self.end(session).await.go_on().await;
-    }
-
     /// Runs to its end whatever becomes of the caller; [`Router::store_sessions`] waits for it. `None` where there is no runtime any more.
     pub(crate) fn spawn<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) -> Option<JoinHandle<T>> {
         Handle::try_current().ok().map(|runtime| self.0.tasks.spawn_on(task, &runtime))
@@ -272,65 +214,6 @@ impl Router {
     pub async fn whole<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) -> Option<T> {
         let ended = self.spawn(task)?.await;
         ended.inspect_err(|error| tracing::error!(%error, "a task of a session ended badly")).ok()
-    }
-
-    /// Takes a session out of its account: contacts learn of it, its calls end. Returns what its client did not get.
-    async fn end(&self, session: &SessionRef) -> Left {
-        let ended = self.whole(self.clone().end_whole(session.clone())).await;
-        ended.unwrap_or_else(|| Left::new(self, session, false))
-    }
-
-    fn end_whole(self, session: SessionRef) -> Pin<Box<dyn Future<Output = Left> + Send>> {
-        Box::pin(async move {
-            let SessionRef { jid, id, home } = &session;
-            self.end_relay(home, |own| own.id == *id);
-            let found = home.with(|account| account.session(*id).map(|own| (own.mailbox.clone(), own.resumption)));
-            let Some((mailbox, resumption)) = found else { return Left::new(&self, &session, false) };
-            let remember = || {
-                if let Some(resumption) = resumption {
-                    self.0.hibernation.remember(&home.jid, resumption.token, mailbox.progress().handled);
-                }
-            };
-            // Before it is gone, so that its client finds either.
-            remember();
-            let mut capabilities = None;
-            let over = |own: Session| {
-                let mut left = Left::new(&self, &session, own.hibernated.is_none());
-                capabilities = own.capabilities;
-                left.put_first(own.mailbox.take_back());
-                left
-            };
-            let Some(left) = presence::session_ended(&self, home, *id, over).await else { return Left::new(&self, &session, false) };
-            remember();
-            if let Some(capabilities) = capabilities {
-                caps::gone(&self, &session, &capabilities);
-            }
-            // Nothing more comes from it that could begin a call.
-            self.0.calls.handle_gone(jid, Instant::now());
-            self.0.metrics.sessions.dec();
-            self.0.hibernation.remove(*id);
-            self.0.metrics.show_hibernated(self.0.hibernation.len());
-            let over = home.with(|account| account.anonymous && account.sessions.is_empty());
-            if let (true, Some(administration)) = (over, self.0.administration.get()) {
-                administration.anonymous_ended(&home.jid).await;
-            }
-            left
-        })
-    }
-
-    /// The end of these sessions begins: their TURN credentials and allocations end at once, and nothing more is issued to them. What follows may
-    /// wait, for presence or for the database.
-    fn end_relay(&self, home: &Home, chosen: impl Fn(&Session) -> bool) {
-        let tags: Vec<_> = home.with(|account| {
-            let ending = account.sessions.iter_mut().filter(|session| chosen(session));
-            ending
-                .filter_map(|session| {
-                    session.is_ending = true;
-                    session.relay.take()
-                })
-                .collect()
-        });
-        tags.into_iter().for_each(|tag| self.0.calls.end_session(tag));
     }
 
     /// Produces the next slice of what is owed to a session. Its connection asks for it when it has taken [`Outgoing::Owed`] from the mailbox, and
@@ -477,119 +360,6 @@ impl Router {
         }
     }
 
-    /// RFC 6121 §8.5: a stanza for a local account.
-    async fn to_account(&self, mut stanza: Stanza, origin: Option<&SessionRef>) {
-        let Some(to) = stanza.to().map(Jid::to_bare) else { return };
-        let home = match self.home_for(&to, &stanza).await {
-            Ok(Some(home)) => home,
-            Ok(None) => return self.no_such_account(&to, stanza, origin).await,
-            Err(error) => {
-                tracing::error!(account = %to, %error, "cannot load an account");
-                return self.bounce(&stanza, StanzaError::internal_server_error(), origin).await;
-            }
-        };
-        if let (Kind::Message(_), Some(pubsub)) = (stanza.kind(), self.pubsub())
-            && let Some(decision) = pubsub::decision(&stanza)
-            && !stanza.from().is_some_and(|from| home.with(|account| account.blocks(from)))
-        {
-            // XEP-0060 §8.6, to the account as a service.
-            match Box::pin(pubsub.decided(&stanza, decision)).await {
-                Ok(true) => return,
-                Ok(false) => {}
-                Err(error) => return self.bounce(&stanza, error, origin).await,
-            }
-        }
-        let moment = self.moment(&stanza);
-        let arrival = self.take_home(&home, &mut stanza, &moment);
-        self.conclude(&home, stanza, arrival, origin).await;
-    }
-
-    /// The addressee's stages, and delivery to whom RFC 6121 §8.5 chooses.
-    fn take_home(&self, home: &Home, stanza: &mut Stanza, moment: &Moment) -> Arrival {
-        home.with(|account| {
-            let mut targets = account.targets(stanza);
-            let walk = Walk { account, sender: None, targets: &targets, moment };
-            let (mut verdict, mut effects) = pipeline::walk(pipeline::INBOUND, &walk, stanza);
-            if let (Verdict::Pass, Kind::Presence(PresenceType::Unavailable), Some(from)) = (&verdict, stanza.kind(), stanza.from()) {
-                account.has_left(stanza, from);
-            }
-            // Occupants are no visitors: nobody says when they go, and they ask for nothing.
-            if let (Verdict::Pass, Kind::Presence(PresenceType::Available), Some(from)) = (&verdict, stanza.kind(), stanza.from())
-                && !matches!(self.service(from.domain()), Some(Host::Muc(_)))
-            {
-                effects.visited = account.visited_by(from);
-            }
-            if verdict == Verdict::Pass {
-                verdict = self.deliver(account, &mut targets, stanza, &mut effects, moment);
-            }
-            Arrival { verdict, targets, effects }
-        })
-    }
-
-    /// What is left to do for a stanza that has reached its addressee's home.
-    async fn conclude(&self, home: &Arc<Home>, stanza: Stanza, arrival: Arrival, origin: Option<&SessionRef>) {
-        let Arrival { verdict, targets, effects } = arrival;
-        match verdict {
-            Verdict::Drop => {}
-            Verdict::Bounce(error) => self.bounce(&stanza, error, origin).await,
-            Verdict::Pass => {
-                self.perform(home, effects, &stanza).await;
-                // XEP-0163 §4.3.1: an error is for the account as a service.
-                if let (Kind::Message(MessageType::Error), Targets::Nobody, Some(pubsub)) = (stanza.kind(), &targets, self.pubsub()) {
-                    pubsub.bounced(&stanza);
-                }
-                if let Targets::Account | Targets::Bounce(_) = targets {
-                    Box::pin(self.finish(home, stanza, targets, origin)).await;
-                }
-            }
-        }
-    }
-
-    /// What is left to do for a stanza that passed all stages of its addressee.
-    async fn finish(&self, home: &Arc<Home>, stanza: Stanza, targets: Targets, origin: Option<&SessionRef>) {
-        match targets {
-            Targets::Sessions(_) | Targets::Offline | Targets::Nobody => {}
-            Targets::Bounce(error) => self.bounce(&stanza, error, origin).await,
-            Targets::Account => match stanza.kind() {
-                Kind::Presence(_) => Box::pin(presence::inbound(self, home, stanza)).await,
-                _ => {
-                    let own = stanza.from().is_some_and(|from| from.to_bare() == home.jid);
-                    Box::pin(self.answer(if own { To::Account } else { To::Contact }, stanza, origin)).await;
-                }
-            },
-        }
-    }
-
-    /// What only sessions could get finds nobody in a home that is not in memory, so it does not load one: a log-in with a thousand contacts is
-    /// cheap, and so is a headline.
-    async fn home_for(&self, account: &BareJid, stanza: &Stanza) -> Result<Option<Arc<Home>>, StoreError> {
-        if is_for_sessions_only(stanza) { Ok(self.0.homes.peek(account)) } else { self.0.homes.get(account).await }
-    }
-
-    /// RFC 6121 §8.5.1. Nobody finds out which accounts there are: the stanza takes the way to an account that nobody has ever seen, whose
-    /// stages and answers are those of one that exists and has no resources. What that one would keep is dropped ("MUST either (a) silently ignore
-    /// the message or (b) return an error stanza").
-    async fn no_such_account(&self, to: &BareJid, mut stanza: Stanza, origin: Option<&SessionRef>) {
-        let moment = self.moment(&stanza);
-        let (verdict, targets) = {
-            let account = Account::new(to.clone(), Vec::new(), Vec::new());
-            let targets = account.targets(&stanza);
-            let walk = Walk { account: &account, sender: None, targets: &targets, moment: &moment };
-            // Without effects: nobody is there to keep a message or to be notified of it.
-            let (verdict, _) = pipeline::walk(pipeline::INBOUND, &walk, &mut stanza);
-            (verdict, targets)
-        };
-        match (verdict, targets) {
-            (Verdict::Bounce(error), _) | (Verdict::Pass, Targets::Bounce(error)) => self.bounce(&stanza, error, origin).await,
-            (Verdict::Pass, Targets::Account) => match stanza.kind() {
-                Kind::Presence(PresenceType::Probe) => Box::pin(presence::probe_of_nobody(self, &stanza)).await,
-                Kind::Presence(_) => {}
-                _ => self.answer(To::Contact, stanza, origin).await,
-            },
-            (Verdict::Drop, _) | (Verdict::Pass, Targets::Sessions(_) | Targets::Offline | Targets::Nobody) => {}
-        }
-    }
-
     fn moment(&self, stanza: &Stanza) -> Moment {
         let archive = self.0.store.archive();
         Moment {
@@ -598,24 +368,6 @@ impl Router {
             archive_has_room: matches!(stanza.kind(), Kind::Message(_)) && archive.has_room(),
             archive_policy: archive.policy(),
             offline_messages_max: self.0.limits.offline_messages,
-        }
-    }
-
-    async fn perform(&self, home: &Arc<Home>, effects: Effects, stanza: &Stanza) {
-        if let (true, Some(from)) = (effects.visited, stanza.from()) {
-            interest::visited(self, &home.jid, from);
-        }
-        // What goes through a room is seen there, between the real addresses.
-        if let Some(account) = effects.observed_from
-            && !stanza.to().is_some_and(|to| matches!(self.service(to.domain()), Some(Host::Muc(_))))
-        {
-            self.0.calls.observe(stanza, Some(&account), Instant::now());
-        }
-        if let Some(event) = effects.push {
-            Box::pin(push::notify(self, home, *event)).await;
-        }
-        if let Some(displayed) = effects.displayed {
-            Box::pin(mds::keep(self, home, *displayed)).await;
         }
     }
 
@@ -673,49 +425,6 @@ impl Router {
             }
         }
     }
-}
-
-/// What came of a stanza at its addressee's home.
-struct Arrival {
-    verdict: Verdict,
-    targets: Targets,
-    effects: Effects,
-}
-
-/// Whether an account without sessions answers such a stanza as one does that nobody has ever seen, and keeps nothing of it.
-fn is_for_sessions_only(stanza: &Stanza) -> bool {
-    match stanza.kind() {
-        Kind::Presence(PresenceType::Available | PresenceType::Unavailable) => true,
-        // XEP-0357 §8: a push service may say by any message that a device is not to be notified any more.
-        Kind::Message(MessageType::Headline | MessageType::Groupchat) => stanza.child(ns::PUBSUB, "pubsub").is_none(),
-        _ => false,
-    }
-}
-
-/// A session that makes room for another.
-struct Predecessor {
-    id: SessionId,
-    jid: FullJid,
-    mailbox: Arc<Mailbox>,
-}
-
-/// Gives the newcomer its place, or names the session that must go first: the one that has its resource, or, where the account has as many as it
-/// may have, the one that has waited longest to be resumed.
-fn place(account: &mut Account, newcomer: &mut Option<Session>, limits: &Limits) -> Result<Option<Predecessor>, StanzaError> {
-    let Some(resource) = newcomer.as_ref().map(|session| session.jid.resource_str()) else { return Ok(None) };
-    let old = match account.resource(resource) {
-        None if account.sessions.len() >= limits.sessions_per_account => {
-            let oldest = account.sessions.iter().filter(|own| own.hibernated.is_some()).min_by_key(|own| own.hibernated);
-            let full = || StanzaError::resource_constraint().with_text("the account has as many sessions as it may have");
-            Some(oldest.ok_or_else(full)?)
-        }
-        old => old,
-    };
-    if let Some(old) = old {
-        return Ok(Some(Predecessor { id: old.id, jid: old.jid.clone(), mailbox: old.mailbox.clone() }));
-    }
-    account.sessions.extend(newcomer.take());
-    Ok(None)
 }
 
 /// The caller holds the account's turn, so that the version is that of the change told.

@@ -5,7 +5,8 @@
 
 use futures_util::future::BoxFuture;
 
-use super::{Arrival, Router, is_for_sessions_only};
+use super::Router;
+use super::arrival::{Arrival, is_for_sessions_only};
 use crate::account::Targets;
 use crate::jid::Jid;
 use crate::pipeline::{Moment, Verdict};
