@@ -6,6 +6,8 @@
 //! end at once, however little it can write, since until then the session is taken for one that can be reached. Nothing is lost: what the
 //! mailbox holds when the session is over is given back whole.
 //!
+//! What is put in wakes the reader. Whoever brings the same to many may write in the reader's place instead, as long as that has nothing else to do (ADR 11).
+//!
 //! Presence that waits is superseded by the next one of the same full JID, once much waits. For an inactive client (XEP-0352) what is not
 //! urgent waits, up to a bound, and chat states are superseded too.
 
@@ -15,7 +17,8 @@ mod queue;
 mod tests;
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll};
 
 use tokio::sync::Notify;
@@ -133,6 +136,17 @@ impl Mailbox {
         accepted
     }
 
+    /// The same, and if the reader has to come, it is not woken: whoever has pushed may write in its place once no lock is held that others wait for.
+    pub fn push_unread(self: &Arc<Self>, item: Outgoing) -> (bool, Option<Unread>) {
+        let mut queue = self.locked();
+        let accepted = queue.push(item, self.bytes_max);
+        let unread = queue.has_to_come(self.bytes_max).then(|| {
+            let outlet = queue.outlet.as_ref().and_then(Weak::upgrade);
+            Unread { mail: Some(Attachment { mailbox: self.clone(), epoch: queue.epoch }), outlet }
+        });
+        (accepted, unread)
+    }
+
     /// Moves everything that waits into `into`, in order. For a mailbox that never had but one reader; connections use [`Attachment::drain`].
     pub fn drain(&self, into: &mut Vec<Outgoing>) {
         into.extend(self.locked().take().into_iter().flatten());
@@ -148,6 +162,7 @@ impl Mailbox {
             queue.epoch += 1;
             queue.without_connection = None;
             queue.inactive = false; // XEP-0352 §5.2
+            queue.outlet = None;
             (queue.epoch, queue.reader.take())
         };
         wake(before);
@@ -318,6 +333,35 @@ impl Attachment {
         wake(reader);
     }
 
+    /// From now on others may write to the client by this, while the reader waits for mail.
+    pub fn lend(&self, outlet: Weak<dyn Outlet>) {
+        if let Some(mut queue) = self.queue() {
+            queue.outlet = Some(outlet);
+        }
+    }
+
+    /// For the outlet: takes what waits if the reader waits for it, and it is so many stanzas at most, about which there is nothing else to do than to write
+    /// them. `None` if it is left to the reader.
+    pub fn take_at_once(&self, max: u32) -> Option<impl Iterator<Item = Delivery> + use<>> {
+        let taken = self.queue()?.take_at_once(max, self.mailbox.bytes_max)?;
+        Some(taken.into_iter().flatten().filter_map(|item| match item {
+            Outgoing::Stanza(delivery) => Some(delivery),
+            Outgoing::Owed | Outgoing::Close(_) => None,
+        }))
+    }
+
+    /// The reader is at work. Until it polls again it need not be woken for mail, and nobody writes in its place.
+    pub fn pause(&self) {
+        if let Some(reader) = self.queue().as_mut().and_then(|queue| queue.reader.as_mut()) {
+            reader.takes_mail = false;
+        }
+    }
+
+    /// The queue, unless another connection has taken over.
+    fn queue(&self) -> Option<MutexGuard<'_, Queue>> {
+        Some(self.mailbox.locked()).filter(|queue| queue.epoch == self.epoch)
+    }
+
     /// Takes the order to close, and no stanza: for a client that does not read. What waits is given back at the session's end.
     pub fn take_close(&self) -> Option<StreamError> {
         let mut queue = self.mailbox.locked();
@@ -359,7 +403,7 @@ impl Attachment {
         if stays {
             queue.without_connection = Some((overflows.clone(), session));
             // The reader is who calls. It holds the memory of a task that ends now.
-            queue.reader = None;
+            (queue.reader, queue.outlet) = (None, None);
         }
         stays
     }
@@ -371,7 +415,7 @@ impl Attachment {
         if current {
             queue.closed = true;
             // The reader is who calls: nobody else waits.
-            queue.reader = None;
+            (queue.reader, queue.outlet) = (None, None);
         }
         current
     }
@@ -432,6 +476,55 @@ impl Attachment {
         }
         queue.moved();
         Ok(acknowledged)
+    }
+}
+
+/// Where whoever has pushed something may write it to the client: a connection's line, while its task rests.
+pub trait Outlet: fmt::Debug + Send + Sync {
+    /// Writes what waits in the mailbox ([`Attachment::take_at_once`]), as far as the client takes it now.
+    fn write(&self, mail: &Attachment) -> Wrote;
+}
+
+/// How much of what waited was written by somebody else than the reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wrote {
+    /// All of it.
+    All,
+    /// It is taken, and the reader has to write the rest.
+    Part,
+    /// Nothing was taken: it is the reader's.
+    Nothing,
+}
+
+/// Something waits in a mailbox, and its reader has to come: it is woken when this is dropped, unless somebody has written in its place.
+#[derive(Debug)]
+#[must_use]
+pub struct Unread {
+    /// `None` once it is written.
+    mail: Option<Attachment>,
+    outlet: Option<Arc<dyn Outlet>>,
+}
+
+impl Unread {
+    /// Writes what waits, without waiting. To be called without any lock; the socket is asked once.
+    pub fn write(mut self) {
+        let Some((outlet, mail)) = self.outlet.as_deref().zip(self.mail.as_ref()) else { return };
+        match outlet.write(mail) {
+            Wrote::All => self.mail = None,
+            Wrote::Part => {
+                wake(mail.queue().and_then(|mut queue| queue.reader.take()));
+                self.mail = None;
+            }
+            Wrote::Nothing => {}
+        }
+    }
+}
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        if let Some(mail) = &self.mail {
+            wake(mail.queue().and_then(|mut queue| queue.reader_to_wake(mail.mailbox.bytes_max)));
+        }
     }
 }
 

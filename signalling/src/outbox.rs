@@ -31,6 +31,15 @@ pub struct Bounds {
     pub each: usize,
 }
 
+/// What waits behind something that goes out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Behind {
+    /// Nothing: there is no reason to wait with it.
+    Nothing,
+    /// More of the same place, mostly for the same recipients.
+    More,
+}
+
 /// What waits.
 #[derive(Debug)]
 pub struct Outbox<T> {
@@ -89,25 +98,25 @@ impl<T: Parcel> Outbox<T> {
         !std::mem::replace(&mut queue.running, true)
     }
 
-    /// Brings out what waits, one after the other, until nothing does: the task that [`Outbox::push`] has asked for. Dropped before its end, it lets the
-    /// next one begin.
-    pub async fn empty<F: Future<Output = ()>>(&self, bring: impl Fn(T) -> F) {
+    /// Brings out what waits, one after the other, until nothing does: the task that [`Outbox::push`] has asked for. `bring` is told whether more waits
+    /// behind it. Dropped before its end, it lets the next one begin.
+    pub async fn empty<F: Future<Output = ()>>(&self, bring: impl Fn(T, Behind) -> F) {
         let mut emptying = Emptying { outbox: self, ended: false };
-        while let Some(parcel) = self.pop() {
-            bring(parcel).await;
+        while let Some((parcel, behind)) = self.pop() {
+            bring(parcel, behind).await;
         }
         emptying.ended = true;
     }
 
     /// The next parcel; `None` when there is none, and the task ends.
-    fn pop(&self) -> Option<T> {
+    fn pop(&self) -> Option<(T, Behind)> {
         let mut queue = self.locked();
         let mut was_full = self.is_over(&queue);
-        let next = queue.waiting.pop_front();
-        let Some(parcel) = &next else {
+        let Some(parcel) = queue.waiting.pop_front() else {
             queue.running = false;
             return None;
         };
+        let behind = if queue.waiting.is_empty() { Behind::Nothing } else { Behind::More };
         queue.bytes -= parcel.bytes();
         if let Some(sender) = parcel.sender()
             && let Some(count) = queue.senders.get_mut(sender)
@@ -122,7 +131,7 @@ impl<T: Parcel> Outbox<T> {
             drop(queue);
             self.room.notify_waiters();
         }
-        next
+        Some((parcel, behind))
     }
 
     /// Whether there is no room for more.
@@ -196,10 +205,10 @@ mod tests {
         assert!(waiting.is_none(), "no room");
         let (room, _) = tokio::join!(outbox.room(), async { outbox.pop() });
         let () = room;
-        outbox.empty(|_| async {}).await;
+        outbox.empty(|_, _| async {}).await;
         assert_eq!(outbox.locked().bytes, 0);
         assert!(outbox.push(Of(None)), "the task has ended");
-        assert_eq!(futures_util::future::poll_immediate(outbox.empty(|_| std::future::pending())).await, None);
+        assert_eq!(futures_util::future::poll_immediate(outbox.empty(|_, _| std::future::pending())).await, None);
         assert!(outbox.push(Of(None)), "dropped, it lets the next one begin");
     }
 
@@ -215,7 +224,7 @@ mod tests {
         outbox.push(Of(Some(slow.clone())));
         let (room, _) = tokio::join!(outbox.room_for(&fast), async { outbox.pop() });
         let () = room;
-        outbox.empty(|_| async {}).await;
+        outbox.empty(|_, _| async {}).await;
         assert!(outbox.locked().senders.is_empty(), "whoever has nothing there is not remembered");
     }
 }

@@ -40,6 +40,7 @@ use crate::stanza::error::{Condition, ErrorType, StanzaError};
 use crate::stanza::{IqType, Kind, MessageType, PresenceType, Stanza};
 use crate::store::{RosterItem, RosterVersion, Store, StoreError};
 
+pub use crate::outbox::Behind;
 pub use asked::Asked;
 pub use limits::Limits;
 pub use metrics::Metrics;

@@ -12,7 +12,7 @@ use crate::features::extdisco::Interest;
 use crate::homes::Home;
 use crate::interests::Interests;
 use crate::jid::{BareJid, FullJid, Jid};
-use crate::mailbox::{Delivery, Mailbox, Outgoing};
+use crate::mailbox::{Delivery, Mailbox, Outgoing, Unread};
 use crate::pubsub::interest::{Debt, Owed};
 use crate::stanza::Stanza;
 use crate::store::ArchiveId;
@@ -153,6 +153,11 @@ impl Session {
         if self.items_owed.extend(debts) {
             self.mailbox.push(Outgoing::Owed);
         }
+    }
+
+    /// The same as [`Session::send`], and whoever calls it may write in the place of the session's connection.
+    pub fn send_unread(&self, stanza: Stanza) -> (bool, Option<Unread>) {
+        self.mailbox.push_unread(Outgoing::Stanza(stanza.into()))
     }
 
     /// Queues a stanza for its client. False when the stream has ended, or ends now since its mailbox is full.

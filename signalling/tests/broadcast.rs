@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use campanile_signalling::jid::Jid;
 use campanile_signalling::mailbox::Outgoing;
-use campanile_signalling::router::Limits;
+use campanile_signalling::router::{Behind, Limits};
 use campanile_signalling::stanza::{MessageType, PresenceType, Stanza};
 
 use crate::world::World;
@@ -36,7 +36,7 @@ async fn rfc6121_s8_5_each_recipient_gets_it_with_an_address_of_its_own() {
     [&phone, &laptop, &robot, &alice, &hidden].into_iter().for_each(|client| client.forget());
     let recipients =
         jids(&["bob@localhost", "alice@localhost/a", "alice@localhost/gone", "carol@localhost", "nobody@localhost", "elsewhere.example"]);
-    world.router.broadcast(&notification(MessageType::Headline), &recipients).await;
+    world.router.broadcast(&notification(MessageType::Headline), &recipients, Behind::Nothing).await;
     let head = "<message from='pubsub.localhost' to='bob@localhost' id='n1' type='headline'><event";
     phone.expect(&[&[head]]);
     laptop.expect(&[&[head]]);
@@ -44,7 +44,7 @@ async fn rfc6121_s8_5_each_recipient_gets_it_with_an_address_of_its_own() {
     alice.expect(&[&["to='alice@localhost/a'", "<item id='1'/></items></event></message>"]]);
     hidden.expect(&[]);
     let presence = Stanza::presence(PresenceType::Available).with_from(jid("room@rooms.localhost/nick"));
-    world.router.broadcast(&presence, &jids(&["carol@localhost/hidden", "bob@localhost/robot"])).await;
+    world.router.broadcast(&presence, &jids(&["carol@localhost/hidden", "bob@localhost/robot"]), Behind::Nothing).await;
     hidden.expect(&[&["<presence from='room@rooms.localhost/nick' to='carol@localhost/hidden'/>"]]);
     robot.expect(&[&["to='bob@localhost/robot'"]]);
 }
@@ -53,11 +53,11 @@ async fn rfc6121_s8_5_each_recipient_gets_it_with_an_address_of_its_own() {
 async fn a_headline_loads_nobody_and_a_normal_message_waits() {
     let world = World::new("broadcast-kept", &["alice", "bob"]).await;
     let recipients = jids(&["alice@localhost", "bob@localhost", "bob@localhost/gone"]);
-    world.router.broadcast(&notification(MessageType::Headline), &recipients).await;
+    world.router.broadcast(&notification(MessageType::Headline), &recipients, Behind::Nothing).await;
     for recipient in &recipients {
         assert!(world.router.home_in_memory(&recipient.to_bare()).is_none(), "{recipient}");
     }
-    world.router.broadcast(&notification(MessageType::Normal), &recipients[..2]).await;
+    world.router.broadcast(&notification(MessageType::Normal), &recipients[..2], Behind::Nothing).await;
     for name in ["alice", "bob"] {
         let client = world.client(name, "late").await;
         client.send("<presence/>").await;
@@ -74,7 +74,10 @@ async fn xep0191_s3_3_who_has_blocked_the_sender_gets_nothing_and_the_others_do(
     alice.send("<iq type='set' id='1'><block xmlns='urn:xmpp:blocking'><item jid='pubsub.localhost'/></block></iq>").await;
     alice.forget();
     for type_ in [MessageType::Headline, MessageType::Normal] {
-        world.router.broadcast(&notification(type_), &jids(&["alice@localhost", "alice@localhost/a", "bob@localhost"])).await;
+        world
+            .router
+            .broadcast(&notification(type_), &jids(&["alice@localhost", "alice@localhost/a", "bob@localhost"]), Behind::Nothing)
+            .await;
         alice.expect(&[]);
         bob.expect(&[&["<event"]]);
     }
@@ -85,7 +88,7 @@ async fn what_cannot_be_delivered_goes_back_to_a_sender_that_is_an_account() {
     let world = World::new("broadcast-back", &["alice", "bob"]).await;
     let (alice, bob) = (world.online("alice", "a").await, world.online("bob", "b").await);
     let stanza = notification(MessageType::Headline).with_from(alice.session.jid.clone());
-    world.router.broadcast(&stanza, &jids(&["bob@localhost/gone", "bob@localhost"])).await;
+    world.router.broadcast(&stanza, &jids(&["bob@localhost/gone", "bob@localhost"]), Behind::Nothing).await;
     alice.expect(&[&["type='error'", "from='bob@localhost/gone'", "<service-unavailable"]]);
     bob.expect(&[&["<event"]]);
 }
@@ -97,10 +100,10 @@ async fn xep0280_carbons_are_those_of_any_message() {
     laptop.send("<iq type='set' id='c'><enable xmlns='urn:xmpp:carbons:2'/></iq>").await;
     [&phone, &laptop].into_iter().for_each(|client| client.forget());
     let with_body = |type_| notification(type_).with_content(Bytes::from_static(b"<body>new</body>"));
-    world.router.broadcast(&with_body(MessageType::Headline), &jids(&["alice@localhost/phone"])).await;
+    world.router.broadcast(&with_body(MessageType::Headline), &jids(&["alice@localhost/phone"]), Behind::Nothing).await;
     phone.expect(&[&["<body>new</body>"]]);
     laptop.expect(&[]);
-    world.router.broadcast(&with_body(MessageType::Normal), &jids(&["alice@localhost/phone"])).await;
+    world.router.broadcast(&with_body(MessageType::Normal), &jids(&["alice@localhost/phone"]), Behind::Nothing).await;
     phone.expect(&[&["<body>new</body>"]]);
     laptop.expect(&[&["<received xmlns='urn:xmpp:carbons:2'>", "<body>new</body>"]]);
 }
@@ -128,7 +131,7 @@ async fn ten_thousand_recipients_do_not_hold_the_worker_and_share_one_body() {
             }
         }
     });
-    world.router.broadcast(&notification(MessageType::Headline), &recipients).await;
+    world.router.broadcast(&notification(MessageType::Headline), &recipients, Behind::Nothing).await;
     other.abort();
     let turns = turns.load(Ordering::Relaxed);
     assert!(turns >= CLIENTS * EACH / 100, "{turns} turns of another task");

@@ -1,10 +1,10 @@
 //! What a mailbox holds: plain values, under its lock. What waits, what is not acknowledged (XEP-0198 §4), and what supersedes what (XEP-0352).
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::Waker;
 
-use super::{Acknowledged, Delivery, Outgoing, Overflows};
+use super::{Acknowledged, Delivery, Outgoing, Outlet, Overflows};
 use crate::features::csi::{self, Subject, Weight};
 use crate::session::SessionId;
 use crate::stanza::{Kind, PresenceType};
@@ -32,6 +32,8 @@ pub(super) struct Queue {
     pub(super) without_connection: Option<(Arc<Overflows>, SessionId)>,
     /// The task of the present connection, while it waits.
     pub(super) reader: Option<Reader>,
+    /// Where others may write while it does.
+    pub(super) outlet: Option<Weak<dyn Outlet>>,
     /// XEP-0352: nobody looks at the client.
     pub(super) inactive: bool,
     /// Something in it must not wait.
@@ -44,7 +46,7 @@ pub(super) struct Queue {
 #[derive(Debug)]
 pub(super) struct Reader {
     pub(super) waker: Waker,
-    /// Or only for the end: what it has taken already waits to be written.
+    /// Or only for the end: it is at work, or what it has taken already waits to be written.
     pub(super) takes_mail: bool,
 }
 
@@ -137,8 +139,21 @@ impl Queue {
 
     /// The reader, if it has to come now.
     pub(super) fn reader_to_wake(&mut self, bytes_max: usize) -> Option<Reader> {
-        let takes_mail = self.reader.as_ref()?.takes_mail;
-        (self.closed || (takes_mail && self.is_due(bytes_max))).then(|| self.reader.take()).flatten()
+        self.has_to_come(bytes_max).then(|| self.reader.take()).flatten()
+    }
+
+    /// Whether there is a reader that has to come now.
+    pub(super) fn has_to_come(&self, bytes_max: usize) -> bool {
+        self.reader.as_ref().is_some_and(|reader| self.closed || (reader.takes_mail && self.is_due(bytes_max)))
+    }
+
+    /// What waits, if it is so many stanzas at most, whose reader has nothing else to do about them than to write them.
+    pub(super) fn take_at_once(&mut self, max: u32, bytes_max: usize) -> Option<VecDeque<Option<Outgoing>>> {
+        let managed = self.management.is_some();
+        let plain = |item: &Outgoing| matches!(item, Outgoing::Stanza(delivery) if managed || delivery.stored.is_none());
+        let waiting = || self.waiting.iter().flatten();
+        let may = !self.closed && self.has_to_come(bytes_max) && waiting().count() <= max as usize && waiting().all(plain);
+        may.then(|| self.take())
     }
 
     /// A stanza is about to join the others: whether it is urgent, and what it supersedes.

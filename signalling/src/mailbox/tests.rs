@@ -1,5 +1,7 @@
 //! Tables and properties of the mailbox.
 
+mod unread;
+
 use proptest::prelude::*;
 
 use super::queue::{HELD_ITEMS_MAX, SUPERSEDE_FROM};
@@ -377,6 +379,8 @@ fn what_is_stored_is_never_superseded() {
 enum Step {
     /// The router puts in so many stanzas.
     Push(usize),
+    /// The router puts in one stanza, and writes what waits.
+    WriteNow,
     /// The connection writes all that waits.
     Write,
     /// The client reads so many of the stanzas under way.
@@ -390,6 +394,7 @@ enum Step {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         (0..5_usize).prop_map(Step::Push),
+        Just(Step::WriteNow),
         Just(Step::Write),
         (0..6_usize).prop_map(Step::Read),
         Just(Step::Acknowledge),
@@ -408,6 +413,7 @@ proptest! {
         let mut connection = mailbox.attach().expect("open");
         let (mut pushed, mut seen, mut acknowledged) = (0_usize, 0_usize, 0_usize);
         let mut under_way = VecDeque::new();
+        let outlet = unread::Taker::lent_to(&connection);
         let write = |connection: &Attachment, under_way: &mut VecDeque<String>| {
             let out: Vec<_> = connection.take().collect();
             under_way.extend(out.iter().filter_map(|item| match item {
@@ -422,6 +428,16 @@ proptest! {
                         prop_assert!(mailbox.push(stanza(&pushed.to_string())));
                         pushed += 1;
                     }
+                }
+                Step::WriteNow => {
+                    let _ = connection.poll(true, &mut Context::from_waker(std::task::Waker::noop()));
+                    let (taken, unread) = mailbox.push_unread(stanza(&pushed.to_string()));
+                    prop_assert!(taken);
+                    pushed += 1;
+                    if let Some(unread) = unread {
+                        unread.write();
+                    }
+                    under_way.extend(outlet.taken());
                 }
                 Step::Write => write(&connection, &mut under_way),
                 Step::Read(count) => {
@@ -441,6 +457,7 @@ proptest! {
                     acknowledged += next.rewind(start.wrapping_add(seen as u32)).expect("it was sent").count;
                     prop_assert_eq!(acknowledged, seen);
                     connection = next;
+                    connection.lend(outlet.weak());
                 }
             }
         }

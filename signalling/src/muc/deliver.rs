@@ -7,7 +7,7 @@ use super::homes::RoomHome;
 use super::outcome::{Effect, Outcome};
 use super::service::Muc;
 use crate::jid::Jid;
-use crate::outbox::{self, Bounds};
+use crate::outbox::{self, Behind, Bounds};
 use crate::session::SessionRef;
 use crate::stanza::{Kind, Stanza};
 
@@ -66,12 +66,12 @@ impl Muc {
         let (muc, under_way) = (self.clone(), self.tasks.begin());
         // Without a runtime nobody is there to be told.
         self.router.spawn(async move {
-            home.outbox.empty(|parcel| muc.deliver(parcel)).await;
+            home.outbox.empty(|parcel, behind| muc.deliver(parcel, behind)).await;
             drop(under_way);
         });
     }
 
-    async fn deliver(self: &Arc<Self>, Parcel { answer, effects, .. }: Parcel) {
+    async fn deliver(self: &Arc<Self>, Parcel { answer, effects, .. }: Parcel, behind: Behind) {
         if let Some((answer, origin)) = answer {
             self.router.reply(answer, origin.as_ref()).await;
         }
@@ -80,7 +80,7 @@ impl Muc {
                 Effect::Send(stanza) => self.send_one(stanza).await,
                 Effect::Broadcast { stanza, to } => {
                     self.metrics.delivered.inc_by(to.len() as u64);
-                    self.router.broadcast(&stanza, &to).await;
+                    self.router.broadcast(&stanza, &to, behind).await;
                 }
                 Effect::Keep { .. } | Effect::Replace { .. } => debug_assert!(false, "the archive has it already"),
             }

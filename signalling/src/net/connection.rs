@@ -2,20 +2,20 @@
 //! `handle_*` call, and does what the machine says.
 
 mod context;
+mod line;
 #[cfg(test)]
 pub(crate) mod tests;
-mod writer;
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 use std::task::{Context as TaskContext, Poll};
 use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep_until, timeout, timeout_at};
 use tokio_util::sync::WaitForCancellationFutureOwned;
@@ -42,7 +42,7 @@ use crate::stream::sasl::ChannelBindings;
 use crate::xml::Frame;
 
 pub use context::{Context, Limits};
-use writer::{Writer, poll_io, poll_read, poll_write};
+use line::{ByOthers, Line, Shared, poll_read};
 
 /// While this much waits to be written, nothing is read and nothing is taken from the mailbox.
 const OUTPUT_BYTES_HIGH: usize = 64 * 1024;
@@ -184,8 +184,8 @@ pub fn run(
 enum Event {
     /// Bytes were read.
     Read(usize),
-    /// All output is written.
-    Written,
+    /// All output is written, or there is some that the task did not know of.
+    Output,
     /// The client closed the connection, or it broke.
     Gone(io::Result<()>),
     Answer(Box<Reply>),
@@ -210,11 +210,11 @@ struct Reply {
 struct Connection {
     context: Arc<Context>,
     limits: Arc<Limits>,
-    io: Io,
+    /// Where it reads and writes; lent to others while it waits.
+    line: Arc<Shared>,
     peer: SocketAddr,
     transport: Transport,
     machine: C2s,
-    wire: Wire,
     session: Option<Box<Bound>>,
     /// The session has stream management.
     managed: bool,
@@ -224,7 +224,6 @@ struct Connection {
     attempt: Option<Attempt>,
     /// The answer that is being found.
     pending: Option<Pin<Box<dyn Future<Output = Reply> + Send>>>,
-    writer: Writer,
     bucket: Bucket,
     /// The client is over its rate: nothing is read before.
     read_after: Option<Instant>,
@@ -263,7 +262,7 @@ impl Connection {
         Box::new(Self {
             machine: C2s::new(policy, wire.framing(), security, random::bytes, accepted),
             bucket: Bucket::new(limits.bytes_per_second, limits.bytes_burst, now),
-            writer: Writer { written: 0, unflushed: false, waits_since: None, bytes: context.metrics.bytes_out.clone() },
+            line: Arc::new(Shared::new(Line::new(io, wire, &context.metrics))),
             timer: Box::pin(sleep_until(now.into())),
             session: None,
             managed: false,
@@ -276,11 +275,9 @@ impl Connection {
             mail_first: false,
             context,
             limits,
-            io,
             peer,
             transport,
             accepted,
-            wire,
         })
     }
 
@@ -310,15 +307,17 @@ impl Connection {
                     }
                     self.machine.handle_received(bytes, now);
                 }
-                Event::Written => {}
+                Event::Output => {}
                 Event::Gone(result) => return Box::pin(self.gone(result)).await,
                 Event::Answer(reply) => {
                     let Reply { answer, bound, attempt } = *reply;
                     self.pending = None;
                     self.attempt = attempt;
-                    if bound.is_some() {
+                    if let Some(bound) = bound {
+                        let outlet = Arc::downgrade(&self.line);
+                        bound.attachment().lend(outlet);
                         self.managed = matches!(answer, Answer::Resumed { .. });
-                        self.session = bound;
+                        self.session = Some(bound);
                     }
                     self.machine.handle_answer(answer);
                 }
@@ -330,7 +329,7 @@ impl Connection {
                     if self.read_after.is_some_and(|at| at <= now) {
                         self.read_after = None;
                     }
-                    if self.writer.waits_since.is_some_and(|since| now >= since + self.limits.write) {
+                    if self.line().waits_since.is_some_and(|since| now >= since + self.limits.write) {
                         self.context.metrics.timeout("write");
                         return Box::pin(self.gone(Err(io::ErrorKind::TimedOut.into()))).await;
                     }
@@ -356,7 +355,7 @@ impl Connection {
             }
             while let Some(output) = self.machine.poll_output() {
                 match output {
-                    Output::Send(bytes) => self.wire.send(&bytes),
+                    Output::Send(bytes) => self.line().wire.send(&bytes),
                     Output::Deliver(stanza) => {
                         self.context.metrics.stanzas_in.inc();
                         if !deliver(&self.context, self.session.as_deref(), self.managed, stanza).await {
@@ -374,13 +373,13 @@ impl Connection {
                     Output::Acknowledge(h) => self.acknowledge(h),
                     Output::TellProgress => self.progress_asked(),
                     Output::Ask(question) => self.pending = Some(Box::pin(self.answer(question))),
-                    Output::Restart(limits) => self.wire.restart(limits),
+                    Output::Restart(limits) => self.line().wire.restart(limits),
                     Output::StartTls => {
                         if let Err(error) = Box::pin(self.start_tls()).await {
                             return Flow::Broken(error);
                         }
                     }
-                    Output::Keepalive => self.wire.keepalive(),
+                    Output::Keepalive => self.line().wire.keepalive(),
                     Output::Report(report) => self.report(&report),
                     Output::Close(reason) => return Flow::End(reason),
                 }
@@ -388,13 +387,20 @@ impl Connection {
             if self.session.as_deref().is_some_and(|bound| bound.owed) {
                 continue;
             }
-            if !self.machine.wants_input() || !self.has_room() {
+            if !self.machine.wants_input() {
                 return Flow::On;
             }
-            match self.wire.next_frame() {
+            let next = {
+                let mut line = self.line();
+                if !line.has_room() {
+                    return Flow::On;
+                }
+                line.wire.next_frame()
+            };
+            match next {
                 Ok(Some(frame)) => {
                     if let Frame::Close = frame {
-                        if self.managed && self.wire.is_cut() {
+                        if self.managed && self.line().wire.is_cut() {
                             return Flow::Cut; // RFC 7395 §3.6: the session is still alive
                         }
                         // What the client was promised before it closed (§4.4) goes out before our closing tag.
@@ -482,32 +488,30 @@ impl Connection {
 
     /// Writes what the socket takes at once: nearly always everything, so that there is nothing to wait for but what comes next.
     async fn write_some(&mut self) -> io::Result<()> {
-        let Self { io, wire, writer, .. } = self;
-        if wire.output().is_empty() && !writer.unflushed {
-            return Ok(());
-        }
-        std::future::poll_fn(|cx| match poll_write(io, wire, writer, cx) {
-            Poll::Ready(result) => Poll::Ready(result),
+        let line = &self.line;
+        poll_fn(|cx| {
+            let mut line = line.lock();
             // The rest is written while waiting.
-            Poll::Pending => Poll::Ready(Ok(())),
+            Poll::Ready(if line.is_clear() { Ok(()) } else { line.write_some(cx) })
         })
         .await
     }
 
     async fn wait(&mut self) -> Event {
-        let has_room = self.has_room();
-        if self.writer.waits_since.is_none() && !self.wire.output().is_empty() {
-            self.writer.waits_since = Some(now());
-        }
+        let (has_room, waits_since) = {
+            let mut line = self.line();
+            line.rest(self.machine.leeway());
+            (line.has_room(), line.waits_since)
+        };
         let may_read = has_room && self.machine.wants_input() && self.read_after.is_none();
         let bound = self.session.is_some() && !self.machine.is_closed();
         let takes_mail = has_room && bound;
-        self.arm_timer();
-        let Self { io, wire, writer, session, pending, timer, context, stop, stop_seen, acks, mail_first, .. } = self;
+        self.arm_timer(waits_since);
+        let Self { line, session, pending, timer, context, stop, stop_seen, acks, mail_first, .. } = self;
         let attachment = session.as_deref().map(Bound::attachment).filter(|_| bound);
         // Neither those who write to the client nor the client itself keep the other waiting.
         *mail_first = !*mail_first;
-        let next = std::future::poll_fn(|cx| {
+        let next = poll_fn(|cx| {
             if !*stop_seen && Pin::new(&mut *stop).poll(cx).is_ready() {
                 return Poll::Ready(Event::Stop);
             }
@@ -518,20 +522,34 @@ impl Connection {
                 return Poll::Ready(Event::Answer(Box::new(reply)));
             }
             let mail = |cx: &mut TaskContext<'_>| poll_mail(attachment, takes_mail, cx);
-            let mut io = |cx: &mut TaskContext<'_>| poll_io(io, wire, writer, may_read, cx);
+            let io = |cx: &mut TaskContext<'_>| line.lock().poll_io(may_read, cx);
             if *mail_first { either(mail(cx), || io(cx)) } else { either(io(cx), || mail(cx)) }
         });
-        tokio::select! {
+        let event = tokio::select! {
             biased;
             () = durable(context, acks), if acks.first.is_some() => Event::Durable,
             event = next => event,
+        };
+        self.catch_up();
+        event
+    }
+
+    /// The task is at work again: nobody else writes to the client, and what others have written is known to all that counts it.
+    fn catch_up(&mut self) {
+        let Some(bound) = self.session.as_deref_mut() else { return };
+        bound.attachment().pause();
+        let ByOthers { stanzas, last, begun } = self.line.lock().take_over();
+        if self.managed {
+            self.machine.handle_sent(stanzas, last.unwrap_or_else(now));
+        } else {
+            bound.in_flight.extend(begun);
         }
     }
 
     /// The earliest time at which something must happen. Armed again only when that is earlier than before: a timer that fires too early
     /// finds nothing to do and is armed for the rest, which is cheaper than moving it with every stanza.
-    fn arm_timer(&mut self) {
-        let times = [self.machine.poll_timeout(), self.read_after, self.writer.waits_since.map(|since| since + self.limits.write)];
+    fn arm_timer(&mut self, waits_since: Option<Instant>) {
+        let times = [self.machine.poll_timeout(), self.read_after, waits_since.map(|since| since + self.limits.write)];
         // A machine that is not closed always has a next time; the hour only keeps a fired timer from firing again.
         let next = times.into_iter().flatten().min().unwrap_or_else(|| now() + Duration::from_secs(3600));
         if self.timer.is_elapsed() || next < self.timer.deadline().into_std() {
@@ -539,9 +557,8 @@ impl Connection {
         }
     }
 
-    /// Whether little enough waits to be written to take in more.
-    fn has_room(&mut self) -> bool {
-        self.wire.output().len() - self.writer.written <= OUTPUT_BYTES_HIGH
+    fn line(&self) -> MutexGuard<'_, Line> {
+        self.line.lock()
     }
 
     /// Everything in the mailbox becomes output, to be written with one call.
@@ -551,20 +568,20 @@ impl Connection {
             return;
         }
         let mut stanzas = 0;
+        let mut line = self.line.lock();
         for item in bound.attachment().take() {
             match item {
                 Outgoing::Stanza(delivery) => {
                     stanzas += 1;
-                    self.wire.send_stanza(&delivery.stanza);
+                    let end = line.send_stanza(&delivery.stanza);
                     if !self.managed {
-                        bound.in_flight.push((self.wire.output().len(), delivery));
+                        bound.in_flight.push((end, delivery));
                     }
                 }
                 Outgoing::Owed => bound.owed = true,
                 Outgoing::Close(error) => self.machine.handle_error(error),
             }
         }
-        self.context.metrics.stanzas_out.inc_by(stanzas.into());
         if self.managed {
             self.machine.handle_sent(stanzas, now());
         }
@@ -573,20 +590,11 @@ impl Connection {
     /// Lets go of output that is written, also of a client that never takes all of it. Without stream management, what was handed to the socket
     /// has arrived as far as anybody can know.
     fn see_to_written(&mut self) {
-        let (waits, written) = (self.wire.output().len(), self.writer.written);
-        let all = waits == 0 && !self.writer.unflushed;
-        // Not before it is worth moving what is behind it.
-        let much = written > OUTPUT_BYTES_HIGH && written > waits / 2;
-        if much {
-            self.wire.output().drain(..written);
-            self.writer.written = 0;
-        }
-        let Some(bound) = self.session.as_mut().filter(|bound| (all || much) && !bound.in_flight.is_empty()) else { return };
-        let gone = if all { bound.in_flight.len() } else { bound.in_flight.iter().take_while(|(end, _)| *end <= written).count() };
+        let Some(written) = self.line().let_go() else { return };
+        let Some(bound) = self.session.as_mut().filter(|bound| !bound.in_flight.is_empty()) else { return };
+        let gone = bound.in_flight.iter().take_while(|(end, _)| *end <= written).count();
         let stored: Vec<ArchiveId> = bound.in_flight.drain(..gone).filter_map(|(_, delivery)| delivery.stored).collect();
-        if much {
-            bound.in_flight.iter_mut().for_each(|(end, _)| *end -= written);
-        }
+        bound.in_flight.iter_mut().for_each(|(end, _)| *end -= written);
         if bound.in_flight.is_empty() {
             bound.in_flight = SmallVec::new();
         }
@@ -598,7 +606,7 @@ impl Connection {
     /// The stream ends. A client that reads still gets all that it was promised; for one that does not, only the error is left to say, and
     /// [`Connection::finish`] bounds the time for that.
     fn take_last_mail(&mut self) {
-        let has_room = self.has_room();
+        let has_room = self.line().has_room();
         let Some(bound) = &self.session else { return };
         if !bound.attachment().is_current() {
             return self.machine.handle_error(taken_over());
@@ -691,16 +699,16 @@ impl Connection {
 
     /// RFC 6120 §5.4.3: `<proceed/>` goes out, then the connection speaks TLS.
     async fn start_tls(&mut self) -> io::Result<()> {
-        if self.wire.pending() > 0 {
+        if self.line().wire.pending() > 0 {
             // What came in clear text behind <starttls/> must never be taken for something said under TLS (§5.3.4, §13.8.1).
             self.context.metrics.tls_failure();
             return Err(io::Error::new(io::ErrorKind::InvalidData, "data behind <starttls/>"));
         }
         self.flush().await?;
-        let io = std::mem::replace(&mut self.io, Box::new(tokio::io::empty()));
+        let io = std::mem::replace(&mut self.line().io, Box::new(tokio::io::empty()));
         match accept_tls(&self.context, &self.context.starttls, io, Some(self.machine.domain()), self.peer).await {
             Some((io, bindings)) => {
-                self.io = io;
+                self.line().io = io;
                 self.machine.handle_tls_established(bindings);
                 Ok(())
             }
@@ -710,14 +718,9 @@ impl Connection {
 
     /// Writes all output, as long as the client takes it.
     async fn flush(&mut self) -> io::Result<()> {
-        let within = self.limits.write;
-        let Self { io, wire, writer, .. } = self;
-        while writer.written < wire.output().len() || writer.unflushed {
-            let step = std::future::poll_fn(|cx| match poll_write(io, wire, writer, cx) {
-                Poll::Ready(result) => Poll::Ready(result),
-                Poll::Pending => Poll::Pending,
-            });
-            timeout(within, step).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        let (line, within) = (&self.line, self.limits.write);
+        while !line.lock().is_clear() {
+            timeout(within, poll_fn(|cx| line.lock().poll_write(cx))).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         }
         Ok(())
     }
@@ -725,7 +728,7 @@ impl Connection {
     /// The client has gone without closing its stream, or could not be written to.
     async fn gone(mut self: Box<Self>, result: io::Result<()>) {
         debug!(peer = %self.peer, jid = self.machine.jid().map(|jid| jid.as_str()), error = ?result.as_ref().err(), "disconnected");
-        let written = self.handed_over();
+        let written = self.line().handed_over();
         let bound = self.session.take();
         let flushed = async {
             if result.is_ok() {
@@ -741,7 +744,8 @@ impl Connection {
                 } else {
                     tokio::join!(flushed, bound.end());
                 }
-                bound.leave_over(self.handed_over()).await;
+                let written = self.line().handed_over();
+                bound.leave_over(written).await;
             }
             None => flushed.await,
         }
@@ -759,8 +763,8 @@ impl Connection {
             }
             None => debug!(peer = %self.peer, "stream closed"),
         }
-        self.wire.close();
-        let written = self.handed_over();
+        self.line().wire.close();
+        let written = self.line().handed_over();
         let bound = self.session.take();
         let until = tokio::time::Instant::now() + self.limits.close;
         // Contacts need not wait for a client that takes its time.
@@ -771,7 +775,8 @@ impl Connection {
                 } else {
                     tokio::join!(timeout_at(until, self.flush()), bound.end()).0
                 };
-                bound.leave_over(self.handed_over()).await;
+                let written = self.line().handed_over();
+                bound.leave_over(written).await;
                 flushed
             }
             None => timeout_at(until, self.flush()).await,
@@ -787,22 +792,25 @@ impl Connection {
         }
     }
 
-    /// How much of the present output was handed to the socket.
-    fn handed_over(&mut self) -> usize {
-        if self.wire.output().is_empty() { usize::MAX } else { self.writer.written }
-    }
-
     async fn say_goodbye(&mut self) -> io::Result<()> {
-        self.io.shutdown().await?;
+        let line = &self.line;
+        poll_fn(|cx| Pin::new(&mut line.lock().io).poll_shutdown(cx)).await?;
         // Closing a socket with unread data resets it, and the client would lose what was written last.
         let mut left = LINGER_BYTES_MAX;
         loop {
-            let read = std::future::poll_fn(|cx| poll_read(&mut self.io, |bytes| bytes.len(), cx)).await?;
+            let read = poll_fn(|cx| poll_read(&mut line.lock().io, |bytes| bytes.len(), cx)).await?;
             if read == 0 || read > left {
                 return Ok(());
             }
             left -= read;
         }
+    }
+}
+
+impl Drop for Connection {
+    /// What others have begun to write is in flight as well.
+    fn drop(&mut self) {
+        self.catch_up();
     }
 }
 

@@ -5,9 +5,6 @@ use crate::stanza::{Framing, Stanza};
 use crate::stream::error::StreamError;
 use crate::xml::{Frame, Framer, Limits};
 
-/// An output buffer that has grown beyond this is given back once it is empty: idle streams hold nothing.
-const KEEP_BYTES: usize = 512;
-
 /// One connection's framing, with the bytes that wait to be written.
 #[derive(Debug)]
 pub enum Wire {
@@ -22,8 +19,6 @@ pub enum Wire {
     WebSocket {
         /// What finds the messages.
         codec: Box<Codec>,
-        /// A stanza before it becomes a message, so that its length is known.
-        scratch: Vec<u8>,
         /// The client has closed the WebSocket without having closed its stream.
         cut: bool,
     },
@@ -37,7 +32,7 @@ impl Wire {
 
     /// A stream of RFC 7395, after the WebSocket handshake.
     pub fn websocket(limits: Limits) -> Self {
-        Self::WebSocket { codec: Box::new(Codec::new(limits)), scratch: Vec::new(), cut: false }
+        Self::WebSocket { codec: Box::new(Codec::new(limits)), cut: false }
     }
 
     /// How stanzas are written.
@@ -109,14 +104,11 @@ impl Wire {
                 output.reserve(stanza.size_bytes());
                 stanza.write(output, Framing::Stream);
             }
-            Self::WebSocket { codec, scratch, .. } => {
-                scratch.clear();
-                scratch.reserve(stanza.size_bytes());
-                stanza.write(scratch, Framing::Alone);
-                codec.send(scratch);
-                if scratch.capacity() > KEEP_BYTES {
-                    *scratch = Vec::new();
-                }
+            Self::WebSocket { codec, .. } => {
+                // Its length comes before it.
+                let mut message = Vec::with_capacity(stanza.size_bytes());
+                stanza.write(&mut message, Framing::Alone);
+                codec.send(&message);
             }
         }
     }
@@ -149,13 +141,8 @@ impl Wire {
         }
     }
 
-    /// All output has been written.
+    /// All output has been written. Its buffer is given back: streams that rest hold nothing, and a new one is where the processor has just been.
     pub fn clear_output(&mut self) {
-        let output = self.output();
-        if output.capacity() > KEEP_BYTES {
-            *output = Vec::new();
-        } else {
-            output.clear();
-        }
+        *self.output() = Vec::new();
     }
 }

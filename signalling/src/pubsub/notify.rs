@@ -18,6 +18,7 @@ use super::service::{PubSub, Service};
 use crate::homes::Home;
 use crate::jid::Jid;
 use crate::ns;
+use crate::outbox::Behind;
 use crate::random;
 use crate::session::Session;
 use crate::store::{ItemsQuery, StoreError};
@@ -219,23 +220,23 @@ impl PubSub {
         let (pubsub, under_way) = (self.clone(), self.tasks.begin());
         // Without a runtime nobody is there to be told.
         self.router.spawn(async move {
-            home.outbox.empty(|delivery| pubsub.deliver(delivery)).await;
+            home.outbox.empty(|delivery, behind| pubsub.deliver(delivery, behind)).await;
             drop(under_way);
         });
     }
 
-    async fn deliver(&self, delivery: Delivery) {
+    async fn deliver(&self, delivery: Delivery, behind: Behind) {
         // One message for all who see the same, made when its turn has come: what waits is the event.
         let Delivery { event, id, group: Group { variant, condition, to } } = delivery;
         let stanza = event.template(&variant).with_id(id);
         if condition.is_always_met() {
             self.metrics.notifications.inc_by(to.len() as u64);
-            return self.router.broadcast(&stanza, &to).await;
+            return self.router.broadcast(&stanza, &to, behind).await;
         }
         for slice in to.chunks(PRESENCE_SLICE) {
             let told: Vec<_> = slice.iter().filter(|jid| condition.is_met(&self.shows(jid))).cloned().collect();
             self.metrics.notifications.inc_by(told.len() as u64);
-            self.router.broadcast(&stanza, &told).await;
+            self.router.broadcast(&stanza, &told, behind).await;
             tokio::task::yield_now().await;
         }
     }

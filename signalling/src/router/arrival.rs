@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use smallvec::SmallVec;
+
 use super::{Host, Router};
 use crate::account::{Account, Targets};
 use crate::features::{mds, presence, push};
 use crate::homes::Home;
 use crate::iq::To;
 use crate::jid::{BareJid, Jid};
+use crate::mailbox::Unread;
 use crate::ns;
 use crate::pipeline::{self, Effects, Moment, Verdict, Walk};
 use crate::pubsub::{self, interest};
@@ -60,16 +63,19 @@ impl Router {
             {
                 effects.visited = account.visited_by(from);
             }
+            let mut unread = SmallVec::new();
             if verdict == Verdict::Pass {
-                verdict = self.deliver(account, &mut targets, stanza, &mut effects, moment);
+                verdict = self.deliver(account, &mut targets, stanza, &mut effects, moment, &mut unread);
             }
-            Arrival { verdict, targets, effects }
+            Arrival { verdict, targets, effects, unread }
         })
     }
 
     /// What is left to do for a stanza that has reached its addressee's home.
     pub(super) async fn conclude(&self, home: &Arc<Home>, stanza: Stanza, arrival: Arrival, origin: Option<&SessionRef>) {
-        let Arrival { verdict, targets, effects } = arrival;
+        let Arrival { verdict, targets, effects, unread } = arrival;
+        // Readers come now.
+        drop(unread);
         match verdict {
             Verdict::Drop => {}
             Verdict::Bounce(error) => self.bounce(&stanza, error, origin).await,
@@ -155,6 +161,8 @@ pub(super) struct Arrival {
     pub verdict: Verdict,
     pub targets: Targets,
     pub effects: Effects,
+    /// Whose readers have to come for it.
+    pub unread: SmallVec<[Unread; 1]>,
 }
 
 /// Whether an account without sessions answers such a stanza as one does that nobody has ever seen, and keeps nothing of it.

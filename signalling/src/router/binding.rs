@@ -155,6 +155,8 @@ fn place(account: &mut Account, newcomer: &mut Option<Session>, limits: &Limits)
     if let Some(old) = old {
         return Ok(Some(Predecessor { id: old.id, jid: old.jid.clone(), mailbox: old.mailbox.clone() }));
     }
+    // Most accounts have one, and it is large.
+    account.sessions.reserve_exact(1);
     account.sessions.extend(newcomer.take());
     Ok(None)
 }

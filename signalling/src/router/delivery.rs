@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use smallvec::SmallVec;
+
 use super::Router;
 use crate::account::{Account, Lost, Targets};
 use crate::homes::Home;
 use crate::jid::{BareJid, Jid};
-use crate::mailbox::{Delivery, Outgoing};
+use crate::mailbox::{Delivery, Outgoing, Unread};
 use crate::message;
 use crate::pipeline::{Copy, Effects, Kept, Moment, Verdict};
 use crate::session::{Session, SessionId, SessionRef};
@@ -33,11 +35,12 @@ impl Router {
         stanza: &Stanza,
         effects: &mut Effects,
         moment: &Moment,
+        unread: &mut SmallVec<[Unread; 1]>,
     ) -> Verdict {
         let kept = effects.kept.take();
         let copies = std::mem::take(&mut effects.copies);
         if let Targets::Sessions(chosen) = targets {
-            let taken = self.send_to(account, chosen, stanza, copies, kept.as_ref());
+            let taken = self.send_to(account, chosen, stanza, copies, kept.as_ref(), unread);
             // Presence may get lost with the stream that should have carried it.
             if taken || chosen.is_empty() || !matches!(stanza.kind(), Kind::Message(_) | Kind::Iq(_)) {
                 return Verdict::Pass;
@@ -56,17 +59,29 @@ impl Router {
     }
 
     /// Whether a session took it, or a copy: it is not to be delivered once more.
-    fn send_to(&self, account: &mut Account, chosen: &[SessionId], stanza: &Stanza, copies: Vec<Copy>, kept: Option<&Kept>) -> bool {
+    fn send_to(
+        &self,
+        account: &mut Account,
+        chosen: &[SessionId],
+        stanza: &Stanza,
+        copies: Vec<Copy>,
+        kept: Option<&Kept>,
+        unread: &mut SmallVec<[Unread; 1]>,
+    ) -> bool {
         let is_chosen = |session: &&Session| chosen.contains(&session.id);
         let Some(kept) = kept else {
             let copied = send_copies(copies);
-            return account.sessions.iter().filter(is_chosen).filter(|session| session.send(stanza.clone())).count() + copied > 0;
+            let sent = account.sessions.iter().filter(is_chosen).map(|session| session.send_unread(stanza.clone()));
+            return sent.fold(copied > 0, |any, (taken, waits)| {
+                unread.extend(waits);
+                any | taken
+            });
         };
         let reached = |session: &&Session| is_chosen(session) || copies.iter().any(|copy| copy.session == session.id);
         let noted = account.sessions.iter().filter(reached).any(Session::acknowledges);
         if !kept.archived && !noted {
             // Nobody will say what became of it but the mailbox, which gives it back whole.
-            return self.send_to(account, chosen, stanza, copies, None);
+            return self.send_to(account, chosen, stanza, copies, None, unread);
         }
         let has_it = |session: &&Session| session.send_stored(stanza.clone(), kept.id);
         let taken = account.sessions.iter().filter(is_chosen).filter(has_it).count();

@@ -266,6 +266,17 @@ impl Asker {
         self.asked.is_none() && self.unasked > UNASKED_MAX
     }
 
+    /// How many stanzas may be written before [`Asker::handle_sent`] has to hear of them: none of them asks at once, nor is the first that is asked about
+    /// later.
+    #[must_use]
+    pub fn leeway(&self) -> u32 {
+        match (self.asked, self.ask_at) {
+            (Some(_), _) => u32::MAX,
+            (None, Some(_)) => UNASKED_MAX.saturating_sub(self.unasked),
+            (None, None) => 0,
+        }
+    }
+
     /// `<r/>` has been sent.
     pub fn handle_asked(&mut self, now: Instant) {
         self.unasked = 0;
@@ -413,6 +424,24 @@ mod tests {
              <text xmlns='urn:ietf:params:xml:ns:xmpp-streams' xml:lang='en'>You acknowledged 10 stanzas, but I only sent you 8 so far.</text>\
              <handled-count-too-high xmlns='urn:xmpp:sm:3' h='10' send-count='8'/></stream:error>"
         );
+    }
+
+    #[test]
+    fn s4_so_many_may_be_written_before_the_asker_hears_of_them() {
+        let start = Instant::now();
+        let mut asker = Asker::new(MINUTE);
+        assert_eq!(asker.leeway(), 0, "the first one is asked about some time later");
+        for sent in 1..=UNASKED_MAX {
+            assert!(!asker.handle_sent(1, start));
+            assert_eq!(asker.leeway(), UNASKED_MAX - sent);
+        }
+        assert!(asker.handle_sent(1, start));
+        asker.handle_asked(start);
+        assert_eq!(asker.leeway(), u32::MAX, "one question at a time");
+        asker.handle_sent(UNASKED_MAX, start);
+        assert!(!asker.handle_ack(UNASKED_MAX as usize) && asker.leeway() == 0);
+        asker.handle_ack(0);
+        assert_eq!(asker.leeway(), 0);
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! The shell over real tasks: an in-memory pipe where the transport does not matter, loopback sockets where it does.
 
+mod for_many;
+
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use campanile_relay::{Relay, Settings};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
-use tokio::io::{AsyncReadExt as _, DuplexStream};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio_rustls::TlsConnector;
 
 use super::*;

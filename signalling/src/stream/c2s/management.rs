@@ -104,6 +104,11 @@ impl C2s {
         }
     }
 
+    /// So many may be written before [`C2s::handle_sent`] is called.
+    pub fn leeway(&self) -> u32 {
+        self.asker.as_ref().map_or(u32::MAX, Asker::leeway)
+    }
+
     pub(super) fn ask(&mut self, now: Instant) {
         if let Some(asker) = &mut self.asker {
             asker.handle_asked(now);

@@ -1,0 +1,228 @@
+//! A connection's line to its client: the socket, its framing, and how far the output has been written. Bytes are moved without waiting.
+//!
+//! It stands behind a lock, since it has two users (ADR 11): the connection's task, and, while that rests with nothing to write, whoever has a stanza for
+//! many and writes it to each. The lock is held for one attempt to read or write, and no lock but the mailbox's is taken under it.
+
+use std::future::{Future as _, poll_fn};
+use std::io;
+use std::mem::MaybeUninit;
+use std::pin::{Pin, pin};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context as TaskContext, Poll, Waker, ready};
+use std::time::Instant;
+
+use prometheus::IntCounter;
+use smallvec::SmallVec;
+use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
+use tokio::task::unconstrained;
+
+use super::{Event, Io, OUTPUT_BYTES_HIGH, now};
+use crate::mailbox::{Attachment, Delivery, Outlet, Wrote};
+use crate::net::metrics::Metrics;
+use crate::net::wire::Wire;
+use crate::stanza::Stanza;
+
+/// Read at once; on the stack, so that a stream that waits holds no buffer.
+const READ_BYTES: usize = 16 * 1024;
+
+/// See the module.
+pub(super) struct Line {
+    pub(super) io: Io,
+    pub(super) wire: Wire,
+    /// How much of the output has been written.
+    pub(super) written: usize,
+    /// Written, but perhaps still in TLS' buffer.
+    pub(super) unflushed: bool,
+    /// When the client last took something, or the output began to wait; `None` while there is none.
+    pub(super) waits_since: Option<Instant>,
+    /// How many stanzas others may write before the task has to know.
+    leeway: u32,
+    by_others: ByOthers,
+    bytes: IntCounter,
+    stanzas: IntCounter,
+}
+
+/// What others than the task have written since it last looked.
+#[derive(Default)]
+pub(super) struct ByOthers {
+    pub(super) stanzas: u32,
+    /// When the last of them, if there was a bound on them.
+    pub(super) last: Option<Instant>,
+    /// Those of which it is not known that they have been written, each with where it ends in the output.
+    pub(super) begun: Vec<(usize, Delivery)>,
+}
+
+impl Line {
+    pub(super) fn new(io: Io, wire: Wire, metrics: &Metrics) -> Self {
+        let (bytes, stanzas) = (metrics.bytes_out.clone(), metrics.stanzas_out.clone());
+        Self { io, wire, written: 0, unflushed: false, waits_since: None, leeway: 0, by_others: ByOthers::default(), bytes, stanzas }
+    }
+
+    /// Nothing is left to write.
+    pub(super) fn is_clear(&mut self) -> bool {
+        self.wire.output().is_empty() && !self.unflushed
+    }
+
+    /// Whether little enough waits to be written to take in more.
+    pub(super) fn has_room(&mut self) -> bool {
+        self.wire.output().len() - self.written <= OUTPUT_BYTES_HIGH
+    }
+
+    /// How much of the present output was handed to the socket.
+    pub(super) fn handed_over(&mut self) -> usize {
+        if self.wire.output().is_empty() { usize::MAX } else { self.written }
+    }
+
+    /// Up to where the output is written and gone: all of it, or part of it once it is worth moving what is behind it.
+    pub(super) fn let_go(&mut self) -> Option<usize> {
+        if self.is_clear() {
+            return Some(usize::MAX);
+        }
+        let written = self.written;
+        let much = written > OUTPUT_BYTES_HIGH && written > self.wire.output().len() / 2;
+        much.then(|| {
+            self.wire.output().drain(..written);
+            self.written = 0;
+            written
+        })
+    }
+
+    /// Queues a stanza; where it ends in the output.
+    pub(super) fn send_stanza(&mut self, stanza: &Stanza) -> usize {
+        self.stanzas.inc();
+        self.wire.send_stanza(stanza);
+        self.wire.output().len()
+    }
+
+    /// The task is about to wait: others may write so many stanzas, unless something is left to be written before.
+    pub(super) fn rest(&mut self, leeway: u32) {
+        if self.waits_since.is_none() && !self.wire.output().is_empty() {
+            self.waits_since = Some(now());
+        }
+        self.leeway = if self.is_clear() { leeway } else { 0 };
+    }
+
+    /// The task is at work again.
+    pub(super) fn take_over(&mut self) -> ByOthers {
+        self.leeway = 0;
+        std::mem::take(&mut self.by_others)
+    }
+
+    /// Writes what waits in a mailbox, in the task's place.
+    fn write_mail(&mut self, mail: &Attachment) -> Wrote {
+        let Some(deliveries) = mail.take_at_once(self.leeway) else { return Wrote::Nothing };
+        let begun: SmallVec<[_; 1]> = deliveries.map(|delivery| (self.send_stanza(&delivery.stanza), delivery)).collect();
+        let count = u32::try_from(begun.len()).unwrap_or(u32::MAX);
+        self.by_others.stanzas = self.by_others.stanzas.saturating_add(count);
+        if self.leeway < u32::MAX {
+            self.leeway -= count;
+            self.by_others.last = Some(now());
+        }
+        // Tokio's budget is the writer's, who sees to it that others have their turns. Nobody waits here for the socket: that is left to the task.
+        let written = pin!(unconstrained(poll_fn(|cx| self.poll_write(cx)))).poll(&mut TaskContext::from_waker(Waker::noop()));
+        if let Poll::Ready(Ok(())) = written {
+            return Wrote::All;
+        }
+        // A socket that is broken says so again.
+        self.leeway = 0;
+        self.by_others.begun = begun.into_vec();
+        Wrote::Part
+    }
+
+    /// Writes what can be written, then reads if it may.
+    pub(super) fn poll_io(&mut self, may_read: bool, cx: &mut TaskContext<'_>) -> Poll<Event> {
+        let mut all_written = false;
+        if !self.is_clear() {
+            match self.poll_write(cx) {
+                Poll::Ready(Ok(())) => all_written = true,
+                Poll::Ready(Err(error)) => return Poll::Ready(Event::Gone(Err(error))),
+                // Others have left it: from now on the client's time runs.
+                Poll::Pending if self.waits_since.is_none() && !self.wire.output().is_empty() => return Poll::Ready(Event::Output),
+                Poll::Pending => {}
+            }
+        }
+        if may_read {
+            let Self { io, wire, .. } = self;
+            let take = |bytes: &[u8]| {
+                wire.push(bytes);
+                bytes.len()
+            };
+            match poll_read(io, take, cx) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Event::Gone(Ok(()))),
+                Poll::Ready(Ok(bytes)) => return Poll::Ready(Event::Read(bytes)),
+                Poll::Ready(Err(error)) => return Poll::Ready(Event::Gone(Err(error))),
+                Poll::Pending => {}
+            }
+        }
+        if all_written { Poll::Ready(Event::Output) } else { Poll::Pending }
+    }
+
+    /// Writes what the socket takes at once.
+    pub(super) fn write_some(&mut self, cx: &mut TaskContext<'_>) -> io::Result<()> {
+        match self.poll_write(cx) {
+            Poll::Ready(result) => result,
+            Poll::Pending => Ok(()),
+        }
+    }
+
+    /// Ready when all output is written and flushed.
+    pub(super) fn poll_write(&mut self, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
+        let Self { io, wire, .. } = self;
+        while self.written < wire.output().len() {
+            match ready!(Pin::new(&mut *io).poll_write(cx, &wire.output()[self.written..]))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                count => {
+                    self.written += count;
+                    self.unflushed = true;
+                    self.bytes.inc_by(count as u64);
+                    self.waits_since = self.waits_since.map(|_| now());
+                }
+            }
+        }
+        if self.written > 0 {
+            self.written = 0;
+            wire.clear_output();
+        }
+        if self.unflushed {
+            ready!(Pin::new(io).poll_flush(cx))?;
+            self.unflushed = false;
+        }
+        self.waits_since = None;
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Reads once, into a buffer on the stack, and hands over what came. Ready with 0 at the end.
+pub(super) fn poll_read(io: &mut Io, take: impl FnOnce(&[u8]) -> usize, cx: &mut TaskContext<'_>) -> Poll<io::Result<usize>> {
+    let mut chunk = [const { MaybeUninit::uninit() }; READ_BYTES];
+    let mut buffer = ReadBuf::uninit(&mut chunk);
+    ready!(Pin::new(io).poll_read(cx, &mut buffer))?;
+    Poll::Ready(Ok(take(buffer.filled())))
+}
+
+/// The line as both its users hold it.
+pub(super) struct Shared(Mutex<Line>);
+
+impl Shared {
+    pub(super) fn new(line: Line) -> Self {
+        Self(Mutex::new(line))
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Line> {
+        // A panic in the middle of a write leaves bytes that are written once more or not at all: the client sees a broken stream, as it does when
+        // the task itself panics.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Line")
+    }
+}
+
+impl Outlet for Shared {
+    fn write(&self, mail: &Attachment) -> Wrote {
+        self.lock().write_mail(mail)
+    }
+}
