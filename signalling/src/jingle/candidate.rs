@@ -1,16 +1,14 @@
-//! Transports and their candidates: ICE-UDP (XEP-0176 §5.3), ICE (XEP-0371 §5.3) and raw UDP (XEP-0177 §4.2), which share one form.
-//!
-//! Other transports are kept by namespace alone: nothing in them concerns a relay.
+//! Candidates of ICE-UDP (XEP-0176 §5.3), ICE (XEP-0371 §5.3) and raw UDP (XEP-0177 §4.2), which share one form; `a=candidate` of SDP
+//! (RFC 8839 §5.1).
 
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
-use crate::ns;
-use crate::xml::Node;
+use smol_str::SmolStr;
 
-/// Candidates read from one `<transport/>`; what follows is left out and counted in [`Transport::candidates_left_out`].
-/// Chromium with six networks and three TURN transports writes some 60 for a content that is not bundled.
-pub const CANDIDATES_MAX: usize = 256;
+use super::rtp::Parameter;
+use super::transport::Method;
+use crate::xml::Node;
 
 words! {
     /// Where a candidate's address comes from: RFC 8445 §5.1.1.
@@ -26,89 +24,35 @@ words! {
     }
 }
 
-/// How a content travels: XEP-0166 §4.1, "transport method".
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Transport {
-    /// Which method.
-    pub method: Method,
-    /// User fragment of ICE.
-    pub ufrag: Option<Box<str>>,
-    /// Password of ICE.
-    pub pwd: Option<Box<str>>,
-    /// In the order of the element.
-    pub candidates: Vec<Candidate>,
-    /// How many more there were.
-    pub candidates_left_out: usize,
-    /// End of candidates: XEP-0371 §7; stanza.js writes it in the namespace of ICE-UDP.
-    pub gathering_complete: bool,
-}
-
-/// A transport method by its namespace.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Method {
-    /// XEP-0176.
-    IceUdp,
-    /// XEP-0371.
-    Ice,
-    /// XEP-0177.
-    RawUdp,
-    /// Any other namespace, at most [`super::content::NAME_BYTES_MAX`] bytes of it.
-    Other(Box<str>),
-}
-
-impl Method {
-    fn of(namespace: &str) -> Self {
-        match namespace {
-            ns::JINGLE_ICE_UDP => Self::IceUdp,
-            ns::JINGLE_ICE => Self::Ice,
-            ns::JINGLE_RAW_UDP => Self::RawUdp,
-            other => Self::Other(super::cut(other, super::content::NAME_BYTES_MAX).into()),
-        }
-    }
-
-    /// A short name: the XEP's, or the end of the namespace.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        match self {
-            Self::IceUdp => "ice-udp",
-            Self::Ice => "ice",
-            Self::RawUdp => "raw-udp",
-            Self::Other(namespace) => namespace.strip_prefix("urn:xmpp:jingle:transports:").unwrap_or(namespace),
-        }
-    }
-
-    /// Whether candidates are transport addresses that a relay may own.
-    #[must_use]
-    pub fn has_candidates(&self) -> bool {
-        !matches!(self, Self::Other(_))
-    }
-}
-
 /// One candidate. Raw UDP has only component, generation, id, address and perhaps the type.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Candidate {
     /// 1 for RTP, 2 for RTCP (XEP-0167 §3).
     pub component: u8,
     /// Base and server it comes from: RFC 8445 §5.1.1.3.
-    pub foundation: Option<Box<str>>,
+    pub foundation: Option<SmolStr>,
     /// Grows with each restart of ICE: XEP-0176 §5.9.
     pub generation: u8,
     /// Unique within the session.
-    pub id: Option<Box<str>>,
+    pub id: Option<SmolStr>,
     /// An IP address in most cases; Chromium without camera permission writes a name under `.local`.
-    pub ip: Box<str>,
+    pub ip: SmolStr,
     /// Port of `ip`.
     pub port: u16,
     /// RFC 8445 §5.1.2. Wide, because XEP-0176 itself shows values beyond 32 bits.
     pub priority: Option<u64>,
     /// `udp`, or `tcp` with XEP-0371.
-    pub protocol: Box<str>,
+    pub protocol: SmolStr,
     /// Absent only in raw UDP.
     pub kind: Option<CandidateType>,
     /// The related address: the base of a reflexive, the mapped address of a relayed candidate.
-    pub related: Option<(Box<str>, u16)>,
+    pub related: Option<(SmolStr, u16)>,
     /// RFC 6544 §4.5: `active`, `passive` or `so`.
-    pub tcp_type: Option<Box<str>>,
+    pub tcp_type: Option<SmolStr>,
+    /// XEP-0176 §5.3: which of the party's networks; `network-id` in what browsers write.
+    pub network: Option<SmolStr>,
+    /// Other extensions of `a=candidate` (RFC 8839 §5.1), attributes in the element: `network-cost`, `ufrag`…
+    pub extensions: Vec<Parameter>,
 }
 
 impl Candidate {
@@ -120,11 +64,11 @@ impl Candidate {
 
     /// XEP-0176 §5.3. `None`: without address, port or type there is no candidate; everything else may be missing, as it is in what clients
     /// write. One pass over the attributes: a call has dozens of candidates.
-    fn read(node: Node<'_>, method: &Method) -> Option<Self> {
+    pub(super) fn read(node: Node<'_>, method: &Method) -> Option<Self> {
         fn number<N: FromStr>(text: &str) -> Option<N> {
             text.trim().parse().ok()
         }
-        let text = |text: &str| Some(Box::<str>::from(super::cut(text, super::content::NAME_BYTES_MAX)));
+        let text = |text: &str| Some(SmolStr::from(super::cut(text, super::content::NAME_BYTES_MAX)));
         let (mut component, mut generation, mut port, mut priority, mut related_port) = (None, None, None, None, None);
         let (mut foundation, mut id, mut ip, mut protocol, mut related, mut tcp_type) = (None, None, None, None, None, None);
         let mut kind = None;
@@ -162,43 +106,9 @@ impl Candidate {
             kind,
             related: related.zip(related_port),
             tcp_type,
+            network: None,
+            extensions: Vec::new(),
         })
-    }
-}
-
-impl Transport {
-    /// Reads a `<transport/>`; unknown children and candidates that are none are passed over.
-    pub(super) fn read(node: Node<'_>) -> Self {
-        let method = Method::of(node.ns());
-        let mut transport = Self {
-            ufrag: node.attr("ufrag").map(|text| super::cut(text, super::content::NAME_BYTES_MAX).into()),
-            pwd: node.attr("pwd").map(|text| super::cut(text, super::content::NAME_BYTES_MAX).into()),
-            candidates: Vec::new(),
-            candidates_left_out: 0,
-            gathering_complete: false,
-            method,
-        };
-        if !transport.method.has_candidates() {
-            return transport;
-        }
-        for child in node.children() {
-            match child.name() {
-                "candidate" if transport.candidates.len() >= CANDIDATES_MAX => transport.candidates_left_out += 1,
-                "candidate" => transport.candidates.extend(Candidate::read(child, &transport.method)),
-                "gathering-complete" => transport.gathering_complete = true,
-                _ => {}
-            }
-        }
-        transport
-    }
-
-    /// Addresses that may be relayed ones: candidates of type `relay`, and any of raw UDP, which need not tell (XEP-0177 §4.2).
-    pub fn relayed(&self) -> impl Iterator<Item = SocketAddr> {
-        let raw = self.method == Method::RawUdp;
-        self.candidates
-            .iter()
-            .filter(move |candidate| candidate.kind == Some(CandidateType::Relay) || raw && candidate.kind.is_none())
-            .filter_map(Candidate::address)
     }
 }
 
@@ -206,6 +116,8 @@ impl Transport {
 mod tests {
     use super::*;
     use crate::jingle::testing;
+    use crate::jingle::transport::{CANDIDATES_MAX, Transport};
+    use crate::ns;
 
     fn transport(namespace: &str, children: &str) -> Transport {
         let content = format!(

@@ -1,17 +1,19 @@
-//! XEP-0166 §7: the `<jingle/>` element, its contents, and of Jingle RTP (XEP-0167 §4) media and payload types.
+//! XEP-0166 §7: the `<jingle/>` element and its contents.
 //!
 //! Reading is tolerant: what a client leaves out gets the specification's default, what is unknown is passed over. Only what makes the
-//! element meaningless (no action, no sid) is an error. Writing comes with its first user.
+//! element meaningless (no action, no sid) is an error.
 
-use super::candidate::{Method, Transport};
+use smol_str::SmolStr;
+
+use super::reading::Reading;
 use super::reason::Reason;
+use super::rtp::Rtp;
+use super::transport::{Method, Transport};
 use crate::ns;
 use crate::xml::Node;
 
 /// Contents read from one stanza; those that follow are left out.
 pub const CONTENTS_MAX: usize = 32;
-/// Payload types read from one description.
-pub const PAYLOAD_TYPES_MAX: usize = 128;
 /// Longest sid, content name, ufrag and the like, in bytes. A longer sid or name is refused, the rest is cut.
 pub const NAME_BYTES_MAX: usize = 256;
 
@@ -92,13 +94,40 @@ pub struct Jingle {
     /// §7.2.
     pub action: Action,
     /// §7.1: names the session between its two parties.
-    pub sid: Box<str>,
+    pub sid: SmolStr,
+    /// §7.1: the full JID of who began the session.
+    pub initiator: Option<SmolStr>,
+    /// §7.1: the full JID of who answers it, in a session-accept.
+    pub responder: Option<SmolStr>,
     /// §7.3.
     pub contents: Vec<Content>,
+    /// XEP-0338.
+    pub groups: Vec<Group>,
     /// §7.4: may come with any action.
     pub reason: Option<Reason>,
     /// Name of the payload of a session-info: `ringing`, `hold`, `mute`… (XEP-0167 §8); `None` is a ping (§6.8).
-    pub info: Option<Box<str>>,
+    pub info: Option<SmolStr>,
+    /// Lines of SDP's session level that Jingle has no element for.
+    pub carried: Vec<Carried>,
+}
+
+/// A line of SDP that no specification of Jingle has an element for, carried as it is: `<line xmlns='urn:campanile:sdp:0' type='a'/>` with the
+/// rest as text. Attributes that have an element are never carried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Carried {
+    /// `a`, `b`, `e`, `i`, `p`, `r`, `t`, `u` or `z`.
+    pub kind: char,
+    /// What comes behind the `=`; no line break is in it.
+    pub value: SmolStr,
+}
+
+/// A `<group/>`: XEP-0338; `a=group` (RFC 5888, RFC 9143).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Group {
+    /// `BUNDLE`, `LS`…
+    pub semantics: SmolStr,
+    /// Names of contents, in their order.
+    pub contents: Vec<SmolStr>,
 }
 
 /// A `<content/>`: one application type over one transport.
@@ -106,45 +135,31 @@ pub struct Jingle {
 pub struct Content {
     /// Who defined it first. Together with the name it is unique in the session.
     pub creator: Party,
-    /// Chosen by the creator. Empty where a client writes none (stanza.js without `mid`).
-    pub name: Box<str>,
+    /// Chosen by the creator; SDP's `a=mid`. Empty where a client writes none (stanza.js without `mid`).
+    pub name: SmolStr,
     /// `None`: not said, which means both but in content-modify.
     pub senders: Option<Senders>,
     /// `session` unless said otherwise.
-    pub disposition: Option<Box<str>>,
+    pub disposition: Option<SmolStr>,
     /// The application type.
     pub description: Option<Description>,
     /// The transport method.
     pub transport: Option<Transport>,
+    /// The protocol of SDP's m= line where it is not the one that follows from the rest (`sdp::map`): `<protocol xmlns='urn:campanile:sdp:0'/>`.
+    pub protocol: Option<SmolStr>,
+    /// Lines of SDP's media level that Jingle has no element for.
+    pub carried: Vec<Carried>,
 }
 
 /// A `<description/>`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Description {
     /// XEP-0167.
-    Rtp {
-        /// `audio`, `video`…
-        media: Box<str>,
-        /// In order of preference.
-        payload_types: Vec<PayloadType>,
-    },
+    Rtp(Box<Rtp>),
     /// XEP-0234, in any of its versions.
     FileTransfer,
     /// Another namespace, at most [`NAME_BYTES_MAX`] bytes of it.
-    Other(Box<str>),
-}
-
-/// A `<payload-type/>`: XEP-0167 §4.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PayloadType {
-    /// RTP payload type number.
-    pub id: u8,
-    /// Subtype of the MIME type; may be missing for static types.
-    pub name: Option<Box<str>>,
-    /// In Hz.
-    pub clockrate: Option<u32>,
-    /// 1 unless said otherwise.
-    pub channels: u8,
+    Other(SmolStr),
 }
 
 /// Why a `<jingle/>` cannot be read.
@@ -162,17 +177,33 @@ pub enum JingleError {
 }
 
 impl Jingle {
+    /// One that says nothing more.
+    #[must_use]
+    pub fn new(action: Action, sid: &str) -> Self {
+        Self {
+            action,
+            sid: sid.into(),
+            initiator: None,
+            responder: None,
+            contents: Vec::new(),
+            groups: Vec::new(),
+            reason: None,
+            info: None,
+            carried: Vec::new(),
+        }
+    }
+
     /// Reads a `<jingle/>`.
     ///
     /// # Errors
     /// Without action or sid it belongs to no session.
-    pub fn read(node: Node<'_>) -> Result<Self, JingleError> {
+    pub fn read(node: Node<'_>, reading: &mut Reading) -> Result<Self, JingleError> {
         let action = node.attr("action").and_then(Action::parse).ok_or(JingleError::Action)?;
         let sid = node.attr("sid").filter(|sid| is_sid(sid)).ok_or(JingleError::Sid)?;
-        let mut jingle = Self { action, sid: sid.into(), contents: Vec::new(), reason: None, info: None };
+        let mut jingle = Self::new(action, sid);
         for child in node.children() {
             match (child.ns(), child.name()) {
-                (ns::JINGLE, "content") if jingle.contents.len() < CONTENTS_MAX => jingle.contents.push(Content::read(child)?),
+                (ns::JINGLE, "content") if jingle.contents.len() < CONTENTS_MAX => jingle.contents.push(Content::read(child, reading)?),
                 (ns::JINGLE, "reason") => jingle.reason = Some(Reason::read(child)),
                 // XEP-0166's own example writes another namespace for `ringing` than XEP-0167 does: the name decides.
                 (namespace, name) if action == Action::SessionInfo && namespace != ns::JINGLE && jingle.info.is_none() => {
@@ -191,7 +222,7 @@ pub(super) fn is_sid(text: &str) -> bool {
 }
 
 impl Content {
-    fn read(node: Node<'_>) -> Result<Self, JingleError> {
+    fn read(node: Node<'_>, reading: &mut Reading) -> Result<Self, JingleError> {
         let name = node.attr("name").unwrap_or_default();
         if name.len() > NAME_BYTES_MAX {
             return Err(JingleError::ContentName);
@@ -203,11 +234,13 @@ impl Content {
             disposition: node.attr("disposition").map(|text| super::cut(text, NAME_BYTES_MAX).into()),
             description: None,
             transport: None,
+            protocol: None,
+            carried: Vec::new(),
         };
         for child in node.children() {
             match child.name() {
-                "description" => content.description = Some(Description::read(child)),
-                "transport" => content.transport = Some(Transport::read(child)),
+                "description" => content.description = Some(Description::read(child, reading)),
+                "transport" => content.transport = Some(Transport::read(child, reading)),
                 _ => {}
             }
         }
@@ -218,7 +251,7 @@ impl Content {
     #[must_use]
     pub fn is_call(&self) -> bool {
         match &self.description {
-            Some(Description::Rtp { .. }) => true,
+            Some(Description::Rtp(_)) => true,
             Some(Description::FileTransfer) => false,
             Some(Description::Other(_)) | None => self.transport.as_ref().is_some_and(|transport| transport.method.has_candidates()),
         }
@@ -228,7 +261,7 @@ impl Content {
     #[must_use]
     pub fn media(&self) -> &str {
         match &self.description {
-            Some(Description::Rtp { media, .. }) => media,
+            Some(Description::Rtp(rtp)) => &rtp.media,
             Some(Description::FileTransfer) => "file",
             // XEP-0343 has no description of its own; elsewhere the namespace says it.
             Some(Description::Other(namespace)) => namespace.strip_prefix("urn:xmpp:jingle:apps:").unwrap_or(namespace),
@@ -245,36 +278,12 @@ impl Content {
 
 impl Description {
     /// Also reads what XEP-0353 puts into a `<propose/>`.
-    pub(super) fn read(node: Node<'_>) -> Self {
+    pub(super) fn read(node: Node<'_>, reading: &mut Reading) -> Self {
         match node.ns() {
-            ns::JINGLE_RTP => Self::Rtp {
-                media: super::cut(node.attr("media").unwrap_or_default(), NAME_BYTES_MAX).into(),
-                payload_types: node
-                    .children_named(ns::JINGLE_RTP, "payload-type")
-                    .filter_map(PayloadType::read)
-                    .take(PAYLOAD_TYPES_MAX)
-                    .collect(),
-            },
+            ns::JINGLE_RTP => Self::Rtp(Box::new(Rtp::read(node, reading))),
             namespace if namespace.starts_with("urn:xmpp:jingle:apps:file-transfer:") => Self::FileTransfer,
             namespace => Self::Other(super::cut(namespace, NAME_BYTES_MAX).into()),
         }
-    }
-}
-
-impl PayloadType {
-    fn read(node: Node<'_>) -> Option<Self> {
-        let (mut id, mut read) = (None, Self { id: 0, name: None, clockrate: None, channels: 1 });
-        for (namespace, name, value) in node.attrs() {
-            match name {
-                _ if !namespace.is_empty() => {}
-                "id" => id = value.trim().parse().ok(),
-                "name" => read.name = Some(super::cut(value, NAME_BYTES_MAX).into()),
-                "clockrate" => read.clockrate = value.trim().parse().ok(),
-                "channels" => read.channels = value.trim().parse().unwrap_or(1),
-                _ => {}
-            }
-        }
-        Some(Self { id: id?, ..read })
     }
 }
 
@@ -283,6 +292,7 @@ mod tests {
     use super::*;
     use crate::jingle::candidate::CandidateType;
     use crate::jingle::reason::Condition;
+    use crate::jingle::rtp::PAYLOAD_TYPES_MAX;
     use crate::jingle::testing::{jingle, read};
 
     #[test]
@@ -311,12 +321,16 @@ mod tests {
         assert_eq!((jingle.action, &*jingle.sid), (Action::SessionInitiate, "a73sjjvkla37jfea"));
         let [content] = &jingle.contents[..] else { panic!("{jingle:?}") };
         assert_eq!((content.creator, &*content.name, content.senders, content.media()), (Party::Initiator, "voice", None, "audio"));
-        let Some(Description::Rtp { payload_types, .. }) = &content.description else { panic!("{content:?}") };
-        let names: Vec<_> = payload_types
+        let Some(Description::Rtp(rtp)) = &content.description else { panic!("{content:?}") };
+        let names: Vec<_> = rtp
+            .payload_types
             .iter()
             .map(|payload| (payload.id, payload.name.as_deref().unwrap(), payload.clockrate, payload.channels))
             .collect();
-        assert_eq!(names[1..5], [(97, "speex", Some(8000), 1), (18, "G729", None, 1), (0, "PCMU", None, 1), (103, "L16", Some(16000), 2)]);
+        assert_eq!(
+            names[1..5],
+            [(97, "speex", Some(8000), None), (18, "G729", None, None), (0, "PCMU", None, None), (103, "L16", Some(16000), Some(2))]
+        );
         assert_eq!(content.transport.as_ref().unwrap().candidates[0].kind, Some(CandidateType::Host));
         assert!(content.is_call());
     }
@@ -431,11 +445,8 @@ mod tests {
         assert_eq!(jingle("content-add", &contents).unwrap().contents.len(), CONTENTS_MAX);
         let payloads = "<payload-type id='96'/>".repeat(PAYLOAD_TYPES_MAX + 1);
         let content = format!("<content><description xmlns='urn:xmpp:jingle:apps:rtp:1'>{payloads}</description></content>");
-        let Some(Description::Rtp { payload_types, media }) = jingle("content-add", &content).unwrap().contents[0].description.clone()
-        else {
-            panic!()
-        };
-        assert_eq!((payload_types.len(), &*media), (PAYLOAD_TYPES_MAX, ""));
+        let Some(Description::Rtp(rtp)) = jingle("content-add", &content).unwrap().contents[0].description.clone() else { panic!() };
+        assert_eq!((rtp.payload_types.len(), &*rtp.media), (PAYLOAD_TYPES_MAX, ""));
 
         let jingle = jingle(
             "session-terminate",

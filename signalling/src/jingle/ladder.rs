@@ -99,8 +99,8 @@ pub(super) fn describe(jingle: &Jingle) -> String {
     let mut left_out = 0;
     for content in &jingle.contents {
         match (&content.description, jingle.action) {
-            (Some(Description::Rtp { payload_types, .. }), _) => {
-                let codecs: Vec<&str> = payload_types.iter().filter_map(|payload| payload.name.as_deref()).take(CODECS_MAX).collect();
+            (Some(Description::Rtp(rtp)), _) => {
+                let codecs: Vec<&str> = rtp.payload_types.iter().filter_map(|payload| payload.name.as_deref()).take(CODECS_MAX).collect();
                 words.push(format!("{}({})", content.media(), codecs.join(" ")));
             }
             (Some(_), _) => words.push(content.media().to_owned()),

@@ -3,7 +3,7 @@
 //! The server is no party: the clients answer each other, and what breaks a rule is routed all the same, for the other party to refuse.
 //! Here it is read, so that relayed addresses belong to a call, end with it, and can be explained afterwards.
 //!
-//! - [`content`], [`candidate`], [`reason`]: the typed description, read from a stanza;
+//! - [`content`], [`rtp`], [`transport`], [`candidate`], [`reason`]: the typed description, which [`crate::sdp`] converts, and how it is [read](reading);
 //! - [`session`]: the state machine of one session, [`propose`]: of one proposal, [`ladder`]: what was said, in order;
 //! - [`calls`]: the table of live and past calls, pure; [`service`] and [`metrics`]: its shell.
 
@@ -39,9 +39,12 @@ pub mod content;
 pub mod ladder;
 pub mod metrics;
 pub mod propose;
+pub mod reading;
 pub mod reason;
+pub mod rtp;
 pub mod service;
 pub mod session;
+pub mod transport;
 
 pub use calls::{Call, CallId, Calls, Effect, Effects, Kind, Limits, Offering, Signal};
 pub use content::{Action, Jingle, Party};
@@ -71,6 +74,7 @@ mod testing {
 
     use super::Jingle;
     use super::content::JingleError;
+    use super::reading::Reading;
     use crate::ns;
     use crate::stanza::Stanza;
     use crate::xml::Bindings;
@@ -93,6 +97,6 @@ mod testing {
     pub fn read(iq: &str) -> Result<Jingle, JingleError> {
         let stanza = stanza(iq);
         let element = stanza.child(ns::JINGLE, "jingle").expect("there is a jingle").element().expect("it is valid");
-        Jingle::read(element.root())
+        Jingle::read(element.root(), &mut Reading::outline())
     }
 }

@@ -1,10 +1,10 @@
 //! The state machine of one session, step by step.
 
 use super::*;
-use crate::jingle::candidate::Method;
 use crate::jingle::content::Senders;
 use crate::jingle::reason::{Condition, Reason};
 use crate::jingle::testing;
+use crate::jingle::transport::Method;
 use crate::stanza::error;
 
 const AUDIO: &str = "<content creator='initiator' name='voice'><description xmlns='urn:xmpp:jingle:apps:rtp:1' media='audio'/>

@@ -1,0 +1,29 @@
+//! SDP and Jingle, both ways and without loss: `docs/sdp-mapping.md` is the table.
+//!
+//! Everything here is pure. Text becomes lines ([`parse`]), lines become what one party has said of itself in a session ([`Description`], made
+//! of the contents that [`jingle`](crate::jingle) reads and writes), and back ([`write`](mod@write)):
+//!
+//! ```text
+//! SDP text ⇄ SessionDescription ⇄ Description ⇄ Jingle ⇄ <jingle/>
+//!   parse/write              map          stanzas   jingle::*
+//! ```
+//!
+//! - [`line`]: the lines of SDP as values, [`parse`] and [`write`](mod@write) their text;
+//! - [`map`]: lines to contents and contents to lines;
+//! - [`description`]: what one party has said, with the order of its m= lines; [`apply`] of a stanza to it, [`diff`] of two;
+//! - [`warning`]: what one side says and the other cannot.
+
+pub mod apply;
+pub mod description;
+pub mod diff;
+pub mod line;
+pub mod map;
+pub mod parse;
+pub mod warning;
+pub mod write;
+
+pub use description::{Description, Section, State};
+pub use line::SessionDescription;
+pub use parse::{SdpError, parse, parse_fragment};
+pub use warning::{Place, Warning};
+pub use write::write;
