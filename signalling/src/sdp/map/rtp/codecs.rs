@@ -4,7 +4,7 @@
 use smol_str::{SmolStr, ToSmolStr};
 
 use super::limits::{self, push};
-use super::words::{is_rest, is_word, trimmed};
+use super::words::{is_rest, is_token, trimmed};
 use super::{feedback, static_types};
 use crate::jingle::rtp::{Parameter, PayloadType, Rtp};
 use crate::sdp::line::{Attribute, MediaDescription, Numbered};
@@ -75,6 +75,9 @@ impl Codecs {
     /// `a=fmtp`: what several lines say of one format adds up.
     pub fn fmtp(&mut self, line: u32, id: u8, parameters: Vec<Parameter>, warnings: &mut Warnings) {
         let Some(payload) = self.find(line, id, "fmtp", warnings) else { return };
+        if parameters.is_empty() {
+            return warnings.at(line, format_args!("fmtp of payload type {id} says nothing; left out"));
+        }
         if payload.parameters.is_empty() && parameters.len() <= limits::PARAMETERS_MAX {
             payload.parameters = parameters;
             return;
@@ -173,14 +176,15 @@ fn write_rtpmap(payload: &PayloadType, media: &str, out: &mut Vec<Numbered>, war
     let mut full = PayloadType {
         id: payload.id,
         name: payload.name.clone(),
-        clockrate: payload.clockrate,
-        channels: payload.channels,
+        // No codec has 0 of them: not said.
+        clockrate: payload.clockrate.filter(|rate| *rate > 0),
+        channels: payload.channels.filter(|channels| *channels > 0),
         ..PayloadType::default()
     };
     complete(&mut full, media);
     let PayloadType { id, name, clockrate, channels, .. } = full;
     match name {
-        Some(name) if is_word(&name, b"/") => out.push(Attribute::Rtpmap { payload: id, name, clockrate, channels }.into()),
+        Some(name) if is_token(&name) => out.push(Attribute::Rtpmap { payload: id, name, clockrate, channels }.into()),
         Some(name) => warnings.add(format_args!("name {} of payload type {id} is no token; left out", Quoted(&name))),
         None => warnings.add(format_args!("payload type {id} has no name and is not static: SDP has its number only")),
     }
@@ -229,15 +233,15 @@ fn add_fmtp(parameter: &Parameter, out: &mut Vec<Parameter>) -> bool {
 
 /// One piece of SDP's text.
 fn fmtp_text(piece: &str) -> Option<Parameter> {
-    const SPACES: [char; 2] = [' ', '\t'];
-    let piece = piece.trim_matches(SPACES);
-    match piece.split_once('=') {
+    const BLANKS: [char; 2] = [' ', '\t'];
+    let piece = piece.trim_matches(BLANKS);
+    Some(match piece.split_once('=') {
+        _ if piece.is_empty() => return None,
         Some((name, value)) if !name.is_empty() => {
-            Some(Parameter { name: name.trim_matches(SPACES).into(), value: Some(value.trim_matches(SPACES).into()) })
+            Parameter { name: name.trim_matches(BLANKS).into(), value: Some(value.trim_matches(BLANKS).into()) }
         }
-        None if !piece.is_empty() => Some(Parameter { name: SmolStr::default(), value: Some(piece.into()) }),
-        _ => None,
-    }
+        _ => Parameter { name: SmolStr::default(), value: Some(piece.into()) },
+    })
 }
 
 /// `a=ptime` and `a=maxptime`: SDP has one for the section, Jingle one for each payload type.
@@ -252,7 +256,7 @@ pub(super) fn write_times(rtp: &Rtp, out: &mut Vec<Numbered>, warnings: &mut War
 }
 
 fn time(types: &[PayloadType], name: &str, of: fn(&PayloadType) -> Option<u32>, warnings: &mut Warnings) -> Option<u32> {
-    let first = distinct(types).find_map(of)?;
+    let first = distinct(types).filter_map(of).find(|ms| *ms > 0)?;
     if distinct(types).any(|payload| of(payload) != Some(first)) {
         warnings.add(format_args!("payload types differ in {name}; in SDP all have {first}"));
     }

@@ -1,17 +1,15 @@
 //! `a=rtcp-fb` (RFC 4585 §4.2) against `<rtcp-fb/>` and `<rtcp-fb-trr-int/>` (XEP-0293 §5), of a payload type or, with `*`, of the description.
 
 use super::limits::{self, cut, push};
-use super::words::{is_parameter_word, is_word, word};
-use crate::jingle::rtp::{Feedback, Feedbacks};
+use super::words::{is_word, without_empty_values, words};
+use crate::jingle::rtp::{Feedback, Feedbacks, Parameter};
 use crate::sdp::line::{Attribute, Numbered};
 use crate::sdp::warning::{Quoted, Warnings};
 
 /// `a=rtcp-fb` but for `trr-int`.
 pub(super) fn take(line: u32, mut feedback: Feedback, of: &mut Feedbacks, warnings: &mut Warnings) {
     cut(&mut feedback.parameters, limits::PARAMETERS_MAX, line, "words of rtcp-fb", warnings);
-    for parameter in &mut feedback.parameters {
-        *parameter = word(std::mem::take(parameter));
-    }
+    without_empty_values(&mut feedback.parameters);
     push(&mut of.messages, feedback, limits::FEEDBACKS_MAX, line, "rtcp-fb of a payload type", warnings);
 }
 
@@ -34,8 +32,8 @@ pub(super) fn write(payload: Option<u8>, of: &Feedbacks, out: &mut Vec<Numbered>
                 warnings.add(format_args!("a <rtcp-fb/> of type trr-int is left out: its value belongs into <rtcp-fb-trr-int/>"));
             }
             trr_int = trr_int.or(value);
-        } else if is_line(feedback) {
-            out.push(Attribute::RtcpFb { payload, feedback: normal(feedback) }.into());
+        } else if let Some(feedback) = line(feedback) {
+            out.push(Attribute::RtcpFb { payload, feedback }.into());
         } else {
             warnings.add(format_args!("rtcp-fb of type {} holds what is no word of SDP; left out", Quoted(&feedback.kind)));
         }
@@ -45,24 +43,17 @@ pub(super) fn write(payload: Option<u8>, of: &Feedbacks, out: &mut Vec<Numbered>
     }
 }
 
-fn is_line(feedback: &Feedback) -> bool {
-    is_word(&feedback.kind, b"")
-        && feedback.subtype.as_ref().is_none_or(|subtype| is_word(subtype, b""))
-        && feedback.parameters.iter().all(is_parameter_word)
-}
-
-/// As it comes back: the first word behind the type is the subtype.
-fn normal(feedback: &Feedback) -> Feedback {
-    let mut feedback = feedback.clone();
-    for parameter in &mut feedback.parameters {
-        *parameter = word(std::mem::take(parameter));
-    }
-    if feedback.subtype.is_none() && !feedback.parameters.is_empty() {
-        let first = feedback.parameters.remove(0);
-        feedback.subtype = Some(match first.value {
-            Some(value) => smol_str::format_smolstr!("{}={value}", first.name),
-            None => first.name,
-        });
-    }
-    feedback
+/// As it comes back, if it can be a line: the first word behind the type is the subtype.
+fn line(feedback: &Feedback) -> Option<Feedback> {
+    let kind = Some(&feedback.kind).filter(|kind| is_word(kind))?.clone();
+    let mut parameters = words(&feedback.parameters)?;
+    let subtype = match &feedback.subtype {
+        Some(subtype) => Some(Some(subtype).filter(|subtype| is_word(subtype))?.clone()),
+        None if parameters.is_empty() => None,
+        None => Some(match parameters.remove(0) {
+            Parameter { name, value: Some(value) } => smol_str::format_smolstr!("{name}={value}"),
+            Parameter { name, value: None } => name,
+        }),
+    };
+    Some(Feedback { kind, subtype, parameters })
 }

@@ -4,14 +4,14 @@ use crate::sdp::warning::Warnings;
 
 pub(super) const PARAMETERS_MAX: usize = 64;
 pub(super) const FEEDBACKS_MAX: usize = 64;
-pub(super) const CRYPTOS_MAX: usize = 32;
-pub(super) const ZRTP_HASHES_MAX: usize = 8;
+pub(super) const CRYPTOS_MAX: usize = 64;
+pub(super) const ZRTP_HASHES_MAX: usize = 16;
 pub(super) const BANDWIDTHS_MAX: usize = 16;
-pub(super) const HEADER_EXTENSIONS_MAX: usize = 64;
+pub(super) const HEADER_EXTENSIONS_MAX: usize = 256;
 pub(super) const SOURCES_MAX: usize = 256;
-pub(super) const SOURCE_GROUPS_MAX: usize = 128;
-pub(super) const GROUP_SOURCES_MAX: usize = 32;
-pub(super) const STREAMS_MAX: usize = 32;
+pub(super) const SOURCE_GROUPS_MAX: usize = 256;
+pub(super) const GROUP_SOURCES_MAX: usize = SOURCES_MAX;
+pub(super) const STREAMS_MAX: usize = 64;
 
 /// Adds to a list; what is too much is left out and said.
 pub(super) fn push<T>(list: &mut Vec<T>, item: T, max: usize, line: u32, what: &str, warnings: &mut Warnings) {

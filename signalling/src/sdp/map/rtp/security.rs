@@ -2,7 +2,7 @@
 //! warning has a part of one.
 
 use super::limits::{self, push};
-use super::words::{is_rest, is_word, trimmed};
+use super::words::{is_rest, is_token, is_word, trimmed};
 use crate::jingle::rtp::{Crypto, Encryption, Rtp, ZrtpHash};
 use crate::sdp::line::{Attribute, Numbered};
 use crate::sdp::warning::{Quoted, Warnings};
@@ -34,20 +34,34 @@ pub(super) fn write(rtp: &Rtp, out: &mut Vec<Numbered>, warnings: &mut Warnings)
         }
     }
     for hash in &rtp.zrtp_hashes {
-        if is_word(&hash.version, b"") && is_word(&hash.hash, b"") {
+        if is_token(&hash.version) && is_hex(&hash.hash) {
             out.push(Attribute::ZrtpHash(hash.clone()).into());
         } else {
-            warnings.add(format_args!("the zrtp-hash of version {} holds what is no word of SDP; left out", Quoted(&hash.version)));
+            warnings.add(format_args!("the zrtp-hash of version {} has no token and hexadecimal digits; left out", Quoted(&hash.version)));
         }
     }
 }
 
 fn write_crypto(crypto: &Crypto, out: &mut Vec<Numbered>, warnings: &mut Warnings) {
     let session_params = crypto.session_params.as_ref().map(trimmed).filter(|params| !params.is_empty());
-    let fits = [&crypto.tag, &crypto.suite, &crypto.key_params].into_iter().all(|text| is_word(text, b""));
+    let fits = is_tag(&crypto.tag) && is_token(&crypto.suite) && is_keys(&crypto.key_params);
     if fits && session_params.as_ref().is_none_or(|params| is_rest(params, b"")) {
         out.push(Attribute::Crypto(Crypto { session_params, ..crypto.clone() }).into());
     } else {
         warnings.add(format_args!("<crypto/> with tag {} holds what cannot stand in SDP; left out", Quoted(&crypto.tag)));
     }
+}
+
+/// `1*9DIGIT`: RFC 4568 §9.1.
+fn is_tag(text: &str) -> bool {
+    (1..=9).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// `method:info`, several with `;` between: RFC 4568 §9.1.
+fn is_keys(text: &str) -> bool {
+    is_word(text) && text.split(';').all(|key| key.split_once(':').is_some_and(|(method, info)| is_token(method) && !info.is_empty()))
+}
+
+fn is_hex(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }

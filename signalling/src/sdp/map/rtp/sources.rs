@@ -6,7 +6,7 @@
 use smol_str::SmolStr;
 
 use super::limits::{self, cut, push};
-use super::words::{is_rest, is_word, trimmed};
+use super::words::{is_rest, is_token, is_word, trimmed};
 use crate::jingle::rtp::{Msid, Parameter, Rtp, Source, SourceGroup};
 use crate::sdp::line::{Attribute, Numbered};
 use crate::sdp::warning::{Quoted, Warnings};
@@ -90,7 +90,7 @@ fn parse(text: &str) -> Option<Msid> {
         Some((stream, track)) => (stream, Some(track)),
         None => (text, None),
     };
-    let fits = is_word(stream, b"") && track.is_none_or(|track| is_word(track, b""));
+    let fits = is_word(stream) && track.is_none_or(|track| is_word(track));
     fits.then(|| Msid { stream: stream.into(), track: track.map(SmolStr::new) })
 }
 
@@ -98,7 +98,7 @@ fn parse(text: &str) -> Option<Msid> {
 pub(super) fn write_msids(rtp: &Rtp, out: &mut Vec<Numbered>, warnings: &mut Warnings) {
     let mut msids = of_sources(&rtp.sources);
     for stream in &rtp.streams {
-        if !is_word(&stream.stream, b"") || stream.track.as_ref().is_some_and(|track| !is_word(track, b"")) {
+        if !is_word(&stream.stream) || stream.track.as_ref().is_some_and(|track| !is_word(track)) {
             warnings.add(format_args!("the names of stream {} are no words of SDP; left out", Quoted(&stream.stream)));
         } else if !msids.contains(stream) {
             msids.push(stream.clone());
@@ -129,10 +129,10 @@ fn of_sources(sources: &[Source]) -> Vec<Msid> {
 /// `a=ssrc-group` and `a=ssrc`.
 pub(super) fn write(rtp: &Rtp, out: &mut Vec<Numbered>, warnings: &mut Warnings) {
     for group in &rtp.source_groups {
-        if is_word(&group.semantics, b"") {
+        if is_token(&group.semantics) {
             out.push(Attribute::SsrcGroup { semantics: group.semantics.clone(), sources: group.sources.clone() }.into());
         } else {
-            warnings.add(format_args!("semantics {} of a group of sources are no word of SDP; left out", Quoted(&group.semantics)));
+            warnings.add(format_args!("semantics {} of a group of sources are no token; left out", Quoted(&group.semantics)));
         }
     }
     for source in &rtp.sources {
@@ -148,7 +148,7 @@ fn write_source(source: &Source, out: &mut Vec<Numbered>, warnings: &mut Warning
     let ssrc = source.ssrc;
     let before = out.len();
     for Parameter { name, value } in &source.parameters {
-        if is_word(name, b":") && value.as_ref().is_none_or(|value| is_rest(value, b"")) {
+        if is_token(name) && value.as_ref().is_none_or(|value| is_rest(value, b"")) {
             let parameter = Parameter { name: name.clone(), value: value.as_ref().map(trimmed) };
             out.push(Attribute::Ssrc { ssrc, parameter }.into());
         } else {

@@ -4,14 +4,22 @@ use smol_str::SmolStr;
 
 use crate::jingle::rtp::Parameter;
 
-/// A word of a line that goes on behind it: neither space nor control character, nor one of `separators`.
-pub(super) fn is_word(text: &str, separators: &[u8]) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte > b' ' && byte != 0x7f && !separators.contains(&byte))
+/// `token`: RFC 8866 §9.
+pub(super) fn is_token(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'~'))
+}
+
+/// A word of a line, whatever its characters.
+pub(super) fn is_word(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte > b' ')
 }
 
 /// The rest of a line, or what reaches to one of `separators`.
 pub(super) fn is_rest(text: &str, separators: &[u8]) -> bool {
-    text.bytes().all(|byte| (byte >= b' ' || byte == b'\t') && byte != 0x7f && !separators.contains(&byte))
+    text.bytes().all(|byte| (byte >= b' ' || byte == b'\t') && !separators.contains(&byte))
 }
 
 /// Without spaces at both ends, which no line keeps.
@@ -20,16 +28,31 @@ pub(super) fn trimmed(text: &SmolStr) -> SmolStr {
     if inner.len() == text.len() { text.clone() } else { inner.into() }
 }
 
-/// XEP-0293 §3, XEP-0294 §3: `a=b` is a name and a value, any other word a name, and an empty value is none.
-pub(super) fn word(parameter: Parameter) -> Parameter {
-    Parameter { value: parameter.value.filter(|value| !value.is_empty()), ..parameter }
+/// A word behind `a=rtcp-fb` or `a=extmap` as it comes back, if it can be one. XEP-0293 §3, XEP-0294 §3: `a=b` is a name and a value, any other
+/// word a name; an empty value is none.
+pub(super) fn word(parameter: &Parameter) -> Option<Parameter> {
+    let Parameter { name, value } = parameter;
+    match value.as_deref() {
+        Some(value) if !value.is_empty() => (is_word(name) && !name.contains('=') && is_word(value)).then(|| parameter.clone()),
+        _ if !is_word(name) => None,
+        _ => Some(match name.split_once('=') {
+            Some((name, value)) if !name.is_empty() => {
+                Parameter { name: name.into(), value: Some(value.into()).filter(|value: &SmolStr| !value.is_empty()) }
+            }
+            _ => Parameter { name: name.clone(), value: None },
+        }),
+    }
 }
 
-/// Whether a parameter can be such a word.
-pub(super) fn is_parameter_word(parameter: &Parameter) -> bool {
-    match parameter.value.as_deref() {
-        None | Some("") => is_word(&parameter.name, b""),
-        Some(value) => is_word(&parameter.name, b"=") && is_word(value, b""),
+/// Some of them; `None` if one cannot be a word.
+pub(super) fn words(parameters: &[Parameter]) -> Option<Vec<Parameter>> {
+    parameters.iter().map(word).collect()
+}
+
+/// Of words that came in a line: an empty value is none.
+pub(super) fn without_empty_values(parameters: &mut [Parameter]) {
+    for parameter in parameters {
+        parameter.value.take_if(|value| value.is_empty());
     }
 }
 
@@ -38,30 +61,46 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_and_rests() {
+    fn s9_tokens_words_and_rests() {
         let table = [
-            ("opus", true, true),
-            ("", false, true),
-            ("a b", false, true),
-            ("a\tb", false, true),
-            ("a/b", false, false),
-            ("é", true, true),
-            ("a\r", false, false),
-            ("a\nb", false, false),
-            ("a\0", false, false),
-            ("\u{7f}", false, false),
+            ("opus", true, true, true),
+            ("0", true, true, true),
+            ("{1f}~", true, true, true),
+            ("", false, false, true),
+            ("a b", false, false, true),
+            ("a\tb", false, false, true),
+            ("a/b", false, true, true),
+            ("a:b", false, true, true),
+            ("é", false, true, true),
+            ("a;b", false, true, false),
+            ("a\r", false, false, false),
+            ("a\nb", false, false, false),
+            ("a\0", false, false, false),
         ];
-        for (text, word, rest) in table {
-            assert_eq!((is_word(text, b"/"), is_rest(text, b"/")), (word, rest), "{text:?}");
+        for (text, token, word, rest) in table {
+            assert_eq!((is_token(text), is_word(text), is_rest(text, b";")), (token, word, rest), "{text:?}");
         }
     }
 
     #[test]
     fn xep_0293_s3_a_parameter_is_one_word() {
-        let table = [("a", None, true), ("a", Some(""), true), ("a", Some("b=c"), true), ("a=b", None, true), ("a=b", Some("c"), false)];
-        for (name, value, expected) in table {
-            let parameter = Parameter { name: name.into(), value: value.map(SmolStr::new) };
-            assert_eq!(is_parameter_word(&parameter), expected, "{parameter:?}");
+        let parameter = |name: &str, value: Option<&str>| Parameter { name: name.into(), value: value.map(SmolStr::new) };
+        let table = [
+            (("a", None), Some(("a", None))),
+            (("a", Some("")), Some(("a", None))),
+            (("a", Some("b=c")), Some(("a", Some("b=c")))),
+            (("a=b", None), Some(("a", Some("b")))),
+            (("a=", None), Some(("a", None))),
+            (("=a", None), Some(("=a", None))),
+            (("a=b", Some("c")), None),
+            (("", None), None),
+            (("", Some("a")), None),
+            (("a b", None), None),
+            (("a", Some("b c")), None),
+            (("a", Some("b\r\na=c")), None),
+        ];
+        for ((name, value), expected) in table {
+            assert_eq!(word(&parameter(name, value)), expected.map(|(name, value)| parameter(name, value)), "{name:?} {value:?}");
         }
     }
 
