@@ -135,7 +135,7 @@ pub enum Attribute {
         /// Name of the encoding.
         name: SmolStr,
         /// In Hz.
-        clockrate: u32,
+        clockrate: Option<u32>,
         /// What follows the second slash.
         channels: Option<u8>,
     },
