@@ -79,11 +79,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
 type Converted = (Vec<String>, Vec<Warning>);
 
-fn convert(
-    options: &Options,
-    kind: &str,
-    convert: impl Fn(&str, &Request<'_>) -> anyhow::Result<Converted>,
-) -> anyhow::Result<ExitCode> {
+fn convert(options: &Options, kind: &str, convert: impl Fn(&str, &Request<'_>) -> anyhow::Result<Converted>) -> anyhow::Result<ExitCode> {
     let text = read(options.file.as_deref())?;
     let before = options.session.as_deref().map(|file| read(Some(file))).transpose()?;
     let party = match options.role {

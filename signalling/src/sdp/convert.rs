@@ -157,7 +157,8 @@ fn read(text: &str) -> Result<(Jingle, Vec<Warning>), ConvertError> {
     }
     let element = Element::parse(text.trim().as_bytes(), &Bindings::client())?;
     let root = element.root();
-    let node = if root.is(ns::JINGLE, "jingle") { Some(root) } else { root.children().find(|child: &Node<'_>| child.is(ns::JINGLE, "jingle")) };
+    let node =
+        if root.is(ns::JINGLE, "jingle") { Some(root) } else { root.children().find(|child: &Node<'_>| child.is(ns::JINGLE, "jingle")) };
     let mut reading = Reading::whole();
     let jingle = Jingle::read(node.ok_or(ConvertError::NoJingle)?, &mut reading)?;
     let (problems, more) = reading.into_problems();

@@ -18,6 +18,8 @@ pub mod apply;
 pub mod convert;
 pub mod description;
 pub mod diff;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod line;
 pub mod map;
 pub mod parse;
