@@ -134,7 +134,7 @@ pub enum Attribute {
         payload: u8,
         /// Name of the encoding.
         name: SmolStr,
-        /// In Hz.
+        /// In Hz; RFC 4475's bodies have none.
         clockrate: Option<u32>,
         /// What follows the second slash.
         channels: Option<u8>,
