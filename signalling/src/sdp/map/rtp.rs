@@ -1,0 +1,138 @@
+//! An RTP section: RFC 8866 and what hangs into it, against XEP-0167's `<description/>`. Each file below has one subject, both ways.
+//!
+//! Nothing here fails: what contradicts itself or is too much is left out with a warning, and the first of two counts.
+
+mod bandwidth;
+mod codecs;
+mod extensions;
+mod feedback;
+mod limits;
+mod security;
+mod sources;
+mod static_types;
+mod words;
+
+use smol_str::SmolStr;
+
+use self::codecs::Codecs;
+use self::sources::Sources;
+use super::senders;
+use crate::jingle::content::Party;
+use crate::jingle::rtp::{Bandwidth, Feedbacks, HeaderExtension, PayloadType, Rtp, SourceGroup};
+use crate::sdp::line::{Attribute, MediaDescription, Numbered};
+use crate::sdp::warning::Warnings;
+
+/// Gathers the lines of one section.
+#[derive(Debug)]
+pub(in crate::sdp) struct RtpBuilder {
+    party: Party,
+    /// Whether the protocol leaves no choice but encryption.
+    is_secure: bool,
+    codecs: Codecs,
+    sources: Sources,
+    /// The rest.
+    rtp: Rtp,
+}
+
+impl RtpBuilder {
+    /// Begins with the `m=` and `b=` lines, the payload types in the order of preference.
+    pub fn new(party: Party, media: &MediaDescription, warnings: &mut Warnings) -> Self {
+        Self {
+            party,
+            is_secure: security::is_required(&media.protocol),
+            codecs: Codecs::new(media, warnings),
+            sources: Sources::default(),
+            rtp: Rtp { media: media.media.clone(), bandwidths: bandwidth::take(media.line, &media.bandwidths, warnings), ..Rtp::default() },
+        }
+    }
+
+    /// Takes an attribute of the section; gives back what is not RTP's.
+    pub fn take(&mut self, line: u32, attribute: Attribute, warnings: &mut Warnings) -> Option<Attribute> {
+        match attribute {
+            Attribute::Rtpmap { payload, name, clockrate, channels } => {
+                let map = PayloadType { id: payload, name: Some(name), clockrate, channels, ..PayloadType::default() };
+                self.codecs.rtpmap(line, map, warnings);
+            }
+            Attribute::Fmtp { payload, parameters } => self.codecs.fmtp(line, payload, parameters, warnings),
+            Attribute::Ptime(ms) => self.codecs.ptime(line, ms, warnings),
+            Attribute::Maxptime(ms) => self.codecs.maxptime(line, ms, warnings),
+            Attribute::RtcpFb { payload, feedback } => {
+                if let Some(of) = self.feedbacks(line, payload, warnings) {
+                    feedback::take(line, feedback, of, warnings);
+                }
+            }
+            Attribute::RtcpFbTrrInt { payload, value } => {
+                if let Some(of) = self.feedbacks(line, payload, warnings) {
+                    feedback::take_trr_int(line, value, of, warnings);
+                }
+            }
+            Attribute::RtcpMux => self.rtp.rtcp_mux = true,
+            Attribute::RtcpRsize => self.rtp.rtcp_reduced_size = true,
+            Attribute::Extmap { id, direction, uri, parameters } => {
+                let senders = direction.map(|direction| senders::from_direction(direction, self.party));
+                let extension = HeaderExtension { id, uri, senders, parameters };
+                extensions::take(line, extension, &mut self.rtp.header_extensions, warnings);
+            }
+            Attribute::ExtmapAllowMixed => self.rtp.extmap_allow_mixed = true,
+            Attribute::Ssrc { ssrc, parameter } => self.sources.ssrc(line, ssrc, parameter, warnings),
+            Attribute::SsrcGroup { semantics, sources } => self.sources.group(line, SourceGroup { semantics, sources }, warnings),
+            Attribute::Msid(msid) => self.sources.msid(line, msid, warnings),
+            Attribute::Crypto(crypto) => security::take_crypto(line, crypto, self.is_secure, &mut self.rtp.encryption, warnings),
+            Attribute::ZrtpHash(hash) => security::take_zrtp_hash(line, hash, &mut self.rtp.zrtp_hashes, warnings),
+            other => return Some(other),
+        }
+        None
+    }
+
+    /// Those of a payload type, or of the description.
+    fn feedbacks(&mut self, line: u32, payload: Option<u8>, warnings: &mut Warnings) -> Option<&mut Feedbacks> {
+        match payload {
+            Some(id) => self.codecs.find(line, id, "rtcp-fb", warnings).map(|payload| &mut payload.feedback),
+            None => Some(&mut self.rtp.feedback),
+        }
+    }
+
+    /// Whether the section has an `a=extmap` of its own, so that those of the session are not for it (they go through [`Self::take`] too).
+    pub fn has_extensions(&self) -> bool {
+        !self.rtp.header_extensions.is_empty()
+    }
+
+    /// The section's description.
+    pub fn finish(self, warnings: &mut Warnings) -> Rtp {
+        let mut rtp = self.rtp;
+        rtp.payload_types = self.codecs.finish(&rtp.media, warnings);
+        self.sources.finish(&mut rtp, warnings);
+        rtp
+    }
+}
+
+/// The formats of the `m=` line; none if there is no payload type, which SDP cannot say.
+pub(in crate::sdp) fn formats(rtp: &Rtp) -> Vec<SmolStr> {
+    codecs::formats(&rtp.payload_types)
+}
+
+/// The `b=` lines.
+pub(in crate::sdp) fn bandwidths(rtp: &Rtp, warnings: &mut Warnings) -> Vec<Bandwidth> {
+    bandwidth::write(&rtp.bandwidths, warnings)
+}
+
+/// The attributes that stand before the direction: `extmap`, `extmap-allow-mixed`.
+pub(in crate::sdp) fn write_extensions(rtp: &Rtp, party: Party, out: &mut Vec<Numbered>, warnings: &mut Warnings) {
+    extensions::write(rtp, party, out, warnings);
+}
+
+/// Those that stand behind it, from `msid` to `ssrc`.
+pub(in crate::sdp) fn write_media(rtp: &Rtp, out: &mut Vec<Numbered>, warnings: &mut Warnings) {
+    sources::write_msids(rtp, out, warnings);
+    if rtp.rtcp_mux {
+        out.push(Attribute::RtcpMux.into());
+    }
+    if rtp.rtcp_reduced_size {
+        out.push(Attribute::RtcpRsize.into());
+    }
+    security::write(rtp, out, warnings);
+    codecs::write(rtp, out, warnings);
+    feedback::write(None, &rtp.feedback, out, warnings);
+    codecs::write_times(rtp, out, warnings);
+    sources::write(rtp, out, warnings);
+}
