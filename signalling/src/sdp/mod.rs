@@ -11,19 +11,27 @@
 //! - [`line`]: the lines of SDP as values, [`parse`] and [`write`](mod@write) their text;
 //! - [`map`]: lines to contents and contents to lines;
 //! - [`description`]: what one party has said, with the order of its m= lines; [`apply`] of a stanza to it, [`diff`] of two;
+//! - [`convert`]: text to text, as `campanile sdp` does;
 //! - [`warning`]: what one side says and the other cannot.
 
 pub mod apply;
+#[cfg(test)]
+pub mod corpus;
+pub mod convert;
 pub mod description;
 pub mod diff;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod line;
 pub mod map;
 pub mod parse;
+#[cfg(test)]
+mod table;
 pub mod warning;
 pub mod write;
 
 pub use description::{Description, Section, State};
 pub use line::SessionDescription;
-pub use parse::{SdpError, parse, parse_fragment};
+pub use parse::{SdpError, parse, parse_attribute, parse_fragment};
 pub use warning::{Place, Warning};
-pub use write::write;
+pub use write::{write, write_attribute};
