@@ -37,8 +37,10 @@ mod senders;
 mod session;
 mod words;
 
+pub(super) use data::is_content as is_data;
 pub use fragment::{from_fragment, to_fragment};
 pub(super) use ice::assume_trickle;
+pub(super) use section::unsayable;
 
 /// Why lines or a stanza are no description.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -110,7 +112,7 @@ pub fn from_jingle(jingle: Jingle, party: Party, offer: Option<&Description>) ->
     }
     let sections = match offer {
         Some(offer) if jingle.action != Action::SessionInitiate => answer::in_order_of(offer, contents, &mut warnings)?,
-        _ => contents.into_iter().map(|content| Section { content, state: State::Active }).collect(),
+        _ => contents.into_iter().map(|content| Section::new(content, State::Active)).collect(),
     };
     let description = Description { party, sid: jingle.sid, origin, groups: jingle.groups, sections, carried: jingle.carried };
     Ok((description, warnings.into_vec()))

@@ -10,8 +10,7 @@ use crate::sdp::warning::Warnings;
 /// # Errors
 /// A content was not offered.
 pub(super) fn in_order_of(offer: &Description, contents: Vec<Content>, warnings: &mut Warnings) -> Result<Vec<Section>, MapError> {
-    let mut sections: Vec<Section> =
-        offer.sections.iter().map(|section| Section { content: section.content.clone(), state: State::Refused }).collect();
+    let mut sections: Vec<Section> = offer.sections.iter().map(|section| Section::new(section.content.clone(), State::Refused)).collect();
     for content in contents {
         let open = |(section, offered): (&Section, &Section)| section.state == State::Refused && offered.state != State::Refused;
         let places = || sections.iter().zip(&offer.sections);
@@ -33,7 +32,7 @@ pub(super) fn in_order_of(offer: &Description, contents: Vec<Content>, warnings:
             let (media, offered) = (Quoted(content.media()), Quoted(sections[place].content.media()));
             return Err(MapError::stanza(format_args!("content {}: it is {media} and answers {offered}", Quoted(&content.name))));
         }
-        sections[place] = Section { content: Content { creator, ..content }, state: State::Active };
+        sections[place] = Section::new(Content { creator, ..content }, State::Active);
     }
     warnings.leave();
     Ok(sections)

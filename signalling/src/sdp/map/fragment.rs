@@ -117,7 +117,7 @@ pub fn to_fragment(jingle: &Jingle, party: Party, description: Option<&Descripti
     let mut lines = SessionDescription::default();
     let known = description.map_or(&[][..], |description| &description.sections);
     let known_mids = names::mids(known);
-    let contents: Vec<Section> = jingle.contents.iter().map(|content| Section { content: content.clone(), state: State::Active }).collect();
+    let contents: Vec<Section> = jingle.contents.iter().map(|content| Section::new(content.clone(), State::Active)).collect();
     let own_mids = names::mids(&contents);
     for (content, own_mid) in jingle.contents.iter().zip(own_mids) {
         warnings.enter(&content.name);

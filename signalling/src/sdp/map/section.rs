@@ -41,7 +41,7 @@ pub(super) fn read(mut media: MediaDescription, context: Context<'_>, warnings: 
         } else if before.is_none() && party == Party::Initiator {
             warnings.at(media.line, format_args!("this section has port 0 from the beginning: no content is made of it"));
         }
-        return Ok(Section { content: refused::read(&media, name), state: State::Refused });
+        return Ok(Section::new(refused::read(&media, name), State::Refused));
     }
     let mut read = Read::new(kind, party, &mut media, warnings);
     for Numbered { line, attribute } in std::mem::take(&mut media.attributes) {
@@ -72,7 +72,7 @@ pub(super) fn read(mut media: MediaDescription, context: Context<'_>, warnings: 
         protocol: Some(media.protocol),
         carried: read.carried,
     };
-    Ok(Section { content, state: State::Active })
+    Ok(Section::new(content, State::Active))
 }
 
 fn kind(media: &MediaDescription, is_ice: bool) -> Kind {
@@ -218,7 +218,8 @@ pub(super) fn sayable(contents: Vec<Content>, warnings: &mut Warnings) -> Result
     Ok(said)
 }
 
-fn unsayable(content: &Content) -> Option<&'static str> {
+/// Why a content has no m= line.
+pub(in crate::sdp) fn unsayable(content: &Content) -> Option<&'static str> {
     match (&content.description, content.method()) {
         (_, Some(Method::Other(_))) => Some("SDP has no such transport"),
         _ if data::is_content(content) => None,
