@@ -3,6 +3,7 @@
 mod check;
 mod drain;
 mod probe;
+mod sdp;
 mod serve;
 mod user;
 
@@ -37,6 +38,8 @@ enum Verb {
     User(user::Arguments),
     /// Place a real call through the running server, over each of its relays, and measure it
     Probe(probe::Arguments),
+    /// Convert between SDP and Jingle
+    Sdp(sdp::Arguments),
 }
 
 /// Reads the command line and does what it says.
@@ -46,6 +49,7 @@ pub fn run() -> ExitCode {
         Some(Verb::Check) => check::run(cli.config.as_deref()),
         Some(Verb::Drain(arguments)) => drain::run(cli.config.as_deref(), &arguments),
         Some(Verb::Probe(arguments)) => probe::run(cli.config.as_deref(), &arguments),
+        Some(Verb::Sdp(arguments)) => sdp::run(&arguments),
         Some(Verb::User(arguments)) => user::run(cli.config.as_deref(), arguments),
         Some(Verb::Serve) | None => serve::run(cli.config.as_deref()),
     };

@@ -11,16 +11,22 @@
 //! - [`line`]: the lines of SDP as values, [`parse`] and [`write`](mod@write) their text;
 //! - [`map`]: lines to contents and contents to lines;
 //! - [`description`]: what one party has said, with the order of its m= lines; [`apply`] of a stanza to it, [`diff`] of two;
+//! - [`convert`]: text to text, as `campanile sdp` does;
 //! - [`warning`]: what one side says and the other cannot.
 
 pub mod apply;
 #[cfg(test)]
 pub mod corpus;
+pub mod convert;
 pub mod description;
 pub mod diff;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod line;
 pub mod map;
 pub mod parse;
+#[cfg(test)]
+mod table;
 pub mod warning;
 pub mod write;
 
