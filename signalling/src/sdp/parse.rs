@@ -8,7 +8,7 @@ mod attribute;
 mod carried;
 mod codec;
 mod ice;
-mod security;
+pub(super) mod security;
 mod session;
 mod stream;
 pub(super) mod words;
