@@ -102,15 +102,17 @@ pub fn from_sdp(lines: SessionDescription, party: Party, previous: Option<&Descr
 /// # Errors
 /// There is no media in it that SDP could say, or it accepts what was not offered.
 pub fn from_jingle(jingle: Jingle, party: Party, offer: Option<&Description>) -> Result<(Description, Vec<Warning>), MapError> {
-    let mut warnings = Warnings::default();
+    let (mut jingle, mut warnings) = (jingle, Warnings::default());
+    carried::without_ours(&mut jingle.carried);
     let origin = session::origin(&jingle.sid);
     let mut contents = section::sayable(jingle.contents, &mut warnings)?;
     for content in &mut contents {
         content.transport.as_mut().into_iter().for_each(assume_trickle);
+        carried::without_ours(&mut content.carried);
     }
     let sections = match offer {
         Some(offer) if jingle.action != Action::SessionInitiate => answer::in_order_of(offer, contents, &mut warnings)?,
-        _ => contents.into_iter().map(|content| Section { content, state: State::Active }).collect(),
+        _ => contents.into_iter().map(|content| Section::new(content, State::Active)).collect(),
     };
     let description = Description { party, sid: jingle.sid, origin, groups: jingle.groups, sections, carried: jingle.carried };
     Ok((description, warnings.into_vec()))

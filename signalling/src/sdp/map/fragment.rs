@@ -68,7 +68,7 @@ fn read(
     for Numbered { line, attribute } in media.attributes {
         match attribute {
             Attribute::Mid(text) if mid.is_none() && is_token(&text) => mid = Some(text),
-            Attribute::Fingerprint(fingerprint) => dtls.fingerprint(fingerprint),
+            Attribute::Fingerprint(fingerprint) => dtls.fingerprint(line, fingerprint, warnings),
             Attribute::Setup(setup) => dtls.setup(line, setup, warnings),
             Attribute::Other { name: attribute, value } => match &*attribute {
                 names::NAME if name.is_none() => name = value.as_deref().map_or(Some(SmolStr::default()), names::decode),
@@ -117,7 +117,7 @@ pub fn to_fragment(jingle: &Jingle, party: Party, description: Option<&Descripti
     let mut lines = SessionDescription::default();
     let known = description.map_or(&[][..], |description| &description.sections);
     let known_mids = names::mids(known);
-    let contents: Vec<Section> = jingle.contents.iter().map(|content| Section { content: content.clone(), state: State::Active }).collect();
+    let contents: Vec<Section> = jingle.contents.iter().map(|content| Section::new(content.clone(), State::Active)).collect();
     let own_mids = names::mids(&contents);
     for (content, own_mid) in jingle.contents.iter().zip(own_mids) {
         warnings.enter(&content.name);

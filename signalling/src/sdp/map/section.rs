@@ -41,7 +41,7 @@ pub(super) fn read(mut media: MediaDescription, context: Context<'_>, warnings: 
         } else if before.is_none() && party == Party::Initiator {
             warnings.at(media.line, format_args!("this section has port 0 from the beginning: no content is made of it"));
         }
-        return Ok(Section { content: refused::read(&media, name), state: State::Refused });
+        return Ok(Section::new(refused::read(&media, name), State::Refused));
     }
     let mut read = Read::new(kind, party, &mut media, warnings);
     for Numbered { line, attribute } in std::mem::take(&mut media.attributes) {
@@ -72,7 +72,7 @@ pub(super) fn read(mut media: MediaDescription, context: Context<'_>, warnings: 
         protocol: Some(media.protocol),
         carried: read.carried,
     };
-    Ok(Section { content, state: State::Active })
+    Ok(Section::new(content, State::Active))
 }
 
 fn kind(media: &MediaDescription, is_ice: bool) -> Kind {
@@ -127,7 +127,7 @@ impl Read {
             Attribute::Mid(_) => {}
             Attribute::Direction(direction) => once(&mut self.direction, direction, line, "direction", warnings),
             Attribute::Rtcp { port, address } => once(&mut self.rtcp, (port, address), line, "a=rtcp", warnings),
-            Attribute::Fingerprint(fingerprint) => self.dtls.fingerprint(fingerprint),
+            Attribute::Fingerprint(fingerprint) => self.dtls.fingerprint(line, fingerprint, warnings),
             Attribute::Setup(setup) => self.dtls.setup(line, setup, warnings),
             Attribute::Other { name, value } => match &*name {
                 names::NAME if outline.name.is_some() => {}
@@ -319,10 +319,7 @@ fn write_carried(line: &Carried, is_data: bool, section: &mut MediaDescription, 
     match line.kind {
         'a' => section.attributes.extend(carried::to_attribute(line, warnings)),
         'i' => section.others.extend(carried::to_other(line, warnings)),
-        'b' if is_data => match carried::to_bandwidth(line) {
-            Some(bandwidth) => section.bandwidths.push(bandwidth),
-            None => carried::unknown(line, warnings),
-        },
+        'b' if is_data => section.bandwidths.extend(carried::to_bandwidth(line, warnings)),
         _ => carried::unknown(line, warnings),
     }
 }
