@@ -28,7 +28,7 @@ impl Step<'_> {
     pub(super) fn session_info(&mut self) {
         let party = self.from;
         let is_own = self.is_own();
-        match self.stanza.info.as_deref() {
+        match self.stanza.info_name() {
             Some("hold") if is_own => self.each_active(|section| hold(section, party)),
             Some("active" | "unhold") if is_own => self.each_active(|section| unhold(section, party)),
             Some("hold" | "active" | "unhold") | None => {}

@@ -64,7 +64,7 @@ impl Change<'_> {
         let accepted = self.accepted(fates);
         if accepted.is_empty() {
             if fates.iter().all(|fate| *fate == Fate::Goes) {
-                let reason = Some(Reason { condition: Some(Condition::Decline), text: None });
+                let reason = Some(Reason { condition: Some(Condition::Decline), ..Reason::default() });
                 self.say(Jingle { reason, ..self.stanza(Action::SessionTerminate) });
             }
             return;
