@@ -37,6 +37,9 @@ mod senders;
 mod session;
 mod words;
 
+#[cfg(test)]
+mod tests;
+
 pub use fragment::{from_fragment, to_fragment};
 pub(super) use ice::assume_trickle;
 
@@ -74,6 +77,9 @@ impl MapError {
 pub fn from_sdp(lines: SessionDescription, party: Party, previous: Option<&Description>) -> Result<(Description, Vec<Warning>), MapError> {
     let mut warnings = Warnings::default();
     let SessionDescription { origin, name, timing, others, connection, bandwidths, attributes, media } = lines;
+    let Some(origin) = origin else {
+        return Err(MapError::line(1, format_args!("there is no o= line: this is a fragment and no description")));
+    };
     let carried = session::carried_lines(name, timing, others, &bandwidths, &mut warnings);
     let mut session = session::Level::read(attributes, connection, carried, &mut warnings);
     let outlines = outline::of(&media, &session)?;
@@ -91,7 +97,6 @@ pub fn from_sdp(lines: SessionDescription, party: Party, previous: Option<&Descr
     bundle::share(&mut sections, &outlines);
     sections.iter_mut().for_each(|section| protocol::settle(&mut section.content));
     session.unused(&sections, &mut warnings);
-    let origin = origin.unwrap_or_else(|| session::origin(previous.map_or("0", |previous| &previous.sid)));
     let sid = previous.map_or_else(|| origin.session_id.clone(), |previous| previous.sid.clone());
     Ok((Description { party, sid, origin, groups, sections, carried: session.carried }, warnings.into_vec()))
 }

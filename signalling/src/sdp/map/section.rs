@@ -306,10 +306,8 @@ fn write_media(
         out.push(Attribute::Direction(direction).into());
         rtp::write_media(rtp, out, warnings);
     } else if let Some(sctp) = &transport.sctp {
-        // A data channel has no direction (RFC 8864), and only Firefox writes one.
-        if direction != Direction::SendRecv {
-            out.push(Attribute::Direction(direction).into());
-        }
+        // It has none (RFC 8864), and Firefox writes one.
+        out.push(Attribute::Direction(direction).into());
         section.formats = data::formats(sctp, protocol);
         data::write(sctp, protocol, out, warnings);
     }
