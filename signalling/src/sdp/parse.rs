@@ -146,9 +146,15 @@ impl Reader {
     fn read_field(&mut self, kind: u8, text: &str) -> Result<(), String> {
         self.place(kind).map_err(|expected| format!("{}=: {expected}", char::from(kind)))?;
         if kind == b'a' {
-            let attribute = attribute::read(text)?;
-            let numbered = Numbered { line: self.line, attribute };
-            self.attributes().push(numbered);
+            let line = self.line;
+            let attributes = match self.description.media.last_mut() {
+                Some(media) => &mut media.attributes,
+                None => &mut self.description.attributes,
+            };
+            match attribute::read(text) {
+                Ok(attribute) => attributes.push(Numbered { line, attribute }),
+                Err(wrong) => return Err(attribute::explain(text, wrong)),
+            }
             return Ok(());
         }
         self.field(kind, text).map_err(|wrong| format!("{}=: {wrong}", char::from(kind)))
@@ -219,12 +225,5 @@ impl Reader {
             _ => return Err(Wrong::new("one of v o s i u e p c b t r z k a m", text)),
         }
         Ok(())
-    }
-
-    fn attributes(&mut self) -> &mut Vec<Numbered> {
-        match self.description.media.last_mut() {
-            Some(media) => &mut media.attributes,
-            None => &mut self.description.attributes,
-        }
     }
 }

@@ -103,7 +103,10 @@ fn is_blank(byte: u8) -> bool {
 
 /// Without spaces and tabs around it.
 pub(super) fn trim(text: &str) -> &str {
-    text.trim_matches([' ', '\t'])
+    let bytes = text.as_bytes();
+    let start = bytes.iter().position(|byte| !is_blank(*byte)).unwrap_or(bytes.len());
+    let end = bytes.iter().rposition(|byte| !is_blank(*byte)).map_or(start, |last| last + 1);
+    &text[start..end]
 }
 
 /// At the first `separator`, without blanks around the halves.
