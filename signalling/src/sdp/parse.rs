@@ -70,6 +70,13 @@ pub fn parse_fragment(text: &str) -> Result<SessionDescription, SdpError> {
     Ok(reader.description)
 }
 
+/// Whether a text can stand behind `i=`, `u=` and so on, as a line of a whole description.
+pub(super) fn is_field(kind: char, text: &str) -> bool {
+    let mut reader = Reader { form: Form::Whole, line: 2, ..Reader::default() };
+    let is_short = text.len() < LINE_BYTES_MAX - 2 && control(text).is_none();
+    is_short && u8::try_from(kind).is_ok_and(|kind| reader.field(kind, text).is_ok())
+}
+
 /// What is being read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Form {
