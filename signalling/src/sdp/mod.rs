@@ -23,6 +23,8 @@ pub mod fuzz;
 pub mod line;
 pub mod map;
 pub mod parse;
+#[cfg(test)]
+mod table;
 pub mod warning;
 pub mod write;
 
