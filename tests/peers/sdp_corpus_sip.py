@@ -100,6 +100,21 @@ class Switch(asyncio.DatagramProtocol):
             await asyncio.sleep(0.1)
 
 
+class Stun(asyncio.DatagramProtocol):
+    """A STUN server (RFC 8489 §14.2) that sees everybody behind a NAT with this address."""
+
+    PORT, OUTSIDE, COOKIE = 5060, bytes([203, 0, 113, 9]), bytes.fromhex("2112a442")
+
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def datagram_received(self, data, source):
+        if data[:2] == b"\0\1":
+            port = (source[1] ^ 0x2112).to_bytes(2)
+            address = bytes(a ^ b for a, b in zip(self.OUTSIDE, self.COOKIE))
+            self.transport.sendto(b"\1\1\0\x0c" + data[4:20] + b"\0\x20\0\x08\0\1" + port + address, source)
+
+
 def value_of(fields, name):
     short = {"Via": "v", "Call-ID": "i", "Content-Type": "c"}.get(name, "")
     return next((value for key, value in fields if key.lower() in (name.lower(), short)), None)
@@ -182,12 +197,12 @@ class Linphone(Program):
     async def run(self):
         host, port = self.home
         sections = {
-            "sip": {"sip_port": port, "sip_tcp_port": 0, "sip_tls_port": 0, "guess_hostname": 0, "contact": f"sip:{self.party}@{host}:{port}", "use_ipv6": int(":" in host),
+            "sip": {"sip_port": port, "sip_tcp_port": 0, "sip_tls_port": 0, "guess_hostname": 0, "contact": f"sip:{self.party}@{host}:{port}",
                     "default_proxy": 0, "media_encryption": "none", "auto_net_state_mon": 0, "keepalive_period": 60000, "register_only_when_network_is_up": 0},
             "proxy_0": {"reg_proxy": f"<{self.uri('x', self.switch).replace('x@', '')}>", "reg_route": f"<{self.uri('x', self.switch).replace('x@', '')};lr>",
                         "reg_identity": self.uri(self.party, self.switch), "reg_sendregister": 0, "publish": 0},
             "sound": {"playback_dev_id": "", "capture_dev_id": ""},
-            "net": {}, "rtp": {}, "misc": {"use_presence_list": 0}, "video": {"enabled": 0},
+            "net": {}, "rtp": {"audio_rtp_port": port + 2000, "video_rtp_port": port + 4000}, "misc": {"use_presence_list": 0}, "video": {"enabled": 0},
         }
         for section, values in self.options.get("config", {}).items():
             sections.setdefault(section, {}).update(values)
@@ -217,6 +232,9 @@ class Linphone(Program):
 
     async def camera(self):
         await self.type("camera on")
+
+    async def confer(self):
+        await self.type("conference add 1")
 
 
 @dataclasses.dataclass
@@ -252,6 +270,7 @@ def baresip():
     yield Constellation("dtls-srtp", with_(dtls, video, account="mediaenc=dtls_srtp"))
     yield Constellation("dtls-srtp-rtcp-mux", with_(dtls, video, account="mediaenc=dtls_srtp", config=["rtcp_mux yes"]))
     yield Constellation("ice", with_(ice, video, account="medianat=ice"))
+    yield Constellation("ice-stun", with_(ice, video, account=f"medianat=ice;stunserver=\"stun:127.0.0.1:{Stun.PORT}\""))
     yield Constellation("ice-refused", with_(ice, account="medianat=ice"), with_())
     yield Constellation("ice-dtls-srtp-rtcp-mux", with_(ice, dtls, video, account="medianat=ice;mediaenc=dtls_srtp", config=["rtcp_mux yes"]))
     yield Constellation("hold", with_(video), steps=[("initiator", "hold"), ("initiator", "resume"), ("responder", "hold"), ("responder", "resume")])
@@ -263,12 +282,80 @@ def baresip():
 
 
 def linphone():
+    def with_(*parts, first=(), **sections):
+        merged = {}
+        for part in (*parts, {"config": sections}):
+            for section, values in part.get("config", {}).items():
+                merged.setdefault(section, {}).update(values)
+        return {"command": [word for part in parts for word in part.get("command", [])], "config": merged,
+                "first": [line for part in parts for line in part.get("first", [])] + list(first)}
+
+    def encryption(kind, **more):
+        return {"config": {"sip": {"media_encryption": kind, **more}}}
+
+    video = {"command": ["-V"], "config": {"video": {"enabled": 1}}}
+    policy = {"nat_policy_ref": "nat"}
+    ice = {"config": {"net": policy, "proxy_0": policy, "nat_policy_0": {"ref": "nat", "protocols": "ice"}}}
+    mux, avpf = {"config": {"rtp": {"rtcp_mux": 1}}}, {"config": {"proxy_0": {"avpf": 1, "avpf_rr_interval": 3}}}
+    bundle = {"config": {"rtp": {"bundle": 1, "accept_bundle": 1}}}
+    suites = ["AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32", "AES_256_CM_HMAC_SHA1_80", "AES_CM_256_HMAC_SHA1_32", "AES_CM_128_HMAC_SHA1_80 UNENCRYPTED_SRTCP"]
+    pause = [("initiator", "hold"), ("initiator", "resume"), ("responder", "hold"), ("responder", "resume")]
+
     yield Constellation("audio")
-    yield Constellation("audio-video", {"command": ["-V"], "config": {"video": {"enabled": 1}}})
+    yield Constellation("audio-all-codecs", with_(first=[f"codec enable {number}" for number in range(40)]))
+    yield Constellation("audio-video", with_(video))
+    yield Constellation("video-refused", with_(video), with_())
+    yield Constellation("avpf", with_(video, avpf))
+    yield Constellation("rtcp-mux", with_(video, mux))
+    yield Constellation("bundle", with_(video, mux, bundle))
+    yield Constellation("bundle-ice-dtls-srtp", with_(video, mux, bundle, ice, avpf, encryption("dtls")))
+    yield Constellation("bandwidth", with_(video, net={"download_bw": 512, "upload_bw": 256}))
+    yield Constellation("ptime", with_(rtp={"upload_ptime": 40, "download_ptime": 60}))
+    yield Constellation("srtp", with_(video, encryption("srtp")))
+    yield Constellation("srtp-mandatory", with_(video, encryption("srtp", media_encryption_mandatory=1)))
+    yield Constellation("srtp-suites", with_(encryption("srtp", srtp_crypto_suites=", ".join(suites))))
+    yield Constellation("srtp-avpf", with_(video, avpf, encryption("srtp")))
+    yield Constellation("dtls-srtp", with_(video, encryption("dtls")))
+    yield Constellation("dtls-srtp-avpf-rtcp-mux", with_(video, avpf, mux, encryption("dtls")))
+    yield Constellation("zrtp", with_(video, encryption("zrtp")))
+    yield Constellation("zrtp-avpf-ice", with_(video, avpf, ice, encryption("zrtp")))
+    yield Constellation("ice", with_(video, ice))
+    yield Constellation("ice-rtcp-mux", with_(ice, mux))
+    yield Constellation("ice-refused", with_(ice), with_())
+    yield Constellation("capability-negotiation", with_(encryption("srtp", support_capability_negotiations=1, supported_encryptions="srtp,dtls,none")))
+    yield Constellation("delayed-offer", with_(sip={"sdp_200_ack": 1}), with_())
+    yield Constellation("early-media", with_(sip={"incoming_calls_early_media": 1}))
+    yield Constellation("hold", with_(video), steps=pause)
+    yield Constellation("hold-by-both", steps=[("initiator", "hold"), ("responder", "hold"), ("initiator", "resume"), ("responder", "resume")])
+    yield Constellation("hold-ice-dtls-srtp", with_(ice, encryption("dtls")), steps=pause[:2])
+    yield Constellation("hold-zrtp", with_(encryption("zrtp")), steps=pause[:2])
+    yield Constellation("video-added", {**with_(video), "call": "--audio-only"}, steps=[("initiator", "camera")])
+    yield Constellation("conference", steps=[("responder", "confer")])
+    yield Constellation("ipv6", with_(video), host="::1")
+    yield Constellation("ipv6-ice", with_(ice), host="::1")
+
+
+def linphone_and_baresip():
+    """The same four, whoever calls: (name, Linphone's options, baresip's)."""
+    policy = {"nat_policy_ref": "nat"}
+    ice = {"net": policy, "proxy_0": policy, "nat_policy_0": {"ref": "nat", "protocols": "ice"}}
+    video = {"command": ["-V"], "config": {"video": {"enabled": 1}}}
+    yield "audio-video", video, {"modules": ["vp8", "vp9"]}
+    yield "srtp", {"config": {"sip": {"media_encryption": "srtp"}}}, {"modules": ["srtp"], "account": "mediaenc=srtp-mand"}
+    yield "dtls-srtp", {"config": {"sip": {"media_encryption": "dtls"}, "proxy_0": {"avpf": 1}}}, {"modules": ["dtls_srtp"], "account": "mediaenc=dtls_srtp"}
+    yield "ice", {"config": ice}, {"modules": ["ice"], "account": "medianat=ice"}
+
+
+def pair(*order):
+    def table():
+        for name, *options in linphone_and_baresip():
+            initiator, responder = options if order[0] == "linphone" else reversed(options)
+            yield Constellation(name, initiator, responder, [("initiator", "hold"), ("initiator", "resume")])
+    return table
 
 
 KINDS = {"baresip": Baresip, "linphone": Linphone}
-TABLES = {"baresip": baresip, "linphone": linphone}
+TABLES = {"baresip": baresip, "linphone": linphone, "linphone-baresip": pair("linphone", "baresip"), "baresip-linphone": pair("baresip", "linphone")}
 
 
 async def collect(constellation, kinds, folder):
@@ -278,6 +365,7 @@ async def collect(constellation, kinds, folder):
     homes = {party: (host, port) for party, port in zip(PARTIES, (5080, 5090))}
     transport, switch = await asyncio.get_running_loop().create_datagram_endpoint(
         lambda: Switch(folder, host, 5070, homes), local_addr=(host, 5070))
+    stun, _ = await asyncio.get_running_loop().create_datagram_endpoint(Stun, local_addr=("127.0.0.1", Stun.PORT))
     work = pathlib.Path(tempfile.mkdtemp(prefix="sdp-corpus-"))
     options = (constellation.initiator, constellation.initiator if constellation.responder is None else constellation.responder)
     programs = {party: kind(party, homes[party], (host, 5070), work / party, option) for party, kind, option in zip(PARTIES, kinds, options)}
@@ -302,15 +390,16 @@ async def collect(constellation, kinds, folder):
             if hasattr(program, "process"):
                 await program.stop()
         transport.close()
+        stun.close()
         await asyncio.sleep(0)  # closes then
     shutil.rmtree(work)
 
 
 async def main(names, folder, *wanted):
-    kinds = [KINDS[name] for name in names.split("-")] * 2
+    kinds = ([KINDS[name] for name in names.split("-")] * 2)[:2]
     for constellation in TABLES[names]():
         if not wanted or constellation.name in wanted:
-            await collect(constellation, kinds[:2], pathlib.Path(folder) / constellation.name)
+            await collect(constellation, kinds, pathlib.Path(folder) / constellation.name)
 
 
 asyncio.run(main(*sys.argv[1:]))

@@ -2,13 +2,42 @@
 //! (RFC 8839 §5.1).
 
 use std::net::{IpAddr, SocketAddr};
-use std::str::FromStr;
 
 use smol_str::SmolStr;
 
+use super::names;
+use super::reading::Reading;
 use super::rtp::Parameter;
 use super::transport::Method;
-use crate::xml::Node;
+use crate::xml::{Node, XmlWriter};
+
+/// Extensions of one candidate.
+pub const EXTENSIONS_MAX: usize = 32;
+
+/// What browsers call the network.
+const NETWORK_ID: &str = "network-id";
+/// The network of a candidate that names none.
+const NO_NETWORK: &str = "0";
+const UDP: &str = "udp";
+
+/// Attributes that are no extensions.
+const ATTRIBUTES: &[&str] = &[
+    "component",
+    "foundation",
+    "generation",
+    "id",
+    "ip",
+    "network",
+    NETWORK_ID,
+    "port",
+    "priority",
+    "protocol",
+    "rel-addr",
+    "rel-port",
+    "rel_port",
+    "tcptype",
+    "type",
+];
 
 words! {
     /// Where a candidate's address comes from: RFC 8445 §5.1.1.
@@ -49,7 +78,7 @@ pub struct Candidate {
     pub related: Option<(SmolStr, u16)>,
     /// RFC 6544 §4.5: `active`, `passive` or `so`.
     pub tcp_type: Option<SmolStr>,
-    /// XEP-0176 §5.3: which of the party's networks; `network-id` in what browsers write.
+    /// XEP-0176 §5.3: which of the party's networks; `network-id` in what browsers write. `None`: not said, written as 0.
     pub network: Option<SmolStr>,
     /// Other extensions of `a=candidate` (RFC 8839 §5.1), attributes in the element: `network-cost`, `ufrag`…
     pub extensions: Vec<Parameter>,
@@ -64,51 +93,95 @@ impl Candidate {
 
     /// XEP-0176 §5.3. `None`: without address, port or type there is no candidate; everything else may be missing, as it is in what clients
     /// write. One pass over the attributes: a call has dozens of candidates.
-    pub(super) fn read(node: Node<'_>, method: &Method) -> Option<Self> {
-        fn number<N: FromStr>(text: &str) -> Option<N> {
-            text.trim().parse().ok()
-        }
-        let text = |text: &str| Some(SmolStr::from(super::cut(text, super::content::NAME_BYTES_MAX)));
-        let (mut component, mut generation, mut port, mut priority, mut related_port) = (None, None, None, None, None);
-        let (mut foundation, mut id, mut ip, mut protocol, mut related, mut tcp_type) = (None, None, None, None, None, None);
-        let mut kind = None;
+    pub(super) fn read(node: Node<'_>, method: &Method, reading: &mut Reading) -> Option<Self> {
+        let mut read = Self { component: 1, ..Self::default() };
+        let (mut ip, mut port, mut protocol, mut related, mut related_port) = (None, None, None, None, None);
+        let (mut network, mut network_id) = (None, None);
         for (namespace, name, value) in node.attrs() {
             match name {
-                _ if !namespace.is_empty() => {}
-                "component" => component = number(value),
-                "foundation" => foundation = text(value),
-                "generation" => generation = number(value),
-                "id" => id = text(value),
-                "ip" => ip = text(value),
-                "port" => port = number(value),
-                "priority" => priority = number(value),
-                "protocol" => protocol = text(value),
-                "type" => kind = CandidateType::parse(value),
-                "rel-addr" => related = text(value),
+                _ if !namespace.is_empty() => reading.unknown_attribute(node, namespace, name),
+                "component" => read.component = reading.number(node, name, value).unwrap_or(1),
+                "foundation" => read.foundation = reading.word(node, name, value),
+                "generation" => read.generation = reading.number(node, name, value).unwrap_or(0),
+                "id" => read.id = reading.word(node, name, value),
+                "ip" => ip = Some(reading.word(node, name, value)?),
+                "port" => port = Some(reading.number(node, name, value)?),
+                "priority" => read.priority = reading.number(node, name, value),
+                "protocol" => protocol = reading.word(node, name, value),
+                "type" => {
+                    read.kind = CandidateType::parse(value);
+                    if read.kind.is_none() {
+                        reading.unexpected(node, name, value, "'host', 'srflx', 'prflx' or 'relay'");
+                    }
+                }
+                "rel-addr" => related = reading.word(node, name, value),
                 // Monal writes `rel_port`.
-                "rel-port" | "rel_port" => related_port = number(value),
-                "tcptype" => tcp_type = text(value),
-                _ => {}
+                "rel-port" | "rel_port" => related_port = reading.number(node, name, value),
+                "tcptype" => read.tcp_type = reading.word(node, name, value),
+                "network" => network = Some(value),
+                NETWORK_ID => network_id = Some(value),
+                _ if !reading.is_whole() => {}
+                _ if read.extensions.len() == EXTENSIONS_MAX => reading.unknown_attribute(node, namespace, name),
+                _ => {
+                    let value = reading.word(node, name, value);
+                    read.extensions.extend(value.map(|value| Parameter { name: name.into(), value: Some(value) }));
+                }
             }
         }
-        if kind.is_none() && *method != Method::RawUdp {
-            return None;
+        read.ip = reading.required(node, "ip", ip)?;
+        read.port = reading.required(node, "port", port)?;
+        if *method != Method::RawUdp {
+            reading.required(node, "type", read.kind)?;
         }
-        Some(Self {
-            component: component.unwrap_or(1),
-            foundation,
-            generation: generation.unwrap_or(0),
-            id,
-            ip: ip?,
-            port: port?,
-            priority,
-            protocol: protocol.unwrap_or_else(|| "udp".into()),
-            kind,
-            related: related.zip(related_port),
-            tcp_type,
-            network: None,
-            extensions: Vec::new(),
-        })
+        read.protocol = protocol.unwrap_or_else(|| UDP.into());
+        if reading.is_whole() {
+            if related.is_some() != related_port.is_some() {
+                reading.malformed(node, &"one of rel-addr and rel-port without the other");
+            }
+            // Who has no networks to tell apart writes 0, or what an example of XEP-0176 has; browsers name theirs.
+            read.network =
+                network_id.or(network.filter(|network| *network != NO_NETWORK)).and_then(|text| reading.word(node, "network", text));
+        }
+        read.related = related.zip(related_port);
+        Some(read)
+    }
+
+    /// Writes it, the attributes in the order that XEP-0176's examples have. Extensions whose names are none in XML, or those of other attributes,
+    /// are left out.
+    pub(super) fn write(&self, method: &Method, out: &mut XmlWriter) {
+        let raw = *method == Method::RawUdp;
+        out.open("candidate").attr_number("component", self.component.into()).attr_opt("foundation", self.foundation.as_deref());
+        out.attr_number("generation", self.generation.into()).attr_opt("id", self.id.as_deref()).attr("ip", &self.ip);
+        // XEP-0371 requires it.
+        out.attr_opt("network", self.network.as_deref().or((!raw).then_some(NO_NETWORK)));
+        out.attr_number("port", self.port.into());
+        if let Some(priority) = self.priority {
+            out.attr_number("priority", priority);
+        }
+        // XEP-0177 has no other.
+        if !raw || self.protocol != UDP {
+            out.attr("protocol", &self.protocol);
+        }
+        if let Some((address, port)) = &self.related {
+            out.attr("rel-addr", address).attr_number("rel-port", (*port).into());
+        }
+        out.attr_opt("tcptype", self.tcp_type.as_deref()).attr_opt("type", self.kind.map(CandidateType::as_str));
+        if self.network.as_deref() == Some(NO_NETWORK) {
+            out.attr(NETWORK_ID, NO_NETWORK);
+        }
+        for (at, extension) in self.extensions.iter().take(EXTENSIONS_MAX).enumerate() {
+            let twice = self.extensions[..at].iter().any(|before| before.name == extension.name);
+            if Self::may_extend(&extension.name) && !twice {
+                out.attr(&extension.name, extension.value.as_deref().unwrap_or_default());
+            }
+        }
+        out.close();
+    }
+
+    /// Whether an extension of `a=candidate` can be an attribute: its name is one in XML and no attribute has it.
+    #[must_use]
+    pub fn may_extend(name: &str) -> bool {
+        names::is_name(name) && !ATTRIBUTES.contains(&name)
     }
 }
 

@@ -1,16 +1,25 @@
 //! XEP-0166 §7: the `<jingle/>` element and its contents.
 //!
 //! Reading is tolerant: what a client leaves out gets the specification's default, what is unknown is passed over. Only what makes the
-//! element meaningless (no action, no sid) is an error.
+//! element meaningless (no action, no sid) is an error; the rest is said to who [asks](Reading::whole). What is written is read as the same.
+
+mod carried;
+mod group;
+mod info;
 
 use smol_str::SmolStr;
 
+pub use carried::{CARRIED_MAX, Carried};
+pub use group::{GROUPS_MAX, Group};
+pub use info::Info;
+
+use super::names;
 use super::reading::Reading;
 use super::reason::Reason;
 use super::rtp::Rtp;
 use super::transport::{Method, Transport};
 use crate::ns;
-use crate::xml::Node;
+use crate::xml::{Node, XmlWriter};
 
 /// Contents read from one stanza; those that follow are left out.
 pub const CONTENTS_MAX: usize = 32;
@@ -105,29 +114,10 @@ pub struct Jingle {
     pub groups: Vec<Group>,
     /// §7.4: may come with any action.
     pub reason: Option<Reason>,
-    /// Name of the payload of a session-info: `ringing`, `hold`, `mute`… (XEP-0167 §8); `None` is a ping (§6.8).
-    pub info: Option<SmolStr>,
+    /// The payload of a session-info; `None` is a ping (§6.8).
+    pub info: Option<Info>,
     /// Lines of SDP's session level that Jingle has no element for.
     pub carried: Vec<Carried>,
-}
-
-/// A line of SDP that no specification of Jingle has an element for, carried as it is: `<line xmlns='urn:campanile:sdp:0' type='a'/>` with the
-/// rest as text. Attributes that have an element are never carried.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Carried {
-    /// `a`, `b`, `e`, `i`, `p`, `r`, `t`, `u` or `z`.
-    pub kind: char,
-    /// What comes behind the `=`; no line break is in it.
-    pub value: SmolStr,
-}
-
-/// A `<group/>`: XEP-0338; `a=group` (RFC 5888, RFC 9143).
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Group {
-    /// `BUNDLE`, `LS`…
-    pub semantics: SmolStr,
-    /// Names of contents, in their order.
-    pub contents: Vec<SmolStr>,
 }
 
 /// A `<content/>`: one application type over one transport.
@@ -201,18 +191,65 @@ impl Jingle {
         let action = node.attr("action").and_then(Action::parse).ok_or(JingleError::Action)?;
         let sid = node.attr("sid").filter(|sid| is_sid(sid)).ok_or(JingleError::Sid)?;
         let mut jingle = Self::new(action, sid);
+        if reading.is_whole() {
+            for (namespace, name, value) in node.attrs() {
+                match name {
+                    _ if !namespace.is_empty() => reading.unknown_attribute(node, namespace, name),
+                    "action" | "sid" => {}
+                    "initiator" => jingle.initiator = reading.value(node, name, value),
+                    "responder" => jingle.responder = reading.value(node, name, value),
+                    _ => reading.unknown_attribute(node, namespace, name),
+                }
+            }
+        }
         for child in node.children() {
             match (child.ns(), child.name()) {
-                (ns::JINGLE, "content") if jingle.contents.len() < CONTENTS_MAX => jingle.contents.push(Content::read(child, reading)?),
-                (ns::JINGLE, "reason") => jingle.reason = Some(Reason::read(child)),
-                // XEP-0166's own example writes another namespace for `ringing` than XEP-0167 does: the name decides.
-                (namespace, name) if action == Action::SessionInfo && namespace != ns::JINGLE && jingle.info.is_none() => {
-                    jingle.info = Some(super::cut(name, NAME_BYTES_MAX).into());
+                (ns::JINGLE, "content") => {
+                    if reading.has_room(child, jingle.contents.len(), CONTENTS_MAX) {
+                        jingle.contents.push(Content::read(child, action, reading)?);
+                        reading.leave();
+                    }
                 }
-                _ => {}
+                (ns::JINGLE, "reason") => jingle.reason = Some(Reason::read(child, reading)),
+                (ns::JINGLE_GROUPING, "group") => {
+                    if reading.is_whole() && reading.has_room(child, jingle.groups.len(), GROUPS_MAX) {
+                        jingle.groups.extend(Group::read(child, reading));
+                    }
+                }
+                (ns::SDP, "line") => {
+                    if reading.is_whole() && reading.has_room(child, jingle.carried.len(), CARRIED_MAX) {
+                        jingle.carried.extend(Carried::read(child, reading));
+                    }
+                }
+                (namespace, _) if action == Action::SessionInfo && namespace != ns::JINGLE && jingle.info.is_none() => {
+                    jingle.info = Info::read(child, reading);
+                }
+                _ => reading.unknown_child(child, node),
             }
         }
         Ok(jingle)
+    }
+
+    /// Writes it: what XEP-0166's schema has, in its order, then what others have added.
+    pub fn write(&self, out: &mut XmlWriter) {
+        out.open("jingle").ns(ns::JINGLE).attr("action", self.action.as_str());
+        out.attr_opt("initiator", self.initiator.as_deref()).attr_opt("responder", self.responder.as_deref()).attr("sid", &self.sid);
+        self.contents.iter().for_each(|content| content.write(out));
+        if let Some(reason) = &self.reason {
+            reason.write(out);
+        }
+        self.groups.iter().for_each(|group| group.write(out));
+        if let Some(info) = &self.info {
+            info.write(out);
+        }
+        self.carried.iter().for_each(|line| line.write(out));
+        out.close();
+    }
+
+    /// The name of what a session-info says: `ringing`, `hold`, `mute`… (XEP-0167 §8).
+    #[must_use]
+    pub fn info_name(&self) -> Option<&str> {
+        self.info.as_ref().map(|info| &*info.name)
     }
 }
 
@@ -222,29 +259,107 @@ pub(super) fn is_sid(text: &str) -> bool {
 }
 
 impl Content {
-    fn read(node: Node<'_>, reading: &mut Reading) -> Result<Self, JingleError> {
-        let name = node.attr("name").unwrap_or_default();
-        if name.len() > NAME_BYTES_MAX {
+    /// `action`: what the `<jingle/>` around it asks for.
+    fn read(node: Node<'_>, action: Action, reading: &mut Reading) -> Result<Self, JingleError> {
+        let name = node.attr("name");
+        if name.is_some_and(|name| name.len() > NAME_BYTES_MAX) {
             return Err(JingleError::ContentName);
         }
-        let mut content = Self {
-            creator: node.attr("creator").and_then(Party::parse).unwrap_or(Party::Initiator),
+        reading.enter(name.unwrap_or_default());
+        let mut content = Self::new(Party::Initiator, reading.required(node, "name", name).unwrap_or_default());
+        content.read_attributes(node, reading);
+        reading.spoken_by(match action {
+            Action::SessionInitiate => Some(Party::Initiator),
+            Action::SessionAccept => Some(Party::Responder),
+            Action::ContentAdd => Some(content.creator),
+            Action::ContentAccept => Some(content.creator.other()),
+            _ => None,
+        });
+        let mut muxed = false;
+        for child in node.children() {
+            match child.name() {
+                "description" => content.description = Some(Description::read(child, reading)),
+                "transport" => {
+                    content.transport = Some(Transport::read(child, reading));
+                    // Jitsi's bridge has it here.
+                    muxed = reading.is_whole() && child.child(child.ns(), "rtcp-mux").is_some();
+                }
+                "line" if child.ns() == ns::SDP => {
+                    if reading.is_whole() && reading.has_room(child, content.carried.len(), CARRIED_MAX) {
+                        content.carried.extend(Carried::read(child, reading));
+                    }
+                }
+                "protocol" if child.ns() == ns::SDP => {
+                    if reading.is_whole() {
+                        content.protocol = carried::read_protocol(child, reading);
+                    }
+                }
+                _ => reading.unknown_child(child, node),
+            }
+        }
+        if let (true, Some(Description::Rtp(rtp))) = (muxed, &mut content.description) {
+            rtp.rtcp_mux = true;
+        }
+        Ok(content)
+    }
+
+    /// All but the name.
+    fn read_attributes(&mut self, node: Node<'_>, reading: &mut Reading) {
+        let mut creator = None;
+        for (namespace, name, value) in node.attrs() {
+            match name {
+                _ if !namespace.is_empty() => reading.unknown_attribute(node, namespace, name),
+                "name" => {}
+                "creator" => {
+                    creator = Some(value);
+                    match Party::parse(value) {
+                        Some(party) => self.creator = party,
+                        None => reading.unexpected(node, name, value, "'initiator' or 'responder'"),
+                    }
+                }
+                "senders" => {
+                    self.senders = Senders::parse(value);
+                    if self.senders.is_none() {
+                        reading.unexpected(node, name, value, "'both', 'initiator', 'none' or 'responder'");
+                    }
+                }
+                "disposition" => self.disposition = reading.word(node, name, value),
+                _ => reading.unknown_attribute(node, namespace, name),
+            }
+        }
+        reading.required(node, "creator", creator);
+    }
+
+    /// One that says nothing more.
+    #[must_use]
+    pub fn new(creator: Party, name: &str) -> Self {
+        Self {
+            creator,
             name: name.into(),
-            senders: node.attr("senders").and_then(Senders::parse),
-            disposition: node.attr("disposition").map(|text| super::cut(text, NAME_BYTES_MAX).into()),
+            senders: None,
+            disposition: None,
             description: None,
             transport: None,
             protocol: None,
             carried: Vec::new(),
-        };
-        for child in node.children() {
-            match child.name() {
-                "description" => content.description = Some(Description::read(child, reading)),
-                "transport" => content.transport = Some(Transport::read(child, reading)),
-                _ => {}
-            }
         }
-        Ok(content)
+    }
+
+    /// Writes it.
+    pub fn write(&self, out: &mut XmlWriter) {
+        out.open("content").attr("creator", self.creator.as_str()).attr_opt("disposition", self.disposition.as_deref());
+        out.attr("name", &self.name).attr_opt("senders", self.senders.map(Senders::as_str));
+        if let Some(description) = &self.description {
+            description.write(out);
+        }
+        if let Some(transport) = &self.transport {
+            transport.write(out);
+        }
+        if let Some(protocol) = &self.protocol {
+            out.open("protocol").ns(ns::SDP).text(protocol).close();
+        }
+        self.carried.iter().for_each(|line| line.write(out));
+        out.close();
     }
 
     /// Whether the content is part of a call: real-time media, or datagrams of another kind than a file's.
@@ -283,6 +398,20 @@ impl Description {
             ns::JINGLE_RTP => Self::Rtp(Box::new(Rtp::read(node, reading))),
             namespace if namespace.starts_with("urn:xmpp:jingle:apps:file-transfer:") => Self::FileTransfer,
             namespace => Self::Other(super::cut(namespace, NAME_BYTES_MAX).into()),
+        }
+    }
+
+    /// Writes it; of what is kept by its namespace alone, no more than that.
+    pub fn write(&self, out: &mut XmlWriter) {
+        match self {
+            Self::Rtp(rtp) => rtp.write(out),
+            Self::FileTransfer => {
+                out.open("description").ns(ns::JINGLE_FILE_TRANSFER).close();
+            }
+            Self::Other(namespace) if names::is_namespace(namespace) => {
+                out.open("description").ns(namespace).close();
+            }
+            Self::Other(_) => {}
         }
     }
 }
@@ -402,7 +531,7 @@ mod tests {
             ("", None),
         ];
         for (xml, expected) in table {
-            assert_eq!(jingle("session-info", xml).unwrap().info.as_deref(), expected, "{xml}");
+            assert_eq!(jingle("session-info", xml).unwrap().info_name(), expected, "{xml}");
         }
         assert_eq!(jingle("transport-info", "<ringing xmlns='urn:xmpp:jingle:apps:rtp:info:1'/>").unwrap().info, None);
     }

@@ -126,7 +126,7 @@ pub(super) fn describe(jingle: &Jingle) -> String {
     if left_out > 0 {
         words.push(format!("{left_out} candidates too many"));
     }
-    words.extend(jingle.info.as_deref().map(str::to_owned));
+    words.extend(jingle.info_name().map(str::to_owned));
     words.extend(jingle.reason.as_ref().map(describe_reason));
     words.join(", ")
 }

@@ -38,6 +38,7 @@ pub mod candidate;
 pub mod content;
 pub mod ladder;
 pub mod metrics;
+mod names;
 pub mod propose;
 pub mod reading;
 pub mod reason;

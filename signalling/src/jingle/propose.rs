@@ -94,7 +94,7 @@ impl CallMessage {
                 "description" if message.media.len() < MEDIA_MAX => {
                     message.media.push(media(&Description::read(child, &mut Reading::outline())))
                 }
-                "reason" => message.reason = Some(Reason::read(child)),
+                "reason" => message.reason = Some(Reason::read(child, &mut Reading::outline())),
                 "tie-break" => message.tie_break = true,
                 "migrated" => message.migrated = child.attr("to").filter(|id| is_sid(id)).map(Into::into),
                 _ => {}
@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn s3_and_s4_the_examples() {
         let message = |verb| CallMessage { verb, id: ID.into(), media: Vec::new(), reason: None, tie_break: false, migrated: None };
-        let reason = |condition, text: &str| Some(Reason { condition: Some(condition), text: Some(text.into()) });
+        let reason = |condition, text: &str| Some(Reason { condition: Some(condition), text: Some(text.into()), ..Reason::default() });
         let table = [
             (
                 format!(

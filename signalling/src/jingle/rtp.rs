@@ -2,15 +2,27 @@
 //!
 //! Each value says which element carries it and which line of SDP says the same; `docs/sdp-mapping.md` has the whole table.
 
+mod bandwidth;
+mod encryption;
+mod extension;
+mod feedback;
+mod parameter;
+mod payload;
+mod source;
+
 use smol_str::SmolStr;
 
-use super::content::{NAME_BYTES_MAX, Senders};
+pub use bandwidth::{BANDWIDTHS_MAX, Bandwidth};
+pub use encryption::{CRYPTOS_MAX, Crypto, Encryption, ZRTP_HASHES_MAX, ZrtpHash};
+pub use extension::{HEADER_EXTENSIONS_MAX, HeaderExtension};
+pub use feedback::{FEEDBACKS_MAX, Feedback, Feedbacks};
+pub use parameter::{PARAMETERS_MAX, Parameter};
+pub use payload::{PAYLOAD_TYPES_MAX, PayloadType};
+pub use source::{Msid, SOURCE_GROUPS_MAX, SOURCES_MAX, STREAMS_MAX, Source, SourceGroup};
+
 use super::reading::Reading;
 use crate::ns;
-use crate::xml::Node;
-
-/// Payload types read from one description.
-pub const PAYLOAD_TYPES_MAX: usize = 128;
+use crate::xml::{Node, XmlWriter};
 
 /// A `<description xmlns='urn:xmpp:jingle:apps:rtp:1'/>`, an RTP media section of SDP.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,9 +33,9 @@ pub struct Rtp {
     pub ssrc: Option<u32>,
     /// In order of preference; the formats of `m=`.
     pub payload_types: Vec<PayloadType>,
-    /// XEP-0293 §4 for the whole description; `a=rtcp-fb:*`.
+    /// XEP-0293 §3 for the whole description; `a=rtcp-fb:*`.
     pub feedback: Feedbacks,
-    /// XEP-0167 §7; `a=crypto`.
+    /// XEP-0167 §7; `a=crypto`. `None` also for what says neither that it is required nor with which keys.
     pub encryption: Option<Encryption>,
     /// XEP-0262; `a=zrtp-hash`. An element stands in `<encryption/>`.
     pub zrtp_hashes: Vec<ZrtpHash>,
@@ -31,11 +43,11 @@ pub struct Rtp {
     pub bandwidths: Vec<Bandwidth>,
     /// `<rtcp-mux/>`: RFC 5761.
     pub rtcp_mux: bool,
-    /// `<rtcp-reduced-size/>`: RFC 5506, `a=rtcp-rsize`.
+    /// `<rtcp-reduced-size/>`, in no specification: RFC 5506, `a=rtcp-rsize`.
     pub rtcp_reduced_size: bool,
     /// XEP-0294: `a=extmap`.
     pub header_extensions: Vec<HeaderExtension>,
-    /// XEP-0294 §4: `a=extmap-allow-mixed` (RFC 8285 §6).
+    /// XEP-0294 §3: `a=extmap-allow-mixed` (RFC 8285 §6).
     pub extmap_allow_mixed: bool,
     /// XEP-0339: `a=ssrc`.
     pub sources: Vec<Source>,
@@ -45,171 +57,106 @@ pub struct Rtp {
     pub streams: Vec<Msid>,
 }
 
-/// A `<payload-type/>`: XEP-0167 §4; `a=rtpmap` and `a=fmtp`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PayloadType {
-    /// RTP payload type number, 0 to 127.
-    pub id: u8,
-    /// Subtype of the MIME type; may be missing for static types.
-    pub name: Option<SmolStr>,
-    /// In Hz.
-    pub clockrate: Option<u32>,
-    /// `None`: not said, which means 1.
-    pub channels: Option<u8>,
-    /// In ms.
-    pub ptime: Option<u32>,
-    /// In ms.
-    pub maxptime: Option<u32>,
-    /// In their order; `a=fmtp`.
-    pub parameters: Vec<Parameter>,
-    /// XEP-0293 §4 for this payload type; `a=rtcp-fb`.
-    pub feedback: Feedbacks,
-}
-
-/// A `<parameter/>` of any kind.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub struct Parameter {
-    /// Empty for what SDP writes without a name: `0-15`, `111/111`.
-    pub name: SmolStr,
-    /// `None`: SDP writes no `=`.
-    pub value: Option<SmolStr>,
-}
-
-/// XEP-0293: what RTCP feedback is understood.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Feedbacks {
-    /// `<rtcp-fb/>`.
-    pub messages: Vec<Feedback>,
-    /// `<rtcp-fb-trr-int/>`, in ms; `a=rtcp-fb:… trr-int`.
-    pub trr_int: Option<u32>,
-}
-
-/// One kind of feedback: RFC 4585 §4.2.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Feedback {
-    /// `nack`, `ccm`, `goog-remb`…
-    pub kind: SmolStr,
-    /// `pli`, `fir`…
-    pub subtype: Option<SmolStr>,
-    /// Further words.
-    pub parameters: Vec<Parameter>,
-}
-
-/// XEP-0167 §7.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Encryption {
-    /// The party refuses to go on without.
-    pub required: bool,
-    /// In order of preference.
-    pub cryptos: Vec<Crypto>,
-}
-
-/// SDES: RFC 4568 §4.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Crypto {
-    /// Identifies it within the section: RFC 4568 §4.1.
-    pub tag: SmolStr,
-    /// RFC 4568 §4.2.
-    pub suite: SmolStr,
-    /// RFC 4568 §4.3. Secret.
-    pub key_params: SmolStr,
-    /// RFC 4568 §4.4.
-    pub session_params: Option<SmolStr>,
-}
-
-/// Without the key.
-impl std::fmt::Debug for Crypto {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Crypto").field("tag", &self.tag).field("suite", &self.suite).finish_non_exhaustive()
-    }
-}
-
-/// RFC 6189 §8.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ZrtpHash {
-    /// `1.10`.
-    pub version: SmolStr,
-    /// Of the Hello message, in hexadecimal digits.
-    pub hash: SmolStr,
-}
-
-/// RFC 8866 §5.8.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Bandwidth {
-    /// `AS`, `TIAS`, `RR`, `RS`, `CT`, `X-…`.
-    pub kind: SmolStr,
-    /// A number, in kbit/s for `AS` and `CT`, else in bit/s.
-    pub value: SmolStr,
-}
-
-/// `<rtp-hdrext/>`: XEP-0294; RFC 8285 §5.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct HeaderExtension {
-    /// 1 to 255, or 4096 and above where there are too many (RFC 8285 §5).
-    pub id: u16,
-    /// Which extension.
-    pub uri: SmolStr,
-    /// By the roles of the parties, as with contents. `None`: not said, which means both.
-    pub senders: Option<Senders>,
-    /// What SDP writes behind the URI.
-    pub parameters: Vec<Parameter>,
-}
-
-/// `<source/>`: XEP-0339; RFC 5576 §4.1.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Source {
-    /// RTP's synchronisation source.
-    pub ssrc: u32,
-    /// `cname`, `msid`, `label`…
-    pub parameters: Vec<Parameter>,
-}
-
-/// `<ssrc-group/>`: XEP-0339; RFC 5576 §4.2.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SourceGroup {
-    /// `FID`, `FEC-FR`, `SIM`…
-    pub semantics: SmolStr,
-    /// In their order.
-    pub sources: Vec<u32>,
-}
-
-/// RFC 8830 §2.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Msid {
-    /// Of the MediaStream; `-` for none.
-    pub stream: SmolStr,
-    /// Of the track.
-    pub track: Option<SmolStr>,
-}
-
 impl Rtp {
     /// Reads a `<description/>`.
-    pub(super) fn read(node: Node<'_>, _reading: &mut Reading) -> Self {
-        Self {
-            media: super::cut(node.attr("media").unwrap_or_default(), NAME_BYTES_MAX).into(),
-            payload_types: node
-                .children_named(ns::JINGLE_RTP, "payload-type")
-                .filter_map(PayloadType::read)
-                .take(PAYLOAD_TYPES_MAX)
-                .collect(),
-            ..Self::default()
-        }
-    }
-}
-
-impl PayloadType {
-    fn read(node: Node<'_>) -> Option<Self> {
-        let (mut id, mut read) = (None, Self::default());
+    pub(super) fn read(node: Node<'_>, reading: &mut Reading) -> Self {
+        let mut rtp = Self::default();
+        let (mut ptime, mut maxptime) = (None, None);
         for (namespace, name, value) in node.attrs() {
             match name {
-                _ if !namespace.is_empty() => {}
-                "id" => id = value.trim().parse().ok(),
-                "name" => read.name = Some(super::cut(value, NAME_BYTES_MAX).into()),
-                "clockrate" => read.clockrate = value.trim().parse().ok(),
-                "channels" => read.channels = value.trim().parse().ok(),
-                _ => {}
+                _ if !namespace.is_empty() => reading.unknown_attribute(node, namespace, name),
+                "media" => rtp.media = reading.word(node, name, value).unwrap_or_default(),
+                "ssrc" => rtp.ssrc = reading.number(node, name, value),
+                // Movim writes them here, as SDP has them.
+                "ptime" => ptime = reading.number(node, name, value),
+                "maxptime" => maxptime = reading.number(node, name, value),
+                _ => reading.unknown_attribute(node, namespace, name),
             }
         }
-        Some(Self { id: id?, ..read })
+        if reading.is_whole() && rtp.media.is_empty() {
+            reading.malformed(node, &"no media");
+        }
+        for child in node.children() {
+            if (ns::JINGLE_RTP, "payload-type") == (child.ns(), child.name()) {
+                if reading.has_room(child, rtp.payload_types.len(), PAYLOAD_TYPES_MAX) {
+                    rtp.payload_types.extend(PayloadType::read(child, reading));
+                }
+            } else if reading.is_whole() {
+                rtp.read_child(child, node, reading);
+            }
+        }
+        if ptime.or(maxptime).is_some() {
+            for payload_type in &mut rtp.payload_types {
+                payload_type.ptime = payload_type.ptime.or(ptime);
+                payload_type.maxptime = payload_type.maxptime.or(maxptime);
+            }
+        }
+        rtp
+    }
+
+    /// Everything but payload types.
+    fn read_child(&mut self, child: Node<'_>, parent: Node<'_>, reading: &mut Reading) {
+        match (child.ns(), child.name()) {
+            (ns::JINGLE_SSMA, "source") => {
+                if reading.has_room(child, self.sources.len(), SOURCES_MAX) {
+                    self.sources.extend(Source::read(child, reading));
+                }
+            }
+            (ns::JINGLE_SSMA, "ssrc-group") => {
+                if reading.has_room(child, self.source_groups.len(), SOURCE_GROUPS_MAX) {
+                    self.source_groups.extend(SourceGroup::read(child, reading));
+                }
+            }
+            (ns::JINGLE_RTP_HDREXT, "rtp-hdrext") => {
+                if reading.has_room(child, self.header_extensions.len(), HEADER_EXTENSIONS_MAX) {
+                    self.header_extensions.extend(HeaderExtension::read(child, reading));
+                }
+            }
+            (ns::JINGLE_RTP_HDREXT, "extmap-allow-mixed") => self.extmap_allow_mixed = true,
+            (ns::JINGLE_RTP, "rtcp-mux") => self.rtcp_mux = true,
+            (ns::JINGLE_RTP, "rtcp-reduced-size") => self.rtcp_reduced_size = true,
+            (ns::JINGLE_RTP, "bandwidth") => {
+                if reading.has_room(child, self.bandwidths.len(), BANDWIDTHS_MAX) {
+                    self.bandwidths.extend(Bandwidth::read(child, reading));
+                }
+            }
+            (ns::JINGLE_RTP, "encryption") => encryption::read(child, self, reading),
+            (ns::JINGLE_MSID, "stream") => {
+                if reading.has_room(child, self.streams.len(), STREAMS_MAX) {
+                    self.streams.extend(Msid::read(child, reading));
+                }
+            }
+            _ => {
+                if !self.feedback.read_child(child, reading) {
+                    reading.unknown_child(child, parent);
+                }
+            }
+        }
+    }
+
+    /// Writes it: first what XEP-0167's schema has, in its order, then what others have added.
+    pub fn write(&self, out: &mut XmlWriter) {
+        out.open("description").ns(ns::JINGLE_RTP).attr("media", &self.media);
+        if let Some(ssrc) = self.ssrc {
+            out.attr_number("ssrc", ssrc.into());
+        }
+        self.payload_types.iter().for_each(|payload_type| payload_type.write(out));
+        if self.rtcp_mux {
+            out.open("rtcp-mux").close();
+        }
+        encryption::write(self, out);
+        self.bandwidths.iter().for_each(|bandwidth| bandwidth.write(out));
+        if self.rtcp_reduced_size {
+            out.open("rtcp-reduced-size").close();
+        }
+        self.feedback.write(out);
+        self.header_extensions.iter().for_each(|extension| extension.write(out));
+        if self.extmap_allow_mixed {
+            out.open("extmap-allow-mixed").ns(ns::JINGLE_RTP_HDREXT).close();
+        }
+        self.source_groups.iter().for_each(|group| group.write(out));
+        self.sources.iter().for_each(|source| source.write(out));
+        self.streams.iter().for_each(|stream| stream.write(out));
+        out.close();
     }
 }

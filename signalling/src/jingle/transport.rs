@@ -1,19 +1,33 @@
 //! Transports: ICE-UDP (XEP-0176), ICE (XEP-0371) and raw UDP (XEP-0177), with what others hang into them: DTLS (XEP-0320) and data channels
 //! (XEP-0343). Other transports are kept by namespace alone: nothing in them concerns a relay, and SDP has no word for them.
 
+mod dtls;
+mod sctp;
+
 use std::net::SocketAddr;
 
 use smol_str::SmolStr;
 
+pub use dtls::{Dtls, FINGERPRINTS_MAX, Fingerprint, Setup};
+pub use sctp::Sctp;
+
 use super::candidate::{Candidate, CandidateType};
 use super::content::NAME_BYTES_MAX;
+use super::names;
 use super::reading::Reading;
 use crate::ns;
-use crate::xml::Node;
+use crate::xml::{Node, XmlWriter};
 
 /// Candidates read from one `<transport/>`; what follows is left out and counted in [`Transport::candidates_left_out`].
 /// Chromium with six networks and three TURN transports writes some 60 for a content that is not bundled.
 pub const CANDIDATES_MAX: usize = 256;
+/// Remote candidates read from one `<transport/>`: one for each component.
+pub const REMOTE_CANDIDATES_MAX: usize = 16;
+/// Options of ICE read from one `<transport/>`.
+pub const OPTIONS_MAX: usize = 16;
+
+/// The option that XEP-0371 §5.3 has an attribute for.
+const ICE2: &str = "ice2";
 
 /// How a content travels: XEP-0166 §4.1, "transport method".
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,8 +38,8 @@ pub struct Transport {
     pub ufrag: Option<SmolStr>,
     /// Password of ICE.
     pub pwd: Option<SmolStr>,
-    /// `a=ice-options` (RFC 8839 §5.6) in their order: elements of those names, as `<trickle/>` and `<renomination/>` in what clients write;
-    /// `ice2` is XEP-0371's attribute.
+    /// `a=ice-options` (RFC 8839 §5.6) in their order, none twice: elements of those names, as `<trickle/>` and `<renomination/>` in what clients
+    /// write; in XEP-0371 `ice2` is an attribute, and comes first.
     pub options: Vec<SmolStr>,
     /// In the order of the element.
     pub candidates: Vec<Candidate>,
@@ -66,49 +80,6 @@ pub struct RemoteCandidate {
     pub port: u16,
 }
 
-/// Keys of DTLS, RFC 5763 and RFC 8842.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Dtls {
-    /// `a=fingerprint`; one of them has to match (RFC 8122 §5).
-    pub fingerprints: Vec<Fingerprint>,
-    /// `a=setup` (RFC 4145 §4), for all of them. `None`: not said.
-    pub setup: Option<Setup>,
-}
-
-/// RFC 8122 §5.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Fingerprint {
-    /// `sha-256`…
-    pub hash: SmolStr,
-    /// Pairs of hexadecimal digits with colons between.
-    pub value: SmolStr,
-}
-
-words! {
-    /// RFC 4145 §4: who begins the handshake.
-    pub enum Setup {
-        /// The party does.
-        Active = "active",
-        /// Either may: an offer.
-        Actpass = "actpass",
-        /// Nobody, for now.
-        Holdconn = "holdconn",
-        /// The other party does.
-        Passive = "passive",
-    }
-}
-
-/// A `<sctpmap/>`: XEP-0343; RFC 8841.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Sctp {
-    /// Port of SCTP inside DTLS.
-    pub port: u16,
-    /// `webrtc-datachannel`.
-    pub protocol: SmolStr,
-    /// How many streams, from `a=sctpmap`.
-    pub streams: Option<u16>,
-}
-
 impl Method {
     pub(super) fn of(namespace: &str) -> Self {
         match namespace {
@@ -116,6 +87,17 @@ impl Method {
             ns::JINGLE_ICE => Self::Ice,
             ns::JINGLE_RAW_UDP => Self::RawUdp,
             other => Self::Other(super::cut(other, NAME_BYTES_MAX).into()),
+        }
+    }
+
+    /// Of its `<transport/>`.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        match self {
+            Self::IceUdp => ns::JINGLE_ICE_UDP,
+            Self::Ice => ns::JINGLE_ICE,
+            Self::RawUdp => ns::JINGLE_RAW_UDP,
+            Self::Other(namespace) => namespace,
         }
     }
 
@@ -139,26 +121,92 @@ impl Method {
 
 impl Transport {
     /// Reads a `<transport/>`; unknown children and candidates that are none are passed over.
-    pub(super) fn read(node: Node<'_>, _reading: &mut Reading) -> Self {
-        let method = Method::of(node.ns());
-        let mut transport = Self {
-            ufrag: node.attr("ufrag").map(|text| super::cut(text, NAME_BYTES_MAX).into()),
-            pwd: node.attr("pwd").map(|text| super::cut(text, NAME_BYTES_MAX).into()),
-            method,
-            ..Self::default()
-        };
-        if !transport.method.has_candidates() {
+    pub(super) fn read(node: Node<'_>, reading: &mut Reading) -> Self {
+        let mut transport = Self { method: Method::of(node.ns()), ..Self::default() };
+        let known = transport.method.has_candidates();
+        for (namespace, name, value) in node.attrs() {
+            match name {
+                _ if !namespace.is_empty() => reading.unknown_attribute(node, namespace, name),
+                "ufrag" => transport.ufrag = reading.word(node, name, value),
+                "pwd" => transport.pwd = reading.word(node, name, value),
+                ICE2 if transport.method == Method::Ice => match value.trim() {
+                    "true" | "1" => transport.options.push(ICE2.into()),
+                    "false" | "0" => {}
+                    _ => reading.unexpected(node, name, value, "'true' or 'false'"),
+                },
+                // Those of a method that is kept by its name alone are that method's.
+                _ if known => reading.unknown_attribute(node, namespace, name),
+                _ => {}
+            }
+        }
+        if !known {
             return transport;
         }
         for child in node.children() {
             match child.name() {
-                "candidate" if transport.candidates.len() >= CANDIDATES_MAX => transport.candidates_left_out += 1,
-                "candidate" => transport.candidates.extend(Candidate::read(child, &transport.method)),
+                "candidate" => {
+                    if reading.has_room(child, transport.candidates.len(), CANDIDATES_MAX) {
+                        transport.candidates.extend(Candidate::read(child, &transport.method, reading));
+                    } else {
+                        transport.candidates_left_out += 1;
+                    }
+                }
                 "gathering-complete" => transport.gathering_complete = true,
+                _ if reading.is_whole() => transport.read_child(child, node, reading),
                 _ => {}
             }
         }
         transport
+    }
+
+    /// What only the parties need.
+    fn read_child(&mut self, child: Node<'_>, parent: Node<'_>, reading: &mut Reading) {
+        match (child.ns(), child.name()) {
+            (ns::JINGLE_DTLS, "fingerprint") => dtls::read(child, self, reading),
+            (ns::JINGLE_SCTP, "sctpmap") => self.sctp = Sctp::read(child, reading).or(self.sctp.take()),
+            (ns::JINGLE_ICE_OPTION, name) => {
+                if !self.options.iter().any(|option| option == name) && reading.has_room(child, self.options.len(), OPTIONS_MAX) {
+                    self.options.extend(reading.word(child, "name", name));
+                }
+            }
+            (namespace, "remote-candidate") if namespace == parent.ns() => {
+                if reading.has_room(child, self.remote_candidates.len(), REMOTE_CANDIDATES_MAX) {
+                    self.remote_candidates.extend(RemoteCandidate::read(child, reading));
+                }
+            }
+            // Of the description: `Content::read` sees to it.
+            (namespace, "rtcp-mux") if namespace == parent.ns() => {}
+            _ => reading.unknown_child(child, parent),
+        }
+    }
+
+    /// Writes it; of a method that is kept by its name alone, no more than that.
+    pub fn write(&self, out: &mut XmlWriter) {
+        let namespace = self.method.namespace();
+        if !names::is_namespace(namespace) {
+            return;
+        }
+        out.open("transport").ns(namespace);
+        out.attr_opt("pwd", self.pwd.as_deref()).attr_opt("ufrag", self.ufrag.as_deref());
+        let ice2 = |option: &SmolStr| self.method == Method::Ice && option == ICE2;
+        if self.options.iter().any(ice2) {
+            out.attr(ICE2, "true");
+        }
+        for option in self.options.iter().filter(|option| !ice2(option) && names::is_name(option)) {
+            out.open(option).ns(ns::JINGLE_ICE_OPTION).close();
+        }
+        if let Some(sctp) = &self.sctp {
+            sctp.write(out);
+        }
+        if let Some(dtls) = &self.dtls {
+            dtls.write(out);
+        }
+        self.candidates.iter().for_each(|candidate| candidate.write(&self.method, out));
+        if self.gathering_complete {
+            out.open("gathering-complete").close();
+        }
+        self.remote_candidates.iter().for_each(|candidate| candidate.write(out));
+        out.close();
     }
 
     /// Addresses that may be relayed ones: candidates of type `relay`, and any of raw UDP, which need not tell (XEP-0177 §4.2).
@@ -168,5 +216,26 @@ impl Transport {
             .iter()
             .filter(move |candidate| candidate.kind == Some(CandidateType::Relay) || raw && candidate.kind.is_none())
             .filter_map(Candidate::address)
+    }
+}
+
+impl RemoteCandidate {
+    fn read(node: Node<'_>, reading: &mut Reading) -> Option<Self> {
+        let (mut component, mut ip, mut port) = (None, None, None);
+        for (namespace, name, value) in node.attrs() {
+            match name {
+                _ if !namespace.is_empty() => reading.unknown_attribute(node, namespace, name),
+                "component" => component = Some(reading.number(node, name, value)?),
+                "ip" => ip = Some(reading.word(node, name, value)?),
+                "port" => port = Some(reading.number(node, name, value)?),
+                _ => reading.unknown_attribute(node, namespace, name),
+            }
+        }
+        Some(Self { component: component.unwrap_or(1), ip: reading.required(node, "ip", ip)?, port: reading.required(node, "port", port)? })
+    }
+
+    fn write(&self, out: &mut XmlWriter) {
+        out.open("remote-candidate").attr_number("component", self.component.into()).attr("ip", &self.ip);
+        out.attr_number("port", self.port.into()).close();
     }
 }

@@ -6,7 +6,8 @@
 use smol_str::SmolStr;
 
 use super::line::Origin;
-use crate::jingle::content::{Action, Carried, Content, Group, Jingle, Party};
+use crate::jingle::content::{Action, Carried, Content, Group, Jingle, Party, Senders};
+use crate::jingle::transport::Transport;
 
 /// A session as one party describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +33,28 @@ pub struct Section {
     pub content: Content,
     /// Whether it is part of the session.
     pub state: State,
+    /// What was said of it and waits for an answer.
+    pub pending: Pending,
+}
+
+/// What a session knows of a section beside its m= line: nothing of it is in the SDP.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pending {
+    /// What this party has said of its transport before it accepts the content: XEP-0320 §1, example 3; XEP-0176 §6.
+    pub early: Option<Box<Transport>>,
+    /// A transport-replace without answer: XEP-0166 §7.2.15.
+    pub replace: Option<Box<Replace>>,
+    /// The senders before this party's `<hold/>`: XEP-0167 §8.2.
+    pub held: Option<Senders>,
+}
+
+/// A transport-replace that waits for its answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replace {
+    /// Who wants another transport.
+    pub by: Party,
+    /// What holds again if the answer is a transport-reject; `None` where this description does not have the transport of `by`.
+    pub before: Option<Transport>,
 }
 
 /// Where a section stands.
@@ -45,7 +68,33 @@ pub enum State {
     Refused,
 }
 
+impl Section {
+    /// One of which nothing waits for an answer.
+    #[must_use]
+    pub fn new(content: Content, state: State) -> Self {
+        Self { content, state, pending: Pending::default() }
+    }
+}
+
 impl Description {
+    /// What the other party has said so far, if this is an offer that it has not answered: all contents are offered to it. Its version is 0,
+    /// for there is no SDP of it yet.
+    #[must_use]
+    pub fn unanswered(&self) -> Self {
+        let sections = self.sections.iter().map(|section| {
+            let state = if section.state == State::Active { State::Offered } else { section.state };
+            Section::new(section.content.clone(), state)
+        });
+        Self {
+            party: self.party.other(),
+            sid: self.sid.clone(),
+            origin: Origin { username: "-".into(), session_id: self.origin.session_id.clone(), ..Origin::default() },
+            groups: Vec::new(),
+            sections: sections.collect(),
+            carried: Vec::new(),
+        }
+    }
+
     /// The stanza that says all of it: contents that are active, groups, what is carried.
     #[must_use]
     pub fn to_jingle(&self, action: Action) -> Jingle {

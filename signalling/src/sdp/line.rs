@@ -134,8 +134,8 @@ pub enum Attribute {
         payload: u8,
         /// Name of the encoding.
         name: SmolStr,
-        /// In Hz.
-        clockrate: u32,
+        /// In Hz; RFC 4475's bodies have none.
+        clockrate: Option<u32>,
         /// What follows the second slash.
         channels: Option<u8>,
     },

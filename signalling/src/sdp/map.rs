@@ -1,6 +1,9 @@
 //! Lines to contents and contents to lines. The words "party" and "role" are those of the session: whose description it is decides how
 //! `sendonly` and `senders` correspond (XEP-0166 §7.3).
 
+mod rtp;
+mod senders;
+
 use super::description::Description;
 use super::line::SessionDescription;
 use super::warning::Warning;

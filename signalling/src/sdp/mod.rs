@@ -15,6 +15,8 @@
 //! - [`warning`]: what one side says and the other cannot.
 
 pub mod apply;
+#[cfg(test)]
+pub mod corpus;
 pub mod convert;
 pub mod description;
 pub mod diff;
@@ -30,6 +32,6 @@ pub mod write;
 
 pub use description::{Description, Section, State};
 pub use line::SessionDescription;
-pub use parse::{SdpError, parse, parse_fragment};
+pub use parse::{SdpError, parse, parse_attribute, parse_fragment};
 pub use warning::{Place, Warning};
-pub use write::write;
+pub use write::{write, write_attribute};

@@ -36,3 +36,116 @@ impl fmt::Display for Warning {
         }
     }
 }
+
+/// Gathers the warnings of one conversion.
+#[derive(Debug)]
+pub(in crate::sdp) struct Warnings {
+    place: Place,
+    kept: Vec<Warning>,
+    more: usize,
+}
+
+impl Default for Warnings {
+    fn default() -> Self {
+        Self { place: Place::Session, kept: Vec::new(), more: 0 }
+    }
+}
+
+impl Warnings {
+    /// What follows stands in this content.
+    pub fn enter(&mut self, content: &SmolStr) {
+        self.place = Place::Content(content.clone());
+    }
+
+    /// What follows stands in no content.
+    pub fn leave(&mut self) {
+        self.place = Place::Session;
+    }
+
+    /// About a line; 0, as in what was not parsed, is where [`Self::enter`] has led.
+    pub fn at(&mut self, line: u32, text: fmt::Arguments<'_>) {
+        let place = if line == 0 { self.place.clone() } else { Place::Line(line) };
+        self.push(place, text);
+    }
+
+    /// About something in the content or session.
+    pub fn add(&mut self, text: fmt::Arguments<'_>) {
+        self.push(self.place.clone(), text);
+    }
+
+    fn push(&mut self, place: Place, text: fmt::Arguments<'_>) {
+        if self.kept.len() < WARNINGS_MAX {
+            self.kept.push(Warning { place, text: text.to_string() });
+        } else {
+            self.more += 1;
+        }
+    }
+
+    /// In the order in which they came; the last one says how many were too many.
+    pub fn into_vec(mut self) -> Vec<Warning> {
+        if self.more > 0 {
+            self.kept.push(Warning { place: Place::Session, text: format!("{} more warnings", self.more) });
+        }
+        self.kept
+    }
+}
+
+/// A word of the input within a warning: quoted, on one line and short.
+pub(in crate::sdp) struct Quoted<'a>(pub &'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const CHARS_MAX: usize = 40;
+        f.write_str("'")?;
+        for (at, char) in self.0.chars().enumerate() {
+            match char {
+                _ if at == CHARS_MAX => return f.write_str("…'"),
+                char if char.is_control() => write!(f, "{}", char.escape_default())?,
+                char => write!(f, "{char}")?,
+            }
+        }
+        f.write_str("'")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_warning_knows_its_place() {
+        let mut warnings = Warnings::default();
+        warnings.at(7, format_args!("a"));
+        warnings.at(0, format_args!("b"));
+        warnings.enter(&"voice".into());
+        warnings.add(format_args!("c"));
+        warnings.at(0, format_args!("d"));
+        warnings.leave();
+        warnings.add(format_args!("e"));
+        let texts: Vec<_> = warnings.into_vec().iter().map(ToString::to_string).collect();
+        assert_eq!(texts, ["line 7: a", "b", "content 'voice': c", "content 'voice': d", "e"]);
+    }
+
+    #[test]
+    fn too_many_are_counted() {
+        let mut warnings = Warnings::default();
+        for _ in 0..WARNINGS_MAX + 3 {
+            warnings.add(format_args!("a"));
+        }
+        let warnings = warnings.into_vec();
+        assert_eq!((warnings.len(), &*warnings[WARNINGS_MAX].text), (WARNINGS_MAX + 1, "3 more warnings"));
+    }
+
+    #[test]
+    fn a_quoted_word_is_short_and_on_one_line() {
+        let table = [
+            ("opus", "'opus'"),
+            ("", "''"),
+            ("a\r\na=b", "'a\\r\\na=b'"),
+            ("0123456789012345678901234567890123456789x", "'0123456789012345678901234567890123456789…'"),
+        ];
+        for (text, expected) in table {
+            assert_eq!(Quoted(text).to_string(), expected);
+        }
+    }
+}

@@ -65,6 +65,22 @@ impl XmlWriter {
         }
     }
 
+    /// ` name='number'`, in decimal digits.
+    pub fn attr_number(&mut self, name: &str, mut number: u64) -> &mut Self {
+        // As many digits as the greatest has.
+        let mut digits = [b'0'; 20];
+        let mut start = digits.len();
+        loop {
+            start -= 1;
+            digits[start] = b'0' + (number % 10) as u8;
+            number /= 10;
+            if number == 0 {
+                break;
+            }
+        }
+        self.attr(name, str::from_utf8(&digits[start..]).unwrap_or_default())
+    }
+
     /// ` xmlns='uri'`.
     pub fn ns(&mut self, uri: &str) -> &mut Self {
         self.attr("xmlns", uri)
@@ -142,6 +158,15 @@ mod tests {
         out.open("a").attr("b", "'<").attr_opt("c", None).attr_opt("d", Some("")).open("e").close();
         out.text("x > y").open("f").raw(b"").close().open("g").text("").close().raw(b"<h/>").close().open("i");
         assert_eq!(out.finish(), "<a b='&apos;&lt;' d=''><e/>x &gt; y<f/><g></g><h/></a><i/>");
+    }
+
+    #[test]
+    fn numbers_are_written_in_digits() {
+        for (number, expected) in [(0, "<a b='0'/>"), (10, "<a b='10'/>"), (u64::MAX, "<a b='18446744073709551615'/>")] {
+            let mut out = XmlWriter::new();
+            out.open("a").attr_number("b", number);
+            assert_eq!(out.finish(), expected);
+        }
     }
 
     #[test]

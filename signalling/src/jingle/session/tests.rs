@@ -265,6 +265,6 @@ fn floods_stay_within_bounds() {
 #[test]
 fn s6_7_the_reason_decides_the_outcome() {
     let mut terminate = request("session-terminate", "");
-    terminate.reason = Some(Reason { condition: Some(Condition::ConnectivityError), text: None });
+    terminate.reason = Some(Reason { condition: Some(Condition::ConnectivityError), ..Reason::default() });
     assert_eq!(active().handle_action(Party::Initiator, &terminate), Step::Ended(Outcome::Failed));
 }

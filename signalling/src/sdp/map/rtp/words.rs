@@ -1,0 +1,113 @@
+//! What can stand in a line and comes back as it was. Only Jingle can say more: its attributes may hold spaces, separators and line breaks.
+
+use smol_str::SmolStr;
+
+use crate::jingle::rtp::Parameter;
+
+/// `token`: RFC 8866 §9.
+pub(super) fn is_token(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'~'))
+}
+
+/// A word of a line, whatever its characters.
+pub(super) fn is_word(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte > b' ')
+}
+
+/// The rest of a line, or what reaches to one of `separators`.
+pub(super) fn is_rest(text: &str, separators: &[u8]) -> bool {
+    text.bytes().all(|byte| (byte >= b' ' || byte == b'\t') && !separators.contains(&byte))
+}
+
+/// Without spaces at both ends, which no line keeps.
+pub(super) fn trimmed(text: &SmolStr) -> SmolStr {
+    let inner = text.trim_matches([' ', '\t']);
+    if inner.len() == text.len() { text.clone() } else { inner.into() }
+}
+
+/// A word behind `a=rtcp-fb` or `a=extmap` as it comes back, if it can be one. XEP-0293 §3, XEP-0294 §3: `a=b` is a name and a value, any other
+/// word a name; an empty value is none.
+pub(super) fn word(parameter: &Parameter) -> Option<Parameter> {
+    let Parameter { name, value } = parameter;
+    match value.as_deref() {
+        Some(value) if !value.is_empty() => (is_word(name) && !name.contains('=') && is_word(value)).then(|| parameter.clone()),
+        _ if !is_word(name) => None,
+        _ => Some(match name.split_once('=') {
+            Some((name, value)) if !name.is_empty() => {
+                Parameter { name: name.into(), value: Some(value.into()).filter(|value: &SmolStr| !value.is_empty()) }
+            }
+            _ => Parameter { name: name.clone(), value: None },
+        }),
+    }
+}
+
+/// Some of them; `None` if one cannot be a word.
+pub(super) fn words(parameters: &[Parameter]) -> Option<Vec<Parameter>> {
+    parameters.iter().map(word).collect()
+}
+
+/// Of words that came in a line: an empty value is none.
+pub(super) fn without_empty_values(parameters: &mut [Parameter]) {
+    for parameter in parameters {
+        parameter.value.take_if(|value| value.is_empty());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s9_tokens_words_and_rests() {
+        let table = [
+            ("opus", true, true, true),
+            ("0", true, true, true),
+            ("{1f}~", true, true, true),
+            ("", false, false, true),
+            ("a b", false, false, true),
+            ("a\tb", false, false, true),
+            ("a/b", false, true, true),
+            ("a:b", false, true, true),
+            ("é", false, true, true),
+            ("a;b", false, true, false),
+            ("a\r", false, false, false),
+            ("a\nb", false, false, false),
+            ("a\0", false, false, false),
+        ];
+        for (text, token, word, rest) in table {
+            assert_eq!((is_token(text), is_word(text), is_rest(text, b";")), (token, word, rest), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn xep_0293_s3_a_parameter_is_one_word() {
+        let parameter = |name: &str, value: Option<&str>| Parameter { name: name.into(), value: value.map(SmolStr::new) };
+        let table = [
+            (("a", None), Some(("a", None))),
+            (("a", Some("")), Some(("a", None))),
+            (("a", Some("b=c")), Some(("a", Some("b=c")))),
+            (("a=b", None), Some(("a", Some("b")))),
+            (("a=", None), Some(("a", None))),
+            (("=a", None), Some(("=a", None))),
+            (("a=b", Some("c")), None),
+            (("", None), None),
+            (("", Some("a")), None),
+            (("a b", None), None),
+            (("a", Some("b c")), None),
+            (("a", Some("b\r\na=c")), None),
+        ];
+        for ((name, value), expected) in table {
+            assert_eq!(word(&parameter(name, value)), expected.map(|(name, value)| parameter(name, value)), "{name:?} {value:?}");
+        }
+    }
+
+    #[test]
+    fn spaces_at_the_ends_are_not_kept() {
+        for (text, expected) in [("a", "a"), (" a b\t", "a b"), (" ", "")] {
+            assert_eq!(trimmed(&text.into()), expected);
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! `a=`: which attribute it is, and whose file reads it.
+
+use smol_str::SmolStr;
+
+use super::words::{Words, Wrong, control, is_token, trim};
+use super::{LINE_BYTES_MAX, carried, codec, ice, security, stream};
+use crate::sdp::line::{Attribute, Direction};
+
+/// Reads what stands behind `a=`. Carried lines are judged by it: what has a value of its own is not carried.
+///
+/// # Errors
+/// What was expected, and what stands there instead.
+pub fn parse_attribute(value: &str) -> Result<Attribute, String> {
+    if value.len() > LINE_BYTES_MAX {
+        return Err(format!("a=: expected at most {LINE_BYTES_MAX} bytes, found {}", value.len()));
+    }
+    if let Some(found) = control(value) {
+        return Err(format!("a=: {}", Wrong::new("no control characters", found)));
+    }
+    read(value)
+}
+
+pub(super) fn read(text: &str) -> Result<Attribute, String> {
+    let (name, value) = match memchr::memchr(b':', text.as_bytes()) {
+        Some(at) => (&text[..at], Some(&text[at + 1..])),
+        None => (trim(text), None),
+    };
+    if !is_token(name) {
+        return Err(format!("a=: {}", Wrong::new("a name of an attribute", name)));
+    }
+    attribute(name, value).map_err(|wrong| format!("a={name}: {wrong}"))
+}
+
+fn attribute<'a>(name: &'a str, value: Option<&'a str>) -> Result<Attribute, Wrong<'a>> {
+    let words = Words::of(value.unwrap_or_default());
+    let flag = |attribute| words.end().map(|()| attribute).map_err(|wrong| Wrong { expected: "no value", ..wrong });
+    match name {
+        "candidate" => ice::candidate(words),
+        "rtpmap" => codec::rtpmap(words),
+        "fmtp" => codec::fmtp(words),
+        "rtcp-fb" => codec::rtcp_fb(words),
+        "extmap" => codec::extmap(words),
+        "ssrc" => stream::ssrc(words),
+        "ssrc-group" => stream::ssrc_group(words),
+        "msid" => stream::msid(words),
+        "mid" => stream::mid(words),
+        "group" => stream::group(words),
+        "sendrecv" => flag(Attribute::Direction(Direction::SendRecv)),
+        "sendonly" => flag(Attribute::Direction(Direction::SendOnly)),
+        "recvonly" => flag(Attribute::Direction(Direction::RecvOnly)),
+        "inactive" => flag(Attribute::Direction(Direction::Inactive)),
+        "rtcp-mux" => flag(Attribute::RtcpMux),
+        "rtcp-rsize" => flag(Attribute::RtcpRsize),
+        "extmap-allow-mixed" => flag(Attribute::ExtmapAllowMixed),
+        "ptime" => codec::milliseconds(name, words, Attribute::Ptime),
+        "maxptime" => codec::milliseconds(name, words, Attribute::Maxptime),
+        "rtcp" => ice::rtcp(words),
+        "setup" => security::setup(words),
+        "fingerprint" => security::fingerprint(words),
+        "crypto" => security::crypto(words).map_err(Wrong::secret),
+        "zrtp-hash" => security::zrtp_hash(words),
+        "ice-ufrag" => ice::ufrag(words),
+        "ice-pwd" => ice::pwd(words).map_err(Wrong::secret),
+        "ice-options" => ice::options(words),
+        "remote-candidates" => ice::remote_candidates(words),
+        "end-of-candidates" => flag(Attribute::EndOfCandidates),
+        "sctp-port" => stream::sctp_port(words),
+        "sctpmap" => stream::sctpmap(words),
+        _ => {
+            carried::check(name, words)?;
+            Ok(other(name, value))
+        }
+    }
+}
+
+/// One that is only carried.
+pub(super) fn other(name: &str, value: Option<&str>) -> Attribute {
+    Attribute::Other { name: name.into(), value: value.map(SmolStr::new) }
+}

@@ -1,0 +1,206 @@
+//! Words of a line and what they are made of: RFC 8866 §9, "generic sub-rules". Words stand between any number of spaces and tabs.
+
+use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+/// Characters of a line that are shown in an error.
+const SHOWN_MAX: usize = 40;
+
+/// What was expected in a line, and what stands there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Wrong<'a> {
+    /// Completes "expected …".
+    pub expected: &'static str,
+    /// `None`: a secret, which no error shows.
+    pub found: Option<&'a str>,
+}
+
+impl<'a> Wrong<'a> {
+    pub fn new(expected: &'static str, found: &'a str) -> Self {
+        Self { expected, found: Some(found) }
+    }
+
+    /// The same without what was found.
+    pub fn secret(self) -> Self {
+        Self { found: None, ..self }
+    }
+}
+
+impl fmt::Display for Wrong<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "expected {}, found ", self.expected)?;
+        match self.found {
+            None => f.write_str("something else, which is secret"),
+            Some("") => f.write_str("nothing"),
+            Some(found) => f.write_str(&shown(found)),
+        }
+    }
+}
+
+/// The beginning of a text in quotation marks, on one line.
+pub(super) fn shown(text: &str) -> String {
+    let mut characters = text.chars();
+    let shown: String = characters.by_ref().take(SHOWN_MAX).flat_map(char::escape_debug).collect();
+    format!("\"{shown}\"{}", if characters.next().is_some() { "…" } else { "" })
+}
+
+/// The words of a text that are still to be read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Words<'a>(&'a str);
+
+impl<'a> Words<'a> {
+    pub fn of(text: &'a str) -> Self {
+        Self(text)
+    }
+
+    pub fn next(&mut self) -> Option<&'a str> {
+        let bytes = self.0.as_bytes();
+        let start = bytes.iter().position(|byte| !is_blank(*byte))?;
+        let end = bytes[start..].iter().position(|byte| is_blank(*byte)).map_or(bytes.len(), |len| start + len);
+        let word = &self.0[start..end];
+        self.0 = &self.0[end..];
+        Some(word)
+    }
+
+    /// The next word, which `is` says to be right.
+    pub fn word(&mut self, expected: &'static str, is: impl FnOnce(&str) -> bool) -> Result<&'a str, Wrong<'a>> {
+        match self.next() {
+            Some(word) if is(word) => Ok(word),
+            found => Err(Wrong::new(expected, found.unwrap_or_default())),
+        }
+    }
+
+    pub fn token(&mut self, expected: &'static str) -> Result<&'a str, Wrong<'a>> {
+        self.word(expected, is_token)
+    }
+
+    /// Any word.
+    pub fn any(&mut self, expected: &'static str) -> Result<&'a str, Wrong<'a>> {
+        self.word(expected, |_| true)
+    }
+
+    pub fn number<N: TryFrom<u64>>(&mut self, expected: &'static str) -> Result<N, Wrong<'a>> {
+        let word = self.any(expected)?;
+        number(word).ok_or(Wrong::new(expected, word))
+    }
+
+    /// What follows, without blanks around it.
+    pub fn rest(self) -> &'a str {
+        trim(self.0)
+    }
+
+    pub fn end(self) -> Result<(), Wrong<'a>> {
+        match self.rest() {
+            "" => Ok(()),
+            found => Err(Wrong::new("the end of the line", found)),
+        }
+    }
+}
+
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
+/// Without spaces and tabs around it.
+pub(super) fn trim(text: &str) -> &str {
+    text.trim_matches([' ', '\t'])
+}
+
+/// At the first `separator`, without blanks around the halves.
+pub(super) fn split(text: &str, separator: u8) -> Option<(&str, &str)> {
+    let at = memchr::memchr(separator, text.as_bytes())?;
+    Some((trim(&text[..at]), trim(&text[at + 1..])))
+}
+
+/// Decimal digits and nothing else, of a number that fits.
+pub(super) fn number<N: TryFrom<u64>>(word: &str) -> Option<N> {
+    if word.is_empty() {
+        return None;
+    }
+    let mut number = 0u64;
+    for byte in word.bytes() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        number = number.checked_mul(10)?.checked_add(u64::from(digit))?;
+    }
+    N::try_from(number).ok()
+}
+
+const TOKEN: u8 = 1;
+const ICE: u8 = 2;
+const NAME: u8 = 4;
+
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let character = byte as u8;
+        if character.is_ascii_alphanumeric() {
+            classes[byte] = TOKEN | ICE | NAME;
+        } else {
+            classes[byte] = match character {
+                b'-' | b'_' => TOKEN | ICE | NAME,
+                b'.' => TOKEN | NAME,
+                b'+' | b'#' => TOKEN | ICE,
+                b'!' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'^' | b'`' | b'{' | b'|' | b'}' | b'~' => TOKEN,
+                b'/' | b'=' => ICE,
+                _ => 0,
+            };
+        }
+        byte += 1;
+    }
+    classes
+};
+
+fn is_all(word: &str, class: u8) -> bool {
+    !word.is_empty() && word.bytes().all(|byte| CLASSES[usize::from(byte)] & class != 0)
+}
+
+/// `token`.
+pub(in crate::sdp) fn is_token(word: &str) -> bool {
+    is_all(word, TOKEN)
+}
+
+/// `ice-char` of RFC 8839 §5.4, with `-`, `_`, `#` and `=`, which browsers let through since there are programs that write them.
+pub(super) fn is_ice(word: &str) -> bool {
+    is_all(word, ICE)
+}
+
+/// `1*DIGIT`.
+pub(super) fn is_digits(word: &str) -> bool {
+    !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Hexadecimal digits.
+pub(super) fn is_hex(word: &str) -> bool {
+    !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// `unicast-address`: an IPv4 or IPv6 address, the latter perhaps with a zone (RFC 4007 §11), or a name.
+pub(super) fn is_address(word: &str) -> bool {
+    if is_ipv6(word) {
+        let (address, zone) = word.split_once('%').unwrap_or((word, "0"));
+        return address.parse::<Ipv6Addr>().is_ok() && is_all(zone, NAME);
+    }
+    if word.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+        return word.parse::<Ipv4Addr>().is_ok();
+    }
+    word.len() <= 255 && is_all(word, NAME)
+}
+
+/// Whether an address, if it is one, is of IPv6.
+pub(super) fn is_ipv6(address: &str) -> bool {
+    memchr::memchr(b':', address.as_bytes()).is_some()
+}
+
+/// A control character that no text of SDP has: byte-string forbids NUL, CR and LF, no program writes the others, and XML cannot say them.
+pub(super) fn control(line: &str) -> Option<&str> {
+    let is_control = |byte: u8| byte < b' ' && byte != b'\t';
+    // Without an early end the compiler does many at once.
+    if !line.bytes().fold(false, |found, byte| found | is_control(byte)) {
+        return None;
+    }
+    line.bytes().position(is_control).map(|at| &line[at..=at])
+}
