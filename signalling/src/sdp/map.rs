@@ -37,6 +37,9 @@ mod senders;
 mod session;
 mod words;
 
+#[cfg(test)]
+mod tests;
+
 pub(super) use data::is_content as is_data;
 pub use fragment::{from_fragment, to_fragment};
 pub(super) use ice::assume_trickle;
@@ -76,6 +79,9 @@ impl MapError {
 pub fn from_sdp(lines: SessionDescription, party: Party, previous: Option<&Description>) -> Result<(Description, Vec<Warning>), MapError> {
     let mut warnings = Warnings::default();
     let SessionDescription { origin, name, timing, others, connection, bandwidths, attributes, media } = lines;
+    let Some(origin) = origin else {
+        return Err(MapError::line(1, format_args!("there is no o= line: this is a fragment and no description")));
+    };
     let carried = session::carried_lines(name, timing, others, &bandwidths, &mut warnings);
     let mut session = session::Level::read(attributes, connection, carried, &mut warnings);
     let outlines = outline::of(&media, &session)?;
@@ -93,7 +99,6 @@ pub fn from_sdp(lines: SessionDescription, party: Party, previous: Option<&Descr
     bundle::share(&mut sections, &outlines);
     sections.iter_mut().for_each(|section| protocol::settle(&mut section.content));
     session.unused(&sections, &mut warnings);
-    let origin = origin.unwrap_or_else(|| session::origin(previous.map_or("0", |previous| &previous.sid)));
     let sid = previous.map_or_else(|| origin.session_id.clone(), |previous| previous.sid.clone());
     Ok((Description { party, sid, origin, groups, sections, carried: session.carried }, warnings.into_vec()))
 }
@@ -104,11 +109,13 @@ pub fn from_sdp(lines: SessionDescription, party: Party, previous: Option<&Descr
 /// # Errors
 /// There is no media in it that SDP could say, or it accepts what was not offered.
 pub fn from_jingle(jingle: Jingle, party: Party, offer: Option<&Description>) -> Result<(Description, Vec<Warning>), MapError> {
-    let mut warnings = Warnings::default();
+    let (mut jingle, mut warnings) = (jingle, Warnings::default());
+    carried::without_ours(&mut jingle.carried);
     let origin = session::origin(&jingle.sid);
     let mut contents = section::sayable(jingle.contents, &mut warnings)?;
     for content in &mut contents {
         content.transport.as_mut().into_iter().for_each(assume_trickle);
+        carried::without_ours(&mut content.carried);
     }
     let sections = match offer {
         Some(offer) if jingle.action != Action::SessionInitiate => answer::in_order_of(offer, contents, &mut warnings)?,

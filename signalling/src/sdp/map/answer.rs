@@ -1,6 +1,6 @@
 //! An answer's m= lines are those of the offer, in its order: RFC 3264 §6. What a session-accept leaves out is refused.
 
-use super::{MapError, Quoted};
+use super::{MapError, Quoted, refused};
 use crate::jingle::content::Content;
 use crate::sdp::description::{Description, Section, State};
 use crate::sdp::warning::Warnings;
@@ -28,8 +28,8 @@ pub(super) fn in_order_of(offer: &Description, contents: Vec<Content>, warnings:
             return Err(MapError::stanza(format_args!("content {}: it was not offered", Quoted(&content.name))));
         };
         let creator = sections[place].content.creator;
-        if sections[place].content.media() != content.media() {
-            let (media, offered) = (Quoted(content.media()), Quoted(sections[place].content.media()));
+        let (media, offered) = (refused::media(&content), refused::media(&sections[place].content));
+        if media != offered {
             return Err(MapError::stanza(format_args!("content {}: it is {media} and answers {offered}", Quoted(&content.name))));
         }
         sections[place] = Section::new(Content { creator, ..content }, State::Active);

@@ -2,11 +2,11 @@
 
 use smol_str::{SmolStr, SmolStrBuilder};
 
-use super::names;
-use super::words::{is_line, is_word};
-use crate::jingle::content::Carried;
+use super::words::push;
+use crate::jingle::content::{CARRIED_MAX, Carried};
 use crate::jingle::rtp::Bandwidth;
 use crate::sdp::line::{Attribute, Numbered, OtherLine};
+use crate::sdp::parse::{self, parse_attribute};
 use crate::sdp::warning::{Quoted, Warnings};
 
 /// Carries an attribute; those of ours are not carried but read.
@@ -19,7 +19,7 @@ pub(super) fn keep_attribute(name: &SmolStr, value: Option<&str>, line: u32, kep
         None => name.clone(),
         Some(value) => join(name, ':', value),
     };
-    kept.push(Carried { kind: 'a', value });
+    push(kept, Carried { kind: 'a', value }, CARRIED_MAX, line, "carried lines", warnings);
 }
 
 /// Carries `i=`, `u=` and so on.
@@ -29,7 +29,7 @@ pub(super) fn keep_lines(lines: Vec<OtherLine>, kept: &mut Vec<Carried>, warning
             // RFC 8866 §5.12: out of use, and a key that nobody should see.
             warnings.at(line, format_args!("k= is left out: RFC 8866 §5.12"));
         } else {
-            kept.push(Carried { kind, value });
+            push(kept, Carried { kind, value }, CARRIED_MAX, line, "carried lines", warnings);
         }
     }
 }
@@ -47,28 +47,27 @@ fn join(before: &str, between: char, after: &str) -> SmolStr {
     joined.finish()
 }
 
-/// The attribute again.
+/// The attribute again, if it is one that has no element: the line could be any text.
 pub(super) fn to_attribute(line: &Carried, warnings: &mut Warnings) -> Option<Numbered> {
-    let (name, value) = match line.value.split_once(':') {
-        Some((name, value)) => (name, Some(value.into())),
-        None => (&*line.value, None),
-    };
-    if is_word(name) && is_line(&line.value) && !is_ours(name) {
-        return Some(Attribute::Other { name: name.into(), value }.into());
+    match parse_attribute(&line.value) {
+        Ok(attribute @ Attribute::Other { .. }) if !is_ours(name(&attribute)) => Some(attribute.into()),
+        _ => {
+            unknown(line, warnings);
+            None
+        }
     }
-    unknown(line, warnings);
-    None
 }
 
 /// The `b=` again.
-pub(super) fn to_bandwidth(line: &Carried) -> Option<Bandwidth> {
-    let (kind, value) = line.value.split_once(':').filter(|(kind, value)| is_word(kind) && is_word(value))?;
-    Some(Bandwidth { kind: kind.into(), value: value.into() })
+pub(super) fn to_bandwidth(line: &Carried, warnings: &mut Warnings) -> Option<Bandwidth> {
+    to_other(line, warnings)?;
+    let (kind, value) = line.value.split_once(':')?;
+    Some(Bandwidth { kind: kind.trim().into(), value: value.trim().into() })
 }
 
 /// Another line again.
 pub(super) fn to_other(line: &Carried, warnings: &mut Warnings) -> Option<OtherLine> {
-    if is_line(&line.value) {
+    if parse::is_field(line.kind, &line.value) {
         return Some(OtherLine { line: 0, kind: line.kind, value: line.value.clone() });
     }
     unknown(line, warnings);
@@ -80,9 +79,14 @@ pub(super) fn unknown(line: &Carried, warnings: &mut Warnings) {
     warnings.add(format_args!("the carried line {}={} is left out: SDP has no such line here", line.kind, Quoted(&line.value)));
 }
 
+/// Without the marks and names of ours, which are no lines of SDP: they are for one stanza.
+pub(super) fn without_ours(lines: &mut Vec<Carried>) {
+    lines.retain(|line| line.kind != 'a' || !is_ours(&line.value));
+}
+
 /// The attributes that carry what SDP does not have: they are never carried in Jingle, or they would name other contents on the way back.
 fn is_ours(name: &str) -> bool {
-    matches!(name, names::NAME | names::CREATOR | names::DISPOSITION)
+    name.starts_with("jingle-")
 }
 
 /// What a line calls an attribute.
@@ -144,13 +148,31 @@ mod tests {
 
     #[test]
     fn what_is_no_line_is_not_written() {
-        let lines = ["x\r\na=mid:1", "x:y\nz", "", ":x", "a b:c", "jingle-name:x", "jingle-creator:responder", "x\0"];
+        let lines = [
+            "x\r\na=mid:1",
+            "x:y\nz",
+            "",
+            ":x",
+            "a b:c",
+            "jingle-name:x",
+            "jingle-place:1",
+            "x\0",
+            "mid:x",
+            "rtcp-mux",
+            "rtcp-mux x",
+            "tls-id:x",
+        ];
         for line in lines {
             let mut warnings = Warnings::default();
             assert_eq!(to_attribute(&carried('a', line), &mut warnings), None, "{line:?}");
             assert_eq!(warnings.into_vec().len(), 1, "{line:?}");
         }
-        assert_eq!(to_bandwidth(&carried('b', "AS:1 2")), None);
-        assert_eq!(to_other(&carried('i', "x\ny"), &mut Warnings::default()), None);
+        let mut warnings = Warnings::default();
+        for line in ["AS:1 2", "AS", "AS:x\r\n", ""] {
+            assert_eq!(to_bandwidth(&carried('b', line), &mut warnings), None, "{line:?}");
+        }
+        for (kind, line) in [('i', "x\ny"), ('e', "\0"), ('r', "soon"), ('z', ""), ('v', "1"), ('m', "audio"), ('é', "x")] {
+            assert_eq!(to_other(&carried(kind, line), &mut warnings), None, "{kind} {line:?}");
+        }
     }
 }

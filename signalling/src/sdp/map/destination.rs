@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use smol_str::SmolStr;
 
-use super::words::is_word;
+use super::words::{is_address, is_ipv6};
 use crate::jingle::candidate::{Candidate, CandidateType};
 use crate::jingle::transport::{Method, Transport};
 use crate::sdp::line::{Attribute, Connection, Direction};
@@ -104,8 +104,8 @@ pub(super) fn left_out(transport: &Transport, rtcp: bool, warnings: &mut Warning
 fn of_component(transport: &Transport, component: u8) -> Option<Destination> {
     let mut candidates = transport.candidates.iter().filter(|candidate| candidate.component == component && candidate.port != 0);
     if transport.method == Method::RawUdp {
-        let candidate = candidates.find(|candidate| is_word(&candidate.ip))?;
-        let is_ipv6 = candidate.ip.contains(':');
+        let candidate = candidates.find(|candidate| is_address(&candidate.ip))?;
+        let is_ipv6 = is_ipv6(&candidate.ip);
         return Some(Destination { connection: Connection { is_ipv6, address: candidate.ip.clone() }, port: candidate.port });
     }
     // RFC 8445 §5.1.4 advises the order of types; a name is no default (RFC 8839 §5.1 leaves it out of `c=`).

@@ -1,10 +1,11 @@
 //! Keys of DTLS: XEP-0320 against `a=fingerprint` (RFC 8122 §5) and `a=setup` (RFC 4145 §4).
 
 use super::session::Level;
-use super::words::{once, word};
+use super::words::{fitting, is_token, once, push};
 use crate::jingle::content::Party;
-use crate::jingle::transport::{Dtls, Fingerprint, Setup};
+use crate::jingle::transport::{Dtls, FINGERPRINTS_MAX, Fingerprint, Setup};
 use crate::sdp::line::{Attribute, Numbered};
+use crate::sdp::parse::security::is_octets;
 use crate::sdp::warning::Warnings;
 
 /// Gathers those of a section.
@@ -16,8 +17,8 @@ pub(super) struct DtlsBuilder {
 }
 
 impl DtlsBuilder {
-    pub fn fingerprint(&mut self, fingerprint: Fingerprint) {
-        self.fingerprints.push(fingerprint);
+    pub fn fingerprint(&mut self, line: u32, fingerprint: Fingerprint, warnings: &mut Warnings) {
+        push(&mut self.fingerprints, fingerprint, FINGERPRINTS_MAX, line, "fingerprints", warnings);
     }
 
     pub fn setup(&mut self, line: u32, setup: Setup, warnings: &mut Warnings) {
@@ -52,8 +53,8 @@ pub(super) const fn default_setup(party: Party) -> Setup {
 pub(super) fn write(dtls: &Dtls, party: Party, out: &mut Vec<Numbered>, warnings: &mut Warnings) {
     let before = out.len();
     for Fingerprint { hash, value } in &dtls.fingerprints {
-        let hash = word(hash, "the fingerprint's hash function", warnings);
-        let value = word(value, "the fingerprint", warnings);
+        let hash = fitting(hash, is_token, "the fingerprint's hash function", warnings);
+        let value = fitting(value, is_octets, "the fingerprint", warnings);
         out.extend(hash.zip(value).map(|(hash, value)| Attribute::Fingerprint(Fingerprint { hash, value }).into()));
     }
     if out.len() > before {

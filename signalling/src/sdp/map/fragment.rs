@@ -68,7 +68,7 @@ fn read(
     for Numbered { line, attribute } in media.attributes {
         match attribute {
             Attribute::Mid(text) if mid.is_none() && is_token(&text) => mid = Some(text),
-            Attribute::Fingerprint(fingerprint) => dtls.fingerprint(fingerprint),
+            Attribute::Fingerprint(fingerprint) => dtls.fingerprint(line, fingerprint, warnings),
             Attribute::Setup(setup) => dtls.setup(line, setup, warnings),
             Attribute::Other { name: attribute, value } => match &*attribute {
                 names::NAME if name.is_none() => name = value.as_deref().map_or(Some(SmolStr::default()), names::decode),

@@ -4,7 +4,7 @@ use smol_str::SmolStr;
 
 use super::names::Name;
 use super::outline::Outline;
-use super::words::word;
+use super::words::{fitting, is_token};
 use crate::jingle::content::Group;
 use crate::sdp::description::{Section, State};
 use crate::sdp::line::{Attribute, Numbered};
@@ -42,7 +42,7 @@ pub(super) fn write<'a>(
     warnings: &'a mut Warnings,
 ) -> impl Iterator<Item = Numbered> + 'a {
     groups.iter().filter_map(move |group| {
-        let semantics = word(&group.semantics, "the group", warnings)?;
+        let semantics = fitting(&group.semantics, is_token, "the group", warnings)?;
         let mut members = Vec::with_capacity(group.contents.len());
         for name in &group.contents {
             match sections.iter().position(|section| section.state == State::Active && section.content.name == *name) {

@@ -4,9 +4,9 @@ use smol_str::SmolStr;
 
 use super::candidates;
 use super::session::Level;
-use super::words::{is_ncname, is_word, once, word};
+use super::words::{fitting, is_address, is_ice, is_token, once, push};
 use crate::jingle::candidate::Candidate;
-use crate::jingle::transport::{CANDIDATES_MAX, Method, RemoteCandidate, Transport};
+use crate::jingle::transport::{CANDIDATES_MAX, Method, OPTIONS_MAX, REMOTE_CANDIDATES_MAX, RemoteCandidate, Transport};
 use crate::sdp::line::{Attribute, Numbered};
 use crate::sdp::warning::{Quoted, Warnings};
 
@@ -38,7 +38,11 @@ impl IceBuilder {
                 self.options_line = line;
             }
             Attribute::EndOfCandidates => self.end_of_candidates = true,
-            Attribute::RemoteCandidates(candidates) => self.remote_candidates.extend(candidates),
+            Attribute::RemoteCandidates(candidates) => {
+                for candidate in candidates {
+                    push(&mut self.remote_candidates, candidate, REMOTE_CANDIDATES_MAX, line, "remote candidates", warnings);
+                }
+            }
             other => return Some(other),
         }
         None
@@ -67,10 +71,10 @@ impl IceBuilder {
         }
         let (options, line) = if self.options.is_empty() { (session.options.clone(), 0) } else { (self.options, self.options_line) };
         Transport {
+            options: read_options(options, line, &method, warnings),
             method,
             ufrag,
             pwd,
-            options: read_options(options, line, warnings),
             candidates: self.candidates,
             candidates_left_out: self.candidates_left_out,
             remote_candidates: self.remote_candidates,
@@ -90,15 +94,20 @@ impl IceBuilder {
     }
 }
 
-/// An option is an element of its name; a name that no element can have does not come through.
-fn read_options(mut options: Vec<SmolStr>, line: u32, warnings: &mut Warnings) -> Vec<SmolStr> {
-    options.retain(|option| {
-        let is_name = is_ncname(option);
-        if !is_name {
-            warnings.at(line, format_args!("the ICE option {} is left out: it is no name of an element", Quoted(option)));
+/// An option is an element of its name; a name that no element can have does not come through. XEP-0371 has `ice2` as an attribute, which is
+/// before all elements.
+fn read_options(said: Vec<SmolStr>, line: u32, method: &Method, warnings: &mut Warnings) -> Vec<SmolStr> {
+    let mut options = Vec::with_capacity(said.len().min(OPTIONS_MAX));
+    for option in said {
+        if !Transport::may_have_option(&option) {
+            warnings.at(line, format_args!("the ICE option {} is left out: it is no name of an element", Quoted(&option)));
+        } else if !options.contains(&option) {
+            push(&mut options, option, OPTIONS_MAX, line, "ICE options", warnings);
         }
-        is_name
-    });
+    }
+    if *method == Method::Ice {
+        options.sort_by_key(|option| option != "ice2");
+    }
     options
 }
 
@@ -119,14 +128,17 @@ pub(super) fn write(transport: &Transport, out: &mut Vec<Numbered>, warnings: &m
     if transport.gathering_complete {
         out.push(Attribute::EndOfCandidates.into());
     }
-    let ufrag = transport.ufrag.as_ref().and_then(|ufrag| word(ufrag, "the ufrag", warnings));
-    let pwd = transport.pwd.as_ref().and_then(|pwd| is_word(pwd).then(|| pwd.clone()));
+    let is_ufrag = |ufrag: &str| ufrag.len() >= 4 && is_ice(ufrag);
+    let is_pwd = |pwd: &str| pwd.len() >= 22 && is_ice(pwd);
+    let ufrag = transport.ufrag.as_ref().and_then(|ufrag| fitting(ufrag, is_ufrag, "the ufrag", warnings));
+    let pwd = transport.pwd.as_ref().filter(|pwd| is_pwd(pwd));
     if transport.pwd.is_some() && pwd.is_none() {
-        warnings.add(format_args!("the pwd is left out: SDP has one word here"));
+        warnings.add(format_args!("the pwd is left out: SDP has 22 letters and digits or more (RFC 8839 §5.4)"));
     }
     out.extend(ufrag.map(|ufrag| Attribute::IceUfrag(ufrag).into()));
-    out.extend(pwd.map(|pwd| Attribute::IcePwd(pwd).into()));
-    let options: Vec<SmolStr> = transport.options.iter().filter_map(|option| word(option, "the ICE option", warnings)).collect();
+    out.extend(pwd.map(|pwd| Attribute::IcePwd(pwd.clone()).into()));
+    let fitting = |option| fitting(option, is_token, "the ICE option", warnings);
+    let options: Vec<SmolStr> = transport.options.iter().filter_map(fitting).collect();
     if !options.is_empty() {
         out.push(Attribute::IceOptions(options).into());
     }
@@ -134,8 +146,10 @@ pub(super) fn write(transport: &Transport, out: &mut Vec<Numbered>, warnings: &m
 
 /// `a=remote-candidates`: RFC 8839 §5.2.
 pub(super) fn write_remote_candidates(transport: &Transport, out: &mut Vec<Numbered>, warnings: &mut Warnings) {
-    let word = |candidate: &&RemoteCandidate| word(&candidate.ip, "the address of a remote candidate", warnings).is_some();
-    let candidates: Vec<RemoteCandidate> = transport.remote_candidates.iter().filter(word).cloned().collect();
+    let mut is_said = |candidate: &&RemoteCandidate| {
+        candidate.component > 0 && fitting(&candidate.ip, is_address, "the address of a remote candidate", warnings).is_some()
+    };
+    let candidates: Vec<RemoteCandidate> = transport.remote_candidates.iter().filter(|candidate| is_said(candidate)).cloned().collect();
     if !candidates.is_empty() {
         out.push(Attribute::RemoteCandidates(candidates).into());
     }

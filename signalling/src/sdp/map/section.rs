@@ -127,7 +127,7 @@ impl Read {
             Attribute::Mid(_) => {}
             Attribute::Direction(direction) => once(&mut self.direction, direction, line, "direction", warnings),
             Attribute::Rtcp { port, address } => once(&mut self.rtcp, (port, address), line, "a=rtcp", warnings),
-            Attribute::Fingerprint(fingerprint) => self.dtls.fingerprint(fingerprint),
+            Attribute::Fingerprint(fingerprint) => self.dtls.fingerprint(line, fingerprint, warnings),
             Attribute::Setup(setup) => self.dtls.setup(line, setup, warnings),
             Attribute::Other { name, value } => match &*name {
                 names::NAME if outline.name.is_some() => {}
@@ -307,10 +307,8 @@ fn write_media(
         out.push(Attribute::Direction(direction).into());
         rtp::write_media(rtp, out, warnings);
     } else if let Some(sctp) = &transport.sctp {
-        // A data channel has no direction (RFC 8864), and only Firefox writes one.
-        if direction != Direction::SendRecv {
-            out.push(Attribute::Direction(direction).into());
-        }
+        // It has none (RFC 8864), and Firefox writes one.
+        out.push(Attribute::Direction(direction).into());
         section.formats = data::formats(sctp, protocol);
         data::write(sctp, protocol, out, warnings);
     }
@@ -320,10 +318,7 @@ fn write_carried(line: &Carried, is_data: bool, section: &mut MediaDescription, 
     match line.kind {
         'a' => section.attributes.extend(carried::to_attribute(line, warnings)),
         'i' => section.others.extend(carried::to_other(line, warnings)),
-        'b' if is_data => match carried::to_bandwidth(line) {
-            Some(bandwidth) => section.bandwidths.push(bandwidth),
-            None => carried::unknown(line, warnings),
-        },
+        'b' if is_data => section.bandwidths.extend(carried::to_bandwidth(line, warnings)),
         _ => carried::unknown(line, warnings),
     }
 }

@@ -1,13 +1,13 @@
 //! The session level. Jingle has no such level for most of what SDP lets stand there: it goes to every section that does not say it itself, and is
 //! written per section on the way back. What is about the session alone is carried.
 
-use smol_str::{SmolStr, SmolStrBuilder, ToSmolStr};
+use smol_str::{SmolStr, ToSmolStr};
 
-use super::words::once;
+use super::words::{once, push};
 use super::{carried, groups};
-use crate::jingle::content::Carried;
+use crate::jingle::content::{Carried, GROUPS_MAX};
 use crate::jingle::rtp::Bandwidth;
-use crate::jingle::transport::{Fingerprint, Setup};
+use crate::jingle::transport::{FINGERPRINTS_MAX, Fingerprint, Setup};
 use crate::sdp::description::{Description, Section, State};
 use crate::sdp::line::{Attribute, Connection, Direction, Numbered, Origin, OtherLine, SessionDescription};
 use crate::sdp::warning::Warnings;
@@ -45,9 +45,13 @@ impl Level {
         let mut level = Self { connection, carried, ..Self::default() };
         for Numbered { line, attribute } in attributes {
             match attribute {
-                Attribute::Group { semantics, mids } => level.groups.push(groups::Line { line, semantics, mids }),
+                Attribute::Group { semantics, mids } => {
+                    push(&mut level.groups, groups::Line { line, semantics, mids }, GROUPS_MAX, line, "groups", warnings);
+                }
                 Attribute::Direction(direction) => once(&mut level.direction, direction, line, "direction", warnings),
-                Attribute::Fingerprint(fingerprint) => level.fingerprints.push(fingerprint),
+                Attribute::Fingerprint(fingerprint) => {
+                    push(&mut level.fingerprints, fingerprint, FINGERPRINTS_MAX, line, "fingerprints", warnings);
+                }
                 Attribute::Setup(setup) => once(&mut level.setup, (line, setup), line, "a=setup", warnings),
                 Attribute::IceUfrag(ufrag) => once(&mut level.ufrag, ufrag, line, "a=ice-ufrag", warnings),
                 Attribute::IcePwd(pwd) => once(&mut level.pwd, pwd, line, "a=ice-pwd", warnings),
@@ -125,15 +129,9 @@ pub(super) fn write(description: &Description, mids: &[SmolStr], warnings: &mut 
     lines.attributes.extend(groups::write(&description.groups, &description.sections, mids, warnings));
     for line in &description.carried {
         match line.kind {
-            's' => lines.name = line.value.clone(),
-            't' => match times(&line.value) {
-                Some(times) => lines.timing.push(times),
-                None => carried::unknown(line, warnings),
-            },
-            'b' => match carried::to_bandwidth(line) {
-                Some(bandwidth) => lines.bandwidths.push(bandwidth),
-                None => carried::unknown(line, warnings),
-            },
+            's' => lines.name = carried::to_other(line, warnings).map_or(lines.name, |line| line.value),
+            't' => lines.timing.extend(carried::to_other(line, warnings).and_then(|line| times(&line.value))),
+            'b' => lines.bandwidths.extend(carried::to_bandwidth(line, warnings)),
             'e' | 'i' | 'p' | 'r' | 'u' | 'z' => lines.others.extend(carried::to_other(line, warnings)),
             'a' => lines.attributes.extend(carried::to_attribute(line, warnings)),
             _ => carried::unknown(line, warnings),
@@ -146,6 +144,6 @@ pub(super) fn write(description: &Description, mids: &[SmolStr], warnings: &mut 
 }
 
 fn times(value: &str) -> Option<(u64, u64)> {
-    let (start, stop) = value.split_once(' ')?;
-    Some((start.parse().ok()?, stop.parse().ok()?))
+    let mut words = value.split_ascii_whitespace().map(str::parse);
+    Some((words.next()?.ok()?, words.next()?.ok()?))
 }
