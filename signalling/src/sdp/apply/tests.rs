@@ -115,7 +115,7 @@ fn responder() -> Description {
 
 /// The responder's description when the initiator has added a content called `n`.
 fn with_offered() -> Description {
-    let add = stanza("content-add", &content("initiator", "n", "video", &transport("ufrag='userA' pwd='p'", "")));
+    let add = stanza("content-add", &content("initiator", "n", "video", &transport("ufrag='userA' pwd='anotherpasswordanother'", "")));
     responder().apply(Initiator, &add).unwrap().0
 }
 
@@ -128,7 +128,7 @@ fn s7_1_the_session_is_another() {
 #[test]
 fn s7_2_1_content_accept() {
     let offered = with_offered();
-    let own = content("initiator", "n", "video", &transport("ufrag='userB' pwd='pp'", ""));
+    let own = content("initiator", "n", "video", &transport("ufrag='userB' pwd='anotherpasswordanother'", ""));
     let (after, _) = check(
         &offered,
         Responder,
@@ -145,7 +145,7 @@ fn s7_2_1_content_accept() {
             "+a=group:BUNDLE a v n",
             "+m=video 9 RTP/AVP 96",
             "+a=ice-ufrag:userB",
-            "+a=ice-pwd:pp",
+            "+a=ice-pwd:anotherpasswordanother",
             "+a=ice-options:trickle",
             "+a=sendrecv",
             "+a=rtcp-mux",
@@ -193,12 +193,12 @@ fn s7_2_1_content_accept() {
 
 #[test]
 fn s7_2_2_content_add() {
-    let new = content("initiator", "n", "video", &transport("ufrag='userC' pwd='p'", ""));
+    let new = content("initiator", "n", "video", &transport("ufrag='userC' pwd='anotherpasswordanother'", ""));
     let own = [
         "+m=video 9 RTP/AVP 96",
         "+c=IN IP4 0.0.0.0",
         "+a=ice-ufrag:userC",
-        "+a=ice-pwd:p",
+        "+a=ice-pwd:anotherpasswordanother",
         "+a=ice-options:trickle",
         "+a=mid:n",
         "+a=sendrecv",
@@ -230,7 +230,7 @@ fn s7_2_2_content_add() {
 fn rfc_8829_s5_2_2_a_content_takes_the_place_of_a_refused_one() {
     let before = initiator().apply(Responder, &stanza("content-remove", &named("initiator", "a", ""))).unwrap().0;
     let mark = |text: &str| format!("<line xmlns='{}' type='a'>{text}</line></content>", ns::SDP);
-    let new = content("initiator", "n", "video", &transport("ufrag='userC' pwd='p'", ""));
+    let new = content("initiator", "n", "video", &transport("ufrag='userC' pwd='anotherpasswordanother'", ""));
     let table = [
         (new.clone(), 2),
         (new.replace("</content>", &mark("jingle-place:0")), 0),
@@ -272,7 +272,7 @@ fn s7_2_3_content_modify() {
     // Offered contents too: whose answer it is does not matter.
     let modify = stanza("content-modify", "<content creator='initiator' name='n' senders='initiator'/>");
     let (after, _) = check(&with_offered(), Initiator, &modify, &[]);
-    let own = stanza("content-accept", &content("initiator", "n", "video", &transport("ufrag='userB' pwd='p'", "")));
+    let own = stanza("content-accept", &content("initiator", "n", "video", &transport("ufrag='userB' pwd='anotherpasswordanother'", "")));
     assert!(text(&after.apply(Responder, &own).unwrap().0).contains("a=mid:n\r\na=recvonly"));
 }
 
@@ -316,7 +316,7 @@ fn s7_2_4_content_reject_and_s7_2_5_content_remove() {
 #[test]
 fn s7_2_8_session_accept() {
     let own = |name: &str, media: &str, senders: &str| {
-        content("initiator", name, media, &transport("ufrag='userB' pwd='p'", "")).replace("name='v'", &format!("name='v' {senders}"))
+        content("initiator", name, media, &transport("ufrag='userB' pwd='anotherpasswordanother'", "")).replace("name='v'", &format!("name='v' {senders}"))
     };
     // For the initiator: what is left out is refused, the senders are those of the answer.
     let accept = stanza("session-accept", &own("v", "video", "senders='responder'"));
@@ -440,9 +440,9 @@ fn candidates_have_a_bound() {
 
 #[test]
 fn xep_0320_s1_what_is_said_before_the_answer_is_part_of_it() {
-    let early = stanza("transport-info", &named("initiator", "n", &transport("ufrag='userB' pwd='p'", CANDIDATE)));
+    let early = stanza("transport-info", &named("initiator", "n", &transport("ufrag='userB' pwd='anotherpasswordanother'", CANDIDATE)));
     let (after, _) = check(&with_offered(), Responder, &early, &[]);
-    for attributes in ["ufrag='userB' pwd='p'", ""] {
+    for attributes in ["ufrag='userB' pwd='anotherpasswordanother'", ""] {
         let accept = stanza("content-accept", &content("initiator", "n", "video", &transport(attributes, "<gathering-complete/>")));
         let (answer, _) = after.apply(Responder, &accept).unwrap();
         let transport = answer.sections[2].content.transport.as_ref().unwrap();
@@ -450,7 +450,7 @@ fn xep_0320_s1_what_is_said_before_the_answer_is_part_of_it() {
         assert_eq!(answer.sections[2].pending, crate::sdp::description::Pending::default());
     }
     // The other party's words about what it offers.
-    let others = stanza("transport-info", &named("initiator", "n", &transport("ufrag='userA' pwd='p'", CANDIDATE)));
+    let others = stanza("transport-info", &named("initiator", "n", &transport("ufrag='userA' pwd='anotherpasswordanother'", CANDIDATE)));
     let (after, _) = check(&with_offered(), Initiator, &others, &[]);
     assert_eq!(after.sections[2].content.transport.as_ref().unwrap().candidates.len(), 1);
 }
