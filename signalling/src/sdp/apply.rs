@@ -16,7 +16,7 @@ mod modify;
 mod place;
 mod remove;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod transport;
 
 use std::fmt;
