@@ -35,7 +35,7 @@ const WRONG: &[(&str, &str)] = &[
 pub fn descriptions() -> Vec<(String, String, super::SessionDescription)> {
     let mut descriptions = Vec::new();
     for (name, text) in texts("sdp", "sdp") {
-        let read = if name.contains("-fragment") { super::parse_fragment(&text) } else { super::parse(&text) };
+        let read = if text.starts_with("v=0") { super::parse(&text) } else { super::parse_fragment(&text) };
         match (read, WRONG.iter().find(|(wrong, _)| *wrong == name)) {
             (Ok(read), None) => descriptions.push((name, text, read)),
             (Err(error), Some((_, expected))) => assert_eq!(error.to_string(), *expected, "{name}"),

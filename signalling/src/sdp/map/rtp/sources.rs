@@ -39,7 +39,7 @@ impl Sources {
 
     /// `a=ssrc-group`, also of sources that no other line names.
     pub fn group(&mut self, line: u32, mut group: SourceGroup, warnings: &mut Warnings) {
-        cut(&mut group.sources, limits::GROUP_SOURCES_MAX, line, "sources in a group", warnings);
+        cut(&mut group.sources, limits::SOURCES_MAX, line, "sources in a group", warnings);
         push(&mut self.groups, group, limits::SOURCE_GROUPS_MAX, line, "ssrc-group", warnings);
     }
 
@@ -86,10 +86,8 @@ fn text(msid: &Msid) -> SmolStr {
 
 /// A parameter's value as a line of its own, if it can be one.
 fn parse(text: &str) -> Option<Msid> {
-    let (stream, track) = match text.split_once(' ') {
-        Some((stream, track)) => (stream, Some(track)),
-        None => (text, None),
-    };
+    let text = text.trim_matches([' ', '\t']);
+    let (stream, track) = text.split_once(' ').map_or((text, None), |(stream, track)| (stream, Some(track)));
     let fits = is_word(stream) && track.is_none_or(|track| is_word(track));
     fits.then(|| Msid { stream: stream.into(), track: track.map(SmolStr::new) })
 }
@@ -157,5 +155,183 @@ fn write_source(source: &Source, out: &mut Vec<Numbered>, warnings: &mut Warning
     }
     if out.len() == before {
         out.push(Attribute::Ssrc { ssrc, parameter: Parameter::default() }.into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{audio, check, reads, source, writes};
+    use super::*;
+
+    fn with(sources: Vec<Source>) -> Rtp {
+        Rtp { sources, ..audio() }
+    }
+
+    fn msid(stream: &str, track: &str) -> Msid {
+        Msid { stream: stream.into(), track: Some(track).filter(|track| !track.is_empty()).map(SmolStr::new) }
+    }
+
+    fn group(semantics: &str, sources: &[u32]) -> SourceGroup {
+        SourceGroup { semantics: semantics.into(), sources: sources.to_vec() }
+    }
+
+    /// `msid` before and the others behind the payload type, as they are written.
+    fn section(msids: &str, lines: &str) -> String {
+        format!("m=audio 9 RTP/AVP 0\n{msids}\na=rtpmap:0 PCMU/8000\n{lines}").replace("\n\n", "\n")
+    }
+
+    #[test]
+    fn xep_0339_s2_1() {
+        let stream = "MLTJKIHilGn71fNQoszkQ4jlPTuS5vJyKVIv";
+        let lines = format!("a=ssrc:1656081975 cname:Yv/wvbCdsDW2Prgd\na=ssrc:1656081975 msid:{stream} {stream}a0");
+        let rtp = with(vec![source(1656081975, &["cname=Yv/wvbCdsDW2Prgd", &format!("msid={stream} {stream}a0")])]);
+        reads(&section("", &lines), &rtp, &[]);
+        check(&section(&format!("a=msid:{stream} {stream}a0"), &lines), &rtp);
+    }
+
+    #[test]
+    fn xep_0339_s3() {
+        let lines = "a=ssrc-group:FID 2301230316 386328120
+            a=ssrc-group:FID 3139499595 2613715171
+            a=ssrc:2301230316 cname:T5qvrIZj42v//eYQ
+            a=ssrc:386328120 cname:uEYgNtStZyTF74sM
+            a=ssrc:3139499595 cname:re8jhxkly9bxzuxr
+            a=ssrc:2613715171 cname:f83avsiw6n1m7vi";
+        let sources = [
+            (2301230316, "cname=T5qvrIZj42v//eYQ"),
+            (386328120, "cname=uEYgNtStZyTF74sM"),
+            (3139499595, "cname=re8jhxkly9bxzuxr"),
+            (2613715171, "cname=f83avsiw6n1m7vi"),
+        ];
+        let rtp = Rtp {
+            source_groups: vec![group("FID", &[2301230316, 386328120]), group("FID", &[3139499595, 2613715171])],
+            ..with(sources.iter().map(|(ssrc, cname)| source(*ssrc, &[cname])).collect())
+        };
+        check(&section("", lines), &rtp);
+    }
+
+    #[test]
+    fn rfc_5576_s4_1_attributes() {
+        let table = [
+            // Without a value, with an empty one, with spaces and colons, twice, none at all.
+            ("a=ssrc:1 foo", source(1, &["foo"])),
+            ("a=ssrc:1 foo:", source(1, &["foo="])),
+            ("a=ssrc:1 fmtp:96 a:b c=d", source(1, &["fmtp=96 a:b c=d"])),
+            ("a=ssrc:1 previous-ssrc:2\na=ssrc:1 previous-ssrc:3", source(1, &["previous-ssrc=2", "previous-ssrc=3"])),
+            ("a=ssrc:4294967295", source(4294967295, &[])),
+        ];
+        for (lines, source) in table {
+            check(&section("", lines), &with(vec![source]));
+        }
+        // Lines of one source need not follow each other, and one without attributes says nothing more.
+        let mixed = "a=ssrc:1 a:b\na=ssrc:2\na=ssrc:1\na=ssrc:1 c:d";
+        reads(&section("", mixed), &with(vec![source(1, &["a=b", "c=d"]), source(2, &[])]), &[]);
+    }
+
+    #[test]
+    fn rfc_5576_s4_2_groups() {
+        let lines = "a=ssrc-group:SIM 1 2 3
+            a=ssrc-group:FEC-FR 1 9
+            a=ssrc-group:FID
+            a=ssrc:1 cname:a";
+        let rtp = Rtp {
+            source_groups: vec![group("SIM", &[1, 2, 3]), group("FEC-FR", &[1, 9]), group("FID", &[])],
+            ..with(vec![source(1, &["cname=a"])])
+        };
+        check(&section("", lines), &rtp);
+    }
+
+    #[test]
+    fn xep_0167_s4_ssrc_is_a_source_without_attributes() {
+        let rtp = Rtp { ssrc: Some(7), ..audio() };
+        writes(&rtp, &section("", "a=ssrc:7"), &[]);
+        reads(&section("", "a=ssrc:7"), &with(vec![source(7, &[])]), &[]);
+        let rtp = Rtp { ssrc: Some(7), ..with(vec![source(7, &["a=b"])]) };
+        writes(&rtp, &section("", "a=ssrc:7 a:b"), &[]);
+    }
+
+    #[test]
+    fn rfc_8830_s2_msid_of_the_section() {
+        // A section without sources.
+        let rtp = Rtp { streams: vec![msid("s", "t"), msid("r", "t")], ..audio() };
+        check(&section("a=msid:s t\na=msid:r t", ""), &rtp);
+        let rtp = Rtp { streams: vec![msid("-", "")], ..audio() };
+        check(&section("a=msid:-", ""), &rtp);
+        reads(&section("a=msid:-\na=msid:-", ""), &rtp, &[]);
+        // Sources without one get all; one that has its own keeps it.
+        let lines = "a=ssrc:1 cname:c\na=ssrc:2 msid:s t\na=ssrc:3";
+        let sources = vec![source(1, &["cname=c", "msid=s t", "msid=r t"]), source(2, &["msid=s t"]), source(3, &["msid=s t", "msid=r t"])];
+        reads(&section("a=msid:s t\na=msid:r t", lines), &with(sources.clone()), &[]);
+        let full = "a=ssrc:1 cname:c
+            a=ssrc:1 msid:s t
+            a=ssrc:1 msid:r t
+            a=ssrc:2 msid:s t
+            a=ssrc:3 msid:s t
+            a=ssrc:3 msid:r t";
+        check(&section("a=msid:s t\na=msid:r t", full), &with(sources));
+    }
+
+    #[test]
+    fn rfc_8830_s2_streams_beside_sources() {
+        // One that no source has.
+        let rtp = Rtp { streams: vec![msid("r", "t")], ..with(vec![source(1, &["msid=s t"])]) };
+        check(&section("a=msid:s t\na=msid:r t", "a=ssrc:1 msid:s t"), &rtp);
+        // stanza.js has both, the stream for all sources.
+        let rtp = Rtp { streams: vec![msid("s", "t")], ..with(vec![source(1, &["cname=c"])]) };
+        let lines = section("a=msid:s t", "a=ssrc:1 cname:c");
+        writes(&rtp, &lines, &[]);
+        reads(&lines, &with(vec![source(1, &["cname=c", "msid=s t"])]), &[]);
+    }
+
+    #[test]
+    fn rfc_8830_s2_one_track_for_a_section() {
+        // Plan B has several tracks in a section, which RFC 8830 does not: they stay with their sources.
+        let sources = vec![source(1, &["msid=s t"]), source(2, &["msid=s u"])];
+        check(&section("", "a=ssrc:1 msid:s t\na=ssrc:2 msid:s u"), &with(sources));
+        // What is no msid is only the source's.
+        for value in ["", "a b c"] {
+            let rtp = with(vec![source(1, &[&format!("msid={value}"), "x"])]);
+            check(&section("", &format!("a=ssrc:1 msid:{value}\na=ssrc:1 x")), &rtp);
+        }
+    }
+
+    #[test]
+    fn what_no_line_can_hold() {
+        let rtp = Rtp {
+            source_groups: vec![group("", &[1]), group("a b", &[1])],
+            streams: vec![msid("", ""), msid("a b", ""), msid("a", "b c")],
+            ..with(vec![source(1, &["=a", "a b=c", "a:b=c", "ok=d", "é=f"])])
+        };
+        let warnings = [
+            "the names of stream '' are no words of SDP; left out",
+            "the names of stream 'a b' are no words of SDP; left out",
+            "the names of stream 'a' are no words of SDP; left out",
+            "semantics '' of a group of sources are no token; left out",
+            "semantics 'a b' of a group of sources are no token; left out",
+            "attribute '' of source 1 cannot stand in SDP; left out",
+            "attribute 'a b' of source 1 cannot stand in SDP; left out",
+            "attribute 'a:b' of source 1 cannot stand in SDP; left out",
+            "attribute 'é' of source 1 cannot stand in SDP; left out",
+        ];
+        writes(&rtp, &section("", "a=ssrc:1 ok:d"), &warnings);
+    }
+
+    #[test]
+    fn bounds() {
+        let ssrcs = 1..=u32::try_from(limits::SOURCES_MAX).unwrap();
+        let mut lines: String = ssrcs.clone().map(|ssrc| format!("a=ssrc:{ssrc} a:b\n")).collect();
+        lines.push_str("a=ssrc:0 a:b\na=ssrc:0 c:d\na=ssrc:1 c:d");
+        let mut sources: Vec<_> = ssrcs.map(|ssrc| source(ssrc, &["a=b"])).collect();
+        sources[0] = source(1, &["a=b", "c=d"]);
+        let warnings = ["259: more than 256 sources; left out", "260: more than 256 sources; left out"];
+        reads(&section("", &lines), &with(sources), &warnings);
+        let lines = "a=ssrc:1 a:b\n".repeat(limits::PARAMETERS_MAX + 1);
+        // A stream that its source has no room for stays one.
+        let rtp = Rtp { streams: vec![msid("s", "")], ..with(vec![source(1, &["a=b"; limits::PARAMETERS_MAX])]) };
+        reads(
+            &section("a=msid:s", &lines),
+            &rtp,
+            &["68: more than 64 attributes of a source; left out", "2: more than 64 attributes of a source; left out"],
+        );
     }
 }
