@@ -5,7 +5,7 @@ use crate::sdp::{map, parse, write};
 use crate::xml::{Bindings, Element};
 
 /// A call of two contents by the initiator; the responder's answer is [`ANSWER`].
-const OFFER: &str = "v=0
+pub(in crate::sdp) const OFFER: &str = "v=0
 o=- 7 1 IN IP4 127.0.0.1
 s=-
 t=0 0
@@ -316,7 +316,8 @@ fn s7_2_4_content_reject_and_s7_2_5_content_remove() {
 #[test]
 fn s7_2_8_session_accept() {
     let own = |name: &str, media: &str, senders: &str| {
-        content("initiator", name, media, &transport("ufrag='userB' pwd='anotherpasswordanother'", "")).replace("name='v'", &format!("name='v' {senders}"))
+        content("initiator", name, media, &transport("ufrag='userB' pwd='anotherpasswordanother'", ""))
+            .replace("name='v'", &format!("name='v' {senders}"))
     };
     // For the initiator: what is left out is refused, the senders are those of the answer.
     let accept = stanza("session-accept", &own("v", "video", "senders='responder'"));
