@@ -88,7 +88,7 @@ fn text(msid: &Msid) -> SmolStr {
 fn parse(text: &str) -> Option<Msid> {
     let text = text.trim_matches([' ', '\t']);
     let (stream, track) = text.split_once(' ').map_or((text, None), |(stream, track)| (stream, Some(track)));
-    let fits = is_word(stream) && track.is_none_or(|track| is_word(track));
+    let fits = is_word(stream) && track.is_none_or(is_word);
     fits.then(|| Msid { stream: stream.into(), track: track.map(SmolStr::new) })
 }
 
