@@ -24,7 +24,7 @@ pub(super) fn fingerprint(mut words: Words<'_>) -> Result<Attribute, Wrong<'_>> 
     Ok(Attribute::Fingerprint(Fingerprint { hash, value }))
 }
 
-fn is_octets(word: &str) -> bool {
+pub(in crate::sdp) fn is_octets(word: &str) -> bool {
     let digits = |pair: &[u8]| pair.len() >= 2 && pair[0].is_ascii_hexdigit() && pair[1].is_ascii_hexdigit();
     word.len() % 3 == 2 && word.as_bytes().chunks(3).all(|pair| digits(pair) && pair.get(2).is_none_or(|byte| *byte == b':'))
 }
