@@ -19,7 +19,6 @@ mod bandwidth;
 mod codecs;
 mod extensions;
 mod feedback;
-mod limits;
 #[cfg(test)]
 mod properties;
 mod security;

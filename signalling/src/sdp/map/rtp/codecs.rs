@@ -3,10 +3,9 @@
 
 use smol_str::{SmolStr, ToSmolStr};
 
-use super::limits::{self, push};
-use super::words::{is_rest, is_token, trimmed};
+use super::words::{is_rest, is_token, push, trimmed};
 use super::{feedback, static_types};
-use crate::jingle::rtp::{Parameter, PayloadType, Rtp};
+use crate::jingle::rtp::{PARAMETERS_MAX, Parameter, PayloadType, Rtp};
 use crate::sdp::line::{Attribute, MediaDescription, Numbered};
 use crate::sdp::warning::{Quoted, Warnings};
 
@@ -84,12 +83,12 @@ impl Codecs {
         if parameters.is_empty() {
             return warnings.at(line, format_args!("fmtp of payload type {id} says nothing; left out"));
         }
-        if payload.parameters.is_empty() && parameters.len() <= limits::PARAMETERS_MAX {
+        if payload.parameters.is_empty() && parameters.len() <= PARAMETERS_MAX {
             payload.parameters = parameters;
             return;
         }
         for parameter in parameters {
-            push(&mut payload.parameters, parameter, limits::PARAMETERS_MAX, line, "fmtp parameters of a payload type", warnings);
+            push(&mut payload.parameters, parameter, PARAMETERS_MAX, line, "fmtp parameters of a payload type", warnings);
         }
     }
 
