@@ -3,7 +3,7 @@
 
 use smol_str::{SmolStr, ToSmolStr};
 
-use super::words::{is_rest, is_token, push, trimmed};
+use super::words::{is_digits, is_rest, is_token, push, trimmed};
 use super::{feedback, static_types};
 use crate::jingle::rtp::{PARAMETERS_MAX, Parameter, PayloadType, Rtp};
 use crate::sdp::line::{Attribute, MediaDescription, Numbered};
@@ -43,7 +43,7 @@ impl Codecs {
     }
 
     fn format(&mut self, format: &SmolStr, warnings: &mut Warnings) {
-        let Some(id) = format.parse().ok().filter(|id| *id <= ID_MAX) else {
+        let Some(id) = format.parse().ok().filter(|id| *id <= ID_MAX && is_digits(format)) else {
             return warnings.at(self.line, format_args!("format {} is no payload type from 0 to 127; left out", Quoted(format)));
         };
         let place = &mut self.places[usize::from(id)];
@@ -384,10 +384,10 @@ mod tests {
         writes(&types, "m=audio 9 RTP/AVP 96 2 34", &warnings);
         let warnings = [
             "1: format '128' is no payload type from 0 to 127; left out",
-            "1: format 'x' is no payload type from 0 to 127; left out",
+            "1: format '+8' is no payload type from 0 to 127; left out",
             "1: payload type 0 stands twice in m=; only the first counts",
         ];
-        reads("m=audio 9 RTP/AVP 128 0 x 0", &audio(), &warnings);
+        reads("m=audio 9 RTP/AVP 128 0 +8 0", &audio(), &warnings);
     }
 
     #[test]
