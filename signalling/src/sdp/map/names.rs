@@ -1,7 +1,7 @@
 //! Names and creators of contents against `a=mid`: XEP-0338 §3, "the names are the identification-tags".
 //!
 //! A name may be any text, a mid is a token, and SDP has no creators: what does not fit is in the attributes `jingle-name` and
-//! `jingle-creator`, which only we read. Names in them have `%`, blanks and control characters as `%XX`.
+//! `jingle-creator`, which only we read. Names in them have `%`, control characters and blanks at the ends as `%XX`.
 
 use std::collections::HashSet;
 
@@ -141,8 +141,10 @@ pub(super) fn write(content: &Content, mid: SmolStr, out: &mut Vec<Numbered>) {
 pub(super) fn encode(text: &str) -> SmolStr {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     let mut encoded = SmolStrBuilder::new();
-    for char in text.chars() {
+    let last = text.len().saturating_sub(1);
+    for (at, char) in text.char_indices() {
         match char {
+            ' ' if at != 0 && at != last => encoded.push(char),
             '\0'..=' ' | '%' | '\x7f' => {
                 let byte = char as usize;
                 encoded.push('%');
@@ -175,8 +177,16 @@ mod tests {
 
     #[test]
     fn any_name_is_one_word_and_comes_back() {
-        let table =
-            [("", ""), ("a b", "a%20b"), ("50%", "50%25"), ("ä:\"'<&", "ä:\"'<&"), ("x\r\na=mid:y", "x%0D%0Aa=mid:y"), ("\t", "%09")];
+        let table = [
+            ("", ""),
+            ("my camera", "my camera"),
+            (" a  b ", "%20a  b%20"),
+            (" ", "%20"),
+            ("50%", "50%25"),
+            ("ä:\"'<&", "ä:\"'<&"),
+            ("x\r\na=mid:y", "x%0D%0Aa=mid:y"),
+            ("\t", "%09"),
+        ];
         for (name, value) in table {
             assert_eq!((&*encode(name), decode(value).as_deref()), (value, Some(name)), "{name:?}");
         }

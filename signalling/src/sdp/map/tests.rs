@@ -4,21 +4,13 @@ use super::*;
 use crate::sdp::{corpus, write};
 
 #[test]
-fn probe() {
-    for (name, text, lines) in corpus::descriptions() {
-        if name.contains("fragment") { continue; }
-        let party = if name.contains("responder") { Party::Responder } else { Party::Initiator };
-        match from_sdp(lines, party, None) {
-            Ok((description, warnings)) => {
-                let (again, more) = to_sdp(&description);
-                if std::env::var("SHOW").is_ok_and(|show| name.contains(&show)) {
-                    println!("{text}\n-----\n{}", write(&again));
-                }
-                for warning in warnings { println!("{name}: {warning}"); }
-                for warning in more { println!("{name}: OUT {warning}"); }
-                assert!(crate::sdp::parse(&write(&again)).unwrap() == again.clone() || { println!("{name}: REPARSE"); true });
-            }
-            Err(error) => println!("{name}: ERROR {error}"),
+fn every_description_of_the_corpus_is_mapped() {
+    for (name, _, lines) in corpus::descriptions() {
+        if lines.origin.is_some() {
+            let party = if name.contains("responder") { Party::Responder } else { Party::Initiator };
+            let (description, _) = from_sdp(lines, party, None).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let (again, _) = to_sdp(&description);
+            assert!(crate::sdp::parse(&write(&again)).is_ok(), "{name}");
         }
     }
 }
