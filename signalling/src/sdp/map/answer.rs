@@ -10,8 +10,7 @@ use crate::sdp::warning::Warnings;
 /// # Errors
 /// A content was not offered.
 pub(super) fn in_order_of(offer: &Description, contents: Vec<Content>, warnings: &mut Warnings) -> Result<Vec<Section>, MapError> {
-    let mut sections: Vec<Section> =
-        offer.sections.iter().map(|section| Section::new(section.content.clone(), State::Refused)).collect();
+    let mut sections: Vec<Section> = offer.sections.iter().map(|section| Section::new(section.content.clone(), State::Refused)).collect();
     for content in contents {
         let open = |(section, offered): (&Section, &Section)| section.state == State::Refused && offered.state != State::Refused;
         let places = || sections.iter().zip(&offer.sections);

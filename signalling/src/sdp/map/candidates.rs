@@ -18,7 +18,9 @@ pub(super) fn read(mut candidate: Candidate, before: usize, line: u32, warnings:
     let extensions = &mut candidate.extensions;
     let mut index = 0;
     while let Some(extension) = extensions.get(index) {
-        let is_said = index < EXTENSIONS_MAX && Candidate::may_extend(&extension.name) && extensions[..index].iter().all(|other| other.name != extension.name);
+        let is_said = index < EXTENSIONS_MAX
+            && Candidate::may_extend(&extension.name)
+            && extensions[..index].iter().all(|other| other.name != extension.name);
         if is_said {
             index += 1;
             continue;

@@ -148,7 +148,20 @@ mod tests {
 
     #[test]
     fn what_is_no_line_is_not_written() {
-        let lines = ["x\r\na=mid:1", "x:y\nz", "", ":x", "a b:c", "jingle-name:x", "jingle-place:1", "x\0", "mid:x", "rtcp-mux", "rtcp-mux x", "tls-id:x"];
+        let lines = [
+            "x\r\na=mid:1",
+            "x:y\nz",
+            "",
+            ":x",
+            "a b:c",
+            "jingle-name:x",
+            "jingle-place:1",
+            "x\0",
+            "mid:x",
+            "rtcp-mux",
+            "rtcp-mux x",
+            "tls-id:x",
+        ];
         for line in lines {
             let mut warnings = Warnings::default();
             assert_eq!(to_attribute(&carried('a', line), &mut warnings), None, "{line:?}");

@@ -47,11 +47,11 @@ impl Level {
             match attribute {
                 Attribute::Group { semantics, mids } => {
                     push(&mut level.groups, groups::Line { line, semantics, mids }, GROUPS_MAX, line, "groups", warnings);
-                },
+                }
                 Attribute::Direction(direction) => once(&mut level.direction, direction, line, "direction", warnings),
                 Attribute::Fingerprint(fingerprint) => {
                     push(&mut level.fingerprints, fingerprint, FINGERPRINTS_MAX, line, "fingerprints", warnings);
-                },
+                }
                 Attribute::Setup(setup) => once(&mut level.setup, (line, setup), line, "a=setup", warnings),
                 Attribute::IceUfrag(ufrag) => once(&mut level.ufrag, ufrag, line, "a=ice-ufrag", warnings),
                 Attribute::IcePwd(pwd) => once(&mut level.pwd, pwd, line, "a=ice-pwd", warnings),
