@@ -64,7 +64,7 @@ pub(super) fn write(candidate: &Candidate, warnings: &mut Warnings) -> Option<At
         }
         is_said
     });
-    Some(Attribute::Candidate(line))
+    Some(Attribute::Candidate(Box::new(line)))
 }
 
 /// What of a candidate is not as RFC 8839 §5.1 has it.

@@ -28,7 +28,7 @@ impl IceBuilder {
     pub fn take(&mut self, line: u32, attribute: Attribute, warnings: &mut Warnings) -> Option<Attribute> {
         match attribute {
             Attribute::Candidate(candidate) if self.candidates.len() < CANDIDATES_MAX => {
-                self.candidates.push(candidates::read(candidate, self.candidates.len(), line, warnings));
+                self.candidates.push(candidates::read(*candidate, self.candidates.len(), line, warnings));
             }
             Attribute::Candidate(_) => self.candidates_left_out += 1,
             Attribute::IceUfrag(ufrag) => once(&mut self.ufrag, ufrag, line, "a=ice-ufrag", warnings),
