@@ -215,7 +215,8 @@ fn apply(before: &Description, stanza: &Jingle, party: Party) -> Result<(Descrip
         _ => party,
     };
     let is_answer = matches!(stanza.action, Action::ContentAccept | Action::ContentReject) && from == party;
-    let knows = |content: &Content| before.sections.iter().any(|section| section.state != State::Refused && section.content.name == content.name);
+    let knows =
+        |content: &Content| before.sections.iter().any(|section| section.state != State::Refused && section.content.name == content.name);
     if is_answer && !stanza.contents.iter().all(knows) {
         let add = Jingle { action: Action::ContentAdd, ..stanza.clone() };
         let (before, mut warnings) = before.apply(creator, &add)?;
