@@ -38,7 +38,8 @@ pub(super) fn crypto(mut words: Words<'_>) -> Result<Attribute, Wrong<'_>> {
     Ok(Attribute::Crypto(Crypto { tag, suite, key_params, session_params }))
 }
 
-fn is_key(text: &str) -> bool {
+/// `method:info`.
+pub(in crate::sdp) fn is_key(text: &str) -> bool {
     text.split_once(':').is_some_and(|(method, info)| is_token(method) && !info.is_empty())
 }
 

@@ -172,12 +172,12 @@ pub(in crate::sdp) fn is_ice(word: &str) -> bool {
 }
 
 /// `1*DIGIT`.
-pub(super) fn is_digits(word: &str) -> bool {
+pub(in crate::sdp) fn is_digits(word: &str) -> bool {
     !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Hexadecimal digits.
-pub(super) fn is_hex(word: &str) -> bool {
+pub(in crate::sdp) fn is_hex(word: &str) -> bool {
     !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 

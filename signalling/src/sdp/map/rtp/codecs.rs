@@ -23,6 +23,8 @@ pub(super) struct Codecs {
     places: [Option<u8>; ID_MAX as usize + 1],
     ptime: Option<u32>,
     maxptime: Option<u32>,
+    /// Of each id a bit: whether a line has named it that m= does not have.
+    strangers: u128,
 }
 
 impl Codecs {
@@ -33,6 +35,7 @@ impl Codecs {
             places: [None; ID_MAX as usize + 1],
             ptime: None,
             maxptime: None,
+            strangers: 0,
         };
         for format in &media.formats {
             codecs.format(format, warnings);
@@ -53,18 +56,21 @@ impl Codecs {
         self.types.push(PayloadType { id, ..PayloadType::default() });
     }
 
-    /// What is known of a payload type; of one that m= does not have, nothing is kept: there is no codec to choose.
-    pub fn find(&mut self, line: u32, id: u8, attribute: &str, warnings: &mut Warnings) -> Option<&mut PayloadType> {
+    /// What is known of a payload type. Of one that m= does not have nothing is kept, since nobody can choose it: Firefox leaves `rtcp-fb` and
+    /// `fmtp` behind when a page takes codecs away. Said once.
+    pub fn find(&mut self, line: u32, id: u8, warnings: &mut Warnings) -> Option<&mut PayloadType> {
         let place = self.places.get(usize::from(id)).copied().flatten();
-        if place.is_none() {
-            warnings.at(line, format_args!("{attribute} of payload type {id}, which m= does not have; left out"));
+        let bit = if id > ID_MAX { 0 } else { 1 << id };
+        if place.is_none() && self.strangers & bit == 0 {
+            self.strangers |= bit;
+            warnings.at(line, format_args!("payload type {id} is not in m=: its lines are left out"));
         }
         self.types.get_mut(usize::from(place?))
     }
 
     /// `a=rtpmap`: §6.6, up to one for each format.
     pub fn rtpmap(&mut self, line: u32, map: PayloadType, warnings: &mut Warnings) {
-        let Some(payload) = self.find(line, map.id, "rtpmap", warnings) else { return };
+        let Some(payload) = self.find(line, map.id, warnings) else { return };
         if payload.name.is_none() {
             (payload.name, payload.clockrate, payload.channels) = (map.name, map.clockrate, map.channels);
         } else if (&payload.name, payload.clockrate, payload.channels) != (&map.name, map.clockrate, map.channels) {
@@ -74,7 +80,7 @@ impl Codecs {
 
     /// `a=fmtp`: what several lines say of one format adds up.
     pub fn fmtp(&mut self, line: u32, id: u8, parameters: Vec<Parameter>, warnings: &mut Warnings) {
-        let Some(payload) = self.find(line, id, "fmtp", warnings) else { return };
+        let Some(payload) = self.find(line, id, warnings) else { return };
         if parameters.is_empty() {
             return warnings.at(line, format_args!("fmtp of payload type {id} says nothing; left out"));
         }
@@ -397,13 +403,8 @@ mod tests {
             a=rtcp-fb:98 nack
             a=rtcp-fb:98 trr-int 1";
         let opus = |id| PayloadType { channels: Some(2), ..payload(id, "opus", 48000) };
-        let warnings = [
-            "5: payload type 96 has an rtpmap already; only the first counts",
-            "6: rtpmap of payload type 98, which m= does not have; left out",
-            "7: fmtp of payload type 98, which m= does not have; left out",
-            "8: rtcp-fb of payload type 98, which m= does not have; left out",
-            "9: rtcp-fb of payload type 98, which m= does not have; left out",
-        ];
+        let warnings =
+            ["5: payload type 96 has an rtpmap already; only the first counts", "6: payload type 98 is not in m=: its lines are left out"];
         reads(section, &rtp("audio", vec![opus(96), opus(97)]), &warnings);
         let twice = rtp("audio", vec![opus(96), payload(96, "speex", 8000), PayloadType { id: 128, ..opus(96) }]);
         let warnings = ["of payload types with the same id only the first counts: 2 left out"];

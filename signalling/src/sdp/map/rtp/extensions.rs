@@ -66,12 +66,17 @@ mod tests {
     }
 
     #[test]
-    fn xep_0294_s4_examples_1_to_3() {
-        let (toffset, ntp) = ("urn:ietf:params:rtp-hdrext:toffset", "urn:ietf:params:rtp-hdrext:ntp-64");
+    fn xep_0294_s4_example_1() {
+        // Of two that exclude each other both have one identifier, beyond those of RFC 8285 §5.
         let lines = "a=extmap:1 urn:ietf:params:rtp-hdrext:toffset
-            a=extmap:4096 urn:ietf:params:rtp-hdrext:ntp-64
-            a=extmap:4096 urn:ietf:params:rtp-hdrext:ntp-64";
-        check(&section(lines), &with(&[(1, toffset, None, &[]), (4096, ntp, None, &[]), (4096, ntp, None, &[])]));
+            a=extmap:4907 urn:ietf:params:rtp-hdrext:ntp-64
+            a=extmap:4907 urn:ietf:params:rtp-hdrext:ntp-56";
+        let extensions = [(1, "toffset"), (4907, "ntp-64"), (4907, "ntp-56")].map(|(id, name)| HeaderExtension {
+            id,
+            uri: format!("urn:ietf:params:rtp-hdrext:{name}").into(),
+            ..HeaderExtension::default()
+        });
+        check(&section(lines), &Rtp { header_extensions: extensions.into(), ..audio() });
     }
 
     #[test]

@@ -2,9 +2,10 @@
 //! warning has a part of one.
 
 use super::limits::{self, push};
-use super::words::{is_rest, is_token, is_word, trimmed};
+use super::words::{is_digits, is_hex, is_rest, is_token, is_word, trimmed};
 use crate::jingle::rtp::{Crypto, Encryption, Rtp, ZrtpHash};
 use crate::sdp::line::{Attribute, Numbered};
+use crate::sdp::parse::security::is_key;
 use crate::sdp::warning::{Quoted, Warnings};
 
 /// XEP-0167 §4, RFC 4568 §5.1.2: with RTP/SAVP nothing goes without; with RTP/AVP encryption is only offered.
@@ -54,16 +55,12 @@ fn write_crypto(crypto: &Crypto, out: &mut Vec<Numbered>, warnings: &mut Warning
 
 /// `1*9DIGIT`: RFC 4568 §9.1.
 fn is_tag(text: &str) -> bool {
-    (1..=9).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+    text.len() <= 9 && is_digits(text)
 }
 
-/// `method:info`, several with `;` between: RFC 4568 §9.1.
+/// Several with `;` between: RFC 4568 §9.1.
 fn is_keys(text: &str) -> bool {
-    is_word(text) && text.split(';').all(|key| key.split_once(':').is_some_and(|(method, info)| is_token(method) && !info.is_empty()))
-}
-
-fn is_hex(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+    is_word(text) && text.split(';').all(is_key)
 }
 
 #[cfg(test)]

@@ -3,14 +3,7 @@
 use smol_str::SmolStr;
 
 use crate::jingle::rtp::Parameter;
-
-/// `token`: RFC 8866 §9.
-pub(super) fn is_token(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'~'))
-}
+pub(super) use crate::sdp::parse::words::{is_digits, is_hex, is_token};
 
 /// A word of a line, whatever its characters.
 pub(super) fn is_word(text: &str) -> bool {
