@@ -3,10 +3,9 @@
 
 use smol_str::{SmolStr, ToSmolStr};
 
-use super::limits::{self, push};
-use super::words::{is_rest, is_token, trimmed};
+use super::words::{is_digits, is_rest, is_token, push, trimmed};
 use super::{feedback, static_types};
-use crate::jingle::rtp::{Parameter, PayloadType, Rtp};
+use crate::jingle::rtp::{PARAMETERS_MAX, Parameter, PayloadType, Rtp};
 use crate::sdp::line::{Attribute, MediaDescription, Numbered};
 use crate::sdp::warning::{Quoted, Warnings};
 
@@ -44,7 +43,7 @@ impl Codecs {
     }
 
     fn format(&mut self, format: &SmolStr, warnings: &mut Warnings) {
-        let Some(id) = format.parse().ok().filter(|id| *id <= ID_MAX) else {
+        let Some(id) = format.parse().ok().filter(|id| *id <= ID_MAX && is_digits(format)) else {
             return warnings.at(self.line, format_args!("format {} is no payload type from 0 to 127; left out", Quoted(format)));
         };
         let place = &mut self.places[usize::from(id)];
@@ -84,12 +83,12 @@ impl Codecs {
         if parameters.is_empty() {
             return warnings.at(line, format_args!("fmtp of payload type {id} says nothing; left out"));
         }
-        if payload.parameters.is_empty() && parameters.len() <= limits::PARAMETERS_MAX {
+        if payload.parameters.is_empty() && parameters.len() <= PARAMETERS_MAX {
             payload.parameters = parameters;
             return;
         }
         for parameter in parameters {
-            push(&mut payload.parameters, parameter, limits::PARAMETERS_MAX, line, "fmtp parameters of a payload type", warnings);
+            push(&mut payload.parameters, parameter, PARAMETERS_MAX, line, "fmtp parameters of a payload type", warnings);
         }
     }
 
@@ -385,10 +384,10 @@ mod tests {
         writes(&types, "m=audio 9 RTP/AVP 96 2 34", &warnings);
         let warnings = [
             "1: format '128' is no payload type from 0 to 127; left out",
-            "1: format 'x' is no payload type from 0 to 127; left out",
+            "1: format '+8' is no payload type from 0 to 127; left out",
             "1: payload type 0 stands twice in m=; only the first counts",
         ];
-        reads("m=audio 9 RTP/AVP 128 0 x 0", &audio(), &warnings);
+        reads("m=audio 9 RTP/AVP 128 0 +8 0", &audio(), &warnings);
     }
 
     #[test]
