@@ -100,7 +100,11 @@ impl Description {
         self.groups == other.groups
             && self.carried == other.carried
             && self.sections.len() == other.sections.len()
-            && self.sections.iter().zip(&other.sections).all(|(section, other)| section.state == other.state && section.content == other.content)
+            && self
+                .sections
+                .iter()
+                .zip(&other.sections)
+                .all(|(section, other)| section.state == other.state && section.content == other.content)
     }
 
     /// The stanza that says all of it: contents that are active, groups, what is carried.

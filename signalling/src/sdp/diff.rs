@@ -46,7 +46,8 @@ struct Change<'a> {
 impl<'a> Change<'a> {
     /// Says it, if there is something to be said.
     fn say(&mut self, stanza: Jingle) {
-        if stanza.contents.is_empty() && stanza.groups.is_empty() && stanza.carried.is_empty() && stanza.action != Action::SessionTerminate {
+        if stanza.contents.is_empty() && stanza.groups.is_empty() && stanza.carried.is_empty() && stanza.action != Action::SessionTerminate
+        {
             return;
         }
         match self.now.apply(self.now.party, &stanza) {

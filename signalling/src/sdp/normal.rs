@@ -30,7 +30,8 @@ pub fn normal(lines: SessionDescription, party: Party) -> SessionDescription {
     let transports = transport::of(&lines.media, &names, &session, party);
     let media = lines.media.into_iter().zip(&names).zip(transports);
     let level = Level { party, attributes: &session, connection: lines.connection.as_ref() };
-    let media = media.map(|((media, name), transport)| if name.is_active { section(media, name, transport, &level) } else { refused(media, name) });
+    let media =
+        media.map(|((media, name), transport)| if name.is_active { section(media, name, transport, &level) } else { refused(media, name) });
     let media: Vec<MediaDescription> = media.collect();
     let others = session.iter().filter(|attribute| matches!(attribute, Attribute::Other { name, .. } if !names::is_ours(name))).cloned();
     let is_unnamed = matches!(lines.name.trim(), "" | "-");

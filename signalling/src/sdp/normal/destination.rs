@@ -50,14 +50,18 @@ fn best(transport: &Transport, component: u8) -> Option<Destination> {
 /// - With ICE and `rtcp-mux` there is none (RFC 5761 §5.1.3), with ICE alone it is the best candidate of component 2, if there is one.
 /// - Without ICE it is as it was, its address only where it is another than that of `c=`.
 pub(super) fn rtcp(own: &[Attribute], transport: &Transport, default: &Destination) -> Option<Attribute> {
-    let written = |port, connection: Connection| Attribute::Rtcp { port, address: Some(connection).filter(|address| *address != default.connection) };
+    let written =
+        |port, connection: Connection| Attribute::Rtcp { port, address: Some(connection).filter(|address| *address != default.connection) };
     if transport.is_ice {
         let is_muxed = own.contains(&Attribute::RtcpMux);
         return best(transport, 2).filter(|_| !is_muxed).map(|best| written(best.port, best.connection));
     }
-    let (port, address) = own.iter().find_map(|attribute| if let Attribute::Rtcp { port, address } = attribute { Some((*port, address.clone())) } else { None })?;
+    let (port, address) = own
+        .iter()
+        .find_map(|attribute| if let Attribute::Rtcp { port, address } = attribute { Some((*port, address.clone())) } else { None })?;
     let is_nowhere = *default == Destination { port: 9, connection: nowhere() };
-    let connection = address.map_or_else(|| default.connection.clone(), |Connection { address, .. }| Connection { is_ipv6: address.contains(':'), address });
+    let connection = address
+        .map_or_else(|| default.connection.clone(), |Connection { address, .. }| Connection { is_ipv6: address.contains(':'), address });
     (port != 0 && !is_nowhere).then(|| written(port, connection))
 }
 

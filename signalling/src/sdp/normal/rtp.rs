@@ -147,7 +147,8 @@ fn sources(own: &[Attribute]) -> (Vec<Msid>, Vec<Attribute>) {
             parameters.extend(said);
         }
     }
-    let said: Vec<SmolStr> = sources.iter().flat_map(|(_, parameters)| parameters).filter(is_msid).filter_map(|parameter| parameter.value.clone()).collect();
+    let said: Vec<SmolStr> =
+        sources.iter().flat_map(|(_, parameters)| parameters).filter(is_msid).filter_map(|parameter| parameter.value.clone()).collect();
     let mut msids: Vec<Msid> = Vec::new();
     for said in &said {
         let words: Vec<&str> = said.split(' ').collect();

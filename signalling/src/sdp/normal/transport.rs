@@ -59,7 +59,8 @@ impl Transport {
 
     pub fn lines(&self) -> impl Iterator<Item = Attribute> {
         let ice = Some(self).filter(|ice| ice.is_ice);
-        let candidates = ice.into_iter().flat_map(|ice| &ice.candidates).cloned().map(|candidate| Attribute::Candidate(Box::new(candidate)));
+        let candidates =
+            ice.into_iter().flat_map(|ice| &ice.candidates).cloned().map(|candidate| Attribute::Candidate(Box::new(candidate)));
         let end = ice.filter(|ice| ice.end_of_candidates).map(|_| Attribute::EndOfCandidates);
         let ufrag = ice.and_then(|ice| ice.ufrag.clone()).map(Attribute::IceUfrag);
         let pwd = ice.and_then(|ice| ice.pwd.clone()).map(Attribute::IcePwd);
@@ -90,7 +91,8 @@ fn candidate(mut candidate: Candidate) -> Candidate {
 
 /// Which sections have ICE: of their own, of the session, or of the section with which they are bundled.
 pub(super) fn has_ice(lines: &SessionDescription) -> Vec<bool> {
-    let attributes = |numbered: &[crate::sdp::line::Numbered]| numbered.iter().map(|numbered| numbered.attribute.clone()).collect::<Vec<_>>();
+    let attributes =
+        |numbered: &[crate::sdp::line::Numbered]| numbered.iter().map(|numbered| numbered.attribute.clone()).collect::<Vec<_>>();
     let session = attributes(&lines.attributes);
     let of_session = Transport::read(&session);
     let of_session = of_session.ufrag.is_some() || of_session.pwd.is_some();
@@ -101,7 +103,8 @@ pub(super) fn has_ice(lines: &SessionDescription) -> Vec<bool> {
 
 /// RFC 8843 §7: the first section of the first BUNDLE group that this one is in, if it is another one.
 fn tagged(session: &[Attribute], media: &[MediaDescription], index: usize) -> Option<usize> {
-    let place = |mid: &SmolStr| media.iter().position(|media| media.attributes.iter().any(|line| line.attribute == Attribute::Mid(mid.clone())));
+    let place =
+        |mid: &SmolStr| media.iter().position(|media| media.attributes.iter().any(|line| line.attribute == Attribute::Mid(mid.clone())));
     session.iter().find_map(|attribute| match attribute {
         Attribute::Group { semantics, mids } if semantics == "BUNDLE" => {
             let members: Vec<usize> = mids.iter().filter_map(place).collect();
@@ -135,7 +138,9 @@ pub(super) fn of(media: &[MediaDescription], names: &[Named], session: &[Attribu
     }
     let before = transports.clone();
     for (index, transport) in transports.iter_mut().enumerate() {
-        let Some(tagged) = tagged(session, media, index).filter(|tagged| names[*tagged].is_active).map(|tagged| &before[tagged]) else { continue };
+        let Some(tagged) = tagged(session, media, index).filter(|tagged| names[*tagged].is_active).map(|tagged| &before[tagged]) else {
+            continue;
+        };
         let is_silent = transport.ufrag.is_none() && transport.pwd.is_none() && transport.candidates.is_empty();
         if transport.is_ice && tagged.is_ice && is_silent {
             transport.inherit(tagged);
