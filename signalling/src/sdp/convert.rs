@@ -126,6 +126,9 @@ pub fn to_sdp(text: &str, request: &Request<'_>) -> Result<(String, Vec<Warning>
         }
         (Action::TransportInfo, None) => {
             let (lines, more) = map::to_fragment(&jingle, request.party, None);
+            if lines.media.is_empty() && lines.attributes.is_empty() {
+                return Err(ConvertError::Request("there is no content in it whose transport SDP could say"));
+            }
             warnings.extend(more);
             return Ok((write::write(&lines), warnings));
         }

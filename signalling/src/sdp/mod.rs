@@ -24,6 +24,8 @@ pub mod diff;
 pub mod fuzz;
 pub mod line;
 pub mod map;
+#[cfg(any(test, fuzzing))]
+pub mod normal;
 pub mod parse;
 #[cfg(test)]
 mod table;

@@ -23,7 +23,7 @@ mod feedback;
 mod properties;
 mod security;
 mod sources;
-mod static_types;
+pub(super) mod static_types;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -122,6 +122,11 @@ impl RtpBuilder {
         self.sources.finish(&mut rtp, warnings);
         rtp
     }
+}
+
+/// Whether a format of the `m=` line is a payload type.
+pub(in crate::sdp) fn is_payload_type(format: &str) -> bool {
+    codecs::payload_type(format).is_some()
 }
 
 /// The formats of the `m=` line; none if there is no payload type, which SDP cannot say.

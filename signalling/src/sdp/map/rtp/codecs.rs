@@ -43,7 +43,7 @@ impl Codecs {
     }
 
     fn format(&mut self, format: &SmolStr, warnings: &mut Warnings) {
-        let Some(id) = format.parse().ok().filter(|id| *id <= ID_MAX && is_digits(format)) else {
+        let Some(id) = payload_type(format) else {
             return warnings.at(self.line, format_args!("format {} is no payload type from 0 to 127; left out", Quoted(format)));
         };
         let place = &mut self.places[usize::from(id)];
@@ -155,6 +155,11 @@ fn distinct(types: &[PayloadType]) -> impl Iterator<Item = &PayloadType> {
         seen |= bit;
         is_new
     })
+}
+
+/// The payload type that a format is.
+pub(super) fn payload_type(format: &str) -> Option<u8> {
+    format.parse().ok().filter(|id| *id <= ID_MAX && is_digits(format))
 }
 
 /// The formats of `m=`.
