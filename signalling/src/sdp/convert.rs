@@ -108,7 +108,7 @@ pub fn to_jingle(text: &str, request: &Request<'_>) -> Result<(Vec<Jingle>, Vec<
 pub fn to_sdp(text: &str, request: &Request<'_>) -> Result<(String, Vec<Warning>), ConvertError> {
     let (mut jingle, mut warnings) = read(text)?;
     jingle.action = request.action.unwrap_or(jingle.action);
-    let is_hold = jingle.action == Action::SessionInfo && matches!(jingle.info.as_deref(), Some("hold" | "unhold" | "active"));
+    let is_hold = jingle.action == Action::SessionInfo && matches!(jingle.info_name(), Some("hold" | "unhold" | "active"));
     if says_nothing(jingle.action) && !is_hold {
         return Err(NO_MEDIA);
     }
@@ -190,7 +190,7 @@ fn tell_offers_from_answers(before: &mut Description, next: &mut Description, ac
             };
         section.content.creator = if is_offer { party } else { party.other() };
         if !is_offer {
-            let offered = Section { content: section.content.clone(), state: State::Offered };
+            let offered = Section::new(section.content.clone(), State::Offered);
             match before.sections.get_mut(index) {
                 Some(before) => *before = offered,
                 None => before.sections.push(offered),
