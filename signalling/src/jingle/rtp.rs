@@ -9,6 +9,8 @@ mod feedback;
 mod parameter;
 mod payload;
 mod source;
+#[cfg(test)]
+mod tests;
 
 use smol_str::SmolStr;
 

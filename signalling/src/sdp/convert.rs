@@ -125,7 +125,7 @@ pub fn to_sdp(text: &str, request: &Request<'_>) -> Result<(String, Vec<Warning>
             description
         }
         (Action::TransportInfo, None) => {
-            let (lines, more) = map::to_fragment(&jingle);
+            let (lines, more) = map::to_fragment(&jingle, request.party, None);
             warnings.extend(more);
             return Ok((write::write(&lines), warnings));
         }

@@ -215,7 +215,7 @@ pub enum Attribute {
     /// RFC 8839 §5.6.
     IceOptions(Vec<SmolStr>),
     /// RFC 8839 §5.1.
-    Candidate(Candidate),
+    Candidate(Box<Candidate>),
     /// RFC 8839 §5.2.
     RemoteCandidates(Vec<RemoteCandidate>),
     /// RFC 8840 §8.2.

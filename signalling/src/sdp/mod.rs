@@ -15,9 +15,9 @@
 //! - [`warning`]: what one side says and the other cannot.
 
 pub mod apply;
+pub mod convert;
 #[cfg(test)]
 pub mod corpus;
-pub mod convert;
 pub mod description;
 pub mod diff;
 #[cfg(any(test, fuzzing))]

@@ -8,7 +8,7 @@ mod attribute;
 mod carried;
 mod codec;
 mod ice;
-mod security;
+pub(super) mod security;
 mod session;
 mod stream;
 pub(super) mod words;
@@ -68,6 +68,13 @@ pub fn parse_fragment(text: &str) -> Result<SessionDescription, SdpError> {
     let mut reader = Reader { form: Form::Fragment, ..Reader::default() };
     reader.read(text)?;
     Ok(reader.description)
+}
+
+/// Whether a text can stand behind `i=`, `u=` and so on, as a line of a whole description.
+pub(super) fn is_field(kind: char, text: &str) -> bool {
+    let mut reader = Reader { form: Form::Whole, line: 2, ..Reader::default() };
+    let is_short = text.len() < LINE_BYTES_MAX - 2 && control(text).is_none();
+    is_short && u8::try_from(kind).is_ok_and(|kind| reader.field(kind, text).is_ok())
 }
 
 /// What is being read.
@@ -139,9 +146,15 @@ impl Reader {
     fn read_field(&mut self, kind: u8, text: &str) -> Result<(), String> {
         self.place(kind).map_err(|expected| format!("{}=: {expected}", char::from(kind)))?;
         if kind == b'a' {
-            let attribute = attribute::read(text)?;
-            let numbered = Numbered { line: self.line, attribute };
-            self.attributes().push(numbered);
+            let line = self.line;
+            let attributes = match self.description.media.last_mut() {
+                Some(media) => &mut media.attributes,
+                None => &mut self.description.attributes,
+            };
+            match attribute::read(text) {
+                Ok(attribute) => attributes.push(Numbered { line, attribute }),
+                Err(wrong) => return Err(attribute::explain(text, wrong)),
+            }
             return Ok(());
         }
         self.field(kind, text).map_err(|wrong| format!("{}=: {wrong}", char::from(kind)))
@@ -212,12 +225,5 @@ impl Reader {
             _ => return Err(Wrong::new("one of v o s i u e p c b t r z k a m", text)),
         }
         Ok(())
-    }
-
-    fn attributes(&mut self) -> &mut Vec<Numbered> {
-        match self.description.media.last_mut() {
-            Some(media) => &mut media.attributes,
-            None => &mut self.description.attributes,
-        }
     }
 }

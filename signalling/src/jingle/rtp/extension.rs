@@ -53,7 +53,7 @@ impl HeaderExtension {
         if let (None, Some(word)) = (senders, direction) {
             senders = senders_of(word, reading.speaker());
             if senders.is_none() {
-                reading.unexpected(node, "id", word, "no direction");
+                reading.unexpected(node, "id", word, "a direction of SDP after its slash");
             }
         }
         let mut parameters = Vec::new();

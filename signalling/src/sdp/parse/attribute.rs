@@ -17,21 +17,26 @@ pub fn parse_attribute(value: &str) -> Result<Attribute, String> {
     if let Some(found) = control(value) {
         return Err(format!("a=: {}", Wrong::new("no control characters", found)));
     }
-    read(value)
+    read(value).map_err(|wrong| explain(value, wrong))
 }
 
-pub(super) fn read(text: &str) -> Result<Attribute, String> {
-    let (name, value) = match memchr::memchr(b':', text.as_bytes()) {
+/// Which attribute is wrong, and how.
+#[cold]
+pub(super) fn explain(text: &str, wrong: Wrong<'_>) -> String {
+    let name = split_name(text).0;
+    if is_token(name) { format!("a={name}: {wrong}") } else { format!("a=: {wrong}") }
+}
+
+fn split_name(text: &str) -> (&str, Option<&str>) {
+    match memchr::memchr(b':', text.as_bytes()) {
         Some(at) => (&text[..at], Some(&text[at + 1..])),
         None => (trim(text), None),
-    };
-    if !is_token(name) {
-        return Err(format!("a=: {}", Wrong::new("a name of an attribute", name)));
     }
-    attribute(name, value).map_err(|wrong| format!("a={name}: {wrong}"))
 }
 
-fn attribute<'a>(name: &'a str, value: Option<&'a str>) -> Result<Attribute, Wrong<'a>> {
+/// Reads what stands behind `a=`, which has no control characters.
+pub(super) fn read(text: &str) -> Result<Attribute, Wrong<'_>> {
+    let (name, value) = split_name(text);
     let words = Words::of(value.unwrap_or_default());
     let flag = |attribute| words.end().map(|()| attribute).map_err(|wrong| Wrong { expected: "no value", ..wrong });
     match name {
@@ -67,6 +72,9 @@ fn attribute<'a>(name: &'a str, value: Option<&'a str>) -> Result<Attribute, Wro
         "sctp-port" => stream::sctp_port(words),
         "sctpmap" => stream::sctpmap(words),
         _ => {
+            if !is_token(name) {
+                return Err(Wrong::new("a name of an attribute", name));
+            }
             carried::check(name, words)?;
             Ok(other(name, value))
         }

@@ -30,7 +30,7 @@ pub(super) fn candidate(mut words: Words<'_>) -> Result<Attribute, Wrong<'_>> {
     let port = words.number(PORT)?;
     words.word("typ", |word| word == "typ")?;
     let kind = words.token("a type: host, srflx, prflx or relay")?;
-    let mut candidate = Candidate {
+    let mut candidate = Box::new(Candidate {
         component,
         foundation: Some(foundation.into()),
         ip: ip.into(),
@@ -39,7 +39,7 @@ pub(super) fn candidate(mut words: Words<'_>) -> Result<Attribute, Wrong<'_>> {
         protocol,
         kind: CandidateType::parse(&lower(kind)),
         ..Candidate::default()
-    };
+    });
     extensions(&mut candidate, words)?;
     Ok(if candidate.kind.is_some() { Attribute::Candidate(candidate) } else { other("candidate", Some(whole)) })
 }

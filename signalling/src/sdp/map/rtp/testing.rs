@@ -8,13 +8,14 @@ use crate::jingle::rtp::{Feedback, Feedbacks, Parameter, PayloadType, Rtp, Sourc
 use crate::sdp::line::{Connection, MediaDescription, Origin, SessionDescription};
 use crate::sdp::warning::{Place, Warnings};
 
+const BLANKS: [char; 2] = [' ', '\t'];
 const HEADER: &str = "v=0\r\no=- 0 0 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n";
 
 /// What the section of a party means, and the warnings.
 pub(super) fn read(party: Party, section: &str) -> (Rtp, Vec<String>) {
     let mut text = HEADER.to_owned();
-    for line in section.trim().lines() {
-        text.push_str(line.trim());
+    for line in section.trim_matches([' ', '\n']).lines() {
+        text.push_str(line.trim_matches(BLANKS));
         text.push_str("\r\n");
     }
     let lines = crate::sdp::parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
@@ -77,8 +78,8 @@ pub(super) fn reads(section: &str, rtp: &Rtp, warnings: &[&str]) {
 #[track_caller]
 pub(super) fn writes(rtp: &Rtp, section: &str, warnings: &[&str]) {
     let (written, said) = write(Party::Initiator, rtp);
-    let expected = section.trim().lines().fold(String::new(), |mut text, line| {
-        writeln!(text, "{}", line.trim()).expect("a string takes all");
+    let expected = section.trim_matches([' ', '\n']).lines().fold(String::new(), |mut text, line| {
+        writeln!(text, "{}", line.trim_matches(BLANKS)).expect("a string takes all");
         text
     });
     assert_eq!(written, expected, "{rtp:?}");
