@@ -46,7 +46,8 @@ struct Change<'a> {
 impl<'a> Change<'a> {
     /// Says it, if there is something to be said.
     fn say(&mut self, stanza: Jingle) {
-        if stanza.contents.is_empty() && stanza.groups.is_empty() && stanza.carried.is_empty() && stanza.action != Action::SessionTerminate {
+        if stanza.contents.is_empty() && stanza.groups.is_empty() && stanza.carried.is_empty() && stanza.action != Action::SessionTerminate
+        {
             return;
         }
         match self.now.apply(self.now.party, &stanza) {
@@ -105,14 +106,5 @@ fn is_same(one: &Content, other: &Content) -> bool {
 
 /// A content that says nothing but which one it is.
 fn named(content: &Content) -> Content {
-    Content {
-        creator: content.creator,
-        name: content.name.clone(),
-        senders: None,
-        disposition: None,
-        description: None,
-        transport: None,
-        protocol: None,
-        carried: Vec::new(),
-    }
+    Content::new(content.creator, &content.name)
 }

@@ -43,8 +43,7 @@ impl Step<'_> {
         section.state = State::Refused;
         section.pending = Pending::default();
         let name = section.content.name.clone();
-        let has_namesake =
-            self.description.sections.iter().any(|section| section.state == State::Active && section.content.name == name);
+        let has_namesake = self.description.sections.iter().any(|section| section.state == State::Active && section.content.name == name);
         if !has_namesake {
             for group in &mut self.description.groups {
                 group.contents.retain(|content| *content != name);

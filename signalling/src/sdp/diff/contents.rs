@@ -70,7 +70,8 @@ impl Change<'_> {
             return;
         }
         let contents = accepted.into_iter().map(|(_, content)| content).collect();
-        let stanza = Jingle { contents, groups: self.next.groups.clone(), carried: self.next.carried.clone(), ..self.stanza(Action::SessionAccept) };
+        let stanza =
+            Jingle { contents, groups: self.next.groups.clone(), carried: self.next.carried.clone(), ..self.stanza(Action::SessionAccept) };
         self.say(stanza);
     }
 

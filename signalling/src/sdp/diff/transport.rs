@@ -39,7 +39,9 @@ fn is_redefined(from: &Transport, to: &Transport) -> bool {
     };
     let is_moved = || {
         let mut before: HashMap<_, _> = from.candidates.iter().map(|candidate| (key(candidate), candidate)).collect();
-        to.candidates.iter().for_each(|candidate| drop(before.remove(&key(candidate))));
+        for candidate in &to.candidates {
+            before.remove(&key(candidate));
+        }
         !before.is_empty()
     };
     from.method != to.method
@@ -94,7 +96,11 @@ fn least_generation(from: &Transport, to: &Transport, is_restart: bool) -> u8 {
 fn new_candidates(before: &Transport, to: &Transport, generation: u8) -> Vec<Candidate> {
     let known: HashMap<_, _> = before.candidates.iter().map(|candidate| (key(candidate), candidate)).collect();
     let is_new = |candidate: &&Candidate| known.get(&key(candidate)).is_none_or(|known| !is_alike(known, candidate));
-    let new = to.candidates.iter().filter(is_new).map(|candidate| Candidate { generation: candidate.generation.max(generation), ..candidate.clone() });
+    let new = to
+        .candidates
+        .iter()
+        .filter(is_new)
+        .map(|candidate| Candidate { generation: candidate.generation.max(generation), ..candidate.clone() });
     let mut new: Vec<Candidate> = new.collect();
     // The place gives the id, and in the list as it will be each has another.
     for (index, candidate) in new.iter_mut().enumerate() {
