@@ -15,9 +15,9 @@
 //! - [`warning`]: what one side says and the other cannot.
 
 pub mod apply;
+pub mod convert;
 #[cfg(test)]
 pub mod corpus;
-pub mod convert;
 pub mod description;
 pub mod diff;
 #[cfg(any(test, fuzzing))]
@@ -25,6 +25,10 @@ pub mod fuzz;
 pub mod line;
 pub mod map;
 pub mod parse;
+#[cfg(test)]
+mod roundtrip;
+#[cfg(test)]
+pub mod strategies;
 #[cfg(test)]
 mod table;
 pub mod warning;
