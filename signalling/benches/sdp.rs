@@ -71,22 +71,16 @@ struct FlatNode<'x> {
 }
 
 fn flat_tree(xml: &str) -> FlatTree<'_> {
-    fn text(bytes: std::borrow::Cow<'_, [u8]>) -> &str {
-        match bytes {
-            std::borrow::Cow::Borrowed(bytes) => std::str::from_utf8(bytes).expect("it was a string"),
-            std::borrow::Cow::Owned(_) => unreachable!("a slice is borrowed"),
-        }
-    }
     fn push<'x>(tree: &mut FlatTree<'x>, tag: &BytesStart<'x>, xml: &'x str, depth: usize) {
         // quick-xml lends names for as long as the event lives; the tree wants them for as long as the text does.
-        let at = |slice: &[u8]| {
+        let at = |slice: &str| {
             let start = slice.as_ptr() as usize - xml.as_ptr() as usize;
             &xml[start..start + slice.len()]
         };
         let first = tree.attributes.len();
         for attribute in tag.attributes() {
             let attribute = attribute.expect("we wrote it");
-            tree.attributes.push((at(attribute.key.as_ref()), at(text(attribute.value).as_bytes())));
+            tree.attributes.push((at(attribute.key.as_ref()), at(&attribute.value)));
         }
         tree.nodes.push(FlatNode { name: at(tag.name().as_ref()), attributes: first..tree.attributes.len(), depth });
     }

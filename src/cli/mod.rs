@@ -82,9 +82,15 @@ fn line_on_stderr(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
-/// Writes to standard output; a reader that has seen enough (`campanile user list | head`) is no error.
-fn print(text: &str) -> io::Result<()> {
-    match writeln!(io::stdout(), "{text}") {
+/// Writes a line to standard output.
+fn print(line: &str) -> io::Result<()> {
+    print_raw(&format!("{line}\n"))
+}
+
+/// Writes to standard output as it is; a reader that has seen enough (`campanile user list | head`) is no error.
+fn print_raw(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written,
     }

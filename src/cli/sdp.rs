@@ -7,13 +7,13 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow, bail};
 use campanile_signalling::jingle::{Action, Party};
-use campanile_signalling::sdp::convert::{self, Request};
+use campanile_signalling::sdp::convert::{self, ConvertError, Request};
 use campanile_signalling::sdp::parse::TEXT_BYTES_MAX;
 use campanile_signalling::sdp::{Place, Warning};
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
-use super::{line_on_stderr, print};
+use super::{line_on_stderr, print, print_raw};
 
 /// Arguments of `campanile sdp`.
 #[derive(Debug, Args)]
@@ -48,7 +48,7 @@ struct Options {
     #[arg(long)]
     json: bool,
 
-    /// The description before, as SDP or <jingle/>: the same party's, for a session-accept the offer
+    /// The description before, as SDP or <jingle/>: the same party's, for a session-accept the offer that it answers
     #[arg(long, value_name = "FILE")]
     session: Option<PathBuf>,
 }
@@ -66,20 +66,28 @@ fn action(word: &str) -> Result<Action, String> {
 /// Exit code 0 if something could be written; warnings do not count.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     match &arguments.direction {
-        Direction::ToJingle(options) => convert(options, "jingle", |text, request| {
+        Direction::ToJingle(options) => convert(options, |text, request| {
             let (stanzas, warnings) = convert::to_jingle(text, request)?;
-            Ok((stanzas.iter().map(convert::to_xml).collect(), warnings))
+            Ok((Converted::Jingle(stanzas.iter().map(convert::to_xml).collect()), warnings))
         }),
-        Direction::ToSdp(options) => convert(options, "sdp", |text, request| {
+        Direction::ToSdp(options) => convert(options, |text, request| {
             let (sdp, warnings) = convert::to_sdp(text, request)?;
-            Ok((vec![sdp], warnings))
+            Ok((Converted::Sdp(sdp), warnings))
         }),
     }
 }
 
-type Converted = (Vec<String>, Vec<Warning>);
+#[derive(Debug)]
+enum Converted {
+    /// Each a `<jingle/>`.
+    Jingle(Vec<String>),
+    Sdp(String),
+}
 
-fn convert(options: &Options, kind: &str, convert: impl Fn(&str, &Request<'_>) -> anyhow::Result<Converted>) -> anyhow::Result<ExitCode> {
+fn convert(
+    options: &Options,
+    convert: impl Fn(&str, &Request<'_>) -> Result<(Converted, Vec<Warning>), ConvertError>,
+) -> anyhow::Result<ExitCode> {
     let text = read(options.file.as_deref())?;
     let before = options.session.as_deref().map(|file| read(Some(file))).transpose()?;
     let party = match options.role {
@@ -87,16 +95,25 @@ fn convert(options: &Options, kind: &str, convert: impl Fn(&str, &Request<'_>) -
         Role::Responder => Party::Responder,
     };
     let request = Request { party, action: options.action, before: before.as_deref() };
-    let (texts, warnings) = convert(&text, &request).with_context(|| name(options.file.as_deref()))?;
+    let (converted, warnings) = convert(&text, &request).map_err(|error| match error {
+        ConvertError::Before(error) => anyhow!(*error).context(name(options.session.as_deref())),
+        error => anyhow!(error).context(name(options.file.as_deref())),
+    })?;
     if options.json {
-        print(&json!({ kind: texts, "warnings": warnings.iter().map(as_json).collect::<Vec<_>>() }).to_string())?;
-    } else {
-        for warning in &warnings {
-            line_on_stderr(&format!("warning: {warning}"));
-        }
-        for text in &texts {
-            print(text.trim_end())?;
-        }
+        let warnings: Vec<Value> = warnings.iter().map(as_json).collect();
+        print(&match converted {
+            Converted::Jingle(stanzas) => json!({ "jingle": stanzas, "warnings": warnings }).to_string(),
+            Converted::Sdp(sdp) => json!({ "sdp": sdp, "warnings": warnings }).to_string(),
+        })?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for warning in &warnings {
+        line_on_stderr(&format!("warning: {warning}"));
+    }
+    match converted {
+        Converted::Jingle(stanzas) => stanzas.iter().try_for_each(|stanza| print(stanza))?,
+        // with its line ends, the last one too
+        Converted::Sdp(sdp) => print_raw(&sdp)?,
     }
     Ok(ExitCode::SUCCESS)
 }

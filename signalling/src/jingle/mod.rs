@@ -70,15 +70,20 @@ fn cut(text: &str, bytes_max: usize) -> &str {
 }
 
 #[cfg(test)]
-mod testing {
+mod round_trip;
+#[cfg(test)]
+pub(crate) mod strategies;
+
+#[cfg(test)]
+pub(crate) mod testing {
     use bytes::Bytes;
 
     use super::Jingle;
-    use super::content::JingleError;
-    use super::reading::Reading;
+    use super::content::{Content, JingleError};
+    use super::reading::{Problem, Reading};
     use crate::ns;
     use crate::stanza::Stanza;
-    use crate::xml::Bindings;
+    use crate::xml::{Bindings, Element, XmlWriter};
 
     /// A stanza as it comes from a client.
     pub fn stanza(xml: &str) -> Stanza {
@@ -99,5 +104,29 @@ mod testing {
         let stanza = stanza(iq);
         let element = stanza.child(ns::JINGLE, "jingle").expect("there is a jingle").element().expect("it is valid");
         Jingle::read(element.root(), &mut Reading::outline())
+    }
+
+    /// A `<jingle/>` read whole, and what was amiss.
+    pub fn whole(xml: &str) -> (Jingle, Vec<Problem>) {
+        let element = Element::parse(xml.as_bytes(), &Bindings::client()).unwrap_or_else(|error| panic!("{error:?} in {xml}"));
+        let mut reading = Reading::whole();
+        let jingle = Jingle::read(element.root(), &mut reading).unwrap_or_else(|error| panic!("{error} in {xml}"));
+        (jingle, reading.into_problems().0)
+    }
+
+    /// The same of a content in a session-initiate.
+    pub fn content(children: &str) -> (Content, Vec<Problem>) {
+        let (jingle, problems) = whole(&format!(
+            "<jingle xmlns='urn:xmpp:jingle:1' action='session-initiate' sid='s'><content creator='initiator' name='a'>{children}</content></jingle>"
+        ));
+        let content = jingle.contents.into_iter().next().expect("there is one");
+        (content, problems)
+    }
+
+    /// How an element is written.
+    pub fn written(write: impl FnOnce(&mut XmlWriter)) -> String {
+        let mut out = XmlWriter::new();
+        write(&mut out);
+        String::from_utf8(out.into_inner()).expect("text")
     }
 }

@@ -209,6 +209,12 @@ impl Transport {
         out.close();
     }
 
+    /// Whether an option of ICE can be an element: its name is one in XML.
+    #[must_use]
+    pub fn may_have_option(option: &str) -> bool {
+        names::is_name(option)
+    }
+
     /// Addresses that may be relayed ones: candidates of type `relay`, and any of raw UDP, which need not tell (XEP-0177 §4.2).
     pub fn relayed(&self) -> impl Iterator<Item = SocketAddr> {
         let raw = self.method == Method::RawUdp;

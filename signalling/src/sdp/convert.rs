@@ -3,17 +3,18 @@
 //! The description before, where one is given, is SDP or a `<jingle/>`. It is the same party's, but for a session-accept: then it is the offer
 //! that is accepted, the other party's.
 
-use super::description::Description;
+use super::description::{Description, Section, State};
 use super::diff::diff;
 use super::map::{self, MapError};
 use super::parse::{self, SdpError, TEXT_BYTES_MAX};
 use super::warning::{Place, Warning};
 use super::write;
-use crate::jingle::content::JingleError;
+use crate::jingle::content::{Content, JingleError};
 use crate::jingle::reading::Reading;
+use crate::jingle::transport::Setup;
 use crate::jingle::{Action, Jingle, Party};
 use crate::ns;
-use crate::xml::{Bindings, Element, Node, XmlError, XmlWriter};
+use crate::xml::{self, Bindings, Element, Node, XmlError, XmlWriter};
 
 /// How to convert.
 #[derive(Debug, Clone, Copy)]
@@ -36,11 +37,16 @@ pub enum ConvertError {
     #[error(transparent)]
     Map(#[from] MapError),
     /// Not XML.
-    #[error("the XML cannot be read: {0}")]
-    Xml(#[from] XmlError),
+    #[error("line {line}: {error}")]
+    Xml {
+        /// From 1.
+        line: usize,
+        /// What is wrong there.
+        error: XmlError,
+    },
     /// A `<jingle/>` without action or sid.
     #[error("<jingle/>: {0}")]
-    Jingle(#[from] JingleError),
+    Jingle(JingleError),
     /// An element that breaks its specification.
     #[error("{0}")]
     Malformed(String),
@@ -53,43 +59,45 @@ pub enum ConvertError {
     /// The request makes no sense.
     #[error("{0}")]
     Request(&'static str),
+    /// It is the description before that is wrong.
+    #[error("the description before: {0}")]
+    Before(Box<ConvertError>),
 }
+
+const NO_MEDIA: ConvertError = ConvertError::Request("this action says nothing of media, so there is no SDP for it");
+const NO_BEFORE: ConvertError = ConvertError::Request("this action changes a description: the one before is needed (--session)");
 
 /// The stanzas that say what an SDP says: one, or with a description before it, one for each kind of change.
 ///
 /// # Errors
 /// The first thing that cannot be read.
 pub fn to_jingle(text: &str, request: &Request<'_>) -> Result<(Vec<Jingle>, Vec<Warning>), ConvertError> {
-    let before = request.before.map(|text| before(text, request)).transpose()?;
+    if request.action.is_some_and(|action| says_nothing(action)) {
+        return Err(NO_MEDIA);
+    }
+    let before = request.before.map(|text| read_before(text, request)).transpose()?;
     if is_fragment(text) {
-        let (mut jingle, warnings) = map::from_fragment(parse::parse_fragment(text)?, request.party, before.as_ref())?;
-        jingle.action = request.action.unwrap_or(jingle.action);
+        if request.action.is_some_and(|action| action != Action::TransportInfo) {
+            return Err(ConvertError::Request("this is no whole description but a fragment of one, which only a transport-info says"));
+        }
+        let (jingle, warnings) = map::from_fragment(parse::parse_fragment(text)?, request.party, before.as_ref())?;
         return Ok((vec![jingle], warnings));
     }
-    let (next, mut warnings) = map::from_sdp(parse::parse(text)?, request.party, before.as_ref())?;
-    let whole = match (request.action, request.party) {
-        (Some(action), _) => action,
-        (None, Party::Initiator) => Action::SessionInitiate,
-        (None, Party::Responder) => Action::SessionAccept,
-    };
-    let is_first = matches!(whole, Action::SessionInitiate | Action::SessionAccept);
-    match before.filter(|before| before.party == request.party && !(request.action.is_some() && is_first)) {
-        Some(before) => {
+    let (mut next, mut warnings) = map::from_sdp(parse::parse(text)?, request.party, before.as_ref())?;
+    match (before, request.action) {
+        (_, Some(action @ (Action::SessionInitiate | Action::SessionAccept))) => Ok((vec![next.to_jingle(action)], warnings)),
+        (Some(mut before), action) => {
+            tell_offers_from_answers(&mut before, &mut next, action);
             let (mut stanzas, more) = diff(&before, &next);
             warnings.extend(more);
-            if let Some(action) = request.action {
-                stanzas.retain(|stanza| {
-                    let wanted = stanza.action == action;
-                    if !wanted {
-                        let text = format!("{} is left out: another action was asked for", stanza.action.as_str());
-                        warnings.push(Warning { place: Place::Session, text });
-                    }
-                    wanted
-                });
+            if let Some(action) = action {
+                retain(&mut stanzas, action, &mut warnings)?;
             }
             Ok((stanzas, warnings))
         }
-        None => Ok((vec![next.to_jingle(whole)], warnings)),
+        (None, None) => Ok((vec![next.to_jingle(first(request.party))], warnings)),
+        (None, Some(action @ (Action::ContentAdd | Action::ContentAccept))) => Ok((vec![next.to_jingle(action)], warnings)),
+        (None, Some(_)) => Err(NO_BEFORE),
     }
 }
 
@@ -100,27 +108,28 @@ pub fn to_jingle(text: &str, request: &Request<'_>) -> Result<(Vec<Jingle>, Vec<
 pub fn to_sdp(text: &str, request: &Request<'_>) -> Result<(String, Vec<Warning>), ConvertError> {
     let (mut jingle, mut warnings) = read(text)?;
     jingle.action = request.action.unwrap_or(jingle.action);
-    let before = request.before.map(|text| before(text, &Request { action: Some(jingle.action), ..*request })).transpose()?;
+    let is_hold = jingle.action == Action::SessionInfo && matches!(jingle.info_name(), Some("hold" | "unhold" | "active"));
+    if says_nothing(jingle.action) && !is_hold {
+        return Err(NO_MEDIA);
+    }
+    let before = request.before.map(|text| read_before(text, &Request { action: Some(jingle.action), ..*request })).transpose()?;
     let description = match (jingle.action, before) {
-        (Action::SessionInfo | Action::SessionTerminate | Action::SecurityInfo, _) => {
-            return Err(ConvertError::Request("this action says nothing of media, so there is no SDP for it"));
-        }
         (Action::SessionInitiate | Action::SessionAccept, offer) => {
             let (description, more) = map::from_jingle(jingle, request.party, offer.as_ref())?;
             warnings.extend(more);
             description
         }
         (_, Some(before)) => {
-            let (description, more) = before.apply(request.party, &jingle)?;
+            let (description, more) = apply(&before, &jingle, request.party)?;
             warnings.extend(more);
             description
         }
         (Action::TransportInfo, None) => {
-            let (lines, more) = map::to_fragment(&jingle);
+            let (lines, more) = map::to_fragment(&jingle, request.party, None);
             warnings.extend(more);
             return Ok((write::write(&lines), warnings));
         }
-        (_, None) => return Err(ConvertError::Request("this action changes a description: the one before is needed (--session)")),
+        (_, None) => return Err(NO_BEFORE),
     };
     let (lines, more) = map::to_sdp(&description);
     warnings.extend(more);
@@ -139,15 +148,95 @@ fn is_fragment(text: &str) -> bool {
     !text.trim_start().starts_with("v=")
 }
 
-/// The description before: of the offerer if this is to be an answer.
-fn before(text: &str, request: &Request<'_>) -> Result<Description, ConvertError> {
-    let party = if request.action == Some(Action::SessionAccept) { request.party.other() } else { request.party };
-    let (description, _) = if text.trim_start().starts_with('<') {
-        map::from_jingle(read(text)?.0, party, None)?
-    } else {
-        map::from_sdp(parse::parse(text)?, party, None)?
+fn says_nothing(action: Action) -> bool {
+    matches!(action, Action::SessionInfo | Action::SessionTerminate | Action::SecurityInfo)
+}
+
+/// The action of a party's first description.
+const fn first(party: Party) -> Action {
+    match party {
+        Party::Initiator => Action::SessionInitiate,
+        Party::Responder => Action::SessionAccept,
+    }
+}
+
+/// Leaves the stanzas of one action.
+fn retain(stanzas: &mut Vec<Jingle>, action: Action, warnings: &mut Vec<Warning>) -> Result<(), ConvertError> {
+    let (wanted, others) = std::mem::take(stanzas).into_iter().partition(|stanza| stanza.action == action);
+    *stanzas = wanted;
+    if stanzas.is_empty() {
+        return Err(ConvertError::Request("nothing has changed that this action says"));
+    }
+    warnings.extend(others.iter().map(|stanza: &Jingle| Warning {
+        place: Place::Session,
+        text: format!("{} is left out: another action was asked for", stanza.action.as_str()),
+    }));
+    Ok(())
+}
+
+/// SDP does not say whether a new section is offered or answers one that the other party has offered, and the description before does not know
+/// of that. The action says it if one was asked for, else `a=setup`: an offer leaves it open (RFC 8842 §5.2).
+fn tell_offers_from_answers(before: &mut Description, next: &mut Description, action: Option<Action>) {
+    let party = next.party;
+    for (index, section) in next.sections.iter_mut().enumerate() {
+        if before.sections.get(index).is_some_and(|before| before.state == State::Active || section.state == State::Refused) {
+            continue;
+        }
+        let is_offer = section.state == State::Active
+            && match action {
+                Some(Action::ContentAdd) => true,
+                Some(Action::ContentAccept) => false,
+                _ => !has_decided(&section.content),
+            };
+        section.content.creator = if is_offer { party } else { party.other() };
+        if !is_offer {
+            let offered = Section::new(section.content.clone(), State::Offered);
+            match before.sections.get_mut(index) {
+                Some(before) => *before = offered,
+                None => before.sections.push(offered),
+            }
+        }
+    }
+}
+
+/// Whether its `a=setup` is that of an answer.
+fn has_decided(content: &Content) -> bool {
+    let setup = content.transport.as_ref().and_then(|transport| transport.dtls.as_ref()).and_then(|dtls| dtls.setup);
+    matches!(setup, Some(Setup::Active | Setup::Passive))
+}
+
+/// What holds for a party after a stanza of whoever must have sent it: a content-add comes from the creator, its answer from the other. What is
+/// answered is applied first if it has not been: a description that is SDP cannot know of it.
+fn apply(before: &Description, stanza: &Jingle, party: Party) -> Result<(Description, Vec<Warning>), ConvertError> {
+    let creator = stanza.contents.first().map_or(party, |content| content.creator);
+    let from = match stanza.action {
+        Action::ContentAdd => creator,
+        Action::ContentAccept | Action::ContentReject => creator.other(),
+        _ => party,
     };
-    Ok(description)
+    let is_answer = matches!(stanza.action, Action::ContentAccept | Action::ContentReject) && from == party;
+    let knows = |content: &Content| before.sections.iter().any(|section| section.state != State::Refused && section.content.name == content.name);
+    if is_answer && !stanza.contents.iter().all(knows) {
+        let add = Jingle { action: Action::ContentAdd, ..stanza.clone() };
+        let (before, mut warnings) = before.apply(creator, &add)?;
+        let (after, more) = before.apply(from, stanza)?;
+        warnings.extend(more);
+        return Ok((after, warnings));
+    }
+    Ok(before.apply(from, stanza)?)
+}
+
+/// The description before: of the offerer if this is to be an answer.
+fn read_before(text: &str, request: &Request<'_>) -> Result<Description, ConvertError> {
+    let party = if request.action == Some(Action::SessionAccept) { request.party.other() } else { request.party };
+    let read = || {
+        if text.trim_start().starts_with('<') {
+            Ok::<_, ConvertError>(map::from_jingle(read(text)?.0, party, None)?)
+        } else {
+            Ok(map::from_sdp(parse::parse(text)?, party, None)?)
+        }
+    };
+    read().map(|(description, _)| description).map_err(|error| ConvertError::Before(Box::new(error)))
 }
 
 /// Strictly: what is malformed is an error, what is unknown a warning.
@@ -155,12 +244,12 @@ fn read(text: &str) -> Result<(Jingle, Vec<Warning>), ConvertError> {
     if text.len() > TEXT_BYTES_MAX {
         return Err(ConvertError::TooLong);
     }
-    let element = Element::parse(text.trim().as_bytes(), &Bindings::client())?;
+    let element = parse_xml(text)?;
     let root = element.root();
     let node =
         if root.is(ns::JINGLE, "jingle") { Some(root) } else { root.children().find(|child: &Node<'_>| child.is(ns::JINGLE, "jingle")) };
     let mut reading = Reading::whole();
-    let jingle = Jingle::read(node.ok_or(ConvertError::NoJingle)?, &mut reading)?;
+    let jingle = Jingle::read(node.ok_or(ConvertError::NoJingle)?, &mut reading).map_err(ConvertError::Jingle)?;
     let (problems, more) = reading.into_problems();
     if let Some(problem) = problems.iter().find(|problem| problem.malformed) {
         return Err(ConvertError::Malformed(problem.to_string()));
@@ -173,4 +262,16 @@ fn read(text: &str) -> Result<(Jingle, Vec<Warning>), ConvertError> {
         warnings.push(Warning { place: Place::Session, text: format!("{more} more of the kind") });
     }
     Ok((jingle, warnings))
+}
+
+fn parse_xml(text: &str) -> Result<Element, ConvertError> {
+    let bindings = Bindings::client();
+    let whole = text.trim();
+    // a stream has no XML declaration, a file may
+    let xml = whole.strip_prefix("<?xml").and_then(|rest| rest.split_once("?>")).map_or(whole, |(_, rest)| rest.trim_start());
+    Element::parse(xml.as_bytes(), &bindings).map_err(|error| {
+        let before = text.len() - text.trim_start().len() + whole.len() - xml.len();
+        let at = before + xml::validate::valid_up_to(xml, &bindings);
+        ConvertError::Xml { line: 1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count(), error }
+    })
 }

@@ -41,7 +41,7 @@ pub struct Section {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pending {
     /// What this party has said of its transport before it accepts the content: XEP-0320 §1, example 3; XEP-0176 §6.
-    pub early: Option<Box<Transport>>,
+    pub early: Option<Transport>,
     /// A transport-replace without answer: XEP-0166 §7.2.15.
     pub replace: Option<Box<Replace>>,
     /// The senders before this party's `<hold/>`: XEP-0167 §8.2.
@@ -53,7 +53,7 @@ pub struct Pending {
 pub struct Replace {
     /// Who wants another transport.
     pub by: Party,
-    /// What holds again if the answer is a transport-reject; `None` where this description does not have the transport of `by`.
+    /// What holds again if the answer is a transport-reject; `None` where it is not known, as the other party's is not.
     pub before: Option<Transport>,
 }
 
@@ -93,6 +93,14 @@ impl Description {
             sections: sections.collect(),
             carried: Vec::new(),
         }
+    }
+
+    /// Whether both have the same SDP.
+    pub(super) fn is_written_like(&self, other: &Self) -> bool {
+        self.groups == other.groups
+            && self.carried == other.carried
+            && self.sections.len() == other.sections.len()
+            && self.sections.iter().zip(&other.sections).all(|(section, other)| section.state == other.state && section.content == other.content)
     }
 
     /// The stanza that says all of it: contents that are active, groups, what is carried.

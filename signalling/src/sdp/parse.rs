@@ -8,7 +8,7 @@ mod attribute;
 mod carried;
 mod codec;
 mod ice;
-mod security;
+pub(super) mod security;
 mod session;
 mod stream;
 #[cfg(test)]
@@ -70,6 +70,13 @@ pub fn parse_fragment(text: &str) -> Result<SessionDescription, SdpError> {
     let mut reader = Reader { form: Form::Fragment, ..Reader::default() };
     reader.read(text)?;
     Ok(reader.description)
+}
+
+/// Whether a text can stand behind `i=`, `u=` and so on, as a line of a whole description.
+pub(super) fn is_field(kind: char, text: &str) -> bool {
+    let mut reader = Reader { form: Form::Whole, line: 2, ..Reader::default() };
+    let is_short = text.len() < LINE_BYTES_MAX - 2 && control(text).is_none();
+    is_short && u8::try_from(kind).is_ok_and(|kind| reader.field(kind, text).is_ok())
 }
 
 /// What is being read.

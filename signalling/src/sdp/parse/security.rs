@@ -24,7 +24,7 @@ pub(super) fn fingerprint(mut words: Words<'_>) -> Result<Attribute, Wrong<'_>> 
     Ok(Attribute::Fingerprint(Fingerprint { hash, value }))
 }
 
-fn is_octets(word: &str) -> bool {
+pub(in crate::sdp) fn is_octets(word: &str) -> bool {
     let digits = |pair: &[u8]| pair.len() >= 2 && pair[0].is_ascii_hexdigit() && pair[1].is_ascii_hexdigit();
     word.len() % 3 == 2 && word.as_bytes().chunks(3).all(|pair| digits(pair) && pair.get(2).is_none_or(|byte| *byte == b':'))
 }
@@ -38,7 +38,8 @@ pub(super) fn crypto(mut words: Words<'_>) -> Result<Attribute, Wrong<'_>> {
     Ok(Attribute::Crypto(Crypto { tag, suite, key_params, session_params }))
 }
 
-fn is_key(text: &str) -> bool {
+/// `method:info`.
+pub(in crate::sdp) fn is_key(text: &str) -> bool {
     text.split_once(':').is_some_and(|(method, info)| is_token(method) && !info.is_empty())
 }
 

@@ -173,22 +173,22 @@ pub(in crate::sdp) fn is_token(word: &str) -> bool {
 }
 
 /// `ice-char` of RFC 8839 §5.4, with `-`, `_`, `#` and `=`, which browsers let through since there are programs that write them.
-pub(super) fn is_ice(word: &str) -> bool {
+pub(in crate::sdp) fn is_ice(word: &str) -> bool {
     is_all(word, ICE)
 }
 
 /// `1*DIGIT`.
-pub(super) fn is_digits(word: &str) -> bool {
+pub(in crate::sdp) fn is_digits(word: &str) -> bool {
     !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Hexadecimal digits.
-pub(super) fn is_hex(word: &str) -> bool {
+pub(in crate::sdp) fn is_hex(word: &str) -> bool {
     !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// `unicast-address`: an IPv4 or IPv6 address, the latter perhaps with a zone (RFC 4007 §11), or a name.
-pub(super) fn is_address(word: &str) -> bool {
+pub(in crate::sdp) fn is_address(word: &str) -> bool {
     if is_ipv6(word) {
         let (address, zone) = word.split_once('%').unwrap_or((word, "0"));
         return address.parse::<Ipv6Addr>().is_ok() && is_all(zone, NAME);
@@ -200,7 +200,7 @@ pub(super) fn is_address(word: &str) -> bool {
 }
 
 /// Whether an address, if it is one, is of IPv6.
-pub(super) fn is_ipv6(address: &str) -> bool {
+pub(in crate::sdp) fn is_ipv6(address: &str) -> bool {
     memchr::memchr(b':', address.as_bytes()).is_some()
 }
 

@@ -3,10 +3,9 @@
 
 use smol_str::{SmolStr, ToSmolStr};
 
-use super::limits::{self, push};
-use super::words::{is_rest, is_token, trimmed};
+use super::words::{cut, is_digits, is_rest, is_token, push, trimmed};
 use super::{feedback, static_types};
-use crate::jingle::rtp::{Parameter, PayloadType, Rtp};
+use crate::jingle::rtp::{PARAMETERS_MAX, Parameter, PayloadType, Rtp};
 use crate::sdp::line::{Attribute, MediaDescription, Numbered};
 use crate::sdp::warning::{Quoted, Warnings};
 
@@ -23,6 +22,8 @@ pub(super) struct Codecs {
     places: [Option<u8>; ID_MAX as usize + 1],
     ptime: Option<u32>,
     maxptime: Option<u32>,
+    /// Of each id a bit: whether a line has named it that m= does not have.
+    strangers: u128,
 }
 
 impl Codecs {
@@ -33,6 +34,7 @@ impl Codecs {
             places: [None; ID_MAX as usize + 1],
             ptime: None,
             maxptime: None,
+            strangers: 0,
         };
         for format in &media.formats {
             codecs.format(format, warnings);
@@ -41,7 +43,7 @@ impl Codecs {
     }
 
     fn format(&mut self, format: &SmolStr, warnings: &mut Warnings) {
-        let Some(id) = format.parse().ok().filter(|id| *id <= ID_MAX) else {
+        let Some(id) = format.parse().ok().filter(|id| *id <= ID_MAX && is_digits(format)) else {
             return warnings.at(self.line, format_args!("format {} is no payload type from 0 to 127; left out", Quoted(format)));
         };
         let place = &mut self.places[usize::from(id)];
@@ -53,18 +55,21 @@ impl Codecs {
         self.types.push(PayloadType { id, ..PayloadType::default() });
     }
 
-    /// What is known of a payload type; of one that m= does not have, nothing is kept: there is no codec to choose.
-    pub fn find(&mut self, line: u32, id: u8, attribute: &str, warnings: &mut Warnings) -> Option<&mut PayloadType> {
+    /// What is known of a payload type. Of one that m= does not have nothing is kept, since nobody can choose it: Firefox leaves `rtcp-fb` and
+    /// `fmtp` behind when a page takes codecs away. Said once.
+    pub fn find(&mut self, line: u32, id: u8, warnings: &mut Warnings) -> Option<&mut PayloadType> {
         let place = self.places.get(usize::from(id)).copied().flatten();
-        if place.is_none() {
-            warnings.at(line, format_args!("{attribute} of payload type {id}, which m= does not have; left out"));
+        let bit = if id > ID_MAX { 0 } else { 1 << id };
+        if place.is_none() && self.strangers & bit == 0 {
+            self.strangers |= bit;
+            warnings.at(line, format_args!("payload type {id} is not in m=: its lines are left out"));
         }
         self.types.get_mut(usize::from(place?))
     }
 
     /// `a=rtpmap`: §6.6, up to one for each format.
     pub fn rtpmap(&mut self, line: u32, map: PayloadType, warnings: &mut Warnings) {
-        let Some(payload) = self.find(line, map.id, "rtpmap", warnings) else { return };
+        let Some(payload) = self.find(line, map.id, warnings) else { return };
         if payload.name.is_none() {
             (payload.name, payload.clockrate, payload.channels) = (map.name, map.clockrate, map.channels);
         } else if (&payload.name, payload.clockrate, payload.channels) != (&map.name, map.clockrate, map.channels) {
@@ -74,16 +79,16 @@ impl Codecs {
 
     /// `a=fmtp`: what several lines say of one format adds up.
     pub fn fmtp(&mut self, line: u32, id: u8, parameters: Vec<Parameter>, warnings: &mut Warnings) {
-        let Some(payload) = self.find(line, id, "fmtp", warnings) else { return };
+        let Some(payload) = self.find(line, id, warnings) else { return };
         if parameters.is_empty() {
             return warnings.at(line, format_args!("fmtp of payload type {id} says nothing; left out"));
         }
-        if payload.parameters.is_empty() && parameters.len() <= limits::PARAMETERS_MAX {
+        if payload.parameters.is_empty() && parameters.len() <= PARAMETERS_MAX {
             payload.parameters = parameters;
             return;
         }
         for parameter in parameters {
-            push(&mut payload.parameters, parameter, limits::PARAMETERS_MAX, line, "fmtp parameters of a payload type", warnings);
+            push(&mut payload.parameters, parameter, PARAMETERS_MAX, line, "fmtp parameters of a payload type", warnings);
         }
     }
 
@@ -173,20 +178,24 @@ pub(super) fn write(rtp: &Rtp, out: &mut Vec<Numbered>, warnings: &mut Warnings)
 }
 
 fn write_rtpmap(payload: &PayloadType, media: &str, out: &mut Vec<Numbered>, warnings: &mut Warnings) {
+    let id = payload.id;
+    let name = payload.name.as_ref().filter(|name| !name.is_empty());
+    if let Some(name) = name.filter(|name| !is_token(name)) {
+        warnings.add(format_args!("name {} of payload type {id} is no token; left out", Quoted(name)));
+    }
     let mut full = PayloadType {
-        id: payload.id,
-        name: payload.name.clone().filter(|name| !name.is_empty()),
+        id,
+        name: name.filter(|name| is_token(name)).cloned(),
         // No codec has 0 of them: not said.
         clockrate: payload.clockrate.filter(|rate| *rate > 0),
         channels: payload.channels.filter(|channels| *channels > 0),
         ..PayloadType::default()
     };
     complete(&mut full, media);
-    let PayloadType { id, name, clockrate, channels, .. } = full;
-    match name {
-        Some(name) if is_token(&name) => out.push(Attribute::Rtpmap { payload: id, name, clockrate, channels }.into()),
-        Some(name) => warnings.add(format_args!("name {} of payload type {id} is no token; left out", Quoted(&name))),
-        None => warnings.add(format_args!("payload type {id} has no name and is not static: SDP has its number only")),
+    if let Some(name) = full.name {
+        out.push(Attribute::Rtpmap { payload: id, name, clockrate: full.clockrate, channels: full.channels }.into());
+    } else if name.is_none() {
+        warnings.add(format_args!("payload type {id} has no name and is not static: SDP has its number only"));
     }
 }
 
@@ -204,6 +213,8 @@ fn write_fmtp(payload: &PayloadType, out: &mut Vec<Numbered>, warnings: &mut War
             ));
         }
     }
+    // One text may be many.
+    cut(&mut parameters, PARAMETERS_MAX, 0, "fmtp parameters of a payload type", warnings);
     if !parameters.is_empty() {
         out.push(Attribute::Fmtp { payload: payload.id, parameters }.into());
     }
@@ -379,10 +390,10 @@ mod tests {
         writes(&types, "m=audio 9 RTP/AVP 96 2 34", &warnings);
         let warnings = [
             "1: format '128' is no payload type from 0 to 127; left out",
-            "1: format 'x' is no payload type from 0 to 127; left out",
+            "1: format '+8' is no payload type from 0 to 127; left out",
             "1: payload type 0 stands twice in m=; only the first counts",
         ];
-        reads("m=audio 9 RTP/AVP 128 0 x 0", &audio(), &warnings);
+        reads("m=audio 9 RTP/AVP 128 0 +8 0", &audio(), &warnings);
     }
 
     #[test]
@@ -397,13 +408,8 @@ mod tests {
             a=rtcp-fb:98 nack
             a=rtcp-fb:98 trr-int 1";
         let opus = |id| PayloadType { channels: Some(2), ..payload(id, "opus", 48000) };
-        let warnings = [
-            "5: payload type 96 has an rtpmap already; only the first counts",
-            "6: rtpmap of payload type 98, which m= does not have; left out",
-            "7: fmtp of payload type 98, which m= does not have; left out",
-            "8: rtcp-fb of payload type 98, which m= does not have; left out",
-            "9: rtcp-fb of payload type 98, which m= does not have; left out",
-        ];
+        let warnings =
+            ["5: payload type 96 has an rtpmap already; only the first counts", "6: payload type 98 is not in m=: its lines are left out"];
         reads(section, &rtp("audio", vec![opus(96), opus(97)]), &warnings);
         let twice = rtp("audio", vec![opus(96), payload(96, "speex", 8000), PayloadType { id: 128, ..opus(96) }]);
         let warnings = ["of payload types with the same id only the first counts: 2 left out"];

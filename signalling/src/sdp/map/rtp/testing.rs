@@ -5,16 +5,17 @@ use std::fmt::Write;
 use super::{RtpBuilder, bandwidths, formats, write_extensions, write_media};
 use crate::jingle::content::Party;
 use crate::jingle::rtp::{Feedback, Feedbacks, Parameter, PayloadType, Rtp, Source};
-use crate::sdp::line::{Connection, MediaDescription, Origin, SessionDescription};
+use crate::sdp::line::{Attribute, Connection, MediaDescription, Origin, SessionDescription};
 use crate::sdp::warning::{Place, Warnings};
 
+const BLANKS: [char; 2] = [' ', '\t'];
 const HEADER: &str = "v=0\r\no=- 0 0 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n";
 
 /// What the section of a party means, and the warnings.
 pub(super) fn read(party: Party, section: &str) -> (Rtp, Vec<String>) {
     let mut text = HEADER.to_owned();
-    for line in section.trim().lines() {
-        text.push_str(line.trim());
+    for line in section.trim_matches([' ', '\n']).lines() {
+        text.push_str(line.trim_matches(BLANKS));
         text.push_str("\r\n");
     }
     let lines = crate::sdp::parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
@@ -32,17 +33,20 @@ pub(super) fn read(party: Party, section: &str) -> (Rtp, Vec<String>) {
 /// The section of a party, and the warnings.
 pub(super) fn write(party: Party, rtp: &Rtp) -> (String, Vec<String>) {
     let mut warnings = Warnings::default();
-    let is_required = rtp.encryption.as_ref().is_some_and(|encryption| encryption.required);
     let mut media = MediaDescription {
         media: rtp.media.clone(),
         port: 9,
-        protocol: if is_required { "RTP/SAVP" } else { "RTP/AVP" }.into(),
+        protocol: "RTP/AVP".into(),
         formats: formats(rtp),
         bandwidths: bandwidths(rtp, &mut warnings),
         ..MediaDescription::default()
     };
     write_extensions(rtp, party, &mut media.attributes, &mut warnings);
     write_media(rtp, &mut media.attributes, &mut warnings);
+    let has_crypto = media.attributes.iter().any(|numbered| matches!(numbered.attribute, Attribute::Crypto(_)));
+    if has_crypto && rtp.encryption.as_ref().is_some_and(|encryption| encryption.required) {
+        media.protocol = "RTP/SAVP".into();
+    }
     let address = Connection { is_ipv6: false, address: "0.0.0.0".into() };
     let origin = Origin { username: "-".into(), session_id: "0".into(), version: 0, address };
     let text = crate::sdp::write(&SessionDescription { origin: Some(origin), media: vec![media], ..SessionDescription::default() });
@@ -77,8 +81,8 @@ pub(super) fn reads(section: &str, rtp: &Rtp, warnings: &[&str]) {
 #[track_caller]
 pub(super) fn writes(rtp: &Rtp, section: &str, warnings: &[&str]) {
     let (written, said) = write(Party::Initiator, rtp);
-    let expected = section.trim().lines().fold(String::new(), |mut text, line| {
-        writeln!(text, "{}", line.trim()).expect("a string takes all");
+    let expected = section.trim_matches([' ', '\n']).lines().fold(String::new(), |mut text, line| {
+        writeln!(text, "{}", line.trim_matches(BLANKS)).expect("a string takes all");
         text
     });
     assert_eq!(written, expected, "{rtp:?}");

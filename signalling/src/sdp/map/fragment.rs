@@ -1,0 +1,171 @@
+//! Candidates that follow, and new credentials: transport-info (XEP-0176 §5.1 and §5.9) against fragments of SDP (RFC 8840 §9).
+
+use smol_str::SmolStr;
+
+use super::dtls::{self, DtlsBuilder};
+use super::ice::{self, IceBuilder};
+use super::names::{self, Name};
+use super::session::Level;
+use super::words::is_token;
+use super::{MapError, Quoted, carried, refused};
+use crate::jingle::content::{Action, Content, Jingle, Party};
+use crate::jingle::transport::Method;
+use crate::sdp::description::{Description, Section, State};
+use crate::sdp::line::{Attribute, MediaDescription, Numbered, SessionDescription};
+use crate::sdp::warning::{Warning, Warnings};
+
+/// The transport-info of a fragment by this party. `previous` is what it said before, for names, creators, methods and the session's id; where the
+/// fragment has no m= line, as single candidates from a browser, its first active section is meant.
+///
+/// # Errors
+/// A section that is not known, or not said.
+pub fn from_fragment(lines: SessionDescription, party: Party, previous: Option<&Description>) -> Result<(Jingle, Vec<Warning>), MapError> {
+    let mut warnings = Warnings::default();
+    let mut lines = lines;
+    let known = previous.map_or(&[][..], |previous| &previous.sections);
+    let mids = names::mids(known);
+    if lines.media.is_empty() {
+        let attributes = std::mem::take(&mut lines.attributes);
+        let line = attributes.first().map_or(1, |numbered| numbered.line);
+        let Some(index) = known.iter().position(|section| section.state == State::Active) else {
+            return Err(MapError::line(
+                line,
+                format_args!("there is no m= line with an a=mid, and no description that had one (RFC 8840 §9)"),
+            ));
+        };
+        let mid = Attribute::Mid(mids[index].clone()).into();
+        lines.media.push(MediaDescription {
+            line,
+            attributes: std::iter::once(mid).chain(attributes).collect(),
+            ..MediaDescription::default()
+        });
+    }
+    let session = Level::read(lines.attributes, None, Vec::new(), &mut warnings);
+    let mut jingle = Jingle::new(Action::TransportInfo, previous.map_or("0", |previous| &previous.sid));
+    for media in lines.media {
+        let line = media.line;
+        let content = read(media, party, &session, known, &mids, &mut warnings)?;
+        if jingle.contents.iter().any(|other| (other.creator, &other.name) == (content.creator, &content.name)) {
+            return Err(MapError::line(line, format_args!("a second section of this a=mid: {}", Quoted(&content.name))));
+        }
+        jingle.contents.push(content);
+    }
+    warnings.leave();
+    jingle.carried = session.carried;
+    Ok((jingle, warnings.into_vec()))
+}
+
+fn read(
+    media: MediaDescription,
+    party: Party,
+    session: &Level,
+    known: &[Section],
+    mids: &[SmolStr],
+    warnings: &mut Warnings,
+) -> Result<Content, MapError> {
+    let (mut mid, mut name, mut creator) = (None, None, None);
+    let (mut ice, mut dtls, mut carried) = (IceBuilder::default(), DtlsBuilder::default(), Vec::new());
+    for Numbered { line, attribute } in media.attributes {
+        match attribute {
+            Attribute::Mid(text) if mid.is_none() && is_token(&text) => mid = Some(text),
+            Attribute::Fingerprint(fingerprint) => dtls.fingerprint(line, fingerprint, warnings),
+            Attribute::Setup(setup) => dtls.setup(line, setup, warnings),
+            Attribute::Other { name: attribute, value } => match &*attribute {
+                names::NAME if name.is_none() => name = value.as_deref().map_or(Some(SmolStr::default()), names::decode),
+                names::CREATOR if creator.is_none() => creator = value.as_deref().and_then(Party::parse),
+                _ => carried::keep_attribute(&attribute, value.as_deref(), line, &mut carried, warnings),
+            },
+            other => {
+                if let Some(other) = ice.take(line, other, warnings) {
+                    warnings.at(line, format_args!("a={} is left out: it does not belong into a fragment", carried::name(&other)));
+                }
+            }
+        }
+    }
+    let Some(mid) = mid else {
+        return Err(MapError::line(media.line, format_args!("an a=mid was expected in this section (RFC 8840 §9)")));
+    };
+    let index = mids.iter().position(|known| *known == mid);
+    if index.is_none() && !known.is_empty() {
+        return Err(MapError::line(media.line, format_args!("there is no section of this a=mid: {}", Quoted(&mid))));
+    }
+    let before = index.map(|index| &known[index].content);
+    let name = match before {
+        Some(content) => Name { creator: content.creator, name: content.name.clone() },
+        None => Name { creator: creator.unwrap_or(Party::Initiator), name: name.unwrap_or(mid) },
+    };
+    warnings.enter(&name.name);
+    let is_ice = before.and_then(Content::method) == Some(&Method::Ice);
+    let mut transport = ice.finish_part(if is_ice { Method::Ice } else { Method::IceUdp }, session, warnings);
+    transport.dtls = dtls.finish(party, session, warnings);
+    Ok(Content {
+        creator: name.creator,
+        name: name.name,
+        senders: None,
+        disposition: None,
+        description: None,
+        transport: Some(transport),
+        protocol: None,
+        carried,
+    })
+}
+
+/// The fragment of a transport-info by this party. `description` is what the party said before, for mids and the words of the m= lines.
+#[must_use]
+pub fn to_fragment(jingle: &Jingle, party: Party, description: Option<&Description>) -> (SessionDescription, Vec<Warning>) {
+    let mut warnings = Warnings::default();
+    let mut lines = SessionDescription::default();
+    let known = description.map_or(&[][..], |description| &description.sections);
+    let known_mids = names::mids(known);
+    let contents: Vec<Section> = jingle.contents.iter().map(|content| Section::new(content.clone(), State::Active)).collect();
+    let own_mids = names::mids(&contents);
+    for (content, own_mid) in jingle.contents.iter().zip(own_mids) {
+        warnings.enter(&content.name);
+        let same_name = || known.iter().enumerate().filter(|(_, section)| section.content.name == content.name);
+        let place = same_name().find(|(_, section)| section.content.creator == content.creator).or_else(|| same_name().next());
+        let mid = place.map_or(own_mid, |(index, _)| known_mids[index].clone());
+        let section = place.map(|(_, section)| &section.content);
+        lines.media.extend(write(content, mid, party, section, &mut warnings));
+    }
+    warnings.leave();
+    for line in &jingle.carried {
+        match line.kind {
+            'a' => lines.attributes.extend(carried::to_attribute(line, &mut warnings)),
+            _ => carried::unknown(line, &mut warnings),
+        }
+    }
+    (lines, warnings.into_vec())
+}
+
+fn write(content: &Content, mid: SmolStr, party: Party, known: Option<&Content>, warnings: &mut Warnings) -> Option<MediaDescription> {
+    let transport = content.transport.as_ref().filter(|transport| matches!(transport.method, Method::IceUdp | Method::Ice));
+    let Some(transport) = transport else {
+        warnings.add(format_args!("the content is left out: a fragment of SDP has ICE only"));
+        return None;
+    };
+    // RFC 8840 §9: the words of the m= line do not matter, but they should be those of the description.
+    let mut section = match known {
+        Some(known) => refused::line(known, warnings),
+        None => MediaDescription {
+            media: SmolStr::new_static("audio"),
+            protocol: SmolStr::new_static("RTP/AVP"),
+            formats: vec![SmolStr::new_static("0")],
+            ..MediaDescription::default()
+        },
+    };
+    section.port = super::destination::NO_PORT;
+    let out = &mut section.attributes;
+    names::write(content, mid, out);
+    ice::write(transport, out, warnings);
+    if let Some(dtls) = &transport.dtls {
+        dtls::write(dtls, party, out, warnings);
+    }
+    ice::write_remote_candidates(transport, out, warnings);
+    for line in &content.carried {
+        match line.kind {
+            'a' => out.extend(carried::to_attribute(line, warnings)),
+            _ => carried::unknown(line, warnings),
+        }
+    }
+    Some(section)
+}

@@ -1,0 +1,57 @@
+//! Groups: XEP-0338 against `a=group` (RFC 5888 §5).
+
+use smol_str::SmolStr;
+
+use super::names::Name;
+use super::outline::Outline;
+use super::words::{fitting, is_token};
+use crate::jingle::content::Group;
+use crate::sdp::description::{Section, State};
+use crate::sdp::line::{Attribute, Numbered};
+use crate::sdp::warning::{Quoted, Warnings};
+
+/// An `a=group`.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub line: u32,
+    pub semantics: SmolStr,
+    pub mids: Vec<SmolStr>,
+}
+
+/// Mids become names. A member that does not exist, or is refused, is in no group: the content is not in the stanza either.
+pub(super) fn read(lines: Vec<Line>, outlines: &[Outline], names: &[Name], warnings: &mut Warnings) -> Vec<Group> {
+    let name = |line: u32, mid: &SmolStr, warnings: &mut Warnings| {
+        let index = outlines.iter().position(|outline| outline.mid.as_ref() == Some(mid) && !outline.refused);
+        if index.is_none() {
+            warnings.at(line, format_args!("{} is left out of the group: no section has this mid, or it is refused", Quoted(mid)));
+        }
+        Some(names[index?].name.clone())
+    };
+    let group = |Line { line, semantics, mids }| {
+        let contents = mids.iter().filter_map(|mid| name(line, mid, warnings)).collect();
+        Group { semantics, contents }
+    };
+    lines.into_iter().map(group).collect()
+}
+
+/// Names become mids, of those sections that are active.
+pub(super) fn write<'a>(
+    groups: &'a [Group],
+    sections: &'a [Section],
+    mids: &'a [SmolStr],
+    warnings: &'a mut Warnings,
+) -> impl Iterator<Item = Numbered> + 'a {
+    groups.iter().filter_map(move |group| {
+        let semantics = fitting(&group.semantics, is_token, "the group", warnings)?;
+        let mut members = Vec::with_capacity(group.contents.len());
+        for name in &group.contents {
+            match sections.iter().position(|section| section.state == State::Active && section.content.name == *name) {
+                Some(index) => members.push(mids[index].clone()),
+                None => {
+                    warnings.add(format_args!("{} is left out of the group {}: no section is called so", Quoted(name), Quoted(&semantics)))
+                }
+            }
+        }
+        Some(Attribute::Group { semantics, mids: members }.into())
+    })
+}

@@ -1,0 +1,156 @@
+//! ICE: XEP-0176 and XEP-0371 against RFC 8839, but for the candidates themselves.
+
+use smol_str::SmolStr;
+
+use super::candidates;
+use super::session::Level;
+use super::words::{fitting, is_address, is_ice, is_token, once, push};
+use crate::jingle::candidate::Candidate;
+use crate::jingle::transport::{CANDIDATES_MAX, Method, OPTIONS_MAX, REMOTE_CANDIDATES_MAX, RemoteCandidate, Transport};
+use crate::sdp::line::{Attribute, Numbered};
+use crate::sdp::warning::{Quoted, Warnings};
+
+/// Gathers the lines of a section.
+#[derive(Debug, Default)]
+pub(super) struct IceBuilder {
+    ufrag: Option<SmolStr>,
+    pwd: Option<SmolStr>,
+    options: Vec<SmolStr>,
+    options_line: u32,
+    candidates: Vec<Candidate>,
+    candidates_left_out: usize,
+    remote_candidates: Vec<RemoteCandidate>,
+    end_of_candidates: bool,
+}
+
+impl IceBuilder {
+    /// Takes an attribute; gives back what is not ICE's.
+    pub fn take(&mut self, line: u32, attribute: Attribute, warnings: &mut Warnings) -> Option<Attribute> {
+        match attribute {
+            Attribute::Candidate(candidate) if self.candidates.len() < CANDIDATES_MAX => {
+                self.candidates.push(candidates::read(*candidate, self.candidates.len(), line, warnings));
+            }
+            Attribute::Candidate(_) => self.candidates_left_out += 1,
+            Attribute::IceUfrag(ufrag) => once(&mut self.ufrag, ufrag, line, "a=ice-ufrag", warnings),
+            Attribute::IcePwd(pwd) => once(&mut self.pwd, pwd, line, "a=ice-pwd", warnings),
+            Attribute::IceOptions(options) => {
+                self.options.extend(options);
+                self.options_line = line;
+            }
+            Attribute::EndOfCandidates => self.end_of_candidates = true,
+            Attribute::RemoteCandidates(candidates) => {
+                for candidate in candidates {
+                    push(&mut self.remote_candidates, candidate, REMOTE_CANDIDATES_MAX, line, "remote candidates", warnings);
+                }
+            }
+            other => return Some(other),
+        }
+        None
+    }
+
+    /// The transport, with the session's credentials and options where the section has none: RFC 8839 §5.4.
+    pub fn finish(self, method: Method, session: &Level, warnings: &mut Warnings) -> Transport {
+        let transport = self.finish_part(method, session, warnings);
+        match (&transport.ufrag, &transport.pwd) {
+            (Some(_), None) => warnings.add(format_args!("there is a=ice-ufrag and no a=ice-pwd (RFC 8839 §5.4)")),
+            (None, Some(_)) => warnings.add(format_args!("there is a=ice-pwd and no a=ice-ufrag (RFC 8839 §5.4)")),
+            (None, None) if !transport.candidates.is_empty() => {
+                warnings.add(format_args!("there are candidates, but no a=ice-ufrag and a=ice-pwd (RFC 8839 §5.4)"));
+            }
+            _ => {}
+        }
+        transport
+    }
+
+    /// Of a fragment, which may go on with the credentials that there are.
+    pub fn finish_part(self, method: Method, session: &Level, warnings: &mut Warnings) -> Transport {
+        let ufrag = self.ufrag.or_else(|| session.ufrag.clone());
+        let pwd = self.pwd.or_else(|| session.pwd.clone());
+        if self.candidates_left_out > 0 {
+            warnings.add(format_args!("{} candidates are left out: more than {CANDIDATES_MAX}", self.candidates_left_out));
+        }
+        let (options, line) = if self.options.is_empty() { (session.options.clone(), 0) } else { (self.options, self.options_line) };
+        Transport {
+            options: read_options(options, line, &method, warnings),
+            method,
+            ufrag,
+            pwd,
+            candidates: self.candidates,
+            candidates_left_out: self.candidates_left_out,
+            remote_candidates: self.remote_candidates,
+            gathering_complete: self.end_of_candidates || session.end_of_candidates,
+            ..Transport::default()
+        }
+    }
+
+    /// Without ICE there are no options of it.
+    pub fn unused(self, warnings: &mut Warnings) {
+        if !self.options.is_empty() {
+            warnings.at(self.options_line, format_args!("a=ice-options is left out: there is no ICE"));
+        }
+        if self.end_of_candidates {
+            warnings.add(format_args!("a=end-of-candidates is left out: there is no ICE"));
+        }
+    }
+}
+
+/// An option is an element of its name; a name that no element can have does not come through. XEP-0371 has `ice2` as an attribute, which is
+/// before all elements.
+fn read_options(said: Vec<SmolStr>, line: u32, method: &Method, warnings: &mut Warnings) -> Vec<SmolStr> {
+    let mut options = Vec::with_capacity(said.len().min(OPTIONS_MAX));
+    for option in said {
+        if !Transport::may_have_option(&option) {
+            warnings.at(line, format_args!("the ICE option {} is left out: it is no name of an element", Quoted(&option)));
+        } else if !options.contains(&option) {
+            push(&mut options, option, OPTIONS_MAX, line, "ICE options", warnings);
+        }
+    }
+    if *method == Method::Ice {
+        options.sort_by_key(|option| option != "ice2");
+    }
+    options
+}
+
+/// Whoever offers ICE in XMPP trickles (XEP-0176 §5.1: candidates follow in transport-info), and most clients do not say it.
+pub(in crate::sdp) fn assume_trickle(transport: &mut Transport) {
+    let is_ice = matches!(transport.method, Method::IceUdp | Method::Ice);
+    if is_ice && transport.ufrag.is_some() && transport.candidates.is_empty() && transport.options.is_empty() {
+        transport.options.push(SmolStr::new_static("trickle"));
+    }
+}
+
+/// The lines, but for `a=remote-candidates`.
+pub(super) fn write(transport: &Transport, out: &mut Vec<Numbered>, warnings: &mut Warnings) {
+    out.extend(transport.candidates.iter().filter_map(|candidate| candidates::write(candidate, warnings)).map(|line| line.into()));
+    if transport.candidates_left_out > 0 {
+        warnings.add(format_args!("{} candidates are left out: more than {CANDIDATES_MAX}", transport.candidates_left_out));
+    }
+    if transport.gathering_complete {
+        out.push(Attribute::EndOfCandidates.into());
+    }
+    let is_ufrag = |ufrag: &str| ufrag.len() >= 4 && is_ice(ufrag);
+    let is_pwd = |pwd: &str| pwd.len() >= 22 && is_ice(pwd);
+    let ufrag = transport.ufrag.as_ref().and_then(|ufrag| fitting(ufrag, is_ufrag, "the ufrag", warnings));
+    let pwd = transport.pwd.as_ref().filter(|pwd| is_pwd(pwd));
+    if transport.pwd.is_some() && pwd.is_none() {
+        warnings.add(format_args!("the pwd is left out: SDP has 22 letters and digits or more (RFC 8839 §5.4)"));
+    }
+    out.extend(ufrag.map(|ufrag| Attribute::IceUfrag(ufrag).into()));
+    out.extend(pwd.map(|pwd| Attribute::IcePwd(pwd.clone()).into()));
+    let fitting = |option| fitting(option, is_token, "the ICE option", warnings);
+    let options: Vec<SmolStr> = transport.options.iter().filter_map(fitting).collect();
+    if !options.is_empty() {
+        out.push(Attribute::IceOptions(options).into());
+    }
+}
+
+/// `a=remote-candidates`: RFC 8839 §5.2.
+pub(super) fn write_remote_candidates(transport: &Transport, out: &mut Vec<Numbered>, warnings: &mut Warnings) {
+    let mut is_said = |candidate: &&RemoteCandidate| {
+        candidate.component > 0 && fitting(&candidate.ip, is_address, "the address of a remote candidate", warnings).is_some()
+    };
+    let candidates: Vec<RemoteCandidate> = transport.remote_candidates.iter().filter(|candidate| is_said(candidate)).cloned().collect();
+    if !candidates.is_empty() {
+        out.push(Attribute::RemoteCandidates(candidates).into());
+    }
+}

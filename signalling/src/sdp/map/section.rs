@@ -1,0 +1,323 @@
+//! An m= section and a content.
+
+use smol_str::SmolStr;
+
+use super::dtls::{self, DtlsBuilder};
+use super::ice::{self, IceBuilder};
+use super::names::{self, Name};
+use super::outline::Outline;
+use super::protocol::Kind;
+use super::rtp::{self, RtpBuilder};
+use super::session::Level;
+use super::words::{is_token, once};
+use super::{MapError, Quoted, carried, data, destination, protocol, refused, senders};
+use crate::jingle::content::{Carried, Content, Description, Party, Senders};
+use crate::jingle::transport::{Method, Transport};
+use crate::sdp::description::{Section, State};
+use crate::sdp::line::{Attribute, Connection, Direction, MediaDescription, Numbered};
+use crate::sdp::warning::Warnings;
+
+/// What a section is read with.
+pub(super) struct Context<'a> {
+    pub party: Party,
+    pub session: &'a Level,
+    pub outline: &'a Outline,
+    pub name: Name,
+    /// The section that was here before.
+    pub before: Option<&'a Section>,
+}
+
+/// The content that a section says.
+///
+/// # Errors
+/// RFC 8866 §5.7: there is no address.
+pub(super) fn read(mut media: MediaDescription, context: Context<'_>, warnings: &mut Warnings) -> Result<Section, MapError> {
+    let Context { party, session, outline, name, before } = context;
+    let kind = kind(&media, outline.is_ice);
+    if outline.refused || kind == Kind::Other {
+        if !outline.refused {
+            let (word, protocol) = (Quoted(&media.media), Quoted(&media.protocol));
+            warnings.at(media.line, format_args!("{word} by {protocol} is refused: Jingle has no content for it"));
+        } else if before.is_none() && party == Party::Initiator {
+            warnings.at(media.line, format_args!("this section has port 0 from the beginning: no content is made of it"));
+        }
+        return Ok(Section::new(refused::read(&media, name), State::Refused));
+    }
+    let mut read = Read::new(kind, party, &mut media, warnings);
+    for Numbered { line, attribute } in std::mem::take(&mut media.attributes) {
+        read.take(line, attribute, outline, warnings);
+    }
+    read.extend(session, warnings);
+    let mut direction = read.direction.or(session.direction).unwrap_or(Direction::SendRecv);
+    let mut transport = if outline.is_ice {
+        let is_ice = before.and_then(|section| section.content.method()) == Some(&Method::Ice);
+        read.ice.finish(if is_ice { Method::Ice } else { Method::IceUdp }, session, warnings)
+    } else {
+        read.ice.unused(warnings);
+        let connection = address(&media, session, warnings)?;
+        let destination =
+            if outline.has_port { destination::Destination { connection, port: media.port } } else { destination::Destination::none() };
+        direction = destination::held(direction, &destination);
+        without_ice(destination, read.rtcp, before)
+    };
+    transport.dtls = read.dtls.finish(party, session, warnings);
+    transport.sctp = read.data.map(|data| data.finish(media.line, media.formats, warnings));
+    let content = Content {
+        creator: name.creator,
+        name: name.name,
+        senders: Some(senders::from_direction(direction, party)),
+        disposition: read.disposition,
+        description: read.rtp.map(|rtp| Description::Rtp(Box::new(rtp.finish(warnings)))),
+        transport: Some(transport),
+        protocol: Some(media.protocol),
+        carried: read.carried,
+    };
+    Ok(Section::new(content, State::Active))
+}
+
+fn kind(media: &MediaDescription, is_ice: bool) -> Kind {
+    if !protocol::is_said(&media.protocol, is_ice) {
+        Kind::Other
+    } else if protocol::is_rtp(&media.protocol) && is_token(&media.media) {
+        Kind::Rtp
+    } else if data::is_data(media) {
+        Kind::Data
+    } else {
+        Kind::Other
+    }
+}
+
+/// What a section's lines have said so far.
+struct Read {
+    rtp: Option<RtpBuilder>,
+    data: Option<data::DataBuilder>,
+    ice: IceBuilder,
+    dtls: DtlsBuilder,
+    direction: Option<Direction>,
+    rtcp: Option<(u16, Option<Connection>)>,
+    disposition: Option<SmolStr>,
+    carried: Vec<Carried>,
+}
+
+impl Read {
+    fn new(kind: Kind, party: Party, media: &mut MediaDescription, warnings: &mut Warnings) -> Self {
+        if media.ports.is_some() {
+            warnings.at(media.line, format_args!("the number of ports is left out: Jingle has no such thing"));
+        }
+        let mut carried = Vec::new();
+        carried::keep_lines(std::mem::take(&mut media.others), &mut carried, warnings);
+        if kind == Kind::Data {
+            carried.extend(media.bandwidths.iter().map(carried::bandwidth));
+        }
+        Self {
+            rtp: (kind == Kind::Rtp).then(|| RtpBuilder::new(party, media, warnings)),
+            data: (kind == Kind::Data).then(data::DataBuilder::default),
+            ice: IceBuilder::default(),
+            dtls: DtlsBuilder::default(),
+            direction: None,
+            rtcp: None,
+            disposition: None,
+            carried,
+        }
+    }
+
+    fn take(&mut self, line: u32, attribute: Attribute, outline: &Outline, warnings: &mut Warnings) {
+        match attribute {
+            // Read with the outline, which has refused what is wrong.
+            Attribute::Mid(_) => {}
+            Attribute::Direction(direction) => once(&mut self.direction, direction, line, "direction", warnings),
+            Attribute::Rtcp { port, address } => once(&mut self.rtcp, (port, address), line, "a=rtcp", warnings),
+            Attribute::Fingerprint(fingerprint) => self.dtls.fingerprint(line, fingerprint, warnings),
+            Attribute::Setup(setup) => self.dtls.setup(line, setup, warnings),
+            Attribute::Other { name, value } => match &*name {
+                names::NAME if outline.name.is_some() => {}
+                names::CREATOR if outline.creator.is_some() => {}
+                names::DISPOSITION if self.disposition.is_none() && value.as_deref().and_then(names::decode).is_some() => {
+                    self.disposition = value.as_deref().and_then(names::decode);
+                }
+                _ => carried::keep_attribute(&name, value.as_deref(), line, &mut self.carried, warnings),
+            },
+            other => self.take_media(line, other, warnings),
+        }
+    }
+
+    fn take_media(&mut self, line: u32, attribute: Attribute, warnings: &mut Warnings) {
+        let rest = self.ice.take(line, attribute, warnings);
+        let rest = match (&mut self.rtp, &mut self.data) {
+            (Some(rtp), _) => rest.and_then(|attribute| rtp.take(line, attribute, warnings)),
+            (None, Some(data)) => rest.and_then(|attribute| data.take(line, attribute, warnings)),
+            (None, None) => rest,
+        };
+        if let Some(attribute) = rest {
+            warnings.at(line, format_args!("a={} is left out: it does not belong into such a section", carried::name(&attribute)));
+        }
+    }
+
+    /// What the session level says of header extensions goes to who has none.
+    fn extend(&mut self, session: &Level, warnings: &mut Warnings) {
+        let Some(rtp) = &mut self.rtp else { return };
+        let has_extensions = rtp.has_extensions();
+        for Numbered { line, attribute } in &session.extensions {
+            if !has_extensions || *attribute == Attribute::ExtmapAllowMixed {
+                rtp.take(*line, attribute.clone(), warnings);
+            }
+        }
+    }
+}
+
+/// `c=`, without which there is nothing to send to.
+fn address(media: &MediaDescription, session: &Level, warnings: &mut Warnings) -> Result<Connection, MapError> {
+    if media.connections.len() > 1 {
+        warnings.at(media.line, format_args!("all c= lines but the first are left out: Jingle has no multicast"));
+    }
+    let Some(connection) = media.connections.first().or(session.connection.as_ref()) else {
+        return Err(MapError::line(media.line, format_args!("there is no c= line for this section (RFC 8866 §5.7)")));
+    };
+    Ok(destination::unicast(connection.clone(), warnings))
+}
+
+/// Raw UDP; who has no address yet goes on with the method that there was.
+fn without_ice(destination: destination::Destination, rtcp: Option<(u16, Option<Connection>)>, before: Option<&Section>) -> Transport {
+    let mut transport = destination::read(destination, rtcp);
+    if transport.candidates.is_empty()
+        && let Some(method) = before.and_then(|section| section.content.method())
+    {
+        transport.method = method.clone();
+    }
+    transport
+}
+
+/// The contents of a stanza that SDP can say.
+///
+/// # Errors
+/// There is none, or one lacks what SDP needs.
+pub(super) fn sayable(contents: Vec<Content>, warnings: &mut Warnings) -> Result<Vec<Content>, MapError> {
+    let mut said: Vec<Content> = Vec::with_capacity(contents.len());
+    for content in contents {
+        warnings.enter(&content.name);
+        let is_alternative = |other: &Content| !content.name.is_empty() && (other.creator, &other.name) == (content.creator, &content.name);
+        if let Some(reason) = unsayable(&content) {
+            warnings.add(format_args!("the content is left out: {reason}"));
+        } else if said.iter().any(is_alternative) {
+            warnings.add(format_args!("the content is left out: SDP has no alternatives of one name (XEP-0166 §7.3)"));
+        } else {
+            match &content.description {
+                _ if !data::is_content(&content) => check(&content)?,
+                None | Some(Description::Rtp(_)) => {}
+                Some(Description::FileTransfer | Description::Other(_)) => {
+                    warnings.add(format_args!("SDP says the data channel, and not what it is for"));
+                }
+            }
+            said.push(content);
+        }
+    }
+    warnings.leave();
+    if said.is_empty() {
+        return Err(MapError::stanza(format_args!("there is no content that SDP could say")));
+    }
+    Ok(said)
+}
+
+fn unsayable(content: &Content) -> Option<&'static str> {
+    match (&content.description, content.method()) {
+        (_, Some(Method::Other(_))) => Some("SDP has no such transport"),
+        _ if data::is_content(content) => None,
+        (Some(Description::Rtp(rtp)), _) if is_token(&rtp.media) => None,
+        (Some(Description::Rtp(_)), _) => Some("its media has no name that SDP could say"),
+        (Some(Description::FileTransfer | Description::Other(_)), _) => Some("SDP has no such application"),
+        (None, _) => Some("it has no description"),
+    }
+}
+
+fn check(content: &Content) -> Result<(), MapError> {
+    match &content.description {
+        Some(Description::Rtp(rtp)) if rtp.payload_types.is_empty() => {
+            Err(MapError::stanza(format_args!("content {}: a <payload-type/> was expected (XEP-0167 §4)", Quoted(&content.name))))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The section of a content.
+pub(super) fn write(content: &Content, mid: SmolStr, party: Party, warnings: &mut Warnings) -> MediaDescription {
+    let none = Transport::default();
+    let transport = content.transport.as_ref().unwrap_or(&none);
+    if let Some(reason) = unsayable(content) {
+        warnings.add(format_args!("the section is refused: {reason}"));
+        return refused::write(content, mid, warnings);
+    }
+    let rtp = match &content.description {
+        Some(Description::Rtp(rtp)) if !data::is_content(content) => Some(&**rtp),
+        _ => None,
+    };
+    let protocol = protocol::of(content, warnings);
+    // RFC 8843 §6: who is bundled only has no port of its own.
+    let bundle_only = content.carried.iter().any(|line| line.kind == 'a' && line.value == "bundle-only");
+    let mut default = destination::default(transport);
+    let rtcp = rtp.filter(|_| !bundle_only).and_then(|rtp| destination::rtcp(transport, rtp.rtcp_mux, &default));
+    if bundle_only {
+        default = destination::Destination { port: 0, ..destination::Destination::none() };
+    }
+    let mut section = MediaDescription {
+        media: refused::media(content),
+        port: default.port,
+        connections: vec![default.connection],
+        bandwidths: rtp.map_or_else(Vec::new, |rtp| rtp::bandwidths(rtp, warnings)),
+        attributes: Vec::with_capacity(64),
+        ..MediaDescription::default()
+    };
+    let out = &mut section.attributes;
+    destination::left_out(transport, rtcp.is_some(), warnings);
+    out.extend(rtcp.map(Numbered::from));
+    if transport.method != Method::RawUdp {
+        ice::write(transport, out, warnings);
+    }
+    if let Some(dtls) = &transport.dtls {
+        dtls::write(dtls, party, out, warnings);
+    }
+    names::write(content, mid, out);
+    if let Some(disposition) = content.disposition.as_ref().filter(|disposition| *disposition != "session") {
+        let value = Some(names::encode(disposition));
+        out.push(Attribute::Other { name: SmolStr::new_static(names::DISPOSITION), value }.into());
+    }
+    write_media(content, rtp, transport, party, &protocol, &mut section, warnings);
+    section.protocol = protocol;
+    ice::write_remote_candidates(transport, &mut section.attributes, warnings);
+    for line in &content.carried {
+        write_carried(line, rtp.is_none(), &mut section, warnings);
+    }
+    section
+}
+
+fn write_media(
+    content: &Content,
+    rtp: Option<&crate::jingle::rtp::Rtp>,
+    transport: &Transport,
+    party: Party,
+    protocol: &str,
+    section: &mut MediaDescription,
+    warnings: &mut Warnings,
+) {
+    let out = &mut section.attributes;
+    let direction = senders::to_direction(content.senders.unwrap_or(Senders::Both), party);
+    if let Some(rtp) = rtp {
+        section.formats = rtp::formats(rtp);
+        rtp::write_extensions(rtp, party, out, warnings);
+        out.push(Attribute::Direction(direction).into());
+        rtp::write_media(rtp, out, warnings);
+    } else if let Some(sctp) = &transport.sctp {
+        // It has none (RFC 8864), and Firefox writes one.
+        out.push(Attribute::Direction(direction).into());
+        section.formats = data::formats(sctp, protocol);
+        data::write(sctp, protocol, out, warnings);
+    }
+}
+
+fn write_carried(line: &Carried, is_data: bool, section: &mut MediaDescription, warnings: &mut Warnings) {
+    match line.kind {
+        'a' => section.attributes.extend(carried::to_attribute(line, warnings)),
+        'i' => section.others.extend(carried::to_other(line, warnings)),
+        'b' if is_data => section.bandwidths.extend(carried::to_bandwidth(line, warnings)),
+        _ => carried::unknown(line, warnings),
+    }
+}
