@@ -126,6 +126,9 @@ pub fn to_sdp(text: &str, request: &Request<'_>) -> Result<(String, Vec<Warning>
         }
         (Action::TransportInfo, None) => {
             let (lines, more) = map::to_fragment(&jingle, request.party, None);
+            if lines.media.is_empty() && lines.attributes.is_empty() {
+                return Err(ConvertError::Request("there is no content in it whose transport SDP could say"));
+            }
             warnings.extend(more);
             return Ok((write::write(&lines), warnings));
         }
@@ -215,7 +218,8 @@ fn apply(before: &Description, stanza: &Jingle, party: Party) -> Result<(Descrip
         _ => party,
     };
     let is_answer = matches!(stanza.action, Action::ContentAccept | Action::ContentReject) && from == party;
-    let knows = |content: &Content| before.sections.iter().any(|section| section.state != State::Refused && section.content.name == content.name);
+    let knows =
+        |content: &Content| before.sections.iter().any(|section| section.state != State::Refused && section.content.name == content.name);
     if is_answer && !stanza.contents.iter().all(knows) {
         let add = Jingle { action: Action::ContentAdd, ..stanza.clone() };
         let (before, mut warnings) = before.apply(creator, &add)?;

@@ -27,7 +27,7 @@ mod dtls;
 mod fragment;
 mod groups;
 mod ice;
-mod names;
+pub(super) mod names;
 mod outline;
 mod protocol;
 mod refused;
@@ -71,6 +71,12 @@ impl MapError {
     }
 }
 
+/// RFC 3551 §6: name, clock rate and channels of a payload type that needs no `a=rtpmap`.
+#[cfg(any(test, fuzzing))]
+pub(super) fn static_type(id: u8, media: &str) -> Option<(&'static str, u32, Option<u8>)> {
+    rtp::static_types::find(id, media).map(|known| (known.name, known.clockrate, known.channels))
+}
+
 /// What a party says by these lines. `previous` is what it said before, or the offer of the other party which this answers: names of sections
 /// without `a=mid`, creators, the transport method and the session's id come from there.
 ///
@@ -92,7 +98,7 @@ pub fn from_sdp(lines: SessionDescription, party: Party, previous: Option<&Descr
         let (outline, name) = (&outlines[index], names[index].clone());
         warnings.enter(&name.name);
         let before = previous.and_then(|previous| previous.sections.get(index));
-        let context = section::Context { party, session: &session, outline, name, before };
+        let context = section::Reading { party, session: &session, outline, name, before };
         sections.push(section::read(media, context, &mut warnings)?);
     }
     warnings.leave();
@@ -131,11 +137,12 @@ pub fn to_sdp(description: &Description) -> (SessionDescription, Vec<Warning>) {
     let mut warnings = Warnings::default();
     let mids = names::mids(&description.sections);
     let mut lines = session::write(description, &mids, &mut warnings);
-    for (section, mid) in description.sections.iter().zip(mids) {
-        warnings.enter(&section.content.name);
+    let contents = bundle::shared(description, &mut warnings);
+    for ((section, content), mid) in description.sections.iter().zip(&contents).zip(mids) {
+        warnings.enter(&content.name);
         lines.media.push(match section.state {
-            State::Active => section::write(&section.content, mid, description.party, &mut warnings),
-            State::Offered | State::Refused => refused::write(&section.content, mid, &mut warnings),
+            State::Active => section::write(content, mid, description.party, &mut warnings),
+            State::Offered | State::Refused => refused::write(content, mid, &mut warnings),
         });
     }
     (lines, warnings.into_vec())

@@ -24,7 +24,13 @@ pub mod diff;
 pub mod fuzz;
 pub mod line;
 pub mod map;
+#[cfg(any(test, fuzzing))]
+pub mod normal;
 pub mod parse;
+#[cfg(test)]
+mod roundtrip;
+#[cfg(test)]
+pub mod strategies;
 #[cfg(test)]
 mod table;
 pub mod warning;

@@ -79,37 +79,43 @@ pub(super) fn unicast(mut connection: Connection, warnings: &mut Warnings) -> Co
 }
 
 /// What `m=` and `c=` say.
-pub(super) fn default(transport: &Transport) -> Destination {
-    of_component(transport, 1).unwrap_or_else(Destination::none)
+pub(super) fn default<'a>(candidates: impl Iterator<Item = &'a Candidate>, method: &Method) -> Destination {
+    of_component(candidates, method, 1).unwrap_or_else(Destination::none)
 }
 
 /// `a=rtcp`, RFC 3605. Who multiplexes with ICE has no use for it (RFC 5761 §5.1.3); without ICE it is for who does not (§5.1.1).
-pub(super) fn rtcp(transport: &Transport, rtcp_mux: bool, default: &Destination) -> Option<Attribute> {
-    if rtcp_mux && transport.method != Method::RawUdp {
+pub(super) fn rtcp<'a>(
+    candidates: impl Iterator<Item = &'a Candidate>,
+    method: &Method,
+    rtcp_mux: bool,
+    default: &Destination,
+) -> Option<Attribute> {
+    let is_raw = *method == Method::RawUdp;
+    if rtcp_mux && !is_raw || is_raw && default.is_none() {
         return None;
     }
-    let Destination { connection, port } = of_component(transport, 2)?;
+    let Destination { connection, port } = of_component(candidates, method, 2)?;
     Some(Attribute::Rtcp { port, address: (connection != default.connection).then_some(connection) })
 }
 
 /// Says how many addresses without ICE are in none of the three lines.
-pub(super) fn left_out(transport: &Transport, rtcp: bool, warnings: &mut Warnings) {
-    let written = 1 + usize::from(rtcp);
+pub(super) fn left_out(transport: &Transport, default: &Destination, rtcp: bool, warnings: &mut Warnings) {
+    let written = usize::from(!default.is_none()) + usize::from(rtcp);
     let count = transport.candidates.len();
     if transport.method == Method::RawUdp && count > written {
         warnings.add(format_args!("{} addresses are left out: SDP has one for RTP and one for RTCP", count - written));
     }
 }
 
-fn of_component(transport: &Transport, component: u8) -> Option<Destination> {
-    let mut candidates = transport.candidates.iter().filter(|candidate| candidate.component == component && candidate.port != 0);
-    if transport.method == Method::RawUdp {
+fn of_component<'a>(candidates: impl Iterator<Item = &'a Candidate>, method: &Method, component: u8) -> Option<Destination> {
+    let mut candidates = candidates.filter(|candidate| candidate.component == component && candidate.port != 0);
+    if *method == Method::RawUdp {
         let candidate = candidates.find(|candidate| is_address(&candidate.ip))?;
         let is_ipv6 = is_ipv6(&candidate.ip);
         return Some(Destination { connection: Connection { is_ipv6, address: candidate.ip.clone() }, port: candidate.port });
     }
     // RFC 8445 §5.1.4 advises the order of types; a name is no default (RFC 8839 §5.1 leaves it out of `c=`).
-    let candidates = candidates.filter(|candidate| candidate.protocol.eq_ignore_ascii_case("udp"));
+    let candidates = candidates.filter(|candidate| candidate.protocol == "udp");
     let addresses = candidates.filter_map(|candidate| Some((candidate, candidate.ip.parse::<IpAddr>().ok()?)));
     let rank = |candidate: &Candidate| match candidate.kind {
         Some(CandidateType::Relay) => 0,

@@ -156,11 +156,12 @@ fn write(content: &Content, mid: SmolStr, party: Party, known: Option<&Content>,
     section.port = super::destination::NO_PORT;
     let out = &mut section.attributes;
     names::write(content, mid, out);
-    ice::write(transport, out, warnings);
+    ice::write_candidates(transport, out, warnings);
+    ice::write(transport, true, out, warnings);
     if let Some(dtls) = &transport.dtls {
         dtls::write(dtls, party, out, warnings);
     }
-    ice::write_remote_candidates(transport, out, warnings);
+    out.extend(ice::remote_candidates(transport, warnings));
     for line in &content.carried {
         match line.kind {
             'a' => out.extend(carried::to_attribute(line, warnings)),

@@ -119,21 +119,31 @@ pub(in crate::sdp) fn assume_trickle(transport: &mut Transport) {
     }
 }
 
-/// The lines, but for `a=remote-candidates`.
-pub(super) fn write(transport: &Transport, out: &mut Vec<Numbered>, warnings: &mut Warnings) {
+/// `a=candidate`.
+pub(super) fn write_candidates(transport: &Transport, out: &mut Vec<Numbered>, warnings: &mut Warnings) {
     out.extend(transport.candidates.iter().filter_map(|candidate| candidates::write(candidate, warnings)).map(|line| line.into()));
     if transport.candidates_left_out > 0 {
         warnings.add(format_args!("{} candidates are left out: more than {CANDIDATES_MAX}", transport.candidates_left_out));
     }
-    if transport.gathering_complete {
-        out.push(Attribute::EndOfCandidates.into());
-    }
+}
+
+/// The lines between `a=candidate` and `a=remote-candidates`. `has_ice`: another line has said that there is ICE.
+pub(super) fn write(transport: &Transport, has_ice: bool, out: &mut Vec<Numbered>, warnings: &mut Warnings) {
     let is_ufrag = |ufrag: &str| ufrag.len() >= 4 && is_ice(ufrag);
     let is_pwd = |pwd: &str| pwd.len() >= 22 && is_ice(pwd);
     let ufrag = transport.ufrag.as_ref().and_then(|ufrag| fitting(ufrag, is_ufrag, "the ufrag", warnings));
     let pwd = transport.pwd.as_ref().filter(|pwd| is_pwd(pwd));
     if transport.pwd.is_some() && pwd.is_none() {
         warnings.add(format_args!("the pwd is left out: SDP has 22 letters and digits or more (RFC 8839 §5.4)"));
+    }
+    if !has_ice && ufrag.is_none() && pwd.is_none() {
+        if transport.gathering_complete || !transport.options.is_empty() {
+            warnings.add(format_args!("the options of ICE and the end of candidates are left out: there is no ufrag"));
+        }
+        return;
+    }
+    if transport.gathering_complete {
+        out.push(Attribute::EndOfCandidates.into());
     }
     out.extend(ufrag.map(|ufrag| Attribute::IceUfrag(ufrag).into()));
     out.extend(pwd.map(|pwd| Attribute::IcePwd(pwd.clone()).into()));
@@ -145,12 +155,10 @@ pub(super) fn write(transport: &Transport, out: &mut Vec<Numbered>, warnings: &m
 }
 
 /// `a=remote-candidates`: RFC 8839 §5.2.
-pub(super) fn write_remote_candidates(transport: &Transport, out: &mut Vec<Numbered>, warnings: &mut Warnings) {
+pub(super) fn remote_candidates(transport: &Transport, warnings: &mut Warnings) -> Option<Numbered> {
     let mut is_said = |candidate: &&RemoteCandidate| {
         candidate.component > 0 && fitting(&candidate.ip, is_address, "the address of a remote candidate", warnings).is_some()
     };
     let candidates: Vec<RemoteCandidate> = transport.remote_candidates.iter().filter(|candidate| is_said(candidate)).cloned().collect();
-    if !candidates.is_empty() {
-        out.push(Attribute::RemoteCandidates(candidates).into());
-    }
+    (!candidates.is_empty()).then(|| Attribute::RemoteCandidates(candidates).into())
 }

@@ -16,7 +16,7 @@ pub(super) enum Kind {
     Rtp,
     /// A data channel.
     Data,
-    /// What Jingle has no content for: T.38, MSRP, RTP over TCP without ICE…
+    /// What Jingle has no content for: T.38, MSRP, RTP over TCP without ICE, or without a payload type…
     Other,
 }
 

@@ -12,13 +12,14 @@ use super::session::Level;
 use super::words::{is_token, once};
 use super::{MapError, Quoted, carried, data, destination, protocol, refused, senders};
 use crate::jingle::content::{Carried, Content, Description, Party, Senders};
+use crate::jingle::rtp::Rtp;
 use crate::jingle::transport::{Method, Transport};
 use crate::sdp::description::{Section, State};
 use crate::sdp::line::{Attribute, Connection, Direction, MediaDescription, Numbered};
 use crate::sdp::warning::Warnings;
 
 /// What a section is read with.
-pub(super) struct Context<'a> {
+pub(super) struct Reading<'a> {
     pub party: Party,
     pub session: &'a Level,
     pub outline: &'a Outline,
@@ -31,8 +32,8 @@ pub(super) struct Context<'a> {
 ///
 /// # Errors
 /// RFC 8866 §5.7: there is no address.
-pub(super) fn read(mut media: MediaDescription, context: Context<'_>, warnings: &mut Warnings) -> Result<Section, MapError> {
-    let Context { party, session, outline, name, before } = context;
+pub(super) fn read(mut media: MediaDescription, context: Reading<'_>, warnings: &mut Warnings) -> Result<Section, MapError> {
+    let Reading { party, session, outline, name, before } = context;
     let kind = kind(&media, outline.is_ice);
     if outline.refused || kind == Kind::Other {
         if !outline.refused {
@@ -78,7 +79,8 @@ pub(super) fn read(mut media: MediaDescription, context: Context<'_>, warnings: 
 fn kind(media: &MediaDescription, is_ice: bool) -> Kind {
     if !protocol::is_said(&media.protocol, is_ice) {
         Kind::Other
-    } else if protocol::is_rtp(&media.protocol) && is_token(&media.media) {
+    } else if protocol::is_rtp(&media.protocol) && is_token(&media.media) && media.formats.iter().any(|format| rtp::is_payload_type(format))
+    {
         Kind::Rtp
     } else if data::is_data(media) {
         Kind::Data
@@ -232,7 +234,7 @@ pub(in crate::sdp) fn unsayable(content: &Content) -> Option<&'static str> {
 
 fn check(content: &Content) -> Result<(), MapError> {
     match &content.description {
-        Some(Description::Rtp(rtp)) if rtp.payload_types.is_empty() => {
+        Some(Description::Rtp(rtp)) if rtp::formats(rtp).is_empty() => {
             Err(MapError::stanza(format_args!("content {}: a <payload-type/> was expected (XEP-0167 §4)", Quoted(&content.name))))
         }
         _ => Ok(()),
@@ -252,27 +254,20 @@ pub(super) fn write(content: &Content, mid: SmolStr, party: Party, warnings: &mu
         _ => None,
     };
     let protocol = protocol::of(content, warnings);
-    // RFC 8843 §6: who is bundled only has no port of its own.
-    let bundle_only = content.carried.iter().any(|line| line.kind == 'a' && line.value == "bundle-only");
-    let mut default = destination::default(transport);
-    let rtcp = rtp.filter(|_| !bundle_only).and_then(|rtp| destination::rtcp(transport, rtp.rtcp_mux, &default));
-    if bundle_only {
-        default = destination::Destination { port: 0, ..destination::Destination::none() };
+    let is_raw = transport.method == Method::RawUdp;
+    let mut attributes = Vec::with_capacity(64);
+    let out = &mut attributes;
+    let mut remote_candidates = None;
+    if !is_raw {
+        ice::write_candidates(transport, out, warnings);
+        remote_candidates = ice::remote_candidates(transport, warnings);
     }
-    let mut section = MediaDescription {
-        media: refused::media(content),
-        port: default.port,
-        connections: vec![default.connection],
-        bandwidths: rtp.map_or_else(Vec::new, |rtp| rtp::bandwidths(rtp, warnings)),
-        attributes: Vec::with_capacity(64),
-        ..MediaDescription::default()
-    };
-    let out = &mut section.attributes;
-    destination::left_out(transport, rtcp.is_some(), warnings);
-    out.extend(rtcp.map(Numbered::from));
-    if transport.method != Method::RawUdp {
-        ice::write(transport, out, warnings);
+    let place = place(content, rtp, out);
+    destination::left_out(transport, &place.default, place.rtcp.is_some(), warnings);
+    if !is_raw {
+        ice::write(transport, remote_candidates.is_some() || !out.is_empty(), out, warnings);
     }
+    out.splice(0..0, place.rtcp.map(Numbered::from));
     if let Some(dtls) = &transport.dtls {
         dtls::write(dtls, party, out, warnings);
     }
@@ -281,37 +276,80 @@ pub(super) fn write(content: &Content, mid: SmolStr, party: Party, warnings: &mu
         let value = Some(names::encode(disposition));
         out.push(Attribute::Other { name: SmolStr::new_static(names::DISPOSITION), value }.into());
     }
-    write_media(content, rtp, transport, party, &protocol, &mut section, warnings);
-    section.protocol = protocol;
-    ice::write_remote_candidates(transport, &mut section.attributes, warnings);
+    let mut direction = senders::to_direction(content.senders.unwrap_or(Senders::Both), party);
+    if is_raw {
+        direction = destination::held(direction, &place.default);
+    }
+    let formats = write_media(rtp, transport, Context { party, protocol: &protocol, direction }, out, warnings);
+    out.extend(remote_candidates);
+    let mut section = MediaDescription {
+        media: refused::media(content),
+        port: if place.bundle_only { 0 } else { place.default.port },
+        protocol,
+        formats,
+        connections: vec![if place.bundle_only { destination::no_address() } else { place.default.connection }],
+        bandwidths: rtp.map_or_else(Vec::new, |rtp| rtp::bandwidths(rtp, warnings)),
+        attributes,
+        ..MediaDescription::default()
+    };
     for line in &content.carried {
         write_carried(line, rtp.is_none(), &mut section, warnings);
     }
     section
 }
 
-fn write_media(
-    content: &Content,
-    rtp: Option<&crate::jingle::rtp::Rtp>,
-    transport: &Transport,
+/// Where a section's media goes.
+struct Place {
+    default: destination::Destination,
+    rtcp: Option<Attribute>,
+    /// RFC 8843 §6: it has no port of its own.
+    bundle_only: bool,
+}
+
+/// `candidates`: those that are written.
+fn place(content: &Content, rtp: Option<&Rtp>, candidates: &[Numbered]) -> Place {
+    let none = Transport::default();
+    let Transport { method, candidates: raw, .. } = content.transport.as_ref().unwrap_or(&none);
+    let written = || {
+        let raw = raw.iter().filter(|_| *method == Method::RawUdp);
+        let written = candidates
+            .iter()
+            .filter_map(|line| if let Attribute::Candidate(candidate) = &line.attribute { Some(&**candidate) } else { None });
+        raw.chain(written)
+    };
+    let bundle_only = content.carried.iter().any(|line| line.kind == 'a' && line.value == "bundle-only");
+    let default = destination::default(written(), method);
+    let rtcp = rtp.filter(|_| !bundle_only).and_then(|rtp| destination::rtcp(written(), method, rtp.rtcp_mux, &default));
+    Place { default, rtcp, bundle_only }
+}
+
+/// What media is written with.
+struct Context<'a> {
     party: Party,
-    protocol: &str,
-    section: &mut MediaDescription,
+    protocol: &'a str,
+    direction: Direction,
+}
+
+/// The lines of RTP or SCTP, and the formats of `m=`.
+fn write_media(
+    rtp: Option<&Rtp>,
+    transport: &Transport,
+    context: Context<'_>,
+    out: &mut Vec<Numbered>,
     warnings: &mut Warnings,
-) {
-    let out = &mut section.attributes;
-    let direction = senders::to_direction(content.senders.unwrap_or(Senders::Both), party);
+) -> Vec<SmolStr> {
+    let Context { party, protocol, direction } = context;
     if let Some(rtp) = rtp {
-        section.formats = rtp::formats(rtp);
         rtp::write_extensions(rtp, party, out, warnings);
         out.push(Attribute::Direction(direction).into());
         rtp::write_media(rtp, out, warnings);
-    } else if let Some(sctp) = &transport.sctp {
-        // It has none (RFC 8864), and Firefox writes one.
-        out.push(Attribute::Direction(direction).into());
-        section.formats = data::formats(sctp, protocol);
-        data::write(sctp, protocol, out, warnings);
+        return rtp::formats(rtp);
     }
+    // A data channel has no direction (RFC 8864), and Firefox writes one.
+    out.push(Attribute::Direction(direction).into());
+    let Some(sctp) = &transport.sctp else { return Vec::new() };
+    data::write(sctp, protocol, out, warnings);
+    data::formats(sctp, protocol)
 }
 
 fn write_carried(line: &Carried, is_data: bool, section: &mut MediaDescription, warnings: &mut Warnings) {

@@ -129,7 +129,7 @@ pub(super) fn write(description: &Description, mids: &[SmolStr], warnings: &mut 
     lines.attributes.extend(groups::write(&description.groups, &description.sections, mids, warnings));
     for line in &description.carried {
         match line.kind {
-            's' => lines.name = carried::to_other(line, warnings).map_or(lines.name, |line| line.value),
+            's' if lines.name == "-" => lines.name = carried::to_other(line, warnings).map_or(lines.name, |line| line.value),
             't' => lines.timing.extend(carried::to_other(line, warnings).and_then(|line| times(&line.value))),
             'b' => lines.bandwidths.extend(carried::to_bandwidth(line, warnings)),
             'e' | 'i' | 'p' | 'r' | 'u' | 'z' => lines.others.extend(carried::to_other(line, warnings)),

@@ -1,15 +1,14 @@
 //! `b=` of a section (RFC 8866 §5.8) against `<bandwidth/>` (XEP-0167 §6): one element for each line, though its schema has at most one.
 
-use super::limits::{self, push};
-use super::words::{is_digits, is_token};
-use crate::jingle::rtp::Bandwidth;
+use super::words::{is_digits, is_token, push};
+use crate::jingle::rtp::{BANDWIDTHS_MAX, Bandwidth};
 use crate::sdp::warning::{Quoted, Warnings};
 
 /// The `b=` lines, which stand behind the `m=` of this line.
 pub(super) fn take(line: u32, lines: &[Bandwidth], warnings: &mut Warnings) -> Vec<Bandwidth> {
-    let mut kept = Vec::with_capacity(lines.len().min(limits::BANDWIDTHS_MAX));
+    let mut kept = Vec::with_capacity(lines.len().min(BANDWIDTHS_MAX));
     for bandwidth in lines {
-        push(&mut kept, bandwidth.clone(), limits::BANDWIDTHS_MAX, line, "bandwidths", warnings);
+        push(&mut kept, bandwidth.clone(), BANDWIDTHS_MAX, line, "bandwidths", warnings);
     }
     kept
 }
@@ -61,7 +60,7 @@ mod tests {
             let warning = format!("{shown} is no number; left out");
             writes(&with(&[(kind, value), ("CT", "1")]), &section("b=CT:1"), &[&warning]);
         }
-        let lines = "b=AS:1\n".repeat(limits::BANDWIDTHS_MAX + 1);
-        reads(&section(&lines), &with(&[("AS", "1"); limits::BANDWIDTHS_MAX]), &["1: more than 16 bandwidths; left out"]);
+        let lines = "b=AS:1\n".repeat(BANDWIDTHS_MAX + 1);
+        reads(&section(&lines), &with(&[("AS", "1"); BANDWIDTHS_MAX]), &["1: more than 16 bandwidths; left out"]);
     }
 }

@@ -3,10 +3,9 @@
 
 use smol_str::{SmolStr, ToSmolStr};
 
-use super::limits::{self, push};
-use super::words::{is_rest, is_token, trimmed};
+use super::words::{cut, is_digits, is_rest, is_token, push, trimmed};
 use super::{feedback, static_types};
-use crate::jingle::rtp::{Parameter, PayloadType, Rtp};
+use crate::jingle::rtp::{PARAMETERS_MAX, Parameter, PayloadType, Rtp};
 use crate::sdp::line::{Attribute, MediaDescription, Numbered};
 use crate::sdp::warning::{Quoted, Warnings};
 
@@ -44,7 +43,7 @@ impl Codecs {
     }
 
     fn format(&mut self, format: &SmolStr, warnings: &mut Warnings) {
-        let Some(id) = format.parse().ok().filter(|id| *id <= ID_MAX) else {
+        let Some(id) = payload_type(format) else {
             return warnings.at(self.line, format_args!("format {} is no payload type from 0 to 127; left out", Quoted(format)));
         };
         let place = &mut self.places[usize::from(id)];
@@ -84,12 +83,12 @@ impl Codecs {
         if parameters.is_empty() {
             return warnings.at(line, format_args!("fmtp of payload type {id} says nothing; left out"));
         }
-        if payload.parameters.is_empty() && parameters.len() <= limits::PARAMETERS_MAX {
+        if payload.parameters.is_empty() && parameters.len() <= PARAMETERS_MAX {
             payload.parameters = parameters;
             return;
         }
         for parameter in parameters {
-            push(&mut payload.parameters, parameter, limits::PARAMETERS_MAX, line, "fmtp parameters of a payload type", warnings);
+            push(&mut payload.parameters, parameter, PARAMETERS_MAX, line, "fmtp parameters of a payload type", warnings);
         }
     }
 
@@ -158,6 +157,11 @@ fn distinct(types: &[PayloadType]) -> impl Iterator<Item = &PayloadType> {
     })
 }
 
+/// The payload type that a format is.
+pub(super) fn payload_type(format: &str) -> Option<u8> {
+    format.parse().ok().filter(|id| *id <= ID_MAX && is_digits(format))
+}
+
 /// The formats of `m=`.
 pub(super) fn formats(types: &[PayloadType]) -> Vec<SmolStr> {
     distinct(types).map(|payload| payload.id.to_smolstr()).collect()
@@ -179,20 +183,24 @@ pub(super) fn write(rtp: &Rtp, out: &mut Vec<Numbered>, warnings: &mut Warnings)
 }
 
 fn write_rtpmap(payload: &PayloadType, media: &str, out: &mut Vec<Numbered>, warnings: &mut Warnings) {
+    let id = payload.id;
+    let name = payload.name.as_ref().filter(|name| !name.is_empty());
+    if let Some(name) = name.filter(|name| !is_token(name)) {
+        warnings.add(format_args!("name {} of payload type {id} is no token; left out", Quoted(name)));
+    }
     let mut full = PayloadType {
-        id: payload.id,
-        name: payload.name.clone().filter(|name| !name.is_empty()),
+        id,
+        name: name.filter(|name| is_token(name)).cloned(),
         // No codec has 0 of them: not said.
         clockrate: payload.clockrate.filter(|rate| *rate > 0),
         channels: payload.channels.filter(|channels| *channels > 0),
         ..PayloadType::default()
     };
     complete(&mut full, media);
-    let PayloadType { id, name, clockrate, channels, .. } = full;
-    match name {
-        Some(name) if is_token(&name) => out.push(Attribute::Rtpmap { payload: id, name, clockrate, channels }.into()),
-        Some(name) => warnings.add(format_args!("name {} of payload type {id} is no token; left out", Quoted(&name))),
-        None => warnings.add(format_args!("payload type {id} has no name and is not static: SDP has its number only")),
+    if let Some(name) = full.name {
+        out.push(Attribute::Rtpmap { payload: id, name, clockrate: full.clockrate, channels: full.channels }.into());
+    } else if name.is_none() {
+        warnings.add(format_args!("payload type {id} has no name and is not static: SDP has its number only"));
     }
 }
 
@@ -210,6 +218,8 @@ fn write_fmtp(payload: &PayloadType, out: &mut Vec<Numbered>, warnings: &mut War
             ));
         }
     }
+    // One text may be many.
+    cut(&mut parameters, PARAMETERS_MAX, 0, "fmtp parameters of a payload type", warnings);
     if !parameters.is_empty() {
         out.push(Attribute::Fmtp { payload: payload.id, parameters }.into());
     }
@@ -385,10 +395,10 @@ mod tests {
         writes(&types, "m=audio 9 RTP/AVP 96 2 34", &warnings);
         let warnings = [
             "1: format '128' is no payload type from 0 to 127; left out",
-            "1: format 'x' is no payload type from 0 to 127; left out",
+            "1: format '+8' is no payload type from 0 to 127; left out",
             "1: payload type 0 stands twice in m=; only the first counts",
         ];
-        reads("m=audio 9 RTP/AVP 128 0 x 0", &audio(), &warnings);
+        reads("m=audio 9 RTP/AVP 128 0 +8 0", &audio(), &warnings);
     }
 
     #[test]

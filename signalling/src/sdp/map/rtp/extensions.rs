@@ -2,19 +2,18 @@
 //!
 //! Directions go by the role of the party, as contents' do. XEP-0294's example 5 turns an offer's `recvonly` into `initiator`, against that.
 
-use super::limits::{self, cut, push};
-use super::words::{is_word, without_empty_values, words};
+use super::words::{cut, is_word, push, without_empty_values, words};
 use crate::jingle::content::Party;
-use crate::jingle::rtp::{HeaderExtension, Rtp};
+use crate::jingle::rtp::{HEADER_EXTENSIONS_MAX, HeaderExtension, PARAMETERS_MAX, Rtp};
 use crate::sdp::line::{Attribute, Numbered};
 use crate::sdp::map::senders;
 use crate::sdp::warning::{Quoted, Warnings};
 
 /// `a=extmap`, with the senders instead of the direction.
 pub(super) fn take(line: u32, mut extension: HeaderExtension, of: &mut Vec<HeaderExtension>, warnings: &mut Warnings) {
-    cut(&mut extension.parameters, limits::PARAMETERS_MAX, line, "words of extmap", warnings);
+    cut(&mut extension.parameters, PARAMETERS_MAX, line, "words of extmap", warnings);
     without_empty_values(&mut extension.parameters);
-    push(of, extension, limits::HEADER_EXTENSIONS_MAX, line, "extmap", warnings);
+    push(of, extension, HEADER_EXTENSIONS_MAX, line, "extmap", warnings);
 }
 
 /// `a=extmap` and `a=extmap-allow-mixed`.
@@ -113,13 +112,12 @@ mod tests {
             writes(&with(&[(id, uri, None, &[word]), (7, "v", None, &["a="])]), &section("a=extmap:7 v a"), &[&warning]);
         }
         let mut many = with(&[]);
-        many.header_extensions
-            .resize(limits::HEADER_EXTENSIONS_MAX, HeaderExtension { id: 1, uri: "u".into(), ..HeaderExtension::default() });
-        let lines = "a=extmap:1 u\n".repeat(limits::HEADER_EXTENSIONS_MAX);
+        many.header_extensions.resize(HEADER_EXTENSIONS_MAX, HeaderExtension { id: 1, uri: "u".into(), ..HeaderExtension::default() });
+        let lines = "a=extmap:1 u\n".repeat(HEADER_EXTENSIONS_MAX);
         reads(&section(&format!("{lines}a=extmap:2 v")), &many, &["258: more than 256 extmap; left out"]);
-        let words = " a".repeat(limits::PARAMETERS_MAX + 1);
+        let words = " a".repeat(PARAMETERS_MAX + 1);
         let mut cut = with(&[(1, "u", None, &[])]);
-        cut.header_extensions[0].parameters.resize(limits::PARAMETERS_MAX, parameter("a"));
+        cut.header_extensions[0].parameters.resize(PARAMETERS_MAX, parameter("a"));
         reads(&section(&format!("a=extmap:1 u{words}")), &cut, &["2: more than 64 words of extmap; the rest is left out"]);
     }
 }

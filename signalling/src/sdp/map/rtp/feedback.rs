@@ -1,16 +1,15 @@
 //! `a=rtcp-fb` (RFC 4585 §4.2) against `<rtcp-fb/>` and `<rtcp-fb-trr-int/>` (XEP-0293 §5), of a payload type or, with `*`, of the description.
 
-use super::limits::{self, cut, push};
-use super::words::{is_word, without_empty_values, words};
-use crate::jingle::rtp::{Feedback, Feedbacks, Parameter};
+use super::words::{cut, is_word, push, without_empty_values, words};
+use crate::jingle::rtp::{FEEDBACKS_MAX, Feedback, Feedbacks, PARAMETERS_MAX, Parameter};
 use crate::sdp::line::{Attribute, Numbered};
 use crate::sdp::warning::{Quoted, Warnings};
 
 /// `a=rtcp-fb` but for `trr-int`.
 pub(super) fn take(line: u32, mut feedback: Feedback, of: &mut Feedbacks, warnings: &mut Warnings) {
-    cut(&mut feedback.parameters, limits::PARAMETERS_MAX, line, "words of rtcp-fb", warnings);
+    cut(&mut feedback.parameters, PARAMETERS_MAX, line, "words of rtcp-fb", warnings);
     without_empty_values(&mut feedback.parameters);
-    push(&mut of.messages, feedback, limits::FEEDBACKS_MAX, line, "rtcp-fb of a payload type", warnings);
+    push(&mut of.messages, feedback, FEEDBACKS_MAX, line, "rtcp-fb of a payload type", warnings);
 }
 
 /// `a=rtcp-fb:… trr-int`.

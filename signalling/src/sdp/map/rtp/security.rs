@@ -1,9 +1,8 @@
 //! `a=crypto` (RFC 4568 §4) against `<crypto/>` (XEP-0167 §7), `a=zrtp-hash` (RFC 6189 §8) against `<zrtp-hash/>` (XEP-0262). Keys are secret: no
 //! warning has a part of one.
 
-use super::limits::{self, push};
-use super::words::{is_digits, is_hex, is_rest, is_token, is_word, trimmed};
-use crate::jingle::rtp::{Crypto, Encryption, Rtp, ZrtpHash};
+use super::words::{is_digits, is_hex, is_rest, is_token, is_word, push, trimmed};
+use crate::jingle::rtp::{CRYPTOS_MAX, Crypto, Encryption, Rtp, ZRTP_HASHES_MAX, ZrtpHash};
 use crate::sdp::line::{Attribute, Numbered};
 use crate::sdp::parse::security::is_key;
 use crate::sdp::warning::{Quoted, Warnings};
@@ -16,12 +15,12 @@ pub(super) fn is_required(protocol: &str) -> bool {
 /// `a=crypto`: their order is that of preference.
 pub(super) fn take_crypto(line: u32, crypto: Crypto, required: bool, of: &mut Option<Encryption>, warnings: &mut Warnings) {
     let encryption = of.get_or_insert_with(|| Encryption { required, cryptos: Vec::new() });
-    push(&mut encryption.cryptos, crypto, limits::CRYPTOS_MAX, line, "crypto", warnings);
+    push(&mut encryption.cryptos, crypto, CRYPTOS_MAX, line, "crypto", warnings);
 }
 
 /// `a=zrtp-hash`: one for each version.
 pub(super) fn take_zrtp_hash(line: u32, hash: ZrtpHash, of: &mut Vec<ZrtpHash>, warnings: &mut Warnings) {
-    push(of, hash, limits::ZRTP_HASHES_MAX, line, "zrtp-hash", warnings);
+    push(of, hash, ZRTP_HASHES_MAX, line, "zrtp-hash", warnings);
 }
 
 /// `a=crypto` and `a=zrtp-hash`.
@@ -139,16 +138,16 @@ mod tests {
             assert_eq!(warnings, [format!("<crypto/> with tag '{tag}' holds what cannot stand in SDP; left out")]);
             assert!(!format!("{rtp:?}").contains("SECRET"));
         }
-        let many = "a=crypto:1 s inline:SECRET\n".repeat(limits::CRYPTOS_MAX + 1);
+        let many = "a=crypto:1 s inline:SECRET\n".repeat(CRYPTOS_MAX + 1);
         let (rtp, warnings) = read(Party::Initiator, &section("RTP/SAVP", &many));
-        assert_eq!(rtp.encryption.unwrap().cryptos.len(), limits::CRYPTOS_MAX);
+        assert_eq!(rtp.encryption.unwrap().cryptos.len(), CRYPTOS_MAX);
         assert_eq!(warnings, ["66: more than 64 crypto; left out"]);
     }
 
     #[test]
     fn what_sdp_cannot_say() {
         let warning = "encryption is required, but there is no <crypto/>: SDP cannot say it";
-        writes(&with(true, Vec::new()), &section("RTP/SAVP", ""), &[warning]);
+        writes(&with(true, Vec::new()), &section("RTP/AVP", ""), &[warning]);
         writes(&with(false, Vec::new()), &section("RTP/AVP", ""), &[]);
         // Nothing but spaces is nothing.
         writes(&with(false, vec![crypto("1", "s", "inline:a", Some(" "))]), &section("RTP/AVP", "a=crypto:1 s inline:a"), &[]);

@@ -2,7 +2,7 @@
 
 /// What a number alone means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct StaticType {
+pub(in crate::sdp::map) struct StaticType {
     pub name: &'static str,
     /// In Hz.
     pub clockrate: u32,
@@ -16,7 +16,7 @@ const fn new(name: &'static str, clockrate: u32) -> Option<StaticType> {
 
 /// The type that a number has in a section of this media. Neither reserved nor unassigned ones have one, 2 (G721) and 19 (CN) neither: they
 /// were used for two things.
-pub(super) fn find(id: u8, media: &str) -> Option<StaticType> {
+pub(in crate::sdp::map) fn find(id: u8, media: &str) -> Option<StaticType> {
     match (media, id) {
         ("audio", 0) => new("PCMU", 8_000),
         ("audio", 3) => new("GSM", 8_000),

@@ -3,16 +3,21 @@
 use smol_str::SmolStr;
 
 use crate::jingle::rtp::Parameter;
-pub(super) use crate::sdp::parse::words::{is_digits, is_hex, is_token};
-
-/// A word of a line, whatever its characters.
-pub(super) fn is_word(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte > b' ')
-}
+pub(super) use crate::sdp::map::words::{is_token, is_word, push};
+pub(super) use crate::sdp::parse::words::{is_digits, is_hex};
+use crate::sdp::warning::Warnings;
 
 /// The rest of a line, or what reaches to one of `separators`.
 pub(super) fn is_rest(text: &str, separators: &[u8]) -> bool {
     text.bytes().all(|byte| (byte >= b' ' || byte == b'\t') && !separators.contains(&byte))
+}
+
+/// Cuts a list that came with one line.
+pub(super) fn cut<T>(list: &mut Vec<T>, max: usize, line: u32, what: &str, warnings: &mut Warnings) {
+    if list.len() > max {
+        warnings.at(line, format_args!("more than {max} {what}; the rest is left out"));
+        list.truncate(max);
+    }
 }
 
 /// Without spaces at both ends, which no line keeps.
@@ -54,24 +59,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn s9_tokens_words_and_rests() {
-        let table = [
-            ("opus", true, true, true),
-            ("0", true, true, true),
-            ("{1f}~", true, true, true),
-            ("", false, false, true),
-            ("a b", false, false, true),
-            ("a\tb", false, false, true),
-            ("a/b", false, true, true),
-            ("a:b", false, true, true),
-            ("é", false, true, true),
-            ("a;b", false, true, false),
-            ("a\r", false, false, false),
-            ("a\nb", false, false, false),
-            ("a\0", false, false, false),
-        ];
-        for (text, token, word, rest) in table {
-            assert_eq!((is_token(text), is_word(text), is_rest(text, b";")), (token, word, rest), "{text:?}");
+    fn rests_of_lines() {
+        let table = [("", true), ("a b\t=é\u{7f}", true), ("a;b", false), ("a\r", false), ("a\nb", false), ("a\0", false)];
+        for (text, expected) in table {
+            assert_eq!(is_rest(text, b";"), expected, "{text:?}");
         }
     }
 
