@@ -124,7 +124,7 @@ fn version_follows_the_text(before: &Description, after: &Description) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
     fn any_stanza_is_applied_or_does_not_fit((before, from, stanza) in wild()) {
