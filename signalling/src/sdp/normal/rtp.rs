@@ -141,12 +141,14 @@ fn sources(own: &[Attribute]) -> (Vec<Msid>, Vec<Attribute>) {
     }
     let text = |msid: &Msid| msid.track.as_ref().map_or_else(|| msid.stream.to_string(), |track| format!("{} {track}", msid.stream));
     let is_msid = |parameter: &&Parameter| parameter.name == "msid" && parameter.value.is_some();
-    for (_, parameters) in &mut sources {
-        if !parameters.iter().any(|parameter| is_msid(&parameter)) {
-            let said = of_section.iter().map(|msid| Parameter { name: "msid".into(), value: Some(text(msid).into()) });
-            parameters.extend(said);
+    let fill = |sources: &mut [(u32, Vec<Parameter>)], msids: &[Msid]| {
+        for (_, parameters) in sources {
+            if !parameters.iter().any(|parameter| is_msid(&parameter)) {
+                parameters.extend(msids.iter().map(|msid| Parameter { name: "msid".into(), value: Some(text(msid).into()) }));
+            }
         }
-    }
+    };
+    fill(&mut sources, &of_section);
     let said: Vec<SmolStr> =
         sources.iter().flat_map(|(_, parameters)| parameters).filter(is_msid).filter_map(|parameter| parameter.value.clone()).collect();
     let mut msids: Vec<Msid> = Vec::new();
@@ -165,6 +167,8 @@ fn sources(own: &[Attribute]) -> (Vec<Msid>, Vec<Attribute>) {
         msids.clear();
     }
     msids.extend(of_section.into_iter().filter(|msid| !said.iter().any(|said| **said == *text(msid))));
+    // Once the section has one, it is that of all its sources.
+    fill(&mut sources, &msids);
     let lines = sources.into_iter().flat_map(|(ssrc, mut parameters)| {
         if parameters.is_empty() {
             parameters.push(Parameter::default());
