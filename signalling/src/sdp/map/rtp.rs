@@ -146,7 +146,8 @@ pub(in crate::sdp) fn write_extensions(rtp: &Rtp, party: Party, out: &mut Vec<Nu
 
 /// Those that stand behind it, from `msid` to `ssrc`.
 pub(in crate::sdp) fn write_media(rtp: &Rtp, out: &mut Vec<Numbered>, warnings: &mut Warnings) {
-    sources::write_msids(rtp, out, warnings);
+    let sources = sources::Written::new(rtp, warnings);
+    sources.write_msids(out);
     if rtp.rtcp_mux {
         out.push(Attribute::RtcpMux.into());
     }
@@ -157,5 +158,5 @@ pub(in crate::sdp) fn write_media(rtp: &Rtp, out: &mut Vec<Numbered>, warnings: 
     codecs::write(rtp, out, warnings);
     feedback::write(None, &rtp.feedback, out, warnings);
     codecs::write_times(rtp, out, warnings);
-    sources::write(rtp, out, warnings);
+    sources.write(out, warnings);
 }

@@ -3,7 +3,7 @@
 
 use smol_str::{SmolStr, ToSmolStr};
 
-use super::words::{is_digits, is_rest, is_token, push, trimmed};
+use super::words::{cut, is_digits, is_rest, is_token, push, trimmed};
 use super::{feedback, static_types};
 use crate::jingle::rtp::{PARAMETERS_MAX, Parameter, PayloadType, Rtp};
 use crate::sdp::line::{Attribute, MediaDescription, Numbered};
@@ -183,20 +183,24 @@ pub(super) fn write(rtp: &Rtp, out: &mut Vec<Numbered>, warnings: &mut Warnings)
 }
 
 fn write_rtpmap(payload: &PayloadType, media: &str, out: &mut Vec<Numbered>, warnings: &mut Warnings) {
+    let id = payload.id;
+    let name = payload.name.as_ref().filter(|name| !name.is_empty());
+    if let Some(name) = name.filter(|name| !is_token(name)) {
+        warnings.add(format_args!("name {} of payload type {id} is no token; left out", Quoted(name)));
+    }
     let mut full = PayloadType {
-        id: payload.id,
-        name: payload.name.clone().filter(|name| !name.is_empty()),
+        id,
+        name: name.filter(|name| is_token(name)).cloned(),
         // No codec has 0 of them: not said.
         clockrate: payload.clockrate.filter(|rate| *rate > 0),
         channels: payload.channels.filter(|channels| *channels > 0),
         ..PayloadType::default()
     };
     complete(&mut full, media);
-    let PayloadType { id, name, clockrate, channels, .. } = full;
-    match name {
-        Some(name) if is_token(&name) => out.push(Attribute::Rtpmap { payload: id, name, clockrate, channels }.into()),
-        Some(name) => warnings.add(format_args!("name {} of payload type {id} is no token; left out", Quoted(&name))),
-        None => warnings.add(format_args!("payload type {id} has no name and is not static: SDP has its number only")),
+    if let Some(name) = full.name {
+        out.push(Attribute::Rtpmap { payload: id, name, clockrate: full.clockrate, channels: full.channels }.into());
+    } else if name.is_none() {
+        warnings.add(format_args!("payload type {id} has no name and is not static: SDP has its number only"));
     }
 }
 
@@ -214,6 +218,8 @@ fn write_fmtp(payload: &PayloadType, out: &mut Vec<Numbered>, warnings: &mut War
             ));
         }
     }
+    // One text may be many.
+    cut(&mut parameters, PARAMETERS_MAX, 0, "fmtp parameters of a payload type", warnings);
     if !parameters.is_empty() {
         out.push(Attribute::Fmtp { payload: payload.id, parameters }.into());
     }

@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn what_sdp_cannot_say() {
         let warning = "encryption is required, but there is no <crypto/>: SDP cannot say it";
-        writes(&with(true, Vec::new()), &section("RTP/SAVP", ""), &[warning]);
+        writes(&with(true, Vec::new()), &section("RTP/AVP", ""), &[warning]);
         writes(&with(false, Vec::new()), &section("RTP/AVP", ""), &[]);
         // Nothing but spaces is nothing.
         writes(&with(false, vec![crypto("1", "s", "inline:a", Some(" "))]), &section("RTP/AVP", "a=crypto:1 s inline:a"), &[]);

@@ -3,6 +3,8 @@
 //! Jingle has `msid` as a parameter of a source only: a section's becomes one of each source that has none, and stands in a `<stream/>` where
 //! no source has it. Back, a section has both forms.
 
+use std::borrow::Cow;
+
 use smol_str::SmolStr;
 
 use super::words::{cut, is_rest, is_token, is_word, push, trimmed};
@@ -91,69 +93,152 @@ fn parse(text: &str) -> Option<Msid> {
     fits.then(|| Msid { stream: stream.into(), track: track.map(SmolStr::new) })
 }
 
-/// `a=msid`: of sources if all are one track's (RFC 8830 §2), so that browsers take what was meant for Plan B; of streams always.
-pub(super) fn write_msids(rtp: &Rtp, out: &mut Vec<Numbered>, warnings: &mut Warnings) {
-    let mut msids = of_sources(&rtp.sources);
-    for stream in &rtp.streams {
-        if !is_word(&stream.stream) || stream.track.as_ref().is_some_and(|track| !is_word(track)) {
-            warnings.add(format_args!("the names of stream {} are no words of SDP; left out", Quoted(&stream.stream)));
-        } else if !msids.contains(stream) {
-            msids.push(stream.clone());
-        }
-    }
-    out.extend(msids.into_iter().map(|msid| Attribute::Msid(msid).into()));
+/// What a section says of its sources: the normal form at once, so that reading it changes nothing.
+pub(super) struct Written<'a> {
+    groups: &'a [SourceGroup],
+    /// None twice.
+    sources: Cow<'a, [Source]>,
+    /// The `a=msid` of the section.
+    msids: Vec<Msid>,
+    /// The `msid` of a source that has none.
+    missing: Vec<SmolStr>,
 }
 
-fn of_sources(sources: &[Source]) -> Vec<Msid> {
+impl<'a> Written<'a> {
+    pub fn new(rtp: &'a Rtp, warnings: &mut Warnings) -> Self {
+        let sources = distinct(rtp, warnings);
+        let mut streams = Vec::new();
+        for stream in &rtp.streams {
+            if !is_word(&stream.stream) || stream.track.as_ref().is_some_and(|track| !is_word(track)) {
+                warnings.add(format_args!("the names of stream {} are no words of SDP; left out", Quoted(&stream.stream)));
+            } else if !streams.contains(stream) {
+                push(&mut streams, stream.clone(), STREAMS_MAX, 0, "streams", warnings);
+            }
+        }
+        let (msids, missing) = match of_one_track(&sources, &streams) {
+            Some(msids) => {
+                let missing = msids.iter().map(text).collect();
+                (msids, missing)
+            }
+            // Plan B: the tracks stay with their sources, and what a source has or gets is no stream of its own.
+            None => {
+                let missing = streams.iter().map(text).collect();
+                let is_free = |msid: &Msid| {
+                    let text = text(msid);
+                    sources.iter().all(|source| has_msid(source) && msids_of(source).all(|value| trimmed(value) != text))
+                };
+                streams.retain(is_free);
+                (streams, missing)
+            }
+        };
+        Self { groups: &rtp.source_groups, sources, msids, missing }
+    }
+
+    /// `a=msid`.
+    pub fn write_msids(&self, out: &mut Vec<Numbered>) {
+        out.extend(self.msids.iter().map(|msid| Attribute::Msid(msid.clone()).into()));
+    }
+
+    /// `a=ssrc-group` and `a=ssrc`.
+    pub fn write(&self, out: &mut Vec<Numbered>, warnings: &mut Warnings) {
+        for SourceGroup { semantics, sources } in self.groups {
+            if is_token(semantics) {
+                out.push(Attribute::SsrcGroup { semantics: semantics.clone(), sources: sources.clone() }.into());
+            } else {
+                warnings.add(format_args!("semantics {} of a group of sources are no token; left out", Quoted(semantics)));
+            }
+        }
+        for source in self.sources.iter() {
+            self.write_source(source, &mut Lines { ssrc: source.ssrc, count: 0, out, warnings });
+        }
+    }
+
+    fn write_source(&self, source: &Source, lines: &mut Lines<'_>) {
+        for Parameter { name, value } in &source.parameters {
+            if is_token(name) && value.as_ref().is_none_or(|value| is_rest(value, b"")) {
+                lines.push(name.clone(), value.as_ref().map(trimmed));
+            } else {
+                lines.warnings.add(format_args!("attribute {} of source {} cannot stand in SDP; left out", Quoted(name), source.ssrc));
+            }
+        }
+        if !has_msid(source) {
+            self.missing.iter().for_each(|msid| lines.push(SmolStr::new_static(MSID), Some(msid.clone())));
+        }
+        if lines.count == 0 {
+            lines.push(SmolStr::default(), None);
+        }
+    }
+}
+
+/// What several elements say of one source is one source's, and XEP-0167 §4 has one without parameters as an attribute.
+fn distinct<'a>(rtp: &'a Rtp, warnings: &mut Warnings) -> Cow<'a, [Source]> {
+    let sources = &rtp.sources;
+    let is_known = |ssrc: u32, sources: &[Source]| sources.iter().any(|source| source.ssrc == ssrc);
+    let new = rtp.ssrc.filter(|ssrc| !is_known(*ssrc, sources));
+    if new.is_none() && !sources.iter().enumerate().any(|(place, source)| is_known(source.ssrc, &sources[..place])) {
+        return Cow::Borrowed(sources);
+    }
+    let mut distinct: Vec<Source> = Vec::with_capacity(sources.len() + 1);
+    for source in sources {
+        match distinct.iter_mut().find(|before| before.ssrc == source.ssrc) {
+            Some(before) => before.parameters.extend_from_slice(&source.parameters),
+            None => distinct.push(source.clone()),
+        }
+    }
+    if let Some(ssrc) = new {
+        push(&mut distinct, Source { ssrc, parameters: Vec::new() }, SOURCES_MAX, 0, "sources", warnings);
+    }
+    Cow::Owned(distinct)
+}
+
+/// Whether one will stand in its lines.
+fn has_msid(source: &Source) -> bool {
+    msids_of(source).any(|value| is_rest(value, b""))
+}
+
+/// All that sources and streams have, if it is one track's: RFC 8830 §2 allows no other in a section, and browsers refuse it.
+fn of_one_track(sources: &[Source], streams: &[Msid]) -> Option<Vec<Msid>> {
     let (mut msids, mut last) = (Vec::<Msid>::new(), None);
-    for text in sources.iter().flat_map(msids_of) {
+    for value in sources.iter().flat_map(msids_of) {
         // Sources of one track repeat it.
-        if last == Some(text) {
+        if last == Some(value) {
             continue;
         }
-        last = Some(text);
-        let Some(msid) = parse(text) else { continue };
-        if msids.first().is_some_and(|first| first.track != msid.track) {
-            return Vec::new();
-        }
-        if msids.len() < STREAMS_MAX && !msids.contains(&msid) {
-            msids.push(msid);
+        last = Some(value);
+        if let Some(msid) = parse(value) {
+            add(&mut msids, msid)?;
         }
     }
-    msids
+    streams.iter().try_for_each(|stream| add(&mut msids, stream.clone()))?;
+    Some(msids)
 }
 
-/// `a=ssrc-group` and `a=ssrc`.
-pub(super) fn write(rtp: &Rtp, out: &mut Vec<Numbered>, warnings: &mut Warnings) {
-    for group in &rtp.source_groups {
-        if is_token(&group.semantics) {
-            out.push(Attribute::SsrcGroup { semantics: group.semantics.clone(), sources: group.sources.clone() }.into());
-        } else {
-            warnings.add(format_args!("semantics {} of a group of sources are no token; left out", Quoted(&group.semantics)));
-        }
+fn add(msids: &mut Vec<Msid>, msid: Msid) -> Option<()> {
+    if msids.first().is_some_and(|first| first.track != msid.track) {
+        return None;
     }
-    for source in &rtp.sources {
-        write_source(source, out, warnings);
+    if msids.len() < STREAMS_MAX && !msids.contains(&msid) {
+        msids.push(msid);
     }
-    // XEP-0167 §4 has one without parameters as an attribute.
-    if let Some(ssrc) = rtp.ssrc.filter(|ssrc| !rtp.sources.iter().any(|source| source.ssrc == *ssrc)) {
-        out.push(Attribute::Ssrc { ssrc, parameter: Parameter::default() }.into());
-    }
+    Some(())
 }
 
-fn write_source(source: &Source, out: &mut Vec<Numbered>, warnings: &mut Warnings) {
-    let ssrc = source.ssrc;
-    let before = out.len();
-    for Parameter { name, value } in &source.parameters {
-        if is_token(name) && value.as_ref().is_none_or(|value| is_rest(value, b"")) {
-            let parameter = Parameter { name: name.clone(), value: value.as_ref().map(trimmed) };
-            out.push(Attribute::Ssrc { ssrc, parameter }.into());
+/// Those of one source.
+struct Lines<'a> {
+    ssrc: u32,
+    count: usize,
+    out: &'a mut Vec<Numbered>,
+    warnings: &'a mut Warnings,
+}
+
+impl Lines<'_> {
+    fn push(&mut self, name: SmolStr, value: Option<SmolStr>) {
+        if self.count < PARAMETERS_MAX {
+            self.count += 1;
+            self.out.push(Attribute::Ssrc { ssrc: self.ssrc, parameter: Parameter { name, value } }.into());
         } else {
-            warnings.add(format_args!("attribute {} of source {ssrc} cannot stand in SDP; left out", Quoted(name)));
+            self.warnings.add(format_args!("more than {PARAMETERS_MAX} attributes of source {}; left out", self.ssrc));
         }
-    }
-    if out.len() == before {
-        out.push(Attribute::Ssrc { ssrc, parameter: Parameter::default() }.into());
     }
 }
 
@@ -276,17 +361,31 @@ mod tests {
         let rtp = Rtp { streams: vec![msid("r", "t")], ..with(vec![source(1, &["msid=s t"])]) };
         check(&section("a=msid:s t\na=msid:r t", "a=ssrc:1 msid:s t"), &rtp);
         // stanza.js has both, the stream for all sources.
-        let rtp = Rtp { streams: vec![msid("s", "t")], ..with(vec![source(1, &["cname=c"])]) };
-        let lines = section("a=msid:s t", "a=ssrc:1 cname:c");
+        let rtp = Rtp { streams: vec![msid("s", "t")], ssrc: Some(2), ..with(vec![source(1, &["cname=c"])]) };
+        let lines = section("a=msid:s t", "a=ssrc:1 cname:c\na=ssrc:1 msid:s t\na=ssrc:2 msid:s t");
         writes(&rtp, &lines, &[]);
-        reads(&lines, &with(vec![source(1, &["cname=c", "msid=s t"])]), &[]);
+        // One source has it, the other gets it.
+        writes(&with(vec![source(1, &["msid=s t"]), source(2, &[])]), &section("a=msid:s t", "a=ssrc:1 msid:s t\na=ssrc:2 msid:s t"), &[]);
+    }
+
+    #[test]
+    fn rfc_5576_s4_1_elements_of_one_source() {
+        let rtp = with(vec![source(1, &["a=b"]), source(2, &["a"]), source(1, &["c=d"])]);
+        writes(&rtp, &section("", "a=ssrc:1 a:b\na=ssrc:1 c:d\na=ssrc:2 a"), &[]);
     }
 
     #[test]
     fn rfc_8830_s2_one_track_for_a_section() {
         // Plan B has several tracks in a section, which RFC 8830 does not: they stay with their sources.
         let sources = vec![source(1, &["msid=s t"]), source(2, &["msid=s u"])];
-        check(&section("", "a=ssrc:1 msid:s t\na=ssrc:2 msid:s u"), &with(sources));
+        check(&section("", "a=ssrc:1 msid:s t\na=ssrc:2 msid:s u"), &with(sources.clone()));
+        // Another stream beside them, one that a source has already, and a source that gets it.
+        let rtp = Rtp { streams: vec![msid("r", "v")], ..with(sources.clone()) };
+        let lines = section("a=msid:r v", "a=ssrc:1 msid:s t\na=ssrc:2 msid:s u");
+        check(&lines, &rtp);
+        writes(&Rtp { streams: vec![msid("r", "v"), msid("s", "t")], ..rtp }, &lines, &[]);
+        let rtp = Rtp { streams: vec![msid("r", "v")], ..with([&sources[..], &[source(3, &[])]].concat()) };
+        writes(&rtp, &section("", "a=ssrc:1 msid:s t\na=ssrc:2 msid:s u\na=ssrc:3 msid:r v"), &[]);
         // What is no msid is only the source's.
         for value in ["", "a b c"] {
             let rtp = with(vec![source(1, &[&format!("msid={value}"), "x"])]);

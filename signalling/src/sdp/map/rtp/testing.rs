@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::{RtpBuilder, bandwidths, formats, write_extensions, write_media};
 use crate::jingle::content::Party;
 use crate::jingle::rtp::{Feedback, Feedbacks, Parameter, PayloadType, Rtp, Source};
-use crate::sdp::line::{Connection, MediaDescription, Origin, SessionDescription};
+use crate::sdp::line::{Attribute, Connection, MediaDescription, Origin, SessionDescription};
 use crate::sdp::warning::{Place, Warnings};
 
 const BLANKS: [char; 2] = [' ', '\t'];
@@ -33,17 +33,20 @@ pub(super) fn read(party: Party, section: &str) -> (Rtp, Vec<String>) {
 /// The section of a party, and the warnings.
 pub(super) fn write(party: Party, rtp: &Rtp) -> (String, Vec<String>) {
     let mut warnings = Warnings::default();
-    let is_required = rtp.encryption.as_ref().is_some_and(|encryption| encryption.required);
     let mut media = MediaDescription {
         media: rtp.media.clone(),
         port: 9,
-        protocol: if is_required { "RTP/SAVP" } else { "RTP/AVP" }.into(),
+        protocol: "RTP/AVP".into(),
         formats: formats(rtp),
         bandwidths: bandwidths(rtp, &mut warnings),
         ..MediaDescription::default()
     };
     write_extensions(rtp, party, &mut media.attributes, &mut warnings);
     write_media(rtp, &mut media.attributes, &mut warnings);
+    let has_crypto = media.attributes.iter().any(|numbered| matches!(numbered.attribute, Attribute::Crypto(_)));
+    if has_crypto && rtp.encryption.as_ref().is_some_and(|encryption| encryption.required) {
+        media.protocol = "RTP/SAVP".into();
+    }
     let address = Connection { is_ipv6: false, address: "0.0.0.0".into() };
     let origin = Origin { username: "-".into(), session_id: "0".into(), version: 0, address };
     let text = crate::sdp::write(&SessionDescription { origin: Some(origin), media: vec![media], ..SessionDescription::default() });

@@ -191,7 +191,7 @@ fn line_breaks_make_no_lines() {
         ..Rtp::default()
     };
     let (written, warnings) = write(Party::Initiator, &rtp);
-    assert_eq!(written, "m=audio 9 RTP/AVP 0\na=ssrc:1\n");
+    assert_eq!(written, "m=audio 9 RTP/AVP 0\na=rtpmap:0 PCMU/8000\na=ssrc:1\n");
     assert_eq!(warnings.len(), 20, "{warnings:#?}");
     assert!(warnings.iter().all(|text| !text.contains(['\r', '\n'])), "{warnings:#?}");
 }
