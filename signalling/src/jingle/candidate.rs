@@ -121,7 +121,7 @@ impl Candidate {
                 "network" => network = Some(value),
                 NETWORK_ID => network_id = Some(value),
                 _ if !reading.is_whole() => {}
-                _ if read.extensions.len() == EXTENSIONS_MAX => reading.unknown_attribute(node, namespace, name),
+                _ if read.extensions.len() == EXTENSIONS_MAX || !names::is_name(name) => reading.unknown_attribute(node, namespace, name),
                 _ => {
                     let value = reading.word(node, name, value);
                     read.extensions.extend(value.map(|value| Parameter { name: name.into(), value: Some(value) }));
@@ -269,5 +269,104 @@ mod tests {
     fn a_huge_list_is_read_up_to_its_bound() {
         let transport = transport(ns::JINGLE_ICE_UDP, &"<candidate ip='192.0.2.3' port='1' type='host'/>".repeat(CANDIDATES_MAX + 5));
         assert_eq!((transport.candidates.len(), transport.candidates_left_out), (CANDIDATES_MAX, 5));
+    }
+
+    /// Candidates as given, as written, and what is amiss.
+    fn check(namespace: &str, table: &[(&str, &str, &[&str])]) {
+        for (given, expected, amiss) in table {
+            let (content, problems) = testing::content(&format!("<transport xmlns='{namespace}'><candidate {given}/></transport>"));
+            let xml = testing::written(|out| content.transport.unwrap().write(out));
+            let expected = match *expected {
+                "" => format!("<transport xmlns='{namespace}'/>"),
+                attributes => format!("<transport xmlns='{namespace}'><candidate {attributes}/></transport>"),
+            };
+            let problems: Vec<_> = problems.into_iter().map(|problem| problem.text).collect();
+            assert_eq!((xml, problems), (expected, amiss.iter().map(ToString::to_string).collect()), "{given}");
+        }
+    }
+
+    #[test]
+    fn xep_0176_s5_3_and_xep_0371_s5_3_attributes() {
+        let host = "component='1' foundation='1' generation='0' id='el0747fg11' ip='10.0.1.1' network='1' port='8998' priority='2130706431' protocol='udp'";
+        let base = "component='1' generation='0' ip='10.0.1.1' network='0' port='9' protocol='udp' type='host'";
+        let table: &[(&str, &str, &[&str])] = &[
+            (&format!("{host} type='host'"), &format!("{host} type='host'"), &[]),
+            (
+                &format!("type='srflx' rel-port='8998' rel-addr='10.0.1.1' {host}"),
+                &format!("{host} rel-addr='10.0.1.1' rel-port='8998' type='srflx'"),
+                &[],
+            ),
+            // Monal.
+            (
+                &format!("type='srflx' rel_port='8998' rel-addr='10.0.1.1' {host}"),
+                &format!("{host} rel-addr='10.0.1.1' rel-port='8998' type='srflx'"),
+                &[],
+            ),
+            // stanza.js writes neither generation nor network nor id.
+            ("ip='10.0.1.1' port='9' type='host'", base, &[]),
+            (
+                "ip='fd00::1' port='9' type='host' protocol='tcp' tcptype='active'",
+                "component='1' generation='0' ip='fd00::1' network='0' port='9' protocol='tcp' tcptype='active' type='host'",
+                &[],
+            ),
+            // Movim, and what browsers name.
+            (&format!("{base} network-id='3'").replace("network='0'", ""), &base.replace("network='0'", "network='3'"), &[]),
+            (&format!("{base} network-id='0'"), &format!("{base} network-id='0'"), &[]),
+            (&format!("{base} network-cost='10' ufrag='a&apos;b'"), &format!("{base} network-cost='10' ufrag='a&apos;b'"), &[]),
+            // XEP-0176's examples have priorities that are too wide for SDP.
+            (&format!("{base} priority='9000000000'"), &base.replace("port='9'", "port='9' priority='9000000000'"), &[]),
+            (&format!("{base} rel-addr='10.0.1.2'"), base, &["<candidate/>: one of rel-addr and rel-port without the other"]),
+            (&base.replace("component='1'", "component='256'"), base, &["<candidate/>: component='256', expected a number from 0 to 255"]),
+            (&base.replace("port='9'", "port='65536'"), "", &["<candidate/>: port='65536', expected a number from 0 to 65535"]),
+            (&base.replace("ip='10.0.1.1'", ""), "", &["<candidate/>: no ip"]),
+            (
+                &base.replace("type='host'", "type='local'"),
+                "",
+                &["<candidate/>: type='local', expected 'host', 'srflx', 'prflx' or 'relay'", "<candidate/>: no type"],
+            ),
+        ];
+        check(ns::JINGLE_ICE_UDP, table);
+        check(ns::JINGLE_ICE, table);
+    }
+
+    #[test]
+    fn xep_0177_s4_2_attributes() {
+        check(
+            ns::JINGLE_RAW_UDP,
+            &[
+                (
+                    "component='1' generation='0' id='a9j3mnbtu1' ip='10.1.1.104' port='13540'",
+                    "component='1' generation='0' id='a9j3mnbtu1' ip='10.1.1.104' port='13540'",
+                    &[],
+                ),
+                (
+                    "ip='10.1.1.104' port='1' type='host' protocol='udp'",
+                    "component='1' generation='0' ip='10.1.1.104' port='1' type='host'",
+                    &[],
+                ),
+                ("port='1'", "", &["<candidate/>: no ip"]),
+            ],
+        );
+    }
+
+    #[test]
+    fn extensions_are_attributes_where_xml_and_the_specification_let_them() {
+        let extension = |name: &str, value: &str| Parameter { name: name.into(), value: Some(value.into()) };
+        let candidate = Candidate {
+            component: 1,
+            ip: "10.0.1.1".into(),
+            port: 9,
+            protocol: UDP.into(),
+            kind: Some(CandidateType::Host),
+            extensions: [("a", "1"), ("a", "2"), ("port", "3"), ("1x", "4"), ("x y='z'", "5"), ("xmlns", "6"), ("b", "'\0")]
+                .map(|(name, value)| extension(name, value))
+                .to_vec(),
+            ..Candidate::default()
+        };
+        let base = "component='1' generation='0' ip='10.0.1.1' network='0' port='9' protocol='udp' type='host'";
+        assert_eq!(testing::written(|out| candidate.write(&Method::IceUdp, out)), format!("<candidate {base} a='1' b='&apos;\u{fffd}'/>"));
+        let many = (0..EXTENSIONS_MAX + 2).map(|number| format!(" a{number}='1'")).collect::<String>();
+        let (content, problems) = testing::content(&format!("<transport xmlns='{}'><candidate {base}{many}/></transport>", ns::JINGLE_ICE));
+        assert_eq!((content.transport.unwrap().candidates[0].extensions.len(), problems.len()), (EXTENSIONS_MAX, 2));
     }
 }

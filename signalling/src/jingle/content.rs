@@ -278,6 +278,7 @@ impl Content {
         let mut muxed = false;
         for child in node.children() {
             match child.name() {
+                _ if !names::is_namespace(child.ns()) => reading.unknown_child(child, node),
                 "description" => content.description = Some(Description::read(child, reading)),
                 "transport" => {
                     content.transport = Some(Transport::read(child, reading));
@@ -422,7 +423,7 @@ mod tests {
     use crate::jingle::candidate::CandidateType;
     use crate::jingle::reason::Condition;
     use crate::jingle::rtp::PAYLOAD_TYPES_MAX;
-    use crate::jingle::testing::{jingle, read};
+    use crate::jingle::testing::{self, jingle, read};
 
     #[test]
     fn s6_2_example_10() {
@@ -585,5 +586,153 @@ mod tests {
         .unwrap();
         assert_eq!(jingle.reason.unwrap().condition, Some(Condition::Busy));
         assert_eq!(jingle.contents.len(), 1);
+    }
+
+    #[test]
+    fn s7_1_parties_contents_and_what_stands_beside_them() {
+        let jingle = |attributes: &str, children: &str| {
+            format!("<jingle xmlns='urn:xmpp:jingle:1' action='session-initiate'{attributes} sid='s'>{children}</jingle>")
+        };
+        let group =
+            "<group xmlns='urn:xmpp:jingle:apps:grouping:0' semantics='BUNDLE'><content name='voice'/><content name='webcam'/></group>";
+        let content = "<content creator='initiator' disposition='early-session' name='voice' senders='both'/>";
+        let amiss = |text: &str, content: Option<&str>| vec![(text.to_owned(), content.map(str::to_owned))];
+        let table = [
+            (jingle(" initiator='a@a/a' responder='b@b/b'", content), jingle(" initiator='a@a/a' responder='b@b/b'", content), vec![]),
+            // XEP-0338 §2.
+            (jingle("", &format!("{group}{content}")), jingle("", &format!("{content}{group}")), vec![]),
+            (
+                jingle("", "<group xmlns='urn:xmpp:jingle:apps:grouping:0'/>"),
+                "<jingle xmlns='urn:xmpp:jingle:1' action='session-initiate' sid='s'/>".to_owned(),
+                amiss("<group/>: no semantics", None),
+            ),
+            (
+                jingle("", "<content creator='us' name='x' senders='rejected' y='z'/>"),
+                jingle("", "<content creator='initiator' name='x'/>"),
+                [
+                    amiss("<content/>: creator='us', expected 'initiator' or 'responder'", Some("x")),
+                    amiss("<content/>: senders='rejected', expected 'both', 'initiator', 'none' or 'responder'", Some("x")),
+                    amiss("attribute y in <content/>", Some("x")),
+                ]
+                .concat(),
+            ),
+            (
+                jingle(" x='y'", "<content/><x xmlns='y'/>"),
+                jingle("", "<content creator='initiator' name=''/>"),
+                [
+                    amiss("attribute x in <jingle/>", None),
+                    amiss("<content/>: no name", Some("")),
+                    amiss("<content/>: no creator", Some("")),
+                    amiss("<x xmlns='y'/> in <jingle/>", None),
+                ]
+                .concat(),
+            ),
+            // Kept by their namespaces alone.
+            (
+                jingle(
+                    "",
+                    "<content creator='initiator' name='f'><description xmlns='urn:xmpp:jingle:apps:file-transfer:3'><offer/></description></content><content creator='initiator' name='o'><description xmlns='x' a='b'/></content>",
+                ),
+                jingle(
+                    "",
+                    "<content creator='initiator' name='f'><description xmlns='urn:xmpp:jingle:apps:file-transfer:5'/></content><content creator='initiator' name='o'><description xmlns='x'/></content>",
+                ),
+                vec![],
+            ),
+            // Jitsi has the description's child in the transport.
+            (
+                jingle(
+                    "",
+                    "<content creator='initiator' name='a'><transport xmlns='urn:xmpp:jingle:transports:ice-udp:1'><rtcp-mux/></transport><description xmlns='urn:xmpp:jingle:apps:rtp:1' media='audio'/></content>",
+                ),
+                jingle(
+                    "",
+                    "<content creator='initiator' name='a'><description xmlns='urn:xmpp:jingle:apps:rtp:1' media='audio'><rtcp-mux/></description><transport xmlns='urn:xmpp:jingle:transports:ice-udp:1'/></content>",
+                ),
+                vec![],
+            ),
+        ];
+        for (given, expected, amiss) in table {
+            let (jingle, problems) = testing::whole(&given);
+            let problems: Vec<_> =
+                problems.into_iter().map(|problem| (problem.text, problem.content.map(|name| name.to_string()))).collect();
+            assert_eq!((testing::written(|out| jingle.write(out)), problems), (expected, amiss), "{given}");
+        }
+    }
+
+    #[test]
+    fn what_sdp_has_and_jingle_has_not_is_carried() {
+        let line = |kind: &str, text: &str| format!("<line xmlns='urn:campanile:sdp:0' type='{kind}'>{text}</line>");
+        let protocol = |text: &str| format!("<protocol xmlns='urn:campanile:sdp:0'>{text}</protocol>");
+        let kinds = "expected one line of SDP of a type among abeiprstuz";
+        let no_protocol = "expected a protocol of SDP's m= line";
+        let table: &[(&str, &str, &[&str])] = &[
+            (&line("a", " rid:1 send "), &line("a", " rid:1 send "), &[]),
+            (&line("i", "&lt;a&gt; &amp; b"), &line("i", "&lt;a&gt; &amp; b"), &[]),
+            (&line("a", "x&#10;a=y"), "", &[&format!("<line/>: type='a' with 'x\\na=y', {kinds}")]),
+            (&line("a", "x&#13;a=y"), "", &[&format!("<line/>: type='a' with 'x\\ra=y', {kinds}")]),
+            (&line("m", "audio 9 RTP/AVP 0"), "", &[&format!("<line/>: type='m' with 'audio 9 RTP/AVP 0', {kinds}")]),
+            (&line("a=x&#10;a", "y"), "", &[&format!("<line/>: type='a=x\\na' with 'y', {kinds}")]),
+            (&line("", "y"), "", &[&format!("<line/>: type='' with 'y', {kinds}")]),
+            ("<line xmlns='urn:campanile:sdp:0'>y</line>", "", &["<line/>: no type"]),
+            (&protocol(" RTP/SAVPF\n"), &protocol("RTP/SAVPF"), &[]),
+            (&protocol("RTP/AVP 0"), "", &[&format!("<protocol/>: text='RTP/AVP 0', {no_protocol}")]),
+            (&protocol("RTP/AVP&#10;a=x"), "", &[&format!("<protocol/>: text='RTP/AVP\\na=x', {no_protocol}")]),
+            (&protocol(""), "", &[&format!("<protocol/>: text='', {no_protocol}")]),
+        ];
+        for (given, expected, amiss) in table {
+            let (content, problems) = testing::content(given);
+            let expected = match *expected {
+                "" => "<content creator='initiator' name='a'/>".to_owned(),
+                children => format!("<content creator='initiator' name='a'>{children}</content>"),
+            };
+            let problems: Vec<_> = problems.into_iter().map(|problem| problem.text).collect();
+            assert_eq!(
+                (testing::written(|out| content.write(out)), problems),
+                (expected, amiss.iter().map(ToString::to_string).collect()),
+                "{given}"
+            );
+        }
+        let carried = vec![Carried { kind: 'a', value: "x\na=y".into() }, Carried { kind: '\n', value: "x".into() }];
+        let content = Content { carried, ..Content::new(Party::Responder, "a") };
+        assert_eq!(testing::written(|out| content.write(out)), "<content creator='responder' name='a'/>");
+        let (content, problems) = testing::content(&line("a", "x").repeat(CARRIED_MAX + 1));
+        assert_eq!((content.carried.len(), problems.len()), (CARRIED_MAX, 1));
+    }
+
+    #[test]
+    fn xep_0167_s8_and_xep_0181_s2_what_a_session_info_says() {
+        let table = [
+            ("<hold xmlns='urn:xmpp:jingle:apps:rtp:info:1'/>", &[][..]),
+            ("<mute xmlns='urn:xmpp:jingle:apps:rtp:info:1' creator='responder' name='voice'/>", &[]),
+            ("<ringing xmlns='urn:xmpp:jingle:apps:rtp:1:info'/>", &[]),
+            ("<dtmf xmlns='urn:xmpp:jingle:dtmf:0' code='7' duration='400' volume='42'/>", &[]),
+            ("", &[]),
+        ];
+        for (given, amiss) in table {
+            let end = if given.is_empty() { "/>".to_owned() } else { format!(">{given}</jingle>") };
+            let xml = format!("<jingle xmlns='urn:xmpp:jingle:1' action='session-info' sid='s'{end}");
+            let (jingle, problems) = testing::whole(&xml);
+            assert_eq!((testing::written(|out| jingle.write(out)), &problems[..]), (xml, amiss), "{given}");
+        }
+        let info = Info { namespace: ns::JINGLE.into(), ..Info::new("content") };
+        let jingle = Jingle { info: Some(info), ..Jingle::new(Action::SessionInfo, "s") };
+        assert_eq!(testing::written(|out| jingle.write(out)), "<jingle xmlns='urn:xmpp:jingle:1' action='session-info' sid='s'/>");
+    }
+
+    #[test]
+    fn problems_are_bounded_and_each_stranger_is_named_once_in_a_content() {
+        let strangers: String = (0..super::super::reading::PROBLEMS_MAX + 5).map(|number| format!("<x{number} xmlns='y'/>")).collect();
+        let (_, problems) = testing::content(&strangers);
+        assert_eq!(problems.len(), super::super::reading::PROBLEMS_MAX);
+        let (_, problems) = testing::whole(
+            "<jingle xmlns='urn:xmpp:jingle:1' action='content-add' sid='s'>
+             <content creator='initiator' name='a'><x/><x/></content><content creator='initiator' name='b'><x/></content></jingle>",
+        );
+        let said: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            said,
+            ["content 'a': <x xmlns='urn:xmpp:jingle:1'/> in <content/>", "content 'b': <x xmlns='urn:xmpp:jingle:1'/> in <content/>"]
+        );
     }
 }

@@ -95,7 +95,7 @@ impl Reason {
                             child.children().find(|of| of.name() == "sid").and_then(|of| reading.word(of, "text", of.text().trim()));
                     }
                 }
-                (name, _) if reading.is_whole() && reason.specific.is_none() && ![ns::JINGLE, node.ns()].contains(&child.ns()) => {
+                (name, _) if reading.is_whole() && reason.specific.is_none() && is_specific(child, node) => {
                     let (name, namespace) = (reading.word(child, "name", name), reading.word(child, "xmlns", child.ns()));
                     reason.specific = name.zip(namespace).map(|(name, namespace)| Specific { name, namespace });
                 }
@@ -106,7 +106,7 @@ impl Reason {
         reason
     }
 
-    /// Writes it.
+    /// Writes it; of a specific condition that XML cannot say, nothing.
     pub fn write(&self, out: &mut XmlWriter) {
         out.open("reason");
         if let Some(condition) = self.condition {
@@ -128,6 +128,12 @@ impl Reason {
         }
         out.close();
     }
+}
+
+/// Whether a child of a `<reason/>` belongs to an application.
+fn is_specific(child: Node<'_>, reason: Node<'_>) -> bool {
+    let namespace = child.ns();
+    namespace != ns::JINGLE && namespace != reason.ns() && names::is_name(child.name()) && names::is_namespace(namespace)
 }
 
 /// What became of a call: the label `outcome` of the metrics.
@@ -346,6 +352,43 @@ mod tests {
         }
         let long = format!("<reason><busy/><text>{}</text></reason>", "ä".repeat(1000));
         assert_eq!(testing::jingle("session-terminate", &long).unwrap().reason.unwrap().text.map(|text| text.len()), Some(TEXT_BYTES_MAX));
+    }
+
+    #[test]
+    fn s7_4_is_written_as_it_was_read() {
+        let table: &[(&str, &str, &[&str])] = &[
+            ("<success/><text>Sorry, gotta go!</text>", "<success/><text>Sorry, gotta go!</text>", &[]),
+            ("<text>a\n&lt;b&gt;</text><busy/>", "<busy/><text>a\n&lt;b&gt;</text>", &[]),
+            (
+                "<alternative-session><sid> b84tkkwlmb48kgfb </sid></alternative-session>",
+                "<alternative-session><sid>b84tkkwlmb48kgfb</sid></alternative-session>",
+                &[],
+            ),
+            (
+                "<security-error/><invalid-crypto xmlns='urn:xmpp:jingle:apps:rtp:errors:1'/>",
+                "<security-error/><invalid-crypto xmlns='urn:xmpp:jingle:apps:rtp:errors:1'/>",
+                &[],
+            ),
+            (
+                "<no-such-thing/>",
+                "",
+                &["<no-such-thing xmlns='urn:xmpp:jingle:1'/> in <reason/>", "<reason/>: no condition of XEP-0166 §7.4"],
+            ),
+            ("<busy/><gone/>", "<busy/>", &["<gone xmlns='urn:xmpp:jingle:1'/> in <reason/>"]),
+        ];
+        for (given, expected, amiss) in table {
+            let around = |children: &str| match children {
+                "" => "<jingle xmlns='urn:xmpp:jingle:1' action='session-terminate' sid='s'><reason/></jingle>".to_owned(),
+                _ => format!("<jingle xmlns='urn:xmpp:jingle:1' action='session-terminate' sid='s'><reason>{children}</reason></jingle>"),
+            };
+            let (jingle, problems) = testing::whole(&around(given));
+            let problems: Vec<_> = problems.into_iter().map(|problem| problem.text).collect();
+            assert_eq!(
+                (testing::written(|out| jingle.write(out)), problems),
+                (around(expected), amiss.iter().map(ToString::to_string).collect()),
+                "{given}"
+            );
+        }
     }
 
     #[test]

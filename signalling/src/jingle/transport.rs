@@ -3,6 +3,8 @@
 
 mod dtls;
 mod sctp;
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddr;
 
@@ -143,15 +145,17 @@ impl Transport {
             return transport;
         }
         for child in node.children() {
+            // An option may have any name.
+            let option = child.ns() == ns::JINGLE_ICE_OPTION;
             match child.name() {
-                "candidate" => {
+                "candidate" if !option => {
                     if reading.has_room(child, transport.candidates.len(), CANDIDATES_MAX) {
                         transport.candidates.extend(Candidate::read(child, &transport.method, reading));
                     } else {
                         transport.candidates_left_out += 1;
                     }
                 }
-                "gathering-complete" => transport.gathering_complete = true,
+                "gathering-complete" if !option => transport.gathering_complete = true,
                 _ if reading.is_whole() => transport.read_child(child, node, reading),
                 _ => {}
             }
@@ -164,9 +168,13 @@ impl Transport {
         match (child.ns(), child.name()) {
             (ns::JINGLE_DTLS, "fingerprint") => dtls::read(child, self, reading),
             (ns::JINGLE_SCTP, "sctpmap") => self.sctp = Sctp::read(child, reading).or(self.sctp.take()),
-            (ns::JINGLE_ICE_OPTION, name) => {
-                if !self.options.iter().any(|option| option == name) && reading.has_room(child, self.options.len(), OPTIONS_MAX) {
-                    self.options.extend(reading.word(child, "name", name));
+            (ns::JINGLE_ICE_OPTION, name) if names::is_name(name) => {
+                let twice = self.options.iter().any(|option| option == name);
+                if !twice && reading.has_room(child, self.options.len(), OPTIONS_MAX) {
+                    let at = if self.method == Method::Ice && name == ICE2 { 0 } else { self.options.len() };
+                    if let Some(name) = reading.word(child, "name", name) {
+                        self.options.insert(at, name);
+                    }
                 }
             }
             (namespace, "remote-candidate") if namespace == parent.ns() => {

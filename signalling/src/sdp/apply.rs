@@ -16,7 +16,7 @@ mod modify;
 mod place;
 mod remove;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod transport;
 
 use std::fmt;
@@ -27,7 +27,7 @@ pub(super) use self::hints::learn;
 pub(super) use self::place::{Mark, place};
 pub(super) use self::transport::key;
 use super::description::{Description, Section, State};
-use super::map::MapError;
+use super::map::{self, MapError};
 use super::warning::{Quoted, Warning, Warnings};
 use crate::jingle::content::{Action, Content, Jingle, Party};
 
@@ -50,10 +50,10 @@ impl Description {
     /// # Errors
     /// The stanza does not fit: it names an unknown content, or answers what was not asked. The text begins with the condition of XEP-0166 §10.
     pub fn apply(&self, from: Party, stanza: &Jingle) -> Result<(Self, Vec<Warning>), MapError> {
-        let mut step = Step { description: self.clone(), from, stanza, warnings: Warnings::default() };
+        let mut step = Step { description: self.clone(), from, stanza, nameless: Vec::new(), warnings: Warnings::default() };
         step.run()?;
         let Step { mut description, warnings, .. } = step;
-        if !description.is_written_like(self) {
+        if map::to_sdp(&description).0 != map::to_sdp(self).0 {
             description.origin.version = self.origin.version.saturating_add(1);
         }
         Ok((description, warnings.into_vec()))
@@ -65,6 +65,8 @@ struct Step<'a> {
     description: Description,
     from: Party,
     stanza: &'a Jingle,
+    /// Which contents without a name have been found: those are known by their place.
+    nameless: Vec<usize>,
     warnings: Warnings,
 }
 
@@ -142,10 +144,13 @@ impl<'a> Step<'a> {
         let mut by_name = None;
         let mut others = 0;
         for (index, section) in self.description.sections.iter().enumerate() {
-            if section.state == State::Refused || section.content.name != content.name {
+            if section.state == State::Refused || section.content.name != content.name || self.nameless.contains(&index) {
                 continue;
             }
             if section.content.creator == content.creator {
+                if content.name.is_empty() {
+                    self.nameless.push(index);
+                }
                 return Ok(Some(index));
             }
             by_name = Some(index);
@@ -157,8 +162,8 @@ impl<'a> Step<'a> {
                 self.warnings.add(format_args!("{} says creator='{}', it is the {creator}", self.name(), content.creator.as_str()));
                 Ok(Some(index))
             }
-            _ if add::has_no_words(content) => {
-                self.warnings.add(format_args!("{} of a content that SDP has no words for: left out", self.name()));
+            _ if add::is_unsayable(content) => {
+                self.warnings.add(format_args!("{} of a content that SDP cannot say: left out", self.name()));
                 Ok(None)
             }
             _ => Err(refusal(

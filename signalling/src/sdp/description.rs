@@ -95,18 +95,6 @@ impl Description {
         }
     }
 
-    /// Whether both have the same SDP.
-    pub(super) fn is_written_like(&self, other: &Self) -> bool {
-        self.groups == other.groups
-            && self.carried == other.carried
-            && self.sections.len() == other.sections.len()
-            && self
-                .sections
-                .iter()
-                .zip(&other.sections)
-                .all(|(section, other)| section.state == other.state && section.content == other.content)
-    }
-
     /// The stanza that says all of it: contents that are active, groups, what is carried.
     #[must_use]
     pub fn to_jingle(&self, action: Action) -> Jingle {

@@ -106,14 +106,5 @@ fn is_same(one: &Content, other: &Content) -> bool {
 
 /// A content that says nothing but which one it is.
 fn named(content: &Content) -> Content {
-    Content {
-        creator: content.creator,
-        name: content.name.clone(),
-        senders: None,
-        disposition: None,
-        description: None,
-        transport: None,
-        protocol: None,
-        carried: Vec::new(),
-    }
+    Content::new(content.creator, &content.name)
 }

@@ -40,8 +40,10 @@ mod words;
 #[cfg(test)]
 mod tests;
 
+pub(super) use data::is_content as is_data;
 pub use fragment::{from_fragment, to_fragment};
 pub(super) use ice::assume_trickle;
+pub(super) use section::unsayable;
 
 /// Why lines or a stanza are no description.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

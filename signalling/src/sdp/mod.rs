@@ -28,6 +28,10 @@ pub mod map;
 pub mod normal;
 pub mod parse;
 #[cfg(test)]
+mod roundtrip;
+#[cfg(test)]
+pub mod strategies;
+#[cfg(test)]
 mod table;
 pub mod warning;
 pub mod write;

@@ -149,3 +149,80 @@ fn number(out: &mut String, number: u64) {
     }
     out.push_str(str::from_utf8(&digits[at..]).unwrap_or_default());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jingle::rtp::Parameter;
+    use crate::sdp::line::{Attribute, Origin};
+
+    /// RFC 8866 §5: all kinds of lines.
+    const WHOLE: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=x\r\ni=i\r\nu=u\r\ne=e\r\ne=f\r\np=p\r\nc=IN IP4 192.0.2.1\r\nb=AS:1\r\nt=1 2\r\nt=3 4\r\n\
+        r=1 1 1\r\nz=0 1\r\nk=k\r\na=a\r\nm=audio 9/2 RTP/AVP 0 1\r\ni=i\r\nc=IN IP6 ::\r\nc=IN IP4 192.0.2.2\r\nb=RR:0\r\nb=RS:1\r\nk=k\r\na=b:c\r\n";
+
+    #[test]
+    fn s5_lines_have_an_order() {
+        let read = crate::sdp::parse(WHOLE).unwrap();
+        assert_eq!(write(&read), WHOLE);
+        let (session, media) = WHOLE.split_at(WHOLE.find("m=").unwrap());
+        let reversed = |text: &str| {
+            let (first, rest) = text.split_once("\r\n").unwrap();
+            let mut rest: Vec<_> = rest.lines().collect();
+            rest.sort_by_key(|line| std::cmp::Reverse("vosiuepcbtrzka".find(&line[..1])));
+            format!("{first}\n{}\n", rest.join("\n"))
+        };
+        let read = crate::sdp::parse(&(reversed(session) + &reversed(media))).unwrap();
+        assert_eq!(write(&read), WHOLE);
+    }
+
+    #[test]
+    fn what_must_be_there_is_written_with_a_default() {
+        let description = SessionDescription { origin: Some(Origin::default()), ..SessionDescription::default() };
+        assert_eq!(write(&description), "v=0\r\no=  0 IN IP4 \r\ns=-\r\nt=0 0\r\n");
+    }
+
+    #[test]
+    fn a_line_is_cut_where_a_value_would_break_it() {
+        let other = |value: &str| Attribute::Other { name: "x".into(), value: Some(value.into()) };
+        let table = [
+            (other("a\r\na=evil:1"), "x:a"),
+            (other("a\na=evil:1"), "x:a"),
+            (other("a\ra=evil:1"), "x:a"),
+            (other("a\0b"), "x:a"),
+            (other("\n"), "x:"),
+            (Attribute::Other { name: "\nm=audio 9 RTP/AVP 0".into(), value: None }, ""),
+            (Attribute::Mid("0\r\n".into()), "mid:0"),
+            (Attribute::IceOptions(vec!["a\n".into(), "b".into()]), "ice-options:a"),
+            (
+                Attribute::Fmtp { payload: 96, parameters: vec![Parameter { name: "a".into(), value: Some("1\r\n\r\nv=0".into()) }] },
+                "fmtp:96 a=1",
+            ),
+            // No break in SDP, though one in Unicode.
+            (other("a\u{85}b\u{2028}c\u{b}d"), "x:a\u{85}b\u{2028}c\u{b}d"),
+        ];
+        for (attribute, expected) in table {
+            let mut out = String::from("kept\r\n");
+            write_attribute(&attribute, &mut out);
+            assert_eq!(out, format!("kept\r\n{expected}"));
+            let description = SessionDescription { attributes: vec![attribute.into()], ..SessionDescription::default() };
+            assert_eq!(write(&description), format!("a={expected}\r\n"));
+        }
+    }
+
+    #[test]
+    fn numbers() {
+        for value in [0, 1, 9, 10, 65535, u64::from(u32::MAX), u64::MAX] {
+            let mut out = String::new();
+            number(&mut out, value);
+            assert_eq!(out, value.to_string());
+        }
+    }
+
+    #[test]
+    fn what_only_jingle_leaves_open_has_a_default_in_a_candidate() {
+        let candidate = crate::jingle::candidate::Candidate { ip: "192.0.2.1".into(), protocol: "udp".into(), ..Default::default() };
+        let mut out = String::new();
+        write_attribute(&Attribute::Candidate(Box::new(candidate)), &mut out);
+        assert_eq!(out, "candidate:0 0 udp 0 192.0.2.1 0 typ host generation 0");
+    }
+}

@@ -28,6 +28,9 @@ impl Info {
     }
 
     pub(super) fn read(node: Node<'_>, reading: &mut Reading) -> Option<Self> {
+        if !names::is_name(node.name()) || !names::is_namespace(node.ns()) {
+            return None;
+        }
         let mut info = Self {
             name: reading.word(node, "name", node.name())?,
             namespace: reading.word(node, "xmlns", node.ns())?,

@@ -82,18 +82,10 @@ impl Feedback {
             }
         }
         let kind = reading.required(node, "type", kind.filter(|kind| !kind.is_empty()))?;
-        let (mut subtype, mut parameters) = (None, Vec::new());
-        if let Some(text) = words {
-            // stanza.js puts all words into it.
-            match text.split_once(' ') {
-                None => subtype = Some(text).filter(|text| !text.is_empty()),
-                Some((first, more)) => {
-                    subtype = Some(first.into());
-                    let words = more.split(' ').filter(|word| !word.is_empty());
-                    parameters.extend(words.take(PARAMETERS_MAX).map(Parameter::word));
-                }
-            }
-        }
+        // stanza.js puts all words into the subtype.
+        let mut words = words.iter().flat_map(|text| text.split(' ')).filter(|word| !word.is_empty());
+        let subtype = words.next().map(SmolStr::from);
+        let mut parameters: Vec<_> = words.take(PARAMETERS_MAX).map(Parameter::word).collect();
         for child in node.children() {
             if child.name() == "parameter" && child.ns() == node.ns() {
                 if reading.has_room(child, parameters.len(), PARAMETERS_MAX) {

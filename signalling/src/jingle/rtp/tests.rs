@@ -120,7 +120,7 @@ fn xep_0293_s3_feedback_of_payload_types_and_of_all() {
         ),
         // All words in the subtype, as stanza.js has them.
         (
-            "<rtcp-fb xmlns='urn:xmpp:jingle:apps:rtp:rtcp-fb:0' type='ccm' subtype='tmmbr smaxpr=120  a'/>",
+            "<rtcp-fb xmlns='urn:xmpp:jingle:apps:rtp:rtcp-fb:0' type='ccm' subtype=' tmmbr smaxpr=120  a'/>",
             "<rtcp-fb xmlns='urn:xmpp:jingle:apps:rtp:rtcp-fb:0' type='ccm' subtype='tmmbr'><parameter name='smaxpr' value='120'/><parameter name='a'/></rtcp-fb>",
             &[],
         ),

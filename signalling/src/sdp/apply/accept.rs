@@ -4,7 +4,7 @@ use super::transport::merge;
 use super::{Mark, Step, condition, refusal};
 use crate::jingle::content::{Carried, Content, Description, Party};
 use crate::sdp::description::{Section, State};
-use crate::sdp::map::MapError;
+use crate::sdp::map::{self, MapError};
 
 impl Step<'_> {
     /// The sender takes part in contents that were offered to it.
@@ -63,7 +63,11 @@ impl Step<'_> {
     fn describe(&mut self, index: usize, content: &Content) -> Result<(), MapError> {
         let section = &self.description.sections[index];
         let asked = &section.content;
+        let is_data = map::is_data(asked);
         let is_fitting = match (&asked.description, &content.description) {
+            // XEP-0343 has no description, some write an empty one.
+            (_, Some(Description::Rtp(rtp))) if is_data => rtp.payload_types.is_empty(),
+            _ if is_data => true,
             (Some(Description::Rtp(asked)), Some(Description::Rtp(rtp))) => rtp.media.is_empty() || rtp.media == asked.media,
             (Some(Description::Rtp(_)), _) | (_, Some(Description::Rtp(_))) => false,
             _ => true,
@@ -71,9 +75,10 @@ impl Step<'_> {
         if !is_fitting {
             return Err(self.bad_request(&content.name, "expected a description of the kind that was offered"));
         }
-        let Some(transport) = merge(section.pending.early.as_ref(), content.transport.as_ref(), &mut self.warnings) else {
+        let Some(mut transport) = merge(section.pending.early.as_ref(), content.transport.as_ref(), &mut self.warnings) else {
             return Err(self.bad_request(&content.name, "expected a transport"));
         };
+        map::assume_trickle(&mut transport);
         let (carried, _) = Mark::take(&content.carried);
         let mut own = Content {
             creator: asked.creator,

@@ -1,11 +1,10 @@
 //! content-add: XEP-0166 §7.2.2, RFC 3264 §8.1.
 
 use super::{Mark, Step, condition, place, refusal};
-use crate::jingle::content::{CONTENTS_MAX, Content, Description};
+use crate::jingle::content::{CONTENTS_MAX, Content};
 use crate::jingle::transport::Method;
 use crate::sdp::description::{Section, State};
-use crate::sdp::map::MapError;
-use crate::sdp::warning::Quoted;
+use crate::sdp::map::{self, MapError};
 
 impl Step<'_> {
     /// New contents: this party's are described with that, the other's wait for an answer.
@@ -21,8 +20,8 @@ impl Step<'_> {
                 }
                 return Err(self.out_of_order(&content.name, "it is in the session already"));
             }
-            if !is_sayable(content) {
-                self.warnings.add(format_args!("content-add: SDP has no words for {}, left out", Quoted(content.media())));
+            if let Some(reason) = map::unsayable(content) {
+                self.warnings.add(format_args!("content-add: left out, {reason}"));
                 continue;
             }
             added.push(self.add(content)?);
@@ -45,7 +44,9 @@ impl Step<'_> {
             self.warnings.add(format_args!("content-add: the m= line that it asks for is not free"));
         }
         let state = if self.is_own() { State::Active } else { State::Offered };
-        let section = Section::new(Content { carried, ..content.clone() }, state);
+        let mut content = Content { carried, ..content.clone() };
+        content.transport.as_mut().into_iter().for_each(map::assume_trickle);
+        let section = Section::new(content, state);
         match self.description.sections.get_mut(index) {
             Some(refused) => *refused = section,
             None => self.description.sections.push(section),
@@ -56,18 +57,16 @@ impl Step<'_> {
     /// The content of the session that has the same name and creator.
     fn namesake(&self, content: &Content) -> Option<usize> {
         self.description.sections.iter().position(|section| {
-            section.state != State::Refused && section.content.name == content.name && section.content.creator == content.creator
+            section.state != State::Refused
+                && !content.name.is_empty()
+                && section.content.name == content.name
+                && section.content.creator == content.creator
         })
     }
 }
 
-/// Whether it is a content of a kind that has an m= line.
-fn is_sayable(content: &Content) -> bool {
-    let is_data = || content.transport.as_ref().is_some_and(|transport| transport.sctp.is_some());
-    !has_no_words(content) && (matches!(content.description, Some(Description::Rtp(_))) || is_data())
-}
-
-/// Whether what is said of a content shows that it is none for SDP.
-pub(super) fn has_no_words(content: &Content) -> bool {
-    matches!(content.description, Some(Description::FileTransfer)) || matches!(content.method(), Some(Method::Other(_)))
+/// Whether what is said of a content shows that it was left out when it was added.
+pub(super) fn is_unsayable(content: &Content) -> bool {
+    let shows = content.description.is_some() || matches!(content.method(), Some(Method::Other(_)));
+    shows && map::unsayable(content).is_some()
 }

@@ -5,14 +5,9 @@ use std::hash::Hash;
 
 use super::{Mark, Step};
 use crate::jingle::content::{Content, Description};
-use crate::jingle::rtp::{Feedbacks, PAYLOAD_TYPES_MAX, PayloadType, Rtp};
+use crate::jingle::rtp::{Feedbacks, HEADER_EXTENSIONS_MAX, PARAMETERS_MAX, PAYLOAD_TYPES_MAX, PayloadType, Rtp, SOURCES_MAX};
 use crate::sdp::description::State;
 use crate::sdp::map::MapError;
-
-/// Elements of one description that stay known.
-const HEADER_EXTENSIONS_MAX: usize = 64;
-const SOURCES_MAX: usize = 256;
-const PARAMETERS_MAX: usize = 64;
 
 impl Step<'_> {
     /// The sender describes its contents anew; without contents it is about the session alone.

@@ -36,7 +36,7 @@ impl Change<'_> {
 }
 
 /// Whether it takes part in a BUNDLE with another's transport: then it has none of its own to speak of (RFC 8829 §5.2.2).
-fn is_bundled(description: &Description, content: &Content) -> bool {
+pub(super) fn is_bundled(description: &Description, content: &Content) -> bool {
     let others = description.groups.iter().filter(|group| group.semantics == "BUNDLE").filter_map(|group| group.contents.get(1..));
     others.flatten().any(|name| *name == content.name)
 }
@@ -74,8 +74,10 @@ fn section_differs(now: &Section, next: &Section, is_bundled: bool, warnings: &m
 }
 
 fn transport_differs(now: &Transport, next: &Transport, is_bundled: bool, warnings: &mut Warnings) {
+    // Where none are said, a stanza means one.
+    let are_assumed = next.options.is_empty() && now.options == ["trickle"] && now.candidates.is_empty();
     let rest = [
-        ("ICE options", now.options != next.options),
+        ("ICE options", now.options != next.options && !are_assumed),
         ("keys", now.dtls != next.dtls || now.sctp != next.sctp),
         ("ufrag and pwd", now.ufrag != next.ufrag || now.pwd != next.pwd || now.method != next.method),
         ("remote candidates", now.remote_candidates != next.remote_candidates),

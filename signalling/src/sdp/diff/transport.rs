@@ -39,7 +39,9 @@ fn is_redefined(from: &Transport, to: &Transport) -> bool {
     };
     let is_moved = || {
         let mut before: HashMap<_, _> = from.candidates.iter().map(|candidate| (key(candidate), candidate)).collect();
-        to.candidates.iter().for_each(|candidate| drop(before.remove(&key(candidate))));
+        for candidate in &to.candidates {
+            before.remove(&key(candidate));
+        }
         !before.is_empty()
     };
     from.method != to.method

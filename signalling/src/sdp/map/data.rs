@@ -26,7 +26,7 @@ pub(super) fn is_protocol(protocol: &str) -> bool {
 }
 
 /// Whether a content is a data channel. Movim puts a `<description media='application'/>` into it.
-pub(super) fn is_content(content: &Content) -> bool {
+pub(in crate::sdp) fn is_content(content: &Content) -> bool {
     let has_payload = matches!(&content.description, Some(Description::Rtp(rtp)) if !rtp.payload_types.is_empty());
     !has_payload && content.transport.as_ref().is_some_and(|transport| transport.sctp.is_some())
 }

@@ -220,7 +220,8 @@ pub(super) fn sayable(contents: Vec<Content>, warnings: &mut Warnings) -> Result
     Ok(said)
 }
 
-fn unsayable(content: &Content) -> Option<&'static str> {
+/// Why a content has no m= line.
+pub(in crate::sdp) fn unsayable(content: &Content) -> Option<&'static str> {
     match (&content.description, content.method()) {
         (_, Some(Method::Other(_))) => Some("SDP has no such transport"),
         _ if data::is_content(content) => None,

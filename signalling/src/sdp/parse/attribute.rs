@@ -85,3 +85,48 @@ pub(super) fn read(text: &str) -> Result<Attribute, Wrong<'_>> {
 pub(super) fn other(name: &str, value: Option<&str>) -> Attribute {
     Attribute::Other { name: name.into(), value: value.map(SmolStr::new) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sdp::parse::testing::{carried, stays, wrong};
+
+    #[test]
+    fn rfc_8866_s6_7_directions_and_other_flags() {
+        for name in ["sendrecv", "sendonly", "recvonly", "inactive", "rtcp-mux", "rtcp-rsize", "extmap-allow-mixed", "end-of-candidates"] {
+            stays(name, &[""]);
+            wrong(name, &[("now", "no value, found \"now\"")]);
+            assert!(matches!(parse_attribute(&format!("{name} ")), Ok(attribute) if !matches!(attribute, Attribute::Other { .. })));
+        }
+    }
+
+    #[test]
+    fn rfc_8866_s5_13_what_is_unknown_is_carried_byte_for_byte() {
+        carried("x-google-flag", &["conference", "", " a  b\t", "a:b:c", "é\u{2028}\u{85}"]);
+        carried("SendRecv", &[""]);
+        assert_eq!(parse_attribute("tool:"), Ok(other("tool", Some(""))));
+    }
+
+    #[test]
+    fn rfc_8866_s5_13_names_are_tokens() {
+        let table = [
+            ("", "found nothing"),
+            (":x", "found nothing"),
+            ("a b:c", "found \"a b\""),
+            (" mid:0", "found \" mid\""),
+            ("é", "found \"é\""),
+            ("<line/>", "found \"<line/>\""),
+        ];
+        for (text, found) in table {
+            assert_eq!(parse_attribute(text), Err(format!("a=: expected a name of an attribute, {found}")));
+        }
+    }
+
+    #[test]
+    fn nothing_but_one_line_is_an_attribute() {
+        for (text, found) in [("mid:0\r\na=mid:1", "\\r"), ("x:\n", "\\n"), ("x\0", "\\0"), ("x:\u{1b}[2J", "\\u{1b}")] {
+            assert_eq!(parse_attribute(text), Err(format!("a=: expected no control characters, found \"{found}\"")));
+        }
+        assert!(parse_attribute(&format!("x:{}", "y".repeat(LINE_BYTES_MAX))).is_err());
+    }
+}

@@ -70,3 +70,71 @@ fn is_decimal(word: &str) -> bool {
     let (whole, fraction) = word.split_once('.').unwrap_or((word, "0"));
     is_digits(whole) && is_digits(fraction)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::sdp::parse::testing::{carried, wrong};
+
+    #[test]
+    fn flags_have_no_value() {
+        for name in ["bundle-only", "ice-lite", "ice-mismatch", "rtcp-mux-only"] {
+            carried(name, &["", " "]);
+            wrong(name, &[("x", "no value, found \"x\"")]);
+        }
+    }
+
+    #[test]
+    fn rfc_8851_s10_rid() {
+        carried("rid", &["1 send", "hi-res_2 recv", "1 send pt=97,98;max-width=1280;max-height=720", "6 recv max-br=64000"]);
+        wrong(
+            "rid",
+            &[
+                ("", "an identifier of a stream, found nothing"),
+                ("1~ send", "an identifier of a stream, found \"1~\""),
+                ("1", "send or recv, found nothing"),
+                ("1 both", "send or recv, found \"both\""),
+                ("1 send pt=97 98", "the end of the line, found \"98\""),
+            ],
+        );
+    }
+
+    #[test]
+    fn rfc_8853_s5_1_simulcast() {
+        carried("simulcast", &["send 1,2,3;~4,~5 recv 6;~7,~8", "recv 1;4,5 send 6;7", "send 1", " send 1;~2"]);
+        wrong(
+            "simulcast",
+            &[
+                ("", "send or recv, found nothing"),
+                ("1;2", "send or recv, found \"1;2\""),
+                ("send", "identifiers of streams, found nothing"),
+                ("send 1;;2", "identifiers of streams, found \"1;;2\""),
+                ("send ~", "identifiers of streams, found \"~\""),
+                ("send 1 send 2", "the other direction, found \"send\""),
+                ("send 1 recv", "identifiers of streams, found nothing"),
+                ("send 1 recv 2 x", "the end of the line, found \"x\""),
+            ],
+        );
+    }
+
+    #[test]
+    fn numbers_and_words() {
+        carried("tls-id", &["abc3dl-1_/+abcdefghijklmn"]);
+        carried("max-message-size", &["262144", "0", "99999999999999999999999"]);
+        carried("ice-pacing", &["50"]);
+        carried("msid-semantic", &["WMS *", " WMS", " WMS a b"]);
+        carried("identity", &["eyJpZHAiOnsiZG9tYWluIjoi= ;foo=1"]);
+        carried("content", &["main", "slides,alt"]);
+        carried("label", &["1"]);
+        carried("framerate", &["25", "29.97"]);
+        carried("connection", &["new", "existing"]);
+        wrong("tls-id", &[("short", "20 to 255 letters, digits, +, /, - and _, found \"short\"")]);
+        wrong("max-message-size", &[("-1", "a size in bytes, found \"-1\""), ("1 2", "the end of the line, found \"2\"")]);
+        wrong("ice-pacing", &[("", "a number of milliseconds, found nothing")]);
+        wrong("msid-semantic", &[("", "semantics, found nothing")]);
+        wrong("identity", &[("{}", "an assertion in base64, found \"{}\"")]);
+        wrong("content", &[("main,", "kinds of content, found \"main,\"")]);
+        wrong("label", &[("a b", "the end of the line, found \"b\"")]);
+        wrong("framerate", &[("fast", "a number of frames a second, found \"fast\"")]);
+        wrong("connection", &[("old", "new or existing, found \"old\"")]);
+    }
+}

@@ -117,3 +117,169 @@ pub(super) fn extmap(mut words: Words<'_>) -> Result<Attribute, Wrong<'_>> {
     let uri = words.any("a URI of an extension")?.into();
     Ok(Attribute::Extmap { id, direction, uri, parameters: parameters(words) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sdp::parse::testing::{becomes, carried, read, stays, wrong};
+
+    fn flag(text: &str) -> Parameter {
+        Parameter { name: SmolStr::default(), value: Some(text.into()) }
+    }
+
+    fn pair(name: &str, value: &str) -> Parameter {
+        Parameter { name: name.into(), value: Some(value.into()) }
+    }
+
+    fn word(name: &str) -> Parameter {
+        Parameter { name: name.into(), value: None }
+    }
+
+    #[test]
+    fn rfc_8866_s6_6_rtpmap() {
+        stays("rtpmap", &["98 L16/16000/2", "99 h263-1998/90000", "0 PCMU/8000", "127 X/4294967295/255", "63 red/48000/2", "31 LPC"]);
+        becomes("rtpmap", &[("  007\tx/08000/02 ", "7 x/8000/2")]);
+        let expected = Attribute::Rtpmap { payload: 111, name: "opus".into(), clockrate: Some(48000), channels: Some(2) };
+        assert_eq!(read("rtpmap", "111 opus/48000/2"), expected);
+        wrong(
+            "rtpmap",
+            &[
+                ("", "a payload type from 0 to 127, found nothing"),
+                ("opus/48000", "a payload type from 0 to 127, found \"opus/48000\""),
+                ("128 opus/48000", "a payload type from 0 to 127, found \"128\""),
+                ("-1 opus/48000", "a payload type from 0 to 127, found \"-1\""),
+                ("+1 opus/48000", "a payload type from 0 to 127, found \"+1\""),
+                ("18446744073709551617 opus/48000", "a payload type from 0 to 127, found \"18446744073709551617\""),
+                ("96", "an encoding: name/rate, found nothing"),
+                ("96 /8000", "a name of an encoding, found nothing"),
+                ("96 öpus/8000", "a name of an encoding, found \"öpus\""),
+                ("96 opus/", "a clock rate in Hz, found nothing"),
+                ("96 opus/0", "a clock rate in Hz, found \"0\""),
+                ("96 opus/48k", "a clock rate in Hz, found \"48k\""),
+                ("96 opus/4294967296", "a clock rate in Hz, found \"4294967296\""),
+                ("96 opus/48000/", "a number of channels from 1 to 255, found nothing"),
+                ("96 opus/48000/0", "a number of channels from 1 to 255, found \"0\""),
+                ("96 opus/48000/256", "a number of channels from 1 to 255, found \"256\""),
+                ("96 opus/48000/2/1", "nothing after the number of channels, found \"1\""),
+                ("96 opus/48000 2", "the end of the line, found \"2\""),
+            ],
+        );
+    }
+
+    #[test]
+    fn rfc_8866_s6_15_fmtp() {
+        stays(
+            "fmtp",
+            &["111 minptime=10;useinbandfec=1", "101 0-15,66,70", "63 111/111", "34 CIF=1;CIF4=1", "96", "98 sprop=Z0L=,aM4=", "0 =;=x"],
+        );
+        becomes(
+            "fmtp",
+            &[
+                // RFC 4588, RFC 3267: blanks; a semicolon at the end.
+                (
+                    "97 mode-set=0,2,5,7; mode-change-period=2; mode-change-neighbor; maxframes=1",
+                    "97 mode-set=0,2,5,7;mode-change-period=2;mode-change-neighbor;maxframes=1",
+                ),
+                ("98 width=800 ; height = 600;", "98 width=800;height=600"),
+                ("98 ;;a=1;;", "98 a=1"),
+            ],
+        );
+        let parameters = vec![pair("a", ""), pair("b", "x=y"), flag("annexb"), flag("=z"), pair("CIF", "1 QCIF=2")];
+        assert_eq!(read("fmtp", "96 a=;b=x=y;annexb;=z;CIF=1 QCIF=2"), Attribute::Fmtp { payload: 96, parameters });
+        // Formats of other protocols.
+        carried("fmtp", &["wb format=1", "webrtc-datachannel max-message-size=100000"]);
+        wrong(
+            "fmtp",
+            &[
+                ("", "a payload type from 0 to 127, found nothing"),
+                ("128 a=1", "a payload type from 0 to 127, found \"128\""),
+                ("a=1", "a payload type from 0 to 127, found \"a=1\""),
+                ("wb", "parameters of the format, found \"wb\""),
+            ],
+        );
+    }
+
+    #[test]
+    fn rfc_8866_s6_4_ptime_and_s6_5_maxptime() {
+        for name in ["ptime", "maxptime"] {
+            stays(name, &["20", "4294967295"]);
+            becomes(name, &[(" 020 ", "20")]);
+            carried(name, &["2.5", "20.0"]);
+            let expected = "a number of milliseconds";
+            for value in ["0", "-20", "20ms", "4294967296", ".5", "2.", "2,5"] {
+                wrong(name, &[(value, &format!("{expected}, found \"{value}\""))]);
+            }
+            wrong(name, &[("", &format!("{expected}, found nothing")), ("20 40", "the end of the line, found \"40\"")]);
+        }
+    }
+
+    #[test]
+    fn rfc_4585_s4_2_rtcp_fb() {
+        stays(
+            "rtcp-fb",
+            &[
+                "96 nack",
+                "* nack pli",
+                "127 ccm fir",
+                "96 goog-remb",
+                "98 ack app x",
+                "* ccm tmmbr smaxpr=120",
+                "100 ccm vbcm 1 2",
+                "0 x y =z",
+            ],
+        );
+        becomes("rtcp-fb", &[("  *   nack\trpsi ", "* nack rpsi")]);
+        let feedback = Feedback {
+            kind: "ccm".into(),
+            subtype: Some("tmmbr".into()),
+            parameters: vec![pair("smaxpr", "120"), word("x"), pair("y", "")],
+        };
+        assert_eq!(read("rtcp-fb", "* ccm tmmbr smaxpr=120 x y="), Attribute::RtcpFb { payload: None, feedback });
+        assert_eq!(read("rtcp-fb", "98 trr-int 100"), Attribute::RtcpFbTrrInt { payload: Some(98), value: 100 });
+        stays("rtcp-fb", &["* trr-int 0", "98 trr-int 4294967295"]);
+        wrong(
+            "rtcp-fb",
+            &[
+                ("", "a payload type from 0 to 127 or *, found nothing"),
+                ("nack", "a payload type from 0 to 127 or *, found \"nack\""),
+                ("128 nack", "a payload type from 0 to 127 or *, found \"128\""),
+                ("** nack", "a payload type from 0 to 127 or *, found \"**\""),
+                ("*", "a kind of feedback, found nothing"),
+                ("96 trr-int", "a number of milliseconds, found nothing"),
+                ("96 trr-int 1s", "a number of milliseconds, found \"1s\""),
+                ("96 trr-int 100 200", "the end of the line, found \"200\""),
+            ],
+        );
+    }
+
+    #[test]
+    fn rfc_8285_s5_extmap() {
+        stays(
+            "extmap",
+            &[
+                "1 URI-toffset",
+                "2/recvonly http://example.com/082005/ext.htm#ttime",
+                "4/recvonly URI-gps-string short",
+                "4906 URI",
+                "3/sendrecv urn:x a=1 b",
+                "65535/inactive u",
+            ],
+        );
+        let parameters = vec![word("short"), pair("vad", "on")];
+        let expected = Attribute::Extmap { id: 1, direction: Some(Direction::SendOnly), uri: "urn:x".into(), parameters };
+        assert_eq!(read("extmap", "1/sendonly urn:x  short vad=on"), expected);
+        wrong(
+            "extmap",
+            &[
+                ("", "an identifier from 1 to 65535, found nothing"),
+                ("0 urn:x", "an identifier from 1 to 65535, found \"0\""),
+                ("65536 urn:x", "an identifier from 1 to 65535, found \"65536\""),
+                ("a urn:x", "an identifier from 1 to 65535, found \"a\""),
+                ("/sendonly urn:x", "an identifier from 1 to 65535, found nothing"),
+                ("1/ urn:x", "a direction after the slash, found nothing"),
+                ("1/both urn:x", "a direction after the slash, found \"both\""),
+                ("1", "a URI of an extension, found nothing"),
+            ],
+        );
+    }
+}

@@ -50,3 +50,90 @@ pub(super) fn zrtp_hash(mut words: Words<'_>) -> Result<Attribute, Wrong<'_>> {
     words.end()?;
     Ok(Attribute::ZrtpHash(ZrtpHash { version, hash }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sdp::parse::testing::{becomes, read, stays, wrong};
+
+    #[test]
+    fn rfc_4145_s4_setup() {
+        stays("setup", &["active", "passive", "actpass", "holdconn"]);
+        becomes("setup", &[("ActPass ", "actpass")]);
+        let expected = "active, passive, actpass or holdconn";
+        wrong(
+            "setup",
+            &[
+                ("", &format!("{expected}, found nothing")),
+                ("both", &format!("{expected}, found \"both\"")),
+                ("active passive", "the end of the line, found \"passive\""),
+            ],
+        );
+    }
+
+    #[test]
+    fn rfc_8122_s5_fingerprint() {
+        stays("fingerprint", &["sha-1 4A:AD:B9:B1:3F:82:18:3B:54:02:12:DF:3E:5D:49:6B:19:E5:7C:AB", "sha-256 00"]);
+        becomes(
+            "fingerprint",
+            &[
+                // RFC 5763 §7.1 has the blank.
+                (" SHA-1 4A:AD:B9", "sha-1 4A:AD:B9"),
+                ("SHA-256 4a:Ad:b9", "sha-256 4A:AD:B9"),
+            ],
+        );
+        let expected = "pairs of hexadecimal digits with colons between";
+        for value in ["4A:", "4", "4A:A", "4A-AD", "4A:AD:", ":4A", "4G", "4A::AD", "4AAD", "é"] {
+            wrong("fingerprint", &[(&format!("sha-1 {value}"), &format!("{expected}, found \"{value}\""))]);
+        }
+        wrong(
+            "fingerprint",
+            &[
+                ("", "a hash function, found nothing"),
+                ("sha/1 4A", "a hash function, found \"sha/1\""),
+                ("sha-1", &format!("{expected}, found nothing")),
+                ("sha-1 4A AD", "the end of the line, found \"AD\""),
+            ],
+        );
+    }
+
+    #[test]
+    fn rfc_4568_s9_1_crypto() {
+        stays(
+            "crypto",
+            &[
+                "1 AES_CM_128_HMAC_SHA1_80 inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj|2^20|1:32",
+                "2 F8_128_HMAC_SHA1_80 inline:MTIzNDU2Nzg5QUJDREUwMTIzNDU2Nzg5QUJjZGVm|2^20|1:4;inline:QUJjZGVmMTIzNDU2Nzg5QUJDREUwMTIzNDU2Nzg5|2^20|2:4 FEC_ORDER=FEC_SRTP",
+                "999999999 AEAD_AES_256_GCM inline:x KDR=1 UNENCRYPTED_SRTCP",
+            ],
+        );
+        let expected = Crypto { tag: "1".into(), suite: "S".into(), key_params: "inline:k".into(), session_params: Some("A=1 B".into()) };
+        assert_eq!(read("crypto", " 1\tS  inline:k  A=1 B "), Attribute::Crypto(expected));
+        for (value, expected) in [
+            ("", "a tag of one to nine digits"),
+            ("1234567890 S inline:k", "a tag of one to nine digits"),
+            ("a S inline:k", "a tag of one to nine digits"),
+            ("1", "a crypto suite"),
+            ("1 S", "keys: inline:…"),
+            ("1 S k", "keys: inline:…"),
+            ("1 S inline:", "keys: inline:…"),
+            ("1 S inline:k;", "keys: inline:…"),
+        ] {
+            wrong("crypto", &[(value, &format!("{expected}, found something else, which is secret"))]);
+        }
+    }
+
+    #[test]
+    fn rfc_6189_s8_zrtp_hash() {
+        stays("zrtp-hash", &["1.10 fe30efd02423cb054e50efd0248742ac7a52c8f91bc2df881ae642c371ba46df"]);
+        wrong(
+            "zrtp-hash",
+            &[
+                ("", "a version of ZRTP, found nothing"),
+                ("1.10", "a hash in hexadecimal digits, found nothing"),
+                ("1.10 fe3g", "a hash in hexadecimal digits, found \"fe3g\""),
+                ("1.10 fe a", "the end of the line, found \"a\""),
+            ],
+        );
+    }
+}

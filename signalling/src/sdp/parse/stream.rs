@@ -77,3 +77,106 @@ pub(super) fn sctpmap(mut words: Words<'_>) -> Result<Attribute, Wrong<'_>> {
     words.end()?;
     Ok(Attribute::Sctpmap { port, protocol, streams })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sdp::parse::testing::{becomes, read, stays, wrong};
+
+    #[test]
+    fn rfc_5888_s4_mid() {
+        stays("mid", &["0", "audio", "{a-b_c.d}", "!#$%&'*+-.^_`{|}~"]);
+        wrong(
+            "mid",
+            &[
+                ("", "a name of the section, found nothing"),
+                ("a/b", "a name of the section, found \"a/b\""),
+                ("é", "a name of the section, found \"é\""),
+                ("a b", "the end of the line, found \"b\""),
+            ],
+        );
+    }
+
+    #[test]
+    fn rfc_5888_s5_group() {
+        stays("group", &["BUNDLE 0 1 2", "LS a v", "FID 1", "BUNDLE"]);
+        becomes("group", &[("BUNDLE  0\t1 ", "BUNDLE 0 1")]);
+        wrong("group", &[("", "semantics of a group, found nothing"), ("BUNDLE a (b)", "names of sections, found \"(b)\"")]);
+    }
+
+    #[test]
+    fn rfc_5576_s4_1_ssrc() {
+        stays(
+            "ssrc",
+            &[
+                "11111 cname:user@example.com",
+                "4294967295 msid:a b",
+                "0 x",
+                "7",
+                "7 cname:",
+                "314159 cname:sip:a@b:5060",
+                "1 fmtp:96 a=1;b",
+            ],
+        );
+        becomes("ssrc", &[("1  label : x  y ", "1 label:x  y")]);
+        let parameter = Parameter { name: "msid".into(), value: Some("stream track".into()) };
+        assert_eq!(read("ssrc", "1 msid:stream track"), Attribute::Ssrc { ssrc: 1, parameter });
+        assert_eq!(read("ssrc", "1"), Attribute::Ssrc { ssrc: 1, parameter: Parameter::default() });
+        wrong(
+            "ssrc",
+            &[
+                ("", "a source, a number of 32 bits, found nothing"),
+                ("4294967296 cname:a", "a source, a number of 32 bits, found \"4294967296\""),
+                ("-1 cname:a", "a source, a number of 32 bits, found \"-1\""),
+                ("0x1f cname:a", "a source, a number of 32 bits, found \"0x1f\""),
+                ("1 :a", "an attribute of the source, found \":a\""),
+                ("1 a b", "an attribute of the source, found \"a b\""),
+                ("1 a b:c", "an attribute of the source, found \"a b:c\""),
+            ],
+        );
+    }
+
+    #[test]
+    fn rfc_5576_s4_2_ssrc_group() {
+        stays("ssrc-group", &["FID 1 2", "FEC-FR 4294967295 0 7", "SIM"]);
+        wrong(
+            "ssrc-group",
+            &[
+                ("", "semantics of a group, found nothing"),
+                ("FID 1 a", "sources, numbers of 32 bits, found \"a\""),
+                ("FID 4294967296", "sources, numbers of 32 bits, found \"4294967296\""),
+            ],
+        );
+    }
+
+    #[test]
+    fn rfc_8830_s2_msid() {
+        stays("msid", &["examplefoo examplebar", "- track", "{9d8-4b} {a/b=}", "stream"]);
+        wrong("msid", &[("", "an identifier of a stream, found nothing"), ("a b c", "the end of the line, found \"c\"")]);
+    }
+
+    #[test]
+    fn rfc_8841_s5_sctp_port_and_drafts_before_sctpmap() {
+        stays("sctp-port", &["5000", "0", "65535"]);
+        stays("sctpmap", &["5000 webrtc-datachannel 1024", "5000 webrtc-datachannel", "0 x 65535"]);
+        wrong(
+            "sctp-port",
+            &[
+                ("", "a port from 0 to 65535, found nothing"),
+                ("65536", "a port from 0 to 65535, found \"65536\""),
+                ("5000 1", "the end of the line, found \"1\""),
+            ],
+        );
+        wrong(
+            "sctpmap",
+            &[
+                ("webrtc-datachannel 5000", "a port from 0 to 65535, found \"webrtc-datachannel\""),
+                ("5000", "a protocol such as webrtc-datachannel, found nothing"),
+                ("5000 a/b", "a protocol such as webrtc-datachannel, found \"a/b\""),
+                ("5000 a many", "a number of streams from 0 to 65535, found \"many\""),
+                ("5000 a 65536", "a number of streams from 0 to 65535, found \"65536\""),
+                ("5000 a 1 2", "the end of the line, found \"2\""),
+            ],
+        );
+    }
+}

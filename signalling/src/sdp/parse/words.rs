@@ -49,8 +49,9 @@ pub(super) fn shown(text: &str) -> String {
 pub(super) struct Words<'a>(&'a str);
 
 impl<'a> Words<'a> {
+    /// Blanks at the end are cut here, once, and not with each look at what follows.
     pub fn of(text: &'a str) -> Self {
-        Self(text)
+        Self(trim_end(text))
     }
 
     pub fn next(&mut self) -> Option<&'a str> {
@@ -86,7 +87,7 @@ impl<'a> Words<'a> {
 
     /// What follows, without blanks around it.
     pub fn rest(self) -> &'a str {
-        trim(self.0)
+        trim_start(self.0)
     }
 
     pub fn end(self) -> Result<(), Wrong<'a>> {
@@ -103,10 +104,15 @@ fn is_blank(byte: u8) -> bool {
 
 /// Without spaces and tabs around it.
 pub(super) fn trim(text: &str) -> &str {
-    let bytes = text.as_bytes();
-    let start = bytes.iter().position(|byte| !is_blank(*byte)).unwrap_or(bytes.len());
-    let end = bytes.iter().rposition(|byte| !is_blank(*byte)).map_or(start, |last| last + 1);
-    &text[start..end]
+    trim_end(trim_start(text))
+}
+
+fn trim_start(text: &str) -> &str {
+    &text[text.bytes().position(|byte| !is_blank(byte)).unwrap_or(text.len())..]
+}
+
+fn trim_end(text: &str) -> &str {
+    &text[..text.bytes().rposition(|byte| !is_blank(byte)).map_or(0, |last| last + 1)]
 }
 
 /// At the first `separator`, without blanks around the halves.
@@ -206,4 +212,66 @@ pub(super) fn control(line: &str) -> Option<&str> {
         return None;
     }
     line.bytes().position(is_control).map(|at| &line[at..=at])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rfc_8866_s9_token_char() {
+        let tokens: String = (0..=0x10ff).filter_map(char::from_u32).filter(|character| is_token(&character.to_string())).collect();
+        assert_eq!(tokens, "!#$%&'*+-.0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ^_`abcdefghijklmnopqrstuvwxyz{|}~");
+        assert!(!is_token(""));
+    }
+
+    #[test]
+    fn rfc_8866_s9_addresses() {
+        let good = [
+            "192.0.2.1",
+            "0.0.0.0",
+            "::",
+            "2001:db8::1",
+            "::ffff:192.0.2.1",
+            "fe80::1%eth0.1",
+            "a",
+            "host.example.com",
+            "4fd2b1a0.local",
+            "a_b",
+        ];
+        for address in good {
+            assert!(is_address(address), "{address}");
+        }
+        let long = "a".repeat(256);
+        for address in
+            ["", "1.2.3", "1.2.3.4.5", "256.1.1.1", "1", ":", ":::", "fe80::1%", "%eth0", "[::1]", "a b", "a/1", "é.example", &long]
+        {
+            assert!(!is_address(address), "{address}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_digits_that_fit() {
+        assert_eq!(number::<u8>("255"), Some(255));
+        assert_eq!(number::<u64>("18446744073709551615"), Some(u64::MAX));
+        assert_eq!(number::<u8>("000000000000000000000000000001"), Some(1));
+        for word in ["", "256", "-1", "+1", " 1", "1.0", "0x1", "١"] {
+            assert_eq!(number::<u8>(word), None, "{word}");
+        }
+        assert_eq!(number::<u64>("18446744073709551616"), None);
+    }
+
+    #[test]
+    fn errors_show_the_beginning_of_what_stands_there_on_one_line() {
+        let table = [
+            ("", "expected x, found nothing"),
+            ("a\tb \"é\" \\", "expected x, found \"a\\tb \\\"é\\\" \\\\\""),
+            ("\u{202e}\u{7f}", "expected x, found \"\\u{202e}\\u{7f}\""),
+        ];
+        for (found, expected) in table {
+            assert_eq!(Wrong::new("x", found).to_string(), expected);
+        }
+        assert_eq!(Wrong::new("x", &"ä".repeat(41)).to_string(), format!("expected x, found \"{}\"…", "ä".repeat(40)));
+        assert_eq!(Wrong::new("x", "key").secret().to_string(), "expected x, found something else, which is secret");
+    }
 }
