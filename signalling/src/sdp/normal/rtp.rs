@@ -121,8 +121,8 @@ fn feedback(own: &[Attribute], id: Option<u8>) -> Vec<Attribute> {
 }
 
 /// - What is said of one source stands together; a source without attributes is one line.
-/// - `a=msid` of the section goes to each source that has none, and stands in the section too, unless sources have different tracks: then it only
-///   stands with them (RFC 8830 §2 has one track for a section). What no source has follows.
+/// - `a=msid` of the section goes to each source that has none, and those of sources stand in the section too, if it is one track (RFC 8830 §2). Where
+///   there are several, as in Plan B, the section has those that no source has.
 fn sources(own: &[Attribute]) -> (Vec<Msid>, Vec<Attribute>) {
     let mut sources: Vec<(u32, Vec<Parameter>)> = Vec::new();
     let mut of_section: Vec<Msid> = Vec::new();
@@ -163,12 +163,14 @@ fn sources(own: &[Attribute]) -> (Vec<Msid>, Vec<Attribute>) {
             msids.push(msid);
         }
     }
+    let rest: Vec<Msid> = of_section.into_iter().filter(|msid| !said.iter().any(|said| **said == *text(msid))).collect();
+    msids.extend(rest.iter().cloned());
     if msids.iter().any(|msid| msid.track != msids[0].track) {
-        msids.clear();
+        msids = rest;
+    } else {
+        // What the section has is that of all its sources.
+        fill(&mut sources, &msids);
     }
-    msids.extend(of_section.into_iter().filter(|msid| !said.iter().any(|said| **said == *text(msid))));
-    // Once the section has one, it is that of all its sources.
-    fill(&mut sources, &msids);
     let lines = sources.into_iter().flat_map(|(ssrc, mut parameters)| {
         if parameters.is_empty() {
             parameters.push(Parameter::default());
