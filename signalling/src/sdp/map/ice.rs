@@ -6,6 +6,7 @@ use super::candidates;
 use super::session::Level;
 use super::words::{fitting, is_address, is_ice, is_token, once, push};
 use crate::jingle::candidate::Candidate;
+use crate::jingle::content::Content;
 use crate::jingle::transport::{CANDIDATES_MAX, Method, OPTIONS_MAX, REMOTE_CANDIDATES_MAX, RemoteCandidate, Transport};
 use crate::sdp::line::{Attribute, Numbered};
 use crate::sdp::warning::{Quoted, Warnings};
@@ -111,12 +112,29 @@ fn read_options(said: Vec<SmolStr>, line: u32, method: &Method, warnings: &mut W
     options
 }
 
-/// Whoever offers ICE in XMPP trickles (XEP-0176 §5.1: candidates follow in transport-info), and most clients do not say it.
+/// Whoever offers ICE in XMPP without candidates trickles (XEP-0176 §5.1: they follow in transport-info), and most clients do not say it.
 pub(in crate::sdp) fn assume_trickle(transport: &mut Transport) {
-    let is_ice = matches!(transport.method, Method::IceUdp | Method::Ice);
-    if is_ice && transport.ufrag.is_some() && transport.candidates.is_empty() && transport.options.is_empty() {
+    if is_silent(transport) {
         transport.options.push(SmolStr::new_static("trickle"));
     }
+}
+
+/// The same for contents some of which may share a transport: then one has the candidates.
+pub(super) fn assume_trickle_in(contents: &mut [Content]) {
+    let is_said = |contents: &[Content], silent: &Transport| {
+        let mut transports = contents.iter().filter_map(|content| content.transport.as_ref());
+        transports.any(|transport| transport.ufrag == silent.ufrag && (!transport.candidates.is_empty() || transport.gathering_complete))
+    };
+    for index in 0..contents.len() {
+        if contents[index].transport.as_ref().is_some_and(|transport| is_silent(transport) && !is_said(contents, transport)) {
+            contents[index].transport.as_mut().into_iter().for_each(assume_trickle);
+        }
+    }
+}
+
+fn is_silent(transport: &Transport) -> bool {
+    let is_ice = matches!(transport.method, Method::IceUdp | Method::Ice) && transport.ufrag.is_some();
+    is_ice && !transport.gathering_complete && transport.candidates.is_empty() && transport.options.is_empty()
 }
 
 /// `a=candidate`.

@@ -162,3 +162,19 @@ fn finish(transport: &mut Transport, party: Party) {
     }
     transport.options = options;
 }
+
+/// Clients of XMPP trickle without saying it: `trickle` is said where there are credentials, nothing that says which candidates belong to them, and no
+/// options.
+pub(super) fn trickle(media: &mut [MediaDescription]) {
+    let read = |media: &MediaDescription| Transport::read(&media.attributes.iter().map(|line| line.attribute.clone()).collect::<Vec<_>>());
+    let transports: Vec<Transport> = media.iter().map(read).collect();
+    for (media, transport) in media.iter_mut().zip(&transports) {
+        let is_known = |other: &Transport| other.ufrag == transport.ufrag && (!other.candidates.is_empty() || other.end_of_candidates);
+        if transport.ufrag.is_none() || !transport.options.is_empty() || transports.iter().any(is_known) {
+            continue;
+        }
+        let is_credential = |attribute: &Attribute| matches!(attribute, Attribute::IceUfrag(_) | Attribute::IcePwd(_));
+        let place = media.attributes.iter().rposition(|line| is_credential(&line.attribute)).map_or(0, |place| place + 1);
+        media.attributes.insert(place, Attribute::IceOptions(vec!["trickle".into()]).into());
+    }
+}
