@@ -14,6 +14,8 @@ mod hints;
 mod level;
 mod modify;
 mod place;
+#[cfg(test)]
+pub(super) mod properties;
 mod remove;
 #[cfg(test)]
 pub(super) mod tests;

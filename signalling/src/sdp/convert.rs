@@ -119,7 +119,11 @@ pub fn to_sdp(text: &str, request: &Request<'_>) -> Result<(String, Vec<Warning>
             warnings.extend(more);
             description
         }
-        (_, Some(before)) => {
+        (_, Some(mut before)) => {
+            if !is_xml(request.before.unwrap_or_default()) {
+                // SDP has no sid
+                before.sid.clone_from(&jingle.sid);
+            }
             let (description, more) = apply(&before, &jingle, request.party)?;
             warnings.extend(more);
             description
@@ -149,6 +153,10 @@ pub fn to_xml(jingle: &Jingle) -> String {
 
 fn is_fragment(text: &str) -> bool {
     !text.trim_start().starts_with("v=")
+}
+
+fn is_xml(text: &str) -> bool {
+    text.trim_start().starts_with('<')
 }
 
 fn says_nothing(action: Action) -> bool {
@@ -234,7 +242,7 @@ fn apply(before: &Description, stanza: &Jingle, party: Party) -> Result<(Descrip
 fn read_before(text: &str, request: &Request<'_>) -> Result<Description, ConvertError> {
     let party = if request.action == Some(Action::SessionAccept) { request.party.other() } else { request.party };
     let read = || {
-        if text.trim_start().starts_with('<') {
+        if is_xml(text) {
             Ok::<_, ConvertError>(map::from_jingle(read(text)?.0, party, None)?)
         } else {
             Ok(map::from_sdp(parse::parse(text)?, party, None)?)
@@ -273,7 +281,7 @@ fn parse_xml(text: &str) -> Result<Element, ConvertError> {
     let whole = text.trim();
     // a stream has no XML declaration, a file may
     let xml = whole.strip_prefix("<?xml").and_then(|rest| rest.split_once("?>")).map_or(whole, |(_, rest)| rest.trim_start());
-    Element::parse(xml.as_bytes(), &bindings).map_err(|error| {
+    Element::parse_text(xml, &bindings, xml::validate::DEPTH_MAX).map_err(|error| {
         let before = text.len() - text.trim_start().len() + whole.len() - xml.len();
         let at = before + xml::validate::valid_up_to(xml, &bindings);
         ConvertError::Xml { line: 1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count(), error }

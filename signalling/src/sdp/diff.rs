@@ -8,6 +8,8 @@ mod contents;
 mod differences;
 mod hints;
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;
 mod transport;
 
