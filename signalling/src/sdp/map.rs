@@ -38,6 +38,8 @@ mod session;
 mod words;
 
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;
 
 pub(super) use data::is_content as is_data;

@@ -15,7 +15,7 @@ use self::transport::Transport;
 use super::line::{Attribute, Connection, Direction, MediaDescription, Numbered, OtherLine, SessionDescription};
 use crate::jingle::content::Party;
 
-pub use self::jingle::{normal_jingle, said};
+pub use self::jingle::{is_whole, normal_jingle};
 
 /// What SDP → contents → SDP gives.
 ///
