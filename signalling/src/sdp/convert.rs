@@ -72,7 +72,7 @@ const NO_BEFORE: ConvertError = ConvertError::Request("this action changes a des
 /// # Errors
 /// The first thing that cannot be read.
 pub fn to_jingle(text: &str, request: &Request<'_>) -> Result<(Vec<Jingle>, Vec<Warning>), ConvertError> {
-    if request.action.is_some_and(|action| says_nothing(action)) {
+    if request.action.is_some_and(says_nothing) {
         return Err(NO_MEDIA);
     }
     let before = request.before.map(|text| read_before(text, request)).transpose()?;
