@@ -66,14 +66,26 @@ pub(crate) fn is_plain(bytes: &[u8]) -> bool {
         let brackets = equal(eight | 2 * ONES, b'<' | 2);
         quotes | brackets | less(eight, b' ') | eight & HIGH
     };
+    !any(bytes, marks)
+}
+
+/// Whether there is a byte below `limit`, which is no letter.
+#[inline]
+pub(crate) fn has_less(limit: u8, bytes: &[u8]) -> bool {
+    any(bytes, |eight| less(eight, limit))
+}
+
+/// Whether there is a byte of which `marks` has the highest bit; it has none of an `a`.
+#[inline]
+fn any(bytes: &[u8], marks: impl Fn(u64) -> u64) -> bool {
     let (chunks, rest) = bytes.as_chunks::<8>();
     let found = chunks.iter().fold(0, |found, chunk| found | marks(eight(chunk)));
     let last = match bytes.last_chunk::<8>() {
         _ if rest.is_empty() => 0,
         Some(last) => marks(eight(last)),
-        None => marks(rest.iter().fold(ONES * u64::from(b' '), |eight, byte| eight << 8 | u64::from(*byte))),
+        None => marks(rest.iter().fold(ONES * u64::from(b'a'), |eight, byte| eight << 8 | u64::from(*byte))),
     };
-    found | last == 0
+    found | last != 0
 }
 
 #[cfg(test)]
@@ -102,6 +114,7 @@ mod tests {
         fn what_is_plain_has_none_of_them(bytes in bytes()) {
             let is_plain_byte = |byte: &u8| (b' '..0x80).contains(byte) && !b"\"'&<>".contains(byte);
             prop_assert_eq!(is_plain(&bytes), bytes.iter().all(is_plain_byte));
+            prop_assert_eq!(has_less(b' ', &bytes), bytes.iter().any(|byte| *byte < b' '));
         }
     }
 
