@@ -15,7 +15,7 @@ use self::transport::Transport;
 use super::line::{Attribute, Connection, Direction, MediaDescription, Numbered, OtherLine, SessionDescription};
 use crate::jingle::content::Party;
 
-pub use self::jingle::{normal_jingle, said};
+pub use self::jingle::{is_whole, normal_jingle};
 
 /// What SDP → contents → SDP gives.
 ///
@@ -48,10 +48,12 @@ pub fn normal(lines: SessionDescription, party: Party) -> SessionDescription {
 }
 
 /// What a stanza alone leaves of it: no section that is refused, since no content says it, and of `o=` only the session's number, since a
-/// session has an id and nothing else of it (RFC 8829 §5.2.1 has the rest). A number of more than 19 digits is another one.
+/// session has an id and nothing else of it (RFC 8829 §5.2.1 has the rest). A number of more than 19 digits is another one. Credentials without
+/// candidates mean trickling.
 #[must_use]
 pub fn said_by_stanza(mut lines: SessionDescription) -> SessionDescription {
     lines.media.retain(|media| media.port != 0 || names::is_bundle_only(media));
+    transport::trickle(&mut lines.media);
     if let Some(origin) = &mut lines.origin {
         let digits = std::mem::take(&mut origin.session_id);
         *origin = super::line::Origin {

@@ -26,8 +26,10 @@ pub(super) struct Outline {
     pub refused: bool,
     /// It has a destination of its own.
     pub has_port: bool,
-    /// ICE of its own or of the session, or that of [`Self::tagged`].
+    /// ICE of its own or of the session, or credentials of [`Self::tagged`].
     pub is_ice: bool,
+    /// `a=ice-ufrag` or `a=ice-pwd`.
+    has_credentials: bool,
     /// The section whose transport this one shares: RFC 8843 §7, the first of the group.
     pub tagged: Option<usize>,
 }
@@ -59,9 +61,8 @@ pub(super) fn of(media: &[MediaDescription], session: &Level) -> Result<Vec<Outl
                     }
                     outline.mid = Some(mid.clone());
                 }
-                Attribute::IceUfrag(_) | Attribute::IcePwd(_) | Attribute::Candidate(_) | Attribute::RemoteCandidates(_) => {
-                    outline.is_ice = true;
-                }
+                Attribute::IceUfrag(_) | Attribute::IcePwd(_) => (outline.is_ice, outline.has_credentials) = (true, true),
+                Attribute::Candidate(_) | Attribute::RemoteCandidates(_) => outline.is_ice = true,
                 Attribute::Other { name, value } => match &**name {
                     "bundle-only" => bundle_only = true,
                     names::NAME if outline.name.is_none() => outline.name = names::decode(value.as_deref().unwrap_or_default()),
@@ -89,7 +90,7 @@ fn bundle(outlines: &mut [Outline], session: &Level) {
             // RFC 8843 §7: a section is in one group at most; the first one counts.
             if tagged != index && outlines[index].tagged.is_none() {
                 outlines[index].tagged = Some(tagged);
-                outlines[index].is_ice |= outlines[tagged].is_ice;
+                outlines[index].is_ice |= outlines[tagged].has_credentials;
             }
         }
     }
