@@ -8,7 +8,7 @@ use super::{carried, groups};
 use crate::jingle::content::{Carried, GROUPS_MAX};
 use crate::jingle::rtp::Bandwidth;
 use crate::jingle::transport::{FINGERPRINTS_MAX, Fingerprint, Setup};
-use crate::sdp::description::{Description, Section, State};
+use crate::sdp::description::{Description, Section};
 use crate::sdp::line::{Attribute, Connection, Direction, Numbered, Origin, OtherLine, SessionDescription};
 use crate::sdp::warning::Warnings;
 
