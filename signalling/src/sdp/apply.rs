@@ -1,11 +1,11 @@
 //! What a party's description is after a stanza: XEP-0166 §7.2 and RFC 3264 §8. Which stanzas are in which file:
 //!
-//! - [`add`]: content-add;
-//! - [`accept`]: content-accept, session-accept;
-//! - [`remove`]: content-reject, content-remove, session-terminate;
-//! - [`modify`]: content-modify, session-info;
-//! - [`transport`]: transport-info, -replace, -accept, -reject;
-//! - [`hints`]: description-info;
+//! - content-add: [`add`];
+//! - content-accept, session-accept: [`accept`];
+//! - content-reject, content-remove, session-terminate: [`remove`];
+//! - content-modify, session-info: [`modify`];
+//! - transport-info, -replace, -accept, -reject: [`transport`];
+//! - description-info: [`hints`];
 //! - [`level`]: what any of them says of the session, groups and carried lines; [`mod@place`]: which m= line a new content takes.
 
 mod accept;

@@ -13,6 +13,7 @@ use smallvec::SmallVec;
 use super::bindings::Bindings;
 use super::escape::{REFERENCE_DIGITS_MAX, resolve, unescape_attr};
 use super::name::{CLASS, NAME, START, continues_name, continues_name_since_fifth, is_space, starts_name, starts_name_since_fifth};
+use super::scan::find3;
 pub(crate) use super::scope::Origin;
 pub use super::scope::PREFIXES_MAX;
 use super::scope::Scope;
@@ -427,7 +428,7 @@ impl<'a> Walker<'a> {
         let mut plain = true;
         loop {
             let rest = &self.bytes[self.at..];
-            let Some(found) = find_in_value(quote, rest) else {
+            let Some(found) = find3(quote, b'<', b'&', rest) else {
                 return Err(XmlError::NotWellFormed("an attribute value is not closed"));
             };
             self.at += found;
@@ -504,15 +505,6 @@ impl<'a> Walker<'a> {
         }
         self.at > start
     }
-}
-
-/// The first `quote`, `<` or `&`. Most values are a few bytes long, which are looked through before a search for many bytes has begun.
-#[inline]
-fn find_in_value(quote: u8, bytes: &[u8]) -> Option<usize> {
-    const SHORT: usize = 16;
-    let is_end = |byte: &u8| *byte == quote || matches!(byte, b'<' | b'&');
-    let short = bytes.iter().take(SHORT).position(is_end);
-    short.or_else(|| memchr::memchr3(quote, b'<', b'&', bytes.get(SHORT..)?).map(|at| SHORT + at))
 }
 
 /// See the top of this file.

@@ -84,7 +84,7 @@ pub(in crate::sdp) fn learn(known: &mut Rtp, said: &Rtp) -> usize {
         &said.payload_types,
         PAYLOAD_TYPES_MAX,
         |payload| payload.id,
-        |known, said| learn_payload_type(known, said),
+        learn_payload_type,
     );
     learn_feedback(&mut known.feedback, &said.feedback);
     if said.encryption.is_some() {
