@@ -29,7 +29,7 @@ pub fn normal(lines: SessionDescription, party: Party) -> SessionDescription {
     let session: Vec<Attribute> = lines.attributes.into_iter().map(|numbered| numbered.attribute).collect();
     let transports = transport::of(&lines.media, &names, &session, party);
     let media = lines.media.into_iter().zip(&names).zip(transports);
-    let level = Level { party, attributes: &session, connection: lines.connection.as_ref() };
+    let level = Level { attributes: &session, connection: lines.connection.as_ref() };
     let media =
         media.map(|((media, name), transport)| if name.is_active { section(media, name, transport, &level) } else { refused(media, name) });
     let media: Vec<MediaDescription> = media.collect();
@@ -67,7 +67,6 @@ pub fn said_by_stanza(mut lines: SessionDescription) -> SessionDescription {
 }
 
 struct Level<'a> {
-    party: Party,
     attributes: &'a [Attribute],
     connection: Option<&'a Connection>,
 }

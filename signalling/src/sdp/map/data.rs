@@ -147,7 +147,7 @@ mod tests {
             ("UDP/DTLS/SCTP webrtc-datachannel", "a=sctp-port:1\na=sctp-port:2\na=rtcp-mux", "a=sctp-port:1", 2),
         ];
         for (media, lines, expected, count) in table {
-            let (description, warnings) = read(Party::Initiator, &format!("m=application 9 {media}\n{CREDENTIALS}\n{lines}").trim_end());
+            let (description, warnings) = read(Party::Initiator, format!("m=application 9 {media}\n{CREDENTIALS}\n{lines}").trim_end());
             assert_eq!(warnings.len(), count, "{warnings:?}");
             let (body, _) = super::super::testing::written(&description);
             assert_eq!(only(&body, &["a=sctp"]), [expected], "{media} {lines}");

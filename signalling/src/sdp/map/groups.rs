@@ -59,7 +59,6 @@ pub(super) fn write<'a>(
 #[cfg(test)]
 mod tests {
     use super::super::testing::{AUDIO, only, read, through};
-    use super::*;
     use crate::jingle::content::Party;
 
     #[test]

@@ -299,6 +299,8 @@ mod tests {
         let (offer, _) = read(Party::Initiator, &[section("audio", "\na=mid:0"), "m=video 0 RTP/AVP 31".into()].join("\n"));
         let table = [
             ("m=audio 0 RTP/AVP 0\nm=video 0 RTP/AVP 31".to_owned(), Ok(vec![("initiator", "0"), ("initiator", "video")])),
+            // Media that Jingle has no content for is refused in Jingle, whatever the phones say.
+            ("m=audio 0 RTP/AVP 0\nm=image 5 udptl t38".to_owned(), Ok(vec![("initiator", "0"), ("initiator", "video")])),
             ([section("audio", ""), section("video", "")].join("\n"), Err("line 9: the offer refuses this m= line (RFC 3264 §6)")),
             (
                 [section("audio", ""), "m=video 0 RTP/AVP 31".into(), section("audio", "")].join("\n"),

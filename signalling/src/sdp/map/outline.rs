@@ -3,9 +3,10 @@
 
 use smol_str::SmolStr;
 
+use super::protocol::Kind;
 use super::session::Level;
 use super::words::is_token;
-use super::{MapError, Quoted, names};
+use super::{MapError, Quoted, data, names, protocol, rtp};
 use crate::jingle::content::{NAME_BYTES_MAX, Party};
 use crate::sdp::line::{Attribute, MediaDescription};
 
@@ -22,7 +23,9 @@ pub(super) struct Outline {
     pub name: Option<SmolStr>,
     /// `a=jingle-creator`.
     pub creator: Option<Party>,
-    /// Port 0 that means it: not bundled, and not to be bundled only.
+    /// What it is about.
+    pub kind: Kind,
+    /// Port 0 that means it (not bundled, and not to be bundled only), or media that Jingle has no content for.
     pub refused: bool,
     /// It has a destination of its own.
     pub has_port: bool,
@@ -76,7 +79,24 @@ pub(super) fn of(media: &[MediaDescription], session: &Level) -> Result<Vec<Outl
         outlines.push(outline);
     }
     bundle(&mut outlines, session);
+    for (outline, media) in outlines.iter_mut().zip(media) {
+        outline.kind = kind(media, outline.is_ice);
+        outline.refused |= outline.kind == Kind::Other;
+    }
     Ok(outlines)
+}
+
+fn kind(media: &MediaDescription, is_ice: bool) -> Kind {
+    let has_payload_type = || media.formats.iter().any(|format| rtp::is_payload_type(format));
+    if !protocol::is_said(&media.protocol, is_ice) {
+        Kind::Other
+    } else if protocol::is_rtp(&media.protocol) && is_token(&media.media) && has_payload_type() {
+        Kind::Rtp
+    } else if data::is_data(media) {
+        Kind::Data
+    } else {
+        Kind::Other
+    }
 }
 
 /// Who is bundled with whom: RFC 8843 §7. What is bundled has its port from the tagged section, so that its own 0 does not refuse it.

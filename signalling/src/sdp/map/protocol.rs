@@ -10,13 +10,14 @@ use crate::jingle::transport::Method;
 use crate::sdp::warning::{Quoted, Warnings};
 
 /// What an m= line is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Kind {
     /// RTP by any profile.
     Rtp,
     /// A data channel.
     Data,
     /// What Jingle has no content for: T.38, MSRP, RTP over TCP without ICE, or without a payload type…
+    #[default]
     Other,
 }
 

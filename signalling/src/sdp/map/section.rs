@@ -34,9 +34,8 @@ pub(super) struct Reading<'a> {
 /// RFC 8866 §5.7: there is no address.
 pub(super) fn read(mut media: MediaDescription, context: Reading<'_>, warnings: &mut Warnings) -> Result<Section, MapError> {
     let Reading { party, session, outline, name, before } = context;
-    let kind = kind(&media, outline.is_ice);
-    if outline.refused || kind == Kind::Other {
-        if !outline.refused {
+    if outline.refused {
+        if outline.has_port {
             let (word, protocol) = (Quoted(&media.media), Quoted(&media.protocol));
             warnings.at(media.line, format_args!("{word} by {protocol} is refused: Jingle has no content for it"));
         } else if before.is_none() && party == Party::Initiator {
@@ -44,7 +43,7 @@ pub(super) fn read(mut media: MediaDescription, context: Reading<'_>, warnings: 
         }
         return Ok(Section::new(refused::read(&media, name), State::Refused));
     }
-    let mut read = Read::new(kind, party, &mut media, warnings);
+    let mut read = Read::new(outline.kind, party, &mut media, warnings);
     for Numbered { line, attribute } in std::mem::take(&mut media.attributes) {
         read.take(line, attribute, outline, warnings);
     }
@@ -74,19 +73,6 @@ pub(super) fn read(mut media: MediaDescription, context: Reading<'_>, warnings: 
         carried: read.carried,
     };
     Ok(Section::new(content, State::Active))
-}
-
-fn kind(media: &MediaDescription, is_ice: bool) -> Kind {
-    if !protocol::is_said(&media.protocol, is_ice) {
-        Kind::Other
-    } else if protocol::is_rtp(&media.protocol) && is_token(&media.media) && media.formats.iter().any(|format| rtp::is_payload_type(format))
-    {
-        Kind::Rtp
-    } else if data::is_data(media) {
-        Kind::Data
-    } else {
-        Kind::Other
-    }
 }
 
 /// What a section's lines have said so far.

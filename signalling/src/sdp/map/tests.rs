@@ -81,7 +81,7 @@ fn sayable(mut jingle: Jingle, is_answer: bool) -> Jingle {
     jingle.action = if is_answer { Action::SessionAccept } else { Action::SessionInitiate };
     for content in &mut jingle.contents {
         content.protocol.take_if(|protocol| !protocol.split('/').all(words::is_token));
-        for transport in &mut content.transport {
+        if let Some(transport) = &mut content.transport {
             let ice = |text: &SmolStr, len: usize| SmolStr::from(format!("{}{}", text.replace('.', "/"), "x".repeat(len)));
             transport.ufrag = transport.ufrag.as_ref().map(|ufrag| ice(ufrag, 3));
             transport.pwd = transport.pwd.as_ref().map(|pwd| ice(pwd, 21));
@@ -89,7 +89,7 @@ fn sayable(mut jingle: Jingle, is_answer: bool) -> Jingle {
             transport.remote_candidates.iter_mut().for_each(|candidate| candidate.component = candidate.component.max(1));
             let is_number = |sctp: &&mut Sctp| sctp.protocol.parse::<u16>().is_ok();
             transport.sctp.as_mut().filter(is_number).into_iter().for_each(|sctp| sctp.protocol = "webrtc-datachannel".into());
-            for dtls in &mut transport.dtls {
+            if let Some(dtls) = &mut transport.dtls {
                 dtls.fingerprints.iter_mut().for_each(|fingerprint| fingerprint.hash = fingerprint.hash.to_ascii_lowercase().into());
             }
         }
