@@ -21,8 +21,8 @@ use super::transport::{Method, Transport};
 use crate::ns;
 use crate::xml::{Node, XmlWriter};
 
-/// Contents read from one stanza; those that follow are left out.
-pub const CONTENTS_MAX: usize = 32;
+/// Contents read from one stanza; those that follow are left out. Browsers in a conference have a section for each track of each participant.
+pub const CONTENTS_MAX: usize = 128;
 /// Longest sid, content name, ufrag and the like, in bytes. A longer sid or name is refused, the rest is cut.
 pub const NAME_BYTES_MAX: usize = 256;
 

@@ -116,7 +116,8 @@ pub(super) fn mids(sections: &[Section]) -> Vec<SmolStr> {
 
 /// The media's word, with a number behind it from the second on.
 fn unique(media: &SmolStr, taken: &mut HashSet<SmolStr>) -> SmolStr {
-    let word = if is_token(media) { media.clone() } else { SmolStr::new_static("media") };
+    // The number must have room too.
+    let word = if is_token(media) && media.len() < NAME_BYTES_MAX / 2 { media.clone() } else { SmolStr::new_static("media") };
     if taken.insert(word.clone()) {
         return word;
     }

@@ -5,6 +5,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::xml::scan::find2;
 
+/// Longest word, in bytes: what an element takes as a name. Keys are longer.
+pub(in crate::sdp) const WORD_BYTES_MAX: usize = crate::jingle::content::NAME_BYTES_MAX;
+const SHORT: &str = "at most 256 bytes in a word";
 /// Characters of a line that are shown in an error.
 const SHOWN_MAX: usize = 40;
 
@@ -65,8 +68,18 @@ impl<'a> Words<'a> {
         Some(word)
     }
 
+    /// The next word, of which there is no more than an element takes.
+    pub fn next_short(&mut self) -> Result<Option<&'a str>, Wrong<'a>> {
+        self.next().map(short).transpose()
+    }
+
     /// The next word, which `is` says to be right.
     pub fn word(&mut self, expected: &'static str, is: impl FnOnce(&str) -> bool) -> Result<&'a str, Wrong<'a>> {
+        self.long_word(expected, is).and_then(short)
+    }
+
+    /// The same of any length.
+    pub fn long_word(&mut self, expected: &'static str, is: impl FnOnce(&str) -> bool) -> Result<&'a str, Wrong<'a>> {
         match self.next() {
             Some(word) if is(word) => Ok(word),
             found => Err(Wrong::new(expected, found.unwrap_or_default())),
@@ -98,6 +111,11 @@ impl<'a> Words<'a> {
             found => Err(Wrong::new("the end of the line", found)),
         }
     }
+}
+
+/// The word, unless it is too long.
+pub(super) fn short(word: &str) -> Result<&str, Wrong<'_>> {
+    if word.len() > WORD_BYTES_MAX { Err(Wrong::new(SHORT, word)) } else { Ok(word) }
 }
 
 fn is_blank(byte: u8) -> bool {

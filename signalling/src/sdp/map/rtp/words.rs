@@ -3,7 +3,8 @@
 use smol_str::SmolStr;
 
 use crate::jingle::rtp::Parameter;
-pub(super) use crate::sdp::map::words::{is_token, is_word, push};
+pub(super) use crate::sdp::map::words::{is_long_word, is_token, is_word, push};
+use crate::sdp::parse::words::WORD_BYTES_MAX;
 pub(super) use crate::sdp::parse::words::{is_digits, is_hex};
 use crate::sdp::warning::Warnings;
 use crate::xml::scan::{find2, has_less};
@@ -35,7 +36,10 @@ pub(super) fn trimmed(text: &SmolStr) -> SmolStr {
 pub(super) fn word(parameter: &Parameter) -> Option<Parameter> {
     let Parameter { name, value } = parameter;
     match value.as_deref() {
-        Some(value) if !value.is_empty() => (is_word(name) && !name.contains('=') && is_word(value)).then(|| parameter.clone()),
+        Some(value) if !value.is_empty() => {
+            let is_short = name.len() + value.len() < WORD_BYTES_MAX;
+            (is_short && is_word(name) && !name.contains('=') && is_word(value)).then(|| parameter.clone())
+        }
         _ if !is_word(name) => None,
         _ => Some(match name.split_once('=') {
             Some((name, value)) if !name.is_empty() => {
