@@ -61,13 +61,16 @@ fn there_and_back(xml: &str, request: &Request<'_>) {
     }
 }
 
-/// RFC 8866 §5: every line is a letter, `=`, and no break. A fragment of nothing has no line.
+/// RFC 8866 §5: every line is a letter, `=`, and no break, by Unicode's rules either. A fragment of nothing has no line.
 fn lines(sdp: &str) {
     if sdp.is_empty() {
         return;
     }
     for line in sdp.strip_suffix("\r\n").expect("the last line ends").split("\r\n") {
-        assert!(line.as_bytes().get(1) == Some(&b'=') && !line.contains(['\r', '\n', '\0']), "{line:?} in {sdp}");
+        assert!(
+            line.as_bytes().get(1) == Some(&b'=') && !line.contains(['\r', '\n', '\0', '\u{85}', '\u{2028}', '\u{2029}']),
+            "{line:?} in {sdp}"
+        );
     }
 }
 

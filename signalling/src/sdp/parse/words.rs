@@ -226,12 +226,22 @@ pub(in crate::sdp) fn is_ipv6(address: &str) -> bool {
 
 /// A control character that no text of SDP has: byte-string forbids NUL, CR and LF, no program writes the others, and XML cannot say them.
 pub(super) fn control(line: &str) -> Option<&str> {
-    let is_control = |byte: u8| byte < b' ' && byte != b'\t';
-    // Without an early end the compiler does many at once.
-    if !line.bytes().fold(false, |found, byte| found | is_control(byte)) {
+    // Without an early end the compiler does many at once. 0xc2 begins the first character beyond ASCII.
+    if !line.bytes().fold(false, |found, byte| found | (byte < b' ' && byte != b'\t') | (byte >= 0xc2)) {
         return None;
     }
-    line.bytes().position(is_control).map(|at| &line[at..=at])
+    line.char_indices().find(|(_, character)| is_control(*character)).map(|(at, character)| &line[at..at + character.len_utf8()])
+}
+
+/// The controls of ASCII but for the tab, what Unicode has as ends of lines beside them (programs that cut a text into lines by Unicode's rules would
+/// see two), and what is no character of XML.
+pub(in crate::sdp) fn is_control(character: char) -> bool {
+    matches!(character, '\0'..='\x08' | '\n'..='\x1f' | '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{fffe}' | '\u{ffff}')
+}
+
+/// Whether a text can stand in a line.
+pub(in crate::sdp) fn is_in_line(text: &str) -> bool {
+    control(text).is_none()
 }
 
 #[cfg(test)]
