@@ -112,12 +112,17 @@ impl<'a> Attribute<'a> {
     }
 
     /// The value that it stands for.
+    #[inline]
     pub(crate) fn unescaped(&self) -> Cow<'a, str> {
         if self.plain { Cow::Borrowed(self.value) } else { unescape_attr(self.value) }
     }
 
     /// Whether it declares a namespace: the prefix declared, empty for the default.
+    #[inline]
     pub(crate) fn declares(&self) -> Option<&'a str> {
+        if !self.name.starts_with("xmlns") {
+            return None;
+        }
         match self.prefix() {
             None if self.name == "xmlns" => Some(""),
             Some("xmlns") => Some(self.local()),
@@ -411,6 +416,7 @@ impl<'a> Walker<'a> {
     }
 
     /// `name='value'`: productions 10, 25 and 41.
+    #[inline]
     fn attribute(&mut self) -> Result<Attribute<'a>, XmlError> {
         let (name, local_start) = self.qualified_name()?;
         self.skip_space();
