@@ -16,6 +16,9 @@ use crate::jingle::{Action, Jingle, Party};
 use crate::ns;
 use crate::xml::{self, Bindings, Element, Node, XmlError, XmlWriter};
 
+#[cfg(test)]
+mod tests;
+
 /// How to convert.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
@@ -85,7 +88,7 @@ pub fn to_jingle(text: &str, request: &Request<'_>) -> Result<(Vec<Jingle>, Vec<
     }
     let (mut next, mut warnings) = map::from_sdp(parse::parse(text)?, request.party, before.as_ref())?;
     match (before, request.action) {
-        (_, Some(action @ (Action::SessionInitiate | Action::SessionAccept))) => Ok((vec![next.into_jingle(action)], warnings)),
+        (_, Some(action @ (Action::SessionInitiate | Action::SessionAccept))) => whole(next, action, warnings),
         (Some(mut before), action) => {
             tell_offers_from_answers(&mut before, &mut next, action);
             let (mut stanzas, more) = diff(&before, &next);
@@ -95,8 +98,8 @@ pub fn to_jingle(text: &str, request: &Request<'_>) -> Result<(Vec<Jingle>, Vec<
             }
             Ok((stanzas, warnings))
         }
-        (None, None) => Ok((vec![next.into_jingle(first(request.party))], warnings)),
-        (None, Some(action @ (Action::ContentAdd | Action::ContentAccept))) => Ok((vec![next.into_jingle(action)], warnings)),
+        (None, None) => whole(next, first(request.party), warnings),
+        (None, Some(action @ (Action::ContentAdd | Action::ContentAccept))) => whole(next, action, warnings),
         (None, Some(_)) => Err(NO_BEFORE),
     }
 }
@@ -108,8 +111,13 @@ pub fn to_jingle(text: &str, request: &Request<'_>) -> Result<(Vec<Jingle>, Vec<
 pub fn to_sdp(text: &str, request: &Request<'_>) -> Result<(String, Vec<Warning>), ConvertError> {
     let (mut jingle, mut warnings) = read(text)?;
     jingle.action = request.action.unwrap_or(jingle.action);
-    let is_hold = jingle.action == Action::SessionInfo && matches!(jingle.info_name(), Some("hold" | "unhold" | "active"));
-    if says_nothing(jingle.action) && !is_hold {
+    let changes_media = match jingle.action {
+        Action::SessionInfo => matches!(jingle.info_name(), Some("hold" | "unhold" | "active")),
+        // Every m= line goes away with it, where there are any.
+        Action::SessionTerminate => request.before.is_some(),
+        _ => false,
+    };
+    if says_nothing(jingle.action) && !changes_media {
         return Err(NO_MEDIA);
     }
     let before = request.before.map(|text| read_before(text, &Request { action: Some(jingle.action), ..*request })).transpose()?;
@@ -170,6 +178,20 @@ const fn first(party: Party) -> Action {
         Party::Initiator => Action::SessionInitiate,
         Party::Responder => Action::SessionAccept,
     }
+}
+
+/// The stanza of this action that says all of a description. An answer that takes no part in anything is no answer but the end of the session
+/// (XEP-0166 §6.3); other stanzas need a content (§7.2).
+fn whole(description: Description, action: Action, mut warnings: Vec<Warning>) -> Result<(Vec<Jingle>, Vec<Warning>), ConvertError> {
+    if description.sections.iter().any(|section| section.state == State::Active) {
+        return Ok((vec![description.into_jingle(action)], warnings));
+    }
+    if action != Action::SessionAccept || description.sections.is_empty() {
+        return Err(ConvertError::Request("there is no m= line in it that is not refused and that Jingle could say"));
+    }
+    let text = "every m= line is refused: session-accept needs one that is not, so this is the session-terminate that declines".to_owned();
+    warnings.push(Warning { place: Place::Session, text });
+    Ok((vec![description.declined()], warnings))
 }
 
 /// Leaves the stanzas of one action.
