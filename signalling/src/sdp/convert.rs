@@ -240,7 +240,7 @@ fn has_decided(content: &Content) -> bool {
 }
 
 /// What holds for a party after a stanza of whoever must have sent it: a content-add comes from the creator, its answer from the other. What is
-/// answered is applied first if it has not been: a description that is SDP cannot know of it.
+/// answered is offered first if it has not been: a description that is SDP cannot know of it.
 fn apply(before: &Description, stanza: &Jingle, party: Party) -> Result<(Description, Vec<Warning>), ConvertError> {
     let creator = stanza.contents.first().map_or(party, |content| content.creator);
     let from = match stanza.action {
@@ -249,16 +249,22 @@ fn apply(before: &Description, stanza: &Jingle, party: Party) -> Result<(Descrip
         _ => party,
     };
     let is_answer = matches!(stanza.action, Action::ContentAccept | Action::ContentReject) && from == party;
-    let knows =
-        |content: &Content| before.sections.iter().any(|section| section.state != State::Refused && section.content.name == content.name);
-    if is_answer && !stanza.contents.iter().all(knows) {
-        let add = Jingle { action: Action::ContentAdd, ..stanza.clone() };
-        let (before, mut warnings) = before.apply(creator, &add)?;
-        let (after, more) = before.apply(from, stanza)?;
-        warnings.extend(more);
-        return Ok((after, warnings));
+    let is_unknown =
+        |content: &&Content| !before.sections.iter().any(|section| section.state != State::Refused && section.content.name == content.name);
+    let offered: Vec<Content> = stanza.contents.iter().filter(is_unknown).cloned().collect();
+    if !is_answer || offered.is_empty() {
+        return Ok(before.apply(from, stanza)?);
     }
-    Ok(before.apply(from, stanza)?)
+    let (offer, mut warnings) = if stanza.action == Action::ContentReject {
+        before.offered_without_description(&offered)?
+    } else {
+        before.apply(creator, &Jingle { action: Action::ContentAdd, contents: offered, ..stanza.clone() })?
+    };
+    let (mut after, more) = offer.apply(from, stanza)?;
+    warnings.extend(more);
+    // RFC 3264 §8: for one SDP more, it grows by one.
+    after.origin.version = after.origin.version.min(before.origin.version.saturating_add(1));
+    Ok((after, warnings))
 }
 
 /// The description before: of the offerer if this is to be an answer.

@@ -101,3 +101,47 @@ fn rfc_3264_s8_a_version_that_cannot_grow_is_said() {
         assert!(said.contains(expected_said) && said.is_empty() == expected_said.is_empty(), "{said}");
     }
 }
+
+/// The content that is rejected has been in no description of the party.
+#[test]
+fn xep_0166_s7_2_4_a_content_reject_leads_to_the_refused_line() {
+    let unknown = "content 'v': it is not in the description before: a refused m= line more, whose media is not known";
+    let new = "2, m=audio 9 RTP/AVP 0, a, m=application 0 UDP/DTLS/SCTP webrtc-datachannel, v";
+    for (party, creator, mark) in [(Initiator, "responder", ", jingle-creator:responder"), (Responder, "initiator", "")] {
+        let before = sdp(1, &[AUDIO]);
+        let reject = jingle("content-reject", &format!("<content creator='{creator}' name='v'/>"));
+        let (stanzas, _) = to_jingle(&sdp(2, &[AUDIO, NO_VIDEO]), &Request { party, action: None, before: Some(&before) }).unwrap();
+        let said: String = stanzas.iter().map(to_xml).collect();
+        assert_eq!(said, reject);
+        assert_eq!(lines(&reject, party, Some(&before)), (format!("{new}{mark}"), unknown.to_owned()));
+    }
+    let reject = jingle("content-reject", "<content creator='responder' name='v'/>");
+    let table = [
+        // It is in the description already: nothing changes.
+        (
+            Initiator,
+            &[AUDIO, NO_VIDEO][..],
+            "1, m=audio 9 RTP/AVP 0, a, m=video 0 RTP/AVP 96, v",
+            "content 'v': its m= line is refused already",
+        ),
+        // The party's own is not there to be refused by the other.
+        (Responder, &[AUDIO], "", "item-not-found: content-reject: there is no content 'v' of the responder"),
+        (Initiator, &[AUDIO, VIDEO], "", "out-of-order: content-reject of content 'v': nobody has asked for that"),
+    ];
+    for (party, sections, expected, expected_said) in table {
+        let (lines, said) = lines(&reject, party, Some(&sdp(1, sections)));
+        assert!(lines.starts_with(expected) && lines.is_empty() == expected.is_empty(), "{lines}: {said}");
+        assert!(said.contains(expected_said), "{said}");
+    }
+}
+
+/// RFC 3264 §8: the version grows by one, though an answer to what a file does not know is an offer and its answer.
+#[test]
+fn a_content_accept_is_one_description_more() {
+    let before = sdp(1, &[AUDIO]);
+    let (stanzas, _) =
+        to_jingle(&sdp(2, &[AUDIO, VIDEO]), &Request { party: Initiator, action: Some(Action::ContentAccept), before: Some(&before) })
+            .unwrap();
+    let (lines, said) = lines(&to_xml(&stanzas[0]), Initiator, Some(&before));
+    assert_eq!((&*lines, &*said), ("2, m=audio 9 RTP/AVP 0, a, m=video 9 RTP/AVP 96, v, jingle-creator:responder", ""));
+}
