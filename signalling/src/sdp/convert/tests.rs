@@ -145,3 +145,26 @@ fn a_content_accept_is_one_description_more() {
     let (lines, said) = lines(&to_xml(&stanzas[0]), Initiator, Some(&before));
     assert_eq!((&*lines, &*said), ("2, m=audio 9 RTP/AVP 0, a, m=video 9 RTP/AVP 96, v, jingle-creator:responder", ""));
 }
+
+/// RFC 3264 §8.4 has the hold of RFC 2543: what changes is the direction, and the address stays.
+#[test]
+fn rfc_3264_s8_4_a_hold_replaces_no_transport() {
+    let (held, elsewhere) = (AUDIO.replace("192.0.2.1", "0.0.0.0").replace(" 9 ", " 5000 "), AUDIO.replace("192.0.2.1", "192.0.2.2"));
+    let table = [
+        (AUDIO, &*held, "content-modify a"),
+        (&held, &held, ""),
+        // What it was is in no description before.
+        (&held, AUDIO, "transport-replace a, content-modify a"),
+        (AUDIO, &elsewhere, "transport-replace a"),
+    ];
+    for (before, next, expected) in table {
+        for party in [Initiator, Responder] {
+            let (stanzas, said) = stanzas(&sdp(2, &[next]), party, None, Some(&sdp(1, &[before])));
+            assert_eq!((&*stanzas, &*said), (expected, ""), "{before} {next}");
+        }
+    }
+    // An answer has the address that it says, and not that of the offer.
+    let request = Request { party: Responder, action: Some(Action::SessionAccept), before: Some(&sdp(1, &[AUDIO])) };
+    let (stanzas, _) = to_jingle(&sdp(2, &[&held]), &request).unwrap();
+    assert_eq!(stanzas[0].contents[0].transport.as_ref().unwrap().candidates[0].ip, "0.0.0.0");
+}
