@@ -3,6 +3,7 @@
 //! The description before, where one is given, is SDP or a `<jingle/>`. It is the same party's, but for a session-accept: then it is the offer
 //! that is accepted, the other party's.
 
+use super::apply::Hold;
 use super::description::{Description, Section, State};
 use super::diff::diff;
 use super::map::{self, MapError};
@@ -112,7 +113,7 @@ pub fn to_sdp(text: &str, request: &Request<'_>) -> Result<(String, Vec<Warning>
     let (mut jingle, mut warnings) = read(text)?;
     jingle.action = request.action.unwrap_or(jingle.action);
     let changes_media = match jingle.action {
-        Action::SessionInfo => matches!(jingle.info_name(), Some("hold" | "unhold" | "active")),
+        Action::SessionInfo => Hold::of(&jingle).is_some(),
         // Every m= line goes away with it, where there are any.
         Action::SessionTerminate => request.before.is_some(),
         _ => false,

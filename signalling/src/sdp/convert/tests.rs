@@ -168,3 +168,23 @@ fn rfc_3264_s8_4_a_hold_replaces_no_transport() {
     let (stanzas, _) = to_jingle(&sdp(2, &[&held]), &request).unwrap();
     assert_eq!(stanzas[0].contents[0].transport.as_ref().unwrap().candidates[0].ip, "0.0.0.0");
 }
+
+#[test]
+fn xep_0167_s8_hold_is_known_by_its_namespace() {
+    let (own, other) = ("urn:xmpp:jingle:apps:rtp:info:1", "http://jabber.org/protocol/chatstates");
+    let before = sdp(1, &[&format!("{AUDIO}\na=sendonly")]);
+    let no_media = "this action says nothing of media, so there is no SDP for it";
+    for (word, namespace, direction) in [
+        ("active", own, Some("a=sendrecv")),
+        ("unhold", own, Some("a=sendrecv")),
+        ("hold", own, Some("a=sendonly")),
+        ("ringing", own, None),
+        ("active", other, None),
+        ("hold", other, None),
+    ] {
+        let info = jingle("session-info", &format!("<{word} xmlns='{namespace}'/>"));
+        let (sdp, said) = said(to_sdp(&info, &Request { party: Initiator, action: None, before: Some(&before) }));
+        let found = sdp.as_ref().and_then(|sdp| sdp.lines().find(|line| line.starts_with("a=send")));
+        assert_eq!((found, &*said), (direction, if direction.is_some() { "" } else { no_media }), "{info}");
+    }
+}
