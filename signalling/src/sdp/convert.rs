@@ -17,6 +17,9 @@ use crate::jingle::{Action, Jingle, Party};
 use crate::ns;
 use crate::xml::{self, Bindings, Element, Node, XmlError, XmlWriter};
 
+#[cfg(test)]
+mod tests;
+
 /// How to convert.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
@@ -139,7 +142,7 @@ fn say(text: &str, request: &Request<'_>) -> Result<(Vec<Jingle>, Vec<Warning>),
     }
     let (mut next, mut warnings) = map::from_sdp(parse::parse(text)?, request.party, before.as_ref())?;
     match (before, request.action) {
-        (_, Some(action @ (Action::SessionInitiate | Action::SessionAccept))) => Ok((vec![next.into_jingle(action)], warnings)),
+        (_, Some(action @ (Action::SessionInitiate | Action::SessionAccept))) => whole(next, action, warnings),
         (Some(mut before), action) => {
             tell_offers_from_answers(&mut before, &mut next, action);
             let (mut stanzas, more) = diff(&before, &next);
@@ -149,8 +152,8 @@ fn say(text: &str, request: &Request<'_>) -> Result<(Vec<Jingle>, Vec<Warning>),
             }
             Ok((stanzas, warnings))
         }
-        (None, None) => Ok((vec![next.into_jingle(first(request.party))], warnings)),
-        (None, Some(action @ (Action::ContentAdd | Action::ContentAccept))) => Ok((vec![next.into_jingle(action)], warnings)),
+        (None, None) => whole(next, first(request.party), warnings),
+        (None, Some(action @ (Action::ContentAdd | Action::ContentAccept))) => whole(next, action, warnings),
         (None, Some(_)) => Err(NO_BEFORE),
     }
 }
@@ -162,8 +165,13 @@ fn say(text: &str, request: &Request<'_>) -> Result<(Vec<Jingle>, Vec<Warning>),
 pub fn to_sdp(text: &str, request: &Request<'_>) -> Result<(String, Vec<Warning>), ConvertError> {
     let (mut jingle, mut warnings) = read(text)?;
     jingle.action = request.action.unwrap_or(jingle.action);
-    let is_hold = jingle.action == Action::SessionInfo && matches!(jingle.info_name(), Some("hold" | "unhold" | "active"));
-    if says_nothing(jingle.action) && !is_hold {
+    let changes_media = match jingle.action {
+        Action::SessionInfo => matches!(jingle.info_name(), Some("hold" | "unhold" | "active")),
+        // Every m= line goes away with it, where there are any.
+        Action::SessionTerminate => request.before.is_some(),
+        _ => false,
+    };
+    if says_nothing(jingle.action) && !changes_media {
         return Err(NO_MEDIA);
     }
     let before = request.before.map(|text| read_before(text, &Request { action: Some(jingle.action), ..*request })).transpose()?;
@@ -228,6 +236,20 @@ const fn first(party: Party) -> Action {
     }
 }
 
+/// The stanza of this action that says all of a description. An answer that takes no part in anything is no answer but the end of the session
+/// (XEP-0166 §6.3); other stanzas need a content (§7.2).
+fn whole(description: Description, action: Action, mut warnings: Vec<Warning>) -> Result<(Vec<Jingle>, Vec<Warning>), ConvertError> {
+    if description.sections.iter().any(|section| section.state == State::Active) {
+        return Ok((vec![description.into_jingle(action)], warnings));
+    }
+    if action != Action::SessionAccept || description.sections.is_empty() {
+        return Err(ConvertError::Request("there is no m= line in it that is not refused and that Jingle could say"));
+    }
+    let text = "every m= line is refused: session-accept needs one that is not, so this is the session-terminate that declines".to_owned();
+    warnings.push(Warning { place: Place::Session, text });
+    Ok((vec![description.declined()], warnings))
+}
+
 /// Leaves the stanzas of one action.
 fn retain(stanzas: &mut Vec<Jingle>, action: Action, warnings: &mut Vec<Warning>) -> Result<(), ConvertError> {
     let (wanted, others) = std::mem::take(stanzas).into_iter().partition(|stanza| stanza.action == action);
@@ -274,7 +296,7 @@ fn has_decided(content: &Content) -> bool {
 }
 
 /// What holds for a party after a stanza of whoever must have sent it: a content-add comes from the creator, its answer from the other. What is
-/// answered is applied first if it has not been: a description that is SDP cannot know of it.
+/// answered is offered first if it has not been: a description that is SDP cannot know of it.
 fn apply(before: &Description, stanza: &Jingle, party: Party) -> Result<(Description, Vec<Warning>), ConvertError> {
     let creator = stanza.contents.first().map_or(party, |content| content.creator);
     let from = match stanza.action {
@@ -283,16 +305,22 @@ fn apply(before: &Description, stanza: &Jingle, party: Party) -> Result<(Descrip
         _ => party,
     };
     let is_answer = matches!(stanza.action, Action::ContentAccept | Action::ContentReject) && from == party;
-    let knows =
-        |content: &Content| before.sections.iter().any(|section| section.state != State::Refused && section.content.name == content.name);
-    if is_answer && !stanza.contents.iter().all(knows) {
-        let add = Jingle { action: Action::ContentAdd, ..stanza.clone() };
-        let (before, mut warnings) = before.apply(creator, &add)?;
-        let (after, more) = before.apply(from, stanza)?;
-        warnings.extend(more);
-        return Ok((after, warnings));
+    let is_unknown =
+        |content: &&Content| !before.sections.iter().any(|section| section.state != State::Refused && section.content.name == content.name);
+    let offered: Vec<Content> = stanza.contents.iter().filter(is_unknown).cloned().collect();
+    if !is_answer || offered.is_empty() {
+        return Ok(before.apply(from, stanza)?);
     }
-    Ok(before.apply(from, stanza)?)
+    let (offer, mut warnings) = if stanza.action == Action::ContentReject {
+        before.offered_without_description(&offered)?
+    } else {
+        before.apply(creator, &Jingle { action: Action::ContentAdd, contents: offered, ..stanza.clone() })?
+    };
+    let (mut after, more) = offer.apply(from, stanza)?;
+    warnings.extend(more);
+    // RFC 3264 §8: for one SDP more, it grows by one.
+    after.origin.version = after.origin.version.min(before.origin.version.saturating_add(1));
+    Ok((after, warnings))
 }
 
 /// The description before: of the offerer if this is to be an answer.
