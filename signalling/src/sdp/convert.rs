@@ -49,7 +49,7 @@ pub enum ConvertError {
         error: XmlError,
     },
     /// A `<jingle/>` without action or sid.
-    #[error("<jingle/>: {0}")]
+    #[error(transparent)]
     Jingle(JingleError),
     /// An element that breaks its specification.
     #[error("{0}")]
