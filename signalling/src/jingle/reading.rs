@@ -149,7 +149,7 @@ impl Reading {
 
     /// The same within narrower bounds.
     pub(super) fn number_within<N: Number>(&mut self, node: Node<'_>, attribute: &str, value: &str, min: u64, max: u64) -> Option<N> {
-        let number = value.trim().parse::<N>().ok().filter(|number| (min..=max).contains(&(*number).into()));
+        let number = value.parse::<N>().or_else(|_| value.trim().parse()).ok().filter(|number| (min..=max).contains(&(*number).into()));
         if number.is_none() {
             self.malformed(node, &format_args!("{attribute}={}, expected a number from {min} to {max}", Quoted(value)));
         }

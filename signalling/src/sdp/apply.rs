@@ -1,12 +1,12 @@
 //! What a party's description is after a stanza: XEP-0166 §7.2 and RFC 3264 §8. Which stanzas are in which file:
 //!
-//! - [`add`]: content-add;
-//! - [`accept`]: content-accept, session-accept;
-//! - [`remove`]: content-reject, content-remove, session-terminate;
-//! - [`modify`]: content-modify, session-info;
-//! - [`transport`]: transport-info, -replace, -accept, -reject;
-//! - [`hints`]: description-info;
-//! - [`level`]: what any of them says of the session, groups and carried lines; [`mod@place`]: which m= line a new content takes.
+//! - `add`: content-add;
+//! - `accept`: content-accept, session-accept;
+//! - `remove`: content-reject, content-remove, session-terminate;
+//! - `modify`: content-modify, session-info;
+//! - `transport`: transport-info, -replace, -accept, -reject;
+//! - `hints`: description-info;
+//! - `level`: what any of them says of the session, groups and carried lines; `place`: which m= line a new content takes.
 
 mod accept;
 mod add;
@@ -14,6 +14,8 @@ mod hints;
 mod level;
 mod modify;
 mod place;
+#[cfg(test)]
+pub(super) mod properties;
 mod remove;
 #[cfg(test)]
 pub(super) mod tests;

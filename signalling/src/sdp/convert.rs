@@ -72,7 +72,7 @@ const NO_BEFORE: ConvertError = ConvertError::Request("this action changes a des
 /// # Errors
 /// The first thing that cannot be read.
 pub fn to_jingle(text: &str, request: &Request<'_>) -> Result<(Vec<Jingle>, Vec<Warning>), ConvertError> {
-    if request.action.is_some_and(|action| says_nothing(action)) {
+    if request.action.is_some_and(says_nothing) {
         return Err(NO_MEDIA);
     }
     let before = request.before.map(|text| read_before(text, request)).transpose()?;
@@ -85,7 +85,7 @@ pub fn to_jingle(text: &str, request: &Request<'_>) -> Result<(Vec<Jingle>, Vec<
     }
     let (mut next, mut warnings) = map::from_sdp(parse::parse(text)?, request.party, before.as_ref())?;
     match (before, request.action) {
-        (_, Some(action @ (Action::SessionInitiate | Action::SessionAccept))) => Ok((vec![next.to_jingle(action)], warnings)),
+        (_, Some(action @ (Action::SessionInitiate | Action::SessionAccept))) => Ok((vec![next.into_jingle(action)], warnings)),
         (Some(mut before), action) => {
             tell_offers_from_answers(&mut before, &mut next, action);
             let (mut stanzas, more) = diff(&before, &next);
@@ -95,8 +95,8 @@ pub fn to_jingle(text: &str, request: &Request<'_>) -> Result<(Vec<Jingle>, Vec<
             }
             Ok((stanzas, warnings))
         }
-        (None, None) => Ok((vec![next.to_jingle(first(request.party))], warnings)),
-        (None, Some(action @ (Action::ContentAdd | Action::ContentAccept))) => Ok((vec![next.to_jingle(action)], warnings)),
+        (None, None) => Ok((vec![next.into_jingle(first(request.party))], warnings)),
+        (None, Some(action @ (Action::ContentAdd | Action::ContentAccept))) => Ok((vec![next.into_jingle(action)], warnings)),
         (None, Some(_)) => Err(NO_BEFORE),
     }
 }
@@ -146,7 +146,8 @@ pub fn to_sdp(text: &str, request: &Request<'_>) -> Result<(String, Vec<Warning>
 /// A `<jingle/>` as text.
 #[must_use]
 pub fn to_xml(jingle: &Jingle) -> String {
-    let mut writer = XmlWriter::new();
+    // A content of some codecs takes some kilobytes.
+    let mut writer = XmlWriter::with_capacity(512 + 4096 * jingle.contents.len());
     jingle.write(&mut writer);
     String::from_utf8(writer.into_inner()).expect("what is written is made of strings")
 }
@@ -281,7 +282,7 @@ fn parse_xml(text: &str) -> Result<Element, ConvertError> {
     let whole = text.trim();
     // a stream has no XML declaration, a file may
     let xml = whole.strip_prefix("<?xml").and_then(|rest| rest.split_once("?>")).map_or(whole, |(_, rest)| rest.trim_start());
-    Element::parse(xml.as_bytes(), &bindings).map_err(|error| {
+    Element::parse_text(xml, &bindings, xml::validate::DEPTH_MAX).map_err(|error| {
         let before = text.len() - text.trim_start().len() + whole.len() - xml.len();
         let at = before + xml::validate::valid_up_to(xml, &bindings);
         ConvertError::Xml { line: 1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count(), error }

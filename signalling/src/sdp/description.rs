@@ -98,12 +98,13 @@ impl Description {
     /// The stanza that says all of it: contents that are active, groups, what is carried.
     #[must_use]
     pub fn to_jingle(&self, action: Action) -> Jingle {
-        let contents = self.sections.iter().filter(|section| section.state == State::Active).map(|section| section.content.clone());
-        Jingle {
-            contents: contents.collect(),
-            groups: self.groups.clone(),
-            carried: self.carried.clone(),
-            ..Jingle::new(action, &self.sid)
-        }
+        self.clone().into_jingle(action)
+    }
+
+    /// The same of one that is not needed any more.
+    #[must_use]
+    pub fn into_jingle(self, action: Action) -> Jingle {
+        let contents = self.sections.into_iter().filter(|section| section.state == State::Active).map(|section| section.content);
+        Jingle { contents: contents.collect(), groups: self.groups, carried: self.carried, ..Jingle::new(action, &self.sid) }
     }
 }

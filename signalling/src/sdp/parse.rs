@@ -104,18 +104,12 @@ impl Reader {
         let (mut rest, mut number) = (text, 0);
         while !rest.is_empty() {
             number += 1;
-            let line = match memchr::memchr(b'\n', rest.as_bytes()) {
-                Some(at) => {
-                    let line = &rest[..at];
-                    rest = &rest[at + 1..];
-                    line.strip_suffix('\r').unwrap_or(line)
-                }
-                None => {
-                    let line = rest.strip_suffix('\r').unwrap_or(rest);
-                    rest = "";
-                    line
-                }
+            let (line, behind) = match memchr::memchr(b'\n', rest.as_bytes()) {
+                Some(at) => (&rest[..at], &rest[at + 1..]),
+                None => (rest, ""),
             };
+            rest = behind;
+            let line = line.strip_suffix('\r').unwrap_or(line);
             self.read_line(line, number).map_err(|expected| SdpError { line: number, expected })?;
         }
         Ok(())

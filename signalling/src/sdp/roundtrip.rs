@@ -87,11 +87,12 @@ fn browsers_write_the_normal_form_but_for_candidates() {
     }
 }
 
+type Read = fn(&str) -> Result<SessionDescription, super::SdpError>;
+
 /// What holds of every text: an error is at one of its lines; what is read comes back.
 fn promises(text: &str) {
     let lines = u32::try_from(text.split('\n').count()).unwrap();
-    let reads: [fn(&str) -> Result<SessionDescription, super::SdpError>; 2] = [parse, parse_fragment];
-    for read in reads {
+    for read in [parse as Read, parse_fragment] {
         match read(text) {
             Err(error) => {
                 assert!((1..=lines).contains(&error.line), "{error} of {lines} lines in {text:?}");

@@ -137,17 +137,10 @@ fn pieces(out: &mut String, pieces: &[&str]) {
 
 /// In decimal digits.
 fn number(out: &mut String, number: u64) {
-    let mut digits = [0; 20];
-    let (mut at, mut rest) = (digits.len(), number);
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
+    if number >= 10 {
+        self::number(out, number / 10);
     }
-    out.push_str(str::from_utf8(&digits[at..]).unwrap_or_default());
+    out.push(char::from(b'0' + (number % 10) as u8));
 }
 
 #[cfg(test)]

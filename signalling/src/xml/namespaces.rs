@@ -40,8 +40,10 @@ pub(super) struct Interner<'a> {
 impl<'a> Interner<'a> {
     /// Knows [`NO_NS`].
     pub(super) fn new() -> Self {
+        let mut names = Vec::with_capacity(8);
+        names.push(Name::Known(""));
         Self {
-            names: vec![Name::Known("")],
+            names,
             by_name: HashMap::new(),
             #[cfg(test)]
             compared: 0,

@@ -4,7 +4,7 @@ use super::{Change, is_same, named};
 use crate::jingle::content::{Action, Carried, Content, Group, Jingle, Party};
 use crate::jingle::reason::{Condition, Reason};
 use crate::sdp::apply::{Mark, place};
-use crate::sdp::description::{Description, Section, State};
+use crate::sdp::description::{Section, State};
 
 /// What becomes of an m= line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -55,3 +55,26 @@ pub(super) fn write<'a>(
         Some(Attribute::Group { semantics, mids: members }.into())
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{AUDIO, only, read, through};
+    use crate::jingle::content::Party;
+
+    #[test]
+    fn rfc_5888_s5_groups_of_every_kind() {
+        let sections = format!("{AUDIO}\na=mid:a\n{}\na=mid:v", AUDIO.replace("audio 9 RTP/AVP 0", "video 9 RTP/AVP 31"));
+        for group in ["a=group:BUNDLE a v", "a=group:LS v a", "a=group:BUNDLE", "a=group:FID a a"] {
+            assert_eq!(only(&through(&format!("{group}\n{sections}")), &["a=group"]), [group]);
+        }
+    }
+
+    #[test]
+    fn members_that_are_not_there() {
+        let refused = AUDIO.replace("audio 9", "video 0");
+        let (description, warnings) = read(Party::Responder, &format!("a=group:LS x a v\n{AUDIO}\na=mid:a\n{refused}\na=mid:v"));
+        assert_eq!(description.groups[0].contents, ["a"]);
+        let text = "is left out of the group: no section has this mid, or it is refused";
+        assert_eq!(warnings, [format!("line 5: 'x' {text}"), format!("line 5: 'v' {text}")]);
+    }
+}

@@ -4,10 +4,11 @@ use smol_str::SmolStr;
 
 pub(super) use crate::sdp::parse::words::{is_address, is_ice, is_ipv6, is_token};
 use crate::sdp::warning::{Quoted, Warnings};
+use crate::xml::scan::has_less;
 
 /// RFC 8866 §9, `non-ws-string`: one word of a line, whatever its characters.
 pub(super) fn is_word(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte > b' ')
+    !text.is_empty() && !has_less(b'!', text.as_bytes())
 }
 
 /// The text if it is what a line has in this place, else a warning that names what it is.

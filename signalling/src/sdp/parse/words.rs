@@ -3,6 +3,8 @@
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use crate::xml::scan::find2;
+
 /// Characters of a line that are shown in an error.
 const SHOWN_MAX: usize = 40;
 
@@ -57,7 +59,7 @@ impl<'a> Words<'a> {
     pub fn next(&mut self) -> Option<&'a str> {
         let bytes = self.0.as_bytes();
         let start = bytes.iter().position(|byte| !is_blank(*byte))?;
-        let end = bytes[start..].iter().position(|byte| is_blank(*byte)).map_or(bytes.len(), |len| start + len);
+        let end = find2(b' ', b'\t', &bytes[start..]).map_or(bytes.len(), |len| start + len);
         let word = &self.0[start..end];
         self.0 = &self.0[end..];
         Some(word)

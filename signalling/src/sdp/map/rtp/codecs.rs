@@ -1,7 +1,7 @@
 //! Payload types: the formats of `m=` (RFC 8866 §5.14), `a=rtpmap` (§6.6), `a=fmtp` (§6.15), `a=ptime` and `a=maxptime` (§6.4, §6.5) against
 //! `<payload-type/>` (XEP-0167 §4).
 
-use smol_str::{SmolStr, ToSmolStr};
+use smol_str::SmolStr;
 
 use super::words::{cut, is_digits, is_rest, is_token, push, trimmed};
 use super::{feedback, static_types};
@@ -164,7 +164,19 @@ pub(super) fn payload_type(format: &str) -> Option<u8> {
 
 /// The formats of `m=`.
 pub(super) fn formats(types: &[PayloadType]) -> Vec<SmolStr> {
-    distinct(types).map(|payload| payload.id.to_smolstr()).collect()
+    let mut formats = Vec::with_capacity(types.len());
+    formats.extend(distinct(types).map(|payload| decimal(payload.id)));
+    formats
+}
+
+fn decimal(id: u8) -> SmolStr {
+    let digits = [b'0' + id / 100, b'0' + id / 10 % 10, b'0' + id % 10];
+    let start = match id {
+        0..10 => 2,
+        10..100 => 1,
+        100.. => 0,
+    };
+    SmolStr::new(str::from_utf8(&digits[start..]).unwrap_or_default())
 }
 
 /// `a=rtpmap`, `a=rtcp-fb`, `a=fmtp` of each.

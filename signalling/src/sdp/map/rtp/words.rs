@@ -6,10 +6,13 @@ use crate::jingle::rtp::Parameter;
 pub(super) use crate::sdp::map::words::{is_token, is_word, push};
 pub(super) use crate::sdp::parse::words::{is_digits, is_hex};
 use crate::sdp::warning::Warnings;
+use crate::xml::scan::{find2, has_less};
 
 /// The rest of a line, or what reaches to one of `separators`.
 pub(super) fn is_rest(text: &str, separators: &[u8]) -> bool {
-    text.bytes().all(|byte| (byte >= b' ' || byte == b'\t') && !separators.contains(&byte))
+    let bytes = text.as_bytes();
+    let has_control = has_less(b' ', bytes) && bytes.iter().any(|byte| *byte < b' ' && *byte != b'\t');
+    !has_control && separators.iter().all(|separator| find2(*separator, *separator, bytes).is_none())
 }
 
 /// Cuts a list that came with one line.
@@ -22,8 +25,9 @@ pub(super) fn cut<T>(list: &mut Vec<T>, max: usize, line: u32, what: &str, warni
 
 /// Without spaces at both ends, which no line keeps.
 pub(super) fn trimmed(text: &SmolStr) -> SmolStr {
-    let inner = text.trim_matches([' ', '\t']);
-    if inner.len() == text.len() { text.clone() } else { inner.into() }
+    let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    let bytes = text.as_bytes();
+    if is_blank(bytes.first()) || is_blank(bytes.last()) { text.trim_matches([' ', '\t']).into() } else { text.clone() }
 }
 
 /// A word behind `a=rtcp-fb` or `a=extmap` as it comes back, if it can be one. XEP-0293 §3, XEP-0294 §3: `a=b` is a name and a value, any other
