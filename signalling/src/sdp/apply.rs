@@ -54,9 +54,16 @@ impl Description {
     pub fn apply(&self, from: Party, stanza: &Jingle) -> Result<(Self, Vec<Warning>), MapError> {
         let mut step = Step { description: self.clone(), from, stanza, nameless: Vec::new(), warnings: Warnings::default() };
         step.run()?;
-        let Step { mut description, warnings, .. } = step;
+        let Step { mut description, mut warnings, .. } = step;
+        warnings.leave();
+        if stanza.reason.is_some() {
+            warnings.add(format_args!("{}: SDP has no line for a reason", stanza.action.as_str()));
+        }
         if map::to_sdp(&description).0 != map::to_sdp(self).0 {
-            description.origin.version = self.origin.version.saturating_add(1);
+            match self.origin.version.checked_add(1) {
+                Some(version) => description.origin.version = version,
+                None => warnings.add(format_args!("the version in o= cannot grow any more, though the description has changed")),
+            }
         }
         Ok((description, warnings.into_vec()))
     }
