@@ -10,9 +10,10 @@ use super::map::{self, MapError};
 use super::parse::{self, SdpError, TEXT_BYTES_MAX};
 use super::warning::{Place, Warning};
 use super::write;
-use crate::jingle::content::{Content, JingleError};
+use crate::jingle::content::{self, Content, JingleError, NAME_BYTES_MAX};
 use crate::jingle::reading::Reading;
-use crate::jingle::transport::Setup;
+use crate::jingle::rtp::{HeaderExtension, Rtp};
+use crate::jingle::transport::{Setup, Transport};
 use crate::jingle::{Action, Jingle, Party};
 use crate::ns;
 use crate::xml::{self, Bindings, Element, Node, XmlError, XmlWriter};
@@ -49,7 +50,7 @@ pub enum ConvertError {
         error: XmlError,
     },
     /// A `<jingle/>` without action or sid.
-    #[error("<jingle/>: {0}")]
+    #[error(transparent)]
     Jingle(JingleError),
     /// An element that breaks its specification.
     #[error("{0}")]
@@ -60,6 +61,12 @@ pub enum ConvertError {
     /// Longer than is read.
     #[error("longer than {TEXT_BYTES_MAX} bytes")]
     TooLong,
+    /// It would become longer than anybody reads.
+    #[error("the result has {found} bytes, expected at most {RESULT_BYTES_MAX} and {GROWTH_MAX} for each of the text")]
+    TooMuch {
+        /// How many it would be.
+        found: usize,
+    },
     /// The request makes no sense.
     #[error("{0}")]
     Request(&'static str),
@@ -67,6 +74,11 @@ pub enum ConvertError {
     #[error("the description before: {0}")]
     Before(Box<ConvertError>),
 }
+
+/// Longest result, in bytes.
+pub const RESULT_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// How many times as long as the text its result may be: what is said once, as a fingerprint of the session, may be repeated in each of many contents.
+pub const GROWTH_MAX: usize = 64;
 
 const NO_MEDIA: ConvertError = ConvertError::Request("this action says nothing of media, so there is no SDP for it");
 const NO_BEFORE: ConvertError = ConvertError::Request("this action changes a description: the one before is needed (--session)");
@@ -76,6 +88,48 @@ const NO_BEFORE: ConvertError = ConvertError::Request("this action changes a des
 /// # Errors
 /// The first thing that cannot be read.
 pub fn to_jingle(text: &str, request: &Request<'_>) -> Result<(Vec<Jingle>, Vec<Warning>), ConvertError> {
+    let (stanzas, warnings) = say(text, request)?;
+    let len_max = result_len_max(text, request);
+    // Written only where that could be: an attribute has up to six bytes for one, and what is not copied has a line of its own.
+    if 6 * copied_len(&stanzas) > len_max / 2 || len_max == RESULT_BYTES_MAX {
+        check_len(stanzas.iter().map(|stanza| to_xml(stanza).len()).sum(), len_max)?;
+    }
+    Ok((stanzas, warnings))
+}
+
+/// What the result may have.
+fn result_len_max(text: &str, request: &Request<'_>) -> usize {
+    let len = text.len() + request.before.map_or(0, str::len);
+    RESULT_BYTES_MAX.min(GROWTH_MAX * (len + 64))
+}
+
+fn check_len(found: usize, len_max: usize) -> Result<(), ConvertError> {
+    if found > len_max { Err(ConvertError::TooMuch { found }) } else { Ok(()) }
+}
+
+/// About the length of what the mapper may write more than once, without escapes.
+fn copied_len(stanzas: &[Jingle]) -> usize {
+    let rtp = |rtp: &Rtp| {
+        let parameters = rtp.sources.iter().flat_map(|source| &source.parameters);
+        let msids: usize = parameters.map(|parameter| 32 + parameter.value.as_ref().map_or(0, |value| value.len())).sum();
+        let words = |extension: &HeaderExtension| extension.parameters.len() * (32 + NAME_BYTES_MAX / 4);
+        let extensions: usize = rtp.header_extensions.iter().map(|extension| 64 + extension.uri.len() + words(extension)).sum();
+        msids + extensions
+    };
+    let transport = |transport: &Transport| {
+        let fingerprints = transport.dtls.iter().flat_map(|dtls| &dtls.fingerprints);
+        let fingerprints: usize = fingerprints.map(|fingerprint| 64 + fingerprint.hash.len() + fingerprint.value.len()).sum();
+        let options: usize = transport.options.iter().map(|option| 64 + option.len()).sum();
+        fingerprints + options + [&transport.ufrag, &transport.pwd].into_iter().flatten().map(|word| word.len()).sum::<usize>()
+    };
+    let content = |content: &Content| {
+        let media = if let Some(content::Description::Rtp(media)) = &content.description { rtp(media) } else { 0 };
+        media + content.transport.as_ref().map_or(0, transport)
+    };
+    stanzas.iter().flat_map(|stanza| &stanza.contents).map(content).sum()
+}
+
+fn say(text: &str, request: &Request<'_>) -> Result<(Vec<Jingle>, Vec<Warning>), ConvertError> {
     if request.action.is_some_and(says_nothing) {
         return Err(NO_MEDIA);
     }
@@ -149,7 +203,9 @@ pub fn to_sdp(text: &str, request: &Request<'_>) -> Result<(String, Vec<Warning>
     };
     let (lines, more) = map::to_sdp(&description);
     warnings.extend(more);
-    Ok((write::write(&lines), warnings))
+    let sdp = write::write(&lines);
+    check_len(sdp.len(), result_len_max(text, request))?;
+    Ok((sdp, warnings))
 }
 
 /// A `<jingle/>` as text.

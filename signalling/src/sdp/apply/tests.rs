@@ -255,10 +255,10 @@ fn rfc_8829_s5_2_2_a_content_takes_the_place_of_a_refused_one() {
         full = full.apply(Initiator, &stanza("content-add", &new.replace("name='n'", &format!("name='{at}'")))).unwrap().0;
     }
     let (full, _) = full.apply(Initiator, &stanza("content-add", &new)).unwrap();
-    assert_eq!((full.sections.len(), &*full.sections[0].content.name), (32, "n"));
+    assert_eq!((full.sections.len(), &*full.sections[0].content.name), (crate::jingle::content::CONTENTS_MAX, "n"));
     assert_eq!(
         error(&full, Initiator, &stanza("content-add", &new.replace("name='n'", "name='m'"))),
-        "resource-constraint: content-add: more than 32 contents"
+        "resource-constraint: content-add: more than 128 contents"
     );
 }
 
