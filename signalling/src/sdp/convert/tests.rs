@@ -53,11 +53,11 @@ fn xep_0166_s6_3_an_answer_without_any_content_ends_the_session() {
     let (accept, initiate) = (Some(Action::SessionAccept), Some(Action::SessionInitiate));
     let none = "there is no m= line in it that is not refused and that Jingle could say";
     let declined = "every m= line is refused: session-accept needs one that is not, so this is the session-terminate that declines";
-    let table: &[(&[&str], Party, Option<Action>, Option<&str>, &str, &str)] = &[
-        (&[NO_AUDIO, NO_VIDEO], Responder, None, None, "session-terminate decline", declined),
+    let table = [
+        (&[NO_AUDIO, NO_VIDEO][..], Responder, None, None, "session-terminate decline", declined),
         (&[NO_AUDIO, NO_VIDEO], Responder, accept, None, "session-terminate decline", declined),
-        (&[NO_AUDIO, NO_VIDEO], Responder, accept, Some(&offer), "session-terminate decline", declined),
-        (&[AUDIO, NO_VIDEO], Responder, accept, Some(&offer), "session-accept a", ""),
+        (&[NO_AUDIO, NO_VIDEO], Responder, accept, Some(&*offer), "session-terminate decline", declined),
+        (&[AUDIO, NO_VIDEO], Responder, accept, Some(&*offer), "session-accept a", ""),
         (&[], Responder, None, None, "", none),
         (&[], Initiator, None, None, "", none),
         (&[NO_AUDIO], Initiator, initiate, None, "", none),
@@ -65,8 +65,8 @@ fn xep_0166_s6_3_an_answer_without_any_content_ends_the_session() {
         (&[NO_AUDIO], Responder, Some(Action::ContentAccept), None, "", none),
     ];
     for (sections, party, action, before, expected, expected_said) in table {
-        let (stanzas, said) = stanzas(&sdp(2, sections), *party, *action, *before);
-        assert_eq!((&*stanzas, &*said), (*expected, *expected_said), "{sections:?} {action:?}");
+        let (stanzas, said) = stanzas(&sdp(2, sections), party, action, before);
+        assert_eq!((&*stanzas, &*said), (expected, expected_said), "{sections:?} {action:?}");
     }
 }
 
