@@ -11,6 +11,7 @@ mod candidate;
 
 use super::line::{Connection, MediaDescription, Numbered, OtherLine, SessionDescription};
 use crate::jingle::rtp::Bandwidth;
+use crate::xml::scan::has_less;
 
 pub use self::attribute::write_attribute;
 
@@ -117,7 +118,10 @@ fn line(out: &mut String, start: &str, write: impl FnOnce(&mut String)) {
 
 /// Cuts what was written since `from` at the first character that no line has.
 fn cut(out: &mut String, from: usize) {
-    if let Some(at) = memchr::memchr3(b'\r', b'\n', 0, &out.as_bytes()[from..]) {
+    let bytes = &out.as_bytes()[from..];
+    if has_less(b' ', bytes)
+        && let Some(at) = memchr::memchr3(b'\r', b'\n', 0, bytes)
+    {
         out.truncate(from + at);
     }
 }

@@ -101,8 +101,9 @@ pub(super) fn rtcp_fb(mut words: Words<'_>) -> Result<Attribute, Wrong<'_>> {
         words.end()?;
         return Ok(Attribute::RtcpFbTrrInt { payload, value });
     }
-    let subtype = words.next().map(SmolStr::new);
-    Ok(Attribute::RtcpFb { payload, feedback: Feedback { kind: kind.into(), subtype, parameters: parameters(words) } })
+    let subtype = words.next();
+    let parameters = parameters(words);
+    Ok(Attribute::RtcpFb { payload, feedback: Feedback { kind: kind.into(), subtype: subtype.map(SmolStr::new), parameters } })
 }
 
 /// RFC 8285 §8. Of the five digits that the grammar allows, §5 uses 1 to 255 and, for more than packets can say, 4096 to 4351; XEP-0294 shows others.
@@ -114,8 +115,9 @@ pub(super) fn extmap(mut words: Words<'_>) -> Result<Attribute, Wrong<'_>> {
         None => (word, None),
     };
     let id = number(id).filter(|id| *id > 0).ok_or(Wrong::new(expected, id))?;
-    let uri = words.any("a URI of an extension")?.into();
-    Ok(Attribute::Extmap { id, direction, uri, parameters: parameters(words) })
+    let uri = words.any("a URI of an extension")?;
+    let parameters = parameters(words);
+    Ok(Attribute::Extmap { id, direction, uri: uri.into(), parameters })
 }
 
 #[cfg(test)]
