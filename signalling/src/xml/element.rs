@@ -13,7 +13,7 @@ use super::bindings::Bindings;
 use super::escape::{push_cdata, unescape_text};
 use super::name::is_space;
 use super::namespaces::{Interner, NO_NS, Name};
-use super::validate::{Attribute, CDATA_END, CDATA_START, DEPTH_MAX, Sink, StartTag, local_start, walk};
+use super::validate::{Attribute, Attributes, CDATA_END, CDATA_START, DEPTH_MAX, Sink, StartTag, local_start, walk};
 use super::writer::XmlWriter;
 use crate::ns;
 
@@ -63,12 +63,6 @@ struct AttributeData {
 /// A span as indexes.
 fn span(span: &Span) -> std::ops::Range<usize> {
     span.start as usize..span.end as usize
-}
-
-/// Where a part of the source stands.
-fn span_of(source: &str, part: &str) -> Span {
-    let start = part.as_ptr() as usize - source.as_ptr() as usize;
-    start as u32..(start + part.len()) as u32
 }
 
 #[cfg(test)]
@@ -142,7 +136,7 @@ impl<'a> Sink<'a> for Builder<'a> {
     fn start(&mut self, _: usize, tag: &StartTag<'_, 'a>) -> Result<(), XmlError> {
         self.text_until(tag.start);
         self.at = tag.end;
-        self.element(tag.name, tag.local_start, tag.attributes.iter().map(|attribute| Ok(*attribute)))
+        self.element(tag.name, tag.local_start, tag.attributes)
     }
 
     fn end(&mut self, _: usize, end_tag_start: usize, position: usize) {
@@ -215,20 +209,18 @@ impl<'a> Builder<'a> {
     fn tag(&mut self, tag: &BytesStart<'_>) -> Result<(), XmlError> {
         // quick-xml lends its parts for as long as the event lives; the source lives longer.
         let name = self.part(tag.name().into_inner());
-        let source = self.source;
-        let part = |part: &str| &source[span(&span_of(source, part))];
-        let mut attributes = tag.attributes();
-        attributes.with_checks(false);
-        let attributes = attributes.map(|attribute| {
+        let mut attributes = Attributes::new();
+        for attribute in tag.attributes().with_checks(false) {
             let attribute = attribute.map_err(|_| XmlError::NotWellFormed("the tokenizer refuses an attribute"))?;
-            Ok(Attribute::of(part(attribute.key.into_inner()), part(&attribute.value)))
-        });
-        self.element(name, local_start(name), attributes)
+            attributes.push(Attribute::of(self.part(attribute.key.into_inner()), self.part(&attribute.value)));
+        }
+        self.element(name, local_start(name), &attributes)
     }
 
     /// Where a part of the source stands.
     fn span(&self, part: &str) -> Span {
-        span_of(self.source, part)
+        let start = part.as_ptr() as usize - self.source.as_ptr() as usize;
+        start as u32..(start + part.len()) as u32
     }
 
     fn part(&self, part: &str) -> &'a str {
@@ -236,17 +228,11 @@ impl<'a> Builder<'a> {
     }
 
     /// Opens an element.
-    fn element(
-        &mut self,
-        name: &'a str,
-        local_start: usize,
-        attributes: impl Iterator<Item = Result<Attribute<'a>, XmlError>>,
-    ) -> Result<(), XmlError> {
+    fn element(&mut self, name: &'a str, local_start: usize, attributes: &[Attribute<'a>]) -> Result<(), XmlError> {
         let depth = self.open.len();
         let attributes_start = self.attributes.len();
         let mut prefixed = false;
         for attribute in attributes {
-            let attribute = attribute?;
             if let Some(prefix) = attribute.declares() {
                 let index = self.namespaces.intern(attribute.unescaped());
                 self.scope.push((depth, prefix, index));

@@ -131,6 +131,9 @@ impl<'a> Attribute<'a> {
     }
 }
 
+/// Those of one tag.
+pub(crate) type Attributes<'a> = SmallVec<[Attribute<'a>; 10]>;
+
 /// A start tag.
 pub(crate) struct StartTag<'t, 'a> {
     /// The qualified name.
@@ -357,7 +360,7 @@ impl<'a> Walker<'a> {
         self.at += 1;
         let (name, local_start) = self.qualified_name()?;
         let around = self.scope.len();
-        let mut attributes: SmallVec<[Attribute<'a>; 10]> = SmallVec::new();
+        let mut attributes = Attributes::new();
         let mut prefixed = local_start > 0;
         let mut marks = 0;
         let mut others = 0;
@@ -376,10 +379,11 @@ impl<'a> Walker<'a> {
                     break true;
                 }
                 Some(_) if spaced => {
-                    let attribute = self.attribute()?;
+                    self.attribute(&mut attributes)?;
+                    let Some((attribute, before)) = attributes.split_last() else { continue };
                     // Names of another length or with another first byte are told apart without a look at the others.
                     let mark = 1u64 << (attribute.name.as_bytes()[0].wrapping_mul(5).wrapping_add(attribute.name.len() as u8) & 63);
-                    if marks & mark != 0 && attributes.iter().any(|other| other.name == attribute.name) {
+                    if marks & mark != 0 && before.iter().any(|other| other.name == attribute.name) {
                         return Err(XmlError::NotWellFormed("an attribute appears twice"));
                     }
                     marks |= mark;
@@ -391,7 +395,6 @@ impl<'a> Walker<'a> {
                             prefixed |= attribute.local_start > 0;
                         }
                     }
-                    attributes.push(attribute);
                 }
                 Some(_) => return Err(XmlError::NotWellFormed("white space is missing before an attribute")),
                 None => return Err(XmlError::NotWellFormed("the text ends inside a tag")),
@@ -416,8 +419,7 @@ impl<'a> Walker<'a> {
     }
 
     /// `name='value'`: productions 10, 25 and 41.
-    #[inline]
-    fn attribute(&mut self) -> Result<Attribute<'a>, XmlError> {
+    fn attribute(&mut self, attributes: &mut Attributes<'a>) -> Result<(), XmlError> {
         let (name, local_start) = self.qualified_name()?;
         self.skip_space();
         if self.bytes.get(self.at) != Some(&b'=') {
@@ -453,7 +455,8 @@ impl<'a> Walker<'a> {
             plain = false;
             check_carriage_returns(value)?;
         }
-        Ok(Attribute { name, local_start, value, plain })
+        attributes.push(Attribute { name, local_start, value, plain });
+        Ok(())
     }
 
     /// A QName: Namespaces in XML 1.0 §4. Gives the name and where its local part begins.
