@@ -53,7 +53,8 @@ fn xep_0166_s6_3_an_answer_without_any_content_ends_the_session() {
     let (accept, initiate) = (Some(Action::SessionAccept), Some(Action::SessionInitiate));
     let none = "there is no m= line in it that is not refused and that Jingle could say";
     let declined = "every m= line is refused: session-accept needs one that is not, so this is the session-terminate that declines";
-    let table: &[(&[&str], Party, Option<Action>, Option<&str>, &str, &str)] = &[
+    type Row<'a> = (&'a [&'a str], Party, Option<Action>, Option<&'a str>, &'a str, &'a str);
+    let table: &[Row<'_>] = &[
         (&[NO_AUDIO, NO_VIDEO], Responder, None, None, "session-terminate decline", declined),
         (&[NO_AUDIO, NO_VIDEO], Responder, accept, None, "session-terminate decline", declined),
         (&[NO_AUDIO, NO_VIDEO], Responder, accept, Some(&offer), "session-terminate decline", declined),
