@@ -296,7 +296,7 @@ fn parse_xml(text: &str) -> Result<Element, ConvertError> {
     let whole = text.trim();
     // a stream has no XML declaration, a file may
     let xml = whole.strip_prefix("<?xml").and_then(|rest| rest.split_once("?>")).map_or(whole, |(_, rest)| rest.trim_start());
-    Element::parse_text(xml, &bindings, xml::validate::DEPTH_MAX).map_err(|error| {
+    Element::parse(xml.as_bytes(), &bindings).map_err(|error| {
         let before = text.len() - text.trim_start().len() + whole.len() - xml.len();
         let at = before + xml::validate::valid_up_to(xml, &bindings);
         ConvertError::Xml { line: 1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count(), error }
