@@ -45,6 +45,7 @@ pub mod reason;
 pub mod rtp;
 pub mod service;
 pub mod session;
+pub(crate) mod shown;
 pub mod transport;
 
 pub use calls::{Call, CallId, Calls, Effect, Effects, Kind, Limits, Offering, Signal};

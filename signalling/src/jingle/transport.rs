@@ -167,7 +167,11 @@ impl Transport {
     fn read_child(&mut self, child: Node<'_>, parent: Node<'_>, reading: &mut Reading) {
         match (child.ns(), child.name()) {
             (ns::JINGLE_DTLS, "fingerprint") => dtls::read(child, self, reading),
-            (ns::JINGLE_SCTP, "sctpmap") => self.sctp = Sctp::read(child, reading).or(self.sctp.take()),
+            (ns::JINGLE_SCTP, "sctpmap") => {
+                if reading.has_room(child, self.sctp.iter().len(), 1) {
+                    self.sctp = Sctp::read(child, reading);
+                }
+            }
             (ns::JINGLE_ICE_OPTION, name) if names::is_name(name) => {
                 let twice = self.options.iter().any(|option| option == name);
                 if !twice && reading.has_room(child, self.options.len(), OPTIONS_MAX) {

@@ -2,7 +2,7 @@
 
 use smol_str::SmolStr;
 
-use crate::jingle::reading::{Quoted, Reading};
+use crate::jingle::reading::Reading;
 use crate::ns;
 use crate::xml::{Node, XmlWriter};
 
@@ -42,9 +42,13 @@ impl Carried {
         let mut chars = word.chars();
         match (chars.next(), chars.next()) {
             (Some(kind), None) if Self::is_line(kind, &value) => Some(Self { kind, value }),
+            (Some(kind), None) if KINDS.contains(kind) => {
+                reading.malformed(node, &"text with a line break or NUL, expected one line");
+                None
+            }
+            // Without the text: it may be a key.
             _ => {
-                let line = format_args!("type={} with {}, expected one line of SDP of a type among {KINDS}", Quoted(word), Quoted(&value));
-                reading.malformed(node, &line);
+                reading.unexpected(node, "type", word, &format!("a letter among {KINDS}"));
                 None
             }
         }

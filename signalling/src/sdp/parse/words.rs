@@ -3,10 +3,8 @@
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use crate::jingle::shown::Shown;
 use crate::xml::scan::find2;
-
-/// Characters of a line that are shown in an error.
-const SHOWN_MAX: usize = 40;
 
 /// What was expected in a line, and what stands there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,9 +39,7 @@ impl fmt::Display for Wrong<'_> {
 
 /// The beginning of a text in quotation marks, on one line.
 pub(super) fn shown(text: &str) -> String {
-    let mut characters = text.chars();
-    let shown: String = characters.by_ref().take(SHOWN_MAX).flat_map(char::escape_debug).collect();
-    format!("\"{shown}\"{}", if characters.next().is_some() { "…" } else { "" })
+    format!("\"{}\"", Shown(text))
 }
 
 /// The words of a text that are still to be read.
@@ -273,7 +269,7 @@ mod tests {
         for (found, expected) in table {
             assert_eq!(Wrong::new("x", found).to_string(), expected);
         }
-        assert_eq!(Wrong::new("x", &"ä".repeat(41)).to_string(), format!("expected x, found \"{}\"…", "ä".repeat(40)));
+        assert_eq!(Wrong::new("x", &"ä".repeat(65)).to_string(), format!("expected x, found \"{}…\"", "ä".repeat(64)));
         assert_eq!(Wrong::new("x", "key").secret().to_string(), "expected x, found something else, which is secret");
     }
 }
