@@ -703,6 +703,25 @@ mod tests {
     }
 
     #[test]
+    fn s7_3_there_is_one_of_each() {
+        let rtp = |media: &str| format!("<description xmlns='urn:xmpp:jingle:apps:rtp:1' media='{media}'/>");
+        let ice = |ufrag: &str| format!("<transport xmlns='urn:xmpp:jingle:transports:ice-udp:1' ufrag='{ufrag}'/>");
+        let (content, problems) = testing::content(&[rtp("audio"), ice("a"), rtp("video"), ice("b")].concat());
+        assert_eq!((content.media(), content.transport.as_ref().unwrap().ufrag.as_deref()), ("audio", Some("a")));
+        let said: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        let expected = ["description", "transport"].map(|name| format!("content 'a': <{name}/>: more than 1 of them, expected 1 at most"));
+        assert_eq!(said, expected);
+    }
+
+    #[test]
+    fn a_content_s_name_makes_no_line_of_a_message() {
+        let (_, problems) = testing::whole(
+            "<jingle xmlns='urn:xmpp:jingle:1' action='content-add' sid='s'><content creator='initiator' name='0&#10;warning: &#x9b;31m'><x/></content></jingle>",
+        );
+        assert_eq!(problems[0].to_string(), "content '0\\nwarning: \\u{9b}31m': <x xmlns='urn:xmpp:jingle:1'/> in <content/>");
+    }
+
+    #[test]
     fn what_sdp_has_and_jingle_has_not_is_carried() {
         let line = |kind: &str, text: &str| format!("<line xmlns='urn:campanile:sdp:0' type='{kind}'>{text}</line>");
         let protocol = |text: &str| format!("<protocol xmlns='urn:campanile:sdp:0'>{text}</protocol>");

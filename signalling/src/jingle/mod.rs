@@ -43,6 +43,7 @@ pub mod propose;
 pub mod reading;
 pub mod reason;
 pub mod rtp;
+pub mod secret;
 pub mod service;
 pub mod session;
 pub(crate) mod shown;
