@@ -22,8 +22,8 @@ use super::transport::{Method, Transport};
 use crate::ns;
 use crate::xml::{Node, XmlWriter};
 
-/// Contents read from one stanza; those that follow are left out.
-pub const CONTENTS_MAX: usize = 32;
+/// Contents read from one stanza; those that follow are left out. Browsers in a conference have a section for each track of each participant.
+pub const CONTENTS_MAX: usize = 128;
 /// Longest sid, content name, ufrag and the like, in bytes. A longer sid or name is refused, the rest is cut.
 pub const NAME_BYTES_MAX: usize = 256;
 
@@ -733,6 +733,8 @@ mod tests {
             (&line("i", "&lt;a&gt; &amp; b"), &line("i", "&lt;a&gt; &amp; b"), &[]),
             (&line("a", "x&#10;a=y"), "", &[one_line]),
             (&line("a", "x&#13;a=y"), "", &[one_line]),
+            (&line("a", "x&#x2028;a=y"), "", &[one_line]),
+            (&line("i", "x&#x85;a=y"), "", &[one_line]),
             (&line("m", "audio 9 RTP/AVP 0"), "", &[&format!("<line/>: type='m', {kinds}")]),
             (&line("a=x&#10;a", "y"), "", &[&format!("<line/>: type='a=x\\na', {kinds}")]),
             (&line("", "y"), "", &[&format!("<line/>: type='', {kinds}")]),

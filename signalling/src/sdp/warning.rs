@@ -33,7 +33,7 @@ impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.place {
             Place::Line(line) => write!(f, "line {line}: {}", self.text),
-            Place::Content(name) => write!(f, "content '{name}': {}", self.text),
+            Place::Content(name) => write!(f, "content {}: {}", Quoted(name), self.text),
             Place::Session => f.write_str(&self.text),
         }
     }

@@ -23,10 +23,10 @@ pub struct Carried {
 }
 
 impl Carried {
-    /// Whether it is one line, and of a type that can be carried.
+    /// Whether it is one line, and of a type that can be carried. Some programs (aiortc) end a line of SDP where Unicode ends one.
     #[must_use]
     pub fn is_line(kind: char, value: &str) -> bool {
-        KINDS.contains(kind) && !value.contains(['\r', '\n', '\0'])
+        KINDS.contains(kind) && !value.contains(['\r', '\n', '\0', '\u{85}', '\u{2028}', '\u{2029}'])
     }
 
     pub(super) fn read(node: Node<'_>, reading: &mut Reading) -> Option<Self> {
