@@ -14,9 +14,10 @@ pub use group::{GROUPS_MAX, Group};
 pub use info::Info;
 
 use super::names;
-use super::reading::{Quoted, Reading};
+use super::reading::Reading;
 use super::reason::Reason;
 use super::rtp::Rtp;
+use super::shown::Quoted;
 use super::transport::{Method, Transport};
 use crate::ns;
 use crate::xml::{Node, XmlWriter};
@@ -222,7 +223,11 @@ impl Jingle {
                         reading.leave();
                     }
                 }
-                (ns::JINGLE, "reason") => jingle.reason = Some(Reason::read(child, reading)),
+                (ns::JINGLE, "reason") => {
+                    if reading.has_room(child, jingle.reason.iter().len(), 1) {
+                        jingle.reason = Some(Reason::read(child, reading));
+                    }
+                }
                 (ns::JINGLE_GROUPING, "group") => {
                     if reading.is_whole() && reading.has_room(child, jingle.groups.len(), GROUPS_MAX) {
                         jingle.groups.extend(Group::read(child, reading));
@@ -291,11 +296,17 @@ impl Content {
         for child in node.children() {
             match child.name() {
                 _ if !names::is_namespace(child.ns()) => reading.unknown_child(child, node),
-                "description" => content.description = Some(Description::read(child, reading)),
+                "description" => {
+                    if reading.has_room(child, content.description.iter().len(), 1) {
+                        content.description = Some(Description::read(child, reading));
+                    }
+                }
                 "transport" => {
-                    content.transport = Some(Transport::read(child, reading));
-                    // Jitsi's bridge has it here.
-                    muxed = reading.is_whole() && child.child(child.ns(), "rtcp-mux").is_some();
+                    if reading.has_room(child, content.transport.iter().len(), 1) {
+                        content.transport = Some(Transport::read(child, reading));
+                        // Jitsi's bridge has it here.
+                        muxed = reading.is_whole() && child.child(child.ns(), "rtcp-mux").is_some();
+                    }
                 }
                 "line" if child.ns() == ns::SDP => {
                     if reading.is_whole() && reading.has_room(child, content.carried.len(), CARRIED_MAX) {
@@ -303,7 +314,7 @@ impl Content {
                     }
                 }
                 "protocol" if child.ns() == ns::SDP => {
-                    if reading.is_whole() {
+                    if reading.is_whole() && reading.has_room(child, content.protocol.iter().len(), 1) {
                         content.protocol = carried::read_protocol(child, reading);
                     }
                 }
@@ -692,20 +703,44 @@ mod tests {
     }
 
     #[test]
+    fn s7_3_there_is_one_of_each() {
+        let rtp = |media: &str| format!("<description xmlns='urn:xmpp:jingle:apps:rtp:1' media='{media}'/>");
+        let ice = |ufrag: &str| format!("<transport xmlns='urn:xmpp:jingle:transports:ice-udp:1' ufrag='{ufrag}'/>");
+        let (content, problems) = testing::content(&[rtp("audio"), ice("a"), rtp("video"), ice("b")].concat());
+        assert_eq!((content.media(), content.transport.as_ref().unwrap().ufrag.as_deref()), ("audio", Some("a")));
+        let said: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        let expected = ["description", "transport"].map(|name| format!("content 'a': <{name}/>: more than 1 of them, expected 1 at most"));
+        assert_eq!(said, expected);
+    }
+
+    #[test]
+    fn a_content_s_name_makes_no_line_of_a_message() {
+        let (_, problems) = testing::whole(
+            "<jingle xmlns='urn:xmpp:jingle:1' action='content-add' sid='s'><content creator='initiator' name='0&#10;warning: &#x9b;31m'><x/></content></jingle>",
+        );
+        assert_eq!(problems[0].to_string(), "content '0\\nwarning: \\u{9b}31m': <x xmlns='urn:xmpp:jingle:1'/> in <content/>");
+    }
+
+    #[test]
     fn what_sdp_has_and_jingle_has_not_is_carried() {
         let line = |kind: &str, text: &str| format!("<line xmlns='urn:campanile:sdp:0' type='{kind}'>{text}</line>");
         let protocol = |text: &str| format!("<protocol xmlns='urn:campanile:sdp:0'>{text}</protocol>");
-        let kinds = "expected one line of SDP of a type among abeiprstuz";
+        let kinds = "expected a letter among abeiprstuz";
+        let one_line = "<line/>: text with a line break or NUL, expected one line";
         let no_protocol = "expected a protocol of SDP's m= line";
         let table: &[(&str, &str, &[&str])] = &[
             (&line("a", " rid:1 send "), &line("a", " rid:1 send "), &[]),
             (&line("i", "&lt;a&gt; &amp; b"), &line("i", "&lt;a&gt; &amp; b"), &[]),
-            (&line("a", "x&#10;a=y"), "", &[&format!("<line/>: type='a' with 'x\\na=y', {kinds}")]),
-            (&line("a", "x&#13;a=y"), "", &[&format!("<line/>: type='a' with 'x\\ra=y', {kinds}")]),
-            (&line("m", "audio 9 RTP/AVP 0"), "", &[&format!("<line/>: type='m' with 'audio 9 RTP/AVP 0', {kinds}")]),
-            (&line("a=x&#10;a", "y"), "", &[&format!("<line/>: type='a=x\\na' with 'y', {kinds}")]),
-            (&line("", "y"), "", &[&format!("<line/>: type='' with 'y', {kinds}")]),
+            (&line("a", "x&#10;a=y"), "", &[one_line]),
+            (&line("a", "x&#13;a=y"), "", &[one_line]),
+            (&line("a", "x&#x2028;a=y"), "", &[one_line]),
+            (&line("i", "x&#x85;a=y"), "", &[one_line]),
+            (&line("m", "audio 9 RTP/AVP 0"), "", &[&format!("<line/>: type='m', {kinds}")]),
+            (&line("a=x&#10;a", "y"), "", &[&format!("<line/>: type='a=x\\na', {kinds}")]),
+            (&line("", "y"), "", &[&format!("<line/>: type='', {kinds}")]),
             ("<line xmlns='urn:campanile:sdp:0'>y</line>", "", &["<line/>: no type, expected one"]),
+            (&line("k", "clear:x"), "", &[&format!("<line/>: type='k', {kinds}")]),
+            (&protocol("x").repeat(2), &protocol("x"), &["<protocol/>: more than 1 of them, expected 1 at most"]),
             (&protocol(" RTP/SAVPF\n"), &protocol("RTP/SAVPF"), &[]),
             (&protocol("RTP/AVP 0"), "", &[&format!("<protocol/>: text 'RTP/AVP 0', {no_protocol}")]),
             (&protocol("RTP/AVP&#10;a=x"), "", &[&format!("<protocol/>: text 'RTP/AVP\\na=x', {no_protocol}")]),

@@ -121,7 +121,7 @@ fn copied_len(stanzas: &[Jingle]) -> usize {
         let fingerprints = transport.dtls.iter().flat_map(|dtls| &dtls.fingerprints);
         let fingerprints: usize = fingerprints.map(|fingerprint| 64 + fingerprint.hash.len() + fingerprint.value.len()).sum();
         let options: usize = transport.options.iter().map(|option| 64 + option.len()).sum();
-        fingerprints + options + [&transport.ufrag, &transport.pwd].into_iter().flatten().map(|word| word.len()).sum::<usize>()
+        fingerprints + options + [transport.ufrag.as_deref(), transport.pwd.as_deref()].into_iter().flatten().map(str::len).sum::<usize>()
     };
     let content = |content: &Content| {
         let media = if let Some(content::Description::Rtp(media)) = &content.description { rtp(media) } else { 0 };

@@ -161,7 +161,8 @@ proptest! {
 fn spoil(attribute: &mut super::line::Attribute, evil: &str) {
     use super::line::Attribute;
     match attribute {
-        Attribute::Mid(text) | Attribute::IceUfrag(text) | Attribute::IcePwd(text) => *text = evil.into(),
+        Attribute::Mid(text) | Attribute::IceUfrag(text) => *text = evil.into(),
+        Attribute::IcePwd(pwd) => *pwd = evil.into(),
         Attribute::Group { mids, .. } => mids.push(evil.into()),
         Attribute::Fmtp { parameters, .. } | Attribute::Extmap { parameters, .. } => {
             parameters.push(crate::jingle::rtp::Parameter { name: "a".into(), value: Some(evil.into()) });

@@ -122,6 +122,12 @@ fn xep_0320_s1_fingerprints() {
 }
 
 #[test]
+fn a_password_is_in_no_log() {
+    let transport = Transport { pwd: Some("asd88fgpdd777uzjYhagZg".into()), ..Transport::default() };
+    assert!(!format!("{transport:?}").contains("asd88"));
+}
+
+#[test]
 fn xep_0343_s4_2_data_channels() {
     let sctpmap = |attributes: &str| format!("<sctpmap xmlns='urn:xmpp:jingle:transports:dtls-sctp:1' {attributes}/>");
     let whole = sctpmap("number='5000' protocol='webrtc-datachannel' streams='1024'");
