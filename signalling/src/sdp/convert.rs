@@ -9,12 +9,16 @@ use super::map::{self, MapError};
 use super::parse::{self, SdpError, TEXT_BYTES_MAX};
 use super::warning::{Place, Warning};
 use super::write;
-use crate::jingle::content::{Content, JingleError};
+use crate::jingle::content::{self, Content, JingleError, NAME_BYTES_MAX};
 use crate::jingle::reading::Reading;
-use crate::jingle::transport::Setup;
+use crate::jingle::rtp::{HeaderExtension, Rtp};
+use crate::jingle::transport::{Setup, Transport};
 use crate::jingle::{Action, Jingle, Party};
 use crate::ns;
 use crate::xml::{self, Bindings, Element, Node, XmlError, XmlWriter};
+
+#[cfg(test)]
+mod tests;
 
 /// How to convert.
 #[derive(Debug, Clone, Copy)]
@@ -45,7 +49,7 @@ pub enum ConvertError {
         error: XmlError,
     },
     /// A `<jingle/>` without action or sid.
-    #[error("<jingle/>: {0}")]
+    #[error(transparent)]
     Jingle(JingleError),
     /// An element that breaks its specification.
     #[error("{0}")]
@@ -56,6 +60,12 @@ pub enum ConvertError {
     /// Longer than is read.
     #[error("longer than {TEXT_BYTES_MAX} bytes")]
     TooLong,
+    /// It would become longer than anybody reads.
+    #[error("the result has {found} bytes, expected at most {RESULT_BYTES_MAX} and {GROWTH_MAX} for each of the text")]
+    TooMuch {
+        /// How many it would be.
+        found: usize,
+    },
     /// The request makes no sense.
     #[error("{0}")]
     Request(&'static str),
@@ -63,6 +73,11 @@ pub enum ConvertError {
     #[error("the description before: {0}")]
     Before(Box<ConvertError>),
 }
+
+/// Longest result, in bytes.
+pub const RESULT_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// How many times as long as the text its result may be: what is said once, as a fingerprint of the session, may be repeated in each of many contents.
+pub const GROWTH_MAX: usize = 64;
 
 const NO_MEDIA: ConvertError = ConvertError::Request("this action says nothing of media, so there is no SDP for it");
 const NO_BEFORE: ConvertError = ConvertError::Request("this action changes a description: the one before is needed (--session)");
@@ -72,6 +87,48 @@ const NO_BEFORE: ConvertError = ConvertError::Request("this action changes a des
 /// # Errors
 /// The first thing that cannot be read.
 pub fn to_jingle(text: &str, request: &Request<'_>) -> Result<(Vec<Jingle>, Vec<Warning>), ConvertError> {
+    let (stanzas, warnings) = say(text, request)?;
+    let len_max = result_len_max(text, request);
+    // Written only where that could be: an attribute has up to six bytes for one, and what is not copied has a line of its own.
+    if 6 * copied_len(&stanzas) > len_max / 2 || len_max == RESULT_BYTES_MAX {
+        check_len(stanzas.iter().map(|stanza| to_xml(stanza).len()).sum(), len_max)?;
+    }
+    Ok((stanzas, warnings))
+}
+
+/// What the result may have.
+fn result_len_max(text: &str, request: &Request<'_>) -> usize {
+    let len = text.len() + request.before.map_or(0, str::len);
+    RESULT_BYTES_MAX.min(GROWTH_MAX * (len + 64))
+}
+
+fn check_len(found: usize, len_max: usize) -> Result<(), ConvertError> {
+    if found > len_max { Err(ConvertError::TooMuch { found }) } else { Ok(()) }
+}
+
+/// About the length of what the mapper may write more than once, without escapes.
+fn copied_len(stanzas: &[Jingle]) -> usize {
+    let rtp = |rtp: &Rtp| {
+        let parameters = rtp.sources.iter().flat_map(|source| &source.parameters);
+        let msids: usize = parameters.map(|parameter| 32 + parameter.value.as_ref().map_or(0, |value| value.len())).sum();
+        let words = |extension: &HeaderExtension| extension.parameters.len() * (32 + NAME_BYTES_MAX / 4);
+        let extensions: usize = rtp.header_extensions.iter().map(|extension| 64 + extension.uri.len() + words(extension)).sum();
+        msids + extensions
+    };
+    let transport = |transport: &Transport| {
+        let fingerprints = transport.dtls.iter().flat_map(|dtls| &dtls.fingerprints);
+        let fingerprints: usize = fingerprints.map(|fingerprint| 64 + fingerprint.hash.len() + fingerprint.value.len()).sum();
+        let options: usize = transport.options.iter().map(|option| 64 + option.len()).sum();
+        fingerprints + options + [&transport.ufrag, &transport.pwd].into_iter().flatten().map(|word| word.len()).sum::<usize>()
+    };
+    let content = |content: &Content| {
+        let media = if let Some(content::Description::Rtp(media)) = &content.description { rtp(media) } else { 0 };
+        media + content.transport.as_ref().map_or(0, transport)
+    };
+    stanzas.iter().flat_map(|stanza| &stanza.contents).map(content).sum()
+}
+
+fn say(text: &str, request: &Request<'_>) -> Result<(Vec<Jingle>, Vec<Warning>), ConvertError> {
     if request.action.is_some_and(says_nothing) {
         return Err(NO_MEDIA);
     }
@@ -85,7 +142,7 @@ pub fn to_jingle(text: &str, request: &Request<'_>) -> Result<(Vec<Jingle>, Vec<
     }
     let (mut next, mut warnings) = map::from_sdp(parse::parse(text)?, request.party, before.as_ref())?;
     match (before, request.action) {
-        (_, Some(action @ (Action::SessionInitiate | Action::SessionAccept))) => Ok((vec![next.into_jingle(action)], warnings)),
+        (_, Some(action @ (Action::SessionInitiate | Action::SessionAccept))) => whole(next, action, warnings),
         (Some(mut before), action) => {
             tell_offers_from_answers(&mut before, &mut next, action);
             let (mut stanzas, more) = diff(&before, &next);
@@ -95,8 +152,8 @@ pub fn to_jingle(text: &str, request: &Request<'_>) -> Result<(Vec<Jingle>, Vec<
             }
             Ok((stanzas, warnings))
         }
-        (None, None) => Ok((vec![next.into_jingle(first(request.party))], warnings)),
-        (None, Some(action @ (Action::ContentAdd | Action::ContentAccept))) => Ok((vec![next.into_jingle(action)], warnings)),
+        (None, None) => whole(next, first(request.party), warnings),
+        (None, Some(action @ (Action::ContentAdd | Action::ContentAccept))) => whole(next, action, warnings),
         (None, Some(_)) => Err(NO_BEFORE),
     }
 }
@@ -108,8 +165,13 @@ pub fn to_jingle(text: &str, request: &Request<'_>) -> Result<(Vec<Jingle>, Vec<
 pub fn to_sdp(text: &str, request: &Request<'_>) -> Result<(String, Vec<Warning>), ConvertError> {
     let (mut jingle, mut warnings) = read(text)?;
     jingle.action = request.action.unwrap_or(jingle.action);
-    let is_hold = jingle.action == Action::SessionInfo && matches!(jingle.info_name(), Some("hold" | "unhold" | "active"));
-    if says_nothing(jingle.action) && !is_hold {
+    let changes_media = match jingle.action {
+        Action::SessionInfo => matches!(jingle.info_name(), Some("hold" | "unhold" | "active")),
+        // Every m= line goes away with it, where there are any.
+        Action::SessionTerminate => request.before.is_some(),
+        _ => false,
+    };
+    if says_nothing(jingle.action) && !changes_media {
         return Err(NO_MEDIA);
     }
     let before = request.before.map(|text| read_before(text, &Request { action: Some(jingle.action), ..*request })).transpose()?;
@@ -140,7 +202,9 @@ pub fn to_sdp(text: &str, request: &Request<'_>) -> Result<(String, Vec<Warning>
     };
     let (lines, more) = map::to_sdp(&description);
     warnings.extend(more);
-    Ok((write::write(&lines), warnings))
+    let sdp = write::write(&lines);
+    check_len(sdp.len(), result_len_max(text, request))?;
+    Ok((sdp, warnings))
 }
 
 /// A `<jingle/>` as text.
@@ -170,6 +234,20 @@ const fn first(party: Party) -> Action {
         Party::Initiator => Action::SessionInitiate,
         Party::Responder => Action::SessionAccept,
     }
+}
+
+/// The stanza of this action that says all of a description. An answer that takes no part in anything is no answer but the end of the session
+/// (XEP-0166 §6.3); other stanzas need a content (§7.2).
+fn whole(description: Description, action: Action, mut warnings: Vec<Warning>) -> Result<(Vec<Jingle>, Vec<Warning>), ConvertError> {
+    if description.sections.iter().any(|section| section.state == State::Active) {
+        return Ok((vec![description.into_jingle(action)], warnings));
+    }
+    if action != Action::SessionAccept || description.sections.is_empty() {
+        return Err(ConvertError::Request("there is no m= line in it that is not refused and that Jingle could say"));
+    }
+    let text = "every m= line is refused: session-accept needs one that is not, so this is the session-terminate that declines".to_owned();
+    warnings.push(Warning { place: Place::Session, text });
+    Ok((vec![description.declined()], warnings))
 }
 
 /// Leaves the stanzas of one action.
@@ -218,7 +296,7 @@ fn has_decided(content: &Content) -> bool {
 }
 
 /// What holds for a party after a stanza of whoever must have sent it: a content-add comes from the creator, its answer from the other. What is
-/// answered is applied first if it has not been: a description that is SDP cannot know of it.
+/// answered is offered first if it has not been: a description that is SDP cannot know of it.
 fn apply(before: &Description, stanza: &Jingle, party: Party) -> Result<(Description, Vec<Warning>), ConvertError> {
     let creator = stanza.contents.first().map_or(party, |content| content.creator);
     let from = match stanza.action {
@@ -227,16 +305,22 @@ fn apply(before: &Description, stanza: &Jingle, party: Party) -> Result<(Descrip
         _ => party,
     };
     let is_answer = matches!(stanza.action, Action::ContentAccept | Action::ContentReject) && from == party;
-    let knows =
-        |content: &Content| before.sections.iter().any(|section| section.state != State::Refused && section.content.name == content.name);
-    if is_answer && !stanza.contents.iter().all(knows) {
-        let add = Jingle { action: Action::ContentAdd, ..stanza.clone() };
-        let (before, mut warnings) = before.apply(creator, &add)?;
-        let (after, more) = before.apply(from, stanza)?;
-        warnings.extend(more);
-        return Ok((after, warnings));
+    let is_unknown =
+        |content: &&Content| !before.sections.iter().any(|section| section.state != State::Refused && section.content.name == content.name);
+    let offered: Vec<Content> = stanza.contents.iter().filter(is_unknown).cloned().collect();
+    if !is_answer || offered.is_empty() {
+        return Ok(before.apply(from, stanza)?);
     }
-    Ok(before.apply(from, stanza)?)
+    let (offer, mut warnings) = if stanza.action == Action::ContentReject {
+        before.offered_without_description(&offered)?
+    } else {
+        before.apply(creator, &Jingle { action: Action::ContentAdd, contents: offered, ..stanza.clone() })?
+    };
+    let (mut after, more) = offer.apply(from, stanza)?;
+    warnings.extend(more);
+    // RFC 3264 §8: for one SDP more, it grows by one.
+    after.origin.version = after.origin.version.min(before.origin.version.saturating_add(1));
+    Ok((after, warnings))
 }
 
 /// The description before: of the offerer if this is to be an answer.

@@ -53,13 +53,10 @@ impl<'a> Change<'a> {
             return;
         }
         match self.now.apply(self.now.party, &stanza) {
-            Ok((now, warnings)) => {
+            // What it warns of, if it matters, is found among the differences.
+            Ok((now, _)) => {
                 self.now = now;
                 self.stanzas.push(stanza);
-                self.warnings.leave();
-                for warning in warnings {
-                    self.warnings.add(format_args!("{warning}"));
-                }
             }
             Err(error) => {
                 self.warnings.leave();

@@ -31,7 +31,7 @@ impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.place {
             Place::Line(line) => write!(f, "line {line}: {}", self.text),
-            Place::Content(name) => write!(f, "content '{name}': {}", self.text),
+            Place::Content(name) => write!(f, "content {}: {}", Quoted(name), self.text),
             Place::Session => f.write_str(&self.text),
         }
     }
@@ -100,7 +100,7 @@ impl fmt::Display for Quoted<'_> {
         for (at, char) in self.0.chars().enumerate() {
             match char {
                 _ if at == CHARS_MAX => return f.write_str("…'"),
-                char if char.is_control() => write!(f, "{}", char.escape_default())?,
+                char if char.is_control() || matches!(char, '\u{2028}' | '\u{2029}') => write!(f, "{}", char.escape_default())?,
                 char => write!(f, "{char}")?,
             }
         }

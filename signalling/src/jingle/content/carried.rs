@@ -64,7 +64,7 @@ pub(super) fn read_protocol(node: Node<'_>, reading: &mut Reading) -> Option<Smo
     let protocol = text.trim();
     // RFC 8866 §9: tokens with slashes between.
     if protocol.is_empty() || !protocol.bytes().all(|byte| byte.is_ascii_graphic()) {
-        reading.unexpected(node, "text", protocol, "a protocol of SDP's m= line");
+        reading.unexpected_text(node, protocol, "a protocol of SDP's m= line");
         return None;
     }
     reading.word(node, "text", protocol)

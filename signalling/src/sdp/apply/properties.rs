@@ -124,7 +124,7 @@ fn version_follows_the_text(before: &Description, after: &Description) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_stanza_is_applied_or_does_not_fit((before, from, stanza) in wild()) {
@@ -136,7 +136,7 @@ proptest! {
 
     /// Both parties' descriptions have the same m= lines, and what one says of a content fits to what the other says.
     #[test]
-    fn the_descriptions_of_both_parties_agree(offer in offer(), said in vec((strategies::party(), stanza()), 1..16)) {
+    fn the_descriptions_of_both_parties_agree(offer in offer(), said in vec((strategies::party(), stanza()), 1..10)) {
         let mut both = [offer.unanswered(), offer];
         for (from, mut stanza) in said {
             if stanza.action == Action::ContentAdd {

@@ -146,7 +146,7 @@ fn regroup(description: &mut Description) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_stanzas_lead_from_one_to_the_other((previous, next, is_sayable) in change()) {
