@@ -44,6 +44,7 @@ mod relay_fence;
 mod resumption;
 mod room_crash;
 mod sdp_call;
+mod sdp_oracle;
 mod sdp_tool;
 mod turn_tcp;
 mod turn_tls;

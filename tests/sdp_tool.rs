@@ -84,7 +84,8 @@ fn corpus(name: &str) -> String {
 /// What a party of a constellation has said, in its order, without candidates that came later.
 fn descriptions(constellation: &str, role: &str) -> Vec<String> {
     let folder = format!("{}/tests/corpus/sdp/{constellation}", env!("CARGO_MANIFEST_DIR"));
-    let mut names: Vec<String> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().expect("ASCII")).collect();
+    let mut names: Vec<String> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().expect("ASCII")).collect();
     names.retain(|name| name.contains(role) && !name.contains("candidates"));
     names.sort();
     names.iter().map(|name| corpus(&format!("{constellation}/{}", name.trim_end_matches(".sdp")))).collect()
@@ -122,9 +123,12 @@ fn a_file_or_standard_input_becomes_jingle_and_sdp_again() {
 #[test]
 fn the_role_is_that_of_the_party_whose_description_it_is() {
     let tool = Tool::new();
-    for (direction, initiator, responder) in
-        [("sendrecv", "both", "both"), ("sendonly", "initiator", "responder"), ("recvonly", "responder", "initiator"), ("inactive", "none", "none")]
-    {
+    for (direction, initiator, responder) in [
+        ("sendrecv", "both", "both"),
+        ("sendonly", "initiator", "responder"),
+        ("recvonly", "responder", "initiator"),
+        ("inactive", "none", "none"),
+    ] {
         let sdp = OFFER.replace("a=sendrecv", &format!("a={direction}"));
         for (role, senders, action) in [("initiator", initiator, "session-initiate"), ("responder", responder, "session-accept")] {
             let jingle = tool.converts(&["to-jingle", "--role", role], &sdp);
@@ -206,7 +210,9 @@ fn with_the_description_before_only_changes_are_said() {
         ("stop-first", "initiator", 1, "content-remove"),
         ("stopped-before-answer", "responder", 1, "content-remove"),
     ];
-    for (program, (constellation, role, number, action)) in ["chromium", "firefox"].iter().flat_map(|program| table.iter().map(move |row| (program, row))) {
+    for (program, (constellation, role, number, action)) in
+        ["chromium", "firefox"].iter().flat_map(|program| table.iter().map(move |row| (program, row)))
+    {
         let all = descriptions(&format!("{program}/{constellation}"), role);
         let (first, next) = (&all[number - 1], &all[*number]);
         let before = tool.file("before.sdp", first);
@@ -223,7 +229,12 @@ fn with_the_description_before_only_changes_are_said() {
             tool.file("before.sdp", &sdp);
         }
         // which the stanzas alone say: that something changes, and who has added a content
-        let rest = |sdp: &str| sdp.lines().filter(|line| !line.starts_with("o=") && !line.starts_with("a=jingle-creator")).map(str::to_owned).collect::<Vec<_>>();
+        let rest = |sdp: &str| {
+            sdp.lines()
+                .filter(|line| !line.starts_with("o=") && !line.starts_with("a=jingle-creator"))
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
         let active = |sdp: &str| sdp.lines().filter(|line| line.starts_with("m=") && line.split(' ').nth(1) != Some("0")).count();
         assert_eq!(active(&sdp), active(next), "{program} {constellation}\n{sdp}");
         // a removed section keeps its line, which the stanzas of the next description alone do not know
@@ -242,7 +253,8 @@ fn a_refused_section_is_said_by_content_reject_or_left_out() {
     let tool = Tool::new();
     let offer = tool.file("offer.sdp", &corpus("chromium/no-common-codec/01-initiator-offer"));
     let answer = corpus("chromium/no-common-codec/03-responder-answer");
-    let accept = tool.converts(&["to-jingle", "--role", "responder", "--session", offer.to_str().unwrap(), "--action", "session-accept"], &answer);
+    let accept =
+        tool.converts(&["to-jingle", "--role", "responder", "--session", offer.to_str().unwrap(), "--action", "session-accept"], &answer);
     assert_eq!((values(&accept, "action"), values(&accept, "media")), (vec!["session-accept"], vec!["audio"]), "{accept}");
     let sdp = tool.converts(&["to-sdp", "--role", "responder", "--session", offer.to_str().unwrap()], &accept);
     let media = lines(&sdp, "m=");
@@ -250,8 +262,13 @@ fn a_refused_section_is_said_by_content_reject_or_left_out() {
 
     // the video added later, and refused
     let before = tool.file("before.sdp", &corpus("chromium/add-video/03-responder-answer"));
-    let refused = corpus("chromium/add-video/06-responder-answer").replace("m=video 9 ", "m=video 0 ").replace("a=group:BUNDLE 0 1", "a=group:BUNDLE 0");
-    let (reject, _) = tool.converts_with_warnings(&["to-jingle", "--role", "responder", "--session", before.to_str().unwrap(), "--action", "content-reject"], &refused);
+    let refused = corpus("chromium/add-video/06-responder-answer")
+        .replace("m=video 9 ", "m=video 0 ")
+        .replace("a=group:BUNDLE 0 1", "a=group:BUNDLE 0");
+    let (reject, _) = tool.converts_with_warnings(
+        &["to-jingle", "--role", "responder", "--session", before.to_str().unwrap(), "--action", "content-reject"],
+        &refused,
+    );
     assert_eq!((values(&reject, "action"), values(&reject, "creator")), (vec!["content-reject"], vec!["initiator"]), "{reject}");
     // which takes it from who has offered it
     let before = tool.file("before.sdp", &corpus("chromium/add-video/05-initiator-offer"));
@@ -297,7 +314,11 @@ fn what_cannot_be_read_is_said_in_one_line_with_its_place() {
         (&["to-sdp"], vec![], &["standard input", "line 1"]),
         (&["to-sdp"], b"\xff\xfe".to_vec(), &["line 1", "UTF-8"]),
         (&["to-sdp"], OFFER.into(), &["line 1", "<"]),
-        (&["to-sdp"], b"<jingle xmlns='urn:xmpp:jingle:1'\n action='session-initiate' sid='a'>\n<content>\n</contents></jingle>".to_vec(), &["line 4", "end tag"]),
+        (
+            &["to-sdp"],
+            b"<jingle xmlns='urn:xmpp:jingle:1'\n action='session-initiate' sid='a'>\n<content>\n</contents></jingle>".to_vec(),
+            &["line 4", "end tag"],
+        ),
         (&["to-sdp"], b"<?xml version='1.0'?>\n\n<jingle>\n&nbsp;</jingle>".to_vec(), &["line 4", "entity"]),
         (&["to-sdp"], b"<iq type='set'><query xmlns='jabber:iq:roster'/></iq>".to_vec(), &["<jingle", "urn:xmpp:jingle:1"]),
         (&["to-sdp"], initiate("action='session-initiate'", "action='sing'"), &["<jingle/>", "action"]),

@@ -7,6 +7,7 @@ use smol_str::SmolStr;
 
 use super::line::Origin;
 use crate::jingle::content::{Action, Carried, Content, Group, Jingle, Party, Senders};
+use crate::jingle::reason::{Condition, Reason};
 use crate::jingle::transport::Transport;
 
 /// A session as one party describes it.
@@ -113,5 +114,11 @@ impl Description {
         let Self { sid, initiator, responder, groups, carried, sections, .. } = self;
         let contents = sections.into_iter().filter(|section| section.state == State::Active).map(|section| section.content);
         Jingle { initiator, responder, contents: contents.collect(), groups, carried, ..Jingle::new(action, &sid) }
+    }
+    /// The stanza of a party that takes part in nothing: XEP-0166 §6.3.
+    #[must_use]
+    pub fn declined(&self) -> Jingle {
+        let reason = Reason { condition: Some(Condition::Decline), ..Reason::default() };
+        Jingle { reason: Some(reason), ..Jingle::new(Action::SessionTerminate, &self.sid) }
     }
 }

@@ -1,6 +1,6 @@
 //! What must hold for any text that comes as SDP and any element that comes as Jingle: no panic, what is written can be read, and a second round
-//! changes nothing. Run by `fuzz/fuzz_targets/{sdp_to_jingle,jingle_to_sdp}.rs`, and by the tests below over the corpus and what becomes of it by
-//! mutation.
+//! changes nothing. Run by `fuzz/fuzz_targets/{sdp_to_jingle,jingle_to_sdp,sdp_session}.rs`, and by the tests below over what real programs write,
+//! over seeds of our own that are worse, and what becomes of both by mutation.
 
 use super::convert::{self, GROWTH_MAX, RESULT_BYTES_MAX, Request};
 use super::parse::TEXT_BYTES_MAX;
@@ -46,6 +46,39 @@ pub fn jingle_to_sdp(data: &[u8]) {
     }
 }
 
+/// Between the description before and the text, in what [`session`] takes. It stands in no text of UTF-8.
+const BETWEEN: u8 = 0xff;
+
+/// Takes `data` for a description and, behind [`BETWEEN`], for what follows it in the session: another description of either party, or a
+/// `<jingle/>`. Who has the description before and gets the stanzas has the other description in the end, as far as the stanzas fit.
+///
+/// # Panics
+/// When a promise is broken.
+pub fn session(data: &[u8]) {
+    let Some(at) = data.iter().position(|byte| *byte == BETWEEN) else { return };
+    let (before, next) = (String::from_utf8_lossy(&data[..at]), String::from_utf8_lossy(&data[at + 1..]));
+    let bytes_max = GROWTH_MAX * (before.len() + next.len() + 64);
+    for party in [Party::Initiator, Party::Responder] {
+        for action in [None, Some(Action::ContentAdd), Some(Action::ContentAccept), Some(Action::SessionAccept)] {
+            let request = Request { party, action, before: Some(&before) };
+            if let Ok((sdp, _)) = convert::to_sdp(&next, &request) {
+                lines(&sdp);
+                assert!(sdp.len() <= bytes_max, "{} and {} bytes became {}", before.len(), next.len(), sdp.len());
+            }
+            let Ok((stanzas, _)) = convert::to_jingle(&next, &request) else { continue };
+            let mut after = before.to_string();
+            for stanza in &stanzas {
+                let xml = convert::to_xml(stanza);
+                assert!(xml.len() <= bytes_max, "{} and {} bytes became {}", before.len(), next.len(), xml.len());
+                if let Ok((sdp, _)) = convert::to_sdp(&xml, &Request { party, action: None, before: Some(&after) }) {
+                    lines(&sdp);
+                    after = sdp;
+                }
+            }
+        }
+    }
+}
+
 /// From a `<jingle/>` to SDP and back, twice: the first round brings it into normal form, the second changes nothing.
 fn there_and_back(xml: &str, request: &Request<'_>) {
     let round = |xml: &str| {
@@ -77,20 +110,39 @@ fn lines(sdp: &str) {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+    use std::sync::LazyLock;
 
     use proptest::prelude::*;
 
     use super::*;
+    use crate::sdp::corpus;
     use crate::xml::fuzz::mutation;
 
-    fn corpus(name: &str) -> Vec<Vec<u8>> {
-        mutation::corpus(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(name))
+    type Inputs = LazyLock<Vec<Vec<u8>>>;
+
+    static SDP: Inputs = LazyLock::new(|| [seeds("sdp_to_jingle"), written("sdp", "sdp")].concat());
+    static JINGLE: Inputs = LazyLock::new(|| [seeds("jingle_to_sdp"), written("jingle", "xml")].concat());
+    static SESSIONS: Inputs = LazyLock::new(|| seeds("sdp_session"));
+
+    fn seeds(target: &str) -> Vec<Vec<u8>> {
+        mutation::corpus(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/sdp/../../../fuzz/corpus").join(target))
+    }
+
+    fn written(folder: &str, extension: &str) -> Vec<Vec<u8>> {
+        corpus::texts(folder, extension).into_iter().map(|(_, text)| text.into_bytes()).collect()
+    }
+
+    /// A case is several conversions: the usual number is enough.
+    fn config() -> ProptestConfig {
+        ProptestConfig { failure_persistence: None, ..ProptestConfig::default() }
     }
 
     #[test]
     fn the_corpus_holds_the_promises() {
-        corpus("sdp_to_jingle").iter().for_each(|data| sdp_to_jingle(data));
-        corpus("jingle_to_sdp").iter().for_each(|data| jingle_to_sdp(data));
+        // Of the descriptions each tenth: `map::tests` has them all.
+        SDP.iter().step_by(10).for_each(|data| sdp_to_jingle(data));
+        JINGLE.iter().for_each(|data| jingle_to_sdp(data));
+        SESSIONS.iter().for_each(|data| session(data));
     }
 
     /// What is said once and meant for many, in short lines and long words.
@@ -124,16 +176,21 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(mutation::config())]
+        #![proptest_config(config())]
 
         #[test]
         fn mutations_of_sdp_hold_the_promises(mutation in mutation::any()) {
-            sdp_to_jingle(&mutation.of(&corpus("sdp_to_jingle")));
+            sdp_to_jingle(&mutation.of(&SDP));
         }
 
         #[test]
         fn mutations_of_jingle_hold_the_promises(mutation in mutation::any()) {
-            jingle_to_sdp(&mutation.of(&corpus("jingle_to_sdp")));
+            jingle_to_sdp(&mutation.of(&JINGLE));
+        }
+
+        #[test]
+        fn mutations_of_sessions_hold_the_promises(mutation in mutation::any()) {
+            session(&mutation.of(&SESSIONS));
         }
     }
 }

@@ -296,7 +296,7 @@ mod tests {
             ("=", "expected a letter and =, found \"=\""),
             ("é=", "expected a letter and =, found \"é=\""),
             ("<a/>", "expected a letter and =, found \"<a/>\""),
-            ("candidate:1 1 udp 1 192.0.2.1 9 typ hosts", "expected a letter and =, found \"candidate:1 1 udp 1 192.0.2.1 9 typ host\"…"),
+            ("candidate:1 1 udp 1 192.0.2.1 9 typ hosts", "expected a letter and =, found \"candidate:1 1 udp 1 192.0.2.1 9 typ hosts\""),
             ("a=x:y\rz", "expected no control characters in a line, found \"\\r\""),
             ("a=x:y\r", "expected no control characters in a line, found \"\\r\""),
             ("a=x:\0", "expected no control characters in a line, found \"\\0\""),

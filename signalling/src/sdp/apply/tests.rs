@@ -349,7 +349,7 @@ fn s7_2_8_session_accept() {
 #[test]
 fn s7_2_11_session_terminate() {
     let (after, warnings) = with_offered().apply(Initiator, &stanza("session-terminate", "<reason><success/></reason>")).unwrap();
-    assert_eq!(warnings[0].to_string(), "session-terminate: SDP has no line for a reason");
+    assert_eq!(warnings[0].to_string(), "session-terminate: SDP has no line for the reason 'success'");
     assert!(after.sections.iter().all(|section| section.state == State::Refused));
     assert_eq!((after.groups.len(), after.origin.version), (0, with_offered().origin.version + 1));
 }

@@ -8,6 +8,7 @@ use super::words::{once, push};
 use super::{carried, groups, names};
 use crate::jingle::content::{Carried, Description as Application, GROUPS_MAX, NAME_BYTES_MAX};
 use crate::jingle::rtp::Bandwidth;
+use crate::jingle::secret::Secret;
 use crate::jingle::transport::{FINGERPRINTS_MAX, Fingerprint, Setup};
 use crate::sdp::description::{Description, Section, State};
 use crate::sdp::line::{Attribute, Connection, Direction, Numbered, Origin, OtherLine, SessionDescription};
@@ -30,7 +31,7 @@ pub(super) struct Level {
     /// RFC 8839 §5.4.
     pub ufrag: Option<SmolStr>,
     /// RFC 8839 §5.4.
-    pub pwd: Option<SmolStr>,
+    pub pwd: Option<Secret>,
     /// RFC 8839 §5.6.
     pub options: Vec<SmolStr>,
     /// The last line of them.

@@ -259,7 +259,7 @@ mod tests {
             wrong("ice-ufrag", &[(value, &format!("{expected}, found \"{value}\""))]);
         }
         wrong("ice-ufrag", &[("", &format!("{expected}, found nothing")), ("8hhY 9", "the end of the line, found \"9\"")]);
-        wrong("ice-ufrag", &[(&"u".repeat(257), &format!("{expected}, found \"{}\"…", "u".repeat(40)))]);
+        wrong("ice-ufrag", &[(&"u".repeat(257), &format!("{expected}, found \"{}…\"", "u".repeat(64)))]);
         let secret = "22 to 256 letters, digits, + and /, found something else, which is secret";
         for value in ["", "asd88fgpdd777uzjYhagZ", "asd88fgpdd777uzj:hagZg", &"p".repeat(257)] {
             wrong("ice-pwd", &[(value, secret)]);

@@ -3,13 +3,11 @@
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use crate::xml::scan::find2;
+use crate::jingle::shown::Shown;
 
 /// Longest word, in bytes: what an element takes as a name. Keys are longer.
 pub(in crate::sdp) const WORD_BYTES_MAX: usize = crate::jingle::content::NAME_BYTES_MAX;
 const SHORT: &str = "at most 256 bytes in a word";
-/// Characters of a line that are shown in an error.
-const SHOWN_MAX: usize = 40;
 
 /// What was expected in a line, and what stands there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,9 +42,7 @@ impl fmt::Display for Wrong<'_> {
 
 /// The beginning of a text in quotation marks, on one line.
 pub(super) fn shown(text: &str) -> String {
-    let mut characters = text.chars();
-    let shown: String = characters.by_ref().take(SHOWN_MAX).flat_map(char::escape_debug).collect();
-    format!("\"{shown}\"{}", if characters.next().is_some() { "…" } else { "" })
+    format!("\"{}\"", Shown(text))
 }
 
 /// The words of a text that are still to be read.
@@ -62,7 +58,7 @@ impl<'a> Words<'a> {
     pub fn next(&mut self) -> Option<&'a str> {
         let bytes = self.0.as_bytes();
         let start = bytes.iter().position(|byte| !is_blank(*byte))?;
-        let end = find2(b' ', b'\t', &bytes[start..]).map_or(bytes.len(), |len| start + len);
+        let end = memchr::memchr2(b' ', b'\t', &bytes[start..]).map_or(bytes.len(), |len| start + len);
         let word = &self.0[start..end];
         self.0 = &self.0[end..];
         Some(word)
@@ -301,7 +297,7 @@ mod tests {
         for (found, expected) in table {
             assert_eq!(Wrong::new("x", found).to_string(), expected);
         }
-        assert_eq!(Wrong::new("x", &"ä".repeat(41)).to_string(), format!("expected x, found \"{}\"…", "ä".repeat(40)));
+        assert_eq!(Wrong::new("x", &"ä".repeat(65)).to_string(), format!("expected x, found \"{}…\"", "ä".repeat(64)));
         assert_eq!(Wrong::new("x", "key").secret().to_string(), "expected x, found something else, which is secret");
     }
 }
