@@ -65,11 +65,8 @@ struct FlatTree<'x> {
     attributes: Vec<(&'x str, &'x str)>,
 }
 
-struct FlatNode<'x> {
-    name: &'x str,
-    attributes: std::ops::Range<usize>,
-    depth: usize,
-}
+/// Its name or text, where its attributes are, how deep it stands.
+type FlatNode<'x> = (&'x str, std::ops::Range<usize>, usize);
 
 /// quick-xml lends its parts for as long as an event lives; the tree wants them for as long as the text does.
 fn part<'x>(xml: &'x str, part: &str) -> &'x str {
@@ -84,7 +81,7 @@ fn flat_tree(xml: &str) -> FlatTree<'_> {
             let attribute = attribute.expect("we wrote it");
             tree.attributes.push((part(xml, attribute.key.as_ref()), part(xml, &attribute.value)));
         }
-        tree.nodes.push(FlatNode { name: part(xml, tag.name().as_ref()), attributes: first..tree.attributes.len(), depth });
+        tree.nodes.push((part(xml, tag.name().as_ref()), first..tree.attributes.len(), depth));
     }
     let mut reader = Reader::from_str(xml);
     let (mut tree, mut depth) = (FlatTree::default(), 0);
@@ -95,7 +92,7 @@ fn flat_tree(xml: &str) -> FlatTree<'_> {
                 depth += 1;
             }
             Event::Empty(tag) => push(&mut tree, &tag, xml, depth),
-            Event::Text(text) => tree.nodes.push(FlatNode { name: part(xml, &text), attributes: 0..0, depth }),
+            Event::Text(text) => tree.nodes.push((part(xml, &text), 0..0, depth)),
             Event::End(_) => depth -= 1,
             Event::Eof => return tree,
             _ => {}
