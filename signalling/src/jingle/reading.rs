@@ -124,23 +124,33 @@ impl Reading {
 
     /// The value of an attribute that is a name or another short word. An outline takes what fits.
     pub(super) fn word(&mut self, node: Node<'_>, attribute: &str, value: &str) -> Option<SmolStr> {
+        self.short(node, attribute, value).map(SmolStr::new)
+    }
+
+    /// The same, not copied yet.
+    pub(super) fn short<'v>(&mut self, node: Node<'_>, attribute: &str, value: &'v str) -> Option<&'v str> {
         if !self.whole {
-            return Some(super::cut(value, NAME_BYTES_MAX).into());
+            return Some(super::cut(value, NAME_BYTES_MAX));
         }
         self.text(node, attribute, value, NAME_BYTES_MAX)
     }
 
     /// The value of an attribute, whatever it is.
     pub(super) fn value(&mut self, node: Node<'_>, attribute: &str, value: &str) -> Option<SmolStr> {
+        self.long(node, attribute, value).map(SmolStr::new)
+    }
+
+    /// The same, not copied yet.
+    pub(super) fn long<'v>(&mut self, node: Node<'_>, attribute: &str, value: &'v str) -> Option<&'v str> {
         self.text(node, attribute, value, VALUE_BYTES_MAX)
     }
 
-    fn text(&mut self, node: Node<'_>, attribute: &str, value: &str, bytes_max: usize) -> Option<SmolStr> {
+    fn text<'v>(&mut self, node: Node<'_>, attribute: &str, value: &'v str, bytes_max: usize) -> Option<&'v str> {
         if value.len() > bytes_max {
             self.malformed(node, &format_args!("{attribute} of {} bytes, expected {bytes_max} at most", value.len()));
             return None;
         }
-        Some(value.into())
+        Some(value)
     }
 
     /// The value of an attribute that is a number.

@@ -26,6 +26,7 @@ use std::fmt;
 use smol_str::SmolStr;
 
 pub(super) use self::hints::learn;
+pub(super) use self::modify::Hold;
 pub(super) use self::place::{Mark, place};
 pub(super) use self::transport::key;
 use super::description::{Description, Section, State};

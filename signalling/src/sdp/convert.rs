@@ -3,7 +3,8 @@
 //! The description before, where one is given, is SDP or a `<jingle/>`. It is the same party's, but for a session-accept: then it is the offer
 //! that is accepted, the other party's.
 
-use super::description::{Description, Section, State};
+use super::apply::Hold;
+use super::description::{Description, State};
 use super::diff::diff;
 use super::map::{self, MapError};
 use super::parse::{self, SdpError, TEXT_BYTES_MAX};
@@ -12,11 +13,12 @@ use super::write;
 use crate::jingle::content::{self, Content, JingleError, NAME_BYTES_MAX};
 use crate::jingle::reading::Reading;
 use crate::jingle::rtp::{HeaderExtension, Rtp};
-use crate::jingle::transport::{Setup, Transport};
+use crate::jingle::transport::Transport;
 use crate::jingle::{Action, Jingle, Party};
 use crate::ns;
 use crate::xml::{self, Bindings, Element, Node, XmlError, XmlWriter};
 
+mod before;
 #[cfg(test)]
 mod tests;
 
@@ -132,7 +134,7 @@ fn say(text: &str, request: &Request<'_>) -> Result<(Vec<Jingle>, Vec<Warning>),
     if request.action.is_some_and(says_nothing) {
         return Err(NO_MEDIA);
     }
-    let before = request.before.map(|text| read_before(text, request)).transpose()?;
+    let before = request.before.map(|text| before::read_before(text, request)).transpose()?;
     if is_fragment(text) {
         if request.action.is_some_and(|action| action != Action::TransportInfo) {
             return Err(ConvertError::Request("this is no whole description but a fragment of one, which only a transport-info says"));
@@ -144,7 +146,7 @@ fn say(text: &str, request: &Request<'_>) -> Result<(Vec<Jingle>, Vec<Warning>),
     match (before, request.action) {
         (_, Some(action @ (Action::SessionInitiate | Action::SessionAccept))) => whole(next, action, warnings),
         (Some(mut before), action) => {
-            tell_offers_from_answers(&mut before, &mut next, action);
+            before::tell_offers_from_answers(&mut before, &mut next, action);
             let (mut stanzas, more) = diff(&before, &next);
             warnings.extend(more);
             if let Some(action) = action {
@@ -166,7 +168,7 @@ pub fn to_sdp(text: &str, request: &Request<'_>) -> Result<(String, Vec<Warning>
     let (mut jingle, mut warnings) = read(text)?;
     jingle.action = request.action.unwrap_or(jingle.action);
     let changes_media = match jingle.action {
-        Action::SessionInfo => matches!(jingle.info_name(), Some("hold" | "unhold" | "active")),
+        Action::SessionInfo => Hold::of(&jingle).is_some(),
         // Every m= line goes away with it, where there are any.
         Action::SessionTerminate => request.before.is_some(),
         _ => false,
@@ -174,7 +176,7 @@ pub fn to_sdp(text: &str, request: &Request<'_>) -> Result<(String, Vec<Warning>
     if says_nothing(jingle.action) && !changes_media {
         return Err(NO_MEDIA);
     }
-    let before = request.before.map(|text| read_before(text, &Request { action: Some(jingle.action), ..*request })).transpose()?;
+    let before = request.before.map(|text| before::read_before(text, &Request { action: Some(jingle.action), ..*request })).transpose()?;
     let description = match (jingle.action, before) {
         (Action::SessionInitiate | Action::SessionAccept, offer) => {
             let (description, more) = map::from_jingle(jingle, request.party, offer.as_ref())?;
@@ -186,7 +188,7 @@ pub fn to_sdp(text: &str, request: &Request<'_>) -> Result<(String, Vec<Warning>
                 // SDP has no sid
                 before.sid.clone_from(&jingle.sid);
             }
-            let (description, more) = apply(&before, &jingle, request.party)?;
+            let (description, more) = before::apply(&before, &jingle, request.party)?;
             warnings.extend(more);
             description
         }
@@ -264,78 +266,6 @@ fn retain(stanzas: &mut Vec<Jingle>, action: Action, warnings: &mut Vec<Warning>
     Ok(())
 }
 
-/// SDP does not say whether a new section is offered or answers one that the other party has offered, and the description before does not know
-/// of that. The action says it if one was asked for, else `a=setup`: an offer leaves it open (RFC 8842 §5.2).
-fn tell_offers_from_answers(before: &mut Description, next: &mut Description, action: Option<Action>) {
-    let party = next.party;
-    for (index, section) in next.sections.iter_mut().enumerate() {
-        if before.sections.get(index).is_some_and(|before| before.state == State::Active || section.state == State::Refused) {
-            continue;
-        }
-        let is_offer = section.state == State::Active
-            && match action {
-                Some(Action::ContentAdd) => true,
-                Some(Action::ContentAccept) => false,
-                _ => !has_decided(&section.content),
-            };
-        section.content.creator = if is_offer { party } else { party.other() };
-        if !is_offer {
-            let offered = Section::new(section.content.clone(), State::Offered);
-            match before.sections.get_mut(index) {
-                Some(before) => *before = offered,
-                None => before.sections.push(offered),
-            }
-        }
-    }
-}
-
-/// Whether its `a=setup` is that of an answer.
-fn has_decided(content: &Content) -> bool {
-    let setup = content.transport.as_ref().and_then(|transport| transport.dtls.as_ref()).and_then(|dtls| dtls.setup);
-    matches!(setup, Some(Setup::Active | Setup::Passive))
-}
-
-/// What holds for a party after a stanza of whoever must have sent it: a content-add comes from the creator, its answer from the other. What is
-/// answered is offered first if it has not been: a description that is SDP cannot know of it.
-fn apply(before: &Description, stanza: &Jingle, party: Party) -> Result<(Description, Vec<Warning>), ConvertError> {
-    let creator = stanza.contents.first().map_or(party, |content| content.creator);
-    let from = match stanza.action {
-        Action::ContentAdd => creator,
-        Action::ContentAccept | Action::ContentReject => creator.other(),
-        _ => party,
-    };
-    let is_answer = matches!(stanza.action, Action::ContentAccept | Action::ContentReject) && from == party;
-    let is_unknown =
-        |content: &&Content| !before.sections.iter().any(|section| section.state != State::Refused && section.content.name == content.name);
-    let offered: Vec<Content> = stanza.contents.iter().filter(is_unknown).cloned().collect();
-    if !is_answer || offered.is_empty() {
-        return Ok(before.apply(from, stanza)?);
-    }
-    let (offer, mut warnings) = if stanza.action == Action::ContentReject {
-        before.offered_without_description(&offered)?
-    } else {
-        before.apply(creator, &Jingle { action: Action::ContentAdd, contents: offered, ..stanza.clone() })?
-    };
-    let (mut after, more) = offer.apply(from, stanza)?;
-    warnings.extend(more);
-    // RFC 3264 §8: for one SDP more, it grows by one.
-    after.origin.version = after.origin.version.min(before.origin.version.saturating_add(1));
-    Ok((after, warnings))
-}
-
-/// The description before: of the offerer if this is to be an answer.
-fn read_before(text: &str, request: &Request<'_>) -> Result<Description, ConvertError> {
-    let party = if request.action == Some(Action::SessionAccept) { request.party.other() } else { request.party };
-    let read = || {
-        if is_xml(text) {
-            Ok::<_, ConvertError>(map::from_jingle(read(text)?.0, party, None)?)
-        } else {
-            Ok(map::from_sdp(parse::parse(text)?, party, None)?)
-        }
-    };
-    read().map(|(description, _)| description).map_err(|error| ConvertError::Before(Box::new(error)))
-}
-
 /// Strictly: what is malformed is an error, what is unknown a warning.
 fn read(text: &str) -> Result<(Jingle, Vec<Warning>), ConvertError> {
     if text.len() > TEXT_BYTES_MAX {
@@ -366,7 +296,7 @@ fn parse_xml(text: &str) -> Result<Element, ConvertError> {
     let whole = text.trim();
     // a stream has no XML declaration, a file may
     let xml = whole.strip_prefix("<?xml").and_then(|rest| rest.split_once("?>")).map_or(whole, |(_, rest)| rest.trim_start());
-    Element::parse_text(xml, &bindings, xml::validate::DEPTH_MAX).map_err(|error| {
+    Element::parse(xml.as_bytes(), &bindings).map_err(|error| {
         let before = text.len() - text.trim_start().len() + whole.len() - xml.len();
         let at = before + xml::validate::valid_up_to(xml, &bindings);
         ConvertError::Xml { line: 1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count(), error }

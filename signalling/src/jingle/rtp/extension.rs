@@ -38,7 +38,7 @@ impl HeaderExtension {
                     });
                     id = Some(reading.number_within(node, name, digits, 1, u16::MAX.into())?);
                 }
-                "uri" => uri = Some(reading.value(node, name, value)?),
+                "uri" => uri = Some(reading.long(node, name, value)?),
                 "senders" => {
                     senders = Senders::parse(value);
                     if senders.is_none() {
@@ -66,7 +66,7 @@ impl HeaderExtension {
                 reading.unknown_child(child, node);
             }
         }
-        Some(Self { id, uri, senders, parameters })
+        Some(Self { id, uri: uri.into(), senders, parameters })
     }
 
     pub(super) fn write(&self, out: &mut XmlWriter) {

@@ -77,15 +77,15 @@ impl Feedback {
         for (namespace, name, value) in node.attrs() {
             match name {
                 _ if !namespace.is_empty() => reading.unknown_attribute(node, namespace, name),
-                "type" => kind = Some(reading.word(node, name, value)?),
-                "subtype" => words = Some(reading.word(node, name, value)?),
+                "type" => kind = Some(reading.short(node, name, value)?),
+                "subtype" => words = Some(reading.short(node, name, value)?),
                 _ => reading.unknown_attribute(node, namespace, name),
             }
         }
         let kind = reading.required(node, "type", kind.filter(|kind| !kind.is_empty()))?;
         // stanza.js puts all words into the subtype.
-        let mut words = words.iter().flat_map(|text| text.split(' ')).filter(|word| !word.is_empty());
-        let subtype = words.next().map(SmolStr::from);
+        let mut words = words.unwrap_or_default().split(' ').filter(|word| !word.is_empty());
+        let subtype = words.next();
         let mut parameters: Vec<_> = words.take(PARAMETERS_MAX).map(Parameter::word).collect();
         for child in node.children() {
             if child.name() == "parameter" && child.ns() == node.ns() {
@@ -96,6 +96,6 @@ impl Feedback {
                 reading.unknown_child(child, node);
             }
         }
-        Some(Self { kind, subtype, parameters })
+        Some(Self { kind: kind.into(), subtype: subtype.map(SmolStr::new), parameters })
     }
 }

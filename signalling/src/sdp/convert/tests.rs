@@ -53,11 +53,11 @@ fn xep_0166_s6_3_an_answer_without_any_content_ends_the_session() {
     let (accept, initiate) = (Some(Action::SessionAccept), Some(Action::SessionInitiate));
     let none = "there is no m= line in it that is not refused and that Jingle could say";
     let declined = "every m= line is refused: session-accept needs one that is not, so this is the session-terminate that declines";
-    let table: &[(&[&str], Party, Option<Action>, Option<&str>, &str, &str)] = &[
-        (&[NO_AUDIO, NO_VIDEO], Responder, None, None, "session-terminate decline", declined),
+    let table = [
+        (&[NO_AUDIO, NO_VIDEO][..], Responder, None, None, "session-terminate decline", declined),
         (&[NO_AUDIO, NO_VIDEO], Responder, accept, None, "session-terminate decline", declined),
-        (&[NO_AUDIO, NO_VIDEO], Responder, accept, Some(&offer), "session-terminate decline", declined),
-        (&[AUDIO, NO_VIDEO], Responder, accept, Some(&offer), "session-accept a", ""),
+        (&[NO_AUDIO, NO_VIDEO], Responder, accept, Some(&*offer), "session-terminate decline", declined),
+        (&[AUDIO, NO_VIDEO], Responder, accept, Some(&*offer), "session-accept a", ""),
         (&[], Responder, None, None, "", none),
         (&[], Initiator, None, None, "", none),
         (&[NO_AUDIO], Initiator, initiate, None, "", none),
@@ -65,8 +65,8 @@ fn xep_0166_s6_3_an_answer_without_any_content_ends_the_session() {
         (&[NO_AUDIO], Responder, Some(Action::ContentAccept), None, "", none),
     ];
     for (sections, party, action, before, expected, expected_said) in table {
-        let (stanzas, said) = stanzas(&sdp(2, sections), *party, *action, *before);
-        assert_eq!((&*stanzas, &*said), (*expected, *expected_said), "{sections:?} {action:?}");
+        let (stanzas, said) = stanzas(&sdp(2, sections), party, action, before);
+        assert_eq!((&*stanzas, &*said), (expected, expected_said), "{sections:?} {action:?}");
     }
 }
 
@@ -144,4 +144,47 @@ fn a_content_accept_is_one_description_more() {
             .unwrap();
     let (lines, said) = lines(&to_xml(&stanzas[0]), Initiator, Some(&before));
     assert_eq!((&*lines, &*said), ("2, m=audio 9 RTP/AVP 0, a, m=video 9 RTP/AVP 96, v, jingle-creator:responder", ""));
+}
+
+/// RFC 3264 §8.4 has the hold of RFC 2543: what changes is the direction, and the address stays.
+#[test]
+fn rfc_3264_s8_4_a_hold_replaces_no_transport() {
+    let (held, elsewhere) = (AUDIO.replace("192.0.2.1", "0.0.0.0").replace(" 9 ", " 5000 "), AUDIO.replace("192.0.2.1", "192.0.2.2"));
+    let table = [
+        (AUDIO, &*held, "content-modify a"),
+        (&held, &held, ""),
+        // What it was is in no description before.
+        (&held, AUDIO, "transport-replace a, content-modify a"),
+        (AUDIO, &elsewhere, "transport-replace a"),
+    ];
+    for (before, next, expected) in table {
+        for party in [Initiator, Responder] {
+            let (stanzas, said) = stanzas(&sdp(2, &[next]), party, None, Some(&sdp(1, &[before])));
+            assert_eq!((&*stanzas, &*said), (expected, ""), "{before} {next}");
+        }
+    }
+    // An answer has the address that it says, and not that of the offer.
+    let request = Request { party: Responder, action: Some(Action::SessionAccept), before: Some(&sdp(1, &[AUDIO])) };
+    let (stanzas, _) = to_jingle(&sdp(2, &[&held]), &request).unwrap();
+    assert_eq!(stanzas[0].contents[0].transport.as_ref().unwrap().candidates[0].ip, "0.0.0.0");
+}
+
+#[test]
+fn xep_0167_s8_hold_is_known_by_its_namespace() {
+    let (own, other) = ("urn:xmpp:jingle:apps:rtp:info:1", "http://jabber.org/protocol/chatstates");
+    let before = sdp(1, &[&format!("{AUDIO}\na=sendonly")]);
+    let no_media = "this action says nothing of media, so there is no SDP for it";
+    for (word, namespace, direction) in [
+        ("active", own, Some("a=sendrecv")),
+        ("unhold", own, Some("a=sendrecv")),
+        ("hold", own, Some("a=sendonly")),
+        ("ringing", own, None),
+        ("active", other, None),
+        ("hold", other, None),
+    ] {
+        let info = jingle("session-info", &format!("<{word} xmlns='{namespace}'/>"));
+        let (sdp, said) = said(to_sdp(&info, &Request { party: Initiator, action: None, before: Some(&before) }));
+        let found = sdp.as_ref().and_then(|sdp| sdp.lines().find(|line| line.starts_with("a=send")));
+        assert_eq!((found, &*said), (direction, if direction.is_some() { "" } else { no_media }), "{info}");
+    }
 }

@@ -4,7 +4,6 @@ use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::jingle::shown::Shown;
-use crate::xml::scan::find2;
 
 /// Longest word, in bytes: what an element takes as a name. Keys are longer.
 pub(in crate::sdp) const WORD_BYTES_MAX: usize = crate::jingle::content::NAME_BYTES_MAX;
@@ -59,7 +58,7 @@ impl<'a> Words<'a> {
     pub fn next(&mut self) -> Option<&'a str> {
         let bytes = self.0.as_bytes();
         let start = bytes.iter().position(|byte| !is_blank(*byte))?;
-        let end = find2(b' ', b'\t', &bytes[start..]).map_or(bytes.len(), |len| start + len);
+        let end = memchr::memchr2(b' ', b'\t', &bytes[start..]).map_or(bytes.len(), |len| start + len);
         let word = &self.0[start..end];
         self.0 = &self.0[end..];
         Some(word)

@@ -7,12 +7,11 @@ pub(super) use crate::sdp::map::words::{is_long_word, is_token, is_word, push};
 use crate::sdp::parse::words::{WORD_BYTES_MAX, is_in_line};
 pub(super) use crate::sdp::parse::words::{is_digits, is_hex};
 use crate::sdp::warning::Warnings;
-use crate::xml::scan::find2;
 
 /// The rest of a line, or what reaches to one of `separators`.
 pub(super) fn is_rest(text: &str, separators: &[u8]) -> bool {
     let bytes = text.as_bytes();
-    is_in_line(text) && separators.iter().all(|separator| find2(*separator, *separator, bytes).is_none())
+    is_in_line(text) && separators.iter().all(|separator| memchr::memchr(*separator, bytes).is_none())
 }
 
 /// Cuts a list that came with one line.
