@@ -120,7 +120,7 @@ pub(super) fn left_out(transport: &Transport, default: &Destination, rtcp: bool,
     let written = usize::from(!default.is_none()) + usize::from(rtcp);
     let count = transport.candidates.len();
     if transport.method == Method::RawUdp && count > written {
-        warnings.add(format_args!("{} addresses are left out: SDP has one for RTP and one for RTCP", count - written));
+        warnings.add(format_args!("addresses left out: {}; SDP has one for RTP and one for RTCP", count - written));
     }
 }
 
