@@ -17,6 +17,10 @@ pub struct Description {
     pub party: Party,
     /// XEP-0166 §7.1.
     pub sid: SmolStr,
+    /// XEP-0166 §7.1: the JID of who began the session, if a stanza has said it.
+    pub initiator: Option<SmolStr>,
+    /// XEP-0166 §7.1: the JID of who answers it.
+    pub responder: Option<SmolStr>,
     /// `o=`: its version grows with each change.
     pub origin: Origin,
     /// XEP-0338.
@@ -89,6 +93,8 @@ impl Description {
         Self {
             party: self.party.other(),
             sid: self.sid.clone(),
+            initiator: None,
+            responder: None,
             origin: Origin { username: "-".into(), session_id: self.origin.session_id.clone(), ..Origin::default() },
             groups: Vec::new(),
             sections: sections.collect(),
@@ -105,8 +111,9 @@ impl Description {
     /// The same of one that is not needed any more.
     #[must_use]
     pub fn into_jingle(self, action: Action) -> Jingle {
-        let contents = self.sections.into_iter().filter(|section| section.state == State::Active).map(|section| section.content);
-        Jingle { contents: contents.collect(), groups: self.groups, carried: self.carried, ..Jingle::new(action, &self.sid) }
+        let Self { sid, initiator, responder, groups, carried, sections, .. } = self;
+        let contents = sections.into_iter().filter(|section| section.state == State::Active).map(|section| section.content);
+        Jingle { initiator, responder, contents: contents.collect(), groups, carried, ..Jingle::new(action, &sid) }
     }
     /// The stanza of a party that takes part in nothing: XEP-0166 §6.3.
     #[must_use]

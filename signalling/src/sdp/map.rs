@@ -109,9 +109,14 @@ pub fn from_sdp(lines: SessionDescription, party: Party, previous: Option<&Descr
     }
     bundle::share(&mut sections, &outlines);
     sections.iter_mut().for_each(|section| protocol::settle(&mut section.content));
-    session.unused(&sections, &mut warnings);
-    let sid = previous.map_or_else(|| origin.session_id.clone(), |previous| previous.sid.clone());
-    Ok((Description { party, sid, origin, groups, sections, carried: session.carried }, warnings.into_vec()))
+    session.unused(&sections, &outlines, &mut warnings);
+    let session::Level { sid, initiator, responder, carried, .. } = session;
+    let sid = previous.map(|previous| previous.sid.clone()).or(sid).unwrap_or_else(|| origin.session_id.clone());
+    // They are said once in a session.
+    let own = previous.filter(|previous| previous.party == party);
+    let initiator = initiator.or_else(|| own.and_then(|own| own.initiator.clone()));
+    let responder = responder.or_else(|| own.and_then(|own| own.responder.clone()));
+    Ok((Description { party, sid, initiator, responder, origin, groups, sections, carried }, warnings.into_vec()))
 }
 
 /// What a party says by a session-initiate or a session-accept. `offer` is the other party's description if it is known: the order of the m=
@@ -130,7 +135,11 @@ pub fn from_jingle(jingle: Jingle, party: Party, offer: Option<&Description>) ->
         Some(offer) if jingle.action != Action::SessionInitiate => answer::in_order_of(offer, contents, &mut warnings)?,
         _ => contents.into_iter().map(|content| Section::new(content, State::Active)).collect(),
     };
-    let description = Description { party, sid: jingle.sid, origin, groups: jingle.groups, sections, carried: jingle.carried };
+    if jingle.reason.is_some() {
+        warnings.add(format_args!("<reason/> is left out: SDP has no place for it"));
+    }
+    let Jingle { sid, initiator, responder, groups, carried, .. } = jingle;
+    let description = Description { party, sid, initiator, responder, origin, groups, sections, carried };
     Ok((description, warnings.into_vec()))
 }
 

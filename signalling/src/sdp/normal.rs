@@ -22,6 +22,7 @@ pub use self::jingle::{is_whole, normal_jingle};
 /// - `s=` without text is `s=-`, `t=` is `t=0 0` (RFC 8866 §5.3, §5.9); `k=` is gone (§5.12: out of use, and secret).
 /// - At the session level stand groups, then what only SDP has (`msid-semantic`, `ice-lite`…); all else belongs to the sections and is written there:
 ///   Jingle has no such level. `c=` too.
+/// - Behind the groups stand the session's id, where it is none of `o=`, and JIDs, which SDP does not have (`a=jingle-sid` and so on).
 /// - Numbers of lines are not part of it.
 #[must_use]
 pub fn normal(lines: SessionDescription, party: Party) -> SessionDescription {
@@ -41,24 +42,34 @@ pub fn normal(lines: SessionDescription, party: Party) -> SessionDescription {
         timing: if is_unbounded { vec![(0, 0)] } else { lines.timing },
         others: without_keys(lines.others),
         connection: None,
-        attributes: names::groups(&session, &names).chain(others).map(Numbered::from).collect(),
+        attributes: names::groups(&session, &names)
+            .chain(names::session(&session, lines.origin.as_ref()))
+            .chain(others)
+            .map(Numbered::from)
+            .collect(),
         media,
         ..SessionDescription { origin: lines.origin, bandwidths: lines.bandwidths, ..SessionDescription::default() }
     }
 }
 
 /// What a stanza alone leaves of it: no section that is refused, since no content says it, and of `o=` only the session's number, since a
-/// session has an id and nothing else of it (RFC 8829 §5.2.1 has the rest). A number of more than 19 digits is another one. Credentials without
+/// session has an id and nothing else of it (RFC 8829 §5.2.1 has the rest). An id that is no number of 19 digits or less gets another one there. Credentials without
 /// candidates mean trickling.
 #[must_use]
 pub fn said_by_stanza(mut lines: SessionDescription) -> SessionDescription {
     lines.media.retain(|media| media.port != 0 || names::is_bundle_only(media));
     transport::trickle(&mut lines.media);
     if let Some(origin) = &mut lines.origin {
-        let digits = std::mem::take(&mut origin.session_id);
+        let digits = names::session_id(&mut lines.attributes).unwrap_or_else(|| std::mem::take(&mut origin.session_id));
+        let number = jingle::number(&digits);
+        if digits != number {
+            let place = lines.attributes.iter().take_while(|line| matches!(line.attribute, Attribute::Group { .. })).count();
+            let sid = Attribute::Other { name: "jingle-sid".into(), value: Some(names::encode(&digits)) };
+            lines.attributes.insert(place, sid.into());
+        }
         *origin = super::line::Origin {
             username: "-".into(),
-            session_id: jingle::number(&digits),
+            session_id: number,
             version: 1,
             address: Connection { is_ipv6: false, address: "0.0.0.0".into() },
         };
@@ -104,16 +115,17 @@ fn section(media: MediaDescription, name: &Named, transport: Transport, level: &
     section.port = if name.is_bundle_only { 0 } else { destination.port };
     section.connections = vec![if name.is_bundle_only { destination::nowhere() } else { destination.connection.clone() }];
     let mut out = Vec::new();
+    let method = names::method(&own, transport.is_ice, destination == destination::none());
     if name.is_data {
         let data = rtp::data(&mut section, &own);
         out.extend(transport.lines());
-        out.extend(name.lines());
+        out.extend(name.lines().chain(method));
         out.extend([Attribute::Direction(direction), data]);
     } else {
         let lines = rtp::lines(&mut section, &own, level.attributes);
         out.extend((!name.is_bundle_only).then(|| destination::rtcp(&own, &transport, &destination)).flatten());
         out.extend(transport.lines());
-        out.extend(name.lines());
+        out.extend(name.lines().chain(method));
         out.extend(lines.extensions);
         out.push(Attribute::Direction(direction));
         out.extend(lines.rest);

@@ -132,6 +132,12 @@ impl Jingle {
         }
         for child in node.children() {
             match (child.ns(), child.name()) {
+                // Of XEP-0166 no word, but what lib-jitsi-meet writes for an m= line of port 0.
+                (ns::JINGLE, "content") if reading.is_whole() && child.attr("senders") == Some("rejected") => {
+                    reading.enter(child.attr("name").unwrap_or_default());
+                    reading.unknown(&"the content is left out: senders='rejected' is no word of XEP-0166, and taken for a refusal");
+                    reading.leave();
+                }
                 (ns::JINGLE, "content") => {
                     if reading.has_room(child, jingle.contents.len(), CONTENTS_MAX) {
                         jingle.contents.push(Content::read(child, action, reading)?);

@@ -198,11 +198,11 @@ fn s7_1_parties_contents_and_what_stands_beside_them() {
             amiss("<group/>: no semantics, expected one", None),
         ),
         (
-            jingle("", "<content creator='us' name='x' senders='rejected' y='z'/>"),
+            jingle("", "<content creator='us' name='x' senders='me' y='z'/>"),
             jingle("", "<content creator='initiator' name='x'/>"),
             [
                 amiss("<content/>: creator='us', expected 'initiator' or 'responder'", Some("x")),
-                amiss("<content/>: senders='rejected', expected 'both', 'initiator', 'none' or 'responder'", Some("x")),
+                amiss("<content/>: senders='me', expected 'both', 'initiator', 'none' or 'responder'", Some("x")),
                 amiss("attribute y in <content/>", Some("x")),
             ]
             .concat(),

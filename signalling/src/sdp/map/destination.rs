@@ -27,7 +27,8 @@ impl Destination {
         Self { connection: no_address(), port: NO_PORT }
     }
 
-    fn is_none(&self) -> bool {
+    /// Whether there is no address yet.
+    pub fn is_none(&self) -> bool {
         self.port == NO_PORT && is_nowhere(&self.connection)
     }
 }
@@ -45,14 +46,27 @@ fn is_no_address(address: &str) -> bool {
     matches!(address, "0.0.0.0" | "::")
 }
 
+/// `a=rtcp`.
+#[derive(Debug)]
+pub(super) struct Rtcp {
+    pub line: u32,
+    pub port: u16,
+    /// `None`: that of RTP.
+    pub address: Option<Connection>,
+}
+
 /// Raw UDP from `c=`, the port of `m=` and `a=rtcp`: component 2 is there if it is said. The method of who has no address yet is not known.
-pub(super) fn read(destination: Destination, rtcp: Option<(u16, Option<Connection>)>) -> Transport {
+pub(super) fn read(destination: Destination, rtcp: Option<Rtcp>, warnings: &mut Warnings) -> Transport {
+    if let Some(rtcp) = rtcp.as_ref().filter(|rtcp| rtcp.port == 0 || destination.is_none()) {
+        warnings.at(rtcp.line, format_args!("a=rtcp is left out: there is no address, or no port"));
+    }
     if destination.is_none() {
         return Transport::default();
     }
-    let rtcp = rtcp
-        .filter(|(port, _)| *port != 0)
-        .map(|(port, connection)| Destination { connection: connection.unwrap_or_else(|| destination.connection.clone()), port });
+    let rtcp = rtcp.filter(|rtcp| rtcp.port != 0).map(|Rtcp { port, address, .. }| Destination {
+        connection: address.map_or_else(|| destination.connection.clone(), |address| unicast(address, warnings)),
+        port,
+    });
     let candidate = |(destination, component): (Destination, u8)| Candidate {
         component,
         id: Some(smol_str::format_smolstr!("c{component}")),
@@ -92,6 +106,10 @@ pub(super) fn unicast(mut connection: Connection, warnings: &mut Warnings) -> Co
         warnings.add(format_args!("what follows the address is left out of {}: Jingle has no multicast", Quoted(&connection.address)));
         connection.address = address.into();
     }
+    if connection.is_ipv6 && !is_ipv6(&connection.address) {
+        warnings.add(format_args!("the type IP6 of {} is left out: Jingle has the name alone", Quoted(&connection.address)));
+        connection.is_ipv6 = false;
+    }
     connection
 }
 
@@ -120,8 +138,24 @@ pub(super) fn left_out(transport: &Transport, default: &Destination, rtcp: bool,
     let written = usize::from(!default.is_none()) + usize::from(rtcp);
     let count = transport.candidates.len();
     if transport.method == Method::RawUdp && count > written {
-        warnings.add(format_args!("addresses left out: {}; SDP has one for RTP and one for RTCP", count - written));
+        warnings.add(format_args!("{} of the candidates are left out: SDP has one address for RTP and one for RTCP", count - written));
     }
+    for candidate in transport.candidates.iter().filter(|candidate| transport.method == Method::RawUdp && says_more(candidate)) {
+        warnings.add(format_args!("of the candidate {} only address and port are said: SDP has nothing else", Quoted(&candidate.ip)));
+    }
+}
+
+/// Whether a candidate of raw UDP says what neither its lines nor its place among them do. Its id is a name for this stanza.
+fn says_more(candidate: &Candidate) -> bool {
+    let Candidate { generation, foundation, priority, network, kind, related, tcp_type, extensions, .. } = candidate;
+    *generation != 0
+        || foundation.is_some()
+        || priority.is_some()
+        || network.is_some()
+        || kind.is_some()
+        || related.is_some()
+        || tcp_type.is_some()
+        || !extensions.is_empty()
 }
 
 fn of_component<'a>(candidates: impl Iterator<Item = &'a Candidate>, method: &Method, component: u8) -> Option<Destination> {
@@ -208,6 +242,31 @@ mod tests {
         let (description, warnings) = read(Party::Initiator, "m=audio 5/2 RTP/AVP 0\nc=IN IP4 233.252.0.1/127\nc=IN IP4 233.252.0.2/127");
         assert_eq!(description.sections[0].content.transport.as_ref().unwrap().candidates[0].ip, "233.252.0.1");
         assert_eq!(warnings.len(), 3, "{warnings:?}");
+    }
+
+    #[test]
+    fn what_raw_udp_loses_is_said() {
+        let table = [
+            ("m=audio 5 RTP/AVP 0\nc=IN IP4 192.0.2.1\na=rtcp:0", "line 7: a=rtcp is left out: there is no address, or no port"),
+            ("m=audio 9 RTP/AVP 0\nc=IN IP4 0.0.0.0\na=rtcp:5", "line 7: a=rtcp is left out: there is no address, or no port"),
+            (
+                "m=audio 5 RTP/AVP 0\nc=IN IP6 host.example.com",
+                "content 'audio': the type IP6 of 'host.example.com' is left out: Jingle has the name alone",
+            ),
+        ];
+        for (body, expected) in table {
+            assert_eq!(read(Party::Initiator, body).1, [expected], "{body}");
+        }
+        let (mut description, _) = read(Party::Initiator, "m=audio 5 RTP/AVP 0\nc=IN IP4 192.0.2.1");
+        let candidates = &mut description.sections[0].content.transport.as_mut().unwrap().candidates;
+        candidates[0].generation = 1;
+        candidates.push(candidates[0].clone());
+        let warnings = super::super::testing::written(&description).1;
+        let more = "content 'audio': of the candidate '192.0.2.1' only address and port are said: SDP has nothing else";
+        assert_eq!(
+            warnings,
+            ["content 'audio': 1 of the candidates are left out: SDP has one address for RTP and one for RTCP", more, more]
+        );
     }
 
     #[test]

@@ -71,7 +71,9 @@ impl IceBuilder {
         if self.candidates_left_out > 0 {
             warnings.add(format_args!("{} candidates are left out: more than {CANDIDATES_MAX}", self.candidates_left_out));
         }
-        let (options, line) = if self.options.is_empty() { (session.options.clone(), 0) } else { (self.options, self.options_line) };
+        // RFC 8839 §5.6: what the session says is said of the section too.
+        let (mut options, line) = (self.options, self.options_line);
+        options.extend_from_slice(&session.options);
         Transport {
             options: read_options(options, line, &method, warnings),
             method,
@@ -80,7 +82,7 @@ impl IceBuilder {
             candidates: self.candidates,
             candidates_left_out: self.candidates_left_out,
             remote_candidates: self.remote_candidates,
-            gathering_complete: self.end_of_candidates || session.end_of_candidates,
+            gathering_complete: self.end_of_candidates || session.end_of_candidates.is_some(),
             ..Transport::default()
         }
     }
@@ -93,6 +95,15 @@ impl IceBuilder {
         if self.end_of_candidates {
             warnings.add(format_args!("a=end-of-candidates is left out: there is no ICE"));
         }
+    }
+}
+
+/// The value of `a=jingle-transport`.
+pub(super) fn method(word: &str) -> Option<Method> {
+    match word {
+        "ice" => Some(Method::Ice),
+        "raw-udp" => Some(Method::RawUdp),
+        _ => None,
     }
 }
 
@@ -197,7 +208,10 @@ mod tests {
         let own = "a=ice-ufrag:9uB6\na=ice-pwd:YH75Fviy6338Vbrhrlp8Yh";
         let table = [
             (format!("{CREDENTIALS}\na=ice-options:ice2 trickle\n{BARE}"), format!("{CREDENTIALS}\na=ice-options:ice2 trickle")),
-            (format!("{CREDENTIALS}\na=ice-options:ice2\n{BARE}\n{own}\na=ice-options:trickle"), format!("{own}\na=ice-options:trickle")),
+            (
+                format!("{CREDENTIALS}\na=ice-options:ice2\n{BARE}\n{own}\na=ice-options:trickle"),
+                format!("{own}\na=ice-options:trickle ice2"),
+            ),
             (format!("{CREDENTIALS}\na=end-of-candidates\n{BARE}"), format!("a=end-of-candidates\n{CREDENTIALS}")),
             (format!("{BARE}\n{CREDENTIALS}\na=ice-options:a b\na=ice-options:b c"), format!("{CREDENTIALS}\na=ice-options:a b c")),
         ];
@@ -226,6 +240,32 @@ mod tests {
         let transport = description.sections[0].content.transport.as_ref().unwrap();
         assert_eq!(transport.method, Method::Ice);
         assert_eq!(transport.options, ["ice2", "trickle"]);
+    }
+
+    #[test]
+    fn xep_0371_comes_back() {
+        let body = format!("{AUDIO}\na=ice-options:ice2 trickle\na=jingle-transport:ice");
+        let transport = content(&body).transport.unwrap();
+        assert_eq!((&transport.method, &*transport.options), (&Method::Ice, &["ice2".into(), "trickle".into()][..]));
+        assert_eq!(only(&through(&body), &["a=jingle"]), ["a=jingle-transport:ice"]);
+        // XEP-0177 of who has no address yet.
+        let raw = format!("{BARE}\na=jingle-transport:raw-udp");
+        assert_eq!(content(&raw).transport.unwrap().method, Method::RawUdp);
+        assert_eq!(only(&through(&raw), &["a=jingle"]), ["a=jingle-transport:raw-udp"]);
+        let table = [
+            (format!("{AUDIO}\na=jingle-transport:raw-udp"), "line 9: a=jingle-transport is left out: the other lines say another one"),
+            (
+                "m=audio 5 RTP/AVP 0\nc=IN IP4 192.0.2.1\na=jingle-transport:ice".to_owned(),
+                "line 7: a=jingle-transport is left out: the other lines say another one",
+            ),
+            (
+                format!("{AUDIO}\na=jingle-transport:x"),
+                "line 9: a=jingle-transport is left out: it has no place here, or no value that it could have",
+            ),
+        ];
+        for (body, expected) in table {
+            assert_eq!(read(Party::Initiator, &body).1, [expected], "{body}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Names and creators of contents against `a=mid`: XEP-0338 §3, "the names are the identification-tags".
 //!
-//! A name may be any text, a mid is a token, and SDP has no creators: what does not fit is in the attributes `jingle-name` and
-//! `jingle-creator`, which only we read. Names in them have `%`, blanks and control characters as `%XX`.
+//! A name may be any text, a mid is a token, and SDP has no creators, JIDs and the like: what does not fit is in attributes called `jingle-…`, which
+//! only we read. Texts in them have `%`, blanks and control characters as `%XX`.
 
 use std::collections::HashSet;
 
@@ -19,6 +19,14 @@ use crate::sdp::parse::words::is_control;
 pub(super) const NAME: &str = "jingle-name";
 /// The creator, where it is the responder.
 pub(super) const CREATOR: &str = "jingle-creator";
+/// The transport method, where SDP's lines do not tell it: `ice` is XEP-0371, `raw-udp` XEP-0177 without an address.
+pub(super) const TRANSPORT: &str = "jingle-transport";
+/// The session's id, where `o=` has another one.
+pub(super) const SID: &str = "jingle-sid";
+/// The full JID of who began the session.
+pub(super) const INITIATOR: &str = "jingle-initiator";
+/// The full JID of who answers it.
+pub(super) const RESPONDER: &str = "jingle-responder";
 /// The disposition, where it is not `session`.
 pub(super) const DISPOSITION: &str = "jingle-disposition";
 
@@ -59,6 +67,14 @@ pub(super) fn assign(outlines: &[Outline], party: Party, previous: Option<&Descr
         }
     }
     let names: Vec<Name> = names.into_iter().flatten().collect();
+    // RFC 5888 §4: a mid is one section's, also of one that does not say it again.
+    let mids_before = mids(before);
+    for (index, outline) in outlines.iter().enumerate() {
+        let owner = outline.mid.as_ref().and_then(|mid| mids_before.iter().position(|before| before == mid));
+        if let Some(owner) = owner.filter(|owner| *owner != index && outlines[*owner].mid.is_none() && !outlines[*owner].refused) {
+            return Err(MapError::line(outline.line, format_args!("another section is called {} too", Quoted(&mids_before[owner]))));
+        }
+    }
     let mut seen = HashSet::with_capacity(names.len());
     for (name, outline) in names.iter().zip(outlines) {
         // Clients that write no names (stanza.js without mids) have contents that are only known by their place.
@@ -159,6 +175,11 @@ pub(in crate::sdp) fn encode(text: &str) -> SmolStr {
 
 /// The text again. `None`: it is none that XML could say, or too long.
 pub(in crate::sdp) fn decode(value: &str) -> Option<SmolStr> {
+    decode_within(value, NAME_BYTES_MAX)
+}
+
+/// The same of another length.
+pub(super) fn decode_within(value: &str, bytes_max: usize) -> Option<SmolStr> {
     let mut parts = value.split('%');
     let mut decoded = Vec::from(parts.next()?);
     for part in parts {
@@ -168,7 +189,7 @@ pub(in crate::sdp) fn decode(value: &str) -> Option<SmolStr> {
     }
     let decoded = String::from_utf8(decoded).ok()?;
     let is_no_character = |char| matches!(char, '\0'..='\x08' | '\x0b' | '\x0c' | '\x0e'..='\x1f' | '\u{fffe}' | '\u{ffff}');
-    let is_said = decoded.len() <= NAME_BYTES_MAX && !decoded.contains(is_no_character);
+    let is_said = decoded.len() <= bytes_max && !decoded.contains(is_no_character);
     is_said.then(|| decoded.into())
 }
 
@@ -280,6 +301,10 @@ mod tests {
             (offer.clone(), Ok(vec![("initiator", "0"), ("initiator", "1")])),
             ([section("audio", ""), section("video", "")].join("\n"), Ok(vec![("initiator", "0"), ("initiator", "1")])),
             (format!("{offer}\n{}", section("video", "")), Ok(vec![("initiator", "0"), ("initiator", "1"), ("initiator", "video")])),
+            (
+                format!("{}\n{}\n{}", section("audio", ""), section("video", "\na=mid:1"), section("video", "\na=mid:0")),
+                Err("line 14: another section is called '0' too"),
+            ),
             (section("audio", "\na=mid:0"), Err("line 5: there are 1 m= lines where there were 2: they do not go away (RFC 3264 §8)")),
             (
                 [section("video", "\na=mid:1"), section("audio", "\na=mid:0")].join("\n"),

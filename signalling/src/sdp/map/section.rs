@@ -50,7 +50,8 @@ pub(super) fn read(mut media: MediaDescription, context: Reading<'_>, warnings: 
     read.extend(session, warnings);
     let mut direction = read.direction.or(session.direction).unwrap_or(Direction::SendRecv);
     let mut transport = if outline.is_ice {
-        let is_ice = before.and_then(|section| section.content.method()) == Some(&Method::Ice);
+        let is_before = || before.and_then(|section| section.content.method()) == Some(&Method::Ice);
+        let is_ice = read.method.take_if(|(_, method)| *method == Method::Ice).is_some() || is_before();
         read.ice.finish(if is_ice { Method::Ice } else { Method::IceUdp }, session, warnings)
     } else {
         read.ice.unused(warnings);
@@ -58,8 +59,18 @@ pub(super) fn read(mut media: MediaDescription, context: Reading<'_>, warnings: 
         let destination =
             if outline.has_port { destination::Destination { connection, port: media.port } } else { destination::Destination::none() };
         direction = destination::held(direction, &destination);
-        without_ice(destination, read.rtcp, before)
+        let mut transport = destination::read(destination, read.rtcp, warnings);
+        if transport.candidates.is_empty() {
+            // Who has no address yet goes on with the method that there was.
+            let before = before.and_then(|section| section.content.method());
+            let said = read.method.take().map(|(_, method)| method);
+            transport.method = said.or(before.cloned()).unwrap_or(transport.method);
+        }
+        transport
     };
+    if let Some((line, _)) = read.method.filter(|(_, method)| *method != transport.method) {
+        warnings.at(line, format_args!("a={} is left out: the other lines say another one", names::TRANSPORT));
+    }
     transport.dtls = read.dtls.finish(party, session, warnings);
     transport.sctp = read.data.map(|data| data.finish(media.line, media.formats, warnings));
     let content = Content {
@@ -82,7 +93,8 @@ struct Read {
     ice: IceBuilder,
     dtls: DtlsBuilder,
     direction: Option<Direction>,
-    rtcp: Option<(u16, Option<Connection>)>,
+    rtcp: Option<destination::Rtcp>,
+    method: Option<(u32, Method)>,
     disposition: Option<SmolStr>,
     carried: Vec<Carried>,
 }
@@ -104,6 +116,7 @@ impl Read {
             dtls: DtlsBuilder::default(),
             direction: None,
             rtcp: None,
+            method: None,
             disposition: None,
             carried,
         }
@@ -114,7 +127,7 @@ impl Read {
             // Read with the outline, which has refused what is wrong.
             Attribute::Mid(_) => {}
             Attribute::Direction(direction) => once(&mut self.direction, direction, line, "direction", warnings),
-            Attribute::Rtcp { port, address } => once(&mut self.rtcp, (port, address), line, "a=rtcp", warnings),
+            Attribute::Rtcp { port, address } => once(&mut self.rtcp, destination::Rtcp { line, port, address }, line, "a=rtcp", warnings),
             Attribute::Fingerprint(fingerprint) => self.dtls.fingerprint(line, fingerprint, warnings),
             Attribute::Setup(setup) => self.dtls.setup(line, setup, warnings),
             Attribute::Other { name, value } => match &*name {
@@ -122,6 +135,9 @@ impl Read {
                 names::CREATOR if outline.creator.is_some() => {}
                 names::DISPOSITION if self.disposition.is_none() && value.as_deref().and_then(names::decode).is_some() => {
                     self.disposition = value.as_deref().and_then(names::decode);
+                }
+                names::TRANSPORT if self.method.is_none() && value.as_deref().and_then(ice::method).is_some() => {
+                    self.method = value.as_deref().and_then(ice::method).map(|method| (line, method));
                 }
                 _ => carried::keep_attribute(&name, value.as_deref(), line, &mut self.carried, warnings),
             },
@@ -149,6 +165,8 @@ impl Read {
         for Numbered { line, attribute } in &session.extensions {
             if !has_extensions || *attribute == Attribute::ExtmapAllowMixed {
                 rtp.take(*line, attribute.clone(), warnings);
+            } else {
+                warnings.at(*line, format_args!("a=extmap is left out: a section has its own (RFC 8285 §6)"));
             }
         }
     }
@@ -163,17 +181,6 @@ fn address(media: &MediaDescription, session: &Level, warnings: &mut Warnings) -
         return Err(MapError::line(media.line, format_args!("there is no c= line for this section (RFC 8866 §5.7)")));
     };
     Ok(destination::unicast(connection.clone(), warnings))
-}
-
-/// Raw UDP; who has no address yet goes on with the method that there was.
-fn without_ice(destination: destination::Destination, rtcp: Option<(u16, Option<Connection>)>, before: Option<&Section>) -> Transport {
-    let mut transport = destination::read(destination, rtcp);
-    if transport.candidates.is_empty()
-        && let Some(method) = before.and_then(|section| section.content.method())
-    {
-        transport.method = method.clone();
-    }
-    transport
 }
 
 /// The contents of a stanza that SDP can say.
@@ -263,6 +270,13 @@ pub(super) fn write(content: &Content, mid: SmolStr, party: Party, warnings: &mu
         let value = Some(names::encode(disposition));
         out.push(Attribute::Other { name: SmolStr::new_static(names::DISPOSITION), value }.into());
     }
+    let method = match transport.method {
+        Method::Ice => Some("ice"),
+        Method::RawUdp if place.default.is_none() => Some("raw-udp"),
+        _ => None,
+    };
+    let method = method.map(|method| Attribute::Other { name: SmolStr::new_static(names::TRANSPORT), value: Some(method.into()) });
+    out.extend(method.map(Numbered::from));
     let mut direction = senders::to_direction(content.senders.unwrap_or(Senders::Both), party);
     if is_raw {
         direction = destination::held(direction, &place.default);

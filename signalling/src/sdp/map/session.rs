@@ -3,15 +3,19 @@
 
 use smol_str::{SmolStr, ToSmolStr};
 
+use super::outline::Outline;
 use super::words::{once, push};
-use super::{carried, groups};
-use crate::jingle::content::{Carried, GROUPS_MAX};
+use super::{carried, groups, names};
+use crate::jingle::content::{Carried, Description as Application, GROUPS_MAX, NAME_BYTES_MAX};
 use crate::jingle::rtp::Bandwidth;
 use crate::jingle::secret::Secret;
 use crate::jingle::transport::{FINGERPRINTS_MAX, Fingerprint, Setup};
-use crate::sdp::description::{Description, Section};
+use crate::sdp::description::{Description, Section, State};
 use crate::sdp::line::{Attribute, Connection, Direction, Numbered, Origin, OtherLine, SessionDescription};
-use crate::sdp::warning::Warnings;
+use crate::sdp::warning::{Quoted, Warnings};
+
+/// RFC 7622 §3.1: the longest JID, three parts of 1023 bytes and two separators.
+const JID_BYTES_MAX: usize = 3 * 1023 + 2;
 
 /// What the session level says.
 #[derive(Debug, Default)]
@@ -30,12 +34,20 @@ pub(super) struct Level {
     pub pwd: Option<Secret>,
     /// RFC 8839 §5.6.
     pub options: Vec<SmolStr>,
-    /// RFC 8840 §8.2: of every section.
-    pub end_of_candidates: bool,
+    /// The last line of them.
+    options_line: u32,
+    /// RFC 8840 §8.2: of every section. Its line.
+    pub end_of_candidates: Option<u32>,
     /// RFC 8285 §5 and §6: `extmap`, `extmap-allow-mixed`.
     pub extensions: Vec<Numbered>,
     /// RFC 5888 §5.
     pub groups: Vec<groups::Line>,
+    /// XEP-0166 §7.1, where SDP has no place for it.
+    pub sid: Option<SmolStr>,
+    /// XEP-0166 §7.1.
+    pub initiator: Option<SmolStr>,
+    /// XEP-0166 §7.1.
+    pub responder: Option<SmolStr>,
     /// The rest.
     pub carried: Vec<Carried>,
 }
@@ -56,15 +68,35 @@ impl Level {
                 Attribute::Setup(setup) => once(&mut level.setup, (line, setup), line, "a=setup", warnings),
                 Attribute::IceUfrag(ufrag) => once(&mut level.ufrag, ufrag, line, "a=ice-ufrag", warnings),
                 Attribute::IcePwd(pwd) => once(&mut level.pwd, pwd, line, "a=ice-pwd", warnings),
-                Attribute::IceOptions(options) => level.options.extend(options),
-                Attribute::EndOfCandidates => level.end_of_candidates = true,
+                Attribute::IceOptions(options) => {
+                    level.options.extend(options);
+                    level.options_line = line;
+                }
+                Attribute::EndOfCandidates => level.end_of_candidates = Some(line),
                 Attribute::Extmap { .. } | Attribute::ExtmapAllowMixed => level.extensions.push(Numbered { line, attribute }),
-                Attribute::Other { name, value } => carried::keep_attribute(&name, value.as_deref(), line, &mut level.carried, warnings),
+                Attribute::Other { name, value } => {
+                    if !level.take_ours(&name, value.as_deref().unwrap_or_default()) {
+                        carried::keep_attribute(&name, value.as_deref(), line, &mut level.carried, warnings);
+                    }
+                }
                 other => warnings
                     .at(line, format_args!("this attribute belongs into an m= section and is left out: a={}", carried::name(&other))),
             }
         }
         level
+    }
+
+    /// Takes what only Jingle has.
+    fn take_ours(&mut self, name: &str, value: &str) -> bool {
+        let (slot, bytes_max) = match name {
+            names::SID => (&mut self.sid, NAME_BYTES_MAX),
+            names::INITIATOR => (&mut self.initiator, JID_BYTES_MAX),
+            names::RESPONDER => (&mut self.responder, JID_BYTES_MAX),
+            _ => return false,
+        };
+        let text = names::decode_within(value, bytes_max).filter(|text| slot.is_none() && !text.is_empty());
+        *slot = slot.take().or_else(|| text.clone());
+        text.is_some()
     }
 
     /// Whether every section has ICE by what stands here.
@@ -73,9 +105,22 @@ impl Level {
     }
 
     /// Says what was meant for the sections and is in none of them.
-    pub fn unused(&self, sections: &[Section], warnings: &mut Warnings) {
+    pub fn unused(&self, sections: &[Section], outlines: &[Outline], warnings: &mut Warnings) {
         if sections.is_empty() {
             warnings.add(format_args!("there is no m= line: no content says the attributes of the session"));
+        }
+        let mut none = |line: u32, name: &str, what: &str| warnings.at(line, format_args!("a={name} is left out: there is no {what}"));
+        let is_rtp = |section: &Section| section.state == State::Active && matches!(section.content.description, Some(Application::Rtp(_)));
+        if !sections.iter().any(is_rtp) {
+            self.extensions.iter().for_each(|extension| none(extension.line, carried::name(&extension.attribute), "section of RTP"));
+        }
+        if !outlines.iter().any(|outline| outline.is_ice && !outline.refused) {
+            if !self.options.is_empty() {
+                none(self.options_line, "ice-options", "ICE");
+            }
+            if let Some(line) = self.end_of_candidates {
+                none(line, "end-of-candidates", "ICE");
+            }
         }
         let has_dtls = |section: &Section| section.content.transport.as_ref().is_some_and(|transport| transport.dtls.is_some());
         if let Some((line, _)) = self.setup.filter(|_| !sections.iter().any(has_dtls)) {
@@ -128,6 +173,7 @@ pub(super) fn write(description: &Description, mids: &[SmolStr], warnings: &mut 
         ..SessionDescription::default()
     };
     lines.attributes.extend(groups::write(&description.groups, &description.sections, mids, warnings));
+    write_ours(description, &mut lines.attributes, warnings);
     for line in &description.carried {
         match line.kind {
             's' if lines.name == "-" => lines.name = carried::to_other(line, warnings).map_or(lines.name, |line| line.value),
@@ -142,6 +188,23 @@ pub(super) fn write(description: &Description, mids: &[SmolStr], warnings: &mut 
         lines.timing.push((0, 0));
     }
     lines
+}
+
+/// What of the session only Jingle has.
+fn write_ours(description: &Description, out: &mut Vec<Numbered>, warnings: &mut Warnings) {
+    let Description { sid, origin, initiator, responder, .. } = description;
+    let sid = Some(sid).filter(|sid| **sid != origin.session_id);
+    for (name, text) in [(names::SID, sid), (names::INITIATOR, initiator.as_ref()), (names::RESPONDER, responder.as_ref())] {
+        match text {
+            Some(text) if text.len() > JID_BYTES_MAX => {
+                warnings.add(format_args!("{} is left out: it is longer than a JID", Quoted(text)));
+            }
+            Some(text) if !text.is_empty() => {
+                out.push(Attribute::Other { name: SmolStr::new_static(name), value: Some(names::encode(text)) }.into());
+            }
+            _ => {}
+        }
+    }
 }
 
 fn times(value: &str) -> Option<(u64, u64)> {
@@ -185,12 +248,51 @@ mod tests {
             ("a=extmap-allow-mixed", "a=extmap:2 urn:b", ["a=extmap-allow-mixed", "a=extmap-allow-mixed"]),
         ];
         for (session, own, expected) in table {
-            let back = through(&format!("{session}\n{AUDIO}\n{second}\n{own}"));
+            let (description, warnings) = read(Party::Initiator, &format!("{session}\n{AUDIO}\n{second}\n{own}"));
+            // RFC 8285 §6 does not have them at both levels.
+            let is_mixed = session.starts_with("a=extmap:");
+            assert_eq!(warnings, vec!["line 5: a=extmap is left out: a section has its own (RFC 8285 §6)"; usize::from(is_mixed)]);
+            let back = written(&description).0;
             let found: Vec<_> = back.lines().filter(|line| expected.contains(line)).collect();
             assert_eq!(found, expected, "{back}");
             assert!(back.starts_with("m="), "{back}");
         }
         assert_eq!(content(&format!("a=recvonly\n{AUDIO}")).senders, Some(Senders::Responder));
+    }
+
+    #[test]
+    fn what_is_meant_for_sections_that_are_not_there_is_said() {
+        let data = "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\nc=IN IP4 192.0.2.1\na=sctp-port:5000";
+        let table = [
+            ("a=extmap-allow-mixed", "a=extmap-allow-mixed is left out: there is no section of RTP"),
+            ("a=extmap:1 u", "a=extmap is left out: there is no section of RTP"),
+            ("a=ice-options:trickle", "a=ice-options is left out: there is no ICE"),
+            ("a=end-of-candidates", "a=end-of-candidates is left out: there is no ICE"),
+            ("a=setup:active", "a=setup is left out: there is no fingerprint for it"),
+            ("a=jingle-sid:", "a=jingle-sid is left out: it has no place here, or no value that it could have"),
+        ];
+        for (line, expected) in table {
+            assert_eq!(read(Party::Initiator, &format!("{line}\n{data}")).1, [format!("line 5: {expected}")]);
+        }
+    }
+
+    #[test]
+    fn xep_0166_s7_1_what_only_jingle_says_of_the_session() {
+        let mut description = said(vec![content(AUDIO)]).unwrap().0;
+        description.sid = "a 73%".into();
+        description.initiator = Some("romeo@montague.example/my orchard".into());
+        description.responder = Some("juliet@capulet.example/\u{2028}".into());
+        let (body, warnings) = written(&description);
+        assert!(warnings.is_empty());
+        let lines = [
+            "a=jingle-sid:a%2073%25",
+            "a=jingle-initiator:romeo@montague.example/my%20orchard",
+            "a=jingle-responder:juliet@capulet.example/%E2%80%A8",
+        ];
+        assert_eq!(only(&body, &["a=jingle"]), lines);
+        let (again, warnings) = read(Party::Initiator, &body);
+        assert!(warnings.is_empty());
+        assert_eq!((again.sid, again.initiator, again.responder), (description.sid, description.initiator, description.responder));
     }
 
     #[test]

@@ -12,6 +12,11 @@ pub(super) struct Destination {
     pub connection: Connection,
 }
 
+/// RFC 8840 §4.1.1.
+pub(super) fn none() -> Destination {
+    Destination { port: 9, connection: nowhere() }
+}
+
 pub(super) fn nowhere() -> Connection {
     Connection { is_ipv6: false, address: "0.0.0.0".into() }
 }
@@ -22,13 +27,13 @@ pub(super) fn nowhere() -> Connection {
 /// - Port 9 of no address is 0.0.0.0 (RFC 8840 §4.1.1), and so is a bundled section's port 0.
 pub(super) fn of(media: &MediaDescription, transport: &Transport, session: Option<&Connection>) -> Destination {
     if transport.is_ice {
-        return best(transport, 1).unwrap_or(Destination { port: 9, connection: nowhere() });
+        return best(transport, 1).unwrap_or_else(none);
     }
     let connection = media.connections.first().or(session).cloned().unwrap_or_else(nowhere);
     let address = connection.address.split('/').next().unwrap_or_default();
     let is_nowhere = media.port == 0 || media.port == 9 && matches!(address, "0.0.0.0" | "::");
     if is_nowhere {
-        return Destination { port: 9, connection: nowhere() };
+        return none();
     }
     Destination { port: media.port, connection: Connection { is_ipv6: address.contains(':'), address: address.into() } }
 }
@@ -59,7 +64,7 @@ pub(super) fn rtcp(own: &[Attribute], transport: &Transport, default: &Destinati
     let (port, address) = own
         .iter()
         .find_map(|attribute| if let Attribute::Rtcp { port, address } = attribute { Some((*port, address.clone())) } else { None })?;
-    let is_nowhere = *default == Destination { port: 9, connection: nowhere() };
+    let is_nowhere = *default == none();
     let connection = address
         .map_or_else(|| default.connection.clone(), |Connection { address, .. }| Connection { is_ipv6: address.contains(':'), address });
     (port != 0 && !is_nowhere).then(|| written(port, connection))

@@ -13,13 +13,16 @@ use crate::sdp::map::static_type;
 /// What Jingle → SDP → Jingle gives of a session-initiate or session-accept by this party. It is for stanzas all of whose words a line of SDP can
 /// say: others are left out, with warnings.
 ///
-/// - Of the session there is its id, as a number: a text of up to 19 digits is its own, any other has 63 bits of its FNV-1a. SDP has no JIDs, no reason.
+/// - SDP has no reason.
 /// - Contents that SDP cannot say are left out: other applications and transports, and all but the first of several under one name.
 /// - A group has only names of contents that are there, each once.
 /// - Carried lines are in the order in which SDP has its lines. `t=0 0` and an empty `s=` need not be said.
 #[must_use]
 pub fn normal_jingle(jingle: Jingle, party: Party) -> Jingle {
-    let mut normal = Jingle::new(jingle.action, &number(&jingle.sid));
+    let mut normal = Jingle { initiator: jingle.initiator, responder: jingle.responder, ..Jingle::new(jingle.action, &jingle.sid) };
+    let is_jid = |jid: &SmolStr| (1..=3071).contains(&jid.len());
+    normal.initiator.take_if(|jid| !is_jid(jid));
+    normal.responder.take_if(|jid| !is_jid(jid));
     let mut seen = HashSet::new();
     let is_first = |content: &Content| content.name.is_empty() || seen.insert((content.creator, content.name.clone()));
     normal.contents = jingle.contents.into_iter().filter(is_said).filter(is_first).collect();
@@ -42,7 +45,7 @@ pub fn normal_jingle(jingle: Jingle, party: Party) -> Jingle {
     normal
 }
 
-/// See [`normal_jingle`].
+/// The session's number in `o=`: an id of up to 19 digits is its own, any other has 63 bits of its FNV-1a.
 pub(super) fn number(sid: &str) -> SmolStr {
     if sid.len() < 20 && !sid.is_empty() && sid.chars().all(|char| char.is_ascii_digit()) {
         return sid.into();
@@ -101,7 +104,7 @@ fn share(contents: &mut [Content], names: &[SmolStr]) {
         if is_shared && !has_ice(transport) {
             (transport.ufrag, transport.pwd) = (tagged.ufrag.clone(), tagged.pwd.clone());
             if transport.method == Method::RawUdp {
-                (transport.method, transport.candidates) = (Method::IceUdp, Vec::new());
+                (transport.method, transport.candidates) = (tagged.method.clone(), Vec::new());
             }
             if transport.options.is_empty() {
                 transport.options.clone_from(&tagged.options);
@@ -185,10 +188,8 @@ fn hold(senders: Senders, party: Party) -> Senders {
     }
 }
 
-/// - ICE is of XEP-0176, unless the description before says otherwise: SDP does not tell it from XEP-0371.
 /// - Candidates are called `c1`, `c2`… by their place; foundation and priority are always said (RFC 8445 §5.1.2).
-/// - Without ICE there are two addresses at most, of RTP and of RTCP, and nothing else of them. Who has none yet is without a method in SDP, and of
-///   XEP-0176 again.
+/// - Without ICE there are two addresses at most, of RTP and of RTCP, and nothing else of them.
 /// - Without credentials and candidates there is nothing else of ICE either.
 /// - A fingerprint has a role; `actpass` is the initiator's, `active` the responder's.
 fn transport(transport: &mut Transport, party: Party) {
@@ -203,15 +204,13 @@ fn transport(transport: &mut Transport, party: Party) {
         let is_somewhere = |candidate: &&Candidate| !(candidate.port == 9 && matches!(&*candidate.ip, "0.0.0.0" | "::"));
         let first = component(1).filter(is_somewhere);
         let candidates: Vec<Candidate> = [first, first.and_then(|_| component(2))].into_iter().flatten().map(raw).collect();
-        let method = if candidates.is_empty() { Method::IceUdp } else { Method::RawUdp };
-        *transport = Transport { method, candidates, dtls, sctp, ..Transport::default() };
+        *transport = Transport { method: Method::RawUdp, candidates, dtls, sctp, ..Transport::default() };
         return;
     }
     if !has_ice(transport) {
-        *transport = Transport { dtls, sctp, ..Transport::default() };
+        *transport = Transport { method: transport.method.clone(), dtls, sctp, ..Transport::default() };
         return;
     }
-    transport.method = Method::IceUdp;
     for (place, candidate) in transport.candidates.iter_mut().enumerate() {
         candidate.id = Some(format!("c{}", place + 1).into());
         candidate.foundation.get_or_insert("0".into());

@@ -5,9 +5,7 @@ use std::collections::HashSet;
 use smol_str::SmolStr;
 
 use crate::jingle::content::Party;
-use crate::sdp::line::{Attribute, MediaDescription, SessionDescription};
-use crate::sdp::map::names::{decode, encode};
-use crate::sdp::parse::words::is_token;
+use crate::sdp::line::{Attribute, MediaDescription, Numbered, Origin, SessionDescription};
 
 /// What a section is called, and whether it is one.
 #[derive(Debug)]
@@ -40,6 +38,83 @@ fn other<'a>(media: &'a MediaDescription, wanted: &str) -> Option<&'a str> {
         Attribute::Other { name, value } if name == wanted => Some(value.as_deref().unwrap_or_default()),
         _ => None,
     })
+}
+
+/// RFC 8866 §9.
+fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|char| char.is_ascii_graphic() && !"\"(),/:;<=>?@[\\]".contains(char))
+}
+
+/// `%XX` for each byte of what is no character of a line, of blanks, and of `%`.
+pub(super) fn encode(text: &str) -> SmolStr {
+    let is_left = |char: char| !matches!(char, '\0'..=' ' | '%' | '\x7f' | '\u{85}' | '\u{2028}' | '\u{2029}');
+    let code = |char: char| char.to_string().bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
+    text.chars().map(|char| if is_left(char) { char.to_string() } else { code(char) }).collect()
+}
+
+/// The other way round, of what has up to so many bytes that XML can say.
+fn decode_within(value: &str, bytes_max: usize) -> Option<SmolStr> {
+    let mut bytes = Vec::new();
+    let mut rest = value.as_bytes();
+    while let [first, behind @ ..] = rest {
+        rest = behind;
+        bytes.push(*first);
+        if *first == b'%' {
+            let [high, low, behind @ ..] = rest else { return None };
+            let digit = |byte: u8| char::from(byte).to_digit(16);
+            *bytes.last_mut()? = u8::try_from(digit(*high)? * 16 + digit(*low)?).ok()?;
+            rest = behind;
+        }
+    }
+    let text = String::from_utf8(bytes).ok()?;
+    let is_xml = |char: char| matches!(char, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..);
+    (text.len() <= bytes_max && text.chars().all(is_xml)).then(|| text.into())
+}
+
+fn decode(value: &str) -> Option<SmolStr> {
+    decode_within(value, 256)
+}
+
+/// The first attribute of ours of this name that has a text.
+fn ours(session: &[Attribute], wanted: &str, bytes_max: usize) -> Option<SmolStr> {
+    session.iter().find_map(|attribute| match attribute {
+        Attribute::Other { name, value } if name == wanted => {
+            decode_within(value.as_deref().unwrap_or_default(), bytes_max).filter(|text| !text.is_empty())
+        }
+        _ => None,
+    })
+}
+
+/// The id of the session where it is none of `o=`, and the JIDs of its parties (of 3071 bytes: RFC 7622 §3.1).
+pub(super) fn session(session: &[Attribute], origin: Option<&Origin>) -> impl Iterator<Item = Attribute> {
+    let id = ours(session, "jingle-sid", 256).filter(|sid| origin.is_some_and(|origin| origin.session_id != *sid));
+    let texts = [
+        ("jingle-sid", id),
+        ("jingle-initiator", ours(session, "jingle-initiator", 3071)),
+        ("jingle-responder", ours(session, "jingle-responder", 3071)),
+    ];
+    texts.into_iter().filter_map(|(name, text)| Some(Attribute::Other { name: name.into(), value: Some(encode(&text?)) }))
+}
+
+/// Takes the session's id out of the lines.
+pub(super) fn session_id(session: &mut Vec<Numbered>) -> Option<SmolStr> {
+    let is_id = |line: &Numbered| matches!(&line.attribute, Attribute::Other { name, .. } if name == "jingle-sid");
+    let line = session.remove(session.iter().position(is_id)?);
+    ours(&[line.attribute], "jingle-sid", 256)
+}
+
+/// The transport method that the other lines do not tell: XEP-0371, or XEP-0177 of who has no address yet.
+pub(super) fn method(own: &[Attribute], is_ice: bool, is_nowhere: bool) -> Option<Attribute> {
+    let is_said = |value: &str| match value {
+        "ice" => is_ice || is_nowhere,
+        "raw-udp" => !is_ice && is_nowhere,
+        _ => false,
+    };
+    let is_method = |value: &str| matches!(value, "ice" | "raw-udp");
+    let first = own.iter().find(
+        |attribute| matches!(attribute, Attribute::Other { name, value: Some(value) } if name == "jingle-transport" && is_method(value)),
+    )?;
+    matches!(first, Attribute::Other { value: Some(value), .. } if is_said(value)).then(|| first.clone())
 }
 
 /// - A section is refused by port 0, unless it is bundled (RFC 8843 §6 and §7.3) or to be bundled only.

@@ -118,8 +118,8 @@ fn tagged(session: &[Attribute], media: &[MediaDescription], index: usize) -> Op
     })
 }
 
-/// - What the session says goes to every section that does not say it itself: `ice-ufrag`, `ice-pwd`, `ice-options`, `end-of-candidates`,
-///   fingerprints, `setup`.
+/// - What the session says goes to every section that does not say it itself: `ice-ufrag`, `ice-pwd`, `end-of-candidates`, fingerprints, `setup`;
+///   its `ice-options` to all (RFC 8839 §5.6).
 /// - A bundled section without credentials and candidates, or without fingerprints, has those of the section it is bundled with (RFC 8843 §7.1.3).
 /// - The options are in one line, each once; those that are no names of elements are left out. Without ICE there are none.
 /// - Who has a fingerprint says its role: `actpass` is the initiator's, `active` the responder's. Who has none has no role.
@@ -136,6 +136,9 @@ pub(super) fn of(media: &[MediaDescription], names: &[Named], session: &[Attribu
     let alone: Vec<bool> = transports.iter().map(Transport::has_credentials).collect();
     for (index, transport) in transports.iter_mut().enumerate() {
         transport.is_ice |= tagged(session, media, index).is_some_and(|tagged| alone[tagged]);
+        if transport.is_ice {
+            transport.options.extend(level.options.iter().cloned());
+        }
         transport.inherit(&level);
         transport.end_of_candidates |= level.end_of_candidates;
         finish(transport, party);
