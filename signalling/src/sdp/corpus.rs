@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use crate::jingle::Party;
 use std::sync::OnceLock;
 
 use super::SessionDescription;
@@ -26,6 +28,11 @@ fn collect(folder: &Path, extension: &str, paths: &mut Vec<PathBuf>) {
             paths.push(path);
         }
     }
+}
+
+/// Who says what is in a file of this name.
+pub fn party_of(name: &str) -> Party {
+    if name.contains("responder") { Party::Responder } else { Party::Initiator }
 }
 
 /// Not SDP, or wrong in print: what their errors say.

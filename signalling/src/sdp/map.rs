@@ -74,7 +74,7 @@ impl MapError {
 }
 
 /// RFC 3551 §6: name, clock rate and channels of a payload type that needs no `a=rtpmap`.
-#[cfg(any(test, fuzzing))]
+#[cfg(test)]
 pub(super) fn static_type(id: u8, media: &str) -> Option<(&'static str, u32, Option<u8>)> {
     rtp::static_types::find(id, media).map(|known| (known.name, known.clockrate, known.channels))
 }

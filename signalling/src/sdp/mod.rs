@@ -17,20 +17,22 @@
 pub mod apply;
 pub mod convert;
 #[cfg(test)]
-pub mod corpus;
+mod corpus;
 pub mod description;
 pub mod diff;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 pub mod line;
+#[cfg(test)]
+mod losses;
 pub mod map;
-#[cfg(any(test, fuzzing))]
-pub mod normal;
+#[cfg(test)]
+mod normal;
 pub mod parse;
 #[cfg(test)]
 mod roundtrip;
 #[cfg(test)]
-pub mod strategies;
+mod strategies;
 #[cfg(test)]
 mod table;
 pub mod warning;

@@ -13,6 +13,7 @@ mod security;
 mod stream;
 
 use super::line::{Connection, MediaDescription, Numbered, OtherLine, SessionDescription};
+use super::parse::words::control_at;
 use crate::jingle::rtp::Bandwidth;
 
 pub use self::attribute::write_attribute;
@@ -120,8 +121,7 @@ fn line(out: &mut String, start: &str, write: impl FnOnce(&mut String)) {
 
 /// Cuts what was written since `from` at the first character that no line has.
 fn cut(out: &mut String, from: usize) {
-    let bytes = &out.as_bytes()[from..];
-    if let Some(at) = memchr::memchr3(b'\r', b'\n', 0, bytes) {
+    if let Some(at) = control_at(&out[from..]) {
         out.truncate(from + at);
     }
 }
@@ -194,8 +194,11 @@ mod tests {
                 Attribute::Fmtp { payload: 96, parameters: vec![Parameter { name: "a".into(), value: Some("1\r\n\r\nv=0".into()) }] },
                 "fmtp:96 a=1",
             ),
-            // No break in SDP, though one in Unicode.
-            (other("a\u{85}b\u{2028}c\u{b}d"), "x:a\u{85}b\u{2028}c\u{b}d"),
+            // Breaks to who reads lines as Unicode has them.
+            (other("a\u{85}b"), "x:a"),
+            (other("é\u{2028}b"), "x:é"),
+            (other("a\u{b}b"), "x:a"),
+            (other("a\tb"), "x:a\tb"),
         ];
         for (attribute, expected) in table {
             let mut out = String::from("kept\r\n");

@@ -11,13 +11,11 @@ use crate::jingle::content::{self, JingleError};
 use crate::jingle::reading::Reading;
 use crate::jingle::strategies;
 use crate::jingle::transport::Sctp;
+use crate::sdp::corpus::party_of;
+use crate::sdp::losses;
 use crate::sdp::normal::{is_whole, normal, normal_jingle, said_by_stanza};
 use crate::sdp::{corpus, parse, write};
 use crate::xml::{Bindings, Element};
-
-fn party_of(name: &str) -> Party {
-    if name.contains("responder") { Party::Responder } else { Party::Initiator }
-}
 
 /// With what tells where the first difference is.
 fn check(name: &str, lines: &SessionDescription, expected: &SessionDescription) {
@@ -178,6 +176,8 @@ proptest! {
         let text = edited(texts, text, &edits);
         let party = if is_answer { Party::Responder } else { Party::Initiator };
         if let Some((lines, (description, _))) = parse(&text).ok().and_then(|lines| Some((lines.clone(), from_sdp(lines, party, None).ok()?))) {
+            let lost = losses::lost_lines(&lines, party);
+            prop_assert!(lost.is_empty(), "{:?} of {}", lost, text);
             comes_back(&text, lines, &description);
         }
     }

@@ -222,11 +222,17 @@ pub(in crate::sdp) fn is_ipv6(address: &str) -> bool {
 
 /// A control character that no text of SDP has: byte-string forbids NUL, CR and LF, no program writes the others, and XML cannot say them.
 pub(super) fn control(line: &str) -> Option<&str> {
+    let at = control_at(line)?;
+    line[at..].chars().next().map(|character| &line[at..at + character.len_utf8()])
+}
+
+/// Where it stands.
+pub(in crate::sdp) fn control_at(line: &str) -> Option<usize> {
     // Without an early end the compiler does many at once. 0xc2 begins the first character beyond ASCII.
     if !line.bytes().fold(false, |found, byte| found | (byte < b' ' && byte != b'\t') | (byte >= 0xc2)) {
         return None;
     }
-    line.char_indices().find(|(_, character)| is_control(*character)).map(|(at, character)| &line[at..at + character.len_utf8()])
+    line.find(is_control)
 }
 
 /// The controls of ASCII but for the tab, what Unicode has as ends of lines beside them (programs that cut a text into lines by Unicode's rules would
