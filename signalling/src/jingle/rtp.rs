@@ -76,7 +76,7 @@ impl Rtp {
             }
         }
         if reading.is_whole() && rtp.media.is_empty() {
-            reading.malformed(node, &"no media");
+            reading.required(node, "media", None::<()>);
         }
         for child in node.children() {
             if (ns::JINGLE_RTP, "payload-type") == (child.ns(), child.name()) {

@@ -26,12 +26,14 @@ use std::fmt;
 use smol_str::SmolStr;
 
 pub(super) use self::hints::learn;
+pub(super) use self::modify::Hold;
 pub(super) use self::place::{Mark, place};
 pub(super) use self::transport::key;
 use super::description::{Description, Section, State};
 use super::map::{self, MapError};
 use super::warning::{Quoted, Warning, Warnings};
 use crate::jingle::content::{Action, Content, Jingle, Party};
+use crate::jingle::reason::Condition;
 
 /// Conditions of XEP-0166 §10, and of RFC 6120 §8.3.3 where that has none, with which a party answers what does not fit.
 mod condition {
@@ -56,8 +58,9 @@ impl Description {
         step.run()?;
         let Step { mut description, mut warnings, .. } = step;
         warnings.leave();
-        if stanza.reason.is_some() {
-            warnings.add(format_args!("{}: SDP has no line for a reason", stanza.action.as_str()));
+        if let Some(reason) = &stanza.reason {
+            let condition = reason.condition.map_or("", Condition::as_str);
+            warnings.add(format_args!("{}: SDP has no line for the reason {}", stanza.action.as_str(), Quoted(condition)));
         }
         if map::to_sdp(&description).0 != map::to_sdp(self).0 {
             match self.origin.version.checked_add(1) {

@@ -104,6 +104,9 @@ pub fn from_sdp(lines: SessionDescription, party: Party, previous: Option<&Descr
         sections.push(section::read(media, context, &mut warnings)?);
     }
     warnings.leave();
+    if let Some(previous) = previous.filter(|previous| previous.party == party) {
+        destination::keep_while_held(&mut sections, &previous.sections);
+    }
     bundle::share(&mut sections, &outlines);
     sections.iter_mut().for_each(|section| protocol::settle(&mut section.content));
     session.unused(&sections, &mut warnings);

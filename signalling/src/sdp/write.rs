@@ -117,7 +117,8 @@ fn line(out: &mut String, start: &str, write: impl FnOnce(&mut String)) {
 
 /// Cuts what was written since `from` at the first character that no line has.
 fn cut(out: &mut String, from: usize) {
-    if let Some(at) = memchr::memchr3(b'\r', b'\n', 0, &out.as_bytes()[from..]) {
+    let bytes = &out.as_bytes()[from..];
+    if let Some(at) = memchr::memchr3(b'\r', b'\n', 0, bytes) {
         out.truncate(from + at);
     }
 }

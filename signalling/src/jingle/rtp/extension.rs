@@ -33,12 +33,12 @@ impl HeaderExtension {
                 "id" => {
                     // Conversations writes what SDP has: `2/recvonly`.
                     let digits = value.split_once('/').map_or(value, |(digits, word)| {
-                        direction = Some(word);
+                        direction = Some((word, value));
                         digits
                     });
                     id = Some(reading.number_within(node, name, digits, 1, u16::MAX.into())?);
                 }
-                "uri" => uri = Some(reading.value(node, name, value)?),
+                "uri" => uri = Some(reading.long(node, name, value)?),
                 "senders" => {
                     senders = Senders::parse(value);
                     if senders.is_none() {
@@ -50,10 +50,10 @@ impl HeaderExtension {
         }
         let id = reading.required(node, "id", id)?;
         let uri = reading.required(node, "uri", uri.filter(|uri| !uri.is_empty()))?;
-        if let (None, Some(word)) = (senders, direction) {
+        if let (None, Some((word, value))) = (senders, direction) {
             senders = senders_of(word, reading.speaker());
             if senders.is_none() {
-                reading.unexpected(node, "id", word, "a direction of SDP after its slash");
+                reading.unexpected(node, "id", value, "a direction of SDP behind the slash");
             }
         }
         let mut parameters = Vec::new();
@@ -66,7 +66,7 @@ impl HeaderExtension {
                 reading.unknown_child(child, node);
             }
         }
-        Some(Self { id, uri, senders, parameters })
+        Some(Self { id, uri: uri.into(), senders, parameters })
     }
 
     pub(super) fn write(&self, out: &mut XmlWriter) {

@@ -42,6 +42,7 @@ impl Feedbacks {
                     self.messages.extend(Feedback::read(child, reading));
                 }
             }
+            "rtcp-fb-trr-int" if !reading.has_room(child, self.trr_int.iter().len(), 1) => {}
             "rtcp-fb-trr-int" => {
                 let mut interval = None;
                 for (namespace, name, value) in child.attrs() {
@@ -51,7 +52,7 @@ impl Feedbacks {
                     }
                 }
                 // §3: 0 is the default.
-                self.trr_int = interval.unwrap_or(Some(0)).or(self.trr_int);
+                self.trr_int = interval.unwrap_or(Some(0));
             }
             _ => return false,
         }
@@ -76,15 +77,15 @@ impl Feedback {
         for (namespace, name, value) in node.attrs() {
             match name {
                 _ if !namespace.is_empty() => reading.unknown_attribute(node, namespace, name),
-                "type" => kind = Some(reading.word(node, name, value)?),
-                "subtype" => words = Some(reading.word(node, name, value)?),
+                "type" => kind = Some(reading.short(node, name, value)?),
+                "subtype" => words = Some(reading.short(node, name, value)?),
                 _ => reading.unknown_attribute(node, namespace, name),
             }
         }
         let kind = reading.required(node, "type", kind.filter(|kind| !kind.is_empty()))?;
         // stanza.js puts all words into the subtype.
-        let mut words = words.iter().flat_map(|text| text.split(' ')).filter(|word| !word.is_empty());
-        let subtype = words.next().map(SmolStr::from);
+        let mut words = words.unwrap_or_default().split(' ').filter(|word| !word.is_empty());
+        let subtype = words.next();
         let mut parameters: Vec<_> = words.take(PARAMETERS_MAX).map(Parameter::word).collect();
         for child in node.children() {
             if child.name() == "parameter" && child.ns() == node.ns() {
@@ -95,6 +96,6 @@ impl Feedback {
                 reading.unknown_child(child, node);
             }
         }
-        Some(Self { kind, subtype, parameters })
+        Some(Self { kind: kind.into(), subtype: subtype.map(SmolStr::new), parameters })
     }
 }

@@ -19,12 +19,12 @@ pub struct Parameter {
 
 impl Parameter {
     /// Both attributes as they stand. `None`: one of them is too long, which has been said.
-    fn attributes(node: Node<'_>, reading: &mut Reading) -> Option<(Option<SmolStr>, Option<SmolStr>)> {
+    fn attributes<'e>(node: Node<'e>, reading: &mut Reading) -> Option<(Option<&'e str>, Option<&'e str>)> {
         let (mut its_name, mut its_value) = (None, None);
         for (namespace, name, value) in node.attrs() {
             match name {
-                "name" if namespace.is_empty() => its_name = Some(reading.value(node, name, value)?),
-                "value" if namespace.is_empty() => its_value = Some(reading.value(node, name, value)?),
+                "name" if namespace.is_empty() => its_name = Some(reading.long(node, name, value)?),
+                "value" if namespace.is_empty() => its_value = Some(reading.long(node, name, value)?),
                 _ => reading.unknown_attribute(node, namespace, name),
             }
         }
@@ -35,7 +35,7 @@ impl Parameter {
     pub(super) fn read(node: Node<'_>, reading: &mut Reading) -> Option<Self> {
         let (name, value) = Self::attributes(node, reading)?;
         let name = reading.required(node, "name", name.filter(|name| !name.is_empty() || value.is_some()))?;
-        Some(Self { name, value })
+        Some(Self { name: name.into(), value: value.map(SmolStr::new) })
     }
 
     /// XEP-0293 §3 and XEP-0294 §3: an empty value is none.
@@ -52,10 +52,10 @@ impl Parameter {
     pub(super) fn read_fmtp(node: Node<'_>, reading: &mut Reading) -> Option<Self> {
         let (name, value) = Self::attributes(node, reading)?;
         match (name.filter(|name| !name.is_empty()), value) {
-            (Some(name), Some(value)) if !value.is_empty() || is_named(&name) => Some(Self { name, value: Some(value) }),
+            (Some(name), Some(value)) if !value.is_empty() || is_named(name) => Some(Self { name: name.into(), value: Some(value.into()) }),
             (Some(text), _) | (None, Some(text)) if !text.is_empty() => Some(Self::nameless(text)),
             _ => {
-                reading.malformed(node, &"neither name nor value");
+                reading.malformed(node, &"neither name nor value, expected one of them");
                 None
             }
         }
@@ -70,10 +70,10 @@ impl Parameter {
     }
 
     /// What stands between two `;` of `a=fmtp`, if it is not `name=value`.
-    fn nameless(text: SmolStr) -> Self {
+    fn nameless(text: &str) -> Self {
         match text.strip_suffix('=') {
             Some(name) if !name.is_empty() && !name.contains('=') => Self { name: name.into(), value: Some(SmolStr::default()) },
-            _ => Self { name: SmolStr::default(), value: Some(text) },
+            _ => Self { name: SmolStr::default(), value: Some(text.into()) },
         }
     }
 

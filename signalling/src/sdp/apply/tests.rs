@@ -255,10 +255,10 @@ fn rfc_8829_s5_2_2_a_content_takes_the_place_of_a_refused_one() {
         full = full.apply(Initiator, &stanza("content-add", &new.replace("name='n'", &format!("name='{at}'")))).unwrap().0;
     }
     let (full, _) = full.apply(Initiator, &stanza("content-add", &new)).unwrap();
-    assert_eq!((full.sections.len(), &*full.sections[0].content.name), (32, "n"));
+    assert_eq!((full.sections.len(), &*full.sections[0].content.name), (crate::jingle::content::CONTENTS_MAX, "n"));
     assert_eq!(
         error(&full, Initiator, &stanza("content-add", &new.replace("name='n'", "name='m'"))),
-        "resource-constraint: content-add: more than 32 contents"
+        "resource-constraint: content-add: more than 128 contents"
     );
 }
 
@@ -349,7 +349,7 @@ fn s7_2_8_session_accept() {
 #[test]
 fn s7_2_11_session_terminate() {
     let (after, warnings) = with_offered().apply(Initiator, &stanza("session-terminate", "<reason><success/></reason>")).unwrap();
-    assert_eq!(warnings[0].to_string(), "session-terminate: SDP has no line for a reason");
+    assert_eq!(warnings[0].to_string(), "session-terminate: SDP has no line for the reason 'success'");
     assert!(after.sections.iter().all(|section| section.state == State::Refused));
     assert_eq!((after.groups.len(), after.origin.version), (0, with_offered().origin.version + 1));
 }

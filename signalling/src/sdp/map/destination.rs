@@ -7,6 +7,7 @@ use smol_str::SmolStr;
 use super::words::{is_address, is_ipv6};
 use crate::jingle::candidate::{Candidate, CandidateType};
 use crate::jingle::transport::{Method, Transport};
+use crate::sdp::description::Section;
 use crate::sdp::line::{Attribute, Connection, Direction};
 use crate::sdp::warning::{Quoted, Warnings};
 
@@ -37,7 +38,11 @@ pub(super) fn no_address() -> Connection {
 }
 
 fn is_nowhere(connection: &Connection) -> bool {
-    matches!(&*connection.address, "0.0.0.0" | "::")
+    is_no_address(&connection.address)
+}
+
+fn is_no_address(address: &str) -> bool {
+    matches!(address, "0.0.0.0" | "::")
 }
 
 /// Raw UDP from `c=`, the port of `m=` and `a=rtcp`: component 2 is there if it is said. The method of who has no address yet is not known.
@@ -66,6 +71,18 @@ pub(super) fn held(direction: Direction, destination: &Destination) -> Direction
         _ if destination.is_none() || !is_nowhere(&destination.connection) => direction,
         Direction::SendRecv | Direction::SendOnly => Direction::SendOnly,
         Direction::RecvOnly | Direction::Inactive => Direction::Inactive,
+    }
+}
+
+/// Such a hold says nothing of the transport: the address that the party had is still its own, and it replaces none.
+pub(super) fn keep_while_held(sections: &mut [Section], before: &[Section]) {
+    for (section, before) in sections.iter_mut().zip(before) {
+        if let (Some(now), Some(before)) = (&mut section.content.transport, &before.content.transport)
+            && (&now.method, &before.method) == (&Method::RawUdp, &Method::RawUdp)
+            && now.candidates.first().is_some_and(|candidate| is_no_address(&candidate.ip))
+        {
+            now.candidates.clone_from(&before.candidates);
+        }
     }
 }
 

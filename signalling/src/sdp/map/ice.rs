@@ -7,6 +7,7 @@ use super::session::Level;
 use super::words::{fitting, is_address, is_ice, is_token, once, push};
 use crate::jingle::candidate::Candidate;
 use crate::jingle::content::Content;
+use crate::jingle::secret::Secret;
 use crate::jingle::transport::{CANDIDATES_MAX, Method, OPTIONS_MAX, REMOTE_CANDIDATES_MAX, RemoteCandidate, Transport};
 use crate::sdp::line::{Attribute, Numbered};
 use crate::sdp::warning::{Quoted, Warnings};
@@ -15,7 +16,7 @@ use crate::sdp::warning::{Quoted, Warnings};
 #[derive(Debug, Default)]
 pub(super) struct IceBuilder {
     ufrag: Option<SmolStr>,
-    pwd: Option<SmolStr>,
+    pwd: Option<Secret>,
     options: Vec<SmolStr>,
     options_line: u32,
     candidates: Vec<Candidate>,

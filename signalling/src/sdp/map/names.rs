@@ -13,6 +13,7 @@ use super::{MapError, Quoted, refused};
 use crate::jingle::content::{Content, NAME_BYTES_MAX, Party};
 use crate::sdp::description::{Description, Section, State};
 use crate::sdp::line::{Attribute, Numbered};
+use crate::sdp::parse::words::is_control;
 
 /// The name, where the mid is another.
 pub(super) const NAME: &str = "jingle-name";
@@ -116,7 +117,8 @@ pub(super) fn mids(sections: &[Section]) -> Vec<SmolStr> {
 
 /// The media's word, with a number behind it from the second on.
 fn unique(media: &SmolStr, taken: &mut HashSet<SmolStr>) -> SmolStr {
-    let word = if is_token(media) { media.clone() } else { SmolStr::new_static("media") };
+    // The number must have room too.
+    let word = if is_token(media) && media.len() < NAME_BYTES_MAX / 2 { media.clone() } else { SmolStr::new_static("media") };
     if taken.insert(word.clone()) {
         return word;
     }
@@ -142,14 +144,14 @@ pub(in crate::sdp) fn encode(text: &str) -> SmolStr {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     let mut encoded = SmolStrBuilder::new();
     for char in text.chars() {
-        match char {
-            '\0'..=' ' | '%' | '\x7f' => {
-                let byte = char as usize;
-                encoded.push('%');
-                encoded.push(char::from(HEX[byte >> 4]));
-                encoded.push(char::from(HEX[byte & 15]));
-            }
-            char => encoded.push(char),
+        if !(char.is_ascii_control() || matches!(char, ' ' | '%') || is_control(char)) {
+            encoded.push(char);
+            continue;
+        }
+        for byte in char.encode_utf8(&mut [0; 4]).bytes() {
+            encoded.push('%');
+            encoded.push(char::from(HEX[usize::from(byte >> 4)]));
+            encoded.push(char::from(HEX[usize::from(byte & 15)]));
         }
     }
     encoded.finish()
@@ -158,14 +160,15 @@ pub(in crate::sdp) fn encode(text: &str) -> SmolStr {
 /// The text again. `None`: it is none that XML could say, or too long.
 pub(in crate::sdp) fn decode(value: &str) -> Option<SmolStr> {
     let mut parts = value.split('%');
-    let mut decoded = String::from(parts.next()?);
+    let mut decoded = Vec::from(parts.next()?);
     for part in parts {
         let digits = part.get(..2).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
-        let byte = u8::from_str_radix(digits, 16).ok().filter(u8::is_ascii)?;
-        decoded.push(char::from(byte));
-        decoded.push_str(&part[2..]);
+        decoded.push(u8::from_str_radix(digits, 16).ok()?);
+        decoded.extend_from_slice(&part.as_bytes()[2..]);
     }
-    let is_said = decoded.len() <= NAME_BYTES_MAX && !decoded.chars().any(|char| char < ' ' && !matches!(char, '\t' | '\n' | '\r'));
+    let decoded = String::from_utf8(decoded).ok()?;
+    let is_no_character = |char| matches!(char, '\0'..='\x08' | '\x0b' | '\x0c' | '\x0e'..='\x1f' | '\u{fffe}' | '\u{ffff}');
+    let is_said = decoded.len() <= NAME_BYTES_MAX && !decoded.contains(is_no_character);
     is_said.then(|| decoded.into())
 }
 
@@ -183,6 +186,7 @@ mod tests {
             ("ä:\"'<&", "ä:\"'<&"),
             ("x\r\na=mid:y", "x%0D%0Aa=mid:y"),
             ("\t", "%09"),
+            ("a\u{2028}b\u{85}", "a%E2%80%A8b%C2%85"),
         ];
         for (name, value) in table {
             assert_eq!((&*encode(name), decode(value).as_deref()), (value, Some(name)), "{name:?}");

@@ -130,12 +130,13 @@ impl Read {
     }
 
     fn take_media(&mut self, line: u32, attribute: Attribute, warnings: &mut Warnings) {
-        let rest = self.ice.take(line, attribute, warnings);
+        // Most lines are the codecs'.
         let rest = match (&mut self.rtp, &mut self.data) {
-            (Some(rtp), _) => rest.and_then(|attribute| rtp.take(line, attribute, warnings)),
-            (None, Some(data)) => rest.and_then(|attribute| data.take(line, attribute, warnings)),
-            (None, None) => rest,
+            (Some(rtp), _) => rtp.take(line, attribute, warnings),
+            (None, Some(data)) => data.take(line, attribute, warnings),
+            (None, None) => Some(attribute),
         };
+        let rest = rest.and_then(|attribute| self.ice.take(line, attribute, warnings));
         if let Some(attribute) = rest {
             warnings.at(line, format_args!("a={} is left out: it does not belong into such a section", carried::name(&attribute)));
         }

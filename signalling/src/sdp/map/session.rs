@@ -7,6 +7,7 @@ use super::words::{once, push};
 use super::{carried, groups};
 use crate::jingle::content::{Carried, GROUPS_MAX};
 use crate::jingle::rtp::Bandwidth;
+use crate::jingle::secret::Secret;
 use crate::jingle::transport::{FINGERPRINTS_MAX, Fingerprint, Setup};
 use crate::sdp::description::{Description, Section};
 use crate::sdp::line::{Attribute, Connection, Direction, Numbered, Origin, OtherLine, SessionDescription};
@@ -26,7 +27,7 @@ pub(super) struct Level {
     /// RFC 8839 §5.4.
     pub ufrag: Option<SmolStr>,
     /// RFC 8839 §5.4.
-    pub pwd: Option<SmolStr>,
+    pub pwd: Option<Secret>,
     /// RFC 8839 §5.6.
     pub options: Vec<SmolStr>,
     /// RFC 8840 §8.2: of every section.

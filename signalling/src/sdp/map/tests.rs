@@ -82,9 +82,9 @@ fn sayable(mut jingle: Jingle, is_answer: bool) -> Jingle {
     for content in &mut jingle.contents {
         content.protocol.take_if(|protocol| !protocol.split('/').all(words::is_token));
         if let Some(transport) = &mut content.transport {
-            let ice = |text: &SmolStr, len: usize| SmolStr::from(format!("{}{}", text.replace('.', "/"), "x".repeat(len)));
+            let ice = |text: &str, len: usize| SmolStr::from(format!("{}{}", text.replace('.', "/"), "x".repeat(len)));
             transport.ufrag = transport.ufrag.as_ref().map(|ufrag| ice(ufrag, 3));
-            transport.pwd = transport.pwd.as_ref().map(|pwd| ice(pwd, 21));
+            transport.pwd = transport.pwd.as_ref().map(|pwd| ice(pwd, 21).into());
             transport.candidates.iter_mut().for_each(|candidate| candidate.component = candidate.component.max(1));
             transport.remote_candidates.iter_mut().for_each(|candidate| candidate.component = candidate.component.max(1));
             let is_number = |sctp: &&mut Sctp| sctp.protocol.parse::<u16>().is_ok();

@@ -15,7 +15,7 @@ use crate::sdp::map::static_type;
 ///
 /// - Of the session there is its id, as a number: a text of up to 19 digits is its own, any other has 63 bits of its FNV-1a. SDP has no JIDs, no reason.
 /// - Contents that SDP cannot say are left out: other applications and transports, and all but the first of several under one name.
-/// - A group has only names of contents that are there.
+/// - A group has only names of contents that are there, each once.
 /// - Carried lines are in the order in which SDP has its lines. `t=0 0` and an empty `s=` need not be said.
 #[must_use]
 pub fn normal_jingle(jingle: Jingle, party: Party) -> Jingle {
@@ -26,7 +26,8 @@ pub fn normal_jingle(jingle: Jingle, party: Party) -> Jingle {
     trickle(&mut normal.contents);
     let is_member = |contents: &[Content], name: &SmolStr| contents.iter().any(|content| content.name == *name);
     for mut group in jingle.groups {
-        group.contents.retain(|name| is_member(&normal.contents, name));
+        let mut seen = HashSet::new();
+        group.contents.retain(|name| is_member(&normal.contents, name) && seen.insert(name.clone()));
         if group.semantics == "BUNDLE" {
             share(&mut normal.contents, &group.contents);
         }
@@ -240,7 +241,7 @@ fn raw(candidate: &Candidate) -> Candidate {
 /// - `ptime` and `maxptime` are those of the first payload type that says one.
 /// - The attribute `ssrc` is a source without parameters.
 /// - The first word of feedback is its subtype; an empty value of a word is none.
-/// - A stream goes to each source that has none, see `normal::rtp`.
+/// - Up to four streams go to each source that has none, see `normal::rtp`.
 fn rtp(rtp: &mut Rtp, required: bool) {
     let media = rtp.media.clone();
     let mut seen = HashSet::new();
@@ -306,7 +307,8 @@ fn streams(rtp: &mut Rtp) {
     of_all.retain(|text| seen.insert(text.clone()));
     let track = |text: &SmolStr| text.split_once(' ').map(|(_, track)| track.to_owned());
     let is_one = of_all.iter().all(|text| track(text) == track(&of_all[0]));
-    let missing = if is_one { of_all } else { rtp.streams.iter().map(text).collect() };
+    let mut missing: Vec<SmolStr> = if is_one { of_all } else { rtp.streams.iter().map(text).collect() };
+    missing.truncate(4);
     for source in rtp.sources.iter_mut().filter(|source| !source.parameters.iter().any(|parameter| is_msid(&parameter))) {
         source.parameters.extend(missing.iter().map(|text| Parameter { name: "msid".into(), value: Some(text.clone()) }));
     }

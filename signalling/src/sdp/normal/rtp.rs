@@ -121,7 +121,7 @@ fn feedback(own: &[Attribute], id: Option<u8>) -> Vec<Attribute> {
 }
 
 /// - What is said of one source stands together; a source without attributes is one line.
-/// - `a=msid` of the section goes to each source that has none, and those of sources stand in the section too, if it is one track (RFC 8830 §2). Where
+/// - `a=msid` of the section goes to each source that has none (of several, the first four), and those of sources stand in the section too, if it is one track (RFC 8830 §2). Where
 ///   there are several, as in Plan B, the section has those that no source has.
 fn sources(own: &[Attribute]) -> (Vec<Msid>, Vec<Attribute>) {
     let mut sources: Vec<(u32, Vec<Parameter>)> = Vec::new();
@@ -144,7 +144,7 @@ fn sources(own: &[Attribute]) -> (Vec<Msid>, Vec<Attribute>) {
     let fill = |sources: &mut [(u32, Vec<Parameter>)], msids: &[Msid]| {
         for (_, parameters) in sources {
             if !parameters.iter().any(|parameter| is_msid(&parameter)) {
-                parameters.extend(msids.iter().map(|msid| Parameter { name: "msid".into(), value: Some(text(msid).into()) }));
+                parameters.extend(msids.iter().take(4).map(|msid| Parameter { name: "msid".into(), value: Some(text(msid).into()) }));
             }
         }
     };

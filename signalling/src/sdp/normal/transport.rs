@@ -5,6 +5,7 @@ use smol_str::SmolStr;
 use super::names::Named;
 use crate::jingle::candidate::Candidate;
 use crate::jingle::content::Party;
+use crate::jingle::secret::Secret;
 use crate::jingle::transport::{self, Fingerprint, RemoteCandidate, Setup};
 use crate::sdp::line::{Attribute, MediaDescription, SessionDescription};
 
@@ -16,7 +17,7 @@ pub(super) struct Transport {
     remote_candidates: Vec<RemoteCandidate>,
     end_of_candidates: bool,
     ufrag: Option<SmolStr>,
-    pwd: Option<SmolStr>,
+    pwd: Option<Secret>,
     options: Vec<SmolStr>,
     fingerprints: Vec<Fingerprint>,
     setup: Option<Setup>,

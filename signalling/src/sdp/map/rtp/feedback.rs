@@ -44,17 +44,18 @@ pub(super) fn write(payload: Option<u8>, of: &Feedbacks, out: &mut Vec<Numbered>
 
 /// As it comes back, if it can be a line: the first word behind the type is the subtype.
 fn line(feedback: &Feedback) -> Option<Feedback> {
-    let kind = Some(&feedback.kind).filter(|kind| is_word(kind))?.clone();
-    let mut parameters = words(&feedback.parameters)?;
-    let subtype = match &feedback.subtype {
-        Some(subtype) => Some(Some(subtype).filter(|subtype| is_word(subtype))?.clone()),
+    let Feedback { kind, subtype, parameters } = feedback;
+    let fits = is_word(kind) && subtype.as_deref().is_none_or(is_word);
+    let mut parameters = words(parameters).filter(|_| fits)?;
+    let subtype = match subtype {
+        Some(subtype) => Some(subtype.clone()),
         None if parameters.is_empty() => None,
         None => Some(match parameters.remove(0) {
             Parameter { name, value: Some(value) } => smol_str::format_smolstr!("{name}={value}"),
             Parameter { name, value: None } => name,
         }),
     };
-    Some(Feedback { kind, subtype, parameters })
+    Some(Feedback { kind: kind.clone(), subtype, parameters })
 }
 
 #[cfg(test)]
