@@ -58,15 +58,14 @@ impl Sources {
     pub fn finish(self, rtp: &mut Rtp, warnings: &mut Warnings) {
         let Self { mut sources, groups, msids, msid_line } = self;
         if !msids.is_empty() {
-            let texts: Vec<SmolStr> = msids.iter().map(text).collect();
             for source in sources.iter_mut().filter(|source| msids_of(source).next().is_none()) {
-                for text in &texts {
-                    let parameter = Parameter { name: SmolStr::new_static(MSID), value: Some(text.clone()) };
+                for msid in &msids {
+                    let parameter = Parameter { name: SmolStr::new_static(MSID), value: Some(text(msid)) };
                     push(&mut source.parameters, parameter, PARAMETERS_MAX, msid_line, "attributes of a source", warnings);
                 }
             }
-            let is_free = |text: &SmolStr| !sources.iter().any(|source| msids_of(source).any(|msid| msid == text));
-            rtp.streams = msids.into_iter().zip(&texts).filter(|(_, text)| is_free(text)).map(|(msid, _)| msid).collect();
+            let is_free = |msid: &Msid| !sources.iter().any(|source| msids_of(source).any(|value| is_text(value, msid)));
+            rtp.streams = msids.into_iter().filter(is_free).collect();
         }
         rtp.sources = sources;
         rtp.source_groups = groups;
@@ -82,6 +81,14 @@ fn text(msid: &Msid) -> SmolStr {
     match &msid.track {
         Some(track) => smol_str::format_smolstr!("{} {track}", msid.stream),
         None => msid.stream.clone(),
+    }
+}
+
+/// Whether a parameter's value is [`text`].
+fn is_text(value: &str, msid: &Msid) -> bool {
+    match &msid.track {
+        Some(track) => value.strip_prefix(&*msid.stream).and_then(|rest| rest.strip_prefix(' ')) == Some(track),
+        None => value == msid.stream,
     }
 }
 
@@ -117,15 +124,14 @@ impl<'a> Written<'a> {
         }
         let (msids, missing) = match of_one_track(&sources, &streams) {
             Some(msids) => {
-                let missing = msids.iter().map(text).collect();
+                let missing = if sources.iter().all(has_msid) { Vec::new() } else { msids.iter().map(text).collect() };
                 (msids, missing)
             }
             // Plan B: the tracks stay with their sources, and what a source has or gets is no stream of its own.
             None => {
                 let missing = streams.iter().map(text).collect();
                 let is_free = |msid: &Msid| {
-                    let text = text(msid);
-                    sources.iter().all(|source| has_msid(source) && msids_of(source).all(|value| trimmed(value) != text))
+                    sources.iter().all(|source| has_msid(source) && msids_of(source).all(|value| !is_text(&trimmed(value), msid)))
                 };
                 streams.retain(is_free);
                 (streams, missing)
