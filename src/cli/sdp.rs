@@ -1,4 +1,4 @@
-//! `campanile sdp`: converts between SDP and Jingle, with the conversion that the server itself uses. Needs no configuration and no server.
+//! `campanile sdp`: converts between SDP and Jingle, for whoever writes a client or a gateway. Needs no configuration and no server.
 
 use std::fs::File;
 use std::io::{self, Read as _};

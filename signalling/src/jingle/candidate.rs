@@ -130,19 +130,21 @@ impl Candidate {
         }
         read.ip = reading.required(node, "ip", ip)?;
         read.port = reading.required(node, "port", port)?;
-        if *method != Method::RawUdp {
-            reading.required(node, "type", read.kind)?;
+        if *method != Method::RawUdp && read.kind.is_none() {
+            reading.required(node, "type", node.attr("type"));
+            return None;
         }
         read.protocol = protocol.unwrap_or_else(|| UDP.into());
         if reading.is_whole() {
-            if related.is_some() != related_port.is_some() {
-                reading.malformed(node, &"one of rel-addr and rel-port without the other");
+            if related_port.is_some() {
+                reading.required(node, "rel-addr", related.as_ref());
             }
             // Who has no networks to tell apart writes 0, or what an example of XEP-0176 has; browsers name theirs.
             read.network =
                 network_id.or(network.filter(|network| *network != NO_NETWORK)).and_then(|text| reading.word(node, "network", text));
         }
-        read.related = related.zip(related_port);
+        // stanza.js leaves out `rel-port='0'`, as every candidate of a browser that only relays has it.
+        read.related = related.map(|address| (address, related_port.unwrap_or(0)));
         Some(read)
     }
 
@@ -315,14 +317,16 @@ mod tests {
             (&format!("{base} network-cost='10' ufrag='a&apos;b'"), &format!("{base} network-cost='10' ufrag='a&apos;b'"), &[]),
             // XEP-0176's examples have priorities that are too wide for SDP.
             (&format!("{base} priority='9000000000'"), &base.replace("port='9'", "port='9' priority='9000000000'"), &[]),
-            (&format!("{base} rel-addr='10.0.1.2'"), base, &["<candidate/>: one of rel-addr and rel-port without the other"]),
+            (&format!("{base} rel-addr='0.0.0.0'"), &base.replace("type=", "rel-addr='0.0.0.0' rel-port='0' type="), &[]),
+            (&format!("{base} rel-port='9'"), base, &["<candidate/>: no rel-addr, expected one"]),
+            (&base.replace(" type='host'", ""), "", &["<candidate/>: no type, expected one"]),
             (&base.replace("component='1'", "component='256'"), base, &["<candidate/>: component='256', expected a number from 0 to 255"]),
             (&base.replace("port='9'", "port='65536'"), "", &["<candidate/>: port='65536', expected a number from 0 to 65535"]),
-            (&base.replace("ip='10.0.1.1'", ""), "", &["<candidate/>: no ip"]),
+            (&base.replace("ip='10.0.1.1'", ""), "", &["<candidate/>: no ip, expected one"]),
             (
                 &base.replace("type='host'", "type='local'"),
                 "",
-                &["<candidate/>: type='local', expected 'host', 'srflx', 'prflx' or 'relay'", "<candidate/>: no type"],
+                &["<candidate/>: type='local', expected 'host', 'srflx', 'prflx' or 'relay'"],
             ),
         ];
         check(ns::JINGLE_ICE_UDP, table);
@@ -344,7 +348,7 @@ mod tests {
                     "component='1' generation='0' ip='10.1.1.104' port='1' type='host'",
                     &[],
                 ),
-                ("port='1'", "", &["<candidate/>: no ip"]),
+                ("port='1'", "", &["<candidate/>: no ip, expected one"]),
             ],
         );
     }

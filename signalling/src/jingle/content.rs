@@ -17,12 +17,13 @@ use super::names;
 use super::reading::Reading;
 use super::reason::Reason;
 use super::rtp::Rtp;
+use super::shown::Quoted;
 use super::transport::{Method, Transport};
 use crate::ns;
 use crate::xml::{Node, XmlWriter};
 
-/// Contents read from one stanza; those that follow are left out.
-pub const CONTENTS_MAX: usize = 32;
+/// Contents read from one stanza; those that follow are left out. Browsers in a conference have a section for each track of each participant.
+pub const CONTENTS_MAX: usize = 128;
 /// Longest sid, content name, ufrag and the like, in bytes. A longer sid or name is refused, the rest is cut.
 pub const NAME_BYTES_MAX: usize = 256;
 
@@ -156,14 +157,24 @@ pub enum Description {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JingleError {
     /// §7.2: the receiver answers `<bad-request/>`.
-    #[error("no action, or none of XEP-0166")]
-    Action,
+    #[error("<jingle/>: {}, expected one of XEP-0166 §7.2, as 'session-initiate' is", found("action", .0.as_deref()))]
+    Action(Option<SmolStr>),
     /// §7.1: REQUIRED.
-    #[error("no sid, or one of more than 256 bytes")]
-    Sid,
+    #[error("<jingle/>: {}, expected one of 1 to {NAME_BYTES_MAX} bytes", found("sid", .0.as_deref()))]
+    Sid(Option<SmolStr>),
     /// Its name would be kept as long as the session lives.
-    #[error("a content's name has more than 256 bytes")]
-    ContentName,
+    #[error("<content/>: {}, expected {NAME_BYTES_MAX} bytes at most", found("name", Some(.0)))]
+    ContentName(SmolStr),
+}
+
+/// What there is in the place of what was expected.
+fn found(attribute: &str, value: Option<&str>) -> String {
+    value.map_or_else(|| format!("no {attribute}"), |value| format!("{attribute}={}", Quoted(value)))
+}
+
+/// The beginning of a wrong value: enough to be recognized.
+fn beginning(value: &str) -> SmolStr {
+    super::cut(value, NAME_BYTES_MAX).into()
 }
 
 impl Jingle {
@@ -188,8 +199,10 @@ impl Jingle {
     /// # Errors
     /// Without action or sid it belongs to no session.
     pub fn read(node: Node<'_>, reading: &mut Reading) -> Result<Self, JingleError> {
-        let action = node.attr("action").and_then(Action::parse).ok_or(JingleError::Action)?;
-        let sid = node.attr("sid").filter(|sid| is_sid(sid)).ok_or(JingleError::Sid)?;
+        let action = node.attr("action");
+        let action = action.and_then(Action::parse).ok_or_else(|| JingleError::Action(action.map(beginning)))?;
+        let sid = node.attr("sid");
+        let sid = sid.filter(|sid| is_sid(sid)).ok_or_else(|| JingleError::Sid(sid.map(beginning)))?;
         let mut jingle = Self::new(action, sid);
         if reading.is_whole() {
             for (namespace, name, value) in node.attrs() {
@@ -210,7 +223,11 @@ impl Jingle {
                         reading.leave();
                     }
                 }
-                (ns::JINGLE, "reason") => jingle.reason = Some(Reason::read(child, reading)),
+                (ns::JINGLE, "reason") => {
+                    if reading.has_room(child, jingle.reason.iter().len(), 1) {
+                        jingle.reason = Some(Reason::read(child, reading));
+                    }
+                }
                 (ns::JINGLE_GROUPING, "group") => {
                     if reading.is_whole() && reading.has_room(child, jingle.groups.len(), GROUPS_MAX) {
                         jingle.groups.extend(Group::read(child, reading));
@@ -262,8 +279,8 @@ impl Content {
     /// `action`: what the `<jingle/>` around it asks for.
     fn read(node: Node<'_>, action: Action, reading: &mut Reading) -> Result<Self, JingleError> {
         let name = node.attr("name");
-        if name.is_some_and(|name| name.len() > NAME_BYTES_MAX) {
-            return Err(JingleError::ContentName);
+        if let Some(name) = name.filter(|name| name.len() > NAME_BYTES_MAX) {
+            return Err(JingleError::ContentName(beginning(name)));
         }
         reading.enter(name.unwrap_or_default());
         let mut content = Self::new(Party::Initiator, reading.required(node, "name", name).unwrap_or_default());
@@ -279,11 +296,17 @@ impl Content {
         for child in node.children() {
             match child.name() {
                 _ if !names::is_namespace(child.ns()) => reading.unknown_child(child, node),
-                "description" => content.description = Some(Description::read(child, reading)),
+                "description" => {
+                    if reading.has_room(child, content.description.iter().len(), 1) {
+                        content.description = Some(Description::read(child, reading));
+                    }
+                }
                 "transport" => {
-                    content.transport = Some(Transport::read(child, reading));
-                    // Jitsi's bridge has it here.
-                    muxed = reading.is_whole() && child.child(child.ns(), "rtcp-mux").is_some();
+                    if reading.has_room(child, content.transport.iter().len(), 1) {
+                        content.transport = Some(Transport::read(child, reading));
+                        // Jitsi's bridge has it here.
+                        muxed = reading.is_whole() && child.child(child.ns(), "rtcp-mux").is_some();
+                    }
                 }
                 "line" if child.ns() == ns::SDP => {
                     if reading.is_whole() && reading.has_room(child, content.carried.len(), CARRIED_MAX) {
@@ -291,7 +314,7 @@ impl Content {
                     }
                 }
                 "protocol" if child.ns() == ns::SDP => {
-                    if reading.is_whole() {
+                    if reading.is_whole() && reading.has_room(child, content.protocol.iter().len(), 1) {
                         content.protocol = carried::read_protocol(child, reading);
                     }
                 }
@@ -488,7 +511,7 @@ mod tests {
             assert_eq!(jingle(action, "").map(|jingle| jingle.action.as_str()), Ok(action));
         }
         for action in ["", "initiate", "Session-Initiate", "source-add"] {
-            assert_eq!(jingle(action, ""), Err(JingleError::Action), "{action}");
+            assert_eq!(jingle(action, ""), Err(JingleError::Action(Some(action.into()))));
         }
     }
 
@@ -499,9 +522,9 @@ mod tests {
                 "<iq type='set' id='i' from='a@a/a' to='b@b/b'><jingle xmlns='urn:xmpp:jingle:1' action='session-info' {attribute}/></iq>"
             ))
         };
-        assert_eq!(iq(""), Err(JingleError::Sid));
-        assert_eq!(iq("sid=''"), Err(JingleError::Sid));
-        assert_eq!(iq(&format!("sid='{}'", "s".repeat(257))), Err(JingleError::Sid));
+        assert_eq!(iq(""), Err(JingleError::Sid(None)));
+        assert_eq!(iq("sid=''"), Err(JingleError::Sid(Some("".into()))));
+        assert_eq!(iq(&format!("sid='{}'", "s".repeat(257))), Err(JingleError::Sid(Some("s".repeat(256).into()))));
         assert_eq!(iq("sid='not an nmtoken &amp; still a sid'").map(|jingle| jingle.sid), Ok("not an nmtoken & still a sid".into()));
     }
 
@@ -519,7 +542,26 @@ mod tests {
             assert_eq!((content.creator, &*content.name, content.senders), (creator, name, senders), "{xml}");
         }
         let long = format!("<content creator='initiator' name='{}'/>", "n".repeat(NAME_BYTES_MAX + 1));
-        assert_eq!(jingle("content-add", &long), Err(JingleError::ContentName));
+        assert_eq!(jingle("content-add", &long), Err(JingleError::ContentName("n".repeat(NAME_BYTES_MAX).into())));
+    }
+
+    #[test]
+    fn errors_name_what_they_found_and_what_they_expected() {
+        let table = [
+            (JingleError::Action(None), "<jingle/>: no action, expected one of XEP-0166 §7.2, as 'session-initiate' is".to_owned()),
+            (
+                JingleError::Action(Some("call\n".into())),
+                "<jingle/>: action='call\\n', expected one of XEP-0166 §7.2, as 'session-initiate' is".to_owned(),
+            ),
+            (JingleError::Sid(Some("".into())), "<jingle/>: sid='', expected one of 1 to 256 bytes".to_owned()),
+            (
+                JingleError::ContentName("n".repeat(256).into()),
+                format!("<content/>: name='{}…', expected 256 bytes at most", "n".repeat(64)),
+            ),
+        ];
+        for (error, expected) in table {
+            assert_eq!(error.to_string(), expected);
+        }
     }
 
     #[test]
@@ -604,7 +646,7 @@ mod tests {
             (
                 jingle("", "<group xmlns='urn:xmpp:jingle:apps:grouping:0'/>"),
                 "<jingle xmlns='urn:xmpp:jingle:1' action='session-initiate' sid='s'/>".to_owned(),
-                amiss("<group/>: no semantics", None),
+                amiss("<group/>: no semantics, expected one", None),
             ),
             (
                 jingle("", "<content creator='us' name='x' senders='rejected' y='z'/>"),
@@ -621,8 +663,8 @@ mod tests {
                 jingle("", "<content creator='initiator' name=''/>"),
                 [
                     amiss("attribute x in <jingle/>", None),
-                    amiss("<content/>: no name", Some("")),
-                    amiss("<content/>: no creator", Some("")),
+                    amiss("<content/>: no name, expected one", Some("")),
+                    amiss("<content/>: no creator, expected one", Some("")),
                     amiss("<x xmlns='y'/> in <jingle/>", None),
                 ]
                 .concat(),
@@ -661,24 +703,48 @@ mod tests {
     }
 
     #[test]
+    fn s7_3_there_is_one_of_each() {
+        let rtp = |media: &str| format!("<description xmlns='urn:xmpp:jingle:apps:rtp:1' media='{media}'/>");
+        let ice = |ufrag: &str| format!("<transport xmlns='urn:xmpp:jingle:transports:ice-udp:1' ufrag='{ufrag}'/>");
+        let (content, problems) = testing::content(&[rtp("audio"), ice("a"), rtp("video"), ice("b")].concat());
+        assert_eq!((content.media(), content.transport.as_ref().unwrap().ufrag.as_deref()), ("audio", Some("a")));
+        let said: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        let expected = ["description", "transport"].map(|name| format!("content 'a': <{name}/>: more than 1 of them, expected 1 at most"));
+        assert_eq!(said, expected);
+    }
+
+    #[test]
+    fn a_content_s_name_makes_no_line_of_a_message() {
+        let (_, problems) = testing::whole(
+            "<jingle xmlns='urn:xmpp:jingle:1' action='content-add' sid='s'><content creator='initiator' name='0&#10;warning: &#x9b;31m'><x/></content></jingle>",
+        );
+        assert_eq!(problems[0].to_string(), "content '0\\nwarning: \\u{9b}31m': <x xmlns='urn:xmpp:jingle:1'/> in <content/>");
+    }
+
+    #[test]
     fn what_sdp_has_and_jingle_has_not_is_carried() {
         let line = |kind: &str, text: &str| format!("<line xmlns='urn:campanile:sdp:0' type='{kind}'>{text}</line>");
         let protocol = |text: &str| format!("<protocol xmlns='urn:campanile:sdp:0'>{text}</protocol>");
-        let kinds = "expected one line of SDP of a type among abeiprstuz";
+        let kinds = "expected a letter among abeiprstuz";
+        let one_line = "<line/>: text with a line break or NUL, expected one line";
         let no_protocol = "expected a protocol of SDP's m= line";
         let table: &[(&str, &str, &[&str])] = &[
             (&line("a", " rid:1 send "), &line("a", " rid:1 send "), &[]),
             (&line("i", "&lt;a&gt; &amp; b"), &line("i", "&lt;a&gt; &amp; b"), &[]),
-            (&line("a", "x&#10;a=y"), "", &[&format!("<line/>: type='a' with 'x\\na=y', {kinds}")]),
-            (&line("a", "x&#13;a=y"), "", &[&format!("<line/>: type='a' with 'x\\ra=y', {kinds}")]),
-            (&line("m", "audio 9 RTP/AVP 0"), "", &[&format!("<line/>: type='m' with 'audio 9 RTP/AVP 0', {kinds}")]),
-            (&line("a=x&#10;a", "y"), "", &[&format!("<line/>: type='a=x\\na' with 'y', {kinds}")]),
-            (&line("", "y"), "", &[&format!("<line/>: type='' with 'y', {kinds}")]),
-            ("<line xmlns='urn:campanile:sdp:0'>y</line>", "", &["<line/>: no type"]),
+            (&line("a", "x&#10;a=y"), "", &[one_line]),
+            (&line("a", "x&#13;a=y"), "", &[one_line]),
+            (&line("a", "x&#x2028;a=y"), "", &[one_line]),
+            (&line("i", "x&#x85;a=y"), "", &[one_line]),
+            (&line("m", "audio 9 RTP/AVP 0"), "", &[&format!("<line/>: type='m', {kinds}")]),
+            (&line("a=x&#10;a", "y"), "", &[&format!("<line/>: type='a=x\\na', {kinds}")]),
+            (&line("", "y"), "", &[&format!("<line/>: type='', {kinds}")]),
+            ("<line xmlns='urn:campanile:sdp:0'>y</line>", "", &["<line/>: no type, expected one"]),
+            (&line("k", "clear:x"), "", &[&format!("<line/>: type='k', {kinds}")]),
+            (&protocol("x").repeat(2), &protocol("x"), &["<protocol/>: more than 1 of them, expected 1 at most"]),
             (&protocol(" RTP/SAVPF\n"), &protocol("RTP/SAVPF"), &[]),
-            (&protocol("RTP/AVP 0"), "", &[&format!("<protocol/>: text='RTP/AVP 0', {no_protocol}")]),
-            (&protocol("RTP/AVP&#10;a=x"), "", &[&format!("<protocol/>: text='RTP/AVP\\na=x', {no_protocol}")]),
-            (&protocol(""), "", &[&format!("<protocol/>: text='', {no_protocol}")]),
+            (&protocol("RTP/AVP 0"), "", &[&format!("<protocol/>: text 'RTP/AVP 0', {no_protocol}")]),
+            (&protocol("RTP/AVP&#10;a=x"), "", &[&format!("<protocol/>: text 'RTP/AVP\\na=x', {no_protocol}")]),
+            (&protocol(""), "", &[&format!("<protocol/>: text '', {no_protocol}")]),
         ];
         for (given, expected, amiss) in table {
             let (content, problems) = testing::content(given);

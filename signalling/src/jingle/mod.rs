@@ -43,8 +43,10 @@ pub mod propose;
 pub mod reading;
 pub mod reason;
 pub mod rtp;
+pub mod secret;
 pub mod service;
 pub mod session;
+pub(crate) mod shown;
 pub mod transport;
 
 pub use calls::{Call, CallId, Calls, Effect, Effects, Kind, Limits, Offering, Signal};

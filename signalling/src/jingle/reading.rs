@@ -8,6 +8,7 @@ use std::str::FromStr;
 use smol_str::SmolStr;
 
 use super::content::{NAME_BYTES_MAX, Party};
+use super::shown::{Quoted, Shown};
 use crate::ns;
 use crate::xml::Node;
 
@@ -41,7 +42,7 @@ pub struct Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.content {
-            Some(content) => write!(f, "content '{content}': {}", self.text),
+            Some(content) => write!(f, "content {}: {}", Quoted(content), self.text),
             None => f.write_str(&self.text),
         }
     }
@@ -88,9 +89,9 @@ impl Reading {
         self.party
     }
 
-    /// An element that cannot be read: `expected` says why, as in "no id from 0 to 127".
-    pub fn malformed(&mut self, node: Node<'_>, expected: &dyn fmt::Display) {
-        self.note(true, || format!("<{}/>: {expected}", node.name()));
+    /// An element that cannot be read: `why` says what is there and what was expected, as in "id='x', expected a number from 0 to 127".
+    pub fn malformed(&mut self, node: Node<'_>, why: &dyn fmt::Display) {
+        self.note(true, || format!("<{}/>: {why}", Shown(node.name())));
     }
 
     /// An element or attribute that is unknown here; each is said once for a content.
@@ -103,21 +104,21 @@ impl Reading {
         // xml:lang and the like say nothing that could be lost.
         if self.whole && namespace != ns::XML {
             let place = if namespace.is_empty() { String::new() } else { format!(" of the namespace {}", Quoted(namespace)) };
-            self.unknown(&format_args!("attribute {name}{place} in <{}/>", node.name()));
+            self.unknown(&format_args!("attribute {}{place} in <{}/>", Shown(name), Shown(node.name())));
         }
     }
 
     /// An unknown child of a known element.
     pub(super) fn unknown_child(&mut self, child: Node<'_>, parent: Node<'_>) {
-        self.unknown(&format_args!("<{} xmlns={}/> in <{}/>", child.name(), Quoted(child.ns()), parent.name()));
+        self.unknown(&format_args!("<{} xmlns={}/> in <{}/>", Shown(child.name()), Quoted(child.ns()), Shown(parent.name())));
     }
 
-    /// Whether a list of this many takes one more; that something is left out is said once.
+    /// Whether a list of this many takes one more; that there are too many is said once.
     pub(super) fn has_room(&mut self, node: Node<'_>, len: usize, max: usize) -> bool {
         if len < max {
             return true;
         }
-        self.note_once(true, || format!("<{}/>: more than {max} of them, the others are left out", node.name()));
+        self.note_once(true, || format!("<{}/>: more than {max} of them, expected {max} at most", Shown(node.name())));
         false
     }
 
@@ -169,7 +170,7 @@ impl Reading {
     /// What must be there, if it is.
     pub(super) fn required<T>(&mut self, node: Node<'_>, attribute: &str, value: Option<T>) -> Option<T> {
         if value.is_none() {
-            self.malformed(node, &format_args!("no {attribute}"));
+            self.malformed(node, &format_args!("no {attribute}, expected one"));
         }
         value
     }
@@ -177,6 +178,11 @@ impl Reading {
     /// An attribute whose value is none of those that the specification has.
     pub(super) fn unexpected(&mut self, node: Node<'_>, attribute: &str, value: &str, expected: &str) {
         self.malformed(node, &format_args!("{attribute}={}, expected {expected}", Quoted(value)));
+    }
+
+    /// A text that is none of those that the specification has.
+    pub(super) fn unexpected_text(&mut self, node: Node<'_>, text: &str, expected: &str) {
+        self.malformed(node, &format_args!("text {}, expected {expected}", Quoted(text)));
     }
 
     fn note(&mut self, malformed: bool, text: impl FnOnce() -> String) {
@@ -226,14 +232,3 @@ macro_rules! numbers {
     };
 }
 numbers!(u8, u16, u32, u64);
-
-/// What a stranger has written, for a message to a person: its beginning, between quotes, without control characters.
-pub(super) struct Quoted<'t>(pub &'t str);
-
-impl fmt::Display for Quoted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let beginning = super::cut(self.0, 64);
-        let more = if beginning.len() < self.0.len() { "…" } else { "" };
-        write!(f, "'{}{more}'", beginning.escape_debug())
-    }
-}

@@ -84,7 +84,7 @@ impl Reason {
                 ("text", _) => {
                     let text = child.text();
                     if text.len() > TEXT_BYTES_MAX {
-                        reading.malformed(child, &format_args!("{} bytes, of which the first {TEXT_BYTES_MAX} are read", text.len()));
+                        reading.malformed(child, &format_args!("text of {} bytes, expected {TEXT_BYTES_MAX} at most", text.len()));
                     }
                     reason.text = Some(super::cut(&text, TEXT_BYTES_MAX).into());
                 }
@@ -372,7 +372,7 @@ mod tests {
             (
                 "<no-such-thing/>",
                 "",
-                &["<no-such-thing xmlns='urn:xmpp:jingle:1'/> in <reason/>", "<reason/>: no condition of XEP-0166 §7.4"],
+                &["<no-such-thing xmlns='urn:xmpp:jingle:1'/> in <reason/>", "<reason/>: no condition of XEP-0166 §7.4, expected one"],
             ),
             ("<busy/><gone/>", "<busy/>", &["<gone xmlns='urn:xmpp:jingle:1'/> in <reason/>"]),
         ];

@@ -19,7 +19,15 @@ fn again(jingle: &Jingle) -> (Jingle, Vec<Problem>) {
     whole(&written(|out| jingle.write(out)))
 }
 
+/// Models are large: a quarter of the usual number of them says as much. `PROPTEST_CASES` asks for more.
+fn config() -> ProptestConfig {
+    let default = ProptestConfig::default();
+    ProptestConfig { cases: default.cases.div_ceil(4), failure_persistence: None, ..default }
+}
+
 proptest! {
+    #![proptest_config(config())]
+
     #[test]
     fn what_is_written_is_read_as_the_same(jingle in strategies::jingle(Text::Xml)) {
         prop_assert_eq!(again(&jingle), (jingle, Vec::new()));

@@ -77,7 +77,7 @@ impl Rtp {
             }
         }
         if reading.is_whole() && rtp.media.is_empty() {
-            reading.malformed(node, &"no media");
+            reading.required(node, "media", None::<()>);
         }
         // They come first.
         let payload_types = node.children().take_while(|child| child.name() == "payload-type").count();

@@ -13,6 +13,7 @@ use super::reason::{Condition, Reason, Specific};
 use super::rtp::{
     Bandwidth, Crypto, Encryption, Feedback, Feedbacks, HeaderExtension, Msid, Parameter, PayloadType, Rtp, Source, SourceGroup, ZrtpHash,
 };
+use super::secret::Secret;
 use super::transport::{Dtls, Fingerprint, Method, RemoteCandidate, Sctp, Setup, Transport};
 use crate::ns;
 
@@ -282,7 +283,7 @@ pub fn transport(text: Text) -> impl Strategy<Value = Transport> {
 
 /// A transport of this method.
 pub fn transport_of(text: Text, method: Method) -> BoxedStrategy<Transport> {
-    let credentials = (option::of(word(text)), option::of(word(text)));
+    let credentials = (option::of(word(text)), option::of(word(text).prop_map(Secret::from)));
     if text != Text::Wild && !method.has_candidates() {
         return credentials.prop_map(move |(ufrag, pwd)| Transport { method: method.clone(), ufrag, pwd, ..Transport::default() }).boxed();
     }

@@ -17,6 +17,7 @@ use super::candidate::{Candidate, CandidateType};
 use super::content::NAME_BYTES_MAX;
 use super::names;
 use super::reading::Reading;
+use super::secret::Secret;
 use crate::ns;
 use crate::xml::{Node, XmlWriter};
 
@@ -39,7 +40,7 @@ pub struct Transport {
     /// User fragment of ICE.
     pub ufrag: Option<SmolStr>,
     /// Password of ICE.
-    pub pwd: Option<SmolStr>,
+    pub pwd: Option<Secret>,
     /// `a=ice-options` (RFC 8839 §5.6) in their order, none twice: elements of those names, as `<trickle/>` and `<renomination/>` in what clients
     /// write; in XEP-0371 `ice2` is an attribute, and comes first.
     pub options: Vec<SmolStr>,
@@ -130,7 +131,7 @@ impl Transport {
             match name {
                 _ if !namespace.is_empty() => reading.unknown_attribute(node, namespace, name),
                 "ufrag" => transport.ufrag = reading.word(node, name, value),
-                "pwd" => transport.pwd = reading.word(node, name, value),
+                "pwd" => transport.pwd = reading.word(node, name, value).map(Secret::from),
                 ICE2 if transport.method == Method::Ice => match value.trim() {
                     "true" | "1" => transport.options.push(ICE2.into()),
                     "false" | "0" => {}
@@ -167,7 +168,11 @@ impl Transport {
     fn read_child(&mut self, child: Node<'_>, parent: Node<'_>, reading: &mut Reading) {
         match (child.ns(), child.name()) {
             (ns::JINGLE_DTLS, "fingerprint") => dtls::read(child, self, reading),
-            (ns::JINGLE_SCTP, "sctpmap") => self.sctp = Sctp::read(child, reading).or(self.sctp.take()),
+            (ns::JINGLE_SCTP, "sctpmap") => {
+                if reading.has_room(child, self.sctp.iter().len(), 1) {
+                    self.sctp = Sctp::read(child, reading);
+                }
+            }
             (ns::JINGLE_ICE_OPTION, name) if names::is_name(name) => {
                 let twice = self.options.iter().any(|option| option == name);
                 if !twice && reading.has_room(child, self.options.len(), OPTIONS_MAX) {

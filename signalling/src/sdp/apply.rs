@@ -1,12 +1,12 @@
 //! What a party's description is after a stanza: XEP-0166 §7.2 and RFC 3264 §8. Which stanzas are in which file:
 //!
-//! - [`add`]: content-add;
-//! - [`accept`]: content-accept, session-accept;
-//! - [`remove`]: content-reject, content-remove, session-terminate;
-//! - [`modify`]: content-modify, session-info;
-//! - [`transport`]: transport-info, -replace, -accept, -reject;
-//! - [`hints`]: description-info;
-//! - [`level`]: what any of them says of the session, groups and carried lines; [`mod@place`]: which m= line a new content takes.
+//! - `add`: content-add;
+//! - `accept`: content-accept, session-accept;
+//! - `remove`: content-reject, content-remove, session-terminate;
+//! - `modify`: content-modify, session-info;
+//! - `transport`: transport-info, -replace, -accept, -reject;
+//! - `hints`: description-info;
+//! - `level`: what any of them says of the session, groups and carried lines; `place`: which m= line a new content takes.
 
 mod accept;
 mod add;
@@ -14,6 +14,8 @@ mod hints;
 mod level;
 mod modify;
 mod place;
+#[cfg(test)]
+pub(super) mod properties;
 mod remove;
 #[cfg(test)]
 pub(super) mod tests;
@@ -24,12 +26,14 @@ use std::fmt;
 use smol_str::SmolStr;
 
 pub(super) use self::hints::learn;
+pub(super) use self::modify::Hold;
 pub(super) use self::place::{Mark, place};
 pub(super) use self::transport::key;
 use super::description::{Description, Section, State};
 use super::map::{self, MapError};
 use super::warning::{Quoted, Warning, Warnings};
 use crate::jingle::content::{Action, Content, Jingle, Party};
+use crate::jingle::reason::Condition;
 
 /// Conditions of XEP-0166 §10, and of RFC 6120 §8.3.3 where that has none, with which a party answers what does not fit.
 mod condition {
@@ -52,9 +56,17 @@ impl Description {
     pub fn apply(&self, from: Party, stanza: &Jingle) -> Result<(Self, Vec<Warning>), MapError> {
         let mut step = Step { description: self.clone(), from, stanza, nameless: Vec::new(), warnings: Warnings::default() };
         step.run()?;
-        let Step { mut description, warnings, .. } = step;
+        let Step { mut description, mut warnings, .. } = step;
+        warnings.leave();
+        if let Some(reason) = &stanza.reason {
+            let condition = reason.condition.map_or("", Condition::as_str);
+            warnings.add(format_args!("{}: SDP has no line for the reason {}", stanza.action.as_str(), Quoted(condition)));
+        }
         if map::to_sdp(&description).0 != map::to_sdp(self).0 {
-            description.origin.version = self.origin.version.saturating_add(1);
+            match self.origin.version.checked_add(1) {
+                Some(version) => description.origin.version = version,
+                None => warnings.add(format_args!("the version in o= cannot grow any more, though the description has changed")),
+            }
         }
         Ok((description, warnings.into_vec()))
     }

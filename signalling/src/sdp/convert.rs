@@ -3,18 +3,24 @@
 //! The description before, where one is given, is SDP or a `<jingle/>`. It is the same party's, but for a session-accept: then it is the offer
 //! that is accepted, the other party's.
 
-use super::description::{Description, Section, State};
+use super::apply::Hold;
+use super::description::{Description, State};
 use super::diff::diff;
 use super::map::{self, MapError};
 use super::parse::{self, SdpError, TEXT_BYTES_MAX};
 use super::warning::{Place, Warning};
 use super::write;
-use crate::jingle::content::{Content, JingleError};
+use crate::jingle::content::{self, Content, JingleError, NAME_BYTES_MAX};
 use crate::jingle::reading::Reading;
-use crate::jingle::transport::Setup;
+use crate::jingle::rtp::{HeaderExtension, Rtp};
+use crate::jingle::transport::Transport;
 use crate::jingle::{Action, Jingle, Party};
 use crate::ns;
 use crate::xml::{self, Bindings, Element, Node, XmlError, XmlWriter};
+
+mod before;
+#[cfg(test)]
+mod tests;
 
 /// How to convert.
 #[derive(Debug, Clone, Copy)]
@@ -45,7 +51,7 @@ pub enum ConvertError {
         error: XmlError,
     },
     /// A `<jingle/>` without action or sid.
-    #[error("<jingle/>: {0}")]
+    #[error(transparent)]
     Jingle(JingleError),
     /// An element that breaks its specification.
     #[error("{0}")]
@@ -56,6 +62,12 @@ pub enum ConvertError {
     /// Longer than is read.
     #[error("longer than {TEXT_BYTES_MAX} bytes")]
     TooLong,
+    /// It would become longer than anybody reads.
+    #[error("the result has {found} bytes, expected at most {RESULT_BYTES_MAX} and {GROWTH_MAX} for each of the text")]
+    TooMuch {
+        /// How many it would be.
+        found: usize,
+    },
     /// The request makes no sense.
     #[error("{0}")]
     Request(&'static str),
@@ -63,6 +75,11 @@ pub enum ConvertError {
     #[error("the description before: {0}")]
     Before(Box<ConvertError>),
 }
+
+/// Longest result, in bytes.
+pub const RESULT_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// How many times as long as the text its result may be: what is said once, as a fingerprint of the session, may be repeated in each of many contents.
+pub const GROWTH_MAX: usize = 64;
 
 const NO_MEDIA: ConvertError = ConvertError::Request("this action says nothing of media, so there is no SDP for it");
 const NO_BEFORE: ConvertError = ConvertError::Request("this action changes a description: the one before is needed (--session)");
@@ -72,10 +89,52 @@ const NO_BEFORE: ConvertError = ConvertError::Request("this action changes a des
 /// # Errors
 /// The first thing that cannot be read.
 pub fn to_jingle(text: &str, request: &Request<'_>) -> Result<(Vec<Jingle>, Vec<Warning>), ConvertError> {
-    if request.action.is_some_and(|action| says_nothing(action)) {
+    let (stanzas, warnings) = say(text, request)?;
+    let len_max = result_len_max(text, request);
+    // Written only where that could be: an attribute has up to six bytes for one, and what is not copied has a line of its own.
+    if 6 * copied_len(&stanzas) > len_max / 2 || len_max == RESULT_BYTES_MAX {
+        check_len(stanzas.iter().map(|stanza| to_xml(stanza).len()).sum(), len_max)?;
+    }
+    Ok((stanzas, warnings))
+}
+
+/// What the result may have.
+fn result_len_max(text: &str, request: &Request<'_>) -> usize {
+    let len = text.len() + request.before.map_or(0, str::len);
+    RESULT_BYTES_MAX.min(GROWTH_MAX * (len + 64))
+}
+
+fn check_len(found: usize, len_max: usize) -> Result<(), ConvertError> {
+    if found > len_max { Err(ConvertError::TooMuch { found }) } else { Ok(()) }
+}
+
+/// About the length of what the mapper may write more than once, without escapes.
+fn copied_len(stanzas: &[Jingle]) -> usize {
+    let rtp = |rtp: &Rtp| {
+        let parameters = rtp.sources.iter().flat_map(|source| &source.parameters);
+        let msids: usize = parameters.map(|parameter| 32 + parameter.value.as_ref().map_or(0, |value| value.len())).sum();
+        let words = |extension: &HeaderExtension| extension.parameters.len() * (32 + NAME_BYTES_MAX / 4);
+        let extensions: usize = rtp.header_extensions.iter().map(|extension| 64 + extension.uri.len() + words(extension)).sum();
+        msids + extensions
+    };
+    let transport = |transport: &Transport| {
+        let fingerprints = transport.dtls.iter().flat_map(|dtls| &dtls.fingerprints);
+        let fingerprints: usize = fingerprints.map(|fingerprint| 64 + fingerprint.hash.len() + fingerprint.value.len()).sum();
+        let options: usize = transport.options.iter().map(|option| 64 + option.len()).sum();
+        fingerprints + options + [transport.ufrag.as_deref(), transport.pwd.as_deref()].into_iter().flatten().map(str::len).sum::<usize>()
+    };
+    let content = |content: &Content| {
+        let media = if let Some(content::Description::Rtp(media)) = &content.description { rtp(media) } else { 0 };
+        media + content.transport.as_ref().map_or(0, transport)
+    };
+    stanzas.iter().flat_map(|stanza| &stanza.contents).map(content).sum()
+}
+
+fn say(text: &str, request: &Request<'_>) -> Result<(Vec<Jingle>, Vec<Warning>), ConvertError> {
+    if request.action.is_some_and(says_nothing) {
         return Err(NO_MEDIA);
     }
-    let before = request.before.map(|text| read_before(text, request)).transpose()?;
+    let before = request.before.map(|text| before::read_before(text, request)).transpose()?;
     if is_fragment(text) {
         if request.action.is_some_and(|action| action != Action::TransportInfo) {
             return Err(ConvertError::Request("this is no whole description but a fragment of one, which only a transport-info says"));
@@ -85,9 +144,9 @@ pub fn to_jingle(text: &str, request: &Request<'_>) -> Result<(Vec<Jingle>, Vec<
     }
     let (mut next, mut warnings) = map::from_sdp(parse::parse(text)?, request.party, before.as_ref())?;
     match (before, request.action) {
-        (_, Some(action @ (Action::SessionInitiate | Action::SessionAccept))) => Ok((vec![next.into_jingle(action)], warnings)),
+        (_, Some(action @ (Action::SessionInitiate | Action::SessionAccept))) => whole(next, action, warnings),
         (Some(mut before), action) => {
-            tell_offers_from_answers(&mut before, &mut next, action);
+            before::tell_offers_from_answers(&mut before, &mut next, action);
             let (mut stanzas, more) = diff(&before, &next);
             warnings.extend(more);
             if let Some(action) = action {
@@ -95,8 +154,8 @@ pub fn to_jingle(text: &str, request: &Request<'_>) -> Result<(Vec<Jingle>, Vec<
             }
             Ok((stanzas, warnings))
         }
-        (None, None) => Ok((vec![next.into_jingle(first(request.party))], warnings)),
-        (None, Some(action @ (Action::ContentAdd | Action::ContentAccept))) => Ok((vec![next.into_jingle(action)], warnings)),
+        (None, None) => whole(next, first(request.party), warnings),
+        (None, Some(action @ (Action::ContentAdd | Action::ContentAccept))) => whole(next, action, warnings),
         (None, Some(_)) => Err(NO_BEFORE),
     }
 }
@@ -108,19 +167,28 @@ pub fn to_jingle(text: &str, request: &Request<'_>) -> Result<(Vec<Jingle>, Vec<
 pub fn to_sdp(text: &str, request: &Request<'_>) -> Result<(String, Vec<Warning>), ConvertError> {
     let (mut jingle, mut warnings) = read(text)?;
     jingle.action = request.action.unwrap_or(jingle.action);
-    let is_hold = jingle.action == Action::SessionInfo && matches!(jingle.info_name(), Some("hold" | "unhold" | "active"));
-    if says_nothing(jingle.action) && !is_hold {
+    let changes_media = match jingle.action {
+        Action::SessionInfo => Hold::of(&jingle).is_some(),
+        // Every m= line goes away with it, where there are any.
+        Action::SessionTerminate => request.before.is_some(),
+        _ => false,
+    };
+    if says_nothing(jingle.action) && !changes_media {
         return Err(NO_MEDIA);
     }
-    let before = request.before.map(|text| read_before(text, &Request { action: Some(jingle.action), ..*request })).transpose()?;
+    let before = request.before.map(|text| before::read_before(text, &Request { action: Some(jingle.action), ..*request })).transpose()?;
     let description = match (jingle.action, before) {
         (Action::SessionInitiate | Action::SessionAccept, offer) => {
             let (description, more) = map::from_jingle(jingle, request.party, offer.as_ref())?;
             warnings.extend(more);
             description
         }
-        (_, Some(before)) => {
-            let (description, more) = apply(&before, &jingle, request.party)?;
+        (_, Some(mut before)) => {
+            if !is_xml(request.before.unwrap_or_default()) {
+                // SDP has no sid
+                before.sid.clone_from(&jingle.sid);
+            }
+            let (description, more) = before::apply(&before, &jingle, request.party)?;
             warnings.extend(more);
             description
         }
@@ -136,7 +204,9 @@ pub fn to_sdp(text: &str, request: &Request<'_>) -> Result<(String, Vec<Warning>
     };
     let (lines, more) = map::to_sdp(&description);
     warnings.extend(more);
-    Ok((write::write(&lines), warnings))
+    let sdp = write::write(&lines);
+    check_len(sdp.len(), result_len_max(text, request))?;
+    Ok((sdp, warnings))
 }
 
 /// A `<jingle/>` as text.
@@ -152,6 +222,10 @@ fn is_fragment(text: &str) -> bool {
     !text.trim_start().starts_with("v=")
 }
 
+fn is_xml(text: &str) -> bool {
+    text.trim_start().starts_with('<')
+}
+
 fn says_nothing(action: Action) -> bool {
     matches!(action, Action::SessionInfo | Action::SessionTerminate | Action::SecurityInfo)
 }
@@ -162,6 +236,20 @@ const fn first(party: Party) -> Action {
         Party::Initiator => Action::SessionInitiate,
         Party::Responder => Action::SessionAccept,
     }
+}
+
+/// The stanza of this action that says all of a description. An answer that takes no part in anything is no answer but the end of the session
+/// (XEP-0166 §6.3); other stanzas need a content (§7.2).
+fn whole(description: Description, action: Action, mut warnings: Vec<Warning>) -> Result<(Vec<Jingle>, Vec<Warning>), ConvertError> {
+    if description.sections.iter().any(|section| section.state == State::Active) {
+        return Ok((vec![description.into_jingle(action)], warnings));
+    }
+    if action != Action::SessionAccept || description.sections.is_empty() {
+        return Err(ConvertError::Request("there is no m= line in it that is not refused and that Jingle could say"));
+    }
+    let text = "every m= line is refused: session-accept needs one that is not, so this is the session-terminate that declines".to_owned();
+    warnings.push(Warning { place: Place::Session, text });
+    Ok((vec![description.declined()], warnings))
 }
 
 /// Leaves the stanzas of one action.
@@ -176,72 +264,6 @@ fn retain(stanzas: &mut Vec<Jingle>, action: Action, warnings: &mut Vec<Warning>
         text: format!("{} is left out: another action was asked for", stanza.action.as_str()),
     }));
     Ok(())
-}
-
-/// SDP does not say whether a new section is offered or answers one that the other party has offered, and the description before does not know
-/// of that. The action says it if one was asked for, else `a=setup`: an offer leaves it open (RFC 8842 §5.2).
-fn tell_offers_from_answers(before: &mut Description, next: &mut Description, action: Option<Action>) {
-    let party = next.party;
-    for (index, section) in next.sections.iter_mut().enumerate() {
-        if before.sections.get(index).is_some_and(|before| before.state == State::Active || section.state == State::Refused) {
-            continue;
-        }
-        let is_offer = section.state == State::Active
-            && match action {
-                Some(Action::ContentAdd) => true,
-                Some(Action::ContentAccept) => false,
-                _ => !has_decided(&section.content),
-            };
-        section.content.creator = if is_offer { party } else { party.other() };
-        if !is_offer {
-            let offered = Section::new(section.content.clone(), State::Offered);
-            match before.sections.get_mut(index) {
-                Some(before) => *before = offered,
-                None => before.sections.push(offered),
-            }
-        }
-    }
-}
-
-/// Whether its `a=setup` is that of an answer.
-fn has_decided(content: &Content) -> bool {
-    let setup = content.transport.as_ref().and_then(|transport| transport.dtls.as_ref()).and_then(|dtls| dtls.setup);
-    matches!(setup, Some(Setup::Active | Setup::Passive))
-}
-
-/// What holds for a party after a stanza of whoever must have sent it: a content-add comes from the creator, its answer from the other. What is
-/// answered is applied first if it has not been: a description that is SDP cannot know of it.
-fn apply(before: &Description, stanza: &Jingle, party: Party) -> Result<(Description, Vec<Warning>), ConvertError> {
-    let creator = stanza.contents.first().map_or(party, |content| content.creator);
-    let from = match stanza.action {
-        Action::ContentAdd => creator,
-        Action::ContentAccept | Action::ContentReject => creator.other(),
-        _ => party,
-    };
-    let is_answer = matches!(stanza.action, Action::ContentAccept | Action::ContentReject) && from == party;
-    let knows =
-        |content: &Content| before.sections.iter().any(|section| section.state != State::Refused && section.content.name == content.name);
-    if is_answer && !stanza.contents.iter().all(knows) {
-        let add = Jingle { action: Action::ContentAdd, ..stanza.clone() };
-        let (before, mut warnings) = before.apply(creator, &add)?;
-        let (after, more) = before.apply(from, stanza)?;
-        warnings.extend(more);
-        return Ok((after, warnings));
-    }
-    Ok(before.apply(from, stanza)?)
-}
-
-/// The description before: of the offerer if this is to be an answer.
-fn read_before(text: &str, request: &Request<'_>) -> Result<Description, ConvertError> {
-    let party = if request.action == Some(Action::SessionAccept) { request.party.other() } else { request.party };
-    let read = || {
-        if text.trim_start().starts_with('<') {
-            Ok::<_, ConvertError>(map::from_jingle(read(text)?.0, party, None)?)
-        } else {
-            Ok(map::from_sdp(parse::parse(text)?, party, None)?)
-        }
-    };
-    read().map(|(description, _)| description).map_err(|error| ConvertError::Before(Box::new(error)))
 }
 
 /// Strictly: what is malformed is an error, what is unknown a warning.
@@ -274,7 +296,7 @@ fn parse_xml(text: &str) -> Result<Element, ConvertError> {
     let whole = text.trim();
     // a stream has no XML declaration, a file may
     let xml = whole.strip_prefix("<?xml").and_then(|rest| rest.split_once("?>")).map_or(whole, |(_, rest)| rest.trim_start());
-    Element::parse_text(xml, &bindings, xml::validate::DEPTH_MAX).map_err(|error| {
+    Element::parse(xml.as_bytes(), &bindings).map_err(|error| {
         let before = text.len() - text.trim_start().len() + whole.len() - xml.len();
         let at = before + xml::validate::valid_up_to(xml, &bindings);
         ConvertError::Xml { line: 1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count(), error }

@@ -2,6 +2,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use super::SessionDescription;
 
 /// All files under `folder` of the corpus with this extension, in the order of their names: name from `folder` on, and text.
 pub fn texts(folder: &str, extension: &str) -> Vec<(String, String)> {
@@ -32,7 +35,15 @@ const WRONG: &[(&str, &str)] = &[
 ];
 
 /// The descriptions of the corpus and its fragments, with their names, as read; without those that are wrong.
-pub fn descriptions() -> Vec<(String, String, super::SessionDescription)> {
+pub fn descriptions() -> Vec<Described> {
+    static DESCRIPTIONS: OnceLock<Vec<Described>> = OnceLock::new();
+    DESCRIPTIONS.get_or_init(read).clone()
+}
+
+/// Name, text, and what is read.
+type Described = (String, String, SessionDescription);
+
+fn read() -> Vec<Described> {
     let mut descriptions = Vec::new();
     for (name, text) in texts("sdp", "sdp") {
         let read = if text.starts_with("v=0") { super::parse(&text) } else { super::parse_fragment(&text) };

@@ -7,6 +7,7 @@ use smol_str::SmolStr;
 
 use super::line::Origin;
 use crate::jingle::content::{Action, Carried, Content, Group, Jingle, Party, Senders};
+use crate::jingle::reason::{Condition, Reason};
 use crate::jingle::transport::Transport;
 
 /// A session as one party describes it.
@@ -106,5 +107,11 @@ impl Description {
     pub fn into_jingle(self, action: Action) -> Jingle {
         let contents = self.sections.into_iter().filter(|section| section.state == State::Active).map(|section| section.content);
         Jingle { contents: contents.collect(), groups: self.groups, carried: self.carried, ..Jingle::new(action, &self.sid) }
+    }
+    /// The stanza of a party that takes part in nothing: XEP-0166 §6.3.
+    #[must_use]
+    pub fn declined(&self) -> Jingle {
+        let reason = Reason { condition: Some(Condition::Decline), ..Reason::default() };
+        Jingle { reason: Some(reason), ..Jingle::new(Action::SessionTerminate, &self.sid) }
     }
 }

@@ -1,12 +1,14 @@
 //! The stanzas by which a party says what has changed in its description: XEP-0166 §7.2.
 //!
-//! Each kind of change has its file, in the order in which they are said: [`contents`] that go, come and are accepted; senders and
-//! [`mod@transport`]s; [`hints`] about the rest. What no stanza can say is found by [`differences`]: each stanza is applied to a copy, and what
+//! Each kind of change has its file, in the order in which they are said: `contents` that go, come and are accepted; `transport`s and
+//! senders; `hints` about the rest. What no stanza can say is found by `differences`: each stanza is applied to a copy, and what
 //! then still differs is a warning.
 
 mod contents;
 mod differences;
 mod hints;
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;
 mod transport;
@@ -51,13 +53,10 @@ impl<'a> Change<'a> {
             return;
         }
         match self.now.apply(self.now.party, &stanza) {
-            Ok((now, warnings)) => {
+            // What it warns of, if it matters, is found among the differences.
+            Ok((now, _)) => {
                 self.now = now;
                 self.stanzas.push(stanza);
-                self.warnings.leave();
-                for warning in warnings {
-                    self.warnings.add(format_args!("{warning}"));
-                }
             }
             Err(error) => {
                 self.warnings.leave();

@@ -4,6 +4,7 @@ use smol_str::SmolStr;
 
 use crate::jingle::candidate::Candidate;
 use crate::jingle::rtp::{Bandwidth, Crypto, Feedback, Msid, Parameter, ZrtpHash};
+use crate::jingle::secret::Secret;
 use crate::jingle::transport::{Fingerprint, RemoteCandidate, Setup};
 
 /// A session description, or a fragment of one (RFC 8840 §9), which has attributes and media only.
@@ -211,7 +212,7 @@ pub enum Attribute {
     /// RFC 8839 §5.4.
     IceUfrag(SmolStr),
     /// RFC 8839 §5.4.
-    IcePwd(SmolStr),
+    IcePwd(Secret),
     /// RFC 8839 §5.6.
     IceOptions(Vec<SmolStr>),
     /// RFC 8839 §5.1.

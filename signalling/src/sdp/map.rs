@@ -38,6 +38,8 @@ mod session;
 mod words;
 
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;
 
 pub(super) use data::is_content as is_data;
@@ -102,6 +104,9 @@ pub fn from_sdp(lines: SessionDescription, party: Party, previous: Option<&Descr
         sections.push(section::read(media, context, &mut warnings)?);
     }
     warnings.leave();
+    if let Some(previous) = previous.filter(|previous| previous.party == party) {
+        destination::keep_while_held(&mut sections, &previous.sections);
+    }
     bundle::share(&mut sections, &outlines);
     sections.iter_mut().for_each(|section| protocol::settle(&mut section.content));
     session.unused(&sections, &mut warnings);
@@ -119,10 +124,8 @@ pub fn from_jingle(jingle: Jingle, party: Party, offer: Option<&Description>) ->
     carried::without_ours(&mut jingle.carried);
     let origin = session::origin(&jingle.sid);
     let mut contents = section::sayable(jingle.contents, &mut warnings)?;
-    for content in &mut contents {
-        content.transport.as_mut().into_iter().for_each(assume_trickle);
-        carried::without_ours(&mut content.carried);
-    }
+    ice::assume_trickle_in(&mut contents);
+    contents.iter_mut().for_each(|content| carried::without_ours(&mut content.carried));
     let sections = match offer {
         Some(offer) if jingle.action != Action::SessionInitiate => answer::in_order_of(offer, contents, &mut warnings)?,
         _ => contents.into_iter().map(|content| Section::new(content, State::Active)).collect(),

@@ -15,7 +15,7 @@ use self::transport::Transport;
 use super::line::{Attribute, Connection, Direction, MediaDescription, Numbered, OtherLine, SessionDescription};
 use crate::jingle::content::Party;
 
-pub use self::jingle::{normal_jingle, said};
+pub use self::jingle::{is_whole, normal_jingle};
 
 /// What SDP → contents → SDP gives.
 ///
@@ -29,7 +29,7 @@ pub fn normal(lines: SessionDescription, party: Party) -> SessionDescription {
     let session: Vec<Attribute> = lines.attributes.into_iter().map(|numbered| numbered.attribute).collect();
     let transports = transport::of(&lines.media, &names, &session, party);
     let media = lines.media.into_iter().zip(&names).zip(transports);
-    let level = Level { party, attributes: &session, connection: lines.connection.as_ref() };
+    let level = Level { attributes: &session, connection: lines.connection.as_ref() };
     let media =
         media.map(|((media, name), transport)| if name.is_active { section(media, name, transport, &level) } else { refused(media, name) });
     let media: Vec<MediaDescription> = media.collect();
@@ -48,10 +48,12 @@ pub fn normal(lines: SessionDescription, party: Party) -> SessionDescription {
 }
 
 /// What a stanza alone leaves of it: no section that is refused, since no content says it, and of `o=` only the session's number, since a
-/// session has an id and nothing else of it (RFC 8829 §5.2.1 has the rest). A number of more than 19 digits is another one.
+/// session has an id and nothing else of it (RFC 8829 §5.2.1 has the rest). A number of more than 19 digits is another one. Credentials without
+/// candidates mean trickling.
 #[must_use]
 pub fn said_by_stanza(mut lines: SessionDescription) -> SessionDescription {
     lines.media.retain(|media| media.port != 0 || names::is_bundle_only(media));
+    transport::trickle(&mut lines.media);
     if let Some(origin) = &mut lines.origin {
         let digits = std::mem::take(&mut origin.session_id);
         *origin = super::line::Origin {
@@ -65,7 +67,6 @@ pub fn said_by_stanza(mut lines: SessionDescription) -> SessionDescription {
 }
 
 struct Level<'a> {
-    party: Party,
     attributes: &'a [Attribute],
     connection: Option<&'a Connection>,
 }

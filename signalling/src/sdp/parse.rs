@@ -21,6 +21,7 @@ use self::words::{Words, Wrong, control, trim};
 use super::line::{MediaDescription, Numbered, OtherLine, SessionDescription};
 
 pub use self::attribute::parse_attribute;
+pub(super) use self::stream::is_msid;
 
 /// Longest text that is read, in bytes.
 pub const TEXT_BYTES_MAX: usize = 256 * 1024;
@@ -104,18 +105,12 @@ impl Reader {
         let (mut rest, mut number) = (text, 0);
         while !rest.is_empty() {
             number += 1;
-            let line = match memchr::memchr(b'\n', rest.as_bytes()) {
-                Some(at) => {
-                    let line = &rest[..at];
-                    rest = &rest[at + 1..];
-                    line.strip_suffix('\r').unwrap_or(line)
-                }
-                None => {
-                    let line = rest.strip_suffix('\r').unwrap_or(rest);
-                    rest = "";
-                    line
-                }
+            let (line, behind) = match memchr::memchr(b'\n', rest.as_bytes()) {
+                Some(at) => (&rest[..at], &rest[at + 1..]),
+                None => (rest, ""),
             };
+            rest = behind;
+            let line = line.strip_suffix('\r').unwrap_or(line);
             self.read_line(line, number).map_err(|expected| SdpError { line: number, expected })?;
         }
         Ok(())
@@ -176,7 +171,7 @@ impl Reader {
             b'o' if self.description.origin.is_some() => Err("expected only once"),
             b's' if self.has_name => Err("expected only once"),
             b'c' if !is_media && self.description.connection.is_some() => Err("expected only once above the first m="),
-            b'm' if self.description.media.len() == MEDIA_MAX => Err("expected at most 32 times"),
+            b'm' if self.description.media.len() == MEDIA_MAX => Err("expected at most 128 m= lines"),
             _ => Ok(()),
         }
     }
@@ -301,7 +296,7 @@ mod tests {
             ("=", "expected a letter and =, found \"=\""),
             ("é=", "expected a letter and =, found \"é=\""),
             ("<a/>", "expected a letter and =, found \"<a/>\""),
-            ("candidate:1 1 udp 1 192.0.2.1 9 typ hosts", "expected a letter and =, found \"candidate:1 1 udp 1 192.0.2.1 9 typ host\"…"),
+            ("candidate:1 1 udp 1 192.0.2.1 9 typ hosts", "expected a letter and =, found \"candidate:1 1 udp 1 192.0.2.1 9 typ hosts\""),
             ("a=x:y\rz", "expected no control characters in a line, found \"\\r\""),
             ("a=x:y\r", "expected no control characters in a line, found \"\\r\""),
             ("a=x:\0", "expected no control characters in a line, found \"\\0\""),
@@ -340,12 +335,46 @@ mod tests {
         assert_eq!(with(&"a=x\n".repeat(8189)), Err("line 8193: expected at most 8192 lines".into()));
         // Empty lines at the end are none.
         assert_eq!(with(&format!("a=x{}", "\n".repeat(10_000))), Ok(1));
-        assert_eq!(with(&"m=audio 9 RTP/AVP 0\n".repeat(32)), Ok(0));
-        assert_eq!(with(&"m=audio 9 RTP/AVP 0\n".repeat(33)), Err("line 37: m=: expected at most 32 times".into()));
+        assert_eq!(with(&"m=audio 9 RTP/AVP 0\n".repeat(128)), Ok(0));
+        assert_eq!(with(&"m=audio 9 RTP/AVP 0\n".repeat(129)), Err("line 133: m=: expected at most 128 m= lines".into()));
         let whole = |bytes: usize| HEAD.to_owned() + &format!("{}\n", line(8191)).repeat(31) + &line(bytes - HEAD.len() - 31 * 8192);
         assert_eq!(parse(&whole(TEXT_BYTES_MAX)).map(|read| read.attributes.len()), Ok(32));
         let error = parse(&whole(TEXT_BYTES_MAX + 1)).unwrap_err();
         assert_eq!(error.to_string(), "line 1: expected at most 262144 bytes, found 262145");
+    }
+
+    /// What is a name in an element has its length in a line too; a stream has 64 characters (RFC 8830 §2), a fingerprint 64 octets.
+    #[test]
+    fn words_are_as_long_as_an_element_takes_them() {
+        let octets = |count: usize| vec!["0A"; count].join(":");
+        let word = |len: usize| "1".repeat(len);
+        let lines: &[(&dyn Fn(usize) -> String, usize)] = &[
+            (&|len| format!("a=msid:{} t", word(len)), 64),
+            (&|len| format!("a=msid:s {}", word(len)), 64),
+            (&|len| format!("a=fingerprint:sha-512 {}", octets(len)), 64),
+            (&|len| format!("a=fingerprint:{} 0A", word(len)), 256),
+            (&|len| format!("a=candidate:{} 1 udp 1 192.0.2.1 9 typ host", word(len)), 256),
+            (&|len| format!("a=candidate:1 1 udp 1 192.0.2.1 9 typ host x {}", word(len)), 256),
+            (&|len| format!("a=candidate:1 1 udp 1 192.0.2.1 9 typ host network-id {}", word(len)), 256),
+            (&|len| format!("a=ice-options:a {}", word(len)), 256),
+            (&|len| format!("a=extmap:1 {}", word(len)), 256),
+            (&|len| format!("a=extmap:1 u {}", word(len)), 256),
+            (&|len| format!("a=rtcp-fb:* x {}", word(len)), 256),
+            (&|len| format!("a=rtpmap:96 {}/8000", word(len)), 256),
+            (&|len| format!("a=mid:{}", word(len)), 256),
+            (&|len| format!("a=group:LS {}", word(len)), 256),
+            (&|len| format!("a=ssrc-group:{} 1", word(len)), 256),
+            (&|len| format!("b={}:1", word(len)), 256),
+            (&|len| format!("b=AS:{}", word(len)), 256),
+            (&|len| format!("m={} 9 RTP/AVP 0", word(len)), 256),
+            (&|len| format!("m=audio 9 {} 0", word(len)), 256),
+        ];
+        for (line, max) in lines {
+            let read = |len| parse(&format!("{HEAD}{}\n", line(len))).map_err(|error| error.to_string());
+            assert!(read(*max).is_ok(), "{:?}", read(*max));
+            let error = read(*max + 1).unwrap_err();
+            assert!(error.contains(&format!("at most {max} ")), "{error}");
+        }
     }
 
     /// What would take seconds if any of it were looked at again and again.
@@ -360,7 +389,7 @@ mod tests {
             format!("a=candidate:1 1 udp 1 a 1 typ host{}{blanks}", " a b".repeat(2000)),
             format!("z={}{blanks}", "0 1 ".repeat(2000)),
             format!("a=crypto:1 s {}{blanks}", "a:b;".repeat(2000) + "a:b"),
-            format!("a=fingerprint:x {}00{blanks}", "00:".repeat(2600)),
+            format!("a=fingerprint:x {}00{blanks}", "00:".repeat(63)),
         ];
         let begin = std::time::Instant::now();
         for line in lines {

@@ -87,11 +87,18 @@ fn browsers_write_the_normal_form_but_for_candidates() {
     }
 }
 
+/// Descriptions are large: a quarter of the usual number of them says as much. `PROPTEST_CASES` asks for more.
+fn config() -> ProptestConfig {
+    let default = ProptestConfig::default();
+    ProptestConfig { cases: default.cases.div_ceil(4), failure_persistence: None, ..default }
+}
+
+type Read = fn(&str) -> Result<SessionDescription, super::SdpError>;
+
 /// What holds of every text: an error is at one of its lines; what is read comes back.
 fn promises(text: &str) {
     let lines = u32::try_from(text.split('\n').count()).unwrap();
-    let reads: [fn(&str) -> Result<SessionDescription, super::SdpError>; 2] = [parse, parse_fragment];
-    for read in reads {
+    for read in [parse as Read, parse_fragment] {
         match read(text) {
             Err(error) => {
                 assert!((1..=lines).contains(&error.line), "{error} of {lines} lines in {text:?}");
@@ -108,7 +115,7 @@ fn promises(text: &str) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn descriptions_come_back(description in strategies::description()) {
@@ -154,7 +161,8 @@ proptest! {
 fn spoil(attribute: &mut super::line::Attribute, evil: &str) {
     use super::line::Attribute;
     match attribute {
-        Attribute::Mid(text) | Attribute::IceUfrag(text) | Attribute::IcePwd(text) => *text = evil.into(),
+        Attribute::Mid(text) | Attribute::IceUfrag(text) => *text = evil.into(),
+        Attribute::IcePwd(pwd) => *pwd = evil.into(),
         Attribute::Group { mids, .. } => mids.push(evil.into()),
         Attribute::Fmtp { parameters, .. } | Attribute::Extmap { parameters, .. } => {
             parameters.push(crate::jingle::rtp::Parameter { name: "a".into(), value: Some(evil.into()) });

@@ -156,7 +156,7 @@ pub fn of_ice() -> impl Strategy<Value = Attribute> {
     prop_oneof![
         3 => candidate().prop_map(|candidate| Attribute::Candidate(Box::new(candidate))),
         1 => "[A-Za-z0-9+/]{4,12}".prop_map(|ufrag| Attribute::IceUfrag(ufrag.into())),
-        1 => "[A-Za-z0-9+/]{22,40}".prop_map(|pwd| Attribute::IcePwd(pwd.into())),
+        1 => "[A-Za-z0-9+/]{22,40}".prop_map(|pwd| Attribute::IcePwd(pwd.as_str().into())),
         1 => vec(prop_oneof![Just("trickle".into()), Just("ice2".into()), token()], 1..4).prop_map(Attribute::IceOptions),
         1 => vec(remote, 1..4).prop_map(Attribute::RemoteCandidates),
         1 => Just(Attribute::EndOfCandidates),

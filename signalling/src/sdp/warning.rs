@@ -4,6 +4,8 @@ use std::fmt;
 
 use smol_str::SmolStr;
 
+pub(in crate::sdp) use crate::jingle::shown::Quoted;
+
 /// Warnings of one conversion; more are only counted.
 pub const WARNINGS_MAX: usize = 256;
 
@@ -31,7 +33,7 @@ impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.place {
             Place::Line(line) => write!(f, "line {line}: {}", self.text),
-            Place::Content(name) => write!(f, "content '{name}': {}", self.text),
+            Place::Content(name) => write!(f, "content {}: {}", Quoted(name), self.text),
             Place::Session => f.write_str(&self.text),
         }
     }
@@ -90,24 +92,6 @@ impl Warnings {
     }
 }
 
-/// A word of the input within a warning: quoted, on one line and short.
-pub(in crate::sdp) struct Quoted<'a>(pub &'a str);
-
-impl fmt::Display for Quoted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const CHARS_MAX: usize = 40;
-        f.write_str("'")?;
-        for (at, char) in self.0.chars().enumerate() {
-            match char {
-                _ if at == CHARS_MAX => return f.write_str("…'"),
-                char if char.is_control() => write!(f, "{}", char.escape_default())?,
-                char => write!(f, "{char}")?,
-            }
-        }
-        f.write_str("'")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,18 +118,5 @@ mod tests {
         }
         let warnings = warnings.into_vec();
         assert_eq!((warnings.len(), &*warnings[WARNINGS_MAX].text), (WARNINGS_MAX + 1, "3 more warnings"));
-    }
-
-    #[test]
-    fn a_quoted_word_is_short_and_on_one_line() {
-        let table = [
-            ("opus", "'opus'"),
-            ("", "''"),
-            ("a\r\na=b", "'a\\r\\na=b'"),
-            ("0123456789012345678901234567890123456789x", "'0123456789012345678901234567890123456789…'"),
-        ];
-        for (text, expected) in table {
-            assert_eq!(Quoted(text).to_string(), expected);
-        }
     }
 }

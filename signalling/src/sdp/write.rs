@@ -11,7 +11,6 @@ mod candidate;
 
 use super::line::{Connection, MediaDescription, Numbered, OtherLine, SessionDescription};
 use crate::jingle::rtp::Bandwidth;
-use crate::xml::scan::has_less;
 
 pub use self::attribute::write_attribute;
 
@@ -119,9 +118,7 @@ fn line(out: &mut String, start: &str, write: impl FnOnce(&mut String)) {
 /// Cuts what was written since `from` at the first character that no line has.
 fn cut(out: &mut String, from: usize) {
     let bytes = &out.as_bytes()[from..];
-    if has_less(b' ', bytes)
-        && let Some(at) = memchr::memchr3(b'\r', b'\n', 0, bytes)
-    {
+    if let Some(at) = memchr::memchr3(b'\r', b'\n', 0, bytes) {
         out.truncate(from + at);
     }
 }

@@ -1,19 +1,18 @@
-//! An element as a flat tree, for the parts of a stanza that a handler reads. The validating pass fills it, or quick-xml from text that has been
-//! validated before; nodes hold offsets into the text, so that a tree of any size is four allocations and not one for each node.
+//! An element as a flat tree, for the parts of a stanza that a handler reads. quick-xml splits the validated text; nodes hold offsets into it,
+//! so that a tree of any size is four allocations and not one for each node.
 
 use std::borrow::Cow;
 
 use bytes::Bytes;
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
-use smallvec::SmallVec;
 
 use super::XmlError;
 use super::bindings::Bindings;
-use super::escape::{push_cdata, unescape_text};
+use super::escape::{push_cdata, unescape_attr, unescape_text};
 use super::name::is_space;
 use super::namespaces::{Interner, NO_NS, Name};
-use super::validate::{Attribute, Attributes, CDATA_END, CDATA_START, DEPTH_MAX, Sink, StartTag, local_start, walk};
+use super::validate::{DEPTH_MAX, validate_within};
 use super::writer::XmlWriter;
 use crate::ns;
 
@@ -85,23 +84,34 @@ impl Element {
     /// # Errors
     /// As [`validate`](super::validate()).
     pub fn parse_within(bytes: &[u8], bindings: &Bindings, depth_max: usize) -> Result<Self, XmlError> {
-        let text = str::from_utf8(bytes).map_err(|_| XmlError::UnsupportedEncoding("not UTF-8"))?;
-        Self::parse_text(text, bindings, depth_max)
+        let start = bytes.iter().take_while(|byte| is_space(**byte)).count();
+        let end = bytes.iter().rev().take_while(|byte| is_space(**byte)).count();
+        // All white space is counted twice, hence the saturation.
+        let bytes = bytes.get(start..bytes.len().saturating_sub(end)).unwrap_or_default();
+        validate_within(bytes, bindings, depth_max)?;
+        Self::build(str::from_utf8(bytes).map_err(|_| XmlError::UnsupportedEncoding("not UTF-8"))?, bindings)
     }
 
-    /// The same of what is known to be text: checked and put into the tree in one pass.
-    pub(crate) fn parse_text(text: &str, bindings: &Bindings, depth_max: usize) -> Result<Self, XmlError> {
-        let text = text.trim_matches(|c: char| c.is_ascii() && is_space(c as u8));
-        let mut builder = Builder::new(text, bindings)?;
-        walk(text, bindings, depth_max, &mut builder)?;
-        Ok(builder.finish())
-    }
-
-    /// Builds the tree of an element that is known to be valid inside these bindings: quick-xml, which checks less, is enough for it.
+    /// Builds the tree of an element that is known to be valid inside these bindings.
     pub(crate) fn build(text: &str, bindings: &Bindings) -> Result<Self, XmlError> {
-        let mut builder = Builder::new(text, bindings)?;
-        builder.read()?;
-        Ok(builder.finish())
+        #[cfg(test)]
+        BUILT.set(BUILT.get() + 1);
+        u32::try_from(text.len()).map_err(|_| XmlError::TooBig(u32::MAX as usize))?;
+        let mut builder = Builder {
+            base: text.as_ptr() as usize,
+            bindings,
+            scope: Vec::new(),
+            open: Vec::new(),
+            // About as many as there will be.
+            nodes: Vec::with_capacity(4 + text.len() / 64),
+            attributes: Vec::with_capacity(4 + text.len() / 32),
+            namespaces: Interner::new(),
+            resolved: String::new(),
+        };
+        builder.read(text)?;
+        let Builder { nodes, attributes, namespaces, resolved, .. } = builder;
+        let namespaces = namespaces.into_names();
+        Ok(Self { source: text.into(), nodes, attributes, namespaces, resolved })
     }
 
     /// The element itself.
@@ -116,81 +126,40 @@ impl Element {
     }
 }
 
-/// Puts tags and texts into a tree as they come.
 struct Builder<'a> {
-    source: &'a str,
+    base: usize,
     bindings: &'a Bindings,
     /// Declarations in force: depth of the element that made it, prefix, index of the namespace.
-    scope: SmallVec<[(usize, &'a str, u32); 8]>,
+    scope: Vec<(usize, &'a str, u32)>,
     /// Indexes of the elements that have not ended.
-    open: SmallVec<[u32; 12]>,
-    /// Behind the last tag or CDATA section.
-    at: usize,
+    open: Vec<u32>,
     nodes: Vec<NodeData>,
     attributes: Vec<AttributeData>,
     namespaces: Interner<'a>,
     resolved: String,
 }
 
-impl<'a> Sink<'a> for Builder<'a> {
-    fn start(&mut self, _: usize, tag: &StartTag<'_, 'a>) -> Result<(), XmlError> {
-        self.text_until(tag.start);
-        self.at = tag.end;
-        self.element(tag.name, tag.local_start, tag.attributes)
-    }
-
-    fn end(&mut self, _: usize, end_tag_start: usize, position: usize) {
-        self.text_until(end_tag_start);
-        self.at = position;
-        self.leave();
-    }
-
-    fn cdata(&mut self, start: usize, len: usize) {
-        self.text_until(start - CDATA_START.len());
-        self.at = start + len + CDATA_END.len();
-        self.text(Kind::Cdata, start as u32..(start + len) as u32);
-    }
-}
-
 impl<'a> Builder<'a> {
-    /// All offsets into `source` fit into those of the tree.
-    fn new(source: &'a str, bindings: &'a Bindings) -> Result<Self, XmlError> {
-        #[cfg(test)]
-        BUILT.set(BUILT.get() + 1);
-        u32::try_from(source.len()).map_err(|_| XmlError::TooBig(u32::MAX as usize))?;
-        Ok(Self {
-            source,
-            bindings,
-            scope: SmallVec::new(),
-            open: SmallVec::new(),
-            at: 0,
-            // About as many as there will be.
-            nodes: Vec::with_capacity(4 + source.len() / 64),
-            attributes: Vec::with_capacity(4 + source.len() / 32),
-            namespaces: Interner::new(),
-            resolved: String::new(),
-        })
-    }
-
-    fn finish(self) -> Element {
-        let Self { source, nodes, attributes, namespaces, resolved, .. } = self;
-        Element { source: source.into(), nodes, attributes, namespaces: namespaces.into_names(), resolved }
-    }
-
-    /// Reads all of the source, which has been validated.
-    fn read(&mut self) -> Result<(), XmlError> {
-        let mut reader = Reader::from_str(self.source);
+    fn read(&mut self, text: &'a str) -> Result<(), XmlError> {
+        let mut reader = Reader::from_str(text);
         // The validator has seen to it.
         reader.config_mut().check_end_names = false;
         loop {
             match reader.read_event().map_err(|_| XmlError::NotWellFormed("the tokenizer refuses it"))? {
-                Event::Start(tag) => self.tag(&tag)?,
-                Event::Empty(tag) => {
-                    self.tag(&tag)?;
-                    self.leave();
+                Event::Start(tag) => {
+                    let index = self.element(text, &tag)?;
+                    self.open.push(index);
                 }
-                Event::End(_) if self.open.is_empty() => return Err(XmlError::NotWellFormed("an end tag without a start tag")),
-                Event::End(_) => self.leave(),
+                Event::Empty(tag) => {
+                    let depth = self.open.len();
+                    self.element(text, &tag)?;
+                    self.leave(depth);
+                }
+                Event::End(_) => {
+                    let Some(index) = self.open.pop() else { return Err(XmlError::NotWellFormed("an end tag without a start tag")) };
+                    self.nodes[index as usize].next = self.nodes.len() as u32;
+                    self.leave(self.open.len());
+                }
                 Event::Text(content) => self.text(Kind::Text, self.span(&content)),
                 Event::GeneralRef(name) => {
                     let inner = self.span(&name);
@@ -206,76 +175,64 @@ impl<'a> Builder<'a> {
         if self.nodes.is_empty() || !self.open.is_empty() { Err(XmlError::NotWellFormed("an element is missing")) } else { Ok(()) }
     }
 
-    fn tag(&mut self, tag: &BytesStart<'_>) -> Result<(), XmlError> {
-        // quick-xml lends its parts for as long as the event lives; the source lives longer.
-        let name = self.part(tag.name().into_inner());
-        let mut attributes = Attributes::new();
-        for attribute in tag.attributes().with_checks(false) {
-            let attribute = attribute.map_err(|_| XmlError::NotWellFormed("the tokenizer refuses an attribute"))?;
-            attributes.push(Attribute::of(self.part(attribute.key.into_inner()), self.part(&attribute.value)));
-        }
-        self.element(name, local_start(name), &attributes)
-    }
-
     /// Where a part of the source stands.
     fn span(&self, part: &str) -> Span {
-        let start = part.as_ptr() as usize - self.source.as_ptr() as usize;
+        let start = part.as_ptr() as usize - self.base;
         start as u32..(start + part.len()) as u32
     }
 
-    fn part(&self, part: &str) -> &'a str {
-        &self.source[span(&self.span(part))]
-    }
-
-    /// Opens an element.
-    fn element(&mut self, name: &'a str, local_start: usize, attributes: &[Attribute<'a>]) -> Result<(), XmlError> {
+    fn element(&mut self, text: &'a str, tag: &BytesStart<'_>) -> Result<u32, XmlError> {
         let depth = self.open.len();
-        let attributes_start = self.attributes.len();
+        let attributes_start = self.attributes.len() as u32;
         let mut prefixed = false;
-        for attribute in attributes {
-            if let Some(prefix) = attribute.declares() {
-                let index = self.namespaces.intern(attribute.unescaped());
+        for attribute in tag.attributes().with_checks(false) {
+            let attribute = attribute.map_err(|_| XmlError::NotWellFormed("the tokenizer refuses an attribute"))?;
+            let (key, value) = (attribute.key.into_inner(), self.span(&attribute.value));
+            let declared = match key.strip_prefix("xmlns") {
+                // A part of the source, as the prefix is.
+                Some(empty @ "") => Some(empty),
+                Some(prefix) => prefix.strip_prefix(':'),
+                None => None,
+            };
+            if let Some(prefix) = declared {
+                let prefix = &text[span(&self.span(prefix))];
+                let index = self.namespaces.intern(unescape_attr(&text[span(&value)]));
                 self.scope.push((depth, prefix, index));
                 continue;
             }
-            prefixed |= attribute.local_start > 0;
-            let (value, resolved) = match attribute.unescaped() {
-                Cow::Borrowed(value) => (self.span(value), false),
+            prefixed |= key.contains(':');
+            let (value, resolved) = match unescape_attr(&text[span(&value)]) {
+                Cow::Borrowed(_) => (value, false),
                 Cow::Owned(owned) => {
                     let start = self.resolved.len() as u32;
                     self.resolved.push_str(&owned);
                     (start..self.resolved.len() as u32, true)
                 }
             };
-            self.attributes.push(AttributeData { ns: NO_NS, name: self.span(attribute.name), value, resolved });
+            self.attributes.push(AttributeData { ns: NO_NS, name: self.span(key), value, resolved });
         }
         if prefixed {
-            for at in attributes_start..self.attributes.len() {
-                let name = &self.source[span(&self.attributes[at].name)];
-                if let Some((prefix, local)) = name.split_once(':') {
+            for at in attributes_start as usize..self.attributes.len() {
+                let name = self.attributes[at].name.clone();
+                if let Some((prefix, local)) = text[span(&name)].split_once(':') {
                     self.attributes[at].ns = self.resolve(prefix)?;
                     self.attributes[at].name = self.span(local);
                 }
             }
         }
-        let ns = match local_start.checked_sub(1) {
-            Some(colon) => self.resolve(&name[..colon])?,
-            None => self.default_ns(),
+        let name = tag.name();
+        let (local, ns) = match name.into_inner().split_once(':') {
+            Some((prefix, local)) => (local, self.resolve(prefix)?),
+            None => (name.into_inner(), self.default_ns()),
         };
         let index = self.nodes.len() as u32;
         self.nodes.push(NodeData {
             kind: Kind::Element(ns),
-            text: self.span(&name[local_start..]),
-            attributes: attributes_start as u32..self.attributes.len() as u32,
+            text: self.span(local),
+            attributes: attributes_start..self.attributes.len() as u32,
             next: index + 1,
         });
-        self.open.push(index);
-        Ok(())
-    }
-
-    /// Adds what stands between the last tag and this position, inside the element.
-    fn text_until(&mut self, position: usize) {
-        self.text(Kind::Text, self.at as u32..position as u32);
+        Ok(index)
     }
 
     /// Adds text, to the node before it where the text only goes on behind a reference.
@@ -295,12 +252,9 @@ impl<'a> Builder<'a> {
         self.nodes.push(NodeData { kind, text: range, attributes: 0..0, next });
     }
 
-    /// Ends the element opened last, and forgets what it declared.
-    fn leave(&mut self) {
-        if let Some(index) = self.open.pop() {
-            self.nodes[index as usize].next = self.nodes.len() as u32;
-        }
-        while self.scope.last().is_some_and(|(depth, ..)| *depth >= self.open.len()) {
+    /// Forgets what elements of this depth and below declared.
+    fn leave(&mut self, depth: usize) {
+        while self.scope.last().is_some_and(|(at, ..)| *at >= depth) {
             self.scope.pop();
         }
     }

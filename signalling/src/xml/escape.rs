@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use bytes::BufMut;
 
 use super::name::is_char;
-use super::scan::is_plain;
 
 /// Appends text as character data: `&`, `<`, `>` and carriage returns as references. Characters that XML cannot carry become U+FFFD.
 pub fn write_text(out: &mut impl BufMut, text: &str) {
@@ -14,16 +13,13 @@ pub fn write_text(out: &mut impl BufMut, text: &str) {
 
 /// Appends text as an attribute value for either kind of quote: also `"`, `'`, tabs and line feeds as references.
 pub fn write_attr(out: &mut impl BufMut, text: &str) {
-    if is_plain(text.as_bytes()) {
-        return out.put_slice(text.as_bytes());
-    }
     write(out, text, replacement_in_attr);
 }
 
 /// What [`write_attr`] appends.
 #[must_use]
 pub fn escape_attr(text: &str) -> Cow<'_, str> {
-    if is_plain(text.as_bytes()) {
+    if !text.bytes().any(|byte| replacement_in_attr(byte).is_some()) {
         return Cow::Borrowed(text);
     }
     let mut out = Vec::with_capacity(text.len() + text.len() / 8 + 16);

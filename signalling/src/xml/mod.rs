@@ -13,7 +13,6 @@ mod name;
 mod namespaces;
 #[cfg(test)]
 mod oracle;
-pub(crate) mod scan;
 mod scope;
 pub mod validate;
 pub mod writer;

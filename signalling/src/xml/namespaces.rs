@@ -40,10 +40,8 @@ pub(super) struct Interner<'a> {
 impl<'a> Interner<'a> {
     /// Knows [`NO_NS`].
     pub(super) fn new() -> Self {
-        let mut names = Vec::with_capacity(8);
-        names.push(Name::Known(""));
         Self {
-            names,
+            names: vec![Name::Known("")],
             by_name: HashMap::new(),
             #[cfg(test)]
             compared: 0,

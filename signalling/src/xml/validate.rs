@@ -13,7 +13,6 @@ use smallvec::SmallVec;
 use super::bindings::Bindings;
 use super::escape::{REFERENCE_DIGITS_MAX, resolve, unescape_attr};
 use super::name::{CLASS, NAME, START, continues_name, continues_name_since_fifth, is_space, starts_name, starts_name_since_fifth};
-use super::scan::find3;
 pub(crate) use super::scope::Origin;
 pub use super::scope::PREFIXES_MAX;
 use super::scope::Scope;
@@ -23,10 +22,6 @@ use super::{XmlError, name};
 pub const ATTRIBUTES_MAX: usize = 64;
 /// Deepest nesting, whatever a stream's limits allow; parsers of others end at some 250, the stream counted.
 pub const DEPTH_MAX: usize = 128;
-
-/// §2.7.
-pub(crate) const CDATA_START: &[u8] = b"<![CDATA[";
-pub(crate) const CDATA_END: &[u8] = b"]]>";
 
 const MALFORMED_NAME: XmlError = XmlError::NotWellFormed("a malformed name");
 
@@ -71,9 +66,6 @@ pub(crate) trait Sink<'a> {
 
     /// An element of this depth ended before `position`; an empty element ends right after its `start`.
     fn end(&mut self, _depth: usize, _end_tag_start: usize, _position: usize) {}
-
-    /// A CDATA section whose content begins at `start` and has this length.
-    fn cdata(&mut self, _start: usize, _len: usize) {}
 }
 
 /// One attribute as it stands in the text; its names are still qualified and its value still has its references.
@@ -89,19 +81,7 @@ pub(crate) struct Attribute<'a> {
     pub(crate) plain: bool,
 }
 
-/// Where the local part of a qualified name begins.
-pub(crate) fn local_start(name: &str) -> usize {
-    name.bytes().position(|byte| byte == b':').map_or(0, |colon| colon + 1)
-}
-
 impl<'a> Attribute<'a> {
-    /// Of validated text.
-    pub(crate) fn of(name: &'a str, value: &'a str) -> Self {
-        // To the end in any case, so that many bytes are looked at at once.
-        let plain = value.bytes().fold(true, |plain, byte| plain & (byte >= 0x20) & (byte != b'&'));
-        Self { name, local_start: local_start(name), value, plain }
-    }
-
     /// The prefix, without its colon.
     pub(crate) fn prefix(&self) -> Option<&'a str> {
         self.local_start.checked_sub(1).map(|colon| &self.name[..colon])
@@ -112,17 +92,12 @@ impl<'a> Attribute<'a> {
     }
 
     /// The value that it stands for.
-    #[inline]
     pub(crate) fn unescaped(&self) -> Cow<'a, str> {
         if self.plain { Cow::Borrowed(self.value) } else { unescape_attr(self.value) }
     }
 
     /// Whether it declares a namespace: the prefix declared, empty for the default.
-    #[inline]
     pub(crate) fn declares(&self) -> Option<&'a str> {
-        if !self.name.starts_with("xmlns") {
-            return None;
-        }
         match self.prefix() {
             None if self.name == "xmlns" => Some(""),
             Some("xmlns") => Some(self.local()),
@@ -130,9 +105,6 @@ impl<'a> Attribute<'a> {
         }
     }
 }
-
-/// Those of one tag.
-pub(crate) type Attributes<'a> = SmallVec<[Attribute<'a>; 10]>;
 
 /// A start tag.
 pub(crate) struct StartTag<'t, 'a> {
@@ -266,7 +238,7 @@ impl<'a> Walker<'a> {
     fn markup<S: Sink<'a>>(&mut self, sink: &mut S) -> Result<(), XmlError> {
         match self.bytes.get(self.at + 1) {
             Some(b'/') => self.end_tag(sink),
-            Some(b'!') => self.declaration(sink),
+            Some(b'!') => self.declaration(),
             Some(b'?') => Err(XmlError::Restricted("a processing instruction")),
             Some(_) => self.start_tag(sink),
             None => Err(XmlError::NotWellFormed("the text ends inside a tag")),
@@ -277,9 +249,6 @@ impl<'a> Walker<'a> {
     fn char_data(&mut self, may_end: bool) -> Result<(), XmlError> {
         loop {
             let rest = &self.bytes[self.at..];
-            if rest.first() == Some(&b'<') {
-                return Ok(());
-            }
             let Some(found) = memchr::memchr3(b'<', b'&', b']', rest) else {
                 self.at = self.bytes.len();
                 return if may_end { Ok(()) } else { Err(XmlError::NotWellFormed("an element is not closed")) };
@@ -318,15 +287,14 @@ impl<'a> Walker<'a> {
     }
 
     /// `<!` inside the element: a CDATA section (§2.7), or something restricted.
-    fn declaration<S: Sink<'a>>(&mut self, sink: &mut S) -> Result<(), XmlError> {
+    fn declaration(&mut self) -> Result<(), XmlError> {
         let rest = &self.bytes[self.at..];
-        if rest.starts_with(CDATA_START) && !self.open.is_empty() {
-            let content = self.at + CDATA_START.len();
+        if rest.starts_with(b"<![CDATA[") && !self.open.is_empty() {
+            let content = self.at + b"<![CDATA[".len();
             let Some(len) = find_cdata_end(&self.bytes[content..]) else {
                 return Err(XmlError::NotWellFormed("a CDATA section is not closed"));
             };
-            self.at = content + len + CDATA_END.len();
-            sink.cdata(content, len);
+            self.at = content + len + 3;
             return Ok(());
         }
         Err(restricted_declaration(rest))
@@ -360,7 +328,7 @@ impl<'a> Walker<'a> {
         self.at += 1;
         let (name, local_start) = self.qualified_name()?;
         let around = self.scope.len();
-        let mut attributes = Attributes::new();
+        let mut attributes: SmallVec<[Attribute<'a>; 10]> = SmallVec::new();
         let mut prefixed = local_start > 0;
         let mut marks = 0;
         let mut others = 0;
@@ -379,11 +347,10 @@ impl<'a> Walker<'a> {
                     break true;
                 }
                 Some(_) if spaced => {
-                    self.attribute(&mut attributes)?;
-                    let Some((attribute, before)) = attributes.split_last() else { continue };
+                    let attribute = self.attribute()?;
                     // Names of another length or with another first byte are told apart without a look at the others.
                     let mark = 1u64 << (attribute.name.as_bytes()[0].wrapping_mul(5).wrapping_add(attribute.name.len() as u8) & 63);
-                    if marks & mark != 0 && before.iter().any(|other| other.name == attribute.name) {
+                    if marks & mark != 0 && attributes.iter().any(|other| other.name == attribute.name) {
                         return Err(XmlError::NotWellFormed("an attribute appears twice"));
                     }
                     marks |= mark;
@@ -395,6 +362,7 @@ impl<'a> Walker<'a> {
                             prefixed |= attribute.local_start > 0;
                         }
                     }
+                    attributes.push(attribute);
                 }
                 Some(_) => return Err(XmlError::NotWellFormed("white space is missing before an attribute")),
                 None => return Err(XmlError::NotWellFormed("the text ends inside a tag")),
@@ -419,7 +387,7 @@ impl<'a> Walker<'a> {
     }
 
     /// `name='value'`: productions 10, 25 and 41.
-    fn attribute(&mut self, attributes: &mut Attributes<'a>) -> Result<(), XmlError> {
+    fn attribute(&mut self) -> Result<Attribute<'a>, XmlError> {
         let (name, local_start) = self.qualified_name()?;
         self.skip_space();
         if self.bytes.get(self.at) != Some(&b'=') {
@@ -436,7 +404,7 @@ impl<'a> Walker<'a> {
         let mut plain = true;
         loop {
             let rest = &self.bytes[self.at..];
-            let Some(found) = find3(quote, b'<', b'&', rest) else {
+            let Some(found) = memchr::memchr3(quote, b'<', b'&', rest) else {
                 return Err(XmlError::NotWellFormed("an attribute value is not closed"));
             };
             self.at += found;
@@ -455,8 +423,7 @@ impl<'a> Walker<'a> {
             plain = false;
             check_carriage_returns(value)?;
         }
-        attributes.push(Attribute { name, local_start, value, plain });
-        Ok(())
+        Ok(Attribute { name, local_start, value, plain })
     }
 
     /// A QName: Namespaces in XML 1.0 §4. Gives the name and where its local part begins.

@@ -37,7 +37,7 @@ export class PageEnd {
   accept(type, sdp) { return this.do((end, d) => end.pc.setRemoteDescription(d), { type, sdp }); }
   take(candidate) { return this.do((end, c) => end.pc.addIceCandidate(c ?? undefined), candidate); }
   connected() { return this.do(end => end.connected()); }
-  close() { return this.do(end => end.pc.close()); }
+  close() { return this.do(end => end.close()); }
 }
 
 export class Call {
@@ -50,7 +50,7 @@ export class Call {
     Object.assign(this, { initiator, responder });
   }
 
-  /** Offer, answer, candidates; gives the actions of the stanzas that were needed. `edit` changes the answer on its way. */
+  /** Offer, answer, candidates; gives the actions of the stanzas that were needed. `edit` changes the answer on its way, and is given the offer too. */
   async exchange(offerer = 'initiator', { edit } = {}) {
     const before = this.said.length;
     await this.#describe(offerer, 'offer');
@@ -61,7 +61,7 @@ export class Call {
   }
 
   async #describe(role, type, edit = sdp => sdp) {
-    const sdp = edit(await this[role].describe(type)), other = OTHER[role];
+    const other = OTHER[role], sdp = edit(await this[role].describe(type), this.#known[other]);
     if (this.#known[role]) {
       for (const stanza of await this.#tool.toJingle(role, sdp, { before: this.#known[role] })) await this.#say(role, stanza);
     } else {

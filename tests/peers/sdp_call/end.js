@@ -53,5 +53,14 @@ class CallEnd extends End {
     await this.reaches('inbound', kind, Object.fromEntries(Object.entries(more).map(([name, value]) => [name, now[name] + value])));
   }
 
+  /** Gives the devices back too: another call may want other pictures. */
+  async close() {
+    for (const sender of this.pc.getSenders()) sender.track?.stop();
+    this.pc.close();
+    const used = media;
+    media = undefined;
+    (await used)?.getTracks().forEach(track => track.stop());
+  }
+
   directions() { return this.pc.getTransceivers().map(t => t.currentDirection ?? t.direction); }
 }

@@ -2,7 +2,7 @@
 
 use smol_str::SmolStr;
 
-use crate::jingle::reading::{Quoted, Reading};
+use crate::jingle::reading::Reading;
 use crate::ns;
 use crate::xml::{Node, XmlWriter};
 
@@ -23,10 +23,10 @@ pub struct Carried {
 }
 
 impl Carried {
-    /// Whether it is one line, and of a type that can be carried.
+    /// Whether it is one line, and of a type that can be carried. Some programs (aiortc) end a line of SDP where Unicode ends one.
     #[must_use]
     pub fn is_line(kind: char, value: &str) -> bool {
-        KINDS.contains(kind) && !value.contains(['\r', '\n', '\0'])
+        KINDS.contains(kind) && !value.contains(['\r', '\n', '\0', '\u{85}', '\u{2028}', '\u{2029}'])
     }
 
     pub(super) fn read(node: Node<'_>, reading: &mut Reading) -> Option<Self> {
@@ -42,9 +42,13 @@ impl Carried {
         let mut chars = word.chars();
         match (chars.next(), chars.next()) {
             (Some(kind), None) if Self::is_line(kind, &value) => Some(Self { kind, value }),
+            (Some(kind), None) if KINDS.contains(kind) => {
+                reading.malformed(node, &"text with a line break or NUL, expected one line");
+                None
+            }
+            // Without the text: it may be a key.
             _ => {
-                let line = format_args!("type={} with {}, expected one line of SDP of a type among {KINDS}", Quoted(word), Quoted(&value));
-                reading.malformed(node, &line);
+                reading.unexpected(node, "type", word, &format!("a letter among {KINDS}"));
                 None
             }
         }
@@ -64,7 +68,7 @@ pub(super) fn read_protocol(node: Node<'_>, reading: &mut Reading) -> Option<Smo
     let protocol = text.trim();
     // RFC 8866 §9: tokens with slashes between.
     if protocol.is_empty() || !protocol.bytes().all(|byte| byte.is_ascii_graphic()) {
-        reading.unexpected(node, "text", protocol, "a protocol of SDP's m= line");
+        reading.unexpected_text(node, protocol, "a protocol of SDP's m= line");
         return None;
     }
     reading.word(node, "text", protocol)

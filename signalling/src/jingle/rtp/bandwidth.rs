@@ -33,7 +33,7 @@ impl Bandwidth {
         let text = node.text();
         let value = Some(text.trim()).filter(|text| !text.is_empty()).or(attribute.map(str::trim)).unwrap_or_default();
         if value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_digit()) {
-            reading.unexpected(node, "text", value, "a number");
+            reading.unexpected_text(node, value, "a number");
             return None;
         }
         Some(Self { kind, value: reading.word(node, "text", value)? })

@@ -133,7 +133,7 @@ impl ZrtpHash {
         let text = node.text();
         let hash = text.trim();
         if hash.is_empty() || !hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            reading.unexpected(node, "text", hash, "hexadecimal digits");
+            reading.unexpected_text(node, hash, "hexadecimal digits");
             return None;
         }
         Some(Self { version, hash: reading.value(node, "text", hash)? })

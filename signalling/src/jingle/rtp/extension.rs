@@ -55,7 +55,7 @@ impl HeaderExtension {
                 "id" => {
                     // Conversations writes what SDP has: `2/recvonly`.
                     let digits = value.split_once('/').map_or(value, |(digits, word)| {
-                        direction = Some(word);
+                        direction = Some((word, value));
                         digits
                     });
                     id = Some(reading.number_within(node, name, digits, 1, u16::MAX.into())?);
@@ -72,10 +72,10 @@ impl HeaderExtension {
         }
         let id = reading.required(node, "id", id)?;
         let uri = reading.required(node, "uri", uri.filter(|uri| !uri.is_empty()))?;
-        if let (None, Some(word)) = (senders, direction) {
+        if let (None, Some((word, value))) = (senders, direction) {
             senders = senders_of(word, reading.speaker());
             if senders.is_none() {
-                reading.unexpected(node, "id", word, "a direction of SDP after its slash");
+                reading.unexpected(node, "id", value, "a direction of SDP behind the slash");
             }
         }
         let mut parameters = Vec::new();

@@ -42,6 +42,7 @@ impl Feedbacks {
                     self.messages.extend(Feedback::read(child, reading));
                 }
             }
+            "rtcp-fb-trr-int" if !reading.has_room(child, self.trr_int.iter().len(), 1) => {}
             "rtcp-fb-trr-int" => {
                 let mut interval = None;
                 for (namespace, name, value) in child.attrs() {
@@ -51,7 +52,7 @@ impl Feedbacks {
                     }
                 }
                 // §3: 0 is the default.
-                self.trr_int = interval.unwrap_or(Some(0)).or(self.trr_int);
+                self.trr_int = interval.unwrap_or(Some(0));
             }
             _ => return false,
         }

@@ -55,7 +55,7 @@ impl Parameter {
             (Some(name), Some(value)) if !value.is_empty() || is_named(name) => Some(Self { name: name.into(), value: Some(value.into()) }),
             (Some(text), _) | (None, Some(text)) if !text.is_empty() => Some(Self::nameless(text)),
             _ => {
-                reading.malformed(node, &"neither name nor value");
+                reading.malformed(node, &"neither name nor value, expected one of them");
                 None
             }
         }

@@ -46,7 +46,7 @@ fn xep_0167_s4_payload_types() {
         ),
         ("<payload-type id='128'/>", "", &["<payload-type/>: id='128', expected a number from 0 to 127"]),
         ("<payload-type id='-1'/>", "", &["<payload-type/>: id='-1', expected a number from 0 to 127"]),
-        ("<payload-type name='opus'/>", "", &["<payload-type/>: no id"]),
+        ("<payload-type name='opus'/>", "", &["<payload-type/>: no id, expected one"]),
         (
             "<payload-type id='96' clockrate='48k' channels='256'/>",
             "<payload-type id='96'/>",
@@ -91,8 +91,8 @@ fn xep_0167_s4_parameters_with_and_without_name() {
         ("<parameter name='sprop' value=''/>", "<parameter name='sprop' value=''/>", &[]),
         ("<parameter name='' value='0=' />", "<parameter name='' value='0='/>", &[]),
         ("<parameter name='a' value='b=c;d'/>", "<parameter name='a' value='b=c;d'/>", &[]),
-        ("<parameter name='' value=''/>", "", &["<parameter/>: neither name nor value"]),
-        ("<parameter/>", "", &["<parameter/>: neither name nor value"]),
+        ("<parameter name='' value=''/>", "", &["<parameter/>: neither name nor value, expected one of them"]),
+        ("<parameter/>", "", &["<parameter/>: neither name nor value, expected one of them"]),
         ("<parameter xmlns='x' name='a'/>", "", &["<parameter xmlns='x'/> in <payload-type/>"]),
     ]);
     let (rtp, _) = read("<payload-type id='96'><parameter name='' value='0='/><parameter value='F'/></payload-type>");
@@ -141,7 +141,7 @@ fn xep_0293_s3_feedback_of_payload_types_and_of_all() {
             "",
             &["<rtcp-fb-trr-int/>: value='soon', expected a number from 0 to 4294967295"],
         ),
-        ("<rtcp-fb xmlns='urn:xmpp:jingle:apps:rtp:rtcp-fb:0' subtype='pli'/>", "", &["<rtcp-fb/>: no type"]),
+        ("<rtcp-fb xmlns='urn:xmpp:jingle:apps:rtp:rtcp-fb:0' subtype='pli'/>", "", &["<rtcp-fb/>: no type, expected one"]),
     ];
     check(table);
     check_payload(table);
@@ -159,9 +159,9 @@ fn xep_0167_s4_bandwidth_and_multiplexing() {
             "<bandwidth type='RR'>0</bandwidth><bandwidth type='RS'>0</bandwidth>",
             &[],
         ),
-        ("<bandwidth type='AS'>1&#10;a=x</bandwidth>", "", &["<bandwidth/>: text='1\\na=x', expected a number"]),
-        ("<bandwidth type='AS'/>", "", &["<bandwidth/>: text='', expected a number"]),
-        ("<bandwidth>128</bandwidth>", "", &["<bandwidth/>: no type"]),
+        ("<bandwidth type='AS'>1&#10;a=x</bandwidth>", "", &["<bandwidth/>: text '1\\na=x', expected a number"]),
+        ("<bandwidth type='AS'/>", "", &["<bandwidth/>: text '', expected a number"]),
+        ("<bandwidth>128</bandwidth>", "", &["<bandwidth/>: no type, expected one"]),
         ("<rtcp-reduced-size/><rtcp-mux/>", "<rtcp-mux/><rtcp-reduced-size/>", &[]),
     ]);
 }
@@ -180,15 +180,19 @@ fn xep_0167_s7_and_xep_0262_encryption() {
         (&format!("<encryption>{hash}{crypto}</encryption>"), &format!("<encryption>{crypto}{hash}</encryption>"), &[]),
         ("<encryption required='true'/>", "<encryption required='1'/>", &[]),
         ("<encryption required='yes'/>", "", &["<encryption/>: required='yes', expected 'true' or 'false'"]),
-        (&format!("<encryption><crypto {key} tag='1'/></encryption>"), "", &["<crypto/>: no crypto-suite"]),
-        (&format!("<encryption><crypto {key} crypto-suite='x'/></encryption>"), "", &["<crypto/>: no tag"]),
-        ("<encryption><crypto tag='1' crypto-suite='x'/></encryption>", "", &["<crypto/>: no key-params"]),
+        (&format!("<encryption><crypto {key} tag='1'/></encryption>"), "", &["<crypto/>: no crypto-suite, expected one"]),
+        (&format!("<encryption><crypto {key} crypto-suite='x'/></encryption>"), "", &["<crypto/>: no tag, expected one"]),
+        ("<encryption><crypto tag='1' crypto-suite='x'/></encryption>", "", &["<crypto/>: no key-params, expected one"]),
         (
             "<encryption><zrtp-hash xmlns='urn:xmpp:jingle:apps:rtp:zrtp:1' version='1.10'>x</zrtp-hash></encryption>",
             "",
-            &["<zrtp-hash/>: text='x', expected hexadecimal digits"],
+            &["<zrtp-hash/>: text 'x', expected hexadecimal digits"],
         ),
-        ("<encryption><zrtp-hash xmlns='urn:xmpp:jingle:apps:rtp:zrtp:1'>ab</zrtp-hash></encryption>", "", &["<zrtp-hash/>: no version"]),
+        (
+            "<encryption><zrtp-hash xmlns='urn:xmpp:jingle:apps:rtp:zrtp:1'>ab</zrtp-hash></encryption>",
+            "",
+            &["<zrtp-hash/>: no version, expected one"],
+        ),
     ]);
     let (rtp, _) = read(&format!("<encryption>{crypto}</encryption>"));
     assert!(!format!("{rtp:?}").contains("inline"), "keys are not shown");
@@ -210,10 +214,10 @@ fn xep_0294_s3_header_extensions() {
         (
             &extension("id='2/never' uri='x'"),
             &extension("id='2' uri='x'"),
-            &["<rtp-hdrext/>: id='never', expected a direction of SDP after its slash"],
+            &["<rtp-hdrext/>: id='2/never', expected a direction of SDP behind the slash"],
         ),
         (&extension("id='0' uri='x'"), "", &["<rtp-hdrext/>: id='0', expected a number from 1 to 65535"]),
-        (&extension("id='1'"), "", &["<rtp-hdrext/>: no uri"]),
+        (&extension("id='1'"), "", &["<rtp-hdrext/>: no uri, expected one"]),
         (
             &extension("id='1' uri='x' senders='rejected'"),
             &extension("id='1' uri='x'"),
@@ -273,19 +277,23 @@ fn xep_0339_s2_sources_and_streams() {
             "<source xmlns='urn:xmpp:jingle:apps:rtp:ssma:0' ssrc='1'/>",
             &["attribute name in <source/>", "<ssrc-info xmlns='http://jitsi.org/jitmeet'/> in <source/>"],
         ),
-        ("<source xmlns='urn:xmpp:jingle:apps:rtp:ssma:0' rid='m0'/>", "", &["attribute rid in <source/>", "<source/>: no ssrc"]),
+        (
+            "<source xmlns='urn:xmpp:jingle:apps:rtp:ssma:0' rid='m0'/>",
+            "",
+            &["attribute rid in <source/>", "<source/>: no ssrc, expected one"],
+        ),
         (
             "<source xmlns='urn:xmpp:jingle:apps:rtp:ssma:0' ssrc='1'><parameter value='x'/></source>",
             "<source xmlns='urn:xmpp:jingle:apps:rtp:ssma:0' ssrc='1'/>",
-            &["<parameter/>: no name"],
+            &["<parameter/>: no name, expected one"],
         ),
-        ("<ssrc-group xmlns='urn:xmpp:jingle:apps:rtp:ssma:0'/>", "", &["<ssrc-group/>: no semantics"]),
+        ("<ssrc-group xmlns='urn:xmpp:jingle:apps:rtp:ssma:0'/>", "", &["<ssrc-group/>: no semantics, expected one"]),
         (
             "<stream xmlns='urn:xmpp:jingle:apps:rtp:msid:0' id='s' track='t'/><stream xmlns='urn:xmpp:jingle:apps:rtp:msid:0' id='-'/>",
             "<stream xmlns='urn:xmpp:jingle:apps:rtp:msid:0' id='s' track='t'/><stream xmlns='urn:xmpp:jingle:apps:rtp:msid:0' id='-'/>",
             &[],
         ),
-        ("<stream xmlns='urn:xmpp:jingle:apps:rtp:msid:0' track='t'/>", "", &["<stream/>: no id"]),
+        ("<stream xmlns='urn:xmpp:jingle:apps:rtp:msid:0' track='t'/>", "", &["<stream/>: no id, expected one"]),
     ]);
 }
 
@@ -326,7 +334,7 @@ fn every_list_has_a_bound() {
             rtp.streams.len(),
         ];
         assert_eq!(lengths.iter().sum::<usize>(), max, "{name}");
-        assert_eq!(problems, [format!("<{name}/>: more than {max} of them, the others are left out")]);
+        assert_eq!(problems, [format!("<{name}/>: more than {max} of them, expected {max} at most")]);
     }
     let inner = [
         ("<payload-type id='1'>", "<parameter name='a' value='b'/>", "</payload-type>", PARAMETERS_MAX),
@@ -338,7 +346,7 @@ fn every_list_has_a_bound() {
     for (before, element, after, max) in inner {
         let (rtp, problems) = read(&format!("{before}{}{after}", element.repeat(max + 1)));
         let name = element[1..].split([' ', '/']).next().unwrap();
-        assert_eq!(problems, [format!("<{name}/>: more than {max} of them, the others are left out")]);
+        assert_eq!(problems, [format!("<{name}/>: more than {max} of them, expected {max} at most")]);
         assert_eq!(written(|out| rtp.write(out)).matches(&format!("<{name} ")).count(), max, "{name}");
     }
     // A value that is too long is said and left out, not cut.

@@ -79,7 +79,7 @@ impl Offer {
             if let (Some(ufrag), Some(pwd)) = (&transport.ufrag, &transport.pwd)
                 && remember(&mut self.ufrags, ufrag.clone())
             {
-                new.credentials.push((ufrag.as_str().into(), pwd.as_str().into()));
+                new.credentials.push((ufrag.as_str().into(), (**pwd).into()));
             }
             for address in transport.relayed() {
                 if remember(&mut self.relayed, address) {

@@ -64,7 +64,7 @@ pub(super) fn read(node: Node<'_>, transport: &mut Transport, reading: &mut Read
     let text = node.text();
     let value = text.trim();
     if value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b':') {
-        reading.unexpected(node, "text", value, "pairs of hexadecimal digits with colons between");
+        reading.unexpected_text(node, value, "pairs of hexadecimal digits with colons between");
         return;
     }
     let Some(value) = reading.value(node, "text", value) else { return };

@@ -84,7 +84,7 @@ fn xep_0176_s5_7_remote_candidates_and_xep_0371_s7_the_end_of_candidates() {
     check_children(&[
         ("<remote-candidate ip='10.0.1.2' component='1' port='9001'/>", "<remote-candidate component='1' ip='10.0.1.2' port='9001'/>", &[]),
         ("<remote-candidate ip='10.0.1.2' port='9001'/>", "<remote-candidate component='1' ip='10.0.1.2' port='9001'/>", &[]),
-        ("<remote-candidate ip='10.0.1.2'/>", "", &["<remote-candidate/>: no port"]),
+        ("<remote-candidate ip='10.0.1.2'/>", "", &["<remote-candidate/>: no port, expected one"]),
         ("<gathering-complete/>", "<gathering-complete/>", &[]),
         ("<gathering-complete xmlns='urn:xmpp:jingle:transports:ice:0'/>", "<gathering-complete/>", &[]),
     ]);
@@ -111,14 +111,20 @@ fn xep_0320_s1_fingerprints() {
         ),
         (&one.replace("actpass", "passive"), &one.replace("actpass", "passive"), &[]),
         (&one.replace("actpass", "both"), &without, &["<fingerprint/>: setup='both', expected 'active', 'passive' or 'actpass'"]),
-        (&one.replace(" hash='sha-256'", ""), "", &["<fingerprint/>: no hash"]),
+        (&one.replace(" hash='sha-256'", ""), "", &["<fingerprint/>: no hash, expected one"]),
         (
             &one.replace(sha, "02:1A&#10;a=x"),
             "",
-            &["<fingerprint/>: text='02:1A\\na=x', expected pairs of hexadecimal digits with colons between"],
+            &["<fingerprint/>: text '02:1A\\na=x', expected pairs of hexadecimal digits with colons between"],
         ),
         (&one.replace("jingle:apps:dtls:0", "x"), "", &["<fingerprint xmlns='urn:xmpp:x'/> in <transport/>"]),
     ]);
+}
+
+#[test]
+fn a_password_is_in_no_log() {
+    let transport = Transport { pwd: Some("asd88fgpdd777uzjYhagZg".into()), ..Transport::default() };
+    assert!(!format!("{transport:?}").contains("asd88"));
 }
 
 #[test]
@@ -129,8 +135,8 @@ fn xep_0343_s4_2_data_channels() {
         (&whole, &whole, &[]),
         // The text has another name for the port than the schema.
         (&whole.replace("number", "port"), &whole, &[]),
-        (&sctpmap("number='5000'"), &sctpmap("number='5000' protocol='webrtc-datachannel'"), &["<sctpmap/>: no protocol"]),
-        (&sctpmap("protocol='webrtc-datachannel'"), "", &["<sctpmap/>: no number"]),
+        (&sctpmap("number='5000'"), &sctpmap("number='5000' protocol='webrtc-datachannel'"), &["<sctpmap/>: no protocol, expected one"]),
+        (&sctpmap("protocol='webrtc-datachannel'"), "", &["<sctpmap/>: no number, expected one"]),
         (
             "<channel xmlns='urn:xmpp:jingle:transports:webrtc-datachannel:0' id='1' negotiated='true'/>",
             "",
@@ -152,7 +158,7 @@ fn every_list_has_a_bound() {
         let xml = written(|out| content.transport.unwrap().write(out));
         assert_eq!(xml.matches(&format!("<{name} ")).count(), max, "{name}");
         let problems: Vec<_> = problems.into_iter().map(|problem| problem.text).collect();
-        assert_eq!(problems, [format!("<{name}/>: more than {max} of them, the others are left out")]);
+        assert_eq!(problems, [format!("<{name}/>: more than {max} of them, expected {max} at most")]);
     }
     let options: String = (0..OPTIONS_MAX + 2)
         .map(|number| format!("<o{number} xmlns='http://gultsch.de/xmpp/drafts/jingle/transports/ice-udp/option'/>"))

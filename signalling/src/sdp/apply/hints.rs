@@ -79,13 +79,7 @@ impl Step<'_> {
 pub(in crate::sdp) fn learn(known: &mut Rtp, said: &Rtp) -> usize {
     known.ssrc = said.ssrc.or(known.ssrc);
     let mut left_out = 0;
-    left_out += upsert(
-        &mut known.payload_types,
-        &said.payload_types,
-        PAYLOAD_TYPES_MAX,
-        |payload| payload.id,
-        |known, said| learn_payload_type(known, said),
-    );
+    left_out += upsert(&mut known.payload_types, &said.payload_types, PAYLOAD_TYPES_MAX, |payload| payload.id, learn_payload_type);
     learn_feedback(&mut known.feedback, &said.feedback);
     if said.encryption.is_some() {
         known.encryption.clone_from(&said.encryption);

@@ -1,7 +1,8 @@
 //! content-modify and session-info: XEP-0166 §7.2.3 and §7.2.9, XEP-0167 §8, draft-ietf-stox-media §6.
 
 use super::Step;
-use crate::jingle::content::{Party, Senders};
+use crate::jingle::content::{Jingle, Party, Senders};
+use crate::ns;
 use crate::sdp::description::{Section, State};
 use crate::sdp::map::MapError;
 use crate::sdp::warning::Quoted;
@@ -27,17 +28,38 @@ impl Step<'_> {
     /// XEP-0167 §8. The other party's hold is its own matter: it goes on accepting media, and its direction is in its description.
     pub(super) fn session_info(&mut self) {
         let party = self.from;
-        let is_own = self.is_own();
-        match self.stanza.info_name() {
-            Some("hold") if is_own => self.each_active(|section| hold(section, party)),
-            Some("active" | "unhold") if is_own => self.each_active(|section| unhold(section, party)),
-            Some("hold" | "active" | "unhold") | None => {}
-            Some(info) => self.warnings.add(format_args!("session-info: SDP has no line for {}", Quoted(info))),
+        match (&self.stanza.info, Hold::of(self.stanza)) {
+            (_, Some(_)) if !self.is_own() => {}
+            (_, Some(Hold::Held)) => self.each_active(|section| hold(section, party)),
+            (_, Some(Hold::Active)) => self.each_active(|section| unhold(section, party)),
+            (Some(info), None) => self.warnings.add(format_args!("session-info: SDP has no line for {}", Quoted(&info.name))),
+            (None, None) => {}
         }
     }
 
     fn each_active(&mut self, change: impl Fn(&mut Section)) {
         self.description.sections.iter_mut().filter(|section| section.state == State::Active).for_each(change);
+    }
+}
+
+/// What a session-info says of who receives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::sdp) enum Hold {
+    /// `<hold/>`.
+    Held,
+    /// `<unhold/>` or `<active/>`: either ends the hold.
+    Active,
+}
+
+impl Hold {
+    /// What this stanza says, if it is one of those.
+    pub fn of(stanza: &Jingle) -> Option<Self> {
+        let info = stanza.info.as_ref().filter(|info| info.namespace == ns::JINGLE_RTP_INFO)?;
+        match &*info.name {
+            "hold" => Some(Self::Held),
+            "unhold" | "active" => Some(Self::Active),
+            _ => None,
+        }
     }
 }
 

@@ -143,10 +143,13 @@ fn s7_2_1_content_accept() {
             "-a=group:BUNDLE a v",
             "-m=video 0 RTP/AVP 96",
             "+a=group:BUNDLE a v n",
-            "+m=video 9 RTP/AVP 96",
+            "+m=video 9 UDP/TLS/RTP/SAVPF 96",
             "+a=ice-ufrag:userB",
             "+a=ice-pwd:anotherpasswordanother",
             "+a=ice-options:trickle",
+            // Bundled, it has the keys of the tagged section.
+            "+a=fingerprint:sha-256 BB:01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:0E:0F:10:11:12:13:14:15:16:17:18:19:1A:1B:1C:1D:1E:1F",
+            "+a=setup:active",
             "+a=sendrecv",
             "+a=rtcp-mux",
             "+a=rtpmap:96 H264/90000",
@@ -252,10 +255,10 @@ fn rfc_8829_s5_2_2_a_content_takes_the_place_of_a_refused_one() {
         full = full.apply(Initiator, &stanza("content-add", &new.replace("name='n'", &format!("name='{at}'")))).unwrap().0;
     }
     let (full, _) = full.apply(Initiator, &stanza("content-add", &new)).unwrap();
-    assert_eq!((full.sections.len(), &*full.sections[0].content.name), (32, "n"));
+    assert_eq!((full.sections.len(), &*full.sections[0].content.name), (crate::jingle::content::CONTENTS_MAX, "n"));
     assert_eq!(
         error(&full, Initiator, &stanza("content-add", &new.replace("name='n'", "name='m'"))),
-        "resource-constraint: content-add: more than 32 contents"
+        "resource-constraint: content-add: more than 128 contents"
     );
 }
 
@@ -345,9 +348,18 @@ fn s7_2_8_session_accept() {
 
 #[test]
 fn s7_2_11_session_terminate() {
-    let (after, _) = with_offered().apply(Initiator, &stanza("session-terminate", "<reason><success/></reason>")).unwrap();
+    let (after, warnings) = with_offered().apply(Initiator, &stanza("session-terminate", "<reason><success/></reason>")).unwrap();
+    assert_eq!(warnings[0].to_string(), "session-terminate: SDP has no line for the reason 'success'");
     assert!(after.sections.iter().all(|section| section.state == State::Refused));
     assert_eq!((after.groups.len(), after.origin.version), (0, with_offered().origin.version + 1));
+}
+
+#[test]
+fn rfc_3264_s8_a_version_that_cannot_grow_is_said() {
+    let mut before = initiator();
+    before.origin.version = u64::MAX;
+    let (after, warnings) = before.apply(Initiator, &stanza("content-remove", &named("initiator", "v", ""))).unwrap();
+    assert_eq!((after.origin.version, warnings.len()), (u64::MAX, 1));
 }
 
 const CANDIDATE: &str = "<candidate component='1' foundation='1' generation='0' id='x' ip='192.0.2.1' network='0' port='5000' priority='7' protocol='udp' type='host'/>";

@@ -2,9 +2,8 @@
 
 use super::{Change, is_same, named};
 use crate::jingle::content::{Action, Carried, Content, Group, Jingle, Party};
-use crate::jingle::reason::{Condition, Reason};
 use crate::sdp::apply::{Mark, place};
-use crate::sdp::description::{Description, Section, State};
+use crate::sdp::description::{Section, State};
 
 /// What becomes of an m= line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,8 +63,7 @@ impl Change<'_> {
         let accepted = self.accepted(fates);
         if accepted.is_empty() {
             if fates.iter().all(|fate| *fate == Fate::Goes) {
-                let reason = Some(Reason { condition: Some(Condition::Decline), ..Reason::default() });
-                self.say(Jingle { reason, ..self.stanza(Action::SessionTerminate) });
+                self.say(self.now.declined());
             }
             return;
         }

@@ -57,6 +57,7 @@ fn section_differs(now: &Section, next: &Section, is_bundled: bool, warnings: &m
         return;
     }
     let rest = [
+        ("creator", now.creator != next.creator),
         ("description", now.description != next.description),
         ("disposition", now.disposition != next.disposition),
         ("protocol", now.protocol != next.protocol),

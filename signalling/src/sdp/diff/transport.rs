@@ -37,18 +37,20 @@ fn is_redefined(from: &Transport, to: &Transport) -> bool {
         (Some(_), None) => true,
         (None, _) => false,
     };
-    let is_moved = || {
+    let takes_back = || {
         let mut before: HashMap<_, _> = from.candidates.iter().map(|candidate| (key(candidate), candidate)).collect();
         for candidate in &to.candidates {
             before.remove(&key(candidate));
         }
-        !before.is_empty()
+        let empties_list =
+            (to.options.is_empty() && !from.options.is_empty()) || (to.remote_candidates.is_empty() && !from.remote_candidates.is_empty());
+        !before.is_empty() || empties_list || (from.gathering_complete && !to.gathering_complete)
     };
     from.method != to.method
         || has_other_keys
         || (from.sctp.is_some() && from.sctp != to.sctp)
         || (from.ufrag.is_some() && to.ufrag.is_none())
-        || (to.method == Method::RawUdp && is_moved())
+        || (to.method == Method::RawUdp && takes_back())
 }
 
 /// What transport-info says of it, if there is something. It names ufrag and password always, as the examples of XEP-0176 do.

@@ -37,3 +37,47 @@ pub(super) fn in_order_of(offer: &Description, contents: Vec<Content>, warnings:
     warnings.leave();
     Ok(sections)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{AUDIO, read, written};
+    use super::*;
+    use crate::jingle::content::{Action, Jingle, Party};
+    use crate::sdp::map::from_jingle;
+
+    fn offer() -> Description {
+        let section = |media: &str| format!("{}\na=mid:{media}", AUDIO.replace("audio", media));
+        read(Party::Initiator, &[section("audio"), section("video"), "m=image 0 udptl t38\na=mid:fax".to_owned()].join("\n")).0
+    }
+
+    fn accept(contents: Vec<Content>) -> Result<(Description, Vec<String>), String> {
+        let jingle = Jingle { contents, ..Jingle::new(Action::SessionAccept, "7") };
+        let (description, warnings) = from_jingle(jingle, Party::Responder, Some(&offer())).map_err(|error| error.to_string())?;
+        Ok((description, warnings.iter().map(ToString::to_string).collect()))
+    }
+
+    #[test]
+    fn s6_places_are_those_of_the_offer() {
+        let [audio, video, _] = <[Section; 3]>::try_from(offer().sections).unwrap().map(|section| section.content);
+        let (description, warnings) = accept(vec![video.clone(), audio]).unwrap();
+        assert!(warnings.is_empty());
+        let names: Vec<_> = description.sections.iter().map(|section| (&*section.content.name, section.state)).collect();
+        assert_eq!(names, [("audio", State::Active), ("video", State::Active), ("fax", State::Refused)]);
+        let (description, _) = accept(vec![video]).unwrap();
+        let (body, _) = written(&description);
+        assert!(body.starts_with("m=audio 0 RTP/AVP 0\nc=IN IP4 0.0.0.0\na=mid:audio\nm=video 9 RTP/AVP 0\n"), "{body}");
+        assert!(body.ends_with("m=image 0 udptl t38\nc=IN IP4 0.0.0.0\na=mid:fax"), "{body}");
+    }
+
+    #[test]
+    fn what_was_not_offered_is_an_error() {
+        let content = |index: usize, name: &str, creator| Content { name: name.into(), creator, ..offer().sections[index].content.clone() };
+        let error = "content 'other': it was not offered";
+        assert_eq!(accept(vec![content(0, "other", Party::Initiator)]).unwrap_err(), error);
+        assert_eq!(accept(vec![content(1, "audio", Party::Initiator)]).unwrap_err(), "content 'audio': it is video and answers audio");
+        // Some clients take the creator for who writes.
+        let (description, warnings) = accept(vec![content(0, "audio", Party::Responder)]).unwrap();
+        assert_eq!(description.sections[0].content.creator, Party::Initiator);
+        assert_eq!(warnings, ["content 'audio': it answers the content of this name, whose creator is initiator"]);
+    }
+}

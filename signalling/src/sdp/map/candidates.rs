@@ -98,3 +98,100 @@ fn lower(protocol: &mut SmolStr) {
         *protocol = protocol.to_ascii_lowercase().into();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{AUDIO, content, read, through};
+    use super::*;
+    use crate::jingle::content::Party;
+
+    #[test]
+    fn rfc_8839_s5_1_every_form_comes_back() {
+        let candidates = [
+            "1 1 udp 2130706431 10.0.1.1 8998 typ host generation 0",
+            "2 2 udp 1694498815 192.0.2.3 45664 typ srflx raddr 10.0.1.1 rport 8998 generation 3",
+            "Hc0a8 1 tcp 1518149375 192.0.2.3 9 typ host tcptype active generation 0 network-cost 10 network-id 2",
+            "1 1 udp 2122260223 3f3b2c6a.local 50000 typ host generation 0 ufrag 8hhY network-id 1",
+            "1 1 udp 1 2001:db8::7 50000 typ prflx raddr :: rport 0 generation 0 network-id 0",
+            "1 1 udp 1 host.example.com 50000 typ relay generation 0",
+        ];
+        for candidate in candidates {
+            let body = through(&format!("{AUDIO}\na=candidate:{candidate}"));
+            assert!(body.contains(&format!("\na=candidate:{candidate}\n")), "{candidate} in {body}");
+        }
+        let body = through(&format!("{AUDIO}\na=candidate:1 1 UDP 1 192.0.2.3 5 typ host"));
+        assert!(body.contains("\na=candidate:1 1 udp 1 192.0.2.3 5 typ host generation 0\n"), "{body}");
+    }
+
+    #[test]
+    fn ids_are_given_by_place() {
+        let lines = "\na=candidate:1 1 udp 1 192.0.2.3 5 typ host\na=candidate:1 2 udp 1 192.0.2.3 6 typ host";
+        let candidates = content(&format!("{AUDIO}{lines}")).transport.unwrap().candidates;
+        let ids: Vec<_> = candidates.iter().map(|candidate| candidate.id.as_deref().unwrap()).collect();
+        assert_eq!(ids, ["c1", "c2"]);
+    }
+
+    #[test]
+    fn extensions_that_no_attribute_can_be_are_left_out() {
+        let line = "a=candidate:1 1 udp 1 192.0.2.3 5 typ host a b a c id d 1x e network f xmlns g svn 1";
+        let (description, warnings) = read(Party::Initiator, &format!("{AUDIO}\n{line}"));
+        let names: Vec<_> = description.sections[0].content.transport.as_ref().unwrap().candidates[0]
+            .extensions
+            .iter()
+            .map(|extension| &*extension.name)
+            .collect();
+        assert_eq!(names, ["a", "svn"]);
+        assert_eq!(warnings.len(), 5, "{warnings:?}");
+        assert_eq!(warnings[0], "line 9: the candidate's extension 'a' is left out: an element has no such attribute, or has it already");
+    }
+
+    #[test]
+    fn rfc_8445_s5_1_2_1_priority_and_foundation_of_who_says_none() {
+        let table = [
+            (CandidateType::Host, 1, 2_130_706_431),
+            (CandidateType::PeerReflexive, 1, 1_862_270_975),
+            (CandidateType::ServerReflexive, 2, 1_694_498_814),
+            (CandidateType::Relay, 1, 16_777_215),
+        ];
+        for (kind, component, expected) in table {
+            let bare =
+                Candidate { component, ip: "192.0.2.3".into(), port: 5, protocol: "udp".into(), kind: Some(kind), ..Candidate::default() };
+            let Some(Attribute::Candidate(line)) = write(&bare, &mut Warnings::default()) else { panic!("{kind:?}") };
+            assert_eq!((line.priority, line.foundation.as_deref()), (Some(expected), Some("0")), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn what_no_line_can_hold() {
+        let good = Candidate {
+            component: 1,
+            ip: "192.0.2.3".into(),
+            port: 5,
+            protocol: "udp".into(),
+            kind: Some(CandidateType::Host),
+            ..Candidate::default()
+        };
+        let bad = [
+            Candidate { ip: "192.0.2.3 9 typ relay".into(), ..good.clone() },
+            Candidate { ip: "x\r\na=mid:y".into(), ..good.clone() },
+            Candidate { component: 0, ..good.clone() },
+            Candidate { protocol: "".into(), ..good.clone() },
+            Candidate { foundation: Some("a b".into()), ..good.clone() },
+            Candidate { priority: Some(10_000_000_000), ..good.clone() },
+            Candidate { related: Some(("".into(), 1)), ..good.clone() },
+            Candidate { tcp_type: Some("none".into()), ..good.clone() },
+            Candidate { network: Some("1 2".into()), ..good.clone() },
+        ];
+        for candidate in bad {
+            let mut warnings = Warnings::default();
+            assert_eq!(write(&candidate, &mut warnings), None, "{candidate:?}");
+            assert_eq!(warnings.into_vec().len(), 1, "{candidate:?}");
+        }
+        let extension = |name: &str, value: &str| Parameter { name: name.into(), value: Some(value.into()) };
+        let extensions =
+            vec![extension("ok", "1"), extension("typ", "relay"), extension("a b", "c"), extension("a", "b c"), extension("a", "")];
+        let mut warnings = Warnings::default();
+        let Some(Attribute::Candidate(line)) = write(&Candidate { extensions, ..good }, &mut warnings) else { panic!() };
+        assert_eq!((line.extensions, warnings.into_vec().len()), (vec![extension("ok", "1")], 4));
+    }
+}

@@ -92,3 +92,79 @@ pub(super) fn write(sctp: &Sctp, protocol: &str, out: &mut Vec<Numbered>, warnin
 fn named(sctp: &Sctp) -> SmolStr {
     if is_token(&sctp.protocol) && sctp.protocol.parse::<u16>().is_err() { sctp.protocol.clone() } else { WEBRTC }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{content, only, read, through};
+    use super::*;
+    use crate::jingle::content::Party;
+
+    const CREDENTIALS: &str = "c=IN IP4 0.0.0.0\na=ice-ufrag:8hhY\na=ice-pwd:asd88fgpdd777uzjYhagZg";
+
+    fn sctp(port: u16, protocol: &str, streams: Option<u16>) -> Sctp {
+        Sctp { port, protocol: protocol.into(), streams }
+    }
+
+    #[test]
+    fn rfc_8841_and_its_drafts() {
+        let table = [
+            ("m=application 9 UDP/DTLS/SCTP webrtc-datachannel", "a=sctp-port:5001", sctp(5001, "webrtc-datachannel", None), None),
+            (
+                "m=application 9 TCP/DTLS/SCTP webrtc-datachannel",
+                "a=sctp-port:5000",
+                sctp(5000, "webrtc-datachannel", None),
+                Some("TCP/DTLS/SCTP"),
+            ),
+            (
+                "m=application 9 DTLS/SCTP 5000",
+                "a=sctpmap:5000 webrtc-datachannel 1024",
+                sctp(5000, "webrtc-datachannel", Some(1024)),
+                Some("DTLS/SCTP"),
+            ),
+            ("m=application 9 DTLS/SCTP 5000", "a=sctpmap:5000 other", sctp(5000, "other", None), Some("DTLS/SCTP")),
+        ];
+        for (media, line, expected, protocol) in table {
+            let body = format!("{media}\n{CREDENTIALS}\n{line}\na=max-message-size:262144");
+            let content = content(&body);
+            assert_eq!(content.transport.as_ref().unwrap().sctp.as_ref(), Some(&expected), "{body}");
+            assert_eq!(
+                (content.protocol.as_deref(), content.description.is_none(), is_content(&content)),
+                (protocol, true, true),
+                "{body}"
+            );
+            assert_eq!(only(&through(&body), &["m=", "a=sctp", "a=max"]), [media, line, "a=max-message-size:262144"]);
+        }
+    }
+
+    #[test]
+    fn what_is_missing_or_mixed() {
+        let table = [
+            ("UDP/DTLS/SCTP webrtc-datachannel", "", "a=sctp-port:5000", 1),
+            ("UDP/DTLS/SCTP 5005", "a=sctpmap:5005 webrtc-datachannel", "a=sctp-port:5005", 0),
+            ("UDP/DTLS/SCTP 5005 5006", "a=sctp-port:5005", "a=sctp-port:5005", 1),
+            ("DTLS/SCTP 5005", "", "a=sctpmap:5005 webrtc-datachannel", 0),
+            ("DTLS/SCTP webrtc-datachannel", "a=sctp-port:5005", "a=sctpmap:5005 webrtc-datachannel", 0),
+            ("UDP/DTLS/SCTP webrtc-datachannel", "a=sctp-port:1\na=sctp-port:2\na=rtcp-mux", "a=sctp-port:1", 2),
+        ];
+        for (media, lines, expected, count) in table {
+            let (description, warnings) = read(Party::Initiator, format!("m=application 9 {media}\n{CREDENTIALS}\n{lines}").trim_end());
+            assert_eq!(warnings.len(), count, "{warnings:?}");
+            let (body, _) = super::super::testing::written(&description);
+            assert_eq!(only(&body, &["a=sctp"]), [expected], "{media} {lines}");
+        }
+    }
+
+    #[test]
+    fn xep_0343_streams_have_no_place_in_rfc_8841() {
+        let (mut out, mut warnings) = (Vec::new(), Warnings::default());
+        write(&sctp(5000, "a b", Some(1024)), "UDP/DTLS/SCTP", &mut out, &mut warnings);
+        assert_eq!((out, warnings.into_vec().len()), (vec![Attribute::SctpPort(5000).into()], 1));
+        assert_eq!(formats(&sctp(5000, "a b", None), "UDP/DTLS/SCTP"), ["webrtc-datachannel"]);
+    }
+
+    #[test]
+    fn bandwidth_is_carried() {
+        let body = format!("m=application 9 UDP/DTLS/SCTP webrtc-datachannel\nb=AS:30\n{CREDENTIALS}\na=sctp-port:5000");
+        assert_eq!(only(&through(&body), &["b="]), ["b=AS:30"]);
+    }
+}

@@ -7,6 +7,7 @@ use smol_str::SmolStr;
 use super::words::{is_address, is_ipv6};
 use crate::jingle::candidate::{Candidate, CandidateType};
 use crate::jingle::transport::{Method, Transport};
+use crate::sdp::description::Section;
 use crate::sdp::line::{Attribute, Connection, Direction};
 use crate::sdp::warning::{Quoted, Warnings};
 
@@ -37,7 +38,11 @@ pub(super) fn no_address() -> Connection {
 }
 
 fn is_nowhere(connection: &Connection) -> bool {
-    matches!(&*connection.address, "0.0.0.0" | "::")
+    is_no_address(&connection.address)
+}
+
+fn is_no_address(address: &str) -> bool {
+    matches!(address, "0.0.0.0" | "::")
 }
 
 /// Raw UDP from `c=`, the port of `m=` and `a=rtcp`: component 2 is there if it is said. The method of who has no address yet is not known.
@@ -66,6 +71,18 @@ pub(super) fn held(direction: Direction, destination: &Destination) -> Direction
         _ if destination.is_none() || !is_nowhere(&destination.connection) => direction,
         Direction::SendRecv | Direction::SendOnly => Direction::SendOnly,
         Direction::RecvOnly | Direction::Inactive => Direction::Inactive,
+    }
+}
+
+/// Such a hold says nothing of the transport: the address that the party had is still its own, and it replaces none.
+pub(super) fn keep_while_held(sections: &mut [Section], before: &[Section]) {
+    for (section, before) in sections.iter_mut().zip(before) {
+        if let (Some(now), Some(before)) = (&mut section.content.transport, &before.content.transport)
+            && (&now.method, &before.method) == (&Method::RawUdp, &Method::RawUdp)
+            && now.candidates.first().is_some_and(|candidate| is_no_address(&candidate.ip))
+        {
+            now.candidates.clone_from(&before.candidates);
+        }
     }
 }
 
@@ -125,4 +142,91 @@ fn of_component<'a>(candidates: impl Iterator<Item = &'a Candidate>, method: &Me
     };
     let (candidate, ip) = addresses.min_by_key(|(candidate, _)| (rank(candidate), std::cmp::Reverse(candidate.priority)))?;
     Some(Destination { connection: Connection { is_ipv6: ip.is_ipv6(), address: candidate.ip.clone() }, port: candidate.port })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{content, only, read, through};
+    use super::*;
+    use crate::jingle::content::{Party, Senders};
+
+    const CREDENTIALS: &str = "a=ice-ufrag:8hhY\na=ice-pwd:asd88fgpdd777uzjYhagZg";
+
+    #[test]
+    fn rfc_8839_s4_2_1_2_the_default_destination() {
+        let host = "a=candidate:1 1 udp 2130706431 10.0.1.1 8998 typ host generation 0";
+        let low = "a=candidate:1 1 udp 5 10.0.1.2 8999 typ host generation 0";
+        let relay = "a=candidate:3 1 udp 7 2001:db8::7 5000 typ relay raddr 192.0.2.3 rport 1 generation 0";
+        let name = "a=candidate:1 1 udp 2130706432 3f3b.local 8997 typ host generation 0";
+        let tcp = "a=candidate:1 1 tcp 2130706433 10.0.1.1 9 typ host tcptype active generation 0";
+        let rtcp = "a=candidate:1 2 udp 1 10.0.1.1 8999 typ host generation 0";
+        let table = [
+            (vec![], "m=audio 9 ", "c=IN IP4 0.0.0.0", ""),
+            (vec![name, tcp], "m=audio 9 ", "c=IN IP4 0.0.0.0", ""),
+            (vec![low, host], "m=audio 8998 ", "c=IN IP4 10.0.1.1", ""),
+            (vec![host, relay, tcp], "m=audio 5000 ", "c=IN IP6 2001:db8::7", ""),
+            (vec![host, rtcp], "m=audio 8998 ", "c=IN IP4 10.0.1.1", "a=rtcp:8999"),
+            (vec![relay, rtcp], "m=audio 5000 ", "c=IN IP6 2001:db8::7", "a=rtcp:8999 IN IP4 10.0.1.1"),
+            (vec![host, rtcp, "a=rtcp-mux"], "m=audio 8998 ", "c=IN IP4 10.0.1.1", ""),
+        ];
+        for (lines, media, connection, rtcp) in table {
+            let body = through(&format!("m=audio 7 RTP/AVP 0\nc=IN IP4 192.0.2.9\na=rtcp:9\n{CREDENTIALS}\n{}", lines.join("\n")));
+            assert!(body.starts_with(media), "{body}");
+            assert_eq!(only(&body, &["c=", "a=rtcp:"]).join(" "), format!("{connection} {rtcp}").trim(), "{body}");
+        }
+    }
+
+    #[test]
+    fn xep_0177_s4_2_without_ice() {
+        let table = [
+            ("m=audio 49170 RTP/AVP 0\nc=IN IP4 192.0.2.1", "1 192.0.2.1 49170", ""),
+            ("c=IN IP6 2001:db8::1\nm=audio 49170 RTP/AVP 0", "1 2001:db8::1 49170", ""),
+            ("m=audio 5 RTP/AVP 0\nc=IN IP4 192.0.2.1\na=rtcp:6", "1 192.0.2.1 5, 2 192.0.2.1 6", "a=rtcp:6"),
+            ("m=audio 5 RTP/AVP 0\nc=IN IP4 192.0.2.1\na=rtcp:6 IN IP4 192.0.2.1\na=rtcp-mux", "1 192.0.2.1 5, 2 192.0.2.1 6", "a=rtcp:6"),
+            ("m=audio 5 RTP/AVP 0\nc=IN IP4 192.0.2.1\na=rtcp:6 IN IP6 ::1", "1 192.0.2.1 5, 2 ::1 6", "a=rtcp:6 IN IP6 ::1"),
+            ("m=audio 5 RTP/AVP 0\nc=IN IP4 sip.example.com", "1 sip.example.com 5", ""),
+        ];
+        for (body, expected, rtcp) in table {
+            let transport = content(body).transport.unwrap();
+            let candidates =
+                transport.candidates.iter().map(|candidate| format!("{} {} {}", candidate.component, candidate.ip, candidate.port));
+            assert_eq!((&transport.method, candidates.collect::<Vec<_>>().join(", ")), (&Method::RawUdp, expected.to_owned()), "{body}");
+            let back = through(body);
+            assert_eq!(only(&back, &["a=rtcp:"]).join(" "), rtcp, "{body}");
+            assert_eq!(only(&back, &["m=", "c="]), {
+                let mut lines = only(body, &["m=", "c="]);
+                lines.sort_by_key(|line| line.starts_with("c="));
+                lines
+            });
+        }
+    }
+
+    #[test]
+    fn rfc_8866_s5_7_no_address_and_multicast() {
+        let error = super::super::testing::read_after(Party::Initiator, "m=audio 5 RTP/AVP 0", None).unwrap_err();
+        assert_eq!(error, "line 5: there is no c= line for this section (RFC 8866 §5.7)");
+        let (description, warnings) = read(Party::Initiator, "m=audio 5/2 RTP/AVP 0\nc=IN IP4 233.252.0.1/127\nc=IN IP4 233.252.0.2/127");
+        assert_eq!(description.sections[0].content.transport.as_ref().unwrap().candidates[0].ip, "233.252.0.1");
+        assert_eq!(warnings.len(), 3, "{warnings:?}");
+    }
+
+    #[test]
+    fn rfc_3264_s8_4_no_address_is_hold() {
+        let table = [
+            ("", "a=sendonly", Senders::Initiator),
+            ("\na=sendonly", "a=sendonly", Senders::Initiator),
+            ("\na=recvonly", "a=inactive", Senders::None),
+            ("\na=inactive", "a=inactive", Senders::None),
+        ];
+        for (direction, expected, senders) in table {
+            let body = format!("m=audio 5 RTP/AVP 0\nc=IN IP4 0.0.0.0{direction}");
+            assert_eq!(content(&body).senders, Some(senders), "{direction}");
+            let back = through(&body);
+            assert!(back.starts_with("m=audio 5 RTP/AVP 0\nc=IN IP4 0.0.0.0\n"), "{back}");
+            assert_eq!(only(&back, &["a=send", "a=recv", "a=inactive"]), [expected], "{direction}");
+        }
+        // Port 9 is who has no address yet (RFC 8840 §4.1.1).
+        let waiting = content("m=audio 9 RTP/AVP 0\nc=IN IP4 0.0.0.0");
+        assert_eq!((waiting.senders, waiting.transport.unwrap().method), (Some(Senders::Both), Method::IceUdp));
+    }
 }

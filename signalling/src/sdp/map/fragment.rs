@@ -170,3 +170,93 @@ fn write(content: &Content, mid: SmolStr, party: Party, known: Option<&Content>,
     }
     Some(section)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{AUDIO, read};
+    use super::*;
+    use crate::sdp::{parse_fragment, write as text};
+
+    const CANDIDATE: &str = "a=candidate:1 1 udp 2130706431 10.0.1.1 8998 typ host generation 0";
+
+    fn before() -> Description {
+        let section = |media: &str, name: &str| format!("{}\n{name}", AUDIO.replace("audio", media));
+        let mut body = section("audio", "a=mid:0\na=jingle-name:my microphone\n");
+        body.push_str(&section("video", "a=mid:1\na=jingle-creator:responder"));
+        read(Party::Initiator, &body).0
+    }
+
+    fn from(lines: &str, previous: Option<&Description>) -> Result<(Jingle, Vec<String>), String> {
+        let lines = parse_fragment(lines).unwrap();
+        let (jingle, warnings) = from_fragment(lines, Party::Initiator, previous).map_err(|error| error.to_string())?;
+        Ok((jingle, warnings.iter().map(ToString::to_string).collect()))
+    }
+
+    #[test]
+    fn rfc_8840_s9_there_and_back() {
+        let fragment =
+            format!("m=audio 9 RTP/AVP 0\na=mid:0\n{CANDIDATE}\na=end-of-candidates\na=ice-ufrag:8hhY\na=ice-pwd:asd88fgpdd777uzjYhagZg\n");
+        let (jingle, warnings) = from(&fragment, None).unwrap();
+        assert_eq!((jingle.action, warnings.len()), (Action::TransportInfo, 0));
+        let content = &jingle.contents[0];
+        assert_eq!((&*content.name, content.senders, &content.description), ("0", None, &None));
+        assert!(content.transport.as_ref().unwrap().gathering_complete);
+        let (lines, warnings) = to_fragment(&jingle, Party::Initiator, None);
+        assert_eq!((text(&lines).replace("\r\n", "\n"), warnings), (fragment, Vec::new()));
+    }
+
+    #[test]
+    fn xep_0176_s5_9_a_restart_of_the_session() {
+        let fragment = format!(
+            "a=ice-ufrag:9uB6\na=ice-pwd:YH75Fviy6338Vbrhrlp8Yh\na=ice-options:trickle\nm=audio 9 RTP/AVP 0\na=mid:audio\n{CANDIDATE}"
+        );
+        let before = before();
+        let (jingle, _) = from(&fragment, Some(&before)).unwrap();
+        let content = &jingle.contents[0];
+        let transport = content.transport.as_ref().unwrap();
+        assert_eq!((&*jingle.sid, &*content.name), ("7", "my microphone"));
+        assert_eq!((transport.ufrag.as_deref(), &transport.options[..]), (Some("9uB6"), &["trickle".into()][..]));
+        let (lines, _) = to_fragment(&jingle, Party::Initiator, Some(&before));
+        let lines = text(&lines);
+        assert!(lines.starts_with("m=audio 9 RTP/AVP 0\r\na=mid:audio\r\na=jingle-name:my%20microphone\r\na=candidate:"), "{lines}");
+    }
+
+    #[test]
+    fn a_candidate_alone_belongs_to_the_first_section() {
+        for line in [CANDIDATE, &CANDIDATE[2..]] {
+            let (jingle, warnings) = from(line, Some(&before())).unwrap();
+            assert_eq!((&*jingle.contents[0].name, warnings.len()), ("my microphone", 0));
+            assert_eq!(jingle.contents[0].transport.as_ref().unwrap().candidates.len(), 1);
+        }
+        let error = "line 1: there is no m= line with an a=mid, and no description that had one (RFC 8840 §9)";
+        assert_eq!(from(CANDIDATE, None).unwrap_err(), error);
+    }
+
+    #[test]
+    fn creators_are_known_from_before() {
+        let (jingle, _) = from("m=video 9 RTP/AVP 0\na=mid:1", Some(&before())).unwrap();
+        assert_eq!((jingle.contents[0].creator, &*jingle.contents[0].name), (Party::Responder, "1"));
+    }
+
+    #[test]
+    fn sections_that_are_not_known() {
+        let table = [
+            ("m=audio 9 RTP/AVP 0\na=end-of-candidates", "line 1: an a=mid was expected in this section (RFC 8840 §9)"),
+            ("m=audio 9 RTP/AVP 0\na=mid:x", "line 1: there is no section of this a=mid: 'x'"),
+            ("m=audio 9 RTP/AVP 0\na=mid:1\nm=audio 9 RTP/AVP 0\na=mid:1", "line 3: a second section of this a=mid: '1'"),
+        ];
+        for (fragment, expected) in table {
+            assert_eq!(from(fragment, Some(&before())).unwrap_err(), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_no_transport_is_said() {
+        let (_, warnings) = from("m=audio 9 RTP/AVP 0\na=mid:1\na=rtpmap:0 PCMU/8000", Some(&before())).unwrap();
+        assert_eq!(warnings, ["line 3: a=rtpmap is left out: it does not belong into a fragment"]);
+        let mut jingle = from("m=audio 9 RTP/AVP 0\na=mid:1", None).unwrap().0;
+        jingle.contents[0].transport.as_mut().unwrap().method = Method::RawUdp;
+        let (lines, warnings) = to_fragment(&jingle, Party::Initiator, None);
+        assert_eq!((lines.media.len(), warnings.len()), (0, 1));
+    }
+}

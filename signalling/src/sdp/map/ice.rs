@@ -6,6 +6,8 @@ use super::candidates;
 use super::session::Level;
 use super::words::{fitting, is_address, is_ice, is_token, once, push};
 use crate::jingle::candidate::Candidate;
+use crate::jingle::content::Content;
+use crate::jingle::secret::Secret;
 use crate::jingle::transport::{CANDIDATES_MAX, Method, OPTIONS_MAX, REMOTE_CANDIDATES_MAX, RemoteCandidate, Transport};
 use crate::sdp::line::{Attribute, Numbered};
 use crate::sdp::warning::{Quoted, Warnings};
@@ -14,7 +16,7 @@ use crate::sdp::warning::{Quoted, Warnings};
 #[derive(Debug, Default)]
 pub(super) struct IceBuilder {
     ufrag: Option<SmolStr>,
-    pwd: Option<SmolStr>,
+    pwd: Option<Secret>,
     options: Vec<SmolStr>,
     options_line: u32,
     candidates: Vec<Candidate>,
@@ -111,12 +113,29 @@ fn read_options(said: Vec<SmolStr>, line: u32, method: &Method, warnings: &mut W
     options
 }
 
-/// Whoever offers ICE in XMPP trickles (XEP-0176 §5.1: candidates follow in transport-info), and most clients do not say it.
+/// Whoever offers ICE in XMPP without candidates trickles (XEP-0176 §5.1: they follow in transport-info), and most clients do not say it.
 pub(in crate::sdp) fn assume_trickle(transport: &mut Transport) {
-    let is_ice = matches!(transport.method, Method::IceUdp | Method::Ice);
-    if is_ice && transport.ufrag.is_some() && transport.candidates.is_empty() && transport.options.is_empty() {
+    if is_silent(transport) {
         transport.options.push(SmolStr::new_static("trickle"));
     }
+}
+
+/// The same for contents some of which may share a transport: then one has the candidates.
+pub(super) fn assume_trickle_in(contents: &mut [Content]) {
+    let is_said = |contents: &[Content], silent: &Transport| {
+        let mut transports = contents.iter().filter_map(|content| content.transport.as_ref());
+        transports.any(|transport| transport.ufrag == silent.ufrag && (!transport.candidates.is_empty() || transport.gathering_complete))
+    };
+    for index in 0..contents.len() {
+        if contents[index].transport.as_ref().is_some_and(|transport| is_silent(transport) && !is_said(contents, transport)) {
+            contents[index].transport.as_mut().into_iter().for_each(assume_trickle);
+        }
+    }
+}
+
+fn is_silent(transport: &Transport) -> bool {
+    let is_ice = matches!(transport.method, Method::IceUdp | Method::Ice) && transport.ufrag.is_some();
+    is_ice && !transport.gathering_complete && transport.candidates.is_empty() && transport.options.is_empty()
 }
 
 /// `a=candidate`.
@@ -161,4 +180,94 @@ pub(super) fn remote_candidates(transport: &Transport, warnings: &mut Warnings) 
     };
     let candidates: Vec<RemoteCandidate> = transport.remote_candidates.iter().filter(|candidate| is_said(candidate)).cloned().collect();
     (!candidates.is_empty()).then(|| Attribute::RemoteCandidates(candidates).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{AUDIO, content, only, read, said, through, written};
+    use super::*;
+    use crate::jingle::content::Party;
+
+    const BARE: &str = "m=audio 9 RTP/AVP 0\nc=IN IP4 0.0.0.0";
+    const CREDENTIALS: &str = "a=ice-ufrag:8hhY\na=ice-pwd:asd88fgpdd777uzjYhagZg";
+    const HOST: &str = "a=candidate:1 1 udp 2130706431 10.0.1.1 8998 typ host generation 0";
+
+    #[test]
+    fn rfc_8839_s5_4_session_and_section() {
+        let own = "a=ice-ufrag:9uB6\na=ice-pwd:YH75Fviy6338Vbrhrlp8Yh";
+        let table = [
+            (format!("{CREDENTIALS}\na=ice-options:ice2 trickle\n{BARE}"), format!("{CREDENTIALS}\na=ice-options:ice2 trickle")),
+            (format!("{CREDENTIALS}\na=ice-options:ice2\n{BARE}\n{own}\na=ice-options:trickle"), format!("{own}\na=ice-options:trickle")),
+            (format!("{CREDENTIALS}\na=end-of-candidates\n{BARE}"), format!("a=end-of-candidates\n{CREDENTIALS}")),
+            (format!("{BARE}\n{CREDENTIALS}\na=ice-options:a b\na=ice-options:b c"), format!("{CREDENTIALS}\na=ice-options:a b c")),
+        ];
+        for (body, expected) in table {
+            assert_eq!(only(&through(&body), &["a=ice-", "a=end"]).join("\n"), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn xep_0176_s5_3_a_transport() {
+        let body =
+            format!("{BARE}\n{HOST}\na=end-of-candidates\n{CREDENTIALS}\na=ice-options:renomination\na=remote-candidates:1 192.0.2.1 9001");
+        let transport = content(&body).transport.unwrap();
+        assert_eq!((&transport.method, transport.gathering_complete), (&Method::IceUdp, true));
+        assert_eq!(transport.options, ["renomination"]);
+        assert_eq!(transport.candidates[0].id.as_deref(), Some("c1"));
+        assert_eq!(transport.remote_candidates, [RemoteCandidate { component: 1, ip: "192.0.2.1".into(), port: 9001 }]);
+    }
+
+    #[test]
+    fn xep_0371_is_known_from_before() {
+        let (mut before, _) = read(Party::Initiator, AUDIO);
+        before.sections[0].content.transport.as_mut().unwrap().method = Method::Ice;
+        let body = format!("{AUDIO}\na=ice-options:trickle ice2");
+        let (description, _) = super::super::testing::read_after(Party::Initiator, &body, Some(&before)).unwrap();
+        let transport = description.sections[0].content.transport.as_ref().unwrap();
+        assert_eq!(transport.method, Method::Ice);
+        assert_eq!(transport.options, ["ice2", "trickle"]);
+    }
+
+    #[test]
+    fn what_is_missing_or_out_of_place_is_said() {
+        let table = [
+            (format!("{BARE}\na=ice-ufrag:8hhY"), "content 'audio': there is a=ice-ufrag and no a=ice-pwd (RFC 8839 §5.4)"),
+            (format!("{BARE}\n{HOST}"), "content 'audio': there are candidates, but no a=ice-ufrag and a=ice-pwd (RFC 8839 §5.4)"),
+            (format!("{AUDIO}\na=ice-ufrag:other"), "line 9: a second a=ice-ufrag is left out"),
+            (format!("{AUDIO}\na=ice-options:1a"), "line 9: the ICE option '1a' is left out: it is no name of an element"),
+            (format!("{BARE}\na=ice-options:trickle"), "line 7: a=ice-options is left out: there is no ICE"),
+            (format!("{HOST}\n{AUDIO}"), "line 5: this attribute belongs into an m= section and is left out: a=candidate"),
+        ];
+        for (body, expected) in table {
+            assert_eq!(read(Party::Initiator, &body).1, [expected], "{body}");
+        }
+    }
+
+    #[test]
+    fn clients_trickle_without_saying_it() {
+        let table = [("", true), ("\na=ice-options:ice2", false), ("\na=end-of-candidates", false)];
+        for (lines, expected) in table {
+            let (description, _) = said(vec![content(&format!("{AUDIO}{lines}"))]).unwrap();
+            let is_said = written(&description).0.contains("a=ice-options:trickle");
+            assert_eq!(is_said, expected, "{lines}");
+        }
+        // One transport of two contents.
+        let named = |name: &str, lines: &str| Content { name: name.into(), ..content(&format!("{AUDIO}{lines}")) };
+        let (description, _) = said(vec![named("a", ""), named("v", &format!("\n{HOST}"))]).unwrap();
+        assert!(!written(&description).0.contains("trickle"));
+    }
+
+    #[test]
+    fn what_no_line_can_hold() {
+        let mut bad = content(AUDIO);
+        let transport = bad.transport.as_mut().unwrap();
+        transport.ufrag = Some("8hh".into());
+        transport.pwd = Some("short\r\na=secret".into());
+        transport.options = vec!["a b".into()];
+        transport.remote_candidates = vec![RemoteCandidate { component: 1, ip: "1 2".into(), port: 1 }];
+        let (body, warnings) = written(&said(vec![bad]).unwrap().0);
+        assert!(only(&body, &["a=ice", "a=remote", "a=secret"]).is_empty(), "{body}");
+        assert_eq!(warnings.len(), 4, "{warnings:?}");
+        assert!(!warnings.iter().any(|warning| warning.contains("short")), "{warnings:?}");
+    }
 }

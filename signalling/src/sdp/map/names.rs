@@ -13,6 +13,7 @@ use super::{MapError, Quoted, refused};
 use crate::jingle::content::{Content, NAME_BYTES_MAX, Party};
 use crate::sdp::description::{Description, Section, State};
 use crate::sdp::line::{Attribute, Numbered};
+use crate::sdp::parse::words::is_control;
 
 /// The name, where the mid is another.
 pub(super) const NAME: &str = "jingle-name";
@@ -116,7 +117,8 @@ pub(super) fn mids(sections: &[Section]) -> Vec<SmolStr> {
 
 /// The media's word, with a number behind it from the second on.
 fn unique(media: &SmolStr, taken: &mut HashSet<SmolStr>) -> SmolStr {
-    let word = if is_token(media) { media.clone() } else { SmolStr::new_static("media") };
+    // The number must have room too.
+    let word = if is_token(media) && media.len() < NAME_BYTES_MAX / 2 { media.clone() } else { SmolStr::new_static("media") };
     if taken.insert(word.clone()) {
         return word;
     }
@@ -142,14 +144,14 @@ pub(in crate::sdp) fn encode(text: &str) -> SmolStr {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     let mut encoded = SmolStrBuilder::new();
     for char in text.chars() {
-        match char {
-            '\0'..=' ' | '%' | '\x7f' => {
-                let byte = char as usize;
-                encoded.push('%');
-                encoded.push(char::from(HEX[byte >> 4]));
-                encoded.push(char::from(HEX[byte & 15]));
-            }
-            char => encoded.push(char),
+        if !(char.is_ascii_control() || matches!(char, ' ' | '%') || is_control(char)) {
+            encoded.push(char);
+            continue;
+        }
+        for byte in char.encode_utf8(&mut [0; 4]).bytes() {
+            encoded.push('%');
+            encoded.push(char::from(HEX[usize::from(byte >> 4)]));
+            encoded.push(char::from(HEX[usize::from(byte & 15)]));
         }
     }
     encoded.finish()
@@ -158,19 +160,21 @@ pub(in crate::sdp) fn encode(text: &str) -> SmolStr {
 /// The text again. `None`: it is none that XML could say, or too long.
 pub(in crate::sdp) fn decode(value: &str) -> Option<SmolStr> {
     let mut parts = value.split('%');
-    let mut decoded = String::from(parts.next()?);
+    let mut decoded = Vec::from(parts.next()?);
     for part in parts {
         let digits = part.get(..2).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
-        let byte = u8::from_str_radix(digits, 16).ok().filter(u8::is_ascii)?;
-        decoded.push(char::from(byte));
-        decoded.push_str(&part[2..]);
+        decoded.push(u8::from_str_radix(digits, 16).ok()?);
+        decoded.extend_from_slice(&part.as_bytes()[2..]);
     }
-    let is_said = decoded.len() <= NAME_BYTES_MAX && !decoded.chars().any(|char| char < ' ' && !matches!(char, '\t' | '\n' | '\r'));
+    let decoded = String::from_utf8(decoded).ok()?;
+    let is_no_character = |char| matches!(char, '\0'..='\x08' | '\x0b' | '\x0c' | '\x0e'..='\x1f' | '\u{fffe}' | '\u{ffff}');
+    let is_said = decoded.len() <= NAME_BYTES_MAX && !decoded.contains(is_no_character);
     is_said.then(|| decoded.into())
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::{AUDIO, content, only, read, read_after, said, written};
     use super::*;
 
     #[test]
@@ -182,6 +186,7 @@ mod tests {
             ("ä:\"'<&", "ä:\"'<&"),
             ("x\r\na=mid:y", "x%0D%0Aa=mid:y"),
             ("\t", "%09"),
+            ("a\u{2028}b\u{85}", "a%E2%80%A8b%C2%85"),
         ];
         for (name, value) in table {
             assert_eq!((&*encode(name), decode(value).as_deref()), (value, Some(name)), "{name:?}");
@@ -197,5 +202,136 @@ mod tests {
         let words: Vec<_> =
             ["audio", "video", "video", "audio", "a b"].iter().map(|media| unique(&SmolStr::new(media), &mut taken)).collect();
         assert_eq!(words, ["audio", "video", "video3", "audio2", "media"]);
+    }
+
+    /// A section of this media with these lines.
+    fn section(media: &str, lines: &str) -> String {
+        let payload = if media == "audio" { 0 } else { 31 };
+        format!("{}{lines}", AUDIO.replace("audio 9 RTP/AVP 0", &format!("{media} 9 RTP/AVP {payload}")))
+    }
+
+    fn names(description: &Description) -> Vec<(&str, &str)> {
+        description.sections.iter().map(|section| (section.content.creator.as_str(), &*section.content.name)).collect()
+    }
+
+    #[test]
+    fn xep_0338_s3_names_are_mids() {
+        let body =
+            [section("audio", "\na=mid:0"), section("video", ""), section("video", ""), section("audio", "\na=mid:video")].join("\n");
+        let (description, _) = read(Party::Initiator, &body);
+        assert_eq!(names(&description), [("initiator", "0"), ("initiator", "video2"), ("initiator", "video3"), ("initiator", "video")]);
+        let (body, warnings) = written(&description);
+        assert_eq!(only(&body, &["a=mid", "a=jingle"]), ["a=mid:0", "a=mid:video2", "a=mid:video3", "a=mid:video"]);
+        assert!(warnings.is_empty());
+    }
+
+    #[test]
+    fn xep_0166_s7_3_names_that_are_no_tokens_and_creators() {
+        let named = |name: &str, creator| Content { creator, name: name.into(), ..content(AUDIO) };
+        let contents = vec![
+            named("my camera", Party::Initiator),
+            named("", Party::Initiator),
+            named("", Party::Initiator),
+            named("a", Party::Initiator),
+            named("a", Party::Responder),
+        ];
+        let (description, warnings) = said(contents.clone()).unwrap();
+        assert!(warnings.is_empty());
+        let (body, warnings) = written(&description);
+        assert!(warnings.is_empty());
+        let lines = [
+            "a=mid:audio",
+            "a=jingle-name:my%20camera",
+            "a=mid:audio2",
+            "a=jingle-name:",
+            "a=mid:audio3",
+            "a=jingle-name:",
+            "a=mid:a",
+            "a=mid:audio4",
+            "a=jingle-name:a",
+            "a=jingle-creator:responder",
+        ];
+        assert_eq!(only(&body, &["a=mid", "a=jingle"]), lines);
+        let (again, warnings) = read(Party::Initiator, &body);
+        assert!(warnings.is_empty(), "{warnings:?}");
+        assert_eq!(names(&again), names(&description));
+    }
+
+    #[test]
+    fn rfc_5888_s4_mids_are_there_once() {
+        let table = [
+            ("\na=mid:0\na=mid:1", "", "line 10: a second a=mid, or one that another section has: '1'"),
+            ("\na=mid:0", "\na=mid:0", "line 14: a second a=mid, or one that another section has: '0'"),
+            ("\na=jingle-name:a b", "\na=jingle-name:a%20b", "line 10: another section is called 'a b' too"),
+            ("\na=mid:0", "\na=mid:1\na=jingle-name:0", "line 10: another section is called '0' too"),
+        ];
+        for (first, second, expected) in table {
+            let body = format!("{}\n{}", section("audio", first), section("video", second));
+            assert_eq!(read_after(Party::Initiator, &body, None).unwrap_err(), expected);
+        }
+    }
+
+    #[test]
+    fn rfc_3264_s8_sections_keep_their_places() {
+        let offer = [section("audio", "\na=mid:0"), section("video", "\na=mid:1")].join("\n");
+        let (before, _) = read(Party::Initiator, &offer);
+        let table = [
+            // The same again, without mids, with one section more.
+            (offer.clone(), Ok(vec![("initiator", "0"), ("initiator", "1")])),
+            ([section("audio", ""), section("video", "")].join("\n"), Ok(vec![("initiator", "0"), ("initiator", "1")])),
+            (format!("{offer}\n{}", section("video", "")), Ok(vec![("initiator", "0"), ("initiator", "1"), ("initiator", "video")])),
+            (section("audio", "\na=mid:0"), Err("line 5: there are 1 m= lines where there were 2: they do not go away (RFC 3264 §8)")),
+            (
+                [section("video", "\na=mid:1"), section("audio", "\na=mid:0")].join("\n"),
+                Err("line 5: this m= section was '0' and is '1' now: sections keep their places (RFC 3264 §8)"),
+            ),
+        ];
+        for (body, expected) in table {
+            let read = read_after(Party::Initiator, &body, Some(&before));
+            let read = read.as_ref().map(|(description, _)| names(description)).map_err(|error| error.as_str());
+            assert_eq!(read, expected, "{body}");
+        }
+        // What the responder adds is its own, if it says so or not.
+        let more = format!("{offer}\n{}", section("video", "\na=mid:2"));
+        let (answer, _) = read_after(Party::Responder, &offer, Some(&before)).unwrap();
+        let (added, _) = read_after(Party::Responder, &more, Some(&answer)).unwrap();
+        assert_eq!(names(&added), [("initiator", "0"), ("initiator", "1"), ("responder", "2")]);
+    }
+
+    #[test]
+    fn rfc_3264_s6_an_answer_has_the_lines_of_the_offer() {
+        let (offer, _) = read(Party::Initiator, &[section("audio", "\na=mid:0"), "m=video 0 RTP/AVP 31".into()].join("\n"));
+        let table = [
+            ("m=audio 0 RTP/AVP 0\nm=video 0 RTP/AVP 31".to_owned(), Ok(vec![("initiator", "0"), ("initiator", "video")])),
+            // Media that Jingle has no content for is refused in Jingle, whatever the phones say.
+            ("m=audio 0 RTP/AVP 0\nm=image 5 udptl t38".to_owned(), Ok(vec![("initiator", "0"), ("initiator", "video")])),
+            ([section("audio", ""), section("video", "")].join("\n"), Err("line 9: the offer refuses this m= line (RFC 3264 §6)")),
+            (
+                [section("audio", ""), "m=video 0 RTP/AVP 31".into(), section("audio", "")].join("\n"),
+                Err("line 10: the offer has no such m= line (RFC 3264 §6)"),
+            ),
+        ];
+        for (body, expected) in table {
+            let read = read_after(Party::Responder, &body, Some(&offer));
+            let read = read.as_ref().map(|(description, _)| names(description)).map_err(|error| error.as_str());
+            assert_eq!(read, expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn rfc_8829_s5_2_2_a_refused_line_is_used_again() {
+        let (before, _) = read(Party::Initiator, &[section("audio", "\na=mid:0"), "m=video 0 RTP/AVP 31\na=mid:1".into()].join("\n"));
+        let table = [
+            ("m=video 0 RTP/AVP 31".to_owned(), "1"),
+            (section("audio", "\na=mid:2"), "2"),
+            (section("video", "\na=mid:1"), "1"),
+            (section("video", ""), "video"),
+            (section("audio", ""), "audio"),
+        ];
+        for (line, expected) in table {
+            let body = [section("audio", "\na=mid:0"), line].join("\n");
+            let (description, _) = read_after(Party::Initiator, &body, Some(&before)).unwrap();
+            assert_eq!(names(&description)[1].1, expected, "{body}");
+        }
     }
 }

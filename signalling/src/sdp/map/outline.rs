@@ -3,9 +3,10 @@
 
 use smol_str::SmolStr;
 
+use super::protocol::Kind;
 use super::session::Level;
 use super::words::is_token;
-use super::{MapError, Quoted, names};
+use super::{MapError, Quoted, data, names, protocol, rtp};
 use crate::jingle::content::{NAME_BYTES_MAX, Party};
 use crate::sdp::line::{Attribute, MediaDescription};
 
@@ -22,12 +23,16 @@ pub(super) struct Outline {
     pub name: Option<SmolStr>,
     /// `a=jingle-creator`.
     pub creator: Option<Party>,
-    /// Port 0 that means it: not bundled, and not to be bundled only.
+    /// What it is about.
+    pub kind: Kind,
+    /// Port 0 that means it (not bundled, and not to be bundled only), or media that Jingle has no content for.
     pub refused: bool,
     /// It has a destination of its own.
     pub has_port: bool,
-    /// ICE of its own or of the session, or that of [`Self::tagged`].
+    /// ICE of its own or of the session, or credentials of [`Self::tagged`].
     pub is_ice: bool,
+    /// `a=ice-ufrag` or `a=ice-pwd`.
+    has_credentials: bool,
     /// The section whose transport this one shares: RFC 8843 §7, the first of the group.
     pub tagged: Option<usize>,
 }
@@ -59,9 +64,8 @@ pub(super) fn of(media: &[MediaDescription], session: &Level) -> Result<Vec<Outl
                     }
                     outline.mid = Some(mid.clone());
                 }
-                Attribute::IceUfrag(_) | Attribute::IcePwd(_) | Attribute::Candidate(_) | Attribute::RemoteCandidates(_) => {
-                    outline.is_ice = true;
-                }
+                Attribute::IceUfrag(_) | Attribute::IcePwd(_) => (outline.is_ice, outline.has_credentials) = (true, true),
+                Attribute::Candidate(_) | Attribute::RemoteCandidates(_) => outline.is_ice = true,
                 Attribute::Other { name, value } => match &**name {
                     "bundle-only" => bundle_only = true,
                     names::NAME if outline.name.is_none() => outline.name = names::decode(value.as_deref().unwrap_or_default()),
@@ -75,7 +79,24 @@ pub(super) fn of(media: &[MediaDescription], session: &Level) -> Result<Vec<Outl
         outlines.push(outline);
     }
     bundle(&mut outlines, session);
+    for (outline, media) in outlines.iter_mut().zip(media) {
+        outline.kind = kind(media, outline.is_ice);
+        outline.refused |= outline.kind == Kind::Other;
+    }
     Ok(outlines)
+}
+
+fn kind(media: &MediaDescription, is_ice: bool) -> Kind {
+    let has_payload_type = || media.formats.iter().any(|format| rtp::is_payload_type(format));
+    if !protocol::is_said(&media.protocol, is_ice) {
+        Kind::Other
+    } else if protocol::is_rtp(&media.protocol) && is_token(&media.media) && has_payload_type() {
+        Kind::Rtp
+    } else if data::is_data(media) {
+        Kind::Data
+    } else {
+        Kind::Other
+    }
 }
 
 /// Who is bundled with whom: RFC 8843 §7. What is bundled has its port from the tagged section, so that its own 0 does not refuse it.
@@ -89,7 +110,7 @@ fn bundle(outlines: &mut [Outline], session: &Level) {
             // RFC 8843 §7: a section is in one group at most; the first one counts.
             if tagged != index && outlines[index].tagged.is_none() {
                 outlines[index].tagged = Some(tagged);
-                outlines[index].is_ice |= outlines[tagged].is_ice;
+                outlines[index].is_ice |= outlines[tagged].has_credentials;
             }
         }
     }

@@ -10,13 +10,14 @@ use crate::jingle::transport::Method;
 use crate::sdp::warning::{Quoted, Warnings};
 
 /// What an m= line is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Kind {
     /// RTP by any profile.
     Rtp,
     /// A data channel.
     Data,
     /// What Jingle has no content for: T.38, MSRP, RTP over TCP without ICE, or without a payload type…
+    #[default]
     Other,
 }
 
@@ -91,6 +92,7 @@ pub(super) fn of(content: &Content, warnings: &mut Warnings) -> SmolStr {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::{content, said, written};
     use super::*;
 
     #[test]
@@ -108,5 +110,56 @@ mod tests {
         for (protocol, expected) in table {
             assert_eq!(is_rtp(protocol), expected, "{protocol}");
         }
+    }
+
+    #[test]
+    fn xep_0167_s4_the_profile_follows_from_what_is_used() {
+        let fingerprint = "\na=fingerprint:sha-1 4A:AD:B9:B1:3F:82:18:3B:54:02:12:DF:3E:5D:49:6B:19:E5:7C:AB";
+        let crypto = "\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj";
+        let both = format!("{fingerprint}{crypto}");
+        let table = [
+            ("RTP/AVP", "", None),
+            ("RTP/AVPF", "", Some("RTP/AVPF")),
+            ("RTP/AVPF", "\na=rtcp-fb:0 nack", None),
+            ("RTP/AVPF", "\na=rtcp-fb:* trr-int 100", None),
+            ("RTP/AVP", "\na=rtcp-fb:* nack", Some("RTP/AVP")),
+            ("RTP/SAVP", crypto, None),
+            ("RTP/AVP", crypto, Some("RTP/AVP")),
+            ("RTP/SAVP", "", Some("RTP/SAVP")),
+            ("UDP/TLS/RTP/SAVPF", fingerprint, None),
+            ("UDP/TLS/RTP/SAVP", fingerprint, Some("UDP/TLS/RTP/SAVP")),
+            ("RTP/SAVPF", fingerprint, Some("RTP/SAVPF")),
+            ("UDP/TLS/RTP/SAVPF", &both, None),
+        ];
+        for (protocol, lines, expected) in table {
+            let body = format!("m=audio 5 {protocol} 0\nc=IN IP4 192.0.2.1{lines}");
+            let content = content(&body);
+            assert_eq!(content.protocol.as_deref(), expected, "{body}");
+            let (back, _) = written(&said(vec![content]).unwrap().0);
+            assert!(back.starts_with(&format!("m=audio 5 {protocol} 0\n")), "{back}");
+        }
+    }
+
+    #[test]
+    fn a_protocol_of_another_kind_is_left_out() {
+        for protocol in ["UDP/DTLS/SCTP", "TCP/RTP/AVP", "RTP/AVP 0\r\na=x", "RTP//AVP", ""] {
+            let mut content = content("m=audio 5 RTP/AVP 0\nc=IN IP4 192.0.2.1");
+            content.protocol = Some(protocol.into());
+            let (body, warnings) = written(&said(vec![content]).unwrap().0);
+            assert!(body.starts_with("m=audio 5 RTP/AVP 0\n"), "{body}");
+            assert_eq!(warnings.len(), 1, "{warnings:?}");
+        }
+    }
+
+    #[test]
+    fn encryption_that_the_protocol_says_otherwise() {
+        let mut content = content(
+            "m=audio 5 RTP/SAVP 0\nc=IN IP4 192.0.2.1\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj",
+        );
+        let Some(Description::Rtp(rtp)) = &mut content.description else { panic!() };
+        rtp.encryption.as_mut().unwrap().required = false;
+        let (body, warnings) = written(&said(vec![content]).unwrap().0);
+        assert!(body.starts_with("m=audio 5 RTP/SAVP 0"), "{body}");
+        assert_eq!(warnings, ["content 'audio': encryption is not required, and RTP/SAVP requires it"]);
     }
 }

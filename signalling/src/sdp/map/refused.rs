@@ -72,3 +72,37 @@ pub(super) fn media(content: &Content) -> SmolStr {
         _ => SmolStr::new_static("application"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{AUDIO, read, written};
+    use crate::jingle::content::{Action, Party};
+    use crate::sdp::description::State;
+
+    #[test]
+    fn rfc_3264_s6_the_line_keeps_its_place() {
+        let table = [
+            ("m=audio 0 RTP/AVP 0 8", "m=audio 0 RTP/AVP 0 8", 1),
+            ("m=video 0 UDP/TLS/RTP/SAVPF 96\na=rtpmap:96 VP8/90000\na=inactive", "m=video 0 UDP/TLS/RTP/SAVPF 96", 1),
+            ("m=audio 0 RTP/AVP", "m=audio 0 RTP/AVP", 1),
+            // Media that Jingle has no content for.
+            ("m=image 4000 udptl t38\na=T38FaxVersion:0", "m=image 0 udptl t38", 1),
+            ("m=message 7654 TCP/MSRP *", "m=message 0 TCP/MSRP *", 1),
+            ("m=audio 5 TCP/RTP/AVP 0\nc=IN IP4 192.0.2.1", "m=audio 0 TCP/RTP/AVP 0", 1),
+            ("m=audio 5 RTP/AVP x\nc=IN IP4 192.0.2.1", "m=audio 0 RTP/AVP x", 1),
+        ];
+        for (section, line, count) in table {
+            let (description, warnings) = read(Party::Initiator, &format!("{AUDIO}\na=mid:0\n{section}\na=mid:1"));
+            assert_eq!((description.sections[1].state, warnings.len()), (State::Refused, count), "{warnings:?}");
+            assert_eq!(description.to_jingle(Action::SessionInitiate).contents.len(), 1, "{section}");
+            let (body, warnings) = written(&description);
+            assert!(body.ends_with(&format!("\n{line}\nc=IN IP4 0.0.0.0\na=mid:1")) && warnings.is_empty(), "{body}");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_refuses_has_nothing_to_warn_of() {
+        let (_, warnings) = read(Party::Responder, &format!("{AUDIO}\nm=video 0 RTP/AVP 31"));
+        assert!(warnings.is_empty(), "{warnings:?}");
+    }
+}

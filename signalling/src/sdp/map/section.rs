@@ -34,9 +34,8 @@ pub(super) struct Reading<'a> {
 /// RFC 8866 §5.7: there is no address.
 pub(super) fn read(mut media: MediaDescription, context: Reading<'_>, warnings: &mut Warnings) -> Result<Section, MapError> {
     let Reading { party, session, outline, name, before } = context;
-    let kind = kind(&media, outline.is_ice);
-    if outline.refused || kind == Kind::Other {
-        if !outline.refused {
+    if outline.refused {
+        if outline.has_port {
             let (word, protocol) = (Quoted(&media.media), Quoted(&media.protocol));
             warnings.at(media.line, format_args!("{word} by {protocol} is refused: Jingle has no content for it"));
         } else if before.is_none() && party == Party::Initiator {
@@ -44,7 +43,7 @@ pub(super) fn read(mut media: MediaDescription, context: Reading<'_>, warnings: 
         }
         return Ok(Section::new(refused::read(&media, name), State::Refused));
     }
-    let mut read = Read::new(kind, party, &mut media, warnings);
+    let mut read = Read::new(outline.kind, party, &mut media, warnings);
     for Numbered { line, attribute } in std::mem::take(&mut media.attributes) {
         read.take(line, attribute, outline, warnings);
     }
@@ -74,19 +73,6 @@ pub(super) fn read(mut media: MediaDescription, context: Reading<'_>, warnings: 
         carried: read.carried,
     };
     Ok(Section::new(content, State::Active))
-}
-
-fn kind(media: &MediaDescription, is_ice: bool) -> Kind {
-    if !protocol::is_said(&media.protocol, is_ice) {
-        Kind::Other
-    } else if protocol::is_rtp(&media.protocol) && is_token(&media.media) && media.formats.iter().any(|format| rtp::is_payload_type(format))
-    {
-        Kind::Rtp
-    } else if data::is_data(media) {
-        Kind::Data
-    } else {
-        Kind::Other
-    }
 }
 
 /// What a section's lines have said so far.
@@ -359,5 +345,122 @@ fn write_carried(line: &Carried, is_data: bool, section: &mut MediaDescription, 
         'i' => section.others.extend(carried::to_other(line, warnings)),
         'b' if is_data => section.bandwidths.extend(carried::to_bandwidth(line, warnings)),
         _ => carried::unknown(line, warnings),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{AUDIO, content, only, read, said, through, written};
+    use super::*;
+    use crate::jingle::transport::Sctp;
+
+    #[test]
+    fn xep_0166_s7_3_senders_are_always_said() {
+        let table = [
+            ("", Senders::Both, "a=sendrecv"),
+            ("\na=sendonly", Senders::Initiator, "a=sendonly"),
+            ("\na=inactive", Senders::None, "a=inactive"),
+        ];
+        for (line, senders, expected) in table {
+            assert_eq!(content(&format!("{AUDIO}{line}")).senders, Some(senders));
+            assert_eq!(only(&through(&format!("{AUDIO}{line}")), &["a=send", "a=recv", "a=inactive"]), [expected]);
+        }
+        let (description, _) = read(Party::Responder, &format!("{AUDIO}\na=sendonly"));
+        assert_eq!(description.sections[0].content.senders, Some(Senders::Responder));
+        let (_, warnings) = read(Party::Initiator, &format!("{AUDIO}\na=sendonly\na=sendrecv"));
+        assert_eq!(warnings, ["line 10: a second direction is left out"]);
+    }
+
+    #[test]
+    fn a_section_in_the_order_of_its_lines() {
+        let body = "a=group:BUNDLE 0
+            m=video 8998 UDP/TLS/RTP/SAVPF 96
+            i=my desk
+            c=IN IP4 10.0.1.1
+            b=AS:256
+            a=candidate:1 1 udp 2130706431 10.0.1.1 8998 typ host generation 0 network-id 1
+            a=end-of-candidates
+            a=ice-ufrag:8hhY
+            a=ice-pwd:asd88fgpdd777uzjYhagZg
+            a=ice-options:trickle
+            a=fingerprint:sha-1 4A:AD:B9:B1:3F:82:18:3B:54:02:12:DF:3E:5D:49:6B:19:E5:7C:AB
+            a=setup:actpass
+            a=mid:0
+            a=jingle-creator:responder
+            a=jingle-disposition:early-session
+            a=extmap:1 urn:ietf:params:rtp-hdrext:sdes:mid
+            a=extmap-allow-mixed
+            a=sendonly
+            a=msid:s t
+            a=rtcp-mux
+            a=rtcp-rsize
+            a=rtpmap:96 VP8/90000
+            a=rtcp-fb:96 nack pli
+            a=fmtp:96 max-fr=30
+            a=ssrc-group:FID 1 2
+            a=ssrc:1 msid:s t
+            a=ssrc:2 msid:s t
+            a=remote-candidates:1 192.0.2.1 9001
+            a=rid:hi send
+            a=simulcast:send hi
+            a=tls-id:91bbf309c0990a6bec11e38ba2933cee";
+        let lines: Vec<&str> = body.lines().map(str::trim).collect();
+        assert_eq!(through(body), lines.join("\n"));
+    }
+
+    #[test]
+    fn what_does_not_belong_there_is_said() {
+        let table = [
+            ("a=sctp-port:5000", "line 9: a=sctp-port is left out: it does not belong into such a section"),
+            ("a=group:LS", "line 9: a=group is left out: it does not belong into such a section"),
+            ("a=jingle-name:%", "line 9: a=jingle-name is left out: it has no place here, or no value that it could have"),
+            ("a=jingle-creator:me", "line 9: a=jingle-creator is left out: it has no place here, or no value that it could have"),
+            ("a=jingle-whole", "line 9: a=jingle-whole is left out: it has no place here, or no value that it could have"),
+            ("k=prompt", "line 9: k= is left out: RFC 8866 §5.12"),
+        ];
+        for (line, expected) in table {
+            assert_eq!(read(Party::Initiator, &format!("{AUDIO}\n{line}")).1, [expected], "{line}");
+        }
+    }
+
+    #[test]
+    fn xep_0166_s7_3_alternatives_and_what_sdp_cannot_say() {
+        let named = |name: &str| Content { name: name.into(), ..content(AUDIO) };
+        let file = Content { description: Some(Description::FileTransfer), ..named("f") };
+        let bytes = Content {
+            transport: Some(Transport { method: Method::Other("urn:xmpp:jingle:transports:s5b:1".into()), ..Transport::default() }),
+            ..named("b")
+        };
+        let empty = Content { description: None, ..named("e") };
+        let contents = vec![named("a"), named("a"), file.clone(), bytes, empty];
+        let (description, warnings) = said(contents).unwrap();
+        assert_eq!(description.sections.len(), 1);
+        assert_eq!(
+            warnings,
+            [
+                "content 'a': the content is left out: SDP has no alternatives of one name (XEP-0166 §7.3)",
+                "content 'f': the content is left out: SDP has no such application",
+                "content 'b': the content is left out: SDP has no such transport",
+                "content 'e': the content is left out: it has no description",
+            ]
+        );
+        assert_eq!(said(vec![file]).unwrap_err(), "there is no content that SDP could say");
+        let mut bare = named("a");
+        bare.description = Some(Description::Rtp(Box::new(Rtp { media: "audio".into(), ..Rtp::default() })));
+        assert_eq!(said(vec![bare]).unwrap_err(), "content 'a': a <payload-type/> was expected (XEP-0167 §4)");
+    }
+
+    #[test]
+    fn xep_0343_a_data_channel_for_an_application() {
+        let sctp = Some(Sctp { port: 5000, protocol: "webrtc-datachannel".into(), streams: None });
+        let transport = Some(Transport { sctp, ..content(AUDIO).transport.unwrap() });
+        let movim = Some(Description::Rtp(Box::new(Rtp { media: "application".into(), ..Rtp::default() })));
+        for (description, count) in
+            [(None, 0), (movim, 0), (Some(Description::FileTransfer), 1), (Some(Description::Other("urn:x".into())), 1)]
+        {
+            let (description, warnings) = said(vec![Content { description, transport: transport.clone(), ..content(AUDIO) }]).unwrap();
+            assert_eq!(warnings.len(), count, "{warnings:?}");
+            assert!(written(&description).0.starts_with("m=application 9 UDP/DTLS/SCTP webrtc-datachannel\n"));
+        }
     }
 }

@@ -7,8 +7,9 @@ use super::words::{once, push};
 use super::{carried, groups};
 use crate::jingle::content::{Carried, GROUPS_MAX};
 use crate::jingle::rtp::Bandwidth;
+use crate::jingle::secret::Secret;
 use crate::jingle::transport::{FINGERPRINTS_MAX, Fingerprint, Setup};
-use crate::sdp::description::{Description, Section, State};
+use crate::sdp::description::{Description, Section};
 use crate::sdp::line::{Attribute, Connection, Direction, Numbered, Origin, OtherLine, SessionDescription};
 use crate::sdp::warning::Warnings;
 
@@ -26,7 +27,7 @@ pub(super) struct Level {
     /// RFC 8839 §5.4.
     pub ufrag: Option<SmolStr>,
     /// RFC 8839 §5.4.
-    pub pwd: Option<SmolStr>,
+    pub pwd: Option<Secret>,
     /// RFC 8839 §5.6.
     pub options: Vec<SmolStr>,
     /// RFC 8840 §8.2: of every section.
@@ -146,4 +147,85 @@ pub(super) fn write(description: &Description, mids: &[SmolStr], warnings: &mut 
 fn times(value: &str) -> Option<(u64, u64)> {
     let mut words = value.split_ascii_whitespace().map(str::parse);
     Some((words.next()?.ok()?, words.next()?.ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{AUDIO, content, only, read, said, through, written};
+    use super::*;
+    use crate::jingle::content::{Party, Senders};
+    use crate::sdp::map::{from_sdp, to_sdp};
+    use crate::sdp::{parse, write as text};
+
+    #[test]
+    fn rfc_8866_s5_lines_of_the_session_come_back() {
+        let head = "v=0\r\no=jdoe 3724394400 3724394405 IN IP4 198.51.100.1\r\ns=SDP Seminar\r\ni=A Seminar on the session description protocol\r\n\
+                    u=http://www.example.com/seminars/sdp.pdf\r\ne=j.doe@example.com (Jane Doe)\r\np=+1 617 555-6011\r\nb=X-YZ:128\r\n\
+                    t=3724394400 3724398000\r\nt=0 0\r\nr=604800 3600 0 90000\r\nz=3730928400 -1h 3749680800 0\r\na=ice-lite\r\n";
+        let body = format!("{head}{}\r\n", AUDIO.replace('\n', "\r\n"));
+        let (description, warnings) = from_sdp(parse(&body).unwrap(), Party::Initiator, None).unwrap();
+        assert!(warnings.is_empty());
+        assert_eq!(description.sid, "3724394400");
+        assert!(text(&to_sdp(&description).0).starts_with(head), "{}", text(&to_sdp(&description).0));
+    }
+
+    #[test]
+    fn rfc_8866_s5_12_keys_are_dropped() {
+        let (description, warnings) = read(Party::Initiator, &format!("k=clear:secret\n{AUDIO}\nk=prompt"));
+        assert_eq!(warnings, ["line 5: k= is left out: RFC 8866 §5.12", "line 10: k= is left out: RFC 8866 §5.12"]);
+        assert!(only(&written(&description).0, &["k="]).is_empty());
+    }
+
+    #[test]
+    fn what_is_meant_for_every_section_goes_to_those_that_have_none() {
+        let second = AUDIO.replace("audio 9 RTP/AVP 0", "video 9 RTP/AVP 31");
+        let table = [
+            ("a=sendonly", "a=recvonly", ["a=sendonly", "a=recvonly"]),
+            ("a=extmap:1 urn:a", "a=extmap:2 urn:b", ["a=extmap:1 urn:a", "a=extmap:2 urn:b"]),
+            ("a=extmap-allow-mixed", "a=extmap:2 urn:b", ["a=extmap-allow-mixed", "a=extmap-allow-mixed"]),
+        ];
+        for (session, own, expected) in table {
+            let back = through(&format!("{session}\n{AUDIO}\n{second}\n{own}"));
+            let found: Vec<_> = back.lines().filter(|line| expected.contains(line)).collect();
+            assert_eq!(found, expected, "{back}");
+            assert!(back.starts_with("m="), "{back}");
+        }
+        assert_eq!(content(&format!("a=recvonly\n{AUDIO}")).senders, Some(Senders::Responder));
+    }
+
+    #[test]
+    fn rfc_8829_s5_2_1_an_origin_for_a_session_of_jingle() {
+        let table = [
+            ("7", "7"),
+            ("9223372036854775807", "9223372036854775807"),
+            ("18446744073709551615", "8572975405156146730"),
+            ("a73sjjvkla37jfea", "7782536479976685741"),
+            ("", "7347990519673328018"),
+        ];
+        for (sid, expected) in table {
+            let origin = origin(sid);
+            assert_eq!((&*origin.username, &*origin.session_id, origin.version), ("-", expected, 1), "{sid}");
+        }
+        let (description, _) = said(vec![content(AUDIO)]).unwrap();
+        assert_eq!(text(&to_sdp(&description).0).lines().nth(1), Some("o=- 7 1 IN IP4 0.0.0.0"));
+    }
+
+    #[test]
+    fn carried_lines_make_no_others() {
+        let (mut description, _) = said(vec![content(AUDIO)]).unwrap();
+        let line = |kind, value: &str| Carried { kind, value: value.into() };
+        let bad = [
+            line('s', "x\r\na=mid:y"),
+            line('t', "0"),
+            line('m', "audio 9 RTP/AVP 0"),
+            line('a', "setup:active"),
+            line('k', "clear:x"),
+            line('b', "AS"),
+        ];
+        description.carried = bad.to_vec();
+        description.carried.extend([line('s', "a name"), line('s', "another")]);
+        let (lines, warnings) = to_sdp(&description);
+        assert_eq!((warnings.len(), &*lines.name), (7, "a name"), "{warnings:?}");
+        assert_eq!(lines.attributes.len() + lines.others.len() + lines.bandwidths.len(), 0);
+    }
 }

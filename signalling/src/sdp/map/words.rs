@@ -2,13 +2,18 @@
 
 use smol_str::SmolStr;
 
+use crate::sdp::parse::words::{WORD_BYTES_MAX, is_in_line};
 pub(super) use crate::sdp::parse::words::{is_address, is_ice, is_ipv6, is_token};
 use crate::sdp::warning::{Quoted, Warnings};
-use crate::xml::scan::has_less;
 
 /// RFC 8866 §9, `non-ws-string`: one word of a line, whatever its characters.
 pub(super) fn is_word(text: &str) -> bool {
-    !text.is_empty() && !has_less(b'!', text.as_bytes())
+    text.len() <= WORD_BYTES_MAX && is_long_word(text)
+}
+
+/// The same of any length, as keys are.
+pub(super) fn is_long_word(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte > b' ') && (text.is_ascii() || is_in_line(text))
 }
 
 /// The text if it is what a line has in this place, else a warning that names what it is.

@@ -112,12 +112,18 @@ impl Named {
     }
 }
 
-/// Members that do not exist, or are refused, are left out of their groups (RFC 8843 §7.3.2).
+/// Members that do not exist, or are refused, are left out of their groups (RFC 8843 §7.3.2), and so is one that is there already.
 pub(super) fn groups<'a>(session: &'a [Attribute], names: &'a [Named]) -> impl Iterator<Item = Attribute> + 'a {
     let member = |mid: &SmolStr| names.iter().find(|name| name.is_active && name.was.as_ref() == Some(mid)).map(|name| name.mid.clone());
     session.iter().filter_map(move |attribute| match attribute {
         Attribute::Group { semantics, mids } => {
-            Some(Attribute::Group { semantics: semantics.clone(), mids: mids.iter().filter_map(member).collect() })
+            let mut members = Vec::new();
+            for member in mids.iter().filter_map(member) {
+                if !members.contains(&member) {
+                    members.push(member);
+                }
+            }
+            Some(Attribute::Group { semantics: semantics.clone(), mids: members })
         }
         _ => None,
     })

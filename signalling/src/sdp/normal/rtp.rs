@@ -121,8 +121,8 @@ fn feedback(own: &[Attribute], id: Option<u8>) -> Vec<Attribute> {
 }
 
 /// - What is said of one source stands together; a source without attributes is one line.
-/// - `a=msid` of the section goes to each source that has none, and stands in the section too, unless sources have different tracks: then it only
-///   stands with them (RFC 8830 §2 has one track for a section). What no source has follows.
+/// - `a=msid` of the section goes to each source that has none (of several, the first four), and those of sources stand in the section too, if it is one track (RFC 8830 §2). Where
+///   there are several, as in Plan B, the section has those that no source has.
 fn sources(own: &[Attribute]) -> (Vec<Msid>, Vec<Attribute>) {
     let mut sources: Vec<(u32, Vec<Parameter>)> = Vec::new();
     let mut of_section: Vec<Msid> = Vec::new();
@@ -141,12 +141,14 @@ fn sources(own: &[Attribute]) -> (Vec<Msid>, Vec<Attribute>) {
     }
     let text = |msid: &Msid| msid.track.as_ref().map_or_else(|| msid.stream.to_string(), |track| format!("{} {track}", msid.stream));
     let is_msid = |parameter: &&Parameter| parameter.name == "msid" && parameter.value.is_some();
-    for (_, parameters) in &mut sources {
-        if !parameters.iter().any(|parameter| is_msid(&parameter)) {
-            let said = of_section.iter().map(|msid| Parameter { name: "msid".into(), value: Some(text(msid).into()) });
-            parameters.extend(said);
+    let fill = |sources: &mut [(u32, Vec<Parameter>)], msids: &[Msid]| {
+        for (_, parameters) in sources {
+            if !parameters.iter().any(|parameter| is_msid(&parameter)) {
+                parameters.extend(msids.iter().take(4).map(|msid| Parameter { name: "msid".into(), value: Some(text(msid).into()) }));
+            }
         }
-    }
+    };
+    fill(&mut sources, &of_section);
     let said: Vec<SmolStr> =
         sources.iter().flat_map(|(_, parameters)| parameters).filter(is_msid).filter_map(|parameter| parameter.value.clone()).collect();
     let mut msids: Vec<Msid> = Vec::new();
@@ -161,10 +163,14 @@ fn sources(own: &[Attribute]) -> (Vec<Msid>, Vec<Attribute>) {
             msids.push(msid);
         }
     }
+    let rest: Vec<Msid> = of_section.into_iter().filter(|msid| !said.iter().any(|said| **said == *text(msid))).collect();
+    msids.extend(rest.iter().cloned());
     if msids.iter().any(|msid| msid.track != msids[0].track) {
-        msids.clear();
+        msids = rest;
+    } else {
+        // What the section has is that of all its sources.
+        fill(&mut sources, &msids);
     }
-    msids.extend(of_section.into_iter().filter(|msid| !said.iter().any(|said| **said == *text(msid))));
     let lines = sources.into_iter().flat_map(|(ssrc, mut parameters)| {
         if parameters.is_empty() {
             parameters.push(Parameter::default());

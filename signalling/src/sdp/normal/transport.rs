@@ -5,6 +5,7 @@ use smol_str::SmolStr;
 use super::names::Named;
 use crate::jingle::candidate::Candidate;
 use crate::jingle::content::Party;
+use crate::jingle::secret::Secret;
 use crate::jingle::transport::{self, Fingerprint, RemoteCandidate, Setup};
 use crate::sdp::line::{Attribute, MediaDescription, SessionDescription};
 
@@ -16,7 +17,7 @@ pub(super) struct Transport {
     remote_candidates: Vec<RemoteCandidate>,
     end_of_candidates: bool,
     ufrag: Option<SmolStr>,
-    pwd: Option<SmolStr>,
+    pwd: Option<Secret>,
     options: Vec<SmolStr>,
     fingerprints: Vec<Fingerprint>,
     setup: Option<Setup>,
@@ -40,6 +41,10 @@ impl Transport {
         }
         read.is_ice = read.ufrag.is_some() || read.pwd.is_some() || !read.candidates.is_empty() || !read.remote_candidates.is_empty();
         read
+    }
+
+    fn has_credentials(&self) -> bool {
+        self.ufrag.is_some() || self.pwd.is_some()
     }
 
     /// What it does not say itself.
@@ -94,11 +99,10 @@ pub(super) fn has_ice(lines: &SessionDescription) -> Vec<bool> {
     let attributes =
         |numbered: &[crate::sdp::line::Numbered]| numbered.iter().map(|numbered| numbered.attribute.clone()).collect::<Vec<_>>();
     let session = attributes(&lines.attributes);
-    let of_session = Transport::read(&session);
-    let of_session = of_session.ufrag.is_some() || of_session.pwd.is_some();
-    let own: Vec<bool> = lines.media.iter().map(|media| of_session || Transport::read(&attributes(&media.attributes)).is_ice).collect();
-    let tagged = |index: usize| tagged(&session, &lines.media, index);
-    (0..own.len()).map(|index| own[index] || tagged(index).is_some_and(|tagged| own[tagged])).collect()
+    let of_session = Transport::read(&session).has_credentials();
+    let own: Vec<Transport> = lines.media.iter().map(|media| Transport::read(&attributes(&media.attributes))).collect();
+    let shared = |index: usize| tagged(&session, &lines.media, index).is_some_and(|tagged| own[tagged].has_credentials());
+    (0..own.len()).map(|index| of_session || own[index].is_ice || shared(index)).collect()
 }
 
 /// RFC 8843 §7: the first section of the first BUNDLE group that this one is in, if it is another one.
@@ -121,7 +125,7 @@ fn tagged(session: &[Attribute], media: &[MediaDescription], index: usize) -> Op
 /// - Who has a fingerprint says its role: `actpass` is the initiator's, `active` the responder's. Who has none has no role.
 pub(super) fn of(media: &[MediaDescription], names: &[Named], session: &[Attribute], party: Party) -> Vec<Transport> {
     let level = Transport::read(session);
-    let is_of_all = level.ufrag.is_some() || level.pwd.is_some();
+    let is_of_all = level.has_credentials();
     let mut transports = Vec::new();
     for media in media {
         let own: Vec<Attribute> = media.attributes.iter().map(|numbered| numbered.attribute.clone()).collect();
@@ -129,7 +133,7 @@ pub(super) fn of(media: &[MediaDescription], names: &[Named], session: &[Attribu
         transport.is_ice |= is_of_all;
         transports.push(transport);
     }
-    let alone: Vec<bool> = transports.iter().map(|transport| transport.is_ice).collect();
+    let alone: Vec<bool> = transports.iter().map(Transport::has_credentials).collect();
     for (index, transport) in transports.iter_mut().enumerate() {
         transport.is_ice |= tagged(session, media, index).is_some_and(|tagged| alone[tagged]);
         transport.inherit(&level);
@@ -141,8 +145,11 @@ pub(super) fn of(media: &[MediaDescription], names: &[Named], session: &[Attribu
         let Some(tagged) = tagged(session, media, index).filter(|tagged| names[*tagged].is_active).map(|tagged| &before[tagged]) else {
             continue;
         };
-        let is_silent = transport.ufrag.is_none() && transport.pwd.is_none() && transport.candidates.is_empty();
-        if transport.is_ice && tagged.is_ice && is_silent {
+        let is_silent = transport.ufrag.is_none()
+            && transport.pwd.is_none()
+            && transport.candidates.is_empty()
+            && transport.remote_candidates.is_empty();
+        if transport.is_ice && tagged.has_credentials() && is_silent {
             transport.inherit(tagged);
         } else if transport.fingerprints.is_empty() {
             (transport.fingerprints, transport.setup) = (tagged.fingerprints.clone(), tagged.setup);
@@ -161,4 +168,20 @@ fn finish(transport: &mut Transport, party: Party) {
         }
     }
     transport.options = options;
+}
+
+/// Clients of XMPP trickle without saying it: `trickle` is said where there are credentials, nothing that says which candidates belong to them, and no
+/// options.
+pub(super) fn trickle(media: &mut [MediaDescription]) {
+    let read = |media: &MediaDescription| Transport::read(&media.attributes.iter().map(|line| line.attribute.clone()).collect::<Vec<_>>());
+    let transports: Vec<Transport> = media.iter().map(read).collect();
+    for (media, transport) in media.iter_mut().zip(&transports) {
+        let is_known = |other: &Transport| other.ufrag == transport.ufrag && (!other.candidates.is_empty() || other.end_of_candidates);
+        if transport.ufrag.is_none() || !transport.options.is_empty() || transports.iter().any(is_known) {
+            continue;
+        }
+        let is_credential = |attribute: &Attribute| matches!(attribute, Attribute::IceUfrag(_) | Attribute::IcePwd(_));
+        let place = media.attributes.iter().rposition(|line| is_credential(&line.attribute)).map_or(0, |place| place + 1);
+        media.attributes.insert(place, Attribute::IceOptions(vec!["trickle".into()]).into());
+    }
 }

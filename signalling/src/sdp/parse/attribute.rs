@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn rfc_8866_s5_13_what_is_unknown_is_carried_byte_for_byte() {
-        carried("x-google-flag", &["conference", "", " a  b\t", "a:b:c", "é\u{2028}\u{85}"]);
+        carried("x-google-flag", &["conference", "", " a  b\t", "a:b:c", "é\u{2027}\u{86}\u{fffd}"]);
         carried("SendRecv", &[""]);
         assert_eq!(parse_attribute("tool:"), Ok(other("tool", Some(""))));
     }
@@ -124,7 +124,15 @@ mod tests {
 
     #[test]
     fn nothing_but_one_line_is_an_attribute() {
-        for (text, found) in [("mid:0\r\na=mid:1", "\\r"), ("x:\n", "\\n"), ("x\0", "\\0"), ("x:\u{1b}[2J", "\\u{1b}")] {
+        for (text, found) in [
+            ("mid:0\r\na=mid:1", "\\r"),
+            ("x:\n", "\\n"),
+            ("x\0", "\\0"),
+            ("x:\u{1b}[2J", "\\u{1b}"),
+            ("x:\u{2028}a=", "\\u{2028}"),
+            ("x:é\u{85}", "\\u{85}"),
+            ("x:\u{ffff}", "\\u{ffff}"),
+        ] {
             assert_eq!(parse_attribute(text), Err(format!("a=: expected no control characters, found \"{found}\"")));
         }
         assert!(parse_attribute(&format!("x:{}", "y".repeat(LINE_BYTES_MAX))).is_err());

@@ -3,7 +3,7 @@
 use smol_str::SmolStr;
 
 use super::attribute::other;
-use super::words::{Words, Wrong, is_digits, is_token, number, split, trim};
+use super::words::{Words, Wrong, is_digits, is_token, number, short, split, trim};
 use crate::jingle::rtp::{self, Feedback, Parameter};
 use crate::sdp::line::{Attribute, Direction};
 
@@ -18,7 +18,7 @@ fn payload_type<'a>(words: &mut Words<'a>, expected: &'static str) -> Result<u8,
 /// RFC 8866 §6.6. The clock rate may be missing, as in RFC 4475.
 pub(super) fn rtpmap(mut words: Words<'_>) -> Result<Attribute, Wrong<'_>> {
     let payload = payload_type(&mut words, PAYLOAD_TYPE)?;
-    let mut parts = words.any("an encoding: name/rate")?.split('/');
+    let mut parts = words.long_word("an encoding: name/rate", |_| true)?.split('/');
     let name = parts.next().unwrap_or_default();
     if !is_token(name) {
         return Err(Wrong::new("a name of an encoding", name));
@@ -37,7 +37,7 @@ pub(super) fn rtpmap(mut words: Words<'_>) -> Result<Attribute, Wrong<'_>> {
         return Err(Wrong::new("nothing after the number of channels", more));
     }
     words.end()?;
-    Ok(Attribute::Rtpmap { payload, name: name.into(), clockrate, channels })
+    Ok(Attribute::Rtpmap { payload, name: short(name)?.into(), clockrate, channels })
 }
 
 /// RFC 8866 §6.15. Formats of other protocols than RTP are words: such a line is only carried.
@@ -61,15 +61,15 @@ fn format_parameter(text: &str) -> Parameter {
 }
 
 /// The words that are left: `name` or `name=value`.
-fn parameters(mut words: Words<'_>) -> Vec<Parameter> {
+fn parameters(mut words: Words<'_>) -> Result<Vec<Parameter>, Wrong<'_>> {
     let mut parameters = Vec::new();
-    while let Some(word) = words.next() {
+    while let Some(word) = words.next_short()? {
         parameters.push(match split(word, b'=') {
             Some((name, value)) if !name.is_empty() => Parameter { name: name.into(), value: Some(value.into()) },
             _ => Parameter { name: word.into(), value: None },
         });
     }
-    parameters
+    Ok(parameters)
 }
 
 /// RFC 8866 §6.4 and §6.5. The grammar allows fractions, XEP-0167 does not: such a line is only carried.
@@ -101,9 +101,8 @@ pub(super) fn rtcp_fb(mut words: Words<'_>) -> Result<Attribute, Wrong<'_>> {
         words.end()?;
         return Ok(Attribute::RtcpFbTrrInt { payload, value });
     }
-    let subtype = words.next();
-    let parameters = parameters(words);
-    Ok(Attribute::RtcpFb { payload, feedback: Feedback { kind: kind.into(), subtype: subtype.map(SmolStr::new), parameters } })
+    let subtype = words.next_short()?.map(SmolStr::new);
+    Ok(Attribute::RtcpFb { payload, feedback: Feedback { kind: kind.into(), subtype, parameters: parameters(words)? } })
 }
 
 /// RFC 8285 §8. Of the five digits that the grammar allows, §5 uses 1 to 255 and, for more than packets can say, 4096 to 4351; XEP-0294 shows others.
@@ -116,7 +115,7 @@ pub(super) fn extmap(mut words: Words<'_>) -> Result<Attribute, Wrong<'_>> {
     };
     let id = number(id).filter(|id| *id > 0).ok_or(Wrong::new(expected, id))?;
     let uri = words.any("a URI of an extension")?;
-    let parameters = parameters(words);
+    let parameters = parameters(words)?;
     Ok(Attribute::Extmap { id, direction, uri: rtp::uri(uri), parameters })
 }
 

@@ -47,7 +47,7 @@ pub(super) fn candidate(mut words: Words<'_>) -> Result<Attribute, Wrong<'_>> {
 /// Pairs of name and value.
 fn extensions<'a>(candidate: &mut Candidate, mut words: Words<'a>) -> Result<(), Wrong<'a>> {
     let (mut related, mut related_port) = (None, None);
-    while let Some(name) = words.next() {
+    while let Some(name) = words.next_short()? {
         match name {
             "raddr" => related = Some(words.word(ADDRESS, is_address)?),
             "rport" => related_port = Some(words.number(PORT)?),
@@ -58,7 +58,7 @@ fn extensions<'a>(candidate: &mut Candidate, mut words: Words<'a>) -> Result<(),
             "generation" => candidate.generation = words.number("a generation from 0 to 255")?,
             "network-id" => candidate.network = Some(words.any("a network")?.into()),
             _ => {
-                let Some(value) = words.next() else { return Err(Wrong::new("a value after each extension's name", name)) };
+                let Some(value) = words.next_short()? else { return Err(Wrong::new("a value after each extension's name", name)) };
                 candidate.extensions.push(Parameter { name: name.into(), value: Some(value.into()) });
             }
         }
@@ -106,7 +106,7 @@ pub(super) fn pwd(mut words: Words<'_>) -> Result<Attribute, Wrong<'_>> {
 /// RFC 8839 §5.6.
 pub(super) fn options(mut words: Words<'_>) -> Result<Attribute, Wrong<'_>> {
     let mut options = vec![words.token("options of ICE")?.into()];
-    while let Some(option) = words.next() {
+    while let Some(option) = words.next_short()? {
         if !is_token(option) {
             return Err(Wrong::new("options of ICE", option));
         }
@@ -259,7 +259,7 @@ mod tests {
             wrong("ice-ufrag", &[(value, &format!("{expected}, found \"{value}\""))]);
         }
         wrong("ice-ufrag", &[("", &format!("{expected}, found nothing")), ("8hhY 9", "the end of the line, found \"9\"")]);
-        wrong("ice-ufrag", &[(&"u".repeat(257), &format!("{expected}, found \"{}\"…", "u".repeat(40)))]);
+        wrong("ice-ufrag", &[(&"u".repeat(257), &format!("{expected}, found \"{}…\"", "u".repeat(64)))]);
         let secret = "22 to 256 letters, digits, + and /, found something else, which is secret";
         for value in ["", "asd88fgpdd777uzjYhagZ", "asd88fgpdd777uzj:hagZg", &"p".repeat(257)] {
             wrong("ice-pwd", &[(value, secret)]);

@@ -15,10 +15,13 @@ pub(super) fn setup(mut words: Words<'_>) -> Result<Attribute, Wrong<'_>> {
     Ok(Attribute::Setup(setup))
 }
 
-/// RFC 8122 §5: the hash function's name in either case, the digits too; how many they are is for TLS to judge.
+/// Digits and colons of the longest hash of TLS, SHA-512.
+const FINGERPRINT_BYTES_MAX: usize = 3 * 64 - 1;
+
+/// RFC 8122 §5: the hash function's name in either case, the digits too; how many belong to which function is for TLS to judge.
 pub(super) fn fingerprint(mut words: Words<'_>) -> Result<Attribute, Wrong<'_>> {
     let hash = lower(words.token("a hash function")?);
-    let value = words.word("pairs of hexadecimal digits with colons between", is_octets)?;
+    let value = words.word("at most 64 pairs of hexadecimal digits with colons between", is_octets)?;
     words.end()?;
     let value = if value.bytes().any(|byte| byte.is_ascii_lowercase()) { value.to_ascii_uppercase().into() } else { value.into() };
     Ok(Attribute::Fingerprint(Fingerprint { hash, value }))
@@ -26,14 +29,16 @@ pub(super) fn fingerprint(mut words: Words<'_>) -> Result<Attribute, Wrong<'_>> 
 
 pub(in crate::sdp) fn is_octets(word: &str) -> bool {
     let digits = |pair: &[u8]| pair.len() >= 2 && pair[0].is_ascii_hexdigit() && pair[1].is_ascii_hexdigit();
-    word.len() % 3 == 2 && word.as_bytes().chunks(3).all(|pair| digits(pair) && pair.get(2).is_none_or(|byte| *byte == b':'))
+    word.len() <= FINGERPRINT_BYTES_MAX
+        && word.len() % 3 == 2
+        && word.as_bytes().chunks(3).all(|pair| digits(pair) && pair.get(2).is_none_or(|byte| *byte == b':'))
 }
 
 /// RFC 4568 §9.1. What it holds is secret: errors do not show it.
 pub(super) fn crypto(mut words: Words<'_>) -> Result<Attribute, Wrong<'_>> {
     let tag = words.word("a tag of one to nine digits", |word| word.len() <= 9 && is_digits(word))?.into();
     let suite = words.token("a crypto suite")?.into();
-    let key_params = words.word("keys: inline:…", |word| word.split(';').all(is_key))?.into();
+    let key_params = words.long_word("keys: inline:…", |word| word.split(';').all(is_key))?.into();
     let session_params = Some(words.rest()).filter(|rest| !rest.is_empty()).map(Into::into);
     Ok(Attribute::Crypto(Crypto { tag, suite, key_params, session_params }))
 }
@@ -46,7 +51,7 @@ pub(in crate::sdp) fn is_key(text: &str) -> bool {
 /// RFC 6189 §8.
 pub(super) fn zrtp_hash(mut words: Words<'_>) -> Result<Attribute, Wrong<'_>> {
     let version = words.token("a version of ZRTP")?.into();
-    let hash = words.word("a hash in hexadecimal digits", is_hex)?.into();
+    let hash = words.long_word("a hash in hexadecimal digits", is_hex)?.into();
     words.end()?;
     Ok(Attribute::ZrtpHash(ZrtpHash { version, hash }))
 }
@@ -82,7 +87,7 @@ mod tests {
                 ("SHA-256 4a:Ad:b9", "sha-256 4A:AD:B9"),
             ],
         );
-        let expected = "pairs of hexadecimal digits with colons between";
+        let expected = "at most 64 pairs of hexadecimal digits with colons between";
         for value in ["4A:", "4", "4A:A", "4A-AD", "4A:AD:", ":4A", "4G", "4A::AD", "4AAD", "é"] {
             wrong("fingerprint", &[(&format!("sha-1 {value}"), &format!("{expected}, found \"{value}\""))]);
         }

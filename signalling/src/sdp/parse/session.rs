@@ -1,6 +1,6 @@
 //! The lines that are no attributes: RFC 8866 §5.
 
-use super::words::{Words, Wrong, is_address, is_digits, is_ipv6, is_token, number, split};
+use super::words::{Words, Wrong, is_address, is_digits, is_ipv6, is_token, number, short, split};
 use crate::jingle::rtp::{Bandwidth, PAYLOAD_TYPES_MAX};
 use crate::sdp::line::{Connection, MediaDescription, Origin};
 
@@ -44,7 +44,7 @@ pub(super) fn bandwidth(text: &str) -> Result<Bandwidth, Wrong<'_>> {
     if !is_digits(value) {
         return Err(Wrong::new("a bandwidth in digits", value));
     }
-    Ok(Bandwidth { kind: kind.into(), value: value.into() })
+    Ok(Bandwidth { kind: short(kind)?.into(), value: short(value)?.into() })
 }
 
 /// §5.9.
@@ -100,7 +100,7 @@ pub(super) fn media(text: &str) -> Result<MediaDescription, Wrong<'_>> {
     let port = number(port).ok_or(Wrong::new(expected, port))?;
     let protocol = words.word("a protocol such as UDP/TLS/RTP/SAVPF", |word| word.split('/').all(is_token))?.into();
     let mut formats = Vec::with_capacity(words.rest().split(' ').count().min(PAYLOAD_TYPES_MAX));
-    while let Some(format) = words.next() {
+    while let Some(format) = words.next_short()? {
         if !is_token(format) {
             return Err(Wrong::new("formats", format));
         }

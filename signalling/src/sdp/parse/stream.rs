@@ -17,7 +17,7 @@ pub(super) fn mid(mut words: Words<'_>) -> Result<Attribute, Wrong<'_>> {
 pub(super) fn group(mut words: Words<'_>) -> Result<Attribute, Wrong<'_>> {
     let semantics = words.token("semantics of a group")?.into();
     let mut mids = Vec::new();
-    while let Some(mid) = words.next() {
+    while let Some(mid) = words.next_short()? {
         if !is_token(mid) {
             return Err(Wrong::new("names of sections", mid));
         }
@@ -50,10 +50,18 @@ pub(super) fn ssrc_group(mut words: Words<'_>) -> Result<Attribute, Wrong<'_>> {
     Ok(Attribute::SsrcGroup { semantics, sources })
 }
 
-/// RFC 8830 §2; programs do not keep to 64 characters of a token.
+/// RFC 8830 §2: an identifier has 64 characters at most; programs do not keep to those of a token.
+pub(in crate::sdp) fn is_msid(word: &str) -> bool {
+    !word.is_empty() && word.chars().count() <= 64
+}
+
+/// RFC 8830 §2.
 pub(super) fn msid(mut words: Words<'_>) -> Result<Attribute, Wrong<'_>> {
-    let stream = words.any("an identifier of a stream")?.into();
-    let track = words.next().map(SmolStr::new);
+    let stream = words.word("an identifier of a stream, at most 64 characters", is_msid)?.into();
+    let track = match words.rest() {
+        "" => None,
+        _ => Some(words.word("an identifier of a track, at most 64 characters", is_msid)?.into()),
+    };
     words.end()?;
     Ok(Attribute::Msid(Msid { stream, track }))
 }
@@ -152,7 +160,10 @@ mod tests {
     #[test]
     fn rfc_8830_s2_msid() {
         stays("msid", &["examplefoo examplebar", "- track", "{9d8-4b} {a/b=}", "stream"]);
-        wrong("msid", &[("", "an identifier of a stream, found nothing"), ("a b c", "the end of the line, found \"c\"")]);
+        wrong(
+            "msid",
+            &[("", "an identifier of a stream, at most 64 characters, found nothing"), ("a b c", "the end of the line, found \"c\"")],
+        );
     }
 
     #[test]

@@ -3,10 +3,11 @@
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use crate::xml::scan::find2;
+use crate::jingle::shown::Shown;
 
-/// Characters of a line that are shown in an error.
-const SHOWN_MAX: usize = 40;
+/// Longest word, in bytes: what an element takes as a name. Keys are longer.
+pub(in crate::sdp) const WORD_BYTES_MAX: usize = crate::jingle::content::NAME_BYTES_MAX;
+const SHORT: &str = "at most 256 bytes in a word";
 
 /// What was expected in a line, and what stands there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,9 +42,7 @@ impl fmt::Display for Wrong<'_> {
 
 /// The beginning of a text in quotation marks, on one line.
 pub(super) fn shown(text: &str) -> String {
-    let mut characters = text.chars();
-    let shown: String = characters.by_ref().take(SHOWN_MAX).flat_map(char::escape_debug).collect();
-    format!("\"{shown}\"{}", if characters.next().is_some() { "…" } else { "" })
+    format!("\"{}\"", Shown(text))
 }
 
 /// The words of a text that are still to be read.
@@ -59,14 +58,24 @@ impl<'a> Words<'a> {
     pub fn next(&mut self) -> Option<&'a str> {
         let bytes = self.0.as_bytes();
         let start = bytes.iter().position(|byte| !is_blank(*byte))?;
-        let end = find2(b' ', b'\t', &bytes[start..]).map_or(bytes.len(), |len| start + len);
+        let end = memchr::memchr2(b' ', b'\t', &bytes[start..]).map_or(bytes.len(), |len| start + len);
         let word = &self.0[start..end];
         self.0 = &self.0[end..];
         Some(word)
     }
 
+    /// The next word, of which there is no more than an element takes.
+    pub fn next_short(&mut self) -> Result<Option<&'a str>, Wrong<'a>> {
+        self.next().map(short).transpose()
+    }
+
     /// The next word, which `is` says to be right.
     pub fn word(&mut self, expected: &'static str, is: impl FnOnce(&str) -> bool) -> Result<&'a str, Wrong<'a>> {
+        self.long_word(expected, is).and_then(short)
+    }
+
+    /// The same of any length.
+    pub fn long_word(&mut self, expected: &'static str, is: impl FnOnce(&str) -> bool) -> Result<&'a str, Wrong<'a>> {
         match self.next() {
             Some(word) if is(word) => Ok(word),
             found => Err(Wrong::new(expected, found.unwrap_or_default())),
@@ -98,6 +107,11 @@ impl<'a> Words<'a> {
             found => Err(Wrong::new("the end of the line", found)),
         }
     }
+}
+
+/// The word, unless it is too long.
+pub(super) fn short(word: &str) -> Result<&str, Wrong<'_>> {
+    if word.len() > WORD_BYTES_MAX { Err(Wrong::new(SHORT, word)) } else { Ok(word) }
 }
 
 fn is_blank(byte: u8) -> bool {
@@ -208,12 +222,22 @@ pub(in crate::sdp) fn is_ipv6(address: &str) -> bool {
 
 /// A control character that no text of SDP has: byte-string forbids NUL, CR and LF, no program writes the others, and XML cannot say them.
 pub(super) fn control(line: &str) -> Option<&str> {
-    let is_control = |byte: u8| byte < b' ' && byte != b'\t';
-    // Without an early end the compiler does many at once.
-    if !line.bytes().fold(false, |found, byte| found | is_control(byte)) {
+    // Without an early end the compiler does many at once. 0xc2 begins the first character beyond ASCII.
+    if !line.bytes().fold(false, |found, byte| found | (byte < b' ' && byte != b'\t') | (byte >= 0xc2)) {
         return None;
     }
-    line.bytes().position(is_control).map(|at| &line[at..=at])
+    line.char_indices().find(|(_, character)| is_control(*character)).map(|(at, character)| &line[at..at + character.len_utf8()])
+}
+
+/// The controls of ASCII but for the tab, what Unicode has as ends of lines beside them (programs that cut a text into lines by Unicode's rules would
+/// see two), and what is no character of XML.
+pub(in crate::sdp) fn is_control(character: char) -> bool {
+    matches!(character, '\0'..='\x08' | '\n'..='\x1f' | '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{fffe}' | '\u{ffff}')
+}
+
+/// Whether a text can stand in a line.
+pub(in crate::sdp) fn is_in_line(text: &str) -> bool {
+    control(text).is_none()
 }
 
 #[cfg(test)]
@@ -273,7 +297,7 @@ mod tests {
         for (found, expected) in table {
             assert_eq!(Wrong::new("x", found).to_string(), expected);
         }
-        assert_eq!(Wrong::new("x", &"ä".repeat(41)).to_string(), format!("expected x, found \"{}\"…", "ä".repeat(40)));
+        assert_eq!(Wrong::new("x", &"ä".repeat(65)).to_string(), format!("expected x, found \"{}…\"", "ä".repeat(64)));
         assert_eq!(Wrong::new("x", "key").secret().to_string(), "expected x, found something else, which is secret");
     }
 }

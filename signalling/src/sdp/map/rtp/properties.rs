@@ -197,7 +197,7 @@ fn party() -> impl Strategy<Value = Party> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_normal_form_comes_back(rtp in normal(), party in party()) {

@@ -1,7 +1,7 @@
 //! `a=crypto` (RFC 4568 §4) against `<crypto/>` (XEP-0167 §7), `a=zrtp-hash` (RFC 6189 §8) against `<zrtp-hash/>` (XEP-0262). Keys are secret: no
 //! warning has a part of one.
 
-use super::words::{is_digits, is_hex, is_rest, is_token, is_word, push, trimmed};
+use super::words::{is_digits, is_hex, is_long_word, is_rest, is_token, push, trimmed};
 use crate::jingle::rtp::{CRYPTOS_MAX, Crypto, Encryption, Rtp, ZRTP_HASHES_MAX, ZrtpHash};
 use crate::sdp::line::{Attribute, Numbered};
 use crate::sdp::parse::security::is_key;
@@ -59,7 +59,7 @@ fn is_tag(text: &str) -> bool {
 
 /// Several with `;` between: RFC 4568 §9.1.
 fn is_keys(text: &str) -> bool {
-    is_word(text) && text.split(';').all(is_key)
+    is_long_word(text) && text.split(';').all(is_key)
 }
 
 #[cfg(test)]

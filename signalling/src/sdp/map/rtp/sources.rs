@@ -10,9 +10,12 @@ use smol_str::SmolStr;
 use super::words::{cut, is_rest, is_token, is_word, push, trimmed};
 use crate::jingle::rtp::{Msid, PARAMETERS_MAX, Parameter, Rtp, SOURCE_GROUPS_MAX, SOURCES_MAX, STREAMS_MAX, Source, SourceGroup};
 use crate::sdp::line::{Attribute, Numbered};
+use crate::sdp::parse::is_msid;
 use crate::sdp::warning::{Quoted, Warnings};
 
 const MSID: &str = "msid";
+/// What is copied to each source of a section; browsers have one stream, seldom two. More would be as many times as many.
+const COPIES_MAX: usize = 4;
 
 /// The sources of a section as its lines come.
 #[derive(Debug, Default)]
@@ -59,7 +62,7 @@ impl Sources {
         let Self { mut sources, groups, msids, msid_line } = self;
         if !msids.is_empty() {
             for source in sources.iter_mut().filter(|source| msids_of(source).next().is_none()) {
-                for msid in &msids {
+                for msid in msids.iter().take(COPIES_MAX) {
                     let parameter = Parameter { name: SmolStr::new_static(MSID), value: Some(text(msid)) };
                     push(&mut source.parameters, parameter, PARAMETERS_MAX, msid_line, "attributes of a source", warnings);
                 }
@@ -74,6 +77,11 @@ impl Sources {
 
 fn msids_of(source: &Source) -> impl Iterator<Item = &SmolStr> {
     source.parameters.iter().filter(|parameter| parameter.name == MSID).filter_map(|parameter| parameter.value.as_ref())
+}
+
+/// Whether it can be an identifier in `a=msid`.
+fn is_said(word: &str) -> bool {
+    is_word(word) && is_msid(word)
 }
 
 /// As a parameter's value.
@@ -96,7 +104,7 @@ fn is_text(value: &str, msid: &Msid) -> bool {
 fn parse(text: &str) -> Option<Msid> {
     let text = text.trim_matches([' ', '\t']);
     let (stream, track) = text.split_once(' ').map_or((text, None), |(stream, track)| (stream, Some(track)));
-    let fits = is_word(stream) && track.is_none_or(is_word);
+    let fits = is_said(stream) && track.is_none_or(is_said);
     fits.then(|| Msid { stream: stream.into(), track: track.map(SmolStr::new) })
 }
 
@@ -116,7 +124,7 @@ impl<'a> Written<'a> {
         let sources = distinct(rtp, warnings);
         let mut streams = Vec::new();
         for stream in &rtp.streams {
-            if !is_word(&stream.stream) || stream.track.as_ref().is_some_and(|track| !is_word(track)) {
+            if !is_said(&stream.stream) || stream.track.as_ref().is_some_and(|track| !is_said(track)) {
                 warnings.add(format_args!("the names of stream {} are no words of SDP; left out", Quoted(&stream.stream)));
             } else if !streams.contains(stream) {
                 push(&mut streams, stream.clone(), STREAMS_MAX, 0, "streams", warnings);
@@ -124,14 +132,17 @@ impl<'a> Written<'a> {
         }
         let (msids, missing) = match of_one_track(&sources, &streams) {
             Some(msids) => {
-                let missing = if sources.iter().all(has_msid) { Vec::new() } else { msids.iter().map(text).collect() };
+                let is_said = sources.iter().all(has_msid);
+                let missing = if is_said { Vec::new() } else { msids.iter().take(COPIES_MAX).map(text).collect() };
                 (msids, missing)
             }
             // Plan B: the tracks stay with their sources, and what a source has or gets is no stream of its own.
             None => {
-                let missing = streams.iter().map(text).collect();
+                let missing: Vec<SmolStr> = streams.iter().take(COPIES_MAX).map(text).collect();
+                let is_copied = sources.iter().any(|source| !has_msid(source));
                 let is_free = |msid: &Msid| {
-                    sources.iter().all(|source| has_msid(source) && msids_of(source).all(|value| !is_text(&trimmed(value), msid)))
+                    !(is_copied && missing.iter().any(|value| is_text(value, msid)))
+                        && sources.iter().flat_map(msids_of).all(|value| !is_text(&trimmed(value), msid))
                 };
                 streams.retain(is_free);
                 (streams, missing)

@@ -3,16 +3,15 @@
 use smol_str::SmolStr;
 
 use crate::jingle::rtp::Parameter;
-pub(super) use crate::sdp::map::words::{is_token, is_word, push};
+pub(super) use crate::sdp::map::words::{is_long_word, is_token, is_word, push};
+use crate::sdp::parse::words::{WORD_BYTES_MAX, is_in_line};
 pub(super) use crate::sdp::parse::words::{is_digits, is_hex};
 use crate::sdp::warning::Warnings;
-use crate::xml::scan::{find2, has_less};
 
 /// The rest of a line, or what reaches to one of `separators`.
 pub(super) fn is_rest(text: &str, separators: &[u8]) -> bool {
     let bytes = text.as_bytes();
-    let has_control = has_less(b' ', bytes) && bytes.iter().any(|byte| *byte < b' ' && *byte != b'\t');
-    !has_control && separators.iter().all(|separator| find2(*separator, *separator, bytes).is_none())
+    is_in_line(text) && separators.iter().all(|separator| memchr::memchr(*separator, bytes).is_none())
 }
 
 /// Cuts a list that came with one line.
@@ -35,7 +34,10 @@ pub(super) fn trimmed(text: &SmolStr) -> SmolStr {
 pub(super) fn word(parameter: &Parameter) -> Option<Parameter> {
     let Parameter { name, value } = parameter;
     match value.as_deref() {
-        Some(value) if !value.is_empty() => (is_word(name) && !name.contains('=') && is_word(value)).then(|| parameter.clone()),
+        Some(value) if !value.is_empty() => {
+            let is_short = name.len() + value.len() < WORD_BYTES_MAX;
+            (is_short && is_word(name) && !name.contains('=') && is_word(value)).then(|| parameter.clone())
+        }
         _ if !is_word(name) => None,
         _ => Some(match name.split_once('=') {
             Some((name, value)) if !name.is_empty() => {
