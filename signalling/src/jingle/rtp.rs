@@ -16,6 +16,7 @@ use smol_str::SmolStr;
 
 pub use bandwidth::{BANDWIDTHS_MAX, Bandwidth};
 pub use encryption::{CRYPTOS_MAX, Crypto, Encryption, ZRTP_HASHES_MAX, ZrtpHash};
+pub(crate) use extension::uri;
 pub use extension::{HEADER_EXTENSIONS_MAX, HeaderExtension};
 pub use feedback::{FEEDBACKS_MAX, Feedback, Feedbacks};
 pub use parameter::{PARAMETERS_MAX, Parameter};
@@ -78,6 +79,9 @@ impl Rtp {
         if reading.is_whole() && rtp.media.is_empty() {
             reading.required(node, "media", None::<()>);
         }
+        // They come first.
+        let payload_types = node.children().take_while(|child| child.name() == "payload-type").count();
+        rtp.payload_types.reserve(payload_types.min(PAYLOAD_TYPES_MAX));
         for child in node.children() {
             if (ns::JINGLE_RTP, "payload-type") == (child.ns(), child.name()) {
                 if reading.has_room(child, rtp.payload_types.len(), PAYLOAD_TYPES_MAX) {

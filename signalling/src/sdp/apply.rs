@@ -99,6 +99,11 @@ impl<'a> Step<'a> {
                 format_args!("the session is {}, not {}", Quoted(&self.description.sid), Quoted(&self.stanza.sid)),
             ));
         }
+        if self.is_own() {
+            let Step { description, stanza, .. } = self;
+            description.initiator = stanza.initiator.clone().or(description.initiator.take());
+            description.responder = stanza.responder.clone().or(description.responder.take());
+        }
         match self.stanza.action {
             Action::ContentAccept => self.content_accept(),
             Action::ContentAdd => self.content_add(),

@@ -184,8 +184,8 @@ pub fn to_sdp(text: &str, request: &Request<'_>) -> Result<(String, Vec<Warning>
             description
         }
         (_, Some(mut before)) => {
-            if !is_xml(request.before.unwrap_or_default()) {
-                // SDP has no sid
+            if !is_xml(request.before.unwrap_or_default()) && before.sid == before.origin.session_id {
+                // the number of a program's SDP is not the sid of its session
                 before.sid.clone_from(&jingle.sid);
             }
             let (description, more) = before::apply(&before, &jingle, request.party)?;

@@ -112,6 +112,10 @@ pub fn from_sdp(lines: SessionDescription, party: Party, previous: Option<&Descr
     session.unused(&sections, &outlines, &mut warnings);
     let session::Level { sid, initiator, responder, carried, .. } = session;
     let sid = previous.map(|previous| previous.sid.clone()).or(sid).unwrap_or_else(|| origin.session_id.clone());
+    // They are said once in a session.
+    let own = previous.filter(|previous| previous.party == party);
+    let initiator = initiator.or_else(|| own.and_then(|own| own.initiator.clone()));
+    let responder = responder.or_else(|| own.and_then(|own| own.responder.clone()));
     Ok((Description { party, sid, initiator, responder, origin, groups, sections, carried }, warnings.into_vec()))
 }
 

@@ -170,12 +170,12 @@ fn every_change_is_said_by_its_stanza_and_applied() {
 
 #[test]
 fn limits_are_those_of_the_code() {
-    let bounds: [(&str, &[usize]); 20] = [
+    let bounds: [(&str, &[usize]); 22] = [
         ("bytes of text", &[parse::TEXT_BYTES_MAX]),
         ("bytes in a line", &[parse::LINE_BYTES_MAX]),
         ("lines", &[parse::LINES_MAX as usize]),
         ("m= lines", &[parse::MEDIA_MAX, content::CONTENTS_MAX]),
-        ("bytes in a name", &[content::NAME_BYTES_MAX]),
+        ("bytes in a name", &[content::NAME_BYTES_MAX, parse::words::WORD_BYTES_MAX]),
         ("payload types", &[rtp::PAYLOAD_TYPES_MAX]),
         ("parameters", &[rtp::PARAMETERS_MAX]),
         ("feedbacks", &[rtp::FEEDBACKS_MAX]),
@@ -191,6 +191,8 @@ fn limits_are_those_of_the_code() {
         ("`b=` lines", &[rtp::BANDWIDTHS_MAX]),
         ("groups of a session", &[content::GROUPS_MAX]),
         ("carried lines", &[content::CARRIED_MAX]),
+        ("bytes of the result", &[convert::RESULT_BYTES_MAX]),
+        ("bytes of the result for each", &[convert::GROWTH_MAX]),
     ];
     let rows = rows("| of | at most |");
     assert_eq!(rows.len(), bounds.len());

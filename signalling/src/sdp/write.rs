@@ -7,7 +7,10 @@
 //! `s=` and `t=` where they were missing.
 
 mod attribute;
-mod candidate;
+mod codec;
+mod ice;
+mod security;
+mod stream;
 
 use super::line::{Connection, MediaDescription, Numbered, OtherLine, SessionDescription};
 use super::parse::words::control_at;

@@ -1,4 +1,7 @@
 // A call between two ends of which neither sees the other's SDP: every description and every candidate goes as Jingle, made and read by our tool.
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
 import { actionOf } from './tool.mjs';
 
 const OTHER = { initiator: 'responder', responder: 'initiator' };
@@ -25,6 +28,10 @@ export class PageEnd {
   do(what, ...args) { return this.page.run(`(n, a) => (${what})(ends[n], ...a)`, this.number, args); }
 
   add(...kinds) { return this.do((end, all) => end.add(all), kinds); }
+  open() { return this.do(end => end.open()); }
+  echo(text) { return this.do((end, t) => end.echo(t), text); }
+  /** Waits for packets, for sound that is not silence or for pictures. */
+  receives(kind) { return this.do((end, k, more) => end.receives(k, more), kind, { audio: { packets: 20, energy: 1e-9 }, video: { packets: 10, frames: 3 } }[kind]); }
 
   /** Describes itself; `edit` is what an application does to it on its way. */
   async describe(type) {
@@ -38,6 +45,43 @@ export class PageEnd {
   take(candidate) { return this.do((end, c) => end.pc.addIceCandidate(c ?? undefined), candidate); }
   connected() { return this.do(end => end.connected()); }
   close() { return this.do(end => end.close()); }
+}
+
+/** An end in aiortc, with the same verbs. It gathers before it describes itself, so no candidates follow. */
+export class ProcessEnd {
+  #process; #pending = new Map(); #count = 0;
+
+  static async open() {
+    const end = new ProcessEnd();
+    end.#process = spawn(`${process.env.CAMPANILE_TEST_TOOLS}/venv/bin/python`, [fileURLToPath(new URL('end.py', import.meta.url))], { stdio: ['pipe', 'pipe', 'inherit'] });
+    const failed = reason => { for (const { reject } of end.#pending.values()) reject(new Error(`aiortc ${reason}`)); };
+    end.#process.once('error', failed).once('exit', code => failed(`ended: ${code}`));
+    createInterface({ input: end.#process.stdout }).on('line', line => {
+      const { number, is, error } = JSON.parse(line), { resolve, reject } = end.#pending.get(number);
+      end.#pending.delete(number);
+      if (error) reject(new Error(`aiortc: ${error}`)); else resolve(is);
+    });
+    return end;
+  }
+
+  #ask(verb, request = {}) {
+    const number = ++this.#count;
+    return new Promise((resolve, reject) => {
+      this.#pending.set(number, { resolve, reject });
+      this.#process.stdin.write(`${JSON.stringify({ number, do: verb, ...request })}\n`);
+    });
+  }
+
+  add(...kinds) { return this.#ask('add', { kinds }); }
+  open() { return this.#ask('open'); }
+  echo(text) { return this.#ask('echo', { text }); }
+  receives(kind) { return this.#ask('receives', { kind }); }
+  describe(type) { return this.#ask('describe', { type }); }
+  candidates() { return []; }
+  accept(type, sdp) { return this.#ask('accept', { type, sdp }); }
+  take(candidate) { return this.#ask('take', { candidate }); }
+  connected() { return this.#ask('connected'); }
+  async close() { await this.#ask('close'); this.#process.stdin.end(); }
 }
 
 export class Call {

@@ -11,6 +11,28 @@ use crate::xml::{Node, XmlWriter};
 /// Header extensions read from one description: more than a packet can tell apart.
 pub const HEADER_EXTENSIONS_MAX: usize = 256;
 
+/// Extensions that almost every offer of a browser has.
+const KNOWN: [&str; 13] = [
+    "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",
+    "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time",
+    "http://www.webrtc.org/experiments/rtp-hdrext/color-space",
+    "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay",
+    "http://www.webrtc.org/experiments/rtp-hdrext/video-content-type",
+    "http://www.webrtc.org/experiments/rtp-hdrext/video-timing",
+    "urn:3gpp:video-orientation",
+    "urn:ietf:params:rtp-hdrext:csrc-audio-level",
+    "urn:ietf:params:rtp-hdrext:sdes:mid",
+    "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id",
+    "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id",
+    "urn:ietf:params:rtp-hdrext:ssrc-audio-level",
+    "urn:ietf:params:rtp-hdrext:toffset",
+];
+
+/// The URI of an extension, which is only copied if few others have it.
+pub(crate) fn uri(text: &str) -> SmolStr {
+    KNOWN.iter().find(|known| **known == text).map_or_else(|| text.into(), |known| SmolStr::new_static(known))
+}
+
 /// `<rtp-hdrext/>`: XEP-0294; RFC 8285 §5.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HeaderExtension {
@@ -66,7 +88,7 @@ impl HeaderExtension {
                 reading.unknown_child(child, node);
             }
         }
-        Some(Self { id, uri: uri.into(), senders, parameters })
+        Some(Self { id, uri: self::uri(uri), senders, parameters })
     }
 
     pub(super) fn write(&self, out: &mut XmlWriter) {

@@ -188,3 +188,34 @@ fn xep_0167_s8_hold_is_known_by_its_namespace() {
         assert_eq!((found, &*said), (direction, if direction.is_some() { "" } else { no_media }), "{info}");
     }
 }
+
+/// XEP-0166 §7.1: whose session it is.
+#[test]
+fn a_session_has_one_sid_and_keeps_its_parties() {
+    let (before, said_sid) = (sdp(1, &[AUDIO]), sdp(1, &["a=jingle-sid:x", AUDIO]));
+    let modify = |attributes: &str| {
+        let content = "<content creator='initiator' name='a' senders='none'/>";
+        format!("<jingle xmlns='urn:xmpp:jingle:1' action='content-modify' {attributes}>{content}</jingle>")
+    };
+    let table = [
+        (&before, "sid='7'", &["o=- 7 2"][..], ""),
+        // A program has made the number of `o=` and knows of no sid.
+        (&before, "sid='y'", &["o=- 7 2", "a=jingle-sid:y"], ""),
+        (&said_sid, "sid='x'", &["o=- 7 2", "a=jingle-sid:x"], ""),
+        (&said_sid, "sid='y'", &[], "unknown-session: the session is 'x', not 'y'"),
+        (&before, "sid='7' initiator='a@b/c'", &["o=- 7 2", "a=jingle-initiator:a@b/c"], ""),
+    ];
+    for (before, attributes, expected, expected_said) in table {
+        let (sdp, said) = said(to_sdp(&modify(attributes), &Request { party: Initiator, action: None, before: Some(before) }));
+        let sdp = sdp.unwrap_or_default();
+        let missing: Vec<_> = expected.iter().filter(|line| !sdp.lines().any(|found| found.starts_with(**line))).collect();
+        assert_eq!((missing.len(), &*said, sdp.is_empty()), (0, expected_said, expected.is_empty()), "{attributes}: {sdp}");
+    }
+    // No program repeats them.
+    let before = sdp(1, &["a=jingle-initiator:a@b/c", AUDIO]);
+    let table =
+        [(&[AUDIO][..], ""), (&["a=jingle-initiator:d@b/c", AUDIO], "no stanza says that the session has another initiator or responder")];
+    for (lines, expected) in table {
+        assert_eq!(stanzas(&sdp(2, lines), Initiator, None, Some(&before)), (String::new(), expected.to_owned()));
+    }
+}

@@ -26,6 +26,9 @@ impl Change<'_> {
             warnings.add(format_args!("an m= line does not go away (RFC 3264 §8), it stays as a refused one"));
         }
         warnings.leave();
+        if (&now.initiator, &now.responder) != (&next.initiator, &next.responder) {
+            warnings.add(format_args!("no stanza says that the session has another initiator or responder"));
+        }
         if now.groups != next.groups {
             warnings.add(format_args!("no stanza leads to these groups: they name contents that are not in the session"));
         }

@@ -249,7 +249,7 @@ pub(super) fn write(content: &Content, mid: SmolStr, party: Party, warnings: &mu
     };
     let protocol = protocol::of(content, warnings);
     let is_raw = transport.method == Method::RawUdp;
-    let mut attributes = Vec::with_capacity(64);
+    let mut attributes = Vec::with_capacity(16 + rtp.map_or(0, |rtp| 4 * rtp.payload_types.len()));
     let out = &mut attributes;
     let mut remote_candidates = None;
     if !is_raw {

@@ -4,7 +4,7 @@ use smol_str::SmolStr;
 
 use super::attribute::other;
 use super::words::{Words, Wrong, is_digits, is_token, number, short, split, trim};
-use crate::jingle::rtp::{Feedback, Parameter};
+use crate::jingle::rtp::{self, Feedback, Parameter};
 use crate::sdp::line::{Attribute, Direction};
 
 /// RTP's are numbers of seven bits: RFC 3550 §5.1.
@@ -114,8 +114,9 @@ pub(super) fn extmap(mut words: Words<'_>) -> Result<Attribute, Wrong<'_>> {
         None => (word, None),
     };
     let id = number(id).filter(|id| *id > 0).ok_or(Wrong::new(expected, id))?;
-    let uri = words.any("a URI of an extension")?.into();
-    Ok(Attribute::Extmap { id, direction, uri, parameters: parameters(words)? })
+    let uri = words.any("a URI of an extension")?;
+    let parameters = parameters(words)?;
+    Ok(Attribute::Extmap { id, direction, uri: rtp::uri(uri), parameters })
 }
 
 #[cfg(test)]

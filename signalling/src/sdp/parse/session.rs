@@ -99,7 +99,7 @@ pub(super) fn media(text: &str) -> Result<MediaDescription, Wrong<'_>> {
     };
     let port = number(port).ok_or(Wrong::new(expected, port))?;
     let protocol = words.word("a protocol such as UDP/TLS/RTP/SAVPF", |word| word.split('/').all(is_token))?.into();
-    let mut formats = Vec::new();
+    let mut formats = Vec::with_capacity(words.rest().split(' ').count().min(PAYLOAD_TYPES_MAX));
     while let Some(format) = words.next_short()? {
         if !is_token(format) {
             return Err(Wrong::new("formats", format));
@@ -112,7 +112,9 @@ pub(super) fn media(text: &str) -> Result<MediaDescription, Wrong<'_>> {
     if formats.is_empty() && port != 0 {
         return Err(Wrong::new("at least one format", ""));
     }
-    Ok(MediaDescription { media, port, ports, protocol, formats, ..MediaDescription::default() })
+    // About four lines for each of a browser's.
+    let attributes = Vec::with_capacity(4 * formats.len());
+    Ok(MediaDescription { media, port, ports, protocol, formats, attributes, ..MediaDescription::default() })
 }
 
 #[cfg(test)]

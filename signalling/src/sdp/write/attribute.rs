@@ -1,7 +1,7 @@
-//! `a=`: each attribute as its specification has it.
+//! `a=`: which attribute has which form.
 
-use super::{candidate, connection, cut, number, pieces};
-use crate::jingle::rtp::{Feedback, Parameter};
+use super::{codec, cut, ice, number, pieces, security, stream};
+use crate::jingle::rtp::Parameter;
 use crate::sdp::line::Attribute;
 
 /// Appends what stands behind `a=`. It is cut at a CR, LF or NUL.
@@ -15,104 +15,34 @@ pub fn write_attribute(attribute: &Attribute, out: &mut String) {
 pub(super) fn write(attribute: &Attribute, out: &mut String) {
     match attribute {
         Attribute::Mid(mid) => pieces(out, &["mid:", mid]),
-        Attribute::Group { semantics, mids } => list(out, &["group:", semantics], mids),
+        Attribute::Group { semantics, mids } => stream::group(out, semantics, mids),
         Attribute::Direction(direction) => out.push_str(direction.as_str()),
-        Attribute::Rtpmap { payload, name, clockrate, channels } => {
-            of_payload(out, "rtpmap:", Some(*payload));
-            pieces(out, &[" ", name]);
-            if let Some(clockrate) = clockrate {
-                out.push('/');
-                number(out, (*clockrate).into());
-                if let Some(channels) = channels {
-                    out.push('/');
-                    number(out, (*channels).into());
-                }
-            }
-        }
-        Attribute::Fmtp { payload, parameters } => {
-            of_payload(out, "fmtp:", Some(*payload));
-            for (index, parameter) in parameters.iter().enumerate() {
-                out.push(if index == 0 { ' ' } else { ';' });
-                self::parameter(out, parameter, '=');
-            }
-        }
+        Attribute::Rtpmap { payload, name, clockrate, channels } => codec::rtpmap(out, *payload, name, *clockrate, *channels),
+        Attribute::Fmtp { payload, parameters } => codec::fmtp(out, *payload, parameters),
         Attribute::Ptime(value) => numbered(out, "ptime:", *value),
         Attribute::Maxptime(value) => numbered(out, "maxptime:", *value),
-        Attribute::RtcpFb { payload, feedback } => {
-            of_payload(out, "rtcp-fb:", *payload);
-            self::feedback(out, feedback);
-        }
-        Attribute::RtcpFbTrrInt { payload, value } => {
-            of_payload(out, "rtcp-fb:", *payload);
-            numbered(out, " trr-int ", *value);
-        }
-        Attribute::Rtcp { port, address } => {
-            numbered(out, "rtcp:", (*port).into());
-            if let Some(address) = address {
-                out.push(' ');
-                connection(out, address);
-            }
-        }
+        Attribute::RtcpFb { payload, feedback } => codec::rtcp_fb(out, *payload, feedback),
+        Attribute::RtcpFbTrrInt { payload, value } => codec::trr_int(out, *payload, *value),
+        Attribute::Rtcp { port, address } => ice::rtcp(out, *port, address.as_ref()),
         Attribute::RtcpMux => out.push_str("rtcp-mux"),
         Attribute::RtcpRsize => out.push_str("rtcp-rsize"),
-        Attribute::Extmap { id, direction, uri, parameters } => {
-            numbered(out, "extmap:", (*id).into());
-            if let Some(direction) = direction {
-                pieces(out, &["/", direction.as_str()]);
-            }
-            pieces(out, &[" ", uri]);
-            self::parameters(out, parameters);
-        }
+        Attribute::Extmap { id, direction, uri, parameters } => codec::extmap(out, *id, *direction, uri, parameters),
         Attribute::ExtmapAllowMixed => out.push_str("extmap-allow-mixed"),
-        Attribute::Ssrc { ssrc, parameter } => {
-            numbered(out, "ssrc:", *ssrc);
-            if !parameter.name.is_empty() {
-                out.push(' ');
-                self::parameter(out, parameter, ':');
-            }
-        }
-        Attribute::SsrcGroup { semantics, sources } => {
-            pieces(out, &["ssrc-group:", semantics]);
-            for source in sources {
-                numbered(out, " ", *source);
-            }
-        }
-        Attribute::Msid(msid) => list(out, &["msid:", &msid.stream], msid.track.as_slice()),
+        Attribute::Ssrc { ssrc, parameter } => stream::ssrc(out, *ssrc, parameter),
+        Attribute::SsrcGroup { semantics, sources } => stream::ssrc_group(out, semantics, sources),
+        Attribute::Msid(msid) => stream::msid(out, msid),
         Attribute::Setup(setup) => pieces(out, &["setup:", setup.as_str()]),
-        Attribute::Fingerprint(fingerprint) => pieces(out, &["fingerprint:", &fingerprint.hash, " ", &fingerprint.value]),
+        Attribute::Fingerprint(fingerprint) => security::fingerprint(out, fingerprint),
         Attribute::IceUfrag(ufrag) => pieces(out, &["ice-ufrag:", ufrag]),
         Attribute::IcePwd(pwd) => pieces(out, &["ice-pwd:", pwd]),
-        Attribute::IceOptions(options) => {
-            out.push_str("ice-options:");
-            for (index, option) in options.iter().enumerate() {
-                pieces(out, &[if index == 0 { "" } else { " " }, option]);
-            }
-        }
-        Attribute::Candidate(candidate) => candidate::write(candidate, out),
-        Attribute::RemoteCandidates(candidates) => {
-            out.push_str("remote-candidates:");
-            for (index, candidate) in candidates.iter().enumerate() {
-                numbered(out, if index == 0 { "" } else { " " }, candidate.component.into());
-                pieces(out, &[" ", &candidate.ip]);
-                numbered(out, " ", candidate.port.into());
-            }
-        }
+        Attribute::IceOptions(options) => ice::options(out, options),
+        Attribute::Candidate(candidate) => ice::candidate(out, candidate),
+        Attribute::RemoteCandidates(candidates) => ice::remote_candidates(out, candidates),
         Attribute::EndOfCandidates => out.push_str("end-of-candidates"),
-        Attribute::Crypto(crypto) => {
-            pieces(out, &["crypto:", &crypto.tag, " ", &crypto.suite, " ", &crypto.key_params]);
-            if let Some(parameters) = &crypto.session_params {
-                pieces(out, &[" ", parameters]);
-            }
-        }
-        Attribute::ZrtpHash(hash) => pieces(out, &["zrtp-hash:", &hash.version, " ", &hash.hash]),
+        Attribute::Crypto(crypto) => security::crypto(out, crypto),
+        Attribute::ZrtpHash(hash) => security::zrtp_hash(out, hash),
         Attribute::SctpPort(port) => numbered(out, "sctp-port:", (*port).into()),
-        Attribute::Sctpmap { port, protocol, streams } => {
-            numbered(out, "sctpmap:", (*port).into());
-            pieces(out, &[" ", protocol]);
-            if let Some(streams) = streams {
-                numbered(out, " ", (*streams).into());
-            }
-        }
+        Attribute::Sctpmap { port, protocol, streams } => stream::sctpmap(out, *port, protocol, *streams),
         Attribute::Other { name, value } => {
             out.push_str(name);
             if let Some(value) = value {
@@ -122,29 +52,14 @@ pub(super) fn write(attribute: &Attribute, out: &mut String) {
     }
 }
 
-fn numbered(out: &mut String, start: &str, value: u32) {
+/// A number behind a text.
+pub(super) fn numbered(out: &mut String, start: &str, value: u32) {
     out.push_str(start);
     number(out, value.into());
 }
 
-/// `None` is `*`.
-fn of_payload(out: &mut String, start: &str, payload: Option<u8>) {
-    out.push_str(start);
-    match payload {
-        Some(payload) => number(out, payload.into()),
-        None => out.push('*'),
-    }
-}
-
-fn list(out: &mut String, start: &[&str], more: &[smol_str::SmolStr]) {
-    pieces(out, start);
-    for word in more {
-        pieces(out, &[" ", word]);
-    }
-}
-
 /// `name`, `name=value` or, without a name, `value`.
-fn parameter(out: &mut String, parameter: &Parameter, separator: char) {
+pub(super) fn parameter(out: &mut String, parameter: &Parameter, separator: char) {
     out.push_str(&parameter.name);
     if let Some(value) = &parameter.value {
         if !parameter.name.is_empty() {
@@ -152,19 +67,4 @@ fn parameter(out: &mut String, parameter: &Parameter, separator: char) {
         }
         out.push_str(value);
     }
-}
-
-fn parameters(out: &mut String, parameters: &[Parameter]) {
-    for parameter in parameters {
-        out.push(' ');
-        self::parameter(out, parameter, '=');
-    }
-}
-
-fn feedback(out: &mut String, feedback: &Feedback) {
-    pieces(out, &[" ", &feedback.kind]);
-    if let Some(subtype) = &feedback.subtype {
-        pieces(out, &[" ", subtype]);
-    }
-    parameters(out, &feedback.parameters);
 }

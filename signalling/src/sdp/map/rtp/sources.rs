@@ -61,15 +61,14 @@ impl Sources {
     pub fn finish(self, rtp: &mut Rtp, warnings: &mut Warnings) {
         let Self { mut sources, groups, msids, msid_line } = self;
         if !msids.is_empty() {
-            let texts: Vec<SmolStr> = msids.iter().map(text).collect();
             for source in sources.iter_mut().filter(|source| msids_of(source).next().is_none()) {
-                for text in texts.iter().take(COPIES_MAX) {
-                    let parameter = Parameter { name: SmolStr::new_static(MSID), value: Some(text.clone()) };
+                for msid in msids.iter().take(COPIES_MAX) {
+                    let parameter = Parameter { name: SmolStr::new_static(MSID), value: Some(text(msid)) };
                     push(&mut source.parameters, parameter, PARAMETERS_MAX, msid_line, "attributes of a source", warnings);
                 }
             }
-            let is_free = |text: &SmolStr| !sources.iter().any(|source| msids_of(source).any(|msid| msid == text));
-            rtp.streams = msids.into_iter().zip(&texts).filter(|(_, text)| is_free(text)).map(|(msid, _)| msid).collect();
+            let is_free = |msid: &Msid| !sources.iter().any(|source| msids_of(source).any(|value| is_text(value, msid)));
+            rtp.streams = msids.into_iter().filter(is_free).collect();
         }
         rtp.sources = sources;
         rtp.source_groups = groups;
@@ -90,6 +89,14 @@ fn text(msid: &Msid) -> SmolStr {
     match &msid.track {
         Some(track) => smol_str::format_smolstr!("{} {track}", msid.stream),
         None => msid.stream.clone(),
+    }
+}
+
+/// Whether a parameter's value is [`text`].
+fn is_text(value: &str, msid: &Msid) -> bool {
+    match &msid.track {
+        Some(track) => value.strip_prefix(&*msid.stream).and_then(|rest| rest.strip_prefix(' ')) == Some(track),
+        None => value == msid.stream,
     }
 }
 
@@ -125,7 +132,8 @@ impl<'a> Written<'a> {
         }
         let (msids, missing) = match of_one_track(&sources, &streams) {
             Some(msids) => {
-                let missing = msids.iter().take(COPIES_MAX).map(text).collect();
+                let is_said = sources.iter().all(has_msid);
+                let missing = if is_said { Vec::new() } else { msids.iter().take(COPIES_MAX).map(text).collect() };
                 (msids, missing)
             }
             // Plan B: the tracks stay with their sources, and what a source has or gets is no stream of its own.
@@ -133,8 +141,8 @@ impl<'a> Written<'a> {
                 let missing: Vec<SmolStr> = streams.iter().take(COPIES_MAX).map(text).collect();
                 let is_copied = sources.iter().any(|source| !has_msid(source));
                 let is_free = |msid: &Msid| {
-                    let text = text(msid);
-                    !(is_copied && missing.contains(&text)) && sources.iter().flat_map(msids_of).all(|value| trimmed(value) != text)
+                    !(is_copied && missing.iter().any(|value| is_text(value, msid)))
+                        && sources.iter().flat_map(msids_of).all(|value| !is_text(&trimmed(value), msid))
                 };
                 streams.retain(is_free);
                 (streams, missing)

@@ -1,10 +1,15 @@
-//! `a=candidate`: RFC 8839 §5.1, RFC 6544 §4.5.
+//! Attributes of ICE: RFC 8839 §5, RFC 6544 §4.5; and RTCP's port, RFC 3605.
 
-use super::{number, pieces};
+use smol_str::SmolStr;
+
+use super::attribute::numbered;
+use super::{connection, number, pieces};
 use crate::jingle::candidate::{Candidate, CandidateType};
+use crate::jingle::transport::RemoteCandidate;
+use crate::sdp::line::Connection;
 
 /// Always with its generation, since some clients drop a candidate without; what Jingle's model leaves open is written as its default.
-pub(super) fn write(candidate: &Candidate, out: &mut String) {
+pub(super) fn candidate(out: &mut String, candidate: &Candidate) {
     pieces(out, &["candidate:", candidate.foundation.as_deref().unwrap_or("0"), " "]);
     number(out, candidate.component.into());
     pieces(out, &[" ", &candidate.protocol, " "]);
@@ -26,5 +31,29 @@ pub(super) fn write(candidate: &Candidate, out: &mut String) {
     }
     if let Some(network) = &candidate.network {
         pieces(out, &[" network-id ", network]);
+    }
+}
+
+pub(super) fn remote_candidates(out: &mut String, candidates: &[RemoteCandidate]) {
+    out.push_str("remote-candidates:");
+    for (index, candidate) in candidates.iter().enumerate() {
+        numbered(out, if index == 0 { "" } else { " " }, candidate.component.into());
+        pieces(out, &[" ", &candidate.ip]);
+        numbered(out, " ", candidate.port.into());
+    }
+}
+
+pub(super) fn options(out: &mut String, options: &[SmolStr]) {
+    out.push_str("ice-options:");
+    for (index, option) in options.iter().enumerate() {
+        pieces(out, &[if index == 0 { "" } else { " " }, option]);
+    }
+}
+
+pub(super) fn rtcp(out: &mut String, port: u16, address: Option<&Connection>) {
+    numbered(out, "rtcp:", port.into());
+    if let Some(address) = address {
+        out.push(' ');
+        connection(out, address);
     }
 }
