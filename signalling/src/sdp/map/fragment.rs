@@ -210,6 +210,32 @@ mod tests {
     }
 
     #[test]
+    fn rfc_8840_s9_what_does_not_belong_into_a_fragment() {
+        let fragment = format!(
+            "a=group:BUNDLE 0\na=sendonly\na=extmap:1 u\ni=x\nb=AS:1\nm=audio 9 RTP/AVP 0\nc=IN IP4 192.0.2.1\nb=AS:3\nk=prompt\na=mid:0\n{CANDIDATE}\n"
+        );
+        let text = "is left out: it does not belong into a fragment";
+        let places = [
+            "line 1: a=group",
+            "line 3: a=extmap",
+            "line 2: a=sendonly",
+            "line 4: i=",
+            "b=",
+            "line 9: k=",
+            "content '0': c=",
+            "content '0': b=",
+        ];
+        assert_eq!(from(&fragment, None).unwrap().1, places.map(|place| format!("{place} {text}")));
+    }
+
+    #[test]
+    fn xep_0176_s5_3_candidates_come_with_credentials() {
+        let (jingle, _) = from(CANDIDATE, Some(&before())).unwrap();
+        let transport = jingle.contents[0].transport.as_ref().unwrap();
+        assert_eq!((transport.ufrag.as_deref(), transport.pwd.as_deref()), (Some("8hhY"), Some("asd88fgpdd777uzjYhagZg")));
+    }
+
+    #[test]
     fn rfc_8840_s9_there_and_back() {
         let fragment =
             format!("m=audio 9 RTP/AVP 0\na=mid:0\n{CANDIDATE}\na=end-of-candidates\na=ice-ufrag:8hhY\na=ice-pwd:asd88fgpdd777uzjYhagZg\n");
