@@ -89,13 +89,15 @@ pub const DIFFERENCES: &[Difference] = &[
         theirs: NO,
     },
     Difference {
-        why: "a related port 0, as relayed candidates of browsers have it, is lost from SDP",
+        why: "a related port 0, as relayed candidates of browsers have it, is lost from SDP, and then the address too",
         ours: |case, fact| {
-            let without = fact.rest.strip_suffix(" 0").unwrap_or_default();
-            fact.word == "candidate" && case.to == To::Jingle && fact.says(case.theirs, &format!("candidate {without}"))
+            let port = fact.rest.strip_suffix(" 0").unwrap_or_default();
+            let address = port.rsplit_once(' ').map_or("", |(without, _)| without);
+            fact.word == "candidate" && [port, address].iter().any(|without| fact.says(case.theirs, &format!("candidate {without}")))
         },
         theirs: |case, fact| {
-            fact.word == "candidate" && case.to == To::Jingle && fact.says(case.ours, &format!("candidate {} 0", fact.rest))
+            let is_ours = |ours: &str| ours.strip_prefix(&format!("candidate {}", fact.rest)).is_some_and(|more| more.ends_with(" 0"));
+            fact.word == "candidate" && fact.all_of(case.ours).any(is_ours)
         },
     },
     Difference {
