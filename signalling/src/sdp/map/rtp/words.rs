@@ -1,4 +1,5 @@
-//! What can stand in a line and comes back as it was. Only Jingle can say more: its attributes may hold spaces, separators and line breaks.
+//! What of the texts of Jingle can stand in a line of codecs, streams and keys, and comes back as it was: its attributes may hold spaces, separators and line
+//! breaks. What a word is, `parse/words.rs` says; words of all other lines are judged by `map/words.rs`.
 
 use smol_str::SmolStr;
 
