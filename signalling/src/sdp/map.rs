@@ -73,12 +73,6 @@ impl MapError {
     }
 }
 
-/// RFC 3551 §6: name, clock rate and channels of a payload type that needs no `a=rtpmap`.
-#[cfg(test)]
-pub(super) fn static_type(id: u8, media: &str) -> Option<(&'static str, u32, Option<u8>)> {
-    rtp::static_types::find(id, media).map(|known| (known.name, known.clockrate, known.channels))
-}
-
 /// What a party says by these lines. `previous` is what it said before, or the offer of the other party which this answers: names of sections
 /// without `a=mid`, creators, the transport method and the session's id come from there.
 ///

@@ -28,6 +28,8 @@ mod losses;
 pub mod map;
 #[cfg(test)]
 mod normal;
+#[cfg(test)]
+mod pairs;
 pub mod parse;
 #[cfg(test)]
 mod roundtrip;

@@ -11,7 +11,7 @@ use super::{MapError, Quoted, carried, refused};
 use crate::jingle::content::{Action, Content, Jingle, Party};
 use crate::jingle::transport::Method;
 use crate::sdp::description::{Description, Section, State};
-use crate::sdp::line::{Attribute, MediaDescription, Numbered, SessionDescription};
+use crate::sdp::line::{Attribute, MediaDescription, Numbered, OtherLine, SessionDescription};
 use crate::sdp::warning::{Warning, Warnings};
 
 /// The transport-info of a fragment by this party. `previous` is what it said before, for names, creators, methods and the session's id; where the
@@ -41,6 +41,8 @@ pub fn from_fragment(lines: SessionDescription, party: Party, previous: Option<&
         });
     }
     let session = Level::read(lines.attributes, None, Vec::new(), &mut warnings);
+    session.unused_in_fragment(&mut warnings);
+    unused(lines.others, lines.connection.is_some(), !lines.bandwidths.is_empty(), &mut warnings);
     let mut jingle = Jingle::new(Action::TransportInfo, previous.map_or("0", |previous| &previous.sid));
     for media in lines.media {
         let line = media.line;
@@ -55,8 +57,18 @@ pub fn from_fragment(lines: SessionDescription, party: Party, previous: Option<&
     Ok((jingle, warnings.into_vec()))
 }
 
+/// Says what else than attributes of transports stands in a fragment.
+fn unused(others: Vec<OtherLine>, has_connection: bool, has_bandwidth: bool, warnings: &mut Warnings) {
+    for OtherLine { line, kind, .. } in others {
+        warnings.at(line, format_args!("{kind}= is left out: it does not belong into a fragment"));
+    }
+    for kind in [has_connection.then_some('c'), has_bandwidth.then_some('b')].into_iter().flatten() {
+        warnings.add(format_args!("{kind}= is left out: it does not belong into a fragment"));
+    }
+}
+
 fn read(
-    media: MediaDescription,
+    mut media: MediaDescription,
     party: Party,
     session: &Level,
     known: &[Section],
@@ -65,7 +77,7 @@ fn read(
 ) -> Result<Content, MapError> {
     let (mut mid, mut name, mut creator) = (None, None, None);
     let (mut ice, mut dtls, mut carried) = (IceBuilder::default(), DtlsBuilder::default(), Vec::new());
-    for Numbered { line, attribute } in media.attributes {
+    for Numbered { line, attribute } in std::mem::take(&mut media.attributes) {
         match attribute {
             Attribute::Mid(text) if mid.is_none() && is_token(&text) => mid = Some(text),
             Attribute::Fingerprint(fingerprint) => dtls.fingerprint(line, fingerprint, warnings),
@@ -95,9 +107,14 @@ fn read(
         None => Name { creator: creator.unwrap_or(Party::Initiator), name: name.unwrap_or(mid) },
     };
     warnings.enter(&name.name);
+    unused(media.others, !media.connections.is_empty(), !media.bandwidths.is_empty(), warnings);
     let is_ice = before.and_then(Content::method) == Some(&Method::Ice);
     let mut transport = ice.finish_part(if is_ice { Method::Ice } else { Method::IceUdp }, session, warnings);
     transport.dtls = dtls.finish(party, session, warnings);
+    // XEP-0176 §5.3: they "MUST be included whenever sending one or more candidates"; browsers give a candidate alone.
+    if let (None, None, Some(before)) = (&transport.ufrag, &transport.pwd, before.and_then(|content| content.transport.as_ref())) {
+        (transport.ufrag, transport.pwd) = (before.ufrag.clone(), before.pwd.clone());
+    }
     Ok(Content {
         creator: name.creator,
         name: name.name,
@@ -190,6 +207,32 @@ mod tests {
         let lines = parse_fragment(lines).unwrap();
         let (jingle, warnings) = from_fragment(lines, Party::Initiator, previous).map_err(|error| error.to_string())?;
         Ok((jingle, warnings.iter().map(ToString::to_string).collect()))
+    }
+
+    #[test]
+    fn rfc_8840_s9_what_does_not_belong_into_a_fragment() {
+        let fragment = format!(
+            "a=group:BUNDLE 0\na=sendonly\na=extmap:1 u\ni=x\nb=AS:1\nm=audio 9 RTP/AVP 0\nc=IN IP4 192.0.2.1\nb=AS:3\nk=prompt\na=mid:0\n{CANDIDATE}\n"
+        );
+        let text = "is left out: it does not belong into a fragment";
+        let places = [
+            "line 1: a=group",
+            "line 3: a=extmap",
+            "line 2: a=sendonly",
+            "line 4: i=",
+            "b=",
+            "line 9: k=",
+            "content '0': c=",
+            "content '0': b=",
+        ];
+        assert_eq!(from(&fragment, None).unwrap().1, places.map(|place| format!("{place} {text}")));
+    }
+
+    #[test]
+    fn xep_0176_s5_3_candidates_come_with_credentials() {
+        let (jingle, _) = from(CANDIDATE, Some(&before())).unwrap();
+        let transport = jingle.contents[0].transport.as_ref().unwrap();
+        assert_eq!((transport.ufrag.as_deref(), transport.pwd.as_deref()), (Some("8hhY"), Some("asd88fgpdd777uzjYhagZg")));
     }
 
     #[test]

@@ -24,6 +24,7 @@ pub(super) struct Level {
     pub connection: Option<Connection>,
     /// RFC 8866 §6.7.
     pub direction: Option<Direction>,
+    direction_line: u32,
     /// RFC 8122 §5.
     pub fingerprints: Vec<Fingerprint>,
     /// RFC 4145 §4, and its line.
@@ -61,7 +62,10 @@ impl Level {
                 Attribute::Group { semantics, mids } => {
                     push(&mut level.groups, groups::Line { line, semantics, mids }, GROUPS_MAX, line, "groups", warnings);
                 }
-                Attribute::Direction(direction) => once(&mut level.direction, direction, line, "direction", warnings),
+                Attribute::Direction(direction) => {
+                    once(&mut level.direction, direction, line, "direction", warnings);
+                    level.direction_line = line;
+                }
                 Attribute::Fingerprint(fingerprint) => {
                     push(&mut level.fingerprints, fingerprint, FINGERPRINTS_MAX, line, "fingerprints", warnings);
                 }
@@ -102,6 +106,16 @@ impl Level {
     /// Whether every section has ICE by what stands here.
     pub fn is_ice(&self) -> bool {
         self.ufrag.is_some() || self.pwd.is_some()
+    }
+
+    /// Says what a transport-info has no place for.
+    pub fn unused_in_fragment(&self, warnings: &mut Warnings) {
+        let groups = self.groups.iter().map(|group| (group.line, "group"));
+        let extensions = self.extensions.iter().map(|extension| (extension.line, carried::name(&extension.attribute)));
+        let direction = self.direction.map(|direction| (self.direction_line, direction.as_str()));
+        for (line, name) in groups.chain(extensions).chain(direction) {
+            warnings.at(line, format_args!("a={name} is left out: it does not belong into a fragment"));
+        }
     }
 
     /// Says what was meant for the sections and is in none of them.

@@ -11,6 +11,7 @@ use crate::jingle::content::{self, JingleError};
 use crate::jingle::reading::Reading;
 use crate::jingle::strategies;
 use crate::jingle::transport::Sctp;
+use crate::sdp::convert::to_xml;
 use crate::sdp::corpus::party_of;
 use crate::sdp::losses;
 use crate::sdp::normal::{is_whole, normal, normal_jingle, said_by_stanza};
@@ -40,8 +41,18 @@ fn comes_back(name: &str, lines: SessionDescription, description: &Description) 
     check(name, &to_sdp(description).0, &expected);
     check(name, &normal(expected.clone(), description.party), &expected);
     assert!(parse(&write(&expected)).is_ok(), "{name}");
-    if let Ok((alone, _)) = from_jingle(description.to_jingle(Action::SessionInitiate), description.party, None) {
-        check(name, &to_sdp(&alone).0, &said_by_stanza(expected));
+    // By way of XML, which has all of it and nothing that is amiss.
+    let jingle = description.to_jingle(Action::SessionInitiate);
+    let xml = to_xml(&jingle);
+    let mut reading = Reading::whole();
+    let read = Element::parse(xml.as_bytes(), &Bindings::client()).map(|element| Jingle::read(element.root(), &mut reading));
+    let read = read.unwrap_or_else(|error| panic!("{error}: {xml}")).unwrap_or_else(|error| panic!("{error}: {xml}"));
+    assert_eq!(reading.into_problems().0, [], "{name}: {xml}");
+    assert_eq!(read, jingle, "{name}: {xml}");
+    let is_active = description.sections.iter().any(|section| section.state == State::Active);
+    match from_jingle(read, description.party, None) {
+        Ok((alone, _)) => check(name, &to_sdp(&alone).0, &said_by_stanza(expected)),
+        Err(error) => assert!(!is_active, "{name}: {error}: {xml}"),
     }
 }
 
@@ -60,16 +71,72 @@ fn there_and_back(jingle: &Jingle, party: Party) -> Jingle {
 
 #[test]
 fn every_stanza_of_the_corpus_comes_back_in_normal_form() {
-    let mut count = 0;
+    // Every stanza can be read; those of other actions say no description.
+    let (mut count, mut others) = (0, 0);
     for (name, text) in corpus::texts("jingle", "xml") {
-        let Some(jingle) = read(&text).ok().filter(is_whole) else { continue };
+        let jingle = match read(&text) {
+            Ok(jingle) => jingle,
+            // One element of a stanza.
+            Err(_) if name.ends_with("-fragment.xml") => continue,
+            Err(error) => panic!("{name}: {error}"),
+        };
+        if !is_whole(&jingle) {
+            others += usize::from(matches!(jingle.action, Action::SessionInitiate | Action::SessionAccept));
+            continue;
+        }
         let party = party_of(&name);
         let expected = normal_jingle(jingle.clone(), party);
         assert_eq!(there_and_back(&jingle, party), expected, "{name}");
         assert_eq!(there_and_back(&expected, party), expected, "{name}");
         count += 1;
     }
-    assert!(count > 20, "{count}");
+    assert_eq!((count, others), (46, 3), "stanzas with a description, and those that lack what SDP needs");
+}
+
+/// Programs that read lines as Unicode has them (aiortc by Python's `splitlines`) would take what follows for one.
+#[test]
+fn no_word_of_a_stanza_ends_a_line() {
+    for end in ["&#x85;", "&#x2028;", "&#x2029;", "&#xd;&#xa;"] {
+        let evil = format!("x{end}a=evil:1");
+        let xml = format!(
+            "<jingle xmlns='urn:xmpp:jingle:1' action='session-initiate' sid='{evil}' initiator='{evil}'>
+             <content creator='initiator' name='{evil}' disposition='{evil}'>
+             <description xmlns='urn:xmpp:jingle:apps:rtp:1' media='audio'>
+             <payload-type id='96' name='opus' clockrate='48000'><parameter name='a' value='{evil}'/><parameter name='{evil}' value='b'/>
+             <rtcp-fb xmlns='urn:xmpp:jingle:apps:rtp:rtcp-fb:0' type='nack' subtype='{evil}'/></payload-type>
+             <rtp-hdrext xmlns='urn:xmpp:jingle:apps:rtp:rtp-hdrext:0' id='1' uri='{evil}'/>
+             <source xmlns='urn:xmpp:jingle:apps:rtp:ssma:0' ssrc='1'><parameter name='cname' value='{evil}'/></source>
+             <stream xmlns='urn:xmpp:jingle:apps:rtp:msid:0' id='{evil}' track='t'/>
+             <encryption><crypto crypto-suite='s' key-params='inline:{evil}' session-params='{evil}' tag='1'/></encryption></description>
+             <transport xmlns='urn:xmpp:jingle:transports:ice-udp:1' ufrag='8hhY' pwd='asd88fgpdd777uzjYhagZg'>
+             <candidate component='1' foundation='1' generation='0' id='1' ip='192.0.2.1' port='5' priority='1' protocol='udp' type='host' x='{evil}' network='{evil}'/>
+             </transport></content></jingle>"
+        );
+        let (description, _) = from_jingle(read(&xml).unwrap(), Party::Initiator, None).unwrap();
+        let text = write(&to_sdp(&description).0);
+        let lines = text.split(['\r', '\n', '\u{85}', '\u{2028}', '\u{2029}']);
+        assert!(lines.clone().count() > 10 && !lines.clone().any(|line| line.starts_with("a=evil")), "{text}");
+        assert!(!text.contains(['\u{85}', '\u{2028}', '\u{2029}']) && parse(&text).is_ok(), "{text}");
+    }
+}
+
+/// lib-jitsi-meet writes it for an m= line of port 0.
+#[test]
+fn rejected_senders_are_a_refusal() {
+    let content = |name: &str, senders: &str| {
+        format!(
+            "<content creator='initiator' name='{name}' senders='{senders}'><description xmlns='urn:xmpp:jingle:apps:rtp:1' media='{name}'>
+             <payload-type id='96' name='x' clockrate='8000'/></description>
+             <transport xmlns='urn:xmpp:jingle:transports:ice-udp:1' ufrag='8hhY' pwd='asd88fgpdd777uzjYhagZg'/></content>"
+        )
+    };
+    let contents = content("audio", "both") + &content("video", "rejected");
+    let xml = format!("<jingle xmlns='urn:xmpp:jingle:1' action='session-initiate' sid='7'>{contents}</jingle>");
+    let request = crate::sdp::convert::Request { party: Party::Initiator, action: None, before: None };
+    let (text, warnings) = crate::sdp::convert::to_sdp(&xml, &request).unwrap();
+    assert!(text.contains("m=audio") && !text.contains("m=video"), "{text}");
+    let texts: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(texts, ["content 'video': the content is left out: senders='rejected' is no word of XEP-0166, and taken for a refusal"]);
 }
 
 /// The same with words that SDP has in their places.

@@ -4,11 +4,11 @@ use std::collections::HashSet;
 
 use smol_str::SmolStr;
 
+use super::rtp::static_type;
 use crate::jingle::candidate::{Candidate, CandidateType};
 use crate::jingle::content::{Action, Carried, Content, Description, Jingle, Party, Senders};
 use crate::jingle::rtp::{Encryption, Feedbacks, Msid, Parameter, PayloadType, Rtp, Source};
 use crate::jingle::transport::{Method, Sctp, Setup, Transport};
-use crate::sdp::map::static_type;
 
 /// What Jingle → SDP → Jingle gives of a session-initiate or session-accept by this party. It is for stanzas all of whose words a line of SDP can
 /// say: others are left out, with warnings.

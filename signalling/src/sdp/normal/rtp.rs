@@ -4,7 +4,6 @@ use smol_str::SmolStr;
 
 use crate::jingle::rtp::{Msid, Parameter};
 use crate::sdp::line::{Attribute, MediaDescription};
-use crate::sdp::map::static_type;
 
 /// The attributes of an RTP section, in their order.
 pub(super) struct Lines {
@@ -72,6 +71,40 @@ fn extensions(own: &[Attribute], session: &[Attribute]) -> Vec<Attribute> {
 /// An empty value of a word is none.
 fn without_empty(parameters: &mut [Parameter]) {
     parameters.iter_mut().for_each(|parameter| parameter.value = parameter.value.take().filter(|value| !value.is_empty()));
+}
+
+/// RFC 3551 §6: name, clock rate and channels of what the tables give to one encoding alone. All video is of 90 kHz.
+pub(super) fn static_type(id: u8, media: &str) -> Option<(&'static str, u32, Option<u8>)> {
+    const AUDIO: [(u8, &str, u32); 17] = [
+        (0, "PCMU", 8000),
+        (3, "GSM", 8000),
+        (4, "G723", 8000),
+        (5, "DVI4", 8000),
+        (6, "DVI4", 16000),
+        (7, "LPC", 8000),
+        (8, "PCMA", 8000),
+        (9, "G722", 8000),
+        (10, "L16", 44100),
+        (11, "L16", 44100),
+        (12, "QCELP", 8000),
+        (13, "CN", 8000),
+        (14, "MPA", 90000),
+        (15, "G728", 8000),
+        (16, "DVI4", 11025),
+        (17, "DVI4", 22050),
+        (18, "G729", 8000),
+    ];
+    const VIDEO: [(u8, &str); 6] = [(25, "CelB"), (26, "JPEG"), (28, "nv"), (31, "H261"), (32, "MPV"), (34, "H263")];
+    match media {
+        // MPEG's transport streams are both.
+        "audio" | "video" if id == 33 => Some(("MP2T", 90000, None)),
+        "audio" => {
+            let (_, name, clockrate) = AUDIO.into_iter().find(|(known, ..)| *known == id)?;
+            Some((name, clockrate, (id == 10).then_some(2)))
+        }
+        "video" => VIDEO.into_iter().find(|(known, _)| *known == id).map(|(_, name)| (name, 90000, None)),
+        _ => None,
+    }
 }
 
 /// The first one counts. A static payload type needs none and gets one (RFC 3551 §6); a missing clock rate is the static type's, or 90000 for

@@ -80,13 +80,40 @@ impl Transport {
     }
 }
 
+/// The attributes that XEP-0176 and XEP-0371 give a candidate, and what clients add for `network-id`.
+const OF_CANDIDATES: [&str; 15] = [
+    "component",
+    "foundation",
+    "generation",
+    "id",
+    "ip",
+    "network",
+    "network-id",
+    "port",
+    "priority",
+    "protocol",
+    "rel-addr",
+    "rel-port",
+    "rel_port",
+    "tcptype",
+    "type",
+];
+
+/// Namespaces in XML §3, of names in ASCII: no colon, and none that begins with "xml".
+fn is_name(text: &str) -> bool {
+    let is_start = |char: char| char.is_ascii_alphabetic() || char == '_';
+    let is_further = |char: char| is_start(char) || char.is_ascii_digit() || matches!(char, '-' | '.');
+    text.starts_with(is_start) && text.chars().all(is_further) && !text.to_ascii_lowercase().starts_with("xml")
+}
+
 /// `udp` is in lower case, as in XEP-0176. Extensions that cannot be attributes of an element, or are there twice, are left out.
 fn candidate(mut candidate: Candidate) -> Candidate {
     candidate.protocol = candidate.protocol.to_ascii_lowercase().into();
     let mut extensions = Vec::new();
     for extension in std::mem::take(&mut candidate.extensions) {
         let is_new = extensions.iter().all(|other: &crate::jingle::rtp::Parameter| other.name != extension.name);
-        if is_new && Candidate::may_extend(&extension.name) {
+        let is_other = !OF_CANDIDATES.contains(&&*extension.name);
+        if is_new && is_other && is_name(&extension.name) {
             extensions.push(extension);
         }
     }
@@ -166,7 +193,7 @@ fn finish(transport: &mut Transport, party: Party) {
     transport.setup = transport.setup.or(Some(default)).filter(|_| !transport.fingerprints.is_empty());
     let mut options = Vec::new();
     for option in std::mem::take(&mut transport.options) {
-        if transport::Transport::may_have_option(&option) && !options.contains(&option) {
+        if is_name(&option) && !options.contains(&option) {
             options.push(option);
         }
     }
