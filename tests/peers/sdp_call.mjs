@@ -39,8 +39,8 @@ const CALLS = {
     }, RIDS);
     // what a conference server answers; a browser makes nothing of what comes then, and Firefox would not take the header extension
     const receives = (answer, offer) => {
-      const [extension] = offer.match(/^a=extmap:\d+ \S+:rtp-stream-id\r\n/m);
-      return [answer, answer.includes(':rtp-stream-id') ? '' : extension, ...RIDS.map(({ rid }) => `a=rid:${rid} recv\r\n`), 'a=simulcast:recv h;m;l\r\n'].join('');
+      const [, id, uri] = offer.match(/^a=extmap:(\d+)\S* (\S+:rtp-stream-id)\r\n/m);
+      return [answer, answer.includes(uri) ? '' : `a=extmap:${id}/recvonly ${uri}\r\n`, ...RIDS.map(({ rid }) => `a=rid:${rid} recv\r\n`), 'a=simulcast:recv h;m;l\r\n'].join('');
     };
     await call.exchange('initiator', { edit: receives });
     await patiently('three layers go out', call.initiator.do(end => end.reaches('outbound', 'video', { streams: 3 })));

@@ -77,6 +77,16 @@ pub const DIFFERENCES: &[Difference] = &[
         },
         theirs: NO,
     },
+    Difference {
+        why: "what of the session has no line of SDP: who is in it, and a sid that is no number",
+        ours: |_, fact| {
+            fact.word == "line"
+                && ["sid:", "initiator:", "responder:"]
+                    .iter()
+                    .any(|name| fact.rest.strip_prefix("a=jingle-").is_some_and(|rest| rest.starts_with(name)))
+        },
+        theirs: NO,
+    },
     Difference { why: "extmap-allow-mixed", ours: |_, fact| fact.word == "extmap-allow-mixed", theirs: NO },
     Difference { why: "end of candidates", ours: |_, fact| fact.word == "end-of-candidates", theirs: NO },
     Difference { why: "ICE options", ours: |_, fact| fact.word == "ice-option", theirs: NO },
