@@ -78,10 +78,10 @@ pub const DIFFERENCES: &[Difference] = &[
         theirs: NO,
     },
     Difference {
-        why: "what of the session has no line of SDP: who is in it, and a sid that is no number",
+        why: "what has no line of SDP: who is in the session, a sid that is no number, a transport that is not ICE-UDP",
         ours: |_, fact| {
             fact.word == "line"
-                && ["sid:", "initiator:", "responder:"]
+                && ["sid:", "initiator:", "responder:", "transport:"]
                     .iter()
                     .any(|name| fact.rest.strip_prefix("a=jingle-").is_some_and(|rest| rest.starts_with(name)))
         },
