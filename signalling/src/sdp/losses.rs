@@ -94,6 +94,9 @@ fn is_in(attribute: &Attribute, back: &MediaDescription) -> bool {
         Attribute::IceOptions(options) => {
             lines.any(|line| matches!(line, Attribute::IceOptions(all) if options.iter().all(|option| all.contains(option))))
         }
+        Attribute::RemoteCandidates(own) => {
+            lines.any(|line| matches!(line, Attribute::RemoteCandidates(all) if own.iter().all(|candidate| all.contains(candidate))))
+        }
         // The clock rate is completed.
         Attribute::Rtpmap { payload, name, clockrate: None, .. } => {
             lines.any(|line| matches!(line, Attribute::Rtpmap { payload: other, name: its, .. } if other == payload && its == name))

@@ -1,7 +1,6 @@
 use super::*;
 use crate::jingle::candidate::CandidateType;
 use crate::jingle::reason::Condition;
-use crate::jingle::reason::Reason;
 use crate::jingle::rtp::PAYLOAD_TYPES_MAX;
 use crate::jingle::testing::{self, jingle, read};
 

@@ -22,8 +22,10 @@ impl DtlsBuilder {
     }
 
     pub fn setup(&mut self, line: u32, setup: Setup, warnings: &mut Warnings) {
+        if self.setup.is_none() {
+            self.setup_line = line;
+        }
         once(&mut self.setup, setup, line, "a=setup", warnings);
-        self.setup_line = line;
     }
 
     /// With the session's where the section has none (RFC 8122 §5), and what a missing role means.

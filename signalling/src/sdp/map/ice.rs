@@ -18,11 +18,13 @@ pub(super) struct IceBuilder {
     ufrag: Option<SmolStr>,
     pwd: Option<Secret>,
     options: Vec<SmolStr>,
-    options_line: u32,
+    /// Where options stand.
+    options_lines: Vec<u32>,
     candidates: Vec<Candidate>,
     candidates_left_out: usize,
     remote_candidates: Vec<RemoteCandidate>,
-    end_of_candidates: bool,
+    /// Where they end.
+    end_lines: Vec<u32>,
 }
 
 impl IceBuilder {
@@ -37,9 +39,9 @@ impl IceBuilder {
             Attribute::IcePwd(pwd) => once(&mut self.pwd, pwd, line, "a=ice-pwd", warnings),
             Attribute::IceOptions(options) => {
                 self.options.extend(options);
-                self.options_line = line;
+                self.options_lines.push(line);
             }
-            Attribute::EndOfCandidates => self.end_of_candidates = true,
+            Attribute::EndOfCandidates => self.end_lines.push(line),
             Attribute::RemoteCandidates(candidates) => {
                 for candidate in candidates {
                     push(&mut self.remote_candidates, candidate, REMOTE_CANDIDATES_MAX, line, "remote candidates", warnings);
@@ -72,7 +74,7 @@ impl IceBuilder {
             warnings.add(format_args!("{} candidates are left out: more than {CANDIDATES_MAX}", self.candidates_left_out));
         }
         // RFC 8839 §5.6: what the session says is said of the section too.
-        let (mut options, line) = (self.options, self.options_line);
+        let (mut options, line) = (self.options, self.options_lines.last().copied().unwrap_or_default());
         options.extend_from_slice(&session.options);
         Transport {
             options: read_options(options, line, &method, warnings),
@@ -82,18 +84,17 @@ impl IceBuilder {
             candidates: self.candidates,
             candidates_left_out: self.candidates_left_out,
             remote_candidates: self.remote_candidates,
-            gathering_complete: self.end_of_candidates || session.end_of_candidates.is_some(),
+            gathering_complete: !self.end_lines.is_empty() || session.end_of_candidates.is_some(),
             ..Transport::default()
         }
     }
 
     /// Without ICE there are no options of it.
     pub fn unused(self, warnings: &mut Warnings) {
-        if !self.options.is_empty() {
-            warnings.at(self.options_line, format_args!("a=ice-options is left out: there is no ICE"));
-        }
-        if self.end_of_candidates {
-            warnings.add(format_args!("a=end-of-candidates is left out: there is no ICE"));
+        let options = self.options_lines.into_iter().map(|line| (line, "ice-options"));
+        let ends = self.end_lines.into_iter().map(|line| (line, "end-of-candidates"));
+        for (line, name) in options.chain(ends) {
+            warnings.at(line, format_args!("a={name} is left out: there is no ICE"));
         }
     }
 }

@@ -228,7 +228,7 @@ fn times(value: &str) -> Option<(u64, u64)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{AUDIO, content, only, read, said, through, written};
+    use super::super::testing::{AUDIO, content, only, read, said, written};
     use super::*;
     use crate::jingle::content::{Party, Senders};
     use crate::sdp::map::{from_sdp, to_sdp};

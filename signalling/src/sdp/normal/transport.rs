@@ -6,7 +6,7 @@ use super::names::Named;
 use crate::jingle::candidate::Candidate;
 use crate::jingle::content::Party;
 use crate::jingle::secret::Secret;
-use crate::jingle::transport::{self, Fingerprint, RemoteCandidate, Setup};
+use crate::jingle::transport::{Fingerprint, RemoteCandidate, Setup};
 use crate::sdp::line::{Attribute, MediaDescription, SessionDescription};
 
 /// What a section says of its transport.
