@@ -78,12 +78,10 @@ pub const DIFFERENCES: &[Difference] = &[
         theirs: NO,
     },
     Difference {
-        why: "what has no line of SDP: who is in the session, a sid that is no number, a transport that is not ICE-UDP",
+        why: "what has no line of SDP: a sid that is no number, who is in the session, another method than ICE-UDP",
         ours: |_, fact| {
-            fact.word == "line"
-                && ["sid:", "initiator:", "responder:", "transport:"]
-                    .iter()
-                    .any(|name| fact.rest.strip_prefix("a=jingle-").is_some_and(|rest| rest.starts_with(name)))
+            let name = fact.rest.strip_prefix("a=jingle-").and_then(|rest| rest.split(':').next());
+            fact.word == "line" && matches!(name, Some("sid" | "initiator" | "responder" | "transport"))
         },
         theirs: NO,
     },
