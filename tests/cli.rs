@@ -16,7 +16,7 @@ fn every_verb_has_help() {
     let folder = Folder::new();
     let (ok, help) = run(&folder, &["--help"]);
     assert!(ok);
-    for verb in ["serve", "check", "user", "probe"] {
+    for verb in ["serve", "drain", "check", "user", "probe", "sdp"] {
         assert!(help.contains(verb), "{help}");
         let (ok, help) = run(&folder, &[verb, "--help"]);
         assert!(ok && help.contains("--config"), "{verb}: {help}");

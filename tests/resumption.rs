@@ -429,6 +429,8 @@ pub fn s4_what_was_acknowledged_survives_a_crash() {
         got.push(bob.next().expect("the stream goes on"));
     }
     bob.acknowledge();
+    // What he has is noted in the order of what is kept: once this message is on the disk, so is that note.
+    bob.send(&line("alice@localhost", 0));
     got.extend(bob.until_ack().0);
     assert_eq!(numbers(&got), (0..count).collect::<Vec<_>>());
     bob.send("</stream:stream>");

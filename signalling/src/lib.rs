@@ -12,6 +12,7 @@ pub mod hosts;
 pub mod interests;
 pub mod iq;
 pub mod jid;
+#[macro_use]
 pub mod jingle;
 pub mod mailbox;
 pub mod message;
@@ -26,6 +27,7 @@ mod random;
 pub mod retention;
 pub mod router;
 pub mod rsm;
+pub mod sdp;
 pub mod session;
 mod shelf;
 pub mod stanza;

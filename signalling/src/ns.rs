@@ -158,6 +158,10 @@ namespaces! {
     JINGLE_ICE = "urn:xmpp:jingle:transports:ice:0";
     /// Jingle raw UDP transport: XEP-0177.
     JINGLE_RAW_UDP = "urn:xmpp:jingle:transports:raw-udp:1";
+    /// Options of ICE, an element each: in no specification, written by Conversations and Monal.
+    JINGLE_ICE_OPTION = "http://gultsch.de/xmpp/drafts/jingle/transports/ice-udp/option";
+    /// Jingle DTMF: XEP-0181.
+    JINGLE_DTMF = "urn:xmpp:jingle:dtmf:0";
     /// External services, current: XEP-0215.
     EXTDISCO = "urn:xmpp:extdisco:2";
     /// External services, before version 0.5: XEP-0215.
@@ -168,6 +172,8 @@ namespaces! {
     JINGLE_S5B = "urn:xmpp:jingle:transports:s5b:1";
     /// Jingle in-band transport: XEP-0261.
     JINGLE_IBB = "urn:xmpp:jingle:transports:ibb:1";
+    /// ZRTP in Jingle RTP sessions: XEP-0262.
+    JINGLE_ZRTP = "urn:xmpp:jingle:apps:rtp:zrtp:1";
     /// Jingle relay nodes: XEP-0278.
     JINGLE_RELAY_NODES = "http://jabber.org/protocol/jinglenodes";
     /// Message carbons: XEP-0280.
@@ -192,6 +198,12 @@ namespaces! {
     JINGLE_GROUPING = "urn:xmpp:jingle:apps:grouping:0";
     /// Source-specific media attributes: XEP-0339.
     JINGLE_SSMA = "urn:xmpp:jingle:apps:rtp:ssma:0";
+    /// Streams and tracks of RFC 8830 in Jingle: in no specification, written by stanza.js.
+    JINGLE_MSID = "urn:xmpp:jingle:apps:rtp:msid:0";
+    /// SCTP of data channels: XEP-0343.
+    JINGLE_SCTP = "urn:xmpp:jingle:transports:dtls-sctp:1";
+    /// What SDP says and no specification of Jingle has an element for: `docs/sdp-mapping.md`, ours.
+    SDP = "urn:campanile:sdp:0";
     /// Client state indication: XEP-0352.
     CSI = "urn:xmpp:csi:0";
     /// Jingle message initiation: XEP-0353.

@@ -3,6 +3,7 @@
 mod check;
 mod drain;
 mod probe;
+mod sdp;
 mod serve;
 mod user;
 
@@ -37,6 +38,8 @@ enum Verb {
     User(user::Arguments),
     /// Place a real call through the running server, over each of its relays, and measure it
     Probe(probe::Arguments),
+    /// Convert between SDP and Jingle
+    Sdp(sdp::Arguments),
 }
 
 /// Reads the command line and does what it says.
@@ -46,6 +49,7 @@ pub fn run() -> ExitCode {
         Some(Verb::Check) => check::run(cli.config.as_deref()),
         Some(Verb::Drain(arguments)) => drain::run(cli.config.as_deref(), &arguments),
         Some(Verb::Probe(arguments)) => probe::run(cli.config.as_deref(), &arguments),
+        Some(Verb::Sdp(arguments)) => sdp::run(&arguments),
         Some(Verb::User(arguments)) => user::run(cli.config.as_deref(), arguments),
         Some(Verb::Serve) | None => serve::run(cli.config.as_deref()),
     };
@@ -78,9 +82,15 @@ fn line_on_stderr(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
-/// Writes to standard output; a reader that has seen enough (`campanile user list | head`) is no error.
-fn print(text: &str) -> io::Result<()> {
-    match writeln!(io::stdout(), "{text}") {
+/// Writes a line to standard output.
+fn print(line: &str) -> io::Result<()> {
+    print_raw(&format!("{line}\n"))
+}
+
+/// Writes to standard output as it is; a reader that has seen enough (`campanile user list | head`) is no error.
+fn print_raw(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written,
     }

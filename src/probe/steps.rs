@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow, ensure};
 use campanile_config::Network;
+use campanile_signalling::jingle::{Jingle, Party};
 use campanile_signalling::ns;
 use campanile_signalling::xml::{Element, XmlWriter};
 
 use super::client::{self, Client, Login, Start};
-use super::jingle::{self, Audio, Candidate, Role};
+use super::jingle;
 use super::measure::Quality;
 use super::media::End;
 use super::relay_bridge::{Bridge, Observed};
@@ -247,7 +248,11 @@ impl Scene<'_> {
     async fn play(&mut self, report: &mut Report) {
         let transport = self.transport;
         report.begin(Step::Relay(transport));
-        let offer = match self.prepare().await {
+        let sid = match client::random_name(16) {
+            Ok(sid) => sid,
+            Err(error) => return report.failed(format!("{error:#}")),
+        };
+        let offer = match self.prepare(&sid).await {
             Ok(offer) => offer,
             Err(error) => {
                 report.failed(format!("{error:#}"));
@@ -256,10 +261,6 @@ impl Scene<'_> {
         };
         report.done(self.relay_detail());
 
-        let sid = match client::random_name(16) {
-            Ok(sid) => sid,
-            Err(error) => return report.failed(format!("{error:#}")),
-        };
         let reason = match self.talk(&sid, &offer, report).await {
             Ok(()) => "success",
             Err(error) => {
@@ -283,7 +284,7 @@ impl Scene<'_> {
     }
 
     /// Reaches the relay twice, and makes the caller's offer with its candidates.
-    async fn prepare(&mut self) -> anyhow::Result<Audio> {
+    async fn prepare(&mut self, sid: &str) -> anyhow::Result<Jingle> {
         let [for_caller, for_callee] = &self.services;
         let trust = &self.target.trust;
         let (caller, callee) = tokio::try_join!(Bridge::open(for_caller, trust), Bridge::open(for_callee, trust))?;
@@ -293,9 +294,10 @@ impl Scene<'_> {
             End::new(&callee, &for_callee.username, &for_callee.password, 0x1ca1_1ee0, origin).await?,
         ];
         let call = self.call.insert(Call { ends, bridges: [caller, callee] });
-        let mut offer = Audio::from_sdp(&call.ends[0].offer().await?, Role::Initiator)?;
-        offer.candidates = gather(&mut call.ends[0], &call.bridges[0], self.transport).await?;
-        Ok(offer)
+        let offer = call.ends[0].offer().await?;
+        let candidates = gather(&mut call.ends[0], &call.bridges[0], self.transport).await?;
+        let offer = jingle::from_sdp(&offer, &candidates, Party::Initiator, sid)?;
+        Ok(Jingle { initiator: Some(self.caller.jid.as_str().into()), ..offer })
     }
 
     fn relay_detail(&self) -> String {
@@ -305,7 +307,7 @@ impl Scene<'_> {
     }
 
     /// From session-initiate to the measurement.
-    async fn talk(&mut self, sid: &str, offer: &Audio, report: &mut Report) -> anyhow::Result<()> {
+    async fn talk(&mut self, sid: &str, offer: &Jingle, report: &mut Report) -> anyhow::Result<()> {
         let transport = self.transport;
         report.begin(Step::Negotiation(transport));
         self.negotiate(sid, offer).await?;
@@ -340,44 +342,28 @@ impl Scene<'_> {
     }
 
     /// XEP-0166 §6.2 to §6.6: the caller tells its candidates at once, the callee one by one by transport-info.
-    async fn negotiate(&mut self, sid: &str, offer: &Audio) -> anyhow::Result<()> {
+    async fn negotiate(&mut self, sid: &str, offer: &Jingle) -> anyhow::Result<()> {
         let call = self.call.as_mut().context("no call")?;
         let [caller_end, callee_end] = &mut call.ends;
         let (caller_jid, callee_jid) = (self.caller.jid.clone(), self.callee.jid.clone());
 
-        let initiate = |xml: &mut XmlWriter| {
-            xml.open("jingle").ns(ns::JINGLE).attr("action", "session-initiate").attr("initiator", &caller_jid).attr("sid", sid);
-            offer.write(xml);
-            xml.close();
-        };
-        self.caller.request("set", Some(&callee_jid), initiate).await.context("session-initiate is refused")?;
+        self.caller.request("set", Some(&callee_jid), |xml| offer.write(xml)).await.context("session-initiate is refused")?;
         let arrived = next(self.callee, &caller_jid, sid, "session-initiate").await?;
-        let offer = Audio::from_jingle(&arrived.root().child(ns::JINGLE, "jingle").context("no <jingle/>")?)?;
+        let said = callee_end.answer(&jingle::to_sdp(&arrived, Party::Initiator)?).await?;
 
-        let answer = Audio::from_sdp(&callee_end.answer(&offer.to_sdp(Role::Initiator)).await?, Role::Responder)?;
-        for candidate in &offer.candidates {
-            callee_end.add_candidate(&candidate.to_sdp(), &offer.name).await?;
-        }
-        let accept = |xml: &mut XmlWriter| {
-            xml.open("jingle").ns(ns::JINGLE).attr("action", "session-accept").attr("responder", &callee_jid).attr("sid", sid);
-            answer.write(xml);
-            xml.close();
-        };
-        self.callee.request("set", Some(&caller_jid), accept).await.context("session-accept is refused")?;
+        let accept = jingle::from_sdp(&said, &[], Party::Responder, sid)?;
+        let accept = Jingle { responder: Some(callee_jid.as_str().into()), ..accept };
+        self.callee.request("set", Some(&caller_jid), |xml| accept.write(xml)).await.context("session-accept is refused")?;
         let arrived = next(self.caller, &callee_jid, sid, "session-accept").await?;
-        let accepted = Audio::from_jingle(&arrived.root().child(ns::JINGLE, "jingle").context("no <jingle/>")?)?;
-        caller_end.accept(&accepted.to_sdp(Role::Responder)).await?;
+        caller_end.accept(&jingle::to_sdp(&arrived, Party::Responder)?).await?;
 
         let candidates = gather(callee_end, &call.bridges[1], self.transport).await?;
-        let info = |xml: &mut XmlWriter| {
-            xml.open("jingle").ns(ns::JINGLE).attr("action", "transport-info").attr("sid", sid);
-            answer.write_candidates(xml, &candidates);
-            xml.close();
-        };
-        self.callee.request("set", Some(&caller_jid), info).await.context("transport-info is refused")?;
+        let info = jingle::from_candidates(&candidates, &said, Party::Responder, sid)?;
+        self.callee.request("set", Some(&caller_jid), |xml| info.write(xml)).await.context("transport-info is refused")?;
         let arrived = next(self.caller, &callee_jid, sid, "transport-info").await?;
-        for candidate in jingle::candidates_of(&arrived.root().child(ns::JINGLE, "jingle").context("no <jingle/>")?)? {
-            caller_end.add_candidate(&candidate.to_sdp(), &answer.name).await?;
+        let mid = accept.contents.first().map_or("", |content| &content.name);
+        for candidate in jingle::candidates(&arrived, Party::Responder)? {
+            caller_end.add_candidate(&candidate, mid).await?;
         }
         Ok(())
     }
@@ -426,14 +412,10 @@ async fn next(client: &mut Client, from: &str, sid: &str, action: &str) -> anyho
 }
 
 /// Waits for the candidates and sees that the relay's is among them.
-async fn gather(end: &mut End, bridge: &Bridge, transport: Transport) -> anyhow::Result<Vec<Candidate>> {
-    let gathered = end.gather(tokio::time::Instant::now() + GATHERING).await;
-    let candidates: Vec<Candidate> = match gathered {
-        Ok(candidates) => candidates.iter().map(|candidate| Candidate::from_sdp(candidate)).collect::<Result<_, _>>()?,
-        Err(_) => Vec::new(),
-    };
+async fn gather(end: &mut End, bridge: &Bridge, transport: Transport) -> anyhow::Result<Vec<String>> {
+    let candidates = end.gather(tokio::time::Instant::now() + GATHERING).await.unwrap_or_default();
     ensure!(
-        candidates.iter().any(|candidate| candidate.type_ == "relay"),
+        candidates.iter().any(|candidate| candidate.contains(" typ relay")),
         explain_no_candidate(transport, bridge.server(), &bridge.observed())
     );
     Ok(candidates)

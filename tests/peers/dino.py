@@ -81,12 +81,18 @@ def write(line, to):
     subprocess.run(["xdotool", "key", "Return"], check=True)
 
 
+def press(x, y):
+    subprocess.run(["xdotool", "mousemove", str(x), str(y), "sleep", "0.5", "click", "1", "sleep", "1"], check=True)
+
+
 with open(ca) as file:
     bind("/etc/ssl/certs/ca-certificates.crt", file.read())
 bind("/etc/resolv.conf", "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
 os.makedirs(f"{home}/runtime", mode=0o700)
 environment = {"PATH": os.environ["PATH"], "HOME": home, "XDG_RUNTIME_DIR": f"{home}/runtime", "LC_ALL": "C.UTF-8", "GDK_BACKEND": "x11", "GSK_RENDERER": "cairo",
                "GTK_A11Y": "none", "GTK_USE_PORTAL": "0", "GSETTINGS_BACKEND": "memory"}
+if "PULSE_SERVER" in os.environ:  # without a microphone and a loudspeaker it takes no calls
+    environment["PULSE_SERVER"] = os.environ["PULSE_SERVER"]
 os.environ.clear()
 os.environ.update(environment)
 os.environ["DISPLAY"] = ":" + first_line("Xvfb", "-displayfd", "{fd}", "-screen", "0", "1024x768x24", "-fbdir", home, "-nolisten", "tcp")
@@ -141,6 +147,16 @@ for number in itertools.count():
     say("message", body=body, **{"from": sender})
     if body == "bye":
         break
+    if body in ("call audio", "call video"):
+        call("org.gtk.Application.Open", f"['xmpp:{sender}?message']", "", "{}")
+        time.sleep(3)  # the button comes once it knows what the contact can do; then a menu of two
+        press(689, 28)
+        press(689, 80 if body == "call audio" else 111)
+        continue
+    if body.startswith("answer "):  # the call that rings, in the conversation that it came in
+        [(conversation, ringing)] = rows("SELECT conversation.id, call.id FROM call, conversation WHERE conversation.jid_id = call.counterpart_id ORDER BY call.id DESC LIMIT 1")
+        call("org.gtk.Actions.Activate", "accept-call", f"[<({conversation}, {ringing})>]", "{}")
+        continue
     write(f"echo {body}", sender)
 call("org.gtk.Actions.Activate", "quit", "[]", "{}")
 client.wait(PATIENCE)

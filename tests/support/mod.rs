@@ -1,5 +1,6 @@
 //! What the tests share: the server, a client that writes bytes, clients of others.
 
+pub mod facts;
 pub mod folder;
 pub mod http;
 pub mod managed;

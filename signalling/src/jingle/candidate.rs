@@ -1,16 +1,43 @@
-//! Transports and their candidates: ICE-UDP (XEP-0176 §5.3), ICE (XEP-0371 §5.3) and raw UDP (XEP-0177 §4.2), which share one form.
-//!
-//! Other transports are kept by namespace alone: nothing in them concerns a relay.
+//! Candidates of ICE-UDP (XEP-0176 §5.3), ICE (XEP-0371 §5.3) and raw UDP (XEP-0177 §4.2), which share one form; `a=candidate` of SDP
+//! (RFC 8839 §5.1).
 
 use std::net::{IpAddr, SocketAddr};
-use std::str::FromStr;
 
-use crate::ns;
-use crate::xml::Node;
+use smol_str::SmolStr;
 
-/// Candidates read from one `<transport/>`; what follows is left out and counted in [`Transport::candidates_left_out`].
-/// Chromium with six networks and three TURN transports writes some 60 for a content that is not bundled.
-pub const CANDIDATES_MAX: usize = 256;
+use super::names;
+use super::reading::Reading;
+use super::rtp::Parameter;
+use super::transport::Method;
+use crate::xml::{Node, XmlWriter};
+
+/// Extensions of one candidate.
+pub const EXTENSIONS_MAX: usize = 32;
+
+/// What browsers call the network.
+const NETWORK_ID: &str = "network-id";
+/// The network of a candidate that names none.
+const NO_NETWORK: &str = "0";
+const UDP: &str = "udp";
+
+/// Attributes that are no extensions.
+const ATTRIBUTES: &[&str] = &[
+    "component",
+    "foundation",
+    "generation",
+    "id",
+    "ip",
+    "network",
+    NETWORK_ID,
+    "port",
+    "priority",
+    "protocol",
+    "rel-addr",
+    "rel-port",
+    "rel_port",
+    "tcptype",
+    "type",
+];
 
 words! {
     /// Where a candidate's address comes from: RFC 8445 §5.1.1.
@@ -26,89 +53,35 @@ words! {
     }
 }
 
-/// How a content travels: XEP-0166 §4.1, "transport method".
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Transport {
-    /// Which method.
-    pub method: Method,
-    /// User fragment of ICE.
-    pub ufrag: Option<Box<str>>,
-    /// Password of ICE.
-    pub pwd: Option<Box<str>>,
-    /// In the order of the element.
-    pub candidates: Vec<Candidate>,
-    /// How many more there were.
-    pub candidates_left_out: usize,
-    /// End of candidates: XEP-0371 §7; stanza.js writes it in the namespace of ICE-UDP.
-    pub gathering_complete: bool,
-}
-
-/// A transport method by its namespace.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Method {
-    /// XEP-0176.
-    IceUdp,
-    /// XEP-0371.
-    Ice,
-    /// XEP-0177.
-    RawUdp,
-    /// Any other namespace, at most [`super::content::NAME_BYTES_MAX`] bytes of it.
-    Other(Box<str>),
-}
-
-impl Method {
-    fn of(namespace: &str) -> Self {
-        match namespace {
-            ns::JINGLE_ICE_UDP => Self::IceUdp,
-            ns::JINGLE_ICE => Self::Ice,
-            ns::JINGLE_RAW_UDP => Self::RawUdp,
-            other => Self::Other(super::cut(other, super::content::NAME_BYTES_MAX).into()),
-        }
-    }
-
-    /// A short name: the XEP's, or the end of the namespace.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        match self {
-            Self::IceUdp => "ice-udp",
-            Self::Ice => "ice",
-            Self::RawUdp => "raw-udp",
-            Self::Other(namespace) => namespace.strip_prefix("urn:xmpp:jingle:transports:").unwrap_or(namespace),
-        }
-    }
-
-    /// Whether candidates are transport addresses that a relay may own.
-    #[must_use]
-    pub fn has_candidates(&self) -> bool {
-        !matches!(self, Self::Other(_))
-    }
-}
-
 /// One candidate. Raw UDP has only component, generation, id, address and perhaps the type.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Candidate {
     /// 1 for RTP, 2 for RTCP (XEP-0167 §3).
     pub component: u8,
     /// Base and server it comes from: RFC 8445 §5.1.1.3.
-    pub foundation: Option<Box<str>>,
+    pub foundation: Option<SmolStr>,
     /// Grows with each restart of ICE: XEP-0176 §5.9.
     pub generation: u8,
     /// Unique within the session.
-    pub id: Option<Box<str>>,
+    pub id: Option<SmolStr>,
     /// An IP address in most cases; Chromium without camera permission writes a name under `.local`.
-    pub ip: Box<str>,
+    pub ip: SmolStr,
     /// Port of `ip`.
     pub port: u16,
     /// RFC 8445 §5.1.2. Wide, because XEP-0176 itself shows values beyond 32 bits.
     pub priority: Option<u64>,
     /// `udp`, or `tcp` with XEP-0371.
-    pub protocol: Box<str>,
+    pub protocol: SmolStr,
     /// Absent only in raw UDP.
     pub kind: Option<CandidateType>,
     /// The related address: the base of a reflexive, the mapped address of a relayed candidate.
-    pub related: Option<(Box<str>, u16)>,
+    pub related: Option<(SmolStr, u16)>,
     /// RFC 6544 §4.5: `active`, `passive` or `so`.
-    pub tcp_type: Option<Box<str>>,
+    pub tcp_type: Option<SmolStr>,
+    /// XEP-0176 §5.3: which of the party's networks; `network-id` in what browsers write. `None`: not said, written as 0.
+    pub network: Option<SmolStr>,
+    /// Other extensions of `a=candidate` (RFC 8839 §5.1), attributes in the element: `network-cost`, `ufrag`…
+    pub extensions: Vec<Parameter>,
 }
 
 impl Candidate {
@@ -120,85 +93,97 @@ impl Candidate {
 
     /// XEP-0176 §5.3. `None`: without address, port or type there is no candidate; everything else may be missing, as it is in what clients
     /// write. One pass over the attributes: a call has dozens of candidates.
-    fn read(node: Node<'_>, method: &Method) -> Option<Self> {
-        fn number<N: FromStr>(text: &str) -> Option<N> {
-            text.trim().parse().ok()
-        }
-        let text = |text: &str| Some(Box::<str>::from(super::cut(text, super::content::NAME_BYTES_MAX)));
-        let (mut component, mut generation, mut port, mut priority, mut related_port) = (None, None, None, None, None);
-        let (mut foundation, mut id, mut ip, mut protocol, mut related, mut tcp_type) = (None, None, None, None, None, None);
-        let mut kind = None;
+    pub(super) fn read(node: Node<'_>, method: &Method, reading: &mut Reading) -> Option<Self> {
+        let mut read = Self { component: 1, ..Self::default() };
+        let (mut ip, mut port, mut protocol, mut related, mut related_port) = (None, None, None, None, None);
+        let (mut network, mut network_id) = (None, None);
         for (namespace, name, value) in node.attrs() {
             match name {
-                _ if !namespace.is_empty() => {}
-                "component" => component = number(value),
-                "foundation" => foundation = text(value),
-                "generation" => generation = number(value),
-                "id" => id = text(value),
-                "ip" => ip = text(value),
-                "port" => port = number(value),
-                "priority" => priority = number(value),
-                "protocol" => protocol = text(value),
-                "type" => kind = CandidateType::parse(value),
-                "rel-addr" => related = text(value),
+                _ if !namespace.is_empty() => reading.unknown_attribute(node, namespace, name),
+                "component" => read.component = reading.number(node, name, value).unwrap_or(1),
+                "foundation" => read.foundation = reading.word(node, name, value),
+                "generation" => read.generation = reading.number(node, name, value).unwrap_or(0),
+                "id" => read.id = reading.word(node, name, value),
+                "ip" => ip = Some(reading.word(node, name, value)?),
+                "port" => port = Some(reading.number(node, name, value)?),
+                "priority" => read.priority = reading.number(node, name, value),
+                "protocol" => protocol = reading.word(node, name, value),
+                "type" => {
+                    read.kind = CandidateType::parse(value);
+                    if read.kind.is_none() {
+                        reading.unexpected(node, name, value, "'host', 'srflx', 'prflx' or 'relay'");
+                    }
+                }
+                "rel-addr" => related = reading.word(node, name, value),
                 // Monal writes `rel_port`.
-                "rel-port" | "rel_port" => related_port = number(value),
-                "tcptype" => tcp_type = text(value),
-                _ => {}
+                "rel-port" | "rel_port" => related_port = reading.number(node, name, value),
+                "tcptype" => read.tcp_type = reading.word(node, name, value),
+                "network" => network = Some(value),
+                NETWORK_ID => network_id = Some(value),
+                _ if !reading.is_whole() => {}
+                _ if read.extensions.len() == EXTENSIONS_MAX || !names::is_name(name) => reading.unknown_attribute(node, namespace, name),
+                _ => {
+                    let value = reading.word(node, name, value);
+                    read.extensions.extend(value.map(|value| Parameter { name: name.into(), value: Some(value) }));
+                }
             }
         }
-        if kind.is_none() && *method != Method::RawUdp {
+        read.ip = reading.required(node, "ip", ip)?;
+        read.port = reading.required(node, "port", port)?;
+        if *method != Method::RawUdp && read.kind.is_none() {
+            reading.required(node, "type", node.attr("type"));
             return None;
         }
-        Some(Self {
-            component: component.unwrap_or(1),
-            foundation,
-            generation: generation.unwrap_or(0),
-            id,
-            ip: ip?,
-            port: port?,
-            priority,
-            protocol: protocol.unwrap_or_else(|| "udp".into()),
-            kind,
-            related: related.zip(related_port),
-            tcp_type,
-        })
-    }
-}
-
-impl Transport {
-    /// Reads a `<transport/>`; unknown children and candidates that are none are passed over.
-    pub(super) fn read(node: Node<'_>) -> Self {
-        let method = Method::of(node.ns());
-        let mut transport = Self {
-            ufrag: node.attr("ufrag").map(|text| super::cut(text, super::content::NAME_BYTES_MAX).into()),
-            pwd: node.attr("pwd").map(|text| super::cut(text, super::content::NAME_BYTES_MAX).into()),
-            candidates: Vec::new(),
-            candidates_left_out: 0,
-            gathering_complete: false,
-            method,
-        };
-        if !transport.method.has_candidates() {
-            return transport;
+        read.protocol = protocol.unwrap_or_else(|| UDP.into());
+        if reading.is_whole() {
+            if related_port.is_some() {
+                reading.required(node, "rel-addr", related.as_ref());
+            }
+            // Who has no networks to tell apart writes 0, or what an example of XEP-0176 has; browsers name theirs.
+            read.network =
+                network_id.or(network.filter(|network| *network != NO_NETWORK)).and_then(|text| reading.word(node, "network", text));
         }
-        for child in node.children() {
-            match child.name() {
-                "candidate" if transport.candidates.len() >= CANDIDATES_MAX => transport.candidates_left_out += 1,
-                "candidate" => transport.candidates.extend(Candidate::read(child, &transport.method)),
-                "gathering-complete" => transport.gathering_complete = true,
-                _ => {}
+        // stanza.js leaves out `rel-port='0'`, as every candidate of a browser that only relays has it.
+        read.related = related.map(|address| (address, related_port.unwrap_or(0)));
+        Some(read)
+    }
+
+    /// Writes it, the attributes in the order that XEP-0176's examples have. Extensions whose names are none in XML, or those of other attributes,
+    /// are left out.
+    pub(super) fn write(&self, method: &Method, out: &mut XmlWriter) {
+        let raw = *method == Method::RawUdp;
+        out.open("candidate").attr_number("component", self.component.into()).attr_opt("foundation", self.foundation.as_deref());
+        out.attr_number("generation", self.generation.into()).attr_opt("id", self.id.as_deref()).attr("ip", &self.ip);
+        // XEP-0371 requires it.
+        out.attr_opt("network", self.network.as_deref().or((!raw).then_some(NO_NETWORK)));
+        out.attr_number("port", self.port.into());
+        if let Some(priority) = self.priority {
+            out.attr_number("priority", priority);
+        }
+        // XEP-0177 has no other.
+        if !raw || self.protocol != UDP {
+            out.attr("protocol", &self.protocol);
+        }
+        if let Some((address, port)) = &self.related {
+            out.attr("rel-addr", address).attr_number("rel-port", (*port).into());
+        }
+        out.attr_opt("tcptype", self.tcp_type.as_deref()).attr_opt("type", self.kind.map(CandidateType::as_str));
+        if self.network.as_deref() == Some(NO_NETWORK) {
+            out.attr(NETWORK_ID, NO_NETWORK);
+        }
+        for (at, extension) in self.extensions.iter().take(EXTENSIONS_MAX).enumerate() {
+            let twice = self.extensions[..at].iter().any(|before| before.name == extension.name);
+            if Self::may_extend(&extension.name) && !twice {
+                out.attr(&extension.name, extension.value.as_deref().unwrap_or_default());
             }
         }
-        transport
+        out.close();
     }
 
-    /// Addresses that may be relayed ones: candidates of type `relay`, and any of raw UDP, which need not tell (XEP-0177 §4.2).
-    pub fn relayed(&self) -> impl Iterator<Item = SocketAddr> {
-        let raw = self.method == Method::RawUdp;
-        self.candidates
-            .iter()
-            .filter(move |candidate| candidate.kind == Some(CandidateType::Relay) || raw && candidate.kind.is_none())
-            .filter_map(Candidate::address)
+    /// Whether an extension of `a=candidate` can be an attribute: its name is one in XML and no attribute has it.
+    #[must_use]
+    pub fn may_extend(name: &str) -> bool {
+        names::is_name(name) && !ATTRIBUTES.contains(&name)
     }
 }
 
@@ -206,6 +191,8 @@ impl Transport {
 mod tests {
     use super::*;
     use crate::jingle::testing;
+    use crate::jingle::transport::{CANDIDATES_MAX, Transport};
+    use crate::ns;
 
     fn transport(namespace: &str, children: &str) -> Transport {
         let content = format!(
@@ -284,5 +271,106 @@ mod tests {
     fn a_huge_list_is_read_up_to_its_bound() {
         let transport = transport(ns::JINGLE_ICE_UDP, &"<candidate ip='192.0.2.3' port='1' type='host'/>".repeat(CANDIDATES_MAX + 5));
         assert_eq!((transport.candidates.len(), transport.candidates_left_out), (CANDIDATES_MAX, 5));
+    }
+
+    /// Candidates as given, as written, and what is amiss.
+    fn check(namespace: &str, table: &[(&str, &str, &[&str])]) {
+        for (given, expected, amiss) in table {
+            let (content, problems) = testing::content(&format!("<transport xmlns='{namespace}'><candidate {given}/></transport>"));
+            let xml = testing::written(|out| content.transport.unwrap().write(out));
+            let expected = match *expected {
+                "" => format!("<transport xmlns='{namespace}'/>"),
+                attributes => format!("<transport xmlns='{namespace}'><candidate {attributes}/></transport>"),
+            };
+            let problems: Vec<_> = problems.into_iter().map(|problem| problem.text).collect();
+            assert_eq!((xml, problems), (expected, amiss.iter().map(ToString::to_string).collect()), "{given}");
+        }
+    }
+
+    #[test]
+    fn xep_0176_s5_3_and_xep_0371_s5_3_attributes() {
+        let host = "component='1' foundation='1' generation='0' id='el0747fg11' ip='10.0.1.1' network='1' port='8998' priority='2130706431' protocol='udp'";
+        let base = "component='1' generation='0' ip='10.0.1.1' network='0' port='9' protocol='udp' type='host'";
+        let table: &[(&str, &str, &[&str])] = &[
+            (&format!("{host} type='host'"), &format!("{host} type='host'"), &[]),
+            (
+                &format!("type='srflx' rel-port='8998' rel-addr='10.0.1.1' {host}"),
+                &format!("{host} rel-addr='10.0.1.1' rel-port='8998' type='srflx'"),
+                &[],
+            ),
+            // Monal.
+            (
+                &format!("type='srflx' rel_port='8998' rel-addr='10.0.1.1' {host}"),
+                &format!("{host} rel-addr='10.0.1.1' rel-port='8998' type='srflx'"),
+                &[],
+            ),
+            // stanza.js writes neither generation nor network nor id.
+            ("ip='10.0.1.1' port='9' type='host'", base, &[]),
+            (
+                "ip='fd00::1' port='9' type='host' protocol='tcp' tcptype='active'",
+                "component='1' generation='0' ip='fd00::1' network='0' port='9' protocol='tcp' tcptype='active' type='host'",
+                &[],
+            ),
+            // Movim, and what browsers name.
+            (&format!("{base} network-id='3'").replace("network='0'", ""), &base.replace("network='0'", "network='3'"), &[]),
+            (&format!("{base} network-id='0'"), &format!("{base} network-id='0'"), &[]),
+            (&format!("{base} network-cost='10' ufrag='a&apos;b'"), &format!("{base} network-cost='10' ufrag='a&apos;b'"), &[]),
+            // XEP-0176's examples have priorities that are too wide for SDP.
+            (&format!("{base} priority='9000000000'"), &base.replace("port='9'", "port='9' priority='9000000000'"), &[]),
+            (&format!("{base} rel-addr='0.0.0.0'"), &base.replace("type=", "rel-addr='0.0.0.0' rel-port='0' type="), &[]),
+            (&format!("{base} rel-port='9'"), base, &["<candidate/>: no rel-addr, expected one"]),
+            (&base.replace(" type='host'", ""), "", &["<candidate/>: no type, expected one"]),
+            (&base.replace("component='1'", "component='256'"), base, &["<candidate/>: component='256', expected a number from 0 to 255"]),
+            (&base.replace("port='9'", "port='65536'"), "", &["<candidate/>: port='65536', expected a number from 0 to 65535"]),
+            (&base.replace("ip='10.0.1.1'", ""), "", &["<candidate/>: no ip, expected one"]),
+            (
+                &base.replace("type='host'", "type='local'"),
+                "",
+                &["<candidate/>: type='local', expected 'host', 'srflx', 'prflx' or 'relay'"],
+            ),
+        ];
+        check(ns::JINGLE_ICE_UDP, table);
+        check(ns::JINGLE_ICE, table);
+    }
+
+    #[test]
+    fn xep_0177_s4_2_attributes() {
+        check(
+            ns::JINGLE_RAW_UDP,
+            &[
+                (
+                    "component='1' generation='0' id='a9j3mnbtu1' ip='10.1.1.104' port='13540'",
+                    "component='1' generation='0' id='a9j3mnbtu1' ip='10.1.1.104' port='13540'",
+                    &[],
+                ),
+                (
+                    "ip='10.1.1.104' port='1' type='host' protocol='udp'",
+                    "component='1' generation='0' ip='10.1.1.104' port='1' type='host'",
+                    &[],
+                ),
+                ("port='1'", "", &["<candidate/>: no ip, expected one"]),
+            ],
+        );
+    }
+
+    #[test]
+    fn extensions_are_attributes_where_xml_and_the_specification_let_them() {
+        let extension = |name: &str, value: &str| Parameter { name: name.into(), value: Some(value.into()) };
+        let candidate = Candidate {
+            component: 1,
+            ip: "10.0.1.1".into(),
+            port: 9,
+            protocol: UDP.into(),
+            kind: Some(CandidateType::Host),
+            extensions: [("a", "1"), ("a", "2"), ("port", "3"), ("1x", "4"), ("x y='z'", "5"), ("xmlns", "6"), ("b", "'\0")]
+                .map(|(name, value)| extension(name, value))
+                .to_vec(),
+            ..Candidate::default()
+        };
+        let base = "component='1' generation='0' ip='10.0.1.1' network='0' port='9' protocol='udp' type='host'";
+        assert_eq!(testing::written(|out| candidate.write(&Method::IceUdp, out)), format!("<candidate {base} a='1' b='&apos;\u{fffd}'/>"));
+        let many = (0..EXTENSIONS_MAX + 2).map(|number| format!(" a{number}='1'")).collect::<String>();
+        let (content, problems) = testing::content(&format!("<transport xmlns='{}'><candidate {base}{many}/></transport>", ns::JINGLE_ICE));
+        assert_eq!((content.transport.unwrap().candidates[0].extensions.len(), problems.len()), (EXTENSIONS_MAX, 2));
     }
 }

@@ -1,55 +1,33 @@
-//! XEP-0166 §7: the `<jingle/>` element, its contents, and of Jingle RTP (XEP-0167 §4) media and payload types.
+//! XEP-0166 §7: the `<jingle/>` element and its contents.
 //!
 //! Reading is tolerant: what a client leaves out gets the specification's default, what is unknown is passed over. Only what makes the
-//! element meaningless (no action, no sid) is an error. Writing comes with its first user.
+//! element meaningless (no action, no sid) is an error; the rest is said to who [asks](Reading::whole). What is written is read as the same.
 
-use super::candidate::{Method, Transport};
-use super::reason::Reason;
+mod carried;
+mod group;
+mod info;
+mod jingle;
+
+use smol_str::SmolStr;
+
+pub use carried::{CARRIED_MAX, Carried};
+pub use group::{GROUPS_MAX, Group};
+pub use info::Info;
+pub(super) use jingle::is_sid;
+pub use jingle::{Action, Jingle, JingleError};
+
+use self::jingle::beginning;
+use super::names;
+use super::reading::Reading;
+use super::rtp::Rtp;
+use super::transport::{Method, Transport};
 use crate::ns;
-use crate::xml::Node;
+use crate::xml::{Node, XmlWriter};
 
-/// Contents read from one stanza; those that follow are left out.
-pub const CONTENTS_MAX: usize = 32;
-/// Payload types read from one description.
-pub const PAYLOAD_TYPES_MAX: usize = 128;
+/// Contents read from one stanza; those that follow are left out. Browsers in a conference have a section for each track of each participant.
+pub const CONTENTS_MAX: usize = 128;
 /// Longest sid, content name, ufrag and the like, in bytes. A longer sid or name is refused, the rest is cut.
 pub const NAME_BYTES_MAX: usize = 256;
-
-words! {
-    /// §7.2: what a `<jingle/>` asks for.
-    pub enum Action {
-        /// §7.2.1.
-        ContentAccept = "content-accept",
-        /// §7.2.2.
-        ContentAdd = "content-add",
-        /// §7.2.3.
-        ContentModify = "content-modify",
-        /// §7.2.4.
-        ContentReject = "content-reject",
-        /// §7.2.5.
-        ContentRemove = "content-remove",
-        /// §7.2.6.
-        DescriptionInfo = "description-info",
-        /// §7.2.7.
-        SecurityInfo = "security-info",
-        /// §7.2.8.
-        SessionAccept = "session-accept",
-        /// §7.2.9.
-        SessionInfo = "session-info",
-        /// §7.2.10.
-        SessionInitiate = "session-initiate",
-        /// §7.2.11.
-        SessionTerminate = "session-terminate",
-        /// §7.2.12.
-        TransportAccept = "transport-accept",
-        /// §7.2.13.
-        TransportInfo = "transport-info",
-        /// §7.2.14.
-        TransportReject = "transport-reject",
-        /// §7.2.15.
-        TransportReplace = "transport-replace",
-    }
-}
 
 words! {
     /// The two ends of a session; also the values of `creator` (§7.3).
@@ -86,139 +64,154 @@ words! {
     }
 }
 
-/// A `<jingle/>`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Jingle {
-    /// §7.2.
-    pub action: Action,
-    /// §7.1: names the session between its two parties.
-    pub sid: Box<str>,
-    /// §7.3.
-    pub contents: Vec<Content>,
-    /// §7.4: may come with any action.
-    pub reason: Option<Reason>,
-    /// Name of the payload of a session-info: `ringing`, `hold`, `mute`… (XEP-0167 §8); `None` is a ping (§6.8).
-    pub info: Option<Box<str>>,
-}
-
 /// A `<content/>`: one application type over one transport.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Content {
     /// Who defined it first. Together with the name it is unique in the session.
     pub creator: Party,
-    /// Chosen by the creator. Empty where a client writes none (stanza.js without `mid`).
-    pub name: Box<str>,
+    /// Chosen by the creator; SDP's `a=mid`. Empty where a client writes none (stanza.js without `mid`).
+    pub name: SmolStr,
     /// `None`: not said, which means both but in content-modify.
     pub senders: Option<Senders>,
     /// `session` unless said otherwise.
-    pub disposition: Option<Box<str>>,
+    pub disposition: Option<SmolStr>,
     /// The application type.
     pub description: Option<Description>,
     /// The transport method.
     pub transport: Option<Transport>,
+    /// The protocol of SDP's m= line where it is not the one that follows from the rest (`sdp::map`): `<protocol xmlns='urn:campanile:sdp:0'/>`.
+    pub protocol: Option<SmolStr>,
+    /// Lines of SDP's media level that Jingle has no element for.
+    pub carried: Vec<Carried>,
 }
 
 /// A `<description/>`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Description {
     /// XEP-0167.
-    Rtp {
-        /// `audio`, `video`…
-        media: Box<str>,
-        /// In order of preference.
-        payload_types: Vec<PayloadType>,
-    },
+    Rtp(Box<Rtp>),
     /// XEP-0234, in any of its versions.
     FileTransfer,
     /// Another namespace, at most [`NAME_BYTES_MAX`] bytes of it.
-    Other(Box<str>),
-}
-
-/// A `<payload-type/>`: XEP-0167 §4.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PayloadType {
-    /// RTP payload type number.
-    pub id: u8,
-    /// Subtype of the MIME type; may be missing for static types.
-    pub name: Option<Box<str>>,
-    /// In Hz.
-    pub clockrate: Option<u32>,
-    /// 1 unless said otherwise.
-    pub channels: u8,
-}
-
-/// Why a `<jingle/>` cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum JingleError {
-    /// §7.2: the receiver answers `<bad-request/>`.
-    #[error("no action, or none of XEP-0166")]
-    Action,
-    /// §7.1: REQUIRED.
-    #[error("no sid, or one of more than 256 bytes")]
-    Sid,
-    /// Its name would be kept as long as the session lives.
-    #[error("a content's name has more than 256 bytes")]
-    ContentName,
-}
-
-impl Jingle {
-    /// Reads a `<jingle/>`.
-    ///
-    /// # Errors
-    /// Without action or sid it belongs to no session.
-    pub fn read(node: Node<'_>) -> Result<Self, JingleError> {
-        let action = node.attr("action").and_then(Action::parse).ok_or(JingleError::Action)?;
-        let sid = node.attr("sid").filter(|sid| is_sid(sid)).ok_or(JingleError::Sid)?;
-        let mut jingle = Self { action, sid: sid.into(), contents: Vec::new(), reason: None, info: None };
-        for child in node.children() {
-            match (child.ns(), child.name()) {
-                (ns::JINGLE, "content") if jingle.contents.len() < CONTENTS_MAX => jingle.contents.push(Content::read(child)?),
-                (ns::JINGLE, "reason") => jingle.reason = Some(Reason::read(child)),
-                // XEP-0166's own example writes another namespace for `ringing` than XEP-0167 does: the name decides.
-                (namespace, name) if action == Action::SessionInfo && namespace != ns::JINGLE && jingle.info.is_none() => {
-                    jingle.info = Some(super::cut(name, NAME_BYTES_MAX).into());
-                }
-                _ => {}
-            }
-        }
-        Ok(jingle)
-    }
-}
-
-/// Whether a text can be a session's id here: not empty and not longer than [`NAME_BYTES_MAX`]. §7.1 only advises an Nmtoken.
-pub(super) fn is_sid(text: &str) -> bool {
-    (1..=NAME_BYTES_MAX).contains(&text.len())
+    Other(SmolStr),
 }
 
 impl Content {
-    fn read(node: Node<'_>) -> Result<Self, JingleError> {
-        let name = node.attr("name").unwrap_or_default();
-        if name.len() > NAME_BYTES_MAX {
-            return Err(JingleError::ContentName);
+    /// `action`: what the `<jingle/>` around it asks for.
+    fn read(node: Node<'_>, action: Action, reading: &mut Reading) -> Result<Self, JingleError> {
+        let name = node.attr("name");
+        if let Some(name) = name.filter(|name| name.len() > NAME_BYTES_MAX) {
+            return Err(JingleError::ContentName(beginning(name)));
         }
-        let mut content = Self {
-            creator: node.attr("creator").and_then(Party::parse).unwrap_or(Party::Initiator),
-            name: name.into(),
-            senders: node.attr("senders").and_then(Senders::parse),
-            disposition: node.attr("disposition").map(|text| super::cut(text, NAME_BYTES_MAX).into()),
-            description: None,
-            transport: None,
-        };
+        reading.enter(name.unwrap_or_default());
+        let mut content = Self::new(Party::Initiator, reading.required(node, "name", name).unwrap_or_default());
+        content.read_attributes(node, reading);
+        reading.spoken_by(match action {
+            Action::SessionInitiate => Some(Party::Initiator),
+            Action::SessionAccept => Some(Party::Responder),
+            Action::ContentAdd => Some(content.creator),
+            Action::ContentAccept => Some(content.creator.other()),
+            _ => None,
+        });
+        let mut muxed = false;
         for child in node.children() {
             match child.name() {
-                "description" => content.description = Some(Description::read(child)),
-                "transport" => content.transport = Some(Transport::read(child)),
-                _ => {}
+                _ if !names::is_namespace(child.ns()) => reading.unknown_child(child, node),
+                "description" => {
+                    if reading.has_room(child, content.description.iter().len(), 1) {
+                        content.description = Some(Description::read(child, reading));
+                    }
+                }
+                "transport" => {
+                    if reading.has_room(child, content.transport.iter().len(), 1) {
+                        content.transport = Some(Transport::read(child, reading));
+                        // Jitsi's bridge has it here.
+                        muxed = reading.is_whole() && child.child(child.ns(), "rtcp-mux").is_some();
+                    }
+                }
+                "line" if child.ns() == ns::SDP => {
+                    if reading.is_whole() && reading.has_room(child, content.carried.len(), CARRIED_MAX) {
+                        content.carried.extend(Carried::read(child, reading));
+                    }
+                }
+                "protocol" if child.ns() == ns::SDP => {
+                    if reading.is_whole() && reading.has_room(child, content.protocol.iter().len(), 1) {
+                        content.protocol = carried::read_protocol(child, reading);
+                    }
+                }
+                _ => reading.unknown_child(child, node),
             }
         }
+        if let (true, Some(Description::Rtp(rtp))) = (muxed, &mut content.description) {
+            rtp.rtcp_mux = true;
+        }
         Ok(content)
+    }
+
+    /// All but the name.
+    fn read_attributes(&mut self, node: Node<'_>, reading: &mut Reading) {
+        let mut creator = None;
+        for (namespace, name, value) in node.attrs() {
+            match name {
+                _ if !namespace.is_empty() => reading.unknown_attribute(node, namespace, name),
+                "name" => {}
+                "creator" => {
+                    creator = Some(value);
+                    match Party::parse(value) {
+                        Some(party) => self.creator = party,
+                        None => reading.unexpected(node, name, value, "'initiator' or 'responder'"),
+                    }
+                }
+                "senders" => {
+                    self.senders = Senders::parse(value);
+                    if self.senders.is_none() {
+                        reading.unexpected(node, name, value, "'both', 'initiator', 'none' or 'responder'");
+                    }
+                }
+                "disposition" => self.disposition = reading.word(node, name, value),
+                _ => reading.unknown_attribute(node, namespace, name),
+            }
+        }
+        reading.required(node, "creator", creator);
+    }
+
+    /// One that says nothing more.
+    #[must_use]
+    pub fn new(creator: Party, name: &str) -> Self {
+        Self {
+            creator,
+            name: name.into(),
+            senders: None,
+            disposition: None,
+            description: None,
+            transport: None,
+            protocol: None,
+            carried: Vec::new(),
+        }
+    }
+
+    /// Writes it.
+    pub fn write(&self, out: &mut XmlWriter) {
+        out.open("content").attr("creator", self.creator.as_str()).attr_opt("disposition", self.disposition.as_deref());
+        out.attr("name", &self.name).attr_opt("senders", self.senders.map(Senders::as_str));
+        if let Some(description) = &self.description {
+            description.write(out);
+        }
+        if let Some(transport) = &self.transport {
+            transport.write(out);
+        }
+        if let Some(protocol) = &self.protocol {
+            out.open("protocol").ns(ns::SDP).text(protocol).close();
+        }
+        self.carried.iter().for_each(|line| line.write(out));
+        out.close();
     }
 
     /// Whether the content is part of a call: real-time media, or datagrams of another kind than a file's.
     #[must_use]
     pub fn is_call(&self) -> bool {
         match &self.description {
-            Some(Description::Rtp { .. }) => true,
+            Some(Description::Rtp(_)) => true,
             Some(Description::FileTransfer) => false,
             Some(Description::Other(_)) | None => self.transport.as_ref().is_some_and(|transport| transport.method.has_candidates()),
         }
@@ -228,7 +221,7 @@ impl Content {
     #[must_use]
     pub fn media(&self) -> &str {
         match &self.description {
-            Some(Description::Rtp { media, .. }) => media,
+            Some(Description::Rtp(rtp)) => &rtp.media,
             Some(Description::FileTransfer) => "file",
             // XEP-0343 has no description of its own; elsewhere the namespace says it.
             Some(Description::Other(namespace)) => namespace.strip_prefix("urn:xmpp:jingle:apps:").unwrap_or(namespace),
@@ -245,205 +238,28 @@ impl Content {
 
 impl Description {
     /// Also reads what XEP-0353 puts into a `<propose/>`.
-    pub(super) fn read(node: Node<'_>) -> Self {
+    pub(super) fn read(node: Node<'_>, reading: &mut Reading) -> Self {
         match node.ns() {
-            ns::JINGLE_RTP => Self::Rtp {
-                media: super::cut(node.attr("media").unwrap_or_default(), NAME_BYTES_MAX).into(),
-                payload_types: node
-                    .children_named(ns::JINGLE_RTP, "payload-type")
-                    .filter_map(PayloadType::read)
-                    .take(PAYLOAD_TYPES_MAX)
-                    .collect(),
-            },
+            ns::JINGLE_RTP => Self::Rtp(Box::new(Rtp::read(node, reading))),
             namespace if namespace.starts_with("urn:xmpp:jingle:apps:file-transfer:") => Self::FileTransfer,
             namespace => Self::Other(super::cut(namespace, NAME_BYTES_MAX).into()),
         }
     }
-}
 
-impl PayloadType {
-    fn read(node: Node<'_>) -> Option<Self> {
-        let (mut id, mut read) = (None, Self { id: 0, name: None, clockrate: None, channels: 1 });
-        for (namespace, name, value) in node.attrs() {
-            match name {
-                _ if !namespace.is_empty() => {}
-                "id" => id = value.trim().parse().ok(),
-                "name" => read.name = Some(super::cut(value, NAME_BYTES_MAX).into()),
-                "clockrate" => read.clockrate = value.trim().parse().ok(),
-                "channels" => read.channels = value.trim().parse().unwrap_or(1),
-                _ => {}
+    /// Writes it; of what is kept by its namespace alone, no more than that.
+    pub fn write(&self, out: &mut XmlWriter) {
+        match self {
+            Self::Rtp(rtp) => rtp.write(out),
+            Self::FileTransfer => {
+                out.open("description").ns(ns::JINGLE_FILE_TRANSFER).close();
             }
+            Self::Other(namespace) if names::is_namespace(namespace) => {
+                out.open("description").ns(namespace).close();
+            }
+            Self::Other(_) => {}
         }
-        Some(Self { id: id?, ..read })
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::jingle::candidate::CandidateType;
-    use crate::jingle::reason::Condition;
-    use crate::jingle::testing::{jingle, read};
-
-    #[test]
-    fn s6_2_example_10() {
-        let jingle = read(
-            "<iq from='romeo@montague.lit/orchard' id='xs51r0k4' to='juliet@capulet.lit/balcony' type='set'>
-              <jingle xmlns='urn:xmpp:jingle:1' action='session-initiate' initiator='romeo@montague.lit/orchard' sid='a73sjjvkla37jfea'>
-                <content creator='initiator' name='voice'>
-                  <description xmlns='urn:xmpp:jingle:apps:rtp:1' media='audio'>
-                    <payload-type id='96' name='speex' clockrate='16000'/>
-                    <payload-type id='97' name='speex' clockrate='8000'/>
-                    <payload-type id='18' name='G729'/>
-                    <payload-type id='0' name='PCMU' />
-                    <payload-type id='103' name='L16' clockrate='16000' channels='2'/>
-                    <payload-type id='98' name='x-ISAC' clockrate='8000'/>
-                  </description>
-                  <transport xmlns='urn:xmpp:jingle:transports:ice-udp:1' pwd='asd88fgpdd777uzjYhagZg' ufrag='8hhy'>
-                    <candidate component='1' foundation='1' generation='0' id='el0747fg11' ip='10.0.1.1' network='1' port='8998'
-                               priority='2130706431' protocol='udp' type='host'/>
-                  </transport>
-                </content>
-              </jingle>
-            </iq>",
-        )
-        .unwrap();
-        assert_eq!((jingle.action, &*jingle.sid), (Action::SessionInitiate, "a73sjjvkla37jfea"));
-        let [content] = &jingle.contents[..] else { panic!("{jingle:?}") };
-        assert_eq!((content.creator, &*content.name, content.senders, content.media()), (Party::Initiator, "voice", None, "audio"));
-        let Some(Description::Rtp { payload_types, .. }) = &content.description else { panic!("{content:?}") };
-        let names: Vec<_> = payload_types
-            .iter()
-            .map(|payload| (payload.id, payload.name.as_deref().unwrap(), payload.clockrate, payload.channels))
-            .collect();
-        assert_eq!(names[1..5], [(97, "speex", Some(8000), 1), (18, "G729", None, 1), (0, "PCMU", None, 1), (103, "L16", Some(16000), 2)]);
-        assert_eq!(content.transport.as_ref().unwrap().candidates[0].kind, Some(CandidateType::Host));
-        assert!(content.is_call());
-    }
-
-    #[test]
-    fn s7_2_every_action_and_no_other() {
-        let actions = [
-            "content-accept",
-            "content-add",
-            "content-modify",
-            "content-reject",
-            "content-remove",
-            "description-info",
-            "security-info",
-            "session-accept",
-            "session-info",
-            "session-initiate",
-            "session-terminate",
-            "transport-accept",
-            "transport-info",
-            "transport-reject",
-            "transport-replace",
-        ];
-        for action in actions {
-            assert_eq!(jingle(action, "").map(|jingle| jingle.action.as_str()), Ok(action));
-        }
-        for action in ["", "initiate", "Session-Initiate", "source-add"] {
-            assert_eq!(jingle(action, ""), Err(JingleError::Action), "{action}");
-        }
-    }
-
-    #[test]
-    fn s7_1_a_sid_is_required_and_bounded() {
-        let iq = |attribute: &str| {
-            read(&format!(
-                "<iq type='set' id='i' from='a@a/a' to='b@b/b'><jingle xmlns='urn:xmpp:jingle:1' action='session-info' {attribute}/></iq>"
-            ))
-        };
-        assert_eq!(iq(""), Err(JingleError::Sid));
-        assert_eq!(iq("sid=''"), Err(JingleError::Sid));
-        assert_eq!(iq(&format!("sid='{}'", "s".repeat(257))), Err(JingleError::Sid));
-        assert_eq!(iq("sid='not an nmtoken &amp; still a sid'").map(|jingle| jingle.sid), Ok("not an nmtoken & still a sid".into()));
-    }
-
-    #[test]
-    fn s7_3_defaults_and_unknown_values() {
-        let table = [
-            ("<content creator='responder' name='v' senders='none'/>", Party::Responder, "v", Some(Senders::None)),
-            ("<content name='v'/>", Party::Initiator, "v", None),
-            ("<content creator='initiator' senders='rejected'/>", Party::Initiator, "", None),
-            ("<content creator='nobody' name='v' disposition='early-session'><x xmlns='y'/></content>", Party::Initiator, "v", None),
-        ];
-        for (xml, creator, name, senders) in table {
-            let jingle = jingle("content-modify", xml).unwrap();
-            let content = &jingle.contents[0];
-            assert_eq!((content.creator, &*content.name, content.senders), (creator, name, senders), "{xml}");
-        }
-        let long = format!("<content creator='initiator' name='{}'/>", "n".repeat(NAME_BYTES_MAX + 1));
-        assert_eq!(jingle("content-add", &long), Err(JingleError::ContentName));
-    }
-
-    #[test]
-    fn xep_0167_s8_informational_payloads() {
-        let table = [
-            ("<ringing xmlns='urn:xmpp:jingle:apps:rtp:info:1'/>", Some("ringing")),
-            // As XEP-0166 §6.8, example 30, has it.
-            ("<ringing xmlns='urn:xmpp:jingle:apps:rtp:1:info'/>", Some("ringing")),
-            ("<mute xmlns='urn:xmpp:jingle:apps:rtp:info:1' creator='responder' name='voice'/>", Some("mute")),
-            ("", None),
-        ];
-        for (xml, expected) in table {
-            assert_eq!(jingle("session-info", xml).unwrap().info.as_deref(), expected, "{xml}");
-        }
-        assert_eq!(jingle("transport-info", "<ringing xmlns='urn:xmpp:jingle:apps:rtp:info:1'/>").unwrap().info, None);
-    }
-
-    #[test]
-    fn what_is_a_call() {
-        let table = [
-            (
-                "<description xmlns='urn:xmpp:jingle:apps:rtp:1' media='video'/><transport xmlns='urn:xmpp:jingle:transports:raw-udp:1'/>",
-                true,
-                "video",
-            ),
-            // XEP-0343: a data channel.
-            (
-                "<transport xmlns='urn:xmpp:jingle:transports:ice-udp:1'><sctpmap xmlns='urn:xmpp:jingle:transports:dtls-sctp:1' number='5000'/></transport>",
-                true,
-                "data",
-            ),
-            (
-                "<description xmlns='urn:xmpp:jingle:apps:file-transfer:5'/><transport xmlns='urn:xmpp:jingle:transports:s5b:1'/>",
-                false,
-                "file",
-            ),
-            (
-                "<description xmlns='urn:xmpp:jingle:apps:file-transfer:5'/><transport xmlns='urn:xmpp:jingle:transports:ice-udp:1'/>",
-                false,
-                "file",
-            ),
-            ("<description xmlns='urn:xmpp:jingle:apps:stub:0'/><transport xmlns='urn:xmpp:jingle:transports:stub:0'/>", false, "stub:0"),
-        ];
-        for (xml, is_call, media) in table {
-            let jingle = jingle("session-initiate", &format!("<content creator='initiator' name='a'>{xml}</content>")).unwrap();
-            assert_eq!((jingle.contents[0].is_call(), jingle.contents[0].media()), (is_call, media), "{xml}");
-        }
-    }
-
-    #[test]
-    fn lists_are_read_up_to_their_bounds_and_strangers_are_passed_over() {
-        let contents = "<content creator='initiator' name='a'/>".repeat(CONTENTS_MAX + 1);
-        assert_eq!(jingle("content-add", &contents).unwrap().contents.len(), CONTENTS_MAX);
-        let payloads = "<payload-type id='96'/>".repeat(PAYLOAD_TYPES_MAX + 1);
-        let content = format!("<content><description xmlns='urn:xmpp:jingle:apps:rtp:1'>{payloads}</description></content>");
-        let Some(Description::Rtp { payload_types, media }) = jingle("content-add", &content).unwrap().contents[0].description.clone()
-        else {
-            panic!()
-        };
-        assert_eq!((payload_types.len(), &*media), (PAYLOAD_TYPES_MAX, ""));
-
-        let jingle = jingle(
-            "session-terminate",
-            "<group xmlns='urn:xmpp:jingle:apps:grouping:0' semantics='BUNDLE'/><content xmlns='other'/><reason><busy/></reason><payload-type/>
-             <content creator='initiator' name='a'><description xmlns='urn:xmpp:jingle:apps:rtp:1' media='audio'><payload-type id='no'/><payload-type id='300'/></description></content>",
-        )
-        .unwrap();
-        assert_eq!(jingle.reason.unwrap().condition, Some(Condition::Busy));
-        assert_eq!(jingle.contents.len(), 1);
-    }
-}
+mod tests;

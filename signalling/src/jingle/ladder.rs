@@ -99,8 +99,8 @@ pub(super) fn describe(jingle: &Jingle) -> String {
     let mut left_out = 0;
     for content in &jingle.contents {
         match (&content.description, jingle.action) {
-            (Some(Description::Rtp { payload_types, .. }), _) => {
-                let codecs: Vec<&str> = payload_types.iter().filter_map(|payload| payload.name.as_deref()).take(CODECS_MAX).collect();
+            (Some(Description::Rtp(rtp)), _) => {
+                let codecs: Vec<&str> = rtp.payload_types.iter().filter_map(|payload| payload.name.as_deref()).take(CODECS_MAX).collect();
                 words.push(format!("{}({})", content.media(), codecs.join(" ")));
             }
             (Some(_), _) => words.push(content.media().to_owned()),
@@ -126,7 +126,7 @@ pub(super) fn describe(jingle: &Jingle) -> String {
     if left_out > 0 {
         words.push(format!("{left_out} candidates too many"));
     }
-    words.extend(jingle.info.as_deref().map(str::to_owned));
+    words.extend(jingle.info_name().map(str::to_owned));
     words.extend(jingle.reason.as_ref().map(describe_reason));
     words.join(", ")
 }

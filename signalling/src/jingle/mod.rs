@@ -3,7 +3,7 @@
 //! The server is no party: the clients answer each other, and what breaks a rule is routed all the same, for the other party to refuse.
 //! Here it is read, so that relayed addresses belong to a call, end with it, and can be explained afterwards.
 //!
-//! - [`content`], [`candidate`], [`reason`]: the typed description, read from a stanza;
+//! - [`content`], [`rtp`], [`transport`], [`candidate`], [`reason`]: the typed description, which [`crate::sdp`] converts, and how it is [read](reading);
 //! - [`session`]: the state machine of one session, [`propose`]: of one proposal, [`ladder`]: what was said, in order;
 //! - [`calls`]: the table of live and past calls, pure; [`service`] and [`metrics`]: its shell.
 
@@ -38,10 +38,16 @@ pub mod candidate;
 pub mod content;
 pub mod ladder;
 pub mod metrics;
+mod names;
 pub mod propose;
+pub mod reading;
 pub mod reason;
+pub mod rtp;
+pub mod secret;
 pub mod service;
 pub mod session;
+pub(crate) mod shown;
+pub mod transport;
 
 pub use calls::{Call, CallId, Calls, Effect, Effects, Kind, Limits, Offering, Signal};
 pub use content::{Action, Jingle, Party};
@@ -66,14 +72,20 @@ fn cut(text: &str, bytes_max: usize) -> &str {
 }
 
 #[cfg(test)]
-mod testing {
+mod round_trip;
+#[cfg(test)]
+pub(crate) mod strategies;
+
+#[cfg(test)]
+pub(crate) mod testing {
     use bytes::Bytes;
 
     use super::Jingle;
-    use super::content::JingleError;
+    use super::content::{Content, JingleError};
+    use super::reading::{Problem, Reading};
     use crate::ns;
     use crate::stanza::Stanza;
-    use crate::xml::Bindings;
+    use crate::xml::{Bindings, Element, XmlWriter};
 
     /// A stanza as it comes from a client.
     pub fn stanza(xml: &str) -> Stanza {
@@ -93,6 +105,30 @@ mod testing {
     pub fn read(iq: &str) -> Result<Jingle, JingleError> {
         let stanza = stanza(iq);
         let element = stanza.child(ns::JINGLE, "jingle").expect("there is a jingle").element().expect("it is valid");
-        Jingle::read(element.root())
+        Jingle::read(element.root(), &mut Reading::outline())
+    }
+
+    /// A `<jingle/>` read whole, and what was amiss.
+    pub fn whole(xml: &str) -> (Jingle, Vec<Problem>) {
+        let element = Element::parse(xml.as_bytes(), &Bindings::client()).unwrap_or_else(|error| panic!("{error:?} in {xml}"));
+        let mut reading = Reading::whole();
+        let jingle = Jingle::read(element.root(), &mut reading).unwrap_or_else(|error| panic!("{error} in {xml}"));
+        (jingle, reading.into_problems().0)
+    }
+
+    /// The same of a content in a session-initiate.
+    pub fn content(children: &str) -> (Content, Vec<Problem>) {
+        let (jingle, problems) = whole(&format!(
+            "<jingle xmlns='urn:xmpp:jingle:1' action='session-initiate' sid='s'><content creator='initiator' name='a'>{children}</content></jingle>"
+        ));
+        let content = jingle.contents.into_iter().next().expect("there is one");
+        (content, problems)
+    }
+
+    /// How an element is written.
+    pub fn written(write: impl FnOnce(&mut XmlWriter)) -> String {
+        let mut out = XmlWriter::new();
+        write(&mut out);
+        String::from_utf8(out.into_inner()).expect("text")
     }
 }

@@ -6,7 +6,10 @@
 //! `<proceed/>` alone, and `<ringing/>` and `<finish/>` exist. So an `<accept/>` to the caller means the same as a `<proceed/>`, and one to the own
 //! bare address that this device has taken the call.
 
+use smol_str::SmolStr;
+
 use super::content::{Description, Party, is_sid};
+use super::reading::Reading;
 use super::reason::{Outcome, Reason};
 use super::session::Step;
 use crate::jid::Jid;
@@ -71,7 +74,7 @@ pub struct CallMessage {
     /// §3.1: names the proposal, and later the session as its sid.
     pub id: Box<str>,
     /// Media of a propose: `audio`, `video`…
-    pub media: Vec<Box<str>>,
+    pub media: Vec<SmolStr>,
     /// Of a retract, reject or finish.
     pub reason: Option<Reason>,
     /// §4.1: the proposal lost against one in the other direction.
@@ -88,8 +91,10 @@ impl CallMessage {
         let mut message = Self { verb, id: id.into(), media: Vec::new(), reason: None, tie_break: false, migrated: None };
         for child in node.children() {
             match child.name() {
-                "description" if message.media.len() < MEDIA_MAX => message.media.push(media(&Description::read(child))),
-                "reason" => message.reason = Some(Reason::read(child)),
+                "description" if message.media.len() < MEDIA_MAX => {
+                    message.media.push(media(&Description::read(child, &mut Reading::outline())))
+                }
+                "reason" => message.reason = Some(Reason::read(child, &mut Reading::outline())),
                 "tie-break" => message.tie_break = true,
                 "migrated" => message.migrated = child.attr("to").filter(|id| is_sid(id)).map(Into::into),
                 _ => {}
@@ -108,9 +113,9 @@ impl CallMessage {
     }
 }
 
-fn media(description: &Description) -> Box<str> {
+fn media(description: &Description) -> SmolStr {
     match description {
-        Description::Rtp { media, .. } => media.clone(),
+        Description::Rtp(rtp) => rtp.media.clone(),
         Description::FileTransfer => "file".into(),
         Description::Other(namespace) => namespace.clone(),
     }
@@ -136,7 +141,7 @@ pub struct Proposal {
     device: Option<Jid>,
     state: ProposalState,
     /// What was proposed.
-    pub media: Vec<Box<str>>,
+    pub media: Vec<SmolStr>,
 }
 
 impl Proposal {
@@ -226,7 +231,7 @@ mod tests {
     #[test]
     fn s3_and_s4_the_examples() {
         let message = |verb| CallMessage { verb, id: ID.into(), media: Vec::new(), reason: None, tie_break: false, migrated: None };
-        let reason = |condition, text: &str| Some(Reason { condition: Some(condition), text: Some(text.into()) });
+        let reason = |condition, text: &str| Some(Reason { condition: Some(condition), text: Some(text.into()), ..Reason::default() });
         let table = [
             (
                 format!(

@@ -1,10 +1,14 @@
 //! Why a session ends, XEP-0166 §7.4, and what became of the call: [`Outcome`].
 
+use smol_str::SmolStr;
+
 use super::content::Party;
+use super::names;
+use super::reading::Reading;
 use crate::ns;
 use crate::stanza::Stanza;
 use crate::stanza::error::{self, StanzaError};
-use crate::xml::Node;
+use crate::xml::{Node, XmlWriter};
 
 /// Longest text of a reason that is kept, in bytes.
 pub const TEXT_BYTES_MAX: usize = 256;
@@ -50,27 +54,86 @@ words! {
 }
 
 /// A `<reason/>`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reason {
     /// `None`: not one of §7.4, or left out.
     pub condition: Option<Condition>,
     /// For people, shortened to [`TEXT_BYTES_MAX`].
     pub text: Option<Box<str>>,
+    /// Of the session that `alternative-session` names. An outline has none.
+    pub sid: Option<SmolStr>,
+    /// The condition of the application, XEP-0167 §7. An outline has none.
+    pub specific: Option<Specific>,
+}
+
+/// An element that refines a condition of §7.4: `<invalid-crypto xmlns='urn:xmpp:jingle:apps:rtp:errors:1'/>`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Specific {
+    /// Its name.
+    pub name: SmolStr,
+    /// Whose it is.
+    pub namespace: SmolStr,
 }
 
 impl Reason {
     /// Reads a `<reason/>`. Children are known by name alone: clients put them into the namespace of Jingle or of the message around it.
-    pub(super) fn read(node: Node<'_>) -> Self {
-        let mut reason = Self { condition: None, text: None };
+    pub(super) fn read(node: Node<'_>, reading: &mut Reading) -> Self {
+        let mut reason = Self::default();
         for child in node.children() {
             match (child.name(), Condition::parse(child.name())) {
-                ("text", _) => reason.text = Some(super::cut(&child.text(), TEXT_BYTES_MAX).into()),
-                (_, Some(condition)) => reason.condition = reason.condition.or(Some(condition)),
-                _ => {}
+                ("text", _) => {
+                    let text = child.text();
+                    if text.len() > TEXT_BYTES_MAX {
+                        reading.malformed(child, &format_args!("text of {} bytes, expected {TEXT_BYTES_MAX} at most", text.len()));
+                    }
+                    reason.text = Some(super::cut(&text, TEXT_BYTES_MAX).into());
+                }
+                (_, Some(condition)) if reason.condition.is_none() => {
+                    reason.condition = Some(condition);
+                    if reading.is_whole() {
+                        reason.sid =
+                            child.children().find(|of| of.name() == "sid").and_then(|of| reading.word(of, "text", of.text().trim()));
+                    }
+                }
+                (name, _) if reading.is_whole() && reason.specific.is_none() && is_specific(child, node) => {
+                    let (name, namespace) = (reading.word(child, "name", name), reading.word(child, "xmlns", child.ns()));
+                    reason.specific = name.zip(namespace).map(|(name, namespace)| Specific { name, namespace });
+                }
+                _ => reading.unknown_child(child, node),
             }
         }
+        reading.required(node, "condition of XEP-0166 §7.4", reason.condition);
         reason
     }
+
+    /// Writes it; of a specific condition that XML cannot say, nothing.
+    pub fn write(&self, out: &mut XmlWriter) {
+        out.open("reason");
+        if let Some(condition) = self.condition {
+            out.open(condition.as_str());
+            if let Some(sid) = &self.sid {
+                out.open("sid").text(sid).close();
+            }
+            out.close();
+        }
+        if let Some(text) = &self.text {
+            out.open("text").text(text).close();
+        }
+        if let Some(Specific { name, namespace }) = &self.specific
+            && names::is_name(name)
+            && names::is_namespace(namespace)
+            && namespace != ns::JINGLE
+        {
+            out.open(name).ns(namespace).close();
+        }
+        out.close();
+    }
+}
+
+/// Whether a child of a `<reason/>` belongs to an application.
+fn is_specific(child: Node<'_>, reason: Node<'_>) -> bool {
+    let namespace = child.ns();
+    namespace != ns::JINGLE && namespace != reason.ns() && names::is_name(child.name()) && names::is_namespace(namespace)
 }
 
 /// What became of a call: the label `outcome` of the metrics.
@@ -289,6 +352,43 @@ mod tests {
         }
         let long = format!("<reason><busy/><text>{}</text></reason>", "ä".repeat(1000));
         assert_eq!(testing::jingle("session-terminate", &long).unwrap().reason.unwrap().text.map(|text| text.len()), Some(TEXT_BYTES_MAX));
+    }
+
+    #[test]
+    fn s7_4_is_written_as_it_was_read() {
+        let table: &[(&str, &str, &[&str])] = &[
+            ("<success/><text>Sorry, gotta go!</text>", "<success/><text>Sorry, gotta go!</text>", &[]),
+            ("<text>a\n&lt;b&gt;</text><busy/>", "<busy/><text>a\n&lt;b&gt;</text>", &[]),
+            (
+                "<alternative-session><sid> b84tkkwlmb48kgfb </sid></alternative-session>",
+                "<alternative-session><sid>b84tkkwlmb48kgfb</sid></alternative-session>",
+                &[],
+            ),
+            (
+                "<security-error/><invalid-crypto xmlns='urn:xmpp:jingle:apps:rtp:errors:1'/>",
+                "<security-error/><invalid-crypto xmlns='urn:xmpp:jingle:apps:rtp:errors:1'/>",
+                &[],
+            ),
+            (
+                "<no-such-thing/>",
+                "",
+                &["<no-such-thing xmlns='urn:xmpp:jingle:1'/> in <reason/>", "<reason/>: no condition of XEP-0166 §7.4, expected one"],
+            ),
+            ("<busy/><gone/>", "<busy/>", &["<gone xmlns='urn:xmpp:jingle:1'/> in <reason/>"]),
+        ];
+        for (given, expected, amiss) in table {
+            let around = |children: &str| match children {
+                "" => "<jingle xmlns='urn:xmpp:jingle:1' action='session-terminate' sid='s'><reason/></jingle>".to_owned(),
+                _ => format!("<jingle xmlns='urn:xmpp:jingle:1' action='session-terminate' sid='s'><reason>{children}</reason></jingle>"),
+            };
+            let (jingle, problems) = testing::whole(&around(given));
+            let problems: Vec<_> = problems.into_iter().map(|problem| problem.text).collect();
+            assert_eq!(
+                (testing::written(|out| jingle.write(out)), problems),
+                (around(expected), amiss.iter().map(ToString::to_string).collect()),
+                "{given}"
+            );
+        }
     }
 
     #[test]

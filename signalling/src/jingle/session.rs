@@ -149,7 +149,7 @@ impl Session {
                 let outcome = Outcome::of(jingle.reason.as_ref().and_then(|reason| reason.condition), from, self.state == State::Active);
                 self.end(outcome)
             }
-            Action::SessionInfo if jingle.info.as_deref() == Some("ringing") && self.state == State::Pending => Step::Ringing,
+            Action::SessionInfo if jingle.info_name() == Some("ringing") && self.state == State::Pending => Step::Ringing,
             Action::ContentAdd => {
                 self.contents.add(jingle);
                 Step::Stay

@@ -21,6 +21,7 @@ pub use bindings::Bindings;
 pub use element::{Element, Node};
 pub use framer::{Frame, Framer, Limits};
 pub use header::StreamHeader;
+pub(crate) use name::is_ncname;
 pub use validate::validate;
 pub use writer::XmlWriter;
 

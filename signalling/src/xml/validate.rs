@@ -44,6 +44,19 @@ pub fn validate_within(bytes: &[u8], bindings: &Bindings, depth_max: usize) -> R
     walk(text, bindings, depth_max, &mut Ignore).map(|_| ())
 }
 
+/// Where [`validate`] stops: how many bytes were in order, for whoever tells a person.
+#[must_use]
+pub fn valid_up_to(text: &str, bindings: &Bindings) -> usize {
+    struct Ignore;
+    impl Sink<'_> for Ignore {}
+    let Ok(mut walker) = Walker::new(text, bindings, DEPTH_MAX) else {
+        return text.char_indices().find(|(_, c)| check_chars(c.encode_utf8(&mut [0; 4]).as_bytes()).is_err()).map_or(0, |(at, _)| at);
+    };
+    // what is wrong is known already
+    let _ = walker.run(&mut Ignore);
+    walker.at.min(text.len())
+}
+
 /// Who is told of the elements on the way. Positions are byte offsets into the text.
 pub(crate) trait Sink<'a> {
     /// A start tag or an empty-element tag has been read and checked. `depth` is 0 for the outermost element.

@@ -4,6 +4,9 @@ use bytes::Bytes;
 
 use super::escape;
 
+/// As many digits as the greatest number has.
+const DIGITS_MAX: usize = 20;
+
 /// Writes elements one after the other into a buffer; calls can be chained.
 ///
 /// ```
@@ -46,18 +49,30 @@ impl XmlWriter {
     }
 
     /// ` name='value'` on the element just opened, the value escaped.
+    // Where the name is known, as almost everywhere, it is copied without a loop.
+    #[inline]
     pub fn attr(&mut self, name: &str, value: &str) -> &mut Self {
-        debug_assert!(self.in_tag, "an attribute belongs to a start tag");
-        self.out.reserve(name.len() + value.len() + 4);
-        self.out.push(b' ');
-        self.out.extend_from_slice(name.as_bytes());
-        self.out.extend_from_slice(b"='");
-        escape::write_attr(&mut self.out, value);
-        self.out.push(b'\'');
+        self.attr_name(name, value.len());
+        self.attr_value(value);
         self
     }
 
+    #[inline]
+    fn attr_name(&mut self, name: &str, value_len: usize) {
+        debug_assert!(self.in_tag, "an attribute belongs to a start tag");
+        self.out.reserve(name.len() + value_len + 4);
+        self.out.push(b' ');
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(b"='");
+    }
+
+    fn attr_value(&mut self, value: &str) {
+        escape::write_attr(&mut self.out, value);
+        self.out.push(b'\'');
+    }
+
     /// The same if there is a value.
+    #[inline]
     pub fn attr_opt(&mut self, name: &str, value: Option<&str>) -> &mut Self {
         match value {
             Some(value) => self.attr(name, value),
@@ -65,7 +80,32 @@ impl XmlWriter {
         }
     }
 
+    /// ` name='number'`, in decimal digits.
+    #[inline]
+    pub fn attr_number(&mut self, name: &str, number: u64) -> &mut Self {
+        self.attr_name(name, DIGITS_MAX);
+        self.number(number);
+        self
+    }
+
+    /// The value of an attribute.
+    fn number(&mut self, mut number: u64) {
+        let mut digits = [b'0'; DIGITS_MAX];
+        let mut start = digits.len();
+        loop {
+            start -= 1;
+            digits[start] = b'0' + (number % 10) as u8;
+            number /= 10;
+            if number == 0 {
+                break;
+            }
+        }
+        self.out.extend_from_slice(&digits[start..]);
+        self.out.push(b'\'');
+    }
+
     /// ` xmlns='uri'`.
+    #[inline]
     pub fn ns(&mut self, uri: &str) -> &mut Self {
         self.attr("xmlns", uri)
     }
@@ -142,6 +182,15 @@ mod tests {
         out.open("a").attr("b", "'<").attr_opt("c", None).attr_opt("d", Some("")).open("e").close();
         out.text("x > y").open("f").raw(b"").close().open("g").text("").close().raw(b"<h/>").close().open("i");
         assert_eq!(out.finish(), "<a b='&apos;&lt;' d=''><e/>x &gt; y<f/><g></g><h/></a><i/>");
+    }
+
+    #[test]
+    fn numbers_are_written_in_digits() {
+        for (number, expected) in [(0, "<a b='0'/>"), (10, "<a b='10'/>"), (u64::MAX, "<a b='18446744073709551615'/>")] {
+            let mut out = XmlWriter::new();
+            out.open("a").attr_number("b", number);
+            assert_eq!(out.finish(), expected);
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use crate::jid::{BareJid, Jid};
 use crate::jingle::content::Jingle;
 use crate::jingle::propose::{self, CallMessage};
+use crate::jingle::reading::Reading;
 use crate::jingle::reason::Fault;
 use crate::ns;
 use crate::stanza::{IqType, Kind, MessageType, PresenceType, Stanza};
@@ -69,7 +70,7 @@ fn said(stanza: &Stanza) -> Option<Said<'_>> {
         Kind::Iq(IqType::Set) => {
             let element = stanza.child(ns::JINGLE, "jingle")?.element();
             let iq = stanza.id().unwrap_or_default();
-            Some(match element.map(|element| Jingle::read(element.root())) {
+            Some(match element.map(|element| Jingle::read(element.root(), &mut Reading::outline())) {
                 Ok(Ok(jingle)) => Said::Jingle { iq, jingle },
                 Ok(Err(error)) => {
                     tracing::debug!(from = ?stanza.from(), to = ?stanza.to(), %error, "jingle element not understood");

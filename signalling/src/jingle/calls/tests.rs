@@ -1,11 +1,11 @@
 //! The table of calls, shown whole conversations. `montague.lit` and `capulet.lit` are served here, `remote.example` is not.
 
 use super::*;
-use crate::jingle::candidate::Method;
 use crate::jingle::content::Party;
 use crate::jingle::reason::Condition;
 use crate::jingle::session::{Session, State};
 use crate::jingle::testing::stanza;
+use crate::jingle::transport::Method;
 use crate::xml::element::BUILT;
 
 const ROMEO: &str = "romeo@montague.lit/orchard";

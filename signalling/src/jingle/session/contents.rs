@@ -1,8 +1,10 @@
 //! The contents of a session, and what adds, accepts, changes and removes them: XEP-0166 §7.2.
 
+use smol_str::SmolStr;
+
 use super::Step;
-use crate::jingle::candidate::Method;
 use crate::jingle::content::{Content, Jingle, Party, Senders};
+use crate::jingle::transport::Method;
 
 /// Contents followed in one session.
 pub const SESSION_CONTENTS_MAX: usize = 64;
@@ -13,9 +15,9 @@ pub struct SessionContent {
     /// §7.3.
     pub creator: Party,
     /// §7.3.
-    pub name: Box<str>,
+    pub name: SmolStr,
     /// `audio`, `video`, `file`…
-    pub media: Box<str>,
+    pub media: SmolStr,
     /// Who sends.
     pub senders: Senders,
     /// The transport in force, if one was named.
@@ -45,7 +47,7 @@ impl SessionContent {
 pub(super) struct Contents(Vec<SessionContent>);
 
 /// Creator and name, which together name a content (§7.3).
-pub(super) type ContentName = (Party, Box<str>);
+pub(super) type ContentName = (Party, SmolStr);
 
 impl Contents {
     pub(super) fn as_slice(&self) -> &[SessionContent] {

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 
+use smol_str::SmolStr;
+
 use crate::jingle::candidate::CandidateType;
 use crate::jingle::content::Jingle;
 
@@ -18,7 +20,7 @@ pub struct Offer {
     pub ice_restarts: u8,
     pub(super) relayed: VecDeque<SocketAddr>,
     addresses: VecDeque<IpAddr>,
-    ufrags: VecDeque<Box<str>>,
+    ufrags: VecDeque<SmolStr>,
 }
 
 /// How many candidates of each type were offered.
@@ -77,7 +79,7 @@ impl Offer {
             if let (Some(ufrag), Some(pwd)) = (&transport.ufrag, &transport.pwd)
                 && remember(&mut self.ufrags, ufrag.clone())
             {
-                new.credentials.push((ufrag.clone(), pwd.clone()));
+                new.credentials.push((ufrag.as_str().into(), (**pwd).into()));
             }
             for address in transport.relayed() {
                 if remember(&mut self.relayed, address) {

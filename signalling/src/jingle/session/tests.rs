@@ -1,10 +1,10 @@
 //! The state machine of one session, step by step.
 
 use super::*;
-use crate::jingle::candidate::Method;
 use crate::jingle::content::Senders;
 use crate::jingle::reason::{Condition, Reason};
 use crate::jingle::testing;
+use crate::jingle::transport::Method;
 use crate::stanza::error;
 
 const AUDIO: &str = "<content creator='initiator' name='voice'><description xmlns='urn:xmpp:jingle:apps:rtp:1' media='audio'/>
@@ -265,6 +265,6 @@ fn floods_stay_within_bounds() {
 #[test]
 fn s6_7_the_reason_decides_the_outcome() {
     let mut terminate = request("session-terminate", "");
-    terminate.reason = Some(Reason { condition: Some(Condition::ConnectivityError), text: None });
+    terminate.reason = Some(Reason { condition: Some(Condition::ConnectivityError), ..Reason::default() });
     assert_eq!(active().handle_action(Party::Initiator, &terminate), Step::Ended(Outcome::Failed));
 }
