@@ -6,7 +6,7 @@
 //! end at once, however little it can write, since until then the session is taken for one that can be reached. Nothing is lost: what the
 //! mailbox holds when the session is over is given back whole.
 //!
-//! What is put in wakes the reader. Whoever brings the same to many may write in the reader's place instead, as long as that has nothing else to do (ADR 11).
+//! What is put in wakes the reader. Whoever brings the same to many may write in the reader's place instead, as long as that has nothing else to do (ADR 12).
 //!
 //! Presence that waits is superseded by the next one of the same full JID, once much waits. For an inactive client (XEP-0352) what is not
 //! urgent waits, up to a bound, and chat states are superseded too.

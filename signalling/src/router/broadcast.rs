@@ -24,7 +24,7 @@ impl Router {
     ///
     /// An account that is not in memory is not loaded for what only sessions could get: a headline, presence.
     ///
-    /// With nothing behind it, it is written to each client's socket from here (ADR 11); else connections write all that comes to them.
+    /// With nothing behind it, it is written to each client's socket from here (ADR 12); else connections write all that comes to them.
     pub async fn broadcast(&self, stanza: &Stanza, recipients: &[Jid], behind: Behind) {
         let see_to = match behind {
             Behind::Nothing => Unread::write,

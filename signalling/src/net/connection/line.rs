@@ -1,6 +1,6 @@
 //! A connection's line to its client: the socket, its framing, and how far the output has been written. Bytes are moved without waiting.
 //!
-//! It stands behind a lock, since it has two users (ADR 11): the connection's task, and, while that rests with nothing to write, whoever has a stanza for
+//! It stands behind a lock, since it has two users (ADR 12): the connection's task, and, while that rests with nothing to write, whoever has a stanza for
 //! many and writes it to each. The lock is held for one attempt to read or write, and no lock but the mailbox's is taken under it.
 
 use std::future::{Future as _, poll_fn};

@@ -1,4 +1,4 @@
-//! ADR 11: a stanza for many is written by whoever brings it, while the connection's task rests, over each kind of stream, with and without stream
+//! ADR 12: a stanza for many is written by whoever brings it, while the connection's task rests, over each kind of stream, with and without stream
 //! management. Whatever the client does, each stanza comes once and in order.
 
 use tokio::time::sleep;
