@@ -140,11 +140,8 @@ impl Mailbox {
     pub fn push_unread(self: &Arc<Self>, item: Outgoing) -> (bool, Option<Unread>) {
         let mut queue = self.locked();
         let accepted = queue.push(item, self.bytes_max);
-        let unread = queue.has_to_come(self.bytes_max).then(|| {
-            let outlet = queue.outlet.as_ref().and_then(Weak::upgrade);
-            Unread { mail: Some(Attachment { mailbox: self.clone(), epoch: queue.epoch }), outlet }
-        });
-        (accepted, unread)
+        let comes = queue.has_to_come(self.bytes_max);
+        (accepted, comes.then(|| Unread(Some(Attachment { mailbox: self.clone(), epoch: queue.epoch }))))
     }
 
     /// Moves everything that waits into `into`, in order. For a mailbox that never had but one reader; connections use [`Attachment::drain`].
@@ -340,8 +337,8 @@ impl Attachment {
         }
     }
 
-    /// For the outlet: takes what waits if the reader waits for it, and it is so many stanzas at most, about which there is nothing else to do than to write
-    /// them. `None` if it is left to the reader.
+    /// For the outlet: takes what waits if the reader waits for it, and it is little, of so many stanzas at most, about which there is nothing else to do than
+    /// to write them. `None` if it is left to the reader.
     pub fn take_at_once(&self, max: u32) -> Option<impl Iterator<Item = Delivery> + use<>> {
         let taken = self.queue()?.take_at_once(max, self.mailbox.bytes_max)?;
         Some(taken.into_iter().flatten().filter_map(|item| match item {
@@ -499,30 +496,24 @@ pub enum Wrote {
 /// Something waits in a mailbox, and its reader has to come: it is woken when this is dropped, unless somebody has written in its place.
 #[derive(Debug)]
 #[must_use]
-pub struct Unread {
-    /// `None` once it is written.
-    mail: Option<Attachment>,
-    outlet: Option<Arc<dyn Outlet>>,
-}
+pub struct Unread(Option<Attachment>);
 
 impl Unread {
-    /// Writes what waits, without waiting. To be called without any lock; the socket is asked once.
+    /// Writes what waits, without waiting. To be called without any lock.
     pub fn write(mut self) {
-        let Some((outlet, mail)) = self.outlet.as_deref().zip(self.mail.as_ref()) else { return };
-        match outlet.write(mail) {
-            Wrote::All => self.mail = None,
-            Wrote::Part => {
-                wake(mail.queue().and_then(|mut queue| queue.reader.take()));
-                self.mail = None;
-            }
-            Wrote::Nothing => {}
+        let Some(mail) = self.0.take() else { return };
+        let outlet = mail.queue().and_then(|queue| queue.outlet.as_ref().and_then(Weak::upgrade));
+        match outlet.map_or(Wrote::Nothing, |outlet| outlet.write(&mail)) {
+            Wrote::All => {}
+            Wrote::Part => wake(mail.queue().and_then(|mut queue| queue.reader.take())),
+            Wrote::Nothing => self.0 = Some(mail),
         }
     }
 }
 
 impl Drop for Unread {
     fn drop(&mut self) {
-        if let Some(mail) = &self.mail {
+        if let Some(mail) = &self.0 {
             wake(mail.queue().and_then(|mut queue| queue.reader_to_wake(mail.mailbox.bytes_max)));
         }
     }

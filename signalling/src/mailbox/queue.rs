@@ -17,6 +17,10 @@ pub(super) const SUPERSEDE_FROM: usize = 32;
 pub(super) const HELD_ITEMS_MAX: usize = 256;
 /// … or a part of what the mailbox holds.
 const HELD_PART: usize = 8;
+/// So many items …
+const AT_ONCE_ITEMS_MAX: usize = 16;
+/// … of so many bytes are written by who brings the last of them: some microseconds' work.
+const AT_ONCE_BYTES_MAX: usize = 16 * 1024;
 
 #[derive(Debug, Default)]
 pub(super) struct Queue {
@@ -147,13 +151,22 @@ impl Queue {
         self.reader.as_ref().is_some_and(|reader| self.closed || (reader.takes_mail && self.is_due(bytes_max)))
     }
 
-    /// What waits, if it is so many stanzas at most, whose reader has nothing else to do about them than to write them.
+    /// What waits, if it is little, of so many stanzas at most, whose reader has nothing else to do about them than to write them.
     pub(super) fn take_at_once(&mut self, max: u32, bytes_max: usize) -> Option<VecDeque<Option<Outgoing>>> {
+        let items_max = AT_ONCE_ITEMS_MAX.min(max as usize);
+        if self.closed || self.waiting.len() > items_max || !self.has_to_come(bytes_max) {
+            return None;
+        }
         let managed = self.management.is_some();
-        let plain = |item: &Outgoing| matches!(item, Outgoing::Stanza(delivery) if managed || delivery.stored.is_none());
-        let waiting = || self.waiting.iter().flatten();
-        let may = !self.closed && self.has_to_come(bytes_max) && waiting().count() <= max as usize && waiting().all(plain);
-        may.then(|| self.take())
+        let mut bytes = 0;
+        let plain = self.waiting.iter().flatten().all(|item| match item {
+            Outgoing::Stanza(delivery) => {
+                bytes += delivery.stanza.size_bytes();
+                managed || delivery.stored.is_none()
+            }
+            Outgoing::Owed | Outgoing::Close(_) => false,
+        });
+        (plain && bytes <= AT_ONCE_BYTES_MAX).then(|| self.take())
     }
 
     /// A stanza is about to join the others: whether it is urgent, and what it supersedes.

@@ -75,12 +75,14 @@ impl Muc {
         if let Some((answer, origin)) = answer {
             self.router.reply(answer, origin.as_ref()).await;
         }
-        for effect in effects {
+        let mut effects = effects.into_iter();
+        while let Some(effect) = effects.next() {
             match effect {
                 Effect::Send(stanza) => self.send_one(stanza).await,
                 Effect::Broadcast { stanza, to } => {
                     self.metrics.delivered.inc_by(to.len() as u64);
-                    self.router.broadcast(&stanza, &to, behind).await;
+                    let followed = effects.as_slice().iter().any(|next| matches!(next, Effect::Broadcast { .. }));
+                    self.router.broadcast(&stanza, &to, if followed { Behind::More } else { behind }).await;
                 }
                 Effect::Keep { .. } | Effect::Replace { .. } => debug_assert!(false, "the archive has it already"),
             }

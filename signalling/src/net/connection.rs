@@ -539,10 +539,10 @@ impl Connection {
         let Some(bound) = self.session.as_deref_mut() else { return };
         bound.attachment().pause();
         let ByOthers { stanzas, last, begun } = self.line.lock().take_over();
-        if self.managed {
-            self.machine.handle_sent(stanzas, last.unwrap_or_else(now));
-        } else {
+        if !self.managed {
             bound.in_flight.extend(begun);
+        } else if stanzas > 0 {
+            self.machine.handle_sent(stanzas, last.unwrap_or_else(now));
         }
     }
 
@@ -594,7 +594,6 @@ impl Connection {
         let Some(bound) = self.session.as_mut().filter(|bound| !bound.in_flight.is_empty()) else { return };
         let gone = bound.in_flight.iter().take_while(|(end, _)| *end <= written).count();
         let stored: Vec<ArchiveId> = bound.in_flight.drain(..gone).filter_map(|(_, delivery)| delivery.stored).collect();
-        bound.in_flight.iter_mut().for_each(|(end, _)| *end -= written);
         if bound.in_flight.is_empty() {
             bound.in_flight = SmallVec::new();
         }

@@ -134,8 +134,8 @@ pub struct Bound {
     /// It still is this connection's.
     held: bool,
     attachment: Attachment,
-    /// Taken from the mailbox and not yet handed to the socket, each with where it ends in the output; before stream management only.
-    pub in_flight: SmallVec<[(usize, Delivery); 1]>,
+    /// Taken from the mailbox and not yet handed to the socket, each with where it ends in all output; before stream management only.
+    pub in_flight: SmallVec<[(u64, Delivery); 1]>,
     /// More is owed to the session.
     pub owed: bool,
     /// What the mailbox held when the session ended.
@@ -165,7 +165,7 @@ impl Bound {
 
     /// The connection is lost, and `written` bytes of output were handed over. Says whether the session goes on without it, or with another one;
     /// else it is to be ended. It cannot go on if what came before `<enabled/>` was not written: its client never learned how to resume it.
-    pub fn hibernate(&mut self, written: usize) -> bool {
+    pub fn hibernate(&mut self, written: u64) -> bool {
         if !self.held {
             return true;
         }
@@ -192,13 +192,13 @@ impl Bound {
 
     /// After [`Bound::hibernate`] or [`Bound::end`]: what the client did not get goes elsewhere. Of what was in flight, `written` bytes of output
     /// were handed over.
-    pub async fn leave_over(mut self, written: usize) {
+    pub async fn leave_over(mut self, written: u64) {
         self.held = false;
         self.take_left(written).go_on().await;
     }
 
     /// What was written has arrived as far as anybody can know; the rest comes before what was in the mailbox.
-    fn take_left(&mut self, written: usize) -> Left {
+    fn take_left(&mut self, written: u64) -> Left {
         let (got, lacks): (Vec<_>, Vec<_>) = std::mem::take(&mut self.in_flight).into_iter().partition(|(end, _)| *end <= written);
         let stored: Vec<_> = got.into_iter().filter_map(|(_, delivery)| delivery.stored).collect();
         self.router.acknowledged(&self.session, &stored);

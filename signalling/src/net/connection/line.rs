@@ -1,11 +1,12 @@
 //! A connection's line to its client: the socket, its framing, and how far the output has been written. Bytes are moved without waiting.
 //!
 //! It stands behind a lock, since it has two users (ADR 12): the connection's task, and, while that rests with nothing to write, whoever has a stanza for
-//! many and writes it to each. The lock is held for one attempt to read or write, and no lock but the mailbox's is taken under it.
+//! many and writes it to each. Who finds it locked leaves the stanza to the task. No lock but the mailbox's is taken under it.
 
 use std::future::{Future as _, poll_fn};
 use std::io;
 use std::mem::MaybeUninit;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context as TaskContext, Poll, Waker, ready};
@@ -30,11 +31,15 @@ pub(super) struct Line {
     pub(super) io: Io,
     pub(super) wire: Wire,
     /// How much of the output has been written.
-    pub(super) written: usize,
+    written: usize,
+    /// Bytes that were output before what is now.
+    gone: u64,
     /// Written, but perhaps still in TLS' buffer.
-    pub(super) unflushed: bool,
+    unflushed: bool,
     /// When the client last took something, or the output began to wait; `None` while there is none.
     pub(super) waits_since: Option<Instant>,
+    /// Why somebody else than the task could not write.
+    failed: Option<io::Error>,
     /// How many stanzas others may write before the task has to know.
     leeway: u32,
     by_others: ByOthers,
@@ -48,19 +53,19 @@ pub(super) struct ByOthers {
     pub(super) stanzas: u32,
     /// When the last of them, if there was a bound on them.
     pub(super) last: Option<Instant>,
-    /// Those of which it is not known that they have been written, each with where it ends in the output.
-    pub(super) begun: Vec<(usize, Delivery)>,
+    /// Those of which it is not known that they have been written, each with where it ends in all output.
+    pub(super) begun: Vec<(u64, Delivery)>,
 }
 
 impl Line {
     pub(super) fn new(io: Io, wire: Wire, metrics: &Metrics) -> Self {
         let (bytes, stanzas) = (metrics.bytes_out.clone(), metrics.stanzas_out.clone());
-        Self { io, wire, written: 0, unflushed: false, waits_since: None, leeway: 0, by_others: ByOthers::default(), bytes, stanzas }
+        Self { io, wire, written: 0, gone: 0, unflushed: false, waits_since: None, failed: None, leeway: 0, by_others: ByOthers::default(), bytes, stanzas }
     }
 
     /// Nothing is left to write.
     pub(super) fn is_clear(&mut self) -> bool {
-        self.wire.output().is_empty() && !self.unflushed
+        self.wire.output().is_empty() && !self.unflushed && self.failed.is_none()
     }
 
     /// Whether little enough waits to be written to take in more.
@@ -68,38 +73,35 @@ impl Line {
         self.wire.output().len() - self.written <= OUTPUT_BYTES_HIGH
     }
 
-    /// How much of the present output was handed to the socket.
-    pub(super) fn handed_over(&mut self) -> usize {
-        if self.wire.output().is_empty() { usize::MAX } else { self.written }
+    /// How much of all output was handed to the socket.
+    pub(super) fn handed_over(&self) -> u64 {
+        self.gone + self.written as u64
     }
 
-    /// Up to where the output is written and gone: all of it, or part of it once it is worth moving what is behind it.
-    pub(super) fn let_go(&mut self) -> Option<usize> {
-        if self.is_clear() {
-            return Some(usize::MAX);
+    /// Up to where all output is written and gone: to its end, or less once it is worth moving what is behind it.
+    pub(super) fn let_go(&mut self) -> Option<u64> {
+        let much = self.written > OUTPUT_BYTES_HIGH && self.written > self.wire.output().len() / 2;
+        if much {
+            self.wire.output().drain(..self.written);
+            self.gone += std::mem::take(&mut self.written) as u64;
         }
-        let written = self.written;
-        let much = written > OUTPUT_BYTES_HIGH && written > self.wire.output().len() / 2;
-        much.then(|| {
-            self.wire.output().drain(..written);
-            self.written = 0;
-            written
-        })
+        (much || self.is_clear()).then_some(self.gone)
     }
 
-    /// Queues a stanza; where it ends in the output.
-    pub(super) fn send_stanza(&mut self, stanza: &Stanza) -> usize {
+    /// Queues a stanza; where it ends in all output.
+    pub(super) fn send_stanza(&mut self, stanza: &Stanza) -> u64 {
         self.stanzas.inc();
         self.wire.send_stanza(stanza);
-        self.wire.output().len()
+        self.gone + self.wire.output().len() as u64
     }
 
     /// The task is about to wait: others may write so many stanzas, unless something is left to be written before.
     pub(super) fn rest(&mut self, leeway: u32) {
-        if self.waits_since.is_none() && !self.wire.output().is_empty() {
+        let clear = self.is_clear();
+        if !clear && self.waits_since.is_none() {
             self.waits_since = Some(now());
         }
-        self.leeway = if self.is_clear() { leeway } else { 0 };
+        self.leeway = if clear { leeway } else { 0 };
     }
 
     /// The task is at work again.
@@ -119,13 +121,20 @@ impl Line {
             self.by_others.last = Some(now());
         }
         // Tokio's budget is the writer's, who sees to it that others have their turns. Nobody waits here for the socket: that is left to the task.
-        let written = pin!(unconstrained(poll_fn(|cx| self.poll_write(cx)))).poll(&mut TaskContext::from_waker(Waker::noop()));
-        if let Poll::Ready(Ok(())) = written {
-            return Wrote::All;
+        match pin!(unconstrained(poll_fn(|cx| self.poll_write(cx)))).poll(&mut TaskContext::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(())) => return Wrote::All,
+            Poll::Ready(Err(error)) => self.failed = Some(error),
+            Poll::Pending => {}
         }
-        // A socket that is broken says so again.
         self.leeway = 0;
         self.by_others.begun = begun.into_vec();
+        Wrote::Part
+    }
+
+    /// Whoever wrote has panicked: the client may have got anything, and so the connection ends, and it alone.
+    fn break_off(&mut self) -> Wrote {
+        self.leeway = 0;
+        self.failed = Some(io::Error::other("a panic while somebody wrote to it"));
         Wrote::Part
     }
 
@@ -137,7 +146,7 @@ impl Line {
                 Poll::Ready(Ok(())) => all_written = true,
                 Poll::Ready(Err(error)) => return Poll::Ready(Event::Gone(Err(error))),
                 // Others have left it: from now on the client's time runs.
-                Poll::Pending if self.waits_since.is_none() && !self.wire.output().is_empty() => return Poll::Ready(Event::Output),
+                Poll::Pending if self.waits_since.is_none() => return Poll::Ready(Event::Output),
                 Poll::Pending => {}
             }
         }
@@ -167,6 +176,9 @@ impl Line {
 
     /// Ready when all output is written and flushed.
     pub(super) fn poll_write(&mut self, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
+        if let Some(error) = self.failed.take() {
+            return Poll::Ready(Err(error));
+        }
         let Self { io, wire, .. } = self;
         while self.written < wire.output().len() {
             match ready!(Pin::new(&mut *io).poll_write(cx, &wire.output()[self.written..]))? {
@@ -180,7 +192,7 @@ impl Line {
             }
         }
         if self.written > 0 {
-            self.written = 0;
+            self.gone += std::mem::take(&mut self.written) as u64;
             wire.clear_output();
         }
         if self.unflushed {
@@ -209,8 +221,7 @@ impl Shared {
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Line> {
-        // A panic in the middle of a write leaves bytes that are written once more or not at all: the client sees a broken stream, as it does when
-        // the task itself panics.
+        // Only the task itself can have panicked, which has ended with that.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -223,6 +234,7 @@ impl std::fmt::Debug for Shared {
 
 impl Outlet for Shared {
     fn write(&self, mail: &Attachment) -> Wrote {
-        self.lock().write_mail(mail)
+        let Ok(mut line) = self.0.try_lock() else { return Wrote::Nothing };
+        catch_unwind(AssertUnwindSafe(|| line.write_mail(mail))).unwrap_or_else(|_| line.break_off())
     }
 }
