@@ -1,8 +1,12 @@
 //! XEP-0059: Result Set Management, version 1.0: which page of a list is wanted, and which one is given.
 
+mod page;
+
 use crate::ns;
 use crate::stanza::error::StanzaError;
 use crate::xml::{Node, XmlWriter};
+
+pub(crate) use page::page;
 
 /// Which page is wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -15,6 +15,7 @@ use crate::ns;
 use crate::rsm;
 use crate::stanza::error::StanzaError;
 use crate::xml::XmlWriter;
+
 /// Rooms in one answer.
 const ROOMS_MAX: usize = 200;
 /// Occupants in one answer.
@@ -112,11 +113,15 @@ impl Muc {
     /// §6.5: who is there, where that is no secret; the commands of the room (XEP-0050).
     async fn room_items(self: Arc<Self>, iq: Iq) -> Result<Reply, StanzaError> {
         let node = node(&iq);
+        let element = iq.element()?;
+        let request = rsm::Request::of(element.root())?;
         self.ask(&iq, |room, from, context| {
             let items = match node.as_deref() {
                 None if room.shows_occupants_to(from, context) => {
-                    let visible = room.occupants.iter().filter(|occupant| room.shows(occupant, from, context));
-                    visible.take(OCCUPANTS_MAX).map(|occupant| item(&occupant.jid)).collect()
+                    let visible: Vec<_> = room.occupants.iter().filter(|occupant| room.shows(occupant, from, context)).collect();
+                    let page = rsm::page(&visible, |occupant| occupant.nick(), &request, OCCUPANTS_MAX)?;
+                    let items = Items { items: page.entries.iter().map(|occupant| item(&occupant.jid)).collect(), page: page.answer };
+                    return Ok(items.write(None));
                 }
                 None => Vec::new(),
                 Some(ns::COMMANDS) => {

@@ -32,12 +32,6 @@ impl Lasting {
 }
 
 impl Room {
-    /// The occupant with this session: a real full JID.
-    #[must_use]
-    pub fn occupant_of(&self, real: &Jid) -> Option<&Arc<Occupant>> {
-        self.occupants.of(real)
-    }
-
     /// Whether this real full JID is in the room.
     #[must_use]
     pub fn is_occupant(&self, real: &Jid) -> bool {

@@ -105,7 +105,7 @@ impl Room {
             let asked = talks.take_request(from, nick, stanza.id().unwrap_or_default()).filter(|asked| self.is_occupant(&asked.by));
             return Ok(asked.map_or(Relayed::Drop, |asked| on(stanza, &asked.occupant, asked.by.into())));
         }
-        let Some(sender) = self.occupant_of(from) else { return Err(not_there(stanza)) };
+        let Some(sender) = self.occupants.of(from) else { return Err(not_there(stanza)) };
         if is_ping(stanza) && sender.jid.resource_str() == nick {
             return Ok(Relayed::Answer);
         }

@@ -10,7 +10,6 @@ mod delete;
 #[cfg(test)]
 pub(super) mod fixtures;
 mod items;
-mod lists;
 mod meta_data;
 mod publish;
 mod retract;
@@ -34,6 +33,9 @@ use super::{error, graph};
 use crate::jid::BareJid;
 use crate::ns;
 use crate::stanza::error::StanzaError;
+
+/// Affiliations or subscriptions in one page of an owner's list.
+const PAGE_MAX: usize = 500;
 
 /// What comes of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]

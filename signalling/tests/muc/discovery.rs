@@ -60,6 +60,13 @@ async fn s6_4_and_s6_5_a_room_says_what_it_is_and_who_is_there_to_those_who_are(
         let seen: Vec<_> = ["alice", "bob", "carol"].into_iter().filter(|nick| items.contains(&format!("/{nick}'"))).collect();
         assert_eq!(seen, expected, "{items}");
     }
+    // XEP-0059 §2.2
+    let page = "<set xmlns='http://jabber.org/protocol/rsm'><max>1</max><after>alice</after></set>";
+    let items = answer(&world, &a, &disco(ROOM, "items", page)).await;
+    assert!(items.contains("/bob'") && !items.contains("/alice'") && !items.contains("/carol'"), "{items}");
+    assert!(items.contains("<first index='1'>bob</first><last>bob</last><count>3</count>"), "{items}");
+    let items = answer(&world, &a, &disco(ROOM, "items", &page.replace("alice", "nobody"))).await;
+    assert!(items.contains("<item-not-found"), "{items}");
     let ping = answer(&world, &b, &format!("<iq to='{ROOM}' type='get' id='p'><ping xmlns='urn:xmpp:ping'/></iq>")).await;
     assert!(ping.contains("type='result'"), "{ping}");
 }

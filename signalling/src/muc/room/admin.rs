@@ -104,7 +104,7 @@ impl Room {
             (Some(nick), _) => self.occupant(self.resource(nick)?.as_str()),
             // Not as the text has it, but clear.
             (None, Some(jid)) => {
-                self.occupant_of(jid).or_else(|| jid.resource().filter(|_| self.is_here(jid)).and_then(|nick| self.occupant(nick)))
+                self.occupants.of(jid).or_else(|| jid.resource().filter(|_| self.is_here(jid)).and_then(|nick| self.occupant(nick)))
             }
             (None, None) => return Err(StanzaError::bad_request("a role is given to a nickname")),
         };

@@ -130,7 +130,7 @@ impl Room {
         if named.bare_str() == self.lasting.jid.as_str() {
             return Some(self.occupant(named.resource()?)?.seats.first()?.jid.clone().into());
         }
-        if self.occupant_of(named).is_some() {
+        if self.occupants.of(named).is_some() {
             return Some(named.clone());
         }
         let account = named.to_bare();
@@ -151,7 +151,7 @@ impl Room {
         let Some(child) = user(stanza, "invite") else { return false };
         let Ok(element) = element(&child) else { return false };
         let inviter = element.root().child(ns::MUC_USER, "invite").and_then(|invite| Jid::parse(invite.attr("from")?).ok());
-        let Some((inviter, invitee)) = inviter.filter(|inviter| self.occupant_of(inviter).is_some()).zip(stanza.from()) else {
+        let Some((inviter, invitee)) = inviter.filter(|inviter| self.occupants.of(inviter).is_some()).zip(stanza.from()) else {
             return true;
         };
         let error = match StanzaError::of(stanza).map_or(Condition::UndefinedCondition, |error| error.condition) {

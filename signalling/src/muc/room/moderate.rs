@@ -62,7 +62,7 @@ impl Room {
     }
 
     fn take_back(&mut self, said: Said, from: &Jid, moderation: &Moderation, context: &Context<'_>, out: &mut Outcome) {
-        let occupant = self.occupant_of(from);
+        let occupant = self.occupants.of(from);
         let moderator = Moderator {
             jid: occupant.map(|occupant| occupant.jid.to_string()),
             occupant_id: occupant.map_or_else(|| self.lasting.occupant_id(&from.to_bare()), |occupant| occupant.id.clone()),

@@ -53,7 +53,7 @@ impl Room {
 
     /// §7.13: passes a visitor's wish on to all moderators who are there.
     fn ask_for_voice(&mut self, from: &Jid, request: &Request, context: &Context<'_>, out: &mut Outcome) -> Result<(), StanzaError> {
-        let Some(occupant) = self.occupant_of(from) else { return Err(StanzaError::not_acceptable()) };
+        let Some(occupant) = self.occupants.of(from) else { return Err(StanzaError::not_acceptable()) };
         let config = &self.lasting.config;
         if request.role.as_deref() != Some(Role::Participant.name()) {
             return Err(StanzaError::bad_request("visitors ask to become participants"));
@@ -115,7 +115,7 @@ impl Room {
             (Some(jid), _) if jid.is_bare() => {
                 self.occupants.of_account(jid.as_str()).min_by_key(|occupant| Some(occupant.nick()) != request.nick.as_deref())
             }
-            (Some(jid), _) => self.occupant_of(jid),
+            (Some(jid), _) => self.occupants.of(jid),
             (None, Some(nick)) => self.occupant(nick),
             (None, None) => None,
         }

@@ -1,6 +1,6 @@
 //! XEP-0060 §4.1, §5.7 and §8.9: affiliations.
 
-use super::{Outcome, lists, must_own, owner_reply};
+use super::{Outcome, PAGE_MAX, must_own, owner_reply};
 use crate::jid::BareJid;
 use crate::ns;
 use crate::pubsub::access;
@@ -30,7 +30,7 @@ pub(super) fn list(node: &Node, page: &rsm::Request, context: &Context<'_>) -> R
     must_own(node, context)?;
     let name = &node.address.node;
     let all: Vec<_> = node.affiliations.iter().collect();
-    let page = lists::page(&all, |(jid, _)| jid.as_str(), page)?;
+    let page = rsm::page(&all, |(jid, _)| jid.as_str(), page, PAGE_MAX)?;
     let reply = owner_reply(|out| {
         out.open("affiliations").attr("node", name);
         for (jid, affiliation) in page.entries {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Outcome, lists, must_own, owner_reply};
+use super::{Outcome, PAGE_MAX, must_own, owner_reply};
 use crate::ns;
 use crate::pubsub::access;
 use crate::pubsub::change::Change;
@@ -27,7 +27,7 @@ pub(super) fn list(node: &Node, page: &rsm::Request, context: &Context<'_>) -> R
         .values()
         .filter(|one| matches!(one.state, SubscriptionState::Subscribed | SubscriptionState::Unconfigured))
         .collect();
-    let page = lists::page(&all, |one| &one.subid, page)?;
+    let page = rsm::page(&all, |one| &one.subid, page, PAGE_MAX)?;
     let reply = owner_reply(|out| {
         out.open("subscriptions").attr("node", name);
         for one in page.entries {

@@ -197,7 +197,7 @@ impl World {
                 ))));
             }
             Step::Message(who) => {
-                let is_there = self.scene.room.occupant_of(&jid(&session(*who))).is_some_and(|occupant| occupant.role > Role::Visitor);
+                let is_there = self.scene.room.occupants.of(&jid(&session(*who))).is_some_and(|occupant| occupant.role > Role::Visitor);
                 let message = format!("<message from='{}' to='coven' type='groupchat'><body>hi</body></message>", session(*who));
                 assert_eq!(self.send(&parse(&message)), is_there);
             }
@@ -249,7 +249,7 @@ impl World {
             assert!(!occupant.seats.is_empty());
             sessions += occupant.seats.len();
             for seat in &occupant.seats {
-                assert_eq!(room.occupant_of(&seat.jid), Some(occupant), "the index by JID is true");
+                assert_eq!(room.occupants.of(&seat.jid), Some(occupant), "the index by JID is true");
                 assert!(
                     room.occupants.of_account(occupant.account.as_str()).any(|found| found == occupant),
                     "the index by account is true"
@@ -264,7 +264,7 @@ impl World {
         let bytes: usize = room.occupants.iter().flat_map(|occupant| occupant.seats.iter().map(|seat| seat.bytes(&occupant.jid))).sum();
         assert_eq!(bytes, room.occupants.presence_bytes());
         for (real, client) in &self.clients {
-            let expected = match room.occupant_of(&jid(real)) {
+            let expected = match room.occupants.of(&jid(real)) {
                 None => Client::default(),
                 Some(own) => {
                     let sees = |other: &Occupant| other.jid == own.jid || own.role == Role::Moderator || room.is_seen(other.role);

@@ -1,20 +1,22 @@
-//! Lists that owners retrieve, page by page (XEP-0059): a node may have more subscriptions than one stanza can hold.
+//! Pages of a list that is in memory.
 
-use crate::rsm::{Answer, Place, Request};
+use super::{Answer, Place, Request};
 use crate::stanza::error::StanzaError;
 
-/// Entries of one page.
-const PAGE_MAX: usize = 500;
-
-pub(super) struct Page<'a, T> {
+/// A part of a list.
+#[derive(Debug)]
+pub(crate) struct Page<'a, T> {
     pub entries: &'a [T],
     /// There if a page was asked for, or if it is not all.
     pub answer: Option<Answer>,
 }
 
-/// The page that was asked for; `key` names an entry.
-pub(super) fn page<'a, T>(all: &'a [T], key: impl Fn(&'a T) -> &'a str, request: &Request) -> Result<Page<'a, T>, StanzaError> {
-    let max = request.max.unwrap_or(PAGE_MAX).min(PAGE_MAX);
+/// The page that was asked for, of `max` entries at most; `key` names an entry.
+///
+/// # Errors
+/// `item-not-found` for a place that is not in the list (§2.5).
+pub(crate) fn page<'a, T>(all: &'a [T], key: impl Fn(&'a T) -> &'a str, request: &Request, max: usize) -> Result<Page<'a, T>, StanzaError> {
+    let max = request.max.unwrap_or(max).min(max);
     let position = |id: &str| all.iter().position(|entry| key(entry) == id).ok_or_else(StanzaError::item_not_found);
     let (start, end) = match &request.place {
         Place::First => (0, all.len()),
@@ -55,10 +57,10 @@ mod tests {
             (None, Place::After("x".to_owned()), None),
         ] {
             let request = Request { max, place };
-            let found = page(&all, String::as_str, &request).ok();
+            let found = page(&all, String::as_str, &request, 500).ok();
             assert_eq!(found.as_ref().map(|page| page.entries), expected.clone().map(|range| &all[range]), "{request:?}");
             assert_eq!(found.and_then(|page| page.answer).and_then(|answer| answer.count), expected.map(|_| 1200));
         }
-        assert_eq!(page(&all[..3], String::as_str, &Request::default()).unwrap().answer, None);
+        assert_eq!(page(&all[..3], String::as_str, &Request::default(), 500).unwrap().answer, None);
     }
 }
