@@ -261,6 +261,7 @@ async fn messages(arguments: &Arguments, servers: &[Server], report: &mut Report
 async fn calls(arguments: &Arguments, servers: &[Server], report: &mut Report) -> anyhow::Result<()> {
     for (tls, transport) in arguments.transports() {
         for (pairs, how) in [(1, "one at a time"), (PAIRS, "16 at a time")] {
+            let floor = Floor::start()?;
             let mut loads = Vec::new();
             for server in servers {
                 let mut load = Vec::new();
@@ -268,6 +269,13 @@ async fn calls(arguments: &Arguments, servers: &[Server], report: &mut Report) -
                     load.push(Calls::between_sessions(server, tls, pair).await?);
                 }
                 loads.push((Subject::Server(server), load));
+            }
+            if !tls {
+                let mut load = Vec::new();
+                for _ in 0..pairs {
+                    load.push(Calls::on_the_floor(&floor).await?);
+                }
+                loads.push((Subject::Floor(&floor), load));
             }
             let figures = alternate(arguments.pace(), &mut loads).await?;
             let what = format!("call, 22 stanzas, {transport}, {how}: µs");
