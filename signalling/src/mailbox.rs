@@ -275,6 +275,13 @@ impl Mailbox {
         queue.closed || (queue.bytes + size_bytes <= self.bytes_max && unsent <= self.bytes_max / 2)
     }
 
+    /// Nothing waits, and the reader waits for it.
+    #[cfg(test)]
+    pub(crate) fn rests(&self) -> bool {
+        let queue = self.locked();
+        queue.waiting.is_empty() && queue.reader.as_ref().is_some_and(|reader| reader.takes_mail)
+    }
+
     fn locked(&self) -> MutexGuard<'_, Queue> {
         // Every change of the queue is complete before anything can panic, so a poisoned one is still right.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)

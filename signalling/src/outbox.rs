@@ -213,6 +213,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn each_parcel_is_told_whether_more_waits_behind_it() {
+        let outbox = outbox();
+        for _ in 0..3 {
+            outbox.push(Of(None));
+        }
+        let told: Mutex<Vec<Behind>> = Mutex::default();
+        let bring = |_, behind| {
+            let mut told = told.lock().unwrap();
+            told.push(behind);
+            // What comes while the last one is brought out is behind that no more.
+            if told.len() == 3 {
+                outbox.push(Of(None));
+            }
+            async {}
+        };
+        outbox.empty(bring).await;
+        assert_eq!(*told.lock().unwrap(), [Behind::More, Behind::More, Behind::Nothing, Behind::Nothing]);
+    }
+
+    #[tokio::test]
     async fn who_sends_too_fast_waits_for_its_own() {
         let outbox = outbox();
         let jid = |text: &str| Jid::parse(text).unwrap();

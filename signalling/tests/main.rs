@@ -13,3 +13,4 @@ mod push;
 mod rfc6121;
 mod routing;
 mod world;
+mod written_at_once;

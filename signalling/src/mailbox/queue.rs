@@ -18,9 +18,9 @@ pub(super) const HELD_ITEMS_MAX: usize = 256;
 /// … or a part of what the mailbox holds.
 const HELD_PART: usize = 8;
 /// So many items …
-const AT_ONCE_ITEMS_MAX: usize = 16;
+pub(super) const AT_ONCE_ITEMS_MAX: usize = 16;
 /// … of so many bytes are written by who brings the last of them: some microseconds' work.
-const AT_ONCE_BYTES_MAX: usize = 16 * 1024;
+pub(super) const AT_ONCE_BYTES_MAX: usize = 16 * 1024;
 
 #[derive(Debug, Default)]
 pub(super) struct Queue {

@@ -3,6 +3,7 @@
 mod unread;
 
 use proptest::prelude::*;
+use proptest::sample::Index;
 
 use super::queue::{HELD_ITEMS_MAX, SUPERSEDE_FROM};
 use super::*;
@@ -379,8 +380,14 @@ fn what_is_stored_is_never_superseded() {
 enum Step {
     /// The router puts in so many stanzas.
     Push(usize),
-    /// The router puts in one stanza, and writes what waits.
-    WriteNow,
+    /// The router puts in one stanza of those for many, and wakes nobody yet.
+    PushUnread,
+    /// Whoever has put in one of those that are not seen to yet writes what waits. The line takes so many stanzas, and the socket all of it or a part.
+    WriteInPlace(Index, u32, bool),
+    /// It leaves that to the reader.
+    Leave(Index),
+    /// The connection has nothing to do, and waits.
+    Rest,
     /// The connection writes all that waits.
     Write,
     /// The client reads so many of the stanzas under way.
@@ -393,12 +400,16 @@ enum Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
-        (0..5_usize).prop_map(Step::Push),
-        Just(Step::WriteNow),
-        Just(Step::Write),
-        (0..6_usize).prop_map(Step::Read),
-        Just(Step::Acknowledge),
-        Just(Step::Cut),
+        2 => (0..5_usize).prop_map(Step::Push),
+        4 => Just(Step::PushUnread),
+        4 => (any::<Index>(), prop_oneof![0..4_u32, Just(u32::MAX)], any::<bool>())
+            .prop_map(|(which, max, whole)| Step::WriteInPlace(which, max, whole)),
+        1 => any::<Index>().prop_map(Step::Leave),
+        4 => Just(Step::Rest),
+        2 => Just(Step::Write),
+        2 => (0..6_usize).prop_map(Step::Read),
+        1 => Just(Step::Acknowledge),
+        1 => Just(Step::Cut),
     ];
     proptest::collection::vec(step, 0..80)
 }
@@ -414,6 +425,7 @@ proptest! {
         let (mut pushed, mut seen, mut acknowledged) = (0_usize, 0_usize, 0_usize);
         let mut under_way = VecDeque::new();
         let outlet = unread::Taker::lent_to(&connection);
+        let mut unread: Vec<Unread> = Vec::new();
         let write = |connection: &Attachment, under_way: &mut VecDeque<String>| {
             let out: Vec<_> = connection.take().collect();
             under_way.extend(out.iter().filter_map(|item| match item {
@@ -429,17 +441,28 @@ proptest! {
                         pushed += 1;
                     }
                 }
-                Step::WriteNow => {
-                    let _ = connection.poll(true, &mut Context::from_waker(std::task::Waker::noop()));
-                    let (taken, unread) = mailbox.push_unread(stanza(&pushed.to_string()));
+                Step::PushUnread => {
+                    let (taken, own) = mailbox.push_unread(stanza(&pushed.to_string()));
                     prop_assert!(taken);
                     pushed += 1;
-                    if let Some(unread) = unread {
-                        unread.write();
-                    }
+                    unread.extend(own);
+                }
+                Step::WriteInPlace(which, max, whole) if !unread.is_empty() => {
+                    outlet.set(unread::Terms { max, whole });
+                    unread.swap_remove(which.index(unread.len())).write();
                     under_way.extend(outlet.taken());
                 }
-                Step::Write => write(&connection, &mut under_way),
+                Step::Leave(which) if !unread.is_empty() => drop(unread.swap_remove(which.index(unread.len()))),
+                Step::WriteInPlace(..) | Step::Leave(_) => {}
+                Step::Rest => {
+                    // Woken or not, it finds what waits.
+                    let due = connection.poll(true, &mut Context::from_waker(std::task::Waker::noop()));
+                    prop_assert_eq!(due.is_ready(), !mailbox.locked().waiting.is_empty());
+                }
+                Step::Write => {
+                    connection.pause();
+                    write(&connection, &mut under_way);
+                }
                 Step::Read(count) => {
                     for body in under_way.drain(..count.min(under_way.len())) {
                         prop_assert_eq!(body, seen.to_string());

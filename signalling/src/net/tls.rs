@@ -22,7 +22,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tracing::{error, info};
 
-pub use acceptor::Acceptor;
+pub use acceptor::{Acceptor, BUFFER_BYTES_MAX};
 pub use generated::GENERATED_CERTIFICATE;
 use generated::{ends_soon, generated};
 pub use pair::Leaf;

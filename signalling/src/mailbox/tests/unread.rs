@@ -3,20 +3,33 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Wake, Waker};
 
+use super::super::queue::{AT_ONCE_BYTES_MAX, AT_ONCE_ITEMS_MAX};
 use super::*;
 
 /// An outlet that notes what it would have written.
 #[derive(Debug)]
 pub(super) struct Taker {
-    max: u32,
+    terms: Mutex<Terms>,
     taken: Mutex<Vec<String>>,
+}
+
+/// What it does when it is asked to write.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Terms {
+    /// It takes no more stanzas than these.
+    pub(super) max: u32,
     /// The socket takes all of it.
-    whole: bool,
+    pub(super) whole: bool,
 }
 
 impl Taker {
     fn new(max: u32, whole: bool) -> Arc<Self> {
-        Arc::new(Self { max, taken: Mutex::default(), whole })
+        Arc::new(Self { terms: Mutex::new(Terms { max, whole }), taken: Mutex::default() })
+    }
+
+    /// From now on it does this.
+    pub(super) fn set(&self, terms: Terms) {
+        *self.terms.lock().expect("no panic") = terms;
     }
 
     pub(super) fn lent_to(attachment: &Attachment) -> Arc<Self> {
@@ -36,9 +49,10 @@ impl Taker {
 
 impl Outlet for Taker {
     fn write(&self, mail: &Attachment) -> Wrote {
-        let Some(taken) = mail.take_at_once(self.max) else { return Wrote::Nothing };
+        let Terms { max, whole } = *self.terms.lock().expect("no panic");
+        let Some(taken) = mail.take_at_once(max) else { return Wrote::Nothing };
         self.taken.lock().expect("no panic").extend(taken.map(|delivery| bodies([&delivery])));
-        if self.whole { Wrote::All } else { Wrote::Part }
+        if whole { Wrote::All } else { Wrote::Part }
     }
 }
 
@@ -170,6 +184,41 @@ fn what_waits_is_written_with_it_in_order_and_no_more_than_may_be() {
     }
     // XEP-0198 §4: whoever has written it, it is not acknowledged.
     assert_eq!(bodies(&attachment.mailbox.take_back()), "0now0101now012");
+}
+
+#[test]
+fn only_little_is_written_in_the_readers_place() {
+    let head = delivery("").stanza.size_bytes();
+    let items = |count: usize, bytes: usize| {
+        // So many stanzas of so many bytes together.
+        let each = bytes / count;
+        let size = move |number| if number == 0 { each + bytes % count } else { each };
+        (0..count).map(move |number| stanza(&"x".repeat(size(number) - head)))
+    };
+    let small = AT_ONCE_ITEMS_MAX * 2 * head;
+    for (count, bytes, written) in [
+        (AT_ONCE_ITEMS_MAX, small, true),
+        (AT_ONCE_ITEMS_MAX + 1, small, false),
+        (1, AT_ONCE_BYTES_MAX, true),
+        (1, AT_ONCE_BYTES_MAX + 1, false),
+        (AT_ONCE_ITEMS_MAX, AT_ONCE_BYTES_MAX, true),
+        (AT_ONCE_ITEMS_MAX, AT_ONCE_BYTES_MAX + 1, false),
+    ] {
+        // What is only not acknowledged has been written before.
+        for unacknowledged in [0, AT_ONCE_BYTES_MAX] {
+            let attachment = managed(10 * AT_ONCE_BYTES_MAX);
+            assert!(attachment.mailbox.push(stanza(&"x".repeat(unacknowledged))));
+            drained(&attachment);
+            let outlet = Taker::lent_to(&attachment);
+            let bell = waits(&attachment, true);
+            let unread: Vec<_> = items(count, bytes).filter_map(|item| attachment.mailbox.push_unread(item).1).collect();
+            unread.into_iter().for_each(Unread::write);
+            let case = format!("{count} items of {bytes} bytes");
+            assert_eq!(outlet.taken().len(), if written { count } else { 0 }, "{case}");
+            assert_eq!(bell.0.load(Ordering::Relaxed), usize::from(!written), "{case}");
+            assert_eq!(attachment.take().count(), if written { 0 } else { count }, "{case}");
+        }
+    }
 }
 
 #[test]

@@ -3,6 +3,9 @@
 //! It stands behind a lock, since it has two users (ADR 12): the connection's task, and, while that rests with nothing to write, whoever has a stanza for
 //! many and writes it to each. Who finds it locked leaves the stanza to the task. No lock but the mailbox's is taken under it.
 
+#[cfg(test)]
+mod tests;
+
 use std::future::{Future as _, poll_fn};
 use std::io;
 use std::mem::MaybeUninit;
@@ -20,11 +23,15 @@ use tokio::task::unconstrained;
 use super::{Event, Io, OUTPUT_BYTES_HIGH, now};
 use crate::mailbox::{Attachment, Delivery, Outlet, Wrote};
 use crate::net::metrics::Metrics;
+use crate::net::tls;
 use crate::net::wire::Wire;
 use crate::stanza::Stanza;
 
 /// Read at once; on the stack, so that a stream that waits holds no buffer.
 const READ_BYTES: usize = 16 * 1024;
+
+/// What TLS holds back at most of what it has taken.
+const HELD_BACK_MAX: u64 = tls::BUFFER_BYTES_MAX as u64;
 
 /// See the module.
 pub(super) struct Line {
@@ -34,8 +41,8 @@ pub(super) struct Line {
     written: usize,
     /// Bytes that were output before what is now.
     gone: u64,
-    /// Written, but perhaps still in TLS' buffer.
-    unflushed: bool,
+    /// How much of all output is with the socket: TLS holds back some of what it takes.
+    handed: u64,
     /// When the client last took something, or the output began to wait; `None` while there is none.
     pub(super) waits_since: Option<Instant>,
     /// Why somebody else than the task could not write.
@@ -60,12 +67,24 @@ pub(super) struct ByOthers {
 impl Line {
     pub(super) fn new(io: Io, wire: Wire, metrics: &Metrics) -> Self {
         let (bytes, stanzas) = (metrics.bytes_out.clone(), metrics.stanzas_out.clone());
-        Self { io, wire, written: 0, gone: 0, unflushed: false, waits_since: None, failed: None, leeway: 0, by_others: ByOthers::default(), bytes, stanzas }
+        Self {
+            io,
+            wire,
+            written: 0,
+            gone: 0,
+            handed: 0,
+            waits_since: None,
+            failed: None,
+            leeway: 0,
+            by_others: ByOthers::default(),
+            bytes,
+            stanzas,
+        }
     }
 
     /// Nothing is left to write.
     pub(super) fn is_clear(&mut self) -> bool {
-        self.wire.output().is_empty() && !self.unflushed && self.failed.is_none()
+        self.wire.output().is_empty() && self.handed == self.gone && self.failed.is_none()
     }
 
     /// Whether little enough waits to be written to take in more.
@@ -75,17 +94,17 @@ impl Line {
 
     /// How much of all output was handed to the socket.
     pub(super) fn handed_over(&self) -> u64 {
-        self.gone + self.written as u64
+        self.handed
     }
 
-    /// Up to where all output is written and gone: to its end, or less once it is worth moving what is behind it.
+    /// How much of it was, when that is worth a look: all output is taken, or so much that it is worth moving what is behind it.
     pub(super) fn let_go(&mut self) -> Option<u64> {
         let much = self.written > OUTPUT_BYTES_HIGH && self.written > self.wire.output().len() / 2;
         if much {
             self.wire.output().drain(..self.written);
             self.gone += std::mem::take(&mut self.written) as u64;
         }
-        (much || self.is_clear()).then_some(self.gone)
+        (much || self.wire.output().is_empty()).then_some(self.handed)
     }
 
     /// Queues a stanza; where it ends in all output.
@@ -113,29 +132,33 @@ impl Line {
     /// Writes what waits in a mailbox, in the task's place.
     fn write_mail(&mut self, mail: &Attachment) -> Wrote {
         let Some(deliveries) = mail.take_at_once(self.leeway) else { return Wrote::Nothing };
-        let begun: SmallVec<[_; 1]> = deliveries.map(|delivery| (self.send_stanza(&delivery.stanza), delivery)).collect();
+        // Until it is output, none of it can have been written.
+        let mut begun: SmallVec<[_; 1]> = deliveries.map(|delivery| (u64::MAX, delivery)).collect();
         let count = u32::try_from(begun.len()).unwrap_or(u32::MAX);
         self.by_others.stanzas = self.by_others.stanzas.saturating_add(count);
         if self.leeway < u32::MAX {
             self.leeway -= count;
             self.by_others.last = Some(now());
         }
-        // Tokio's budget is the writer's, who sees to it that others have their turns. Nobody waits here for the socket: that is left to the task.
-        match pin!(unconstrained(poll_fn(|cx| self.poll_write(cx)))).poll(&mut TaskContext::from_waker(Waker::noop())) {
-            Poll::Ready(Ok(())) => return Wrote::All,
-            Poll::Ready(Err(error)) => self.failed = Some(error),
-            Poll::Pending => {}
+        // Whoever panics here is not the connection's task: the client may have got anything, so that the connection ends, and it alone.
+        match catch_unwind(AssertUnwindSafe(|| self.write_begun(&mut begun))) {
+            Ok(Poll::Ready(Ok(()))) => return Wrote::All,
+            Ok(Poll::Ready(Err(error))) => self.failed = Some(error),
+            Ok(Poll::Pending) => {}
+            Err(_) => self.failed = Some(io::Error::other("a panic while somebody wrote to it")),
         }
         self.leeway = 0;
         self.by_others.begun = begun.into_vec();
         Wrote::Part
     }
 
-    /// Whoever wrote has panicked: the client may have got anything, and so the connection ends, and it alone.
-    fn break_off(&mut self) -> Wrote {
-        self.leeway = 0;
-        self.failed = Some(io::Error::other("a panic while somebody wrote to it"));
-        Wrote::Part
+    /// Says where each ends in all output.
+    fn write_begun(&mut self, begun: &mut [(u64, Delivery)]) -> Poll<io::Result<()>> {
+        for (end, delivery) in begun {
+            *end = self.send_stanza(&delivery.stanza);
+        }
+        // Tokio's budget is the writer's, who sees to it that others have their turns. Nobody waits here for the socket: that is left to the task.
+        pin!(unconstrained(poll_fn(|cx| self.poll_write(cx)))).poll(&mut TaskContext::from_waker(Waker::noop()))
     }
 
     /// Writes what can be written, then reads if it may.
@@ -179,13 +202,28 @@ impl Line {
         if let Some(error) = self.failed.take() {
             return Poll::Ready(Err(error));
         }
+        let output = self.poll_output(cx);
+        let taken = self.gone + self.written as u64;
+        // Also of a part: a socket by itself holds back nothing, and of TLS nothing else tells.
+        let flushed = if self.handed < taken { Pin::new(&mut self.io).poll_flush(cx) } else { Poll::Ready(Ok(())) };
+        self.handed = match flushed {
+            Poll::Ready(Ok(())) => taken,
+            _ => self.handed.max(taken.saturating_sub(HELD_BACK_MAX)),
+        };
+        ready!(output)?;
+        ready!(flushed)?;
+        self.waits_since = None;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Ready when all output is taken.
+    fn poll_output(&mut self, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
         let Self { io, wire, .. } = self;
         while self.written < wire.output().len() {
             match ready!(Pin::new(&mut *io).poll_write(cx, &wire.output()[self.written..]))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 count => {
                     self.written += count;
-                    self.unflushed = true;
                     self.bytes.inc_by(count as u64);
                     self.waits_since = self.waits_since.map(|_| now());
                 }
@@ -195,11 +233,6 @@ impl Line {
             self.gone += std::mem::take(&mut self.written) as u64;
             wire.clear_output();
         }
-        if self.unflushed {
-            ready!(Pin::new(io).poll_flush(cx))?;
-            self.unflushed = false;
-        }
-        self.waits_since = None;
         Poll::Ready(Ok(()))
     }
 }
@@ -235,6 +268,6 @@ impl std::fmt::Debug for Shared {
 impl Outlet for Shared {
     fn write(&self, mail: &Attachment) -> Wrote {
         let Ok(mut line) = self.0.try_lock() else { return Wrote::Nothing };
-        catch_unwind(AssertUnwindSafe(|| line.write_mail(mail))).unwrap_or_else(|_| line.break_off())
+        line.write_mail(mail)
     }
 }

@@ -20,6 +20,8 @@ use crate::stream::sasl::ChannelBindings;
 
 /// RFC 9266 §2.
 const EXPORTER_LABEL: &[u8] = b"EXPORTER-Channel-Binding";
+/// What a stream takes to be written before the socket takes it.
+pub const BUFFER_BYTES_MAX: usize = 64 * 1024;
 /// RFC 9266 §2.
 const EXPORTER_BYTES: usize = 32;
 
@@ -49,7 +51,7 @@ impl Acceptor {
         let mut config = ServerConfig::clone(&self.config);
         config.cert_resolver = Arc::new(Chosen(key));
         config.session_storage = sessions;
-        let stream = match start.into_stream(Arc::new(config)).into_fallible().await {
+        let mut stream = match start.into_stream(Arc::new(config)).into_fallible().await {
             Ok(stream) => stream,
             Err((error, mut io)) => {
                 // The alert may wait in a buffer; whether the client hears it is a courtesy.
@@ -57,7 +59,8 @@ impl Acceptor {
                 return Err(error);
             }
         };
-        let (_, connection) = stream.get_ref();
+        let (_, connection) = stream.get_mut();
+        connection.set_buffer_limit(Some(BUFFER_BYTES_MAX));
         let bindings = match connection.protocol_version() {
             Some(ProtocolVersion::TLSv1_3) => {
                 let exporter = connection.export_keying_material(vec![0; EXPORTER_BYTES], EXPORTER_LABEL, Some(&[])).ok();
