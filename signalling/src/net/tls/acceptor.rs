@@ -18,10 +18,10 @@ use super::Resolver;
 use super::pair::Entry;
 use crate::stream::sasl::ChannelBindings;
 
+/// What a stream takes to be written before the socket takes it: a record's worth, so that it is seen how a slow client gets on.
+pub const BUFFER_BYTES_MAX: usize = 16 * 1024;
 /// RFC 9266 §2.
 const EXPORTER_LABEL: &[u8] = b"EXPORTER-Channel-Binding";
-/// What a stream takes to be written before the socket takes it.
-pub const BUFFER_BYTES_MAX: usize = 64 * 1024;
 /// RFC 9266 §2.
 const EXPORTER_BYTES: usize = 32;
 
