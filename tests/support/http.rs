@@ -2,6 +2,8 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use super::{PATIENCE, tls};
 
@@ -67,4 +69,17 @@ pub fn metric(text: &str, name: &str, labels: &str) -> f64 {
     let lines =
         text.lines().filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{'])) && line.contains(labels));
     lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+}
+
+/// Waits until a metric has this value; what the relay's threads count is published now and then, and is let go of in its time.
+pub fn until_metric(admin: SocketAddr, name: &str, wanted: f64) {
+    let end = Instant::now() + Duration::from_secs(60);
+    loop {
+        let text = get(admin, "/metrics").body;
+        if (metric(&text, name, "") - wanted).abs() < f64::EPSILON {
+            return;
+        }
+        assert!(Instant::now() < end, "{name} is not {wanted}: {text}");
+        sleep(Duration::from_millis(100));
+    }
 }

@@ -43,6 +43,9 @@ pub fn from_fragment(lines: SessionDescription, party: Party, previous: Option<&
     let session = Level::read(lines.attributes, None, Vec::new(), &mut warnings);
     session.unused_in_fragment(&mut warnings);
     unused(lines.others, lines.connection.is_some(), !lines.bandwidths.is_empty(), &mut warnings);
+    if previous.is_none() {
+        warnings.add(format_args!("the sid is \"0\": a fragment does not say which session it is of, and there is no description before"));
+    }
     let mut jingle = Jingle::new(Action::TransportInfo, previous.map_or("0", |previous| &previous.sid));
     for media in lines.media {
         let line = media.line;
@@ -194,6 +197,7 @@ mod tests {
     use super::*;
     use crate::sdp::{parse_fragment, write as text};
 
+    const NO_SESSION: &str = "the sid is \"0\": a fragment does not say which session it is of, and there is no description before";
     const CANDIDATE: &str = "a=candidate:1 1 udp 2130706431 10.0.1.1 8998 typ host generation 0";
 
     fn before() -> Description {
@@ -225,7 +229,9 @@ mod tests {
             "content '0': c=",
             "content '0': b=",
         ];
-        assert_eq!(from(&fragment, None).unwrap().1, places.map(|place| format!("{place} {text}")));
+        let mut expected = Vec::from(places.map(|place| format!("{place} {text}")));
+        expected.insert(5, NO_SESSION.to_owned());
+        assert_eq!(from(&fragment, None).unwrap().1, expected);
     }
 
     #[test]
@@ -240,7 +246,7 @@ mod tests {
         let fragment =
             format!("m=audio 9 RTP/AVP 0\na=mid:0\n{CANDIDATE}\na=end-of-candidates\na=ice-ufrag:8hhY\na=ice-pwd:asd88fgpdd777uzjYhagZg\n");
         let (jingle, warnings) = from(&fragment, None).unwrap();
-        assert_eq!((jingle.action, warnings.len()), (Action::TransportInfo, 0));
+        assert_eq!((jingle.action, &*jingle.sid, warnings), (Action::TransportInfo, "0", vec![NO_SESSION.to_owned()]));
         let content = &jingle.contents[0];
         assert_eq!((&*content.name, content.senders, &content.description), ("0", None, &None));
         assert!(content.transport.as_ref().unwrap().gathering_complete);
