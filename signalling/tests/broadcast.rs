@@ -134,7 +134,8 @@ async fn ten_thousand_recipients_do_not_hold_the_worker_and_share_one_body() {
     world.router.broadcast(&notification(MessageType::Headline), &recipients, Behind::Nothing).await;
     other.abort();
     let turns = turns.load(Ordering::Relaxed);
-    assert!(turns >= CLIENTS * EACH / 100, "{turns} turns of another task");
+    // One for some hundred recipients.
+    assert!(turns >= CLIENTS * EACH / 150, "{turns} turns of another task");
     let mut bodies = HashSet::new();
     for client in &clients {
         let mut out = Vec::new();
