@@ -1,6 +1,7 @@
 //! One stanza for many recipients: each gets what it would get of a stanza of its own.
 
 use std::collections::HashSet;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -9,6 +10,7 @@ use campanile_signalling::jid::Jid;
 use campanile_signalling::mailbox::Outgoing;
 use campanile_signalling::router::{Behind, Limits};
 use campanile_signalling::stanza::{MessageType, PresenceType, Stanza};
+use futures_util::future::poll_immediate;
 
 use crate::world::World;
 
@@ -106,6 +108,19 @@ async fn xep0280_carbons_are_those_of_any_message() {
     world.router.broadcast(&with_body(MessageType::Normal), &jids(&["alice@localhost/phone"]), Behind::Nothing).await;
     phone.expect(&[&["<body>new</body>"]]);
     laptop.expect(&[&["<received xmlns='urn:xmpp:carbons:2'>", "<body>new</body>"]]);
+}
+
+#[tokio::test]
+async fn who_is_there_waits_for_no_account_that_has_to_be_loaded() {
+    let world = World::new("broadcast-load", &["alice", "bob"]).await;
+    let alice = world.online("alice", "a").await;
+    alice.forget();
+    let stanza = notification(MessageType::Normal);
+    let recipients = jids(&["bob@localhost", "alice@localhost/a"]);
+    let mut broadcast = pin!(world.router.broadcast(&stanza, &recipients, Behind::Nothing));
+    assert!(poll_immediate(broadcast.as_mut()).await.is_none(), "bob is not in memory");
+    alice.expect(&[&["<event"]]);
+    broadcast.await;
 }
 
 /// On one worker, the broadcast is one of several tasks, and the others have their turns.

@@ -34,6 +34,7 @@ const FEATURES: &[&str] = &[
     ns::MUC_SELF_PING,
     ns::DISCO_INFO,
     ns::DISCO_ITEMS,
+    ns::RSM,
     ns::PING,
     ns::OCCUPANT_ID,
     ns::STANZA_ID,
@@ -117,24 +118,23 @@ impl Muc {
         let request = rsm::Request::of(element.root())?;
         self.ask(&iq, |room, from, context| {
             let items = match node.as_deref() {
-                None if room.shows_occupants_to(from, context) => {
-                    let visible: Vec<_> = room.occupants.iter().filter(|occupant| room.shows(occupant, from, context)).collect();
+                None => {
+                    let open = room.shows_occupants_to(from, context);
+                    let visible: Vec<_> = room.occupants.iter().filter(|occupant| open && room.shows(occupant, from, context)).collect();
                     let page = rsm::page(&visible, |occupant| occupant.nick(), &request, OCCUPANTS_MAX)?;
-                    let items = Items { items: page.entries.iter().map(|occupant| item(&occupant.jid)).collect(), page: page.answer };
-                    return Ok(items.write(None));
+                    Items { items: page.entries.iter().map(|occupant| item(&occupant.jid)).collect(), page: page.answer }
                 }
-                None => Vec::new(),
                 Some(ns::COMMANDS) => {
                     let command = |(node, name): (&str, &str)| Item {
                         jid: room.lasting.jid.to_string(),
                         node: Some(node.to_owned()),
                         name: Some(name.to_owned()),
                     };
-                    room.hat_commands(from, context).into_iter().map(command).collect()
+                    Items { items: room.hat_commands(from, context).into_iter().map(command).collect(), page: None }
                 }
                 Some(_) => return Err(no_such_node()),
             };
-            Ok(Items { items, page: None }.write(node.as_deref()))
+            Ok(items.write(node.as_deref()))
         })
         .await
     }
@@ -204,7 +204,7 @@ fn info(room: &Room, from: &Jid, context: &Context<'_>) -> Bytes {
         write_feature(&mut xml, feature);
     }
     if config.archived {
-        [ns::MAM, ns::MAM_EXTENDED, ns::RSM, ns::TOMBSTONES].iter().for_each(|feature| write_feature(&mut xml, feature));
+        [ns::MAM, ns::MAM_EXTENDED, ns::TOMBSTONES].iter().for_each(|feature| write_feature(&mut xml, feature));
     }
     if config.allow_registration {
         [ns::REGISTER, ns::MUC_REGISTER].iter().for_each(|feature| write_feature(&mut xml, feature));

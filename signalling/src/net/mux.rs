@@ -28,7 +28,7 @@ use crate::stream::sasl::ChannelBindings;
 use protocol::{FIRST_BYTES_MAX, Guess, Protocol};
 
 /// Encrypted bytes that wait for one system call; media comes in small records.
-const WRITE_BYTES: usize = 16 * 1024;
+const WRITE_BYTES: usize = tls::BUFFER_BYTES_MAX;
 
 /// What stands behind the port.
 #[derive(Debug)]

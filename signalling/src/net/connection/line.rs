@@ -30,8 +30,9 @@ use crate::stanza::Stanza;
 /// Read at once; on the stack, so that a stream that waits holds no buffer.
 const READ_BYTES: usize = 16 * 1024;
 
-/// What TLS holds back at most of what it has taken.
-const HELD_BACK_MAX: u64 = tls::BUFFER_BYTES_MAX as u64;
+/// What of all that TLS has taken the client may not be able to read, at most: what TLS holds back, a record of which the socket lacks the end, and what the
+/// port for everything buffers below TLS.
+const HELD_BACK_MAX: u64 = 3 * tls::BUFFER_BYTES_MAX as u64;
 
 /// See the module.
 pub(super) struct Line {

@@ -44,7 +44,7 @@ pub fn from_fragment(lines: SessionDescription, party: Party, previous: Option<&
     session.unused_in_fragment(&mut warnings);
     unused(lines.others, lines.connection.is_some(), !lines.bandwidths.is_empty(), &mut warnings);
     if previous.is_none() {
-        warnings.add(format_args!("the sid is \"0\": a fragment does not say which session it is of, and there is no description before"));
+        warnings.add(format_args!("the sid is \"0\": a fragment does not say which session it is of"));
     }
     let mut jingle = Jingle::new(Action::TransportInfo, previous.map_or("0", |previous| &previous.sid));
     for media in lines.media {
@@ -197,7 +197,7 @@ mod tests {
     use super::*;
     use crate::sdp::{parse_fragment, write as text};
 
-    const NO_SESSION: &str = "the sid is \"0\": a fragment does not say which session it is of, and there is no description before";
+    const NO_SESSION: &str = "the sid is \"0\": a fragment does not say which session it is of";
     const CANDIDATE: &str = "a=candidate:1 1 udp 2130706431 10.0.1.1 8998 typ host generation 0";
 
     fn before() -> Description {

@@ -98,7 +98,7 @@ fn what_tls_holds_back_is_not_with_the_socket_and_neither_is_what_comes_behind_i
     assert!(!line.is_clear());
     assert_eq!((line.handed_over(), line.let_go()), (0, Some(0)));
     // More than it can hold back.
-    let much = line.send_stanza(&stanza(&"x".repeat(tls::BUFFER_BYTES_MAX)));
+    let much = line.send_stanza(&stanza(&"x".repeat(3 * tls::BUFFER_BYTES_MAX)));
     assert!(write(&mut line).is_pending());
     assert_eq!((line.handed_over(), line.let_go()), (much - HELD_BACK_MAX, Some(much - HELD_BACK_MAX)));
     socket.lock().unwrap().flushes = true;
