@@ -61,8 +61,8 @@ impl Router {
     }
 
     /// Recipients with their homes, if they are accounts in memory, in the order in which they lie there: sessions and connections, which came to be
-    /// with them, mostly lie in that order too, and the processor expects the next where the last one was. Nobody waits for those that come last, whose
-    /// accounts may have to be loaded.
+    /// with them, mostly lie in that order too, and the processor expects the next where the last one was. Those come last whose accounts may have to be
+    /// loaded: the others do not wait for that.
     fn with_homes<'a>(&self, recipients: &'a [Jid]) -> Vec<(Option<Arc<Home>>, &'a Jid)> {
         let home = |to: &Jid| self.is_account(to).then(|| self.0.homes.peek_at(to.bare_str())).flatten();
         let mut found: Vec<_> = recipients.iter().map(|to| (home(to), to)).collect();
