@@ -2,10 +2,14 @@
 //!
 //! Homes with sessions stay; the others are kept while there is room, least recently used first out.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::sync::OnceCell;
 
@@ -23,7 +27,13 @@ pub struct Home {
     account: OnceCell<Mutex<Account>>,
     turn: tokio::sync::Mutex<()>,
     presence_turn: tokio::sync::Mutex<()>,
+    /// It is, or is about to be, no more the account's one home.
+    gone: AtomicBool,
 }
+
+/// A home to come back to without looking for it. It keeps nothing in memory but the place.
+#[derive(Debug, Clone, Default)]
+pub struct Remembered(Weak<Home>);
 
 impl Home {
     /// Reads or changes the account in memory, for one pure call.
@@ -42,6 +52,27 @@ impl Home {
     /// Waits until no other change to the stored data of this account is under way. Changes store first, then alter memory.
     pub async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.turn.lock().await
+    }
+}
+
+impl Remembered {
+    /// The home, if it still is the account's; it stays so while this is held, unless the account is removed.
+    pub fn home(&self) -> Option<Arc<Home>> {
+        let home = self.0.upgrade()?;
+        // Either this sees the mark or whoever has set it sees this reference: see `Home::is_let_go_of`.
+        fence(Ordering::SeqCst);
+        (!home.gone.load(Ordering::Relaxed)).then_some(home)
+    }
+
+    /// Where it lies in memory.
+    pub fn place(&self) -> *const Home {
+        self.0.as_ptr()
+    }
+}
+
+impl From<&Arc<Home>> for Remembered {
+    fn from(home: &Arc<Home>) -> Self {
+        Self(Arc::downgrade(home))
     }
 }
 
@@ -141,7 +172,9 @@ impl Homes {
 
     /// Drops the state of an account that was deleted.
     pub fn forget(&self, jid: &BareJid) {
-        self.shard(jid.as_str()).homes.remove(jid);
+        if let Some(Entry { home, .. }) = self.shard(jid.as_str()).homes.remove(jid) {
+            home.gone.store(true, Ordering::Relaxed);
+        }
     }
 
     fn entry(&self, jid: &BareJid) -> Arc<Home> {
@@ -155,8 +188,13 @@ impl Homes {
         if shard.homes.len() >= self.idle_max {
             shard.let_go_of_idle(self.idle_max / 2);
         }
-        let home =
-            Arc::new(Home { jid: jid.clone(), account: OnceCell::new(), turn: Default::default(), presence_turn: Default::default() });
+        let home = Arc::new(Home {
+            jid: jid.clone(),
+            account: OnceCell::new(),
+            turn: Default::default(),
+            presence_turn: Default::default(),
+            gone: AtomicBool::new(false),
+        });
         shard.homes.insert(jid.clone(), Entry { home: home.clone(), used });
         home
     }
@@ -176,7 +214,7 @@ impl Homes {
 }
 
 impl Shard {
-    /// Nobody can take a new reference while the shard is locked, so a home that only the shard knows may go.
+    /// While the shard is locked nobody can take a new reference to a home that only the shard has, except who has [`Remembered`] it.
     fn let_go_of_idle(&mut self, keep: usize) {
         let mut idle: Vec<(u64, BareJid)> = self
             .homes
@@ -187,12 +225,25 @@ impl Shard {
         idle.sort_unstable_by_key(|(used, _)| *used);
         let surplus = idle.len().saturating_sub(keep);
         for (_, jid) in idle.into_iter().take(surplus.max(1)) {
-            self.homes.remove(&jid);
+            if self.homes.get(&jid).is_some_and(|entry| entry.home.is_let_go_of()) {
+                self.homes.remove(&jid);
+            }
         }
     }
 }
 
 impl Home {
+    /// Marks it as gone, unless somebody has come back to it.
+    fn is_let_go_of(self: &Arc<Self>) -> bool {
+        self.gone.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        let is_alone = Arc::strong_count(self) == 1;
+        if !is_alone {
+            self.gone.store(false, Ordering::Relaxed);
+        }
+        is_alone
+    }
+
     fn is_idle(&self) -> bool {
         !self.account.initialized() || self.with(|account| account.sessions.is_empty())
     }

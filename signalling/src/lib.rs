@@ -1,6 +1,7 @@
 //! Signalling: XMPP streams, stanzas, routing and the services on top of them.
 
 pub mod account;
+pub mod addressees;
 pub mod administration;
 pub mod auth;
 pub mod avatar;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
+use campanile_signalling::addressees::Addressees;
 use campanile_signalling::jid::Jid;
 use campanile_signalling::mailbox::Outgoing;
 use campanile_signalling::router::{Behind, Limits};
@@ -24,7 +25,7 @@ fn jid(text: &str) -> Jid {
     Jid::parse(text).expect("a JID")
 }
 
-fn jids(texts: &[&str]) -> Vec<Jid> {
+fn jids(texts: &[&str]) -> Addressees {
     texts.iter().map(|text| jid(text)).collect()
 }
 
@@ -56,10 +57,10 @@ async fn a_headline_loads_nobody_and_a_normal_message_waits() {
     let world = World::new("broadcast-kept", &["alice", "bob"]).await;
     let recipients = jids(&["alice@localhost", "bob@localhost", "bob@localhost/gone"]);
     world.router.broadcast(&notification(MessageType::Headline), &recipients, Behind::Nothing).await;
-    for recipient in &recipients {
+    for recipient in recipients.iter() {
         assert!(world.router.home_in_memory(&recipient.to_bare()).is_none(), "{recipient}");
     }
-    world.router.broadcast(&notification(MessageType::Normal), &recipients[..2], Behind::Nothing).await;
+    world.router.broadcast(&notification(MessageType::Normal), &jids(&["alice@localhost", "bob@localhost"]), Behind::Nothing).await;
     for name in ["alice", "bob"] {
         let client = world.client(name, "late").await;
         client.send("<presence/>").await;
@@ -123,6 +124,34 @@ async fn who_is_there_waits_for_no_account_that_has_to_be_loaded() {
     broadcast.await;
 }
 
+/// A list serves many broadcasts; what it remembers of homes is not always so any more.
+#[tokio::test]
+async fn who_is_not_where_they_were_is_found_all_the_same() {
+    let world = World::new("broadcast-again", &["alice", "bob"]).await;
+    let list = jids(&["alice@localhost", "bob@localhost"]);
+    let tell = || async { world.router.broadcast(&notification(MessageType::Headline), &list, Behind::Nothing).await };
+    let alice = world.online("alice", "a").await;
+    alice.forget();
+    tell().await;
+    alice.expect(&[&["<event"]]);
+    // One who was not there when it was first used.
+    let bob = world.online("bob", "b").await;
+    bob.forget();
+    tell().await;
+    bob.expect(&[&["<event"]]);
+    // One whose home was forgotten, and is still held by somebody.
+    let old = world.router.home_in_memory(&jid("alice@localhost").to_bare()).expect("alice is there");
+    world.router.forget(&old.jid);
+    let again = world.online("alice", "again").await;
+    [&alice, &bob, &again].into_iter().for_each(|client| client.forget());
+    for _ in 0..3 {
+        tell().await;
+        again.expect(&[&["<event"]]);
+        bob.expect(&[&["<event"]]);
+        alice.expect(&[]);
+    }
+}
+
 /// On one worker, the broadcast is one of several tasks, and the others have their turns.
 #[tokio::test]
 async fn ten_thousand_recipients_do_not_hold_the_worker_and_share_one_body() {
@@ -135,7 +164,7 @@ async fn ten_thousand_recipients_do_not_hold_the_worker_and_share_one_body() {
         clients.push(world.client("alice", &number.to_string()).await);
     }
     let once = || clients.iter().map(|client| Jid::from(client.session.jid.clone()));
-    let recipients: Vec<Jid> = std::iter::repeat_with(once).take(EACH).flatten().collect();
+    let recipients: Addressees = std::iter::repeat_with(once).take(EACH).flatten().collect();
     let turns = Arc::new(AtomicUsize::new(0));
     let other = tokio::spawn({
         let turns = turns.clone();

@@ -140,7 +140,7 @@ pub struct Occupants {
     pub(super) by_account: Arc<HashMap<BareJid, BTreeSet<String>>>,
     /// Bytes of all presence.
     pub(super) presence_bytes: usize,
-    /// Recipients as last worked out, until somebody comes, goes or changes role.
+    /// Addressees as last worked out, until somebody comes, goes or changes role.
     pub(super) lists: super::outcome::Lists,
 }
 

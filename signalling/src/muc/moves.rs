@@ -7,9 +7,10 @@ use std::sync::Arc;
 use super::change::Change;
 use super::context::Context;
 use super::model::{Affiliated, Affiliation, Lasting, Occupant, Role, Room, Seat};
-use super::outcome::{Outcome, Recipients};
+use super::outcome::Outcome;
 use super::presence::{self, Notice, Own, Why};
 use super::status::Status;
+use crate::addressees::Addressees;
 use crate::jid::{BareJid, Jid};
 use crate::ns;
 use crate::stanza::{MessageType, Stanza};
@@ -249,7 +250,7 @@ impl Room {
     }
 
     /// Tells those who are no moderators: one who is not to be seen any more is gone for them.
-    fn tell_others(&self, occupant: &Occupant, notice: &Notice<'_>, is_seen: bool, to: Recipients, out: &mut Outcome) {
+    fn tell_others(&self, occupant: &Occupant, notice: &Notice<'_>, is_seen: bool, to: Addressees, out: &mut Outcome) {
         if to.is_empty() {
             return;
         }
@@ -294,7 +295,7 @@ impl Room {
 }
 
 /// These recipients without an occupant's own sessions.
-fn without(recipients: Recipients, occupant: &Occupant) -> Recipients {
+fn without(recipients: Addressees, occupant: &Occupant) -> Addressees {
     let is_own = |jid: &Jid| occupant.seats.iter().any(|seat| seat.jid == *jid);
     if recipients.iter().any(is_own) { recipients.iter().filter(|jid| !is_own(jid)).cloned().collect() } else { recipients }
 }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::model::{Occupant, Occupants, Role, Seat};
-use super::outcome::{Lists, Recipients};
+use super::outcome::Lists;
 use super::presence::Templates;
+use crate::addressees::Addressees;
 use crate::jid::{FullJid, Jid};
 use crate::ns;
 
@@ -126,19 +127,19 @@ impl Occupants {
     }
 
     /// Every session.
-    pub fn everyone(&mut self) -> Recipients {
+    pub fn everyone(&mut self) -> Addressees {
         let all = self.by_nick.values();
         self.lists.everyone.get_or_insert_with(|| sessions(all)).clone()
     }
 
     /// Sessions of moderators.
-    pub fn moderators(&mut self) -> Recipients {
+    pub fn moderators(&mut self) -> Addressees {
         let all = self.by_nick.values();
         self.lists.moderators.get_or_insert_with(|| sessions(all.filter(|occupant| occupant.role == Role::Moderator))).clone()
     }
 
     /// Sessions of all others.
-    pub fn others(&mut self) -> Recipients {
+    pub fn others(&mut self) -> Addressees {
         let all = self.by_nick.values();
         self.lists.others.get_or_insert_with(|| sessions(all.filter(|occupant| occupant.role != Role::Moderator))).clone()
     }
@@ -154,7 +155,7 @@ fn missing(from: &Occupant, other: &Occupant) -> Vec<FullJid> {
     from.seats.iter().filter(|seat| other.seat(&seat.jid).is_none()).map(|seat| seat.jid.clone()).collect()
 }
 
-fn sessions<'a>(of: impl Iterator<Item = &'a Arc<Occupant>>) -> Recipients {
+fn sessions<'a>(of: impl Iterator<Item = &'a Arc<Occupant>>) -> Addressees {
     of.flat_map(|occupant| occupant.seats.iter().map(|seat| Jid::from(&seat.jid))).collect()
 }
 

@@ -1,10 +1,9 @@
 //! What a room does about a stanza: it is stored first, then sent in this order.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 
 use super::change::Change;
+use crate::addressees::Addressees;
 use crate::jid::Jid;
 use crate::stanza::Stanza;
 use crate::store::ArchiveId;
@@ -32,7 +31,7 @@ pub enum Effect {
         /// With `from`, without `to`.
         stanza: Stanza,
         /// Full JIDs.
-        to: Recipients,
+        to: Addressees,
     },
     /// Keeps a message in the room's archive, under this number.
     Keep {
@@ -52,18 +51,15 @@ pub enum Effect {
     },
 }
 
-/// Whom a broadcast reaches, worked out once for many.
-pub type Recipients = Arc<[Jid]>;
-
-/// Recipients as last worked out.
+/// Addressees as last worked out.
 #[derive(Debug, Clone, Default)]
 pub struct Lists {
     /// Every session.
-    pub everyone: Option<Recipients>,
+    pub everyone: Option<Addressees>,
     /// Sessions of those who see real JIDs and all presence.
-    pub moderators: Option<Recipients>,
+    pub moderators: Option<Addressees>,
     /// All others.
-    pub others: Option<Recipients>,
+    pub others: Option<Addressees>,
 }
 
 impl Outcome {
@@ -74,7 +70,7 @@ impl Outcome {
     }
 
     /// Sends a stanza to many; to nobody, it is left out.
-    pub fn broadcast(&mut self, stanza: Stanza, to: Recipients) {
+    pub fn broadcast(&mut self, stanza: Stanza, to: Addressees) {
         debug_assert!(stanza.to().is_none(), "a broadcast has a `to` for each of its recipients");
         if !to.is_empty() {
             self.effects.push(Effect::Broadcast { stanza, to });

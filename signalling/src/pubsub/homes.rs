@@ -12,6 +12,7 @@ use super::model::{Item, NODE_BYTES_MAX, Node, NodeAddress, ServiceKind};
 use super::node::Applied;
 use super::outbox::{self, Delivery};
 use super::{graph, model};
+use crate::addressees::Addressees;
 use crate::jid::{BareJid, Jid};
 use crate::outbox::Outbox;
 use crate::shelf::{Found, Holds, Place as Home, Shelf};
@@ -61,7 +62,7 @@ struct Seen {
 pub(super) struct Group {
     pub variant: Variant,
     pub condition: Condition,
-    pub to: Arc<[Jid]>,
+    pub to: Addressees,
 }
 
 impl Group {

@@ -15,6 +15,7 @@ use super::model::{Node, ServiceKind};
 use super::options::ShowValue;
 use super::outbox::Delivery;
 use super::service::{PubSub, Service};
+use crate::addressees::Addressees;
 use crate::homes::Home;
 use crate::jid::Jid;
 use crate::ns;
@@ -234,7 +235,7 @@ impl PubSub {
             return self.router.broadcast(&stanza, &to, behind).await;
         }
         for slice in to.chunks(PRESENCE_SLICE) {
-            let told: Vec<_> = slice.iter().filter(|jid| condition.is_met(&self.shows(jid))).cloned().collect();
+            let told: Addressees = slice.iter().filter(|jid| condition.is_met(&self.shows(jid))).cloned().collect();
             self.metrics.notifications.inc_by(told.len() as u64);
             self.router.broadcast(&stanza, &told, behind).await;
             tokio::task::yield_now().await;

@@ -121,8 +121,8 @@ macro_rules! bound {
     }};
 }
 
-/// The transaction that a write job runs in. It has its connection for itself; one that is dropped before its end, or whose end failed, takes
-/// the connection along: nobody knows in which state that is.
+/// A connection that writes, and the transaction that a job runs in. It has the connection for itself; one that is dropped within a transaction, or
+/// whose end failed, takes the connection along: nobody knows in which state that is.
 pub(super) struct Tx {
     connection: Connection,
     open: bool,
@@ -136,24 +136,27 @@ pub(super) enum Connection {
 }
 
 impl Tx {
-    pub(super) async fn begin(connection: Connection, doing: &'static str) -> Result<Self, StoreError> {
+    pub(super) fn new(connection: Connection) -> Self {
+        Self { connection, open: false, doing: "write" }
+    }
+
+    pub(super) async fn begin(&mut self, doing: &'static str) -> Result<(), StoreError> {
         // SQLite's write lock is taken at the start, so no statement inside can find it taken by another process.
-        let sql = match connection {
+        let sql = match self.connection {
             Connection::Sqlite(_) => "BEGIN IMMEDIATE",
             Connection::Postgres(_) => "BEGIN",
         };
-        let mut tx = Self { connection, open: true, doing };
-        tx.execute(sql, &[]).await?;
-        Ok(tx)
+        (self.open, self.doing) = (true, doing);
+        self.execute(sql, &[]).await.map(drop)
     }
 
-    pub(super) async fn commit(mut self) -> Result<(), StoreError> {
+    pub(super) async fn commit(&mut self) -> Result<(), StoreError> {
         self.execute("COMMIT", &[]).await?;
         self.open = false;
         Ok(())
     }
 
-    pub(super) async fn roll_back(mut self) -> Result<(), StoreError> {
+    pub(super) async fn roll_back(&mut self) -> Result<(), StoreError> {
         self.execute("ROLLBACK", &[]).await?;
         self.open = false;
         Ok(())
@@ -322,7 +325,8 @@ impl Database {
             Self::Postgres { pool, answer_wait } => {
                 let job = async {
                     let connection = pool.acquire().await.map_err(|cause| StoreError::database(doing, cause))?;
-                    let mut tx = Tx::begin(Connection::Postgres(connection), doing).await?;
+                    let mut tx = Tx::new(Connection::Postgres(connection));
+                    tx.begin(doing).await?;
                     match work(&mut tx).await {
                         Ok(result) => tx.commit().await.map(|()| result),
                         Err(error) => {

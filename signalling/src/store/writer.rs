@@ -3,7 +3,7 @@
 //! There is no timer: the task takes what is there, commits, and what came meanwhile is the next batch. So an idle server commits at once and
 //! a busy one pays one `fsync` for many jobs. Of several, each has its own savepoint: one that fails is undone alone. Callers are answered after the
 //! commit. Policy when the queue is full: callers wait, [`QUEUE_WAIT_MAX`] at most. A batch that fails takes its connection along ([`Tx`]); the pool
-//! opens another one for the next.
+//! opens another one for the next. Until then the task keeps it: the pool would try each one that is given back.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -140,6 +140,7 @@ where
 
 async fn run(pool: SqlitePool, mut queue: mpsc::Receiver<Box<dyn Job>>, stop: CancellationToken, failing: Arc<AtomicBool>) {
     let mut batch = Vec::with_capacity(BATCH_JOBS_MAX);
+    let mut held = None;
     loop {
         let waiting = tokio::select! {
             biased;
@@ -152,26 +153,31 @@ async fn run(pool: SqlitePool, mut queue: mpsc::Receiver<Box<dyn Job>>, stop: Ca
         if waiting == 0 {
             break;
         }
-        let outcome = commit(&pool, &mut batch).await;
+        let outcome = commit(&pool, &mut held, &mut batch).await;
         failing.store(outcome.is_err(), Ordering::Relaxed);
         if let Err(error) = &outcome {
             tracing::error!(%error, jobs = batch.len(), "a batch of writes was not stored");
+            held = None;
         }
         for job in batch.drain(..) {
             job.finish(outcome.clone());
         }
     }
+    drop(held);
     pool.close().await;
 }
 
 /// One transaction.
-async fn commit(pool: &SqlitePool, batch: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
+async fn commit(pool: &SqlitePool, held: &mut Option<Tx>, batch: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
     let doing = batch.first().map_or("write", |job| job.doing());
-    let connection = pool.acquire().await.map_err(|cause| StoreError::database(doing, cause))?;
-    let mut tx = Tx::begin(Connection::Sqlite(connection), doing).await?;
+    let tx = match held {
+        Some(tx) => tx,
+        None => held.insert(Tx::new(Connection::Sqlite(pool.acquire().await.map_err(|cause| StoreError::database(doing, cause))?))),
+    };
+    tx.begin(doing).await?;
     if let [job] = batch {
         // Nobody to be spared when it fails: the transaction is its own.
-        if job.run(&mut tx).await {
+        if job.run(tx).await {
             return tx.commit().await;
         }
         tx.roll_back().await?;
@@ -180,7 +186,7 @@ async fn commit(pool: &SqlitePool, batch: &mut [Box<dyn Job>]) -> Result<(), Sto
     }
     for job in batch {
         tx.execute("SAVEPOINT job", &[]).await?;
-        if !job.run(&mut tx).await {
+        if !job.run(tx).await {
             tx.execute("ROLLBACK TO job", &[]).await?;
         }
         tx.execute("RELEASE job", &[]).await?;

@@ -64,14 +64,16 @@ static KEEP: LazyLock<Statement> = LazyLock::new(|| {
 });
 static UNDELIVERED: LazyLock<Statement> =
     LazyLock::new(|| Statement::new("INSERT INTO undelivered (account, id) VALUES ", 2, " ON CONFLICT (account, id) DO NOTHING"));
+/// What is for a room that is not there, or not any more, is left out.
 static KEEP_IN_ROOM: LazyLock<Statement> = LazyLock::new(|| {
     Statement::new(
-        "INSERT INTO room_messages (room_id, id, peer, resource, nick, peer_hash, nick_hash, stanza) VALUES ",
+        "INSERT INTO room_messages (room_id, id, peer, resource, nick, peer_hash, nick_hash, stanza)
+         SELECT rooms.id, column2, column3, column4, column5, column6, column7, column8 FROM (VALUES ",
         8,
-        " ON CONFLICT (room_id, id) DO NOTHING",
+        ") AS v JOIN rooms ON rooms.jid = CAST(column1 AS TEXT) WHERE true ON CONFLICT (room_id, id) DO NOTHING",
     )
 });
-const REPLACE_IN_ROOM: &str = "UPDATE room_messages SET stanza = $3 WHERE room_id = $1 AND id = $2";
+const REPLACE_IN_ROOM: &str = "UPDATE room_messages SET stanza = $3 WHERE room_id = (SELECT id FROM rooms WHERE jid = $1) AND id = $2";
 /// The rows of a list as pairs of the columns' types: SQLite looks them up by the key only then.
 const PAIRS: &str = "(account, id) IN (SELECT CAST(column1 AS TEXT), CAST(column2 AS BIGINT) FROM (VALUES ";
 /// Of messages kept earlier, which retention may have taken away.
@@ -86,7 +88,14 @@ static FORGET: LazyLock<Statement> =
 /// Those that look rows up, for the test that none reads a whole table.
 #[cfg(test)]
 pub(super) fn statements() -> impl Iterator<Item = &'static str> {
-    UNDELIVERED_IF_THERE.sql.iter().chain(&DELIVERED.sql).chain(&FORGET.sql).map(String::as_str).chain([REPLACE_IN_ROOM])
+    UNDELIVERED_IF_THERE
+        .sql
+        .iter()
+        .chain(&DELIVERED.sql)
+        .chain(&FORGET.sql)
+        .chain(&KEEP_IN_ROOM.sql)
+        .map(String::as_str)
+        .chain([REPLACE_IN_ROOM])
 }
 
 /// Whether the accounts of a batch are known to be there.
@@ -168,25 +177,14 @@ pub(super) async fn write(tx: &mut Tx, batch: &[Entry], care: Care) -> Result<()
     FORGET.run(tx, &forgotten, key).await
 }
 
-/// The changes of rooms. What is for a room that is not there, or not any more, is left out. A message is kept before it is replaced: so the order
-/// between messages does not matter.
+/// The changes of rooms. A message is kept before it is replaced: so the order between messages does not matter.
 async fn in_rooms(tx: &mut Tx, batch: &[Entry]) -> Result<(), StoreError> {
-    let mut ids: HashMap<&str, Option<i64>> = HashMap::new();
     let (mut kept, mut replaced) = (Vec::new(), Vec::new());
-    for Entry { owner: room, change } in batch.iter().filter(|entry| entry.change.is_of_room()) {
-        let id = match ids.get(room.as_str()) {
-            Some(id) => *id,
-            None => {
-                let row = tx.fetch_optional("SELECT id FROM rooms WHERE jid = $1", &[room.as_str().into()]).await?;
-                let id = row.map(|row| row.int(0)).transpose()?;
-                ids.insert(room.as_str(), id);
-                id
-            }
-        };
-        match (id, change) {
-            (Some(room), Change::KeepInRoom(record)) => kept.push((room, record)),
-            (Some(room), Change::ReplaceInRoom(id, stanza)) => replaced.push((room, id, stanza)),
-            _ => {}
+    for Entry { owner: room, change } in batch {
+        match change {
+            Change::KeepInRoom(record) => kept.push((room.as_str(), record)),
+            Change::ReplaceInRoom(id, stanza) => replaced.push((room.as_str(), id, stanza)),
+            Change::Keep(_) | Change::Undelivered(_) | Change::Delivered(_) | Change::Forget(_) => {}
         }
     }
     KEEP_IN_ROOM

@@ -39,7 +39,7 @@ fn s7_4_a_message_is_reflected_to_all() {
     // The list of recipients is worked out once for many messages.
     let again = scene.send(HARPIER).unwrap();
     let Some(Effect::Broadcast { to: second, .. }) = again.effects.last() else { panic!("{again:?}") };
-    assert!(std::sync::Arc::ptr_eq(to, second));
+    assert!(std::ptr::eq(to.as_ptr(), second.as_ptr()));
     assert!(scene.room.last_id.unwrap() > id);
 }
 

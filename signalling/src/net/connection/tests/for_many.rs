@@ -201,7 +201,7 @@ impl Server {
     }
 
     async fn tell(&self, text: &str, behind: Behind) {
-        self.context.router.broadcast(&stanza(text), &[Jid::parse(ORCHARD).unwrap()], behind).await;
+        self.context.router.broadcast(&stanza(text), &vec![Jid::parse(ORCHARD).unwrap()].into(), behind).await;
     }
 
     fn written(&self) -> u64 {
