@@ -1,5 +1,8 @@
 //! Whom a stanza for many is for: addresses, worked out once for many stanzas, with the homes in which they were found.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,10 +12,11 @@ use crate::jid::Jid;
 
 /// Addresses whose homes are looked up together.
 const BLOCK: usize = 1024;
-/// So many of a block that have moved, one of so many, have the whole block looked up anew.
+/// When more than one in so many of a block has moved, the block is looked up anew.
 const MOVED_PART: usize = 8;
 
-/// A list of addresses. A clone counts one reference.
+/// A list of addresses. A clone counts one reference. Of homes that are gone it keeps the memory ([`Remembered`]) of an eighth, and of more until it is
+/// next used.
 #[derive(Clone, Default)]
 pub struct Addressees(Arc<List>);
 
@@ -24,7 +28,7 @@ struct List {
 }
 
 /// An address and where it was found.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Known {
     /// Which address of the block.
     at: u32,
@@ -60,7 +64,7 @@ impl Block<'_> {
             .clone()
     }
 
-    /// So many were found elsewhere than where they were known to be.
+    /// So many are not where they were known to be.
     pub(crate) fn note_moved(&self, count: usize) {
         if count > self.jids.len() / MOVED_PART {
             *self.known.lock().unwrap_or_else(PoisonError::into_inner) = None;
@@ -73,8 +77,14 @@ impl Known {
         &of.jids[self.at as usize]
     }
 
-    pub(crate) fn home(&self) -> Option<Arc<Home>> {
-        self.home.home()
+    /// Its home, looked for if it is not known, and whether that is another than was known.
+    pub(crate) fn home(&self, find: impl FnOnce() -> Option<Arc<Home>>) -> (Option<Arc<Home>>, bool) {
+        if let Some(home) = self.home.home() {
+            return (Some(home), false);
+        }
+        let found = find();
+        let moved = found.is_some() || self.home.was_somewhere();
+        (found, moved)
     }
 }
 

@@ -31,7 +31,7 @@ pub struct Home {
     gone: AtomicBool,
 }
 
-/// A home to come back to without looking for it. It keeps nothing in memory but the place.
+/// A home to come back to without looking for it. Of one that is gone it keeps the memory, some hundred bytes, and nothing that this held.
 #[derive(Debug, Clone, Default)]
 pub struct Remembered(Weak<Home>);
 
@@ -59,9 +59,14 @@ impl Remembered {
     /// The home, if it still is the account's; it stays so while this is held, unless the account is removed.
     pub fn home(&self) -> Option<Arc<Home>> {
         let home = self.0.upgrade()?;
-        // Either this sees the mark or whoever has set it sees this reference: see `Home::is_let_go_of`.
+        // Either this sees the mark or whoever has set it sees this reference: see `Home::try_let_go`.
         fence(Ordering::SeqCst);
         (!home.gone.load(Ordering::Relaxed)).then_some(home)
+    }
+
+    /// There was one.
+    pub fn was_somewhere(&self) -> bool {
+        !self.0.ptr_eq(&Weak::new())
     }
 
     /// Where it lies in memory.
@@ -188,13 +193,7 @@ impl Homes {
         if shard.homes.len() >= self.idle_max {
             shard.let_go_of_idle(self.idle_max / 2);
         }
-        let home = Arc::new(Home {
-            jid: jid.clone(),
-            account: OnceCell::new(),
-            turn: Default::default(),
-            presence_turn: Default::default(),
-            gone: AtomicBool::new(false),
-        });
+        let home = Arc::new(Home::new(jid.clone()));
         shard.homes.insert(jid.clone(), Entry { home: home.clone(), used });
         home
     }
@@ -214,34 +213,41 @@ impl Homes {
 }
 
 impl Shard {
-    /// While the shard is locked nobody can take a new reference to a home that only the shard has, except who has [`Remembered`] it.
+    /// While the shard is locked nobody can take a new reference to a home that only the shard has, except whoever remembers it.
     fn let_go_of_idle(&mut self, keep: usize) {
-        let mut idle: Vec<(u64, BareJid)> = self
-            .homes
-            .iter()
-            .filter(|(_, entry)| Arc::strong_count(&entry.home) == 1 && entry.home.is_idle())
-            .map(|(jid, entry)| (entry.used, jid.clone()))
-            .collect();
+        let idle = self.homes.iter().filter(|(_, entry)| entry.home.try_let_go());
+        let mut idle: Vec<(u64, BareJid)> = idle.map(|(jid, entry)| (entry.used, jid.clone())).collect();
         idle.sort_unstable_by_key(|(used, _)| *used);
-        let surplus = idle.len().saturating_sub(keep);
-        for (_, jid) in idle.into_iter().take(surplus.max(1)) {
-            if self.homes.get(&jid).is_some_and(|entry| entry.home.is_let_go_of()) {
+        let surplus = idle.len().saturating_sub(keep).max(1);
+        for (number, (_, jid)) in idle.into_iter().enumerate() {
+            if number < surplus {
                 self.homes.remove(&jid);
+            } else if let Some(entry) = self.homes.get(&jid) {
+                entry.home.gone.store(false, Ordering::Relaxed);
             }
         }
     }
 }
 
 impl Home {
-    /// Marks it as gone, unless somebody has come back to it.
-    fn is_let_go_of(self: &Arc<Self>) -> bool {
+    pub(crate) fn new(jid: BareJid) -> Self {
+        Self { jid, account: OnceCell::new(), turn: Default::default(), presence_turn: Default::default(), gone: AtomicBool::new(false) }
+    }
+
+    /// Marks it as gone if it is idle and nobody has it but who asks. From the mark on nobody comes back to it, so that its account is not locked by
+    /// anybody either.
+    fn try_let_go(self: &Arc<Self>) -> bool {
+        let is_alone = || Arc::strong_count(self) == 1;
+        if !is_alone() {
+            return false;
+        }
         self.gone.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
-        let is_alone = Arc::strong_count(self) == 1;
-        if !is_alone {
+        let goes = is_alone() && self.is_idle();
+        if !goes {
             self.gone.store(false, Ordering::Relaxed);
         }
-        is_alone
+        goes
     }
 
     fn is_idle(&self) -> bool {

@@ -90,12 +90,11 @@ impl Muc {
         let restored = home.change(|room| {
             let max = self.history_max();
             saved::restore(room, &saved, max, |account| self.settings.hosts.is_admin(account));
-            let is_over = room.occupants.is_empty() && (room.lasting.locked || !room.lasting.config.persistent);
             let gone: Vec<_> = room.saved().filter(|seat| !self.is_there(&seat.real)).collect();
-            (room.occupants.sessions(), gone, is_over)
+            (room.occupants.sessions(), gone, room.has_ended())
         });
-        let Some((count, gone, is_over)) = restored else { return Ok(0) };
-        if is_over {
+        let Some((count, gone, has_ended)) = restored else { return Ok(0) };
+        if has_ended {
             self.store.commit(&home.jid, vec![Change::Destroy]).await?;
             home.put(None);
         }

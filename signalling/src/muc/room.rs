@@ -112,9 +112,15 @@ impl Room {
         }
     }
 
+    /// Nobody is there, and nothing keeps it: it is temporary, or was never opened.
+    #[must_use]
+    pub(super) fn has_ended(&self) -> bool {
+        self.occupants.is_empty() && (self.lasting.locked || !self.lasting.config.persistent)
+    }
+
     /// §7.14: nobody is left in a room that does not stay for itself.
     fn end_if_empty(&mut self, out: &mut Outcome) {
-        if self.occupants.is_empty() && (self.lasting.locked || !self.lasting.config.persistent) && !out.over {
+        if self.has_ended() && !out.over {
             self.lasting.change(Change::Destroy, out);
             out.over = true;
         }

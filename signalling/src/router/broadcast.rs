@@ -18,7 +18,7 @@ use crate::outbox::Behind;
 use crate::pipeline::{Moment, Verdict};
 use crate::stanza::{Kind, Stanza};
 
-/// Recipients between two moments at which others have their turn: less than a millisecond, if each has a socket to write to.
+/// Addressees between two moments at which others have their turn: less than a millisecond, if each has a socket to write to.
 const SLICE: usize = 128;
 
 impl Router {
@@ -40,12 +40,14 @@ impl Router {
         for block in to.blocks() {
             let mut moved = 0;
             for slice in block.known(|to| self.home_of(to)).chunks(SLICE) {
-                self.room_for(stanza).await;
+                self.wait_for_archive(stanza).await;
                 let moment = self.moment(stanza);
                 for known in slice {
                     let to = known.jid(&block);
-                    let Some(home) = known.home().or_else(|| self.home_of(to).inspect(|_| moved += 1)) else {
-                        elsewhere.push(to);
+                    let (home, has_moved) = known.home(|| self.home_of(to));
+                    moved += usize::from(has_moved);
+                    let Some(home) = home else {
+                        elsewhere.extend(Some(to).filter(|to| !self.is_nobodys(stanza, to)));
                         continue;
                     };
                     if let Some(rest) = self.bring(stanza.clone().with_to(to.clone()), &home, &moment, &mut unread) {
@@ -62,16 +64,18 @@ impl Router {
             block.note_moved(moved);
         }
         for slice in elsewhere.chunks(SLICE) {
-            self.room_for(stanza).await;
+            self.wait_for_archive(stanza).await;
             for to in slice {
-                self.bring_elsewhere(stanza.clone().with_to((*to).clone())).await;
+                Box::pin(self.route(stanza.clone().with_to((*to).clone()), None)).await;
             }
-            tokio::task::yield_now().await;
+            if slice.len() == SLICE {
+                tokio::task::yield_now().await;
+            }
         }
     }
 
     /// Waits until the archive takes more, if this may have to be kept.
-    async fn room_for(&self, stanza: &Stanza) {
+    async fn wait_for_archive(&self, stanza: &Stanza) {
         let archive = self.0.store.archive();
         if matches!(stanza.kind(), Kind::Message(_)) && !is_for_sessions_only(stanza) && archive.is_behind() {
             Box::pin(archive.room()).await;
@@ -81,6 +85,11 @@ impl Router {
     /// The home of an address, if it is that of an account in memory.
     fn home_of(&self, to: &Jid) -> Option<Arc<Home>> {
         self.is_account(to).then(|| self.0.homes.peek_at(to.bare_str())).flatten()
+    }
+
+    /// Whether it is for all sessions of an account which, not being in memory, has none.
+    fn is_nobodys(&self, stanza: &Stanza, to: &Jid) -> bool {
+        to.is_bare() && self.is_account(to) && is_for_sessions_only(stanza)
     }
 
     fn is_account(&self, to: &Jid) -> bool {
@@ -98,15 +107,6 @@ impl Router {
         let mut arrival = self.take_home(home, &mut stanza, moment);
         unread.extend(arrival.unread.drain(..));
         (!arrival.is_settled()).then(|| Box::pin(async move { self.conclude(home, stanza, arrival, None).await }) as BoxFuture<'_, ()>)
-    }
-
-    /// To an account that is not in memory, or to another host.
-    async fn bring_elsewhere(&self, stanza: Stanza) {
-        // What is for all sessions of an account that has none.
-        let is_nobodys = stanza.to().is_some_and(|to| to.is_bare() && self.is_account(to)) && is_for_sessions_only(&stanza);
-        if !is_nobodys {
-            Box::pin(self.route(stanza, None)).await;
-        }
     }
 }
 

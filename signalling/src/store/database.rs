@@ -121,13 +121,18 @@ macro_rules! bound {
     }};
 }
 
-/// A connection that writes, and the transaction that a job runs in. It has the connection for itself; one that is dropped within a transaction, or
-/// whose end failed, takes the connection along: nobody knows in which state that is.
+/// The transaction that a write job runs in.
 pub(super) struct Tx {
     connection: Connection,
-    open: bool,
     /// What the job is about, for its errors.
     pub(super) doing: &'static str,
+}
+
+/// A connection that writes, one transaction after another. One that is dropped within a transaction, or whose end failed, takes the connection along:
+/// nobody knows in which state that is.
+pub(super) struct Writing {
+    tx: Tx,
+    open: bool,
 }
 
 pub(super) enum Connection {
@@ -135,33 +140,38 @@ pub(super) enum Connection {
     Postgres(PoolConnection<Postgres>),
 }
 
-impl Tx {
+impl Writing {
     pub(super) fn new(connection: Connection) -> Self {
-        Self { connection, open: false, doing: "write" }
+        Self { tx: Tx { connection, doing: "write" }, open: false }
     }
 
-    pub(super) async fn begin(&mut self, doing: &'static str) -> Result<(), StoreError> {
+    pub(super) async fn begin(&mut self, doing: &'static str) -> Result<&mut Tx, StoreError> {
         // SQLite's write lock is taken at the start, so no statement inside can find it taken by another process.
-        let sql = match self.connection {
+        let sql = match self.tx.connection {
             Connection::Sqlite(_) => "BEGIN IMMEDIATE",
             Connection::Postgres(_) => "BEGIN",
         };
-        (self.open, self.doing) = (true, doing);
-        self.execute(sql, &[]).await.map(drop)
+        (self.open, self.tx.doing) = (true, doing);
+        self.tx.execute(sql, &[]).await?;
+        Ok(&mut self.tx)
     }
 
     pub(super) async fn commit(&mut self) -> Result<(), StoreError> {
-        self.execute("COMMIT", &[]).await?;
-        self.open = false;
-        Ok(())
+        self.end("COMMIT").await
     }
 
     pub(super) async fn roll_back(&mut self) -> Result<(), StoreError> {
-        self.execute("ROLLBACK", &[]).await?;
+        self.end("ROLLBACK").await
+    }
+
+    async fn end(&mut self, sql: &'static str) -> Result<(), StoreError> {
+        self.tx.execute(sql, &[]).await?;
         self.open = false;
         Ok(())
     }
+}
 
+impl Tx {
     /// Runs a statement; how many rows it changed.
     pub(super) async fn execute(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<u64, StoreError> {
         match &mut self.connection {
@@ -210,10 +220,10 @@ impl Tx {
     }
 }
 
-impl Drop for Tx {
+impl Drop for Writing {
     fn drop(&mut self) {
         if self.open {
-            match &mut self.connection {
+            match &mut self.tx.connection {
                 Connection::Sqlite(own) => own.close_on_drop(),
                 Connection::Postgres(own) => own.close_on_drop(),
             }
@@ -325,12 +335,11 @@ impl Database {
             Self::Postgres { pool, answer_wait } => {
                 let job = async {
                     let connection = pool.acquire().await.map_err(|cause| StoreError::database(doing, cause))?;
-                    let mut tx = Tx::new(Connection::Postgres(connection));
-                    tx.begin(doing).await?;
-                    match work(&mut tx).await {
-                        Ok(result) => tx.commit().await.map(|()| result),
+                    let mut writing = Writing::new(Connection::Postgres(connection));
+                    match work(writing.begin(doing).await?).await {
+                        Ok(result) => writing.commit().await.map(|()| result),
                         Err(error) => {
-                            if let Err(failed) = tx.roll_back().await {
+                            if let Err(failed) = writing.roll_back().await {
                                 tracing::debug!(error = %failed, "a failed transaction could not be rolled back: its connection is closed");
                             }
                             Err(error)

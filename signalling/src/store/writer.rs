@@ -2,8 +2,8 @@
 //!
 //! There is no timer: the task takes what is there, commits, and what came meanwhile is the next batch. So an idle server commits at once and
 //! a busy one pays one `fsync` for many jobs. Of several, each has its own savepoint: one that fails is undone alone. Callers are answered after the
-//! commit. Policy when the queue is full: callers wait, [`QUEUE_WAIT_MAX`] at most. A batch that fails takes its connection along ([`Tx`]); the pool
-//! opens another one for the next. Until then the task keeps it: the pool would try each one that is given back.
+//! commit. Policy when the queue is full: callers wait, [`QUEUE_WAIT_MAX`] at most. A batch that fails takes its connection along
+//! ([`Writing`]); the pool opens another one for the next. Between batches the task keeps it: given back, the pool would test it each time.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::database::{Connection, Tx};
+use super::database::{Connection, Tx, Writing};
 use super::{QUEUE_WAIT_MAX, StoreError};
 
 /// Jobs that may wait.
@@ -168,19 +168,19 @@ async fn run(pool: SqlitePool, mut queue: mpsc::Receiver<Box<dyn Job>>, stop: Ca
 }
 
 /// One transaction.
-async fn commit(pool: &SqlitePool, held: &mut Option<Tx>, batch: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
+async fn commit(pool: &SqlitePool, held: &mut Option<Writing>, batch: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
     let doing = batch.first().map_or("write", |job| job.doing());
-    let tx = match held {
-        Some(tx) => tx,
-        None => held.insert(Tx::new(Connection::Sqlite(pool.acquire().await.map_err(|cause| StoreError::database(doing, cause))?))),
+    let writing = match held {
+        Some(writing) => writing,
+        None => held.insert(Writing::new(Connection::Sqlite(pool.acquire().await.map_err(|cause| StoreError::database(doing, cause))?))),
     };
-    tx.begin(doing).await?;
+    let tx = writing.begin(doing).await?;
     if let [job] = batch {
         // Nobody to be spared when it fails: the transaction is its own.
         if job.run(tx).await {
-            return tx.commit().await;
+            return writing.commit().await;
         }
-        tx.roll_back().await?;
+        writing.roll_back().await?;
         // Its own mistake is nobody else's, a disk that takes nothing is.
         return job.failure().filter(|error| error.is_of_the_disk()).map_or(Ok(()), |error| Err(error.clone()));
     }
@@ -191,5 +191,5 @@ async fn commit(pool: &SqlitePool, held: &mut Option<Tx>, batch: &mut [Box<dyn J
         }
         tx.execute("RELEASE job", &[]).await?;
     }
-    tx.commit().await
+    writing.commit().await
 }

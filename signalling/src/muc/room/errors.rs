@@ -2,8 +2,8 @@
 
 use super::super::model::Room;
 use super::super::outcome::Outcome;
-use super::super::presence::write_occupant_id;
 use super::super::status::Status;
+use super::private::pass_on;
 use crate::ns;
 use crate::stanza::Stanza;
 use crate::stanza::error::{Condition, StanzaError};
@@ -23,15 +23,9 @@ impl Room {
         if says_gone(stanza, author.is_some()) {
             self.leave(stanza, from, &[Status::Unreachable], out);
         } else if let Some(recipient) = author.and_then(|nick| self.occupants.get(nick)) {
-            let mut xml = XmlWriter::with_capacity(128);
-            write_occupant_id(&mut xml, &sender.id);
             let mut error = stanza.clone();
             error.remove_children(|child| !child.is(ns::CLIENT, "error"));
-            error.add_child(&xml.finish());
-            error.set_from(&sender.jid);
-            for seat in &recipient.seats {
-                out.send(error.clone().with_to(&seat.jid));
-            }
+            pass_on(error, XmlWriter::with_capacity(128), sender, recipient, out);
         }
     }
 

@@ -1,11 +1,11 @@
 //! XEP-0045 §7.14: exiting a room; §11.1, §18.1.2: sessions that are not there any more.
 
-use super::super::model::{Affiliation, Room, Seat};
+use super::super::model::{Affiliation, Room};
 use super::super::outcome::Outcome;
 use super::super::presence::{self, Notice, Own};
 use super::super::status::Status;
 use super::destroy::DESTROYED;
-use crate::jid::Jid;
+use crate::jid::{FullJid, Jid};
 use crate::stanza::{Kind, PresenceType, Stanza};
 
 impl Room {
@@ -28,13 +28,13 @@ impl Room {
         }
         let Some(seat) = occupant.seat(from) else { return };
         out.send(notice.write_own(&self.lasting, &occupant, &seat.jid, own));
-        self.give_up_seat(nick, seat, out);
+        self.give_up_seat(nick, &seat.jid, out);
     }
 
     /// A session is no more the occupant's, who has others: if it was the one that spoke, the next one speaks.
-    pub(super) fn give_up_seat(&mut self, nick: &str, seat: &Seat, out: &mut Outcome) {
-        let spoke = self.occupants.get(nick).is_some_and(|occupant| occupant.seats[0].jid == seat.jid);
-        let after = self.occupants.update(nick, |occupant| occupant.seats.retain(|other| other.jid != seat.jid));
+    pub(super) fn give_up_seat(&mut self, nick: &str, own: &FullJid, out: &mut Outcome) {
+        let spoke = self.occupants.get(nick).is_some_and(|occupant| occupant.seats[0].jid == *own);
+        let after = self.occupants.update(nick, |occupant| occupant.seats.retain(|other| other.jid != *own));
         if let Some(after) = after.filter(|_| spoke) {
             self.tell(&after, &Notice::available(&after), self.is_seen(after.role), Own::default(), out);
         }

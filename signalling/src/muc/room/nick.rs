@@ -58,42 +58,33 @@ impl Room {
         self.occupants.remove(before.nick());
         let after = Self::renamed(before, jid, seat);
         self.occupants.insert(after.clone());
-        // Who is welcomed anew is told of itself then.
-        if stanza.child(ns::MUC, "x").is_none() {
-            self.tell_own(&after, &Notice::available(&after), Own { answers: Some(stanza), codes: &[] }, out);
-        }
+        self.answer_new_nick(stanza, &after, &after.seats[0].jid, out);
         self.tell_all_but(&after, &Notice::available(&after), seen, out);
     }
 
     /// One of several sessions becomes an occupant of its own; the others stay.
     fn split(&mut self, stanza: &Stanza, before: &Occupant, jid: &FullJid, seat: Seat, out: &mut Outcome) {
         let own = seat.jid.clone();
-        let said = presence::unavailable();
-        out.send(renaming(before, jid, &said).write_own(&self.lasting, before, &own, Own::default()));
-        let old = before.seats.iter().find(|seat| seat.jid == own).cloned().unwrap_or_else(|| seat.clone());
-        self.give_up_seat(before.nick(), &old, out);
+        self.answer_old_nick(before, jid, &own, out);
+        self.give_up_seat(before.nick(), &own, out);
         let after = Self::renamed(before, jid, seat);
         self.occupants.insert(after.clone());
         // For the session that asked, its old nickname is another's from now on.
         self.show_to(before.nick(), &own, after.role, out);
-        if stanza.child(ns::MUC, "x").is_none() {
-            self.tell_own(&after, &Notice::available(&after), Own { answers: Some(stanza), codes: &[] }, out);
-        }
+        self.answer_new_nick(stanza, &after, &own, out);
         self.tell_all_but(&after, &Notice::available(&after), false, out);
     }
 
     /// The nickname is that of another occupant of the same account: the session joins it there.
     fn move_over(&mut self, stanza: &Stanza, before: &Occupant, jid: &FullJid, seat: Seat, out: &mut Outcome) {
         let own = seat.jid.clone();
-        let said = presence::unavailable();
-        out.send(renaming(before, jid, &said).write_own(&self.lasting, before, &own, Own::default()));
+        self.answer_old_nick(before, jid, &own, out);
         if before.seats.len() == 1 {
             self.occupants.remove(before.nick());
             // For the others it is no new nickname, as they see it already.
-            self.tell_all_but(before, &Notice::gone(before, &said), self.is_seen(before.role), out);
+            self.tell_all_but(before, &Notice::gone(before, &presence::unavailable()), self.is_seen(before.role), out);
         } else {
-            let old = before.seats.iter().find(|seat| seat.jid == own).cloned().unwrap_or_else(|| seat.clone());
-            self.give_up_seat(before.nick(), &old, out);
+            self.give_up_seat(before.nick(), &own, out);
         }
         let nick = jid.resource_str();
         let Some(after) = self.occupants.update(nick, |occupant| occupant.seats.push(seat)) else { return };
@@ -102,9 +93,18 @@ impl Room {
             self.show_others_to(&after, &seats, after.role == Role::Moderator, out);
         }
         self.show_to(before.nick(), &own, after.role, out);
+        self.answer_new_nick(stanza, &after, &own, out);
+    }
+
+    /// Tells the session that asked that it has left its old nickname.
+    fn answer_old_nick(&self, before: &Occupant, jid: &FullJid, own: &FullJid, out: &mut Outcome) {
+        out.send(renaming(before, jid, &presence::unavailable()).write_own(&self.lasting, before, own, Own::default()));
+    }
+
+    /// Tells the session that asked that it has its new one; who is welcomed anew is told then.
+    fn answer_new_nick(&self, stanza: &Stanza, after: &Occupant, own: &FullJid, out: &mut Outcome) {
         if stanza.child(ns::MUC, "x").is_none() {
-            let notice = Notice::available(&after);
-            out.send(notice.write_own(&self.lasting, &after, &own, Own { answers: Some(stanza), codes: &[] }));
+            out.send(Notice::available(after).write_own(&self.lasting, after, own, Own { answers: Some(stanza), codes: &[] }));
         }
     }
 

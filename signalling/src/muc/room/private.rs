@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::super::config::{AllowPm, VisitorsPm};
-use super::super::model::{Role, Room};
+use super::super::model::{Occupant, Role, Room};
 use super::super::outcome::Outcome;
 use super::super::presence::write_occupant_id;
 use super::message::is_the_rooms;
@@ -63,16 +63,21 @@ impl Room {
         }
         let mut xml = XmlWriter::with_capacity(192);
         xml.open("x").ns(ns::MUC_USER).close();
-        write_occupant_id(&mut xml, &sender.id);
         let mut message = stanza.clone();
         message.remove_children(|child| is_the_rooms(child, &self.lasting.jid));
-        message.add_child(&xml.finish());
-        message.set_from(&sender.jid);
-        for seat in &recipient.seats {
-            out.send(message.clone().with_to(&seat.jid));
-        }
+        pass_on(message, xml, sender, recipient, out);
         let from = sender.nick().to_owned();
         self.occupants.note_private(nick, &from);
         Ok(())
+    }
+}
+
+/// Sends what one occupant has for another to each of its sessions, with `added` and who the sender is (XEP-0421).
+pub(super) fn pass_on(mut message: Stanza, mut added: XmlWriter, sender: &Occupant, recipient: &Occupant, out: &mut Outcome) {
+    write_occupant_id(&mut added, &sender.id);
+    message.add_child(&added.finish());
+    message.set_from(&sender.jid);
+    for seat in &recipient.seats {
+        out.send(message.clone().with_to(&seat.jid));
     }
 }
