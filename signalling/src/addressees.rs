@@ -23,9 +23,12 @@ pub struct Addressees(Arc<List>);
 #[derive(Default)]
 struct List {
     jids: Box<[Jid]>,
-    /// Of each block of addresses, once they have been looked up.
-    known: Box<[Mutex<Option<Arc<[Known]>>>]>,
+    /// Of each block of addresses.
+    known: Box<[Mutex<Found>]>,
 }
+
+/// What is known of a block, once it has been looked up.
+type Found = Option<Arc<[Known]>>;
 
 /// An address and where it was found.
 #[derive(Debug, Clone)]
@@ -39,7 +42,7 @@ pub(crate) struct Known {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Block<'a> {
     pub jids: &'a [Jid],
-    known: &'a Mutex<Option<Arc<[Known]>>>,
+    known: &'a Mutex<Found>,
 }
 
 impl Addressees {

@@ -2,9 +2,9 @@
 //!
 //! A stanza for a room is handled in its turn. Presence and messages change the room in place, at once; what may have to be stored is decided on a
 //! copy, which takes the room's place when the database has the changes. What follows joins the room's outbox within the turn, so that everybody sees
-//! one order. A stanza whose turn has not come is carried on by a task of its own, which ends whatever becomes of its sender's connection; who has
-//! left, or has returned something as an error, waits for nothing. Nor does what comes from no session here: it may be a room's outbox that brings it,
-//! which must never wait for an outbox, its own or another's.
+//! one order. A stanza whose turn has not come is carried on by a task of its own, which ends whatever becomes of its sender's connection; who leaves
+//! waits for nothing. Nor does what comes from no session here: it may be a room's outbox that brings it, which must never wait for an outbox, its own
+//! or another's.
 
 use std::sync::Arc;
 
@@ -252,9 +252,9 @@ impl Muc {
     }
 }
 
-/// Whether the sender of such a stanza waits for its turn. Who leaves does not, and an error is nobody's to wait for.
+/// Whether the sender of such a stanza waits for its turn. Who leaves does not, by its own will or by an error of presence.
 fn waits(kind: Kind) -> bool {
-    !matches!(kind, Kind::Presence(PresenceType::Unavailable | PresenceType::Error) | Kind::Message(MessageType::Error))
+    !matches!(kind, Kind::Presence(PresenceType::Unavailable | PresenceType::Error))
 }
 
 /// Whether only who is in a room can have such a stanza mean anything to it: where nobody is in memory, nobody is there.

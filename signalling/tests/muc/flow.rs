@@ -67,6 +67,32 @@ async fn a_room_that_one_floods_stays_usable_for_others() {
     flood.await.expect("ends");
 }
 
+/// §7.5: errors go on to who has written privately. They take their turns like all that an occupant sends.
+#[tokio::test]
+async fn a_flood_of_errors_waits_for_what_was_sent_before() {
+    let world = World::within("muc-errors", &["a", "b"], Default::default(), 10_000_000).await;
+    let (a, b) = (world.client("a", "1").await, world.client("b", "1").await);
+    create(&world, &a, ROOM, "a", &[]).await;
+    join(&world, &b, ROOM, "b").await;
+    b.send(&format!("<message to='{ROOM}/a' type='chat'><body>psst</body></message>")).await;
+    world.settled().await;
+    b.forget();
+    let error = "<error type='cancel'><policy-violation xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>";
+    let returned = format!("<message to='{ROOM}/b' type='error'>{error}</message>");
+    let mut flood = Box::pin(async {
+        for _ in 0..100 {
+            a.send(&returned).await;
+        }
+    });
+    assert!(poll_immediate(&mut flood).await.is_none(), "it waits");
+    assert_eq!(world.counted("campanile_muc_outbox_waits_total"), 1);
+    flood.await;
+    world.settled().await;
+    let came = b.received();
+    assert_eq!(came.len(), 100);
+    assert!(came.iter().all(|stanza| stanza.contains("<policy-violation")), "{came:?}");
+}
+
 /// What rooms send is brought out by a task of theirs: it waits for no room, or two could wait for each other and one for itself.
 #[tokio::test]
 async fn what_comes_from_a_room_waits_for_no_room() {
