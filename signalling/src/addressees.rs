@@ -41,7 +41,7 @@ pub(crate) struct Known {
 /// Some of the addresses.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Block<'a> {
-    pub jids: &'a [Jid],
+    jids: &'a [Jid],
     known: &'a Mutex<Found>,
 }
 

@@ -27,7 +27,7 @@ pub struct Home {
     account: OnceCell<Mutex<Account>>,
     turn: tokio::sync::Mutex<()>,
     presence_turn: tokio::sync::Mutex<()>,
-    /// It is, or is about to be, no more the account's one home.
+    /// It is no more the account's one home, or may be about to be that no more.
     gone: AtomicBool,
 }
 

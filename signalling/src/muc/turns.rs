@@ -2,8 +2,8 @@
 //!
 //! A stanza for a room is handled in its turn. Presence and messages change the room in place, at once; what may have to be stored is decided on a
 //! copy, which takes the room's place when the database has the changes. What follows joins the room's outbox within the turn, so that everybody sees
-//! one order. A stanza whose turn has not come is carried on by a task of its own, which ends whatever becomes of its sender's connection; who leaves
-//! waits for nothing. Nor does what comes from no session here: it may be a room's outbox that brings it, which must never wait for an outbox, its own
+//! one order. A stanza whose turn has not come is carried on by a task of its own, which ends whatever becomes of its sender's connection; who leaves,
+//! by unavailable presence or an error of presence, waits for nothing. Nor does what comes from no session here: it may be a room's outbox that brings it, which must never wait for an outbox, its own
 //! or another's.
 
 use std::sync::Arc;

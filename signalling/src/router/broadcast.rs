@@ -26,8 +26,8 @@ impl Router {
     /// delivered goes back to `from` as an error (RFC 6121 §8.5), what is blocked too (XEP-0191 §3.3). Returns when each addressee's mailbox or
     /// offline storage has it; who calls it sees to the order of its own broadcasts by waiting for one before the next.
     ///
-    /// An account that is not in memory is not loaded for what only sessions could get: a headline, presence. Those that have to be come last: the others
-    /// do not wait for that.
+    /// An account that is not in memory is not loaded for what only sessions could get: a headline, presence. Accounts that have to be loaded come last:
+    /// the others do not wait for that.
     ///
     /// With nothing behind it, it is written to each client's socket from here (ADR 12); else connections write all that comes to them.
     pub async fn broadcast(&self, stanza: &Stanza, to: &Addressees, behind: Behind) {

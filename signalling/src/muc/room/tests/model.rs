@@ -37,6 +37,8 @@ enum Step {
     Broadcast(bool, bool),
     MembersOnly(bool),
     Moderated(bool),
+    /// An owner sends the form: who sees real JIDs, and the four above.
+    Configure([bool; 5]),
     /// An orderly stop.
     Restart,
 }
@@ -59,6 +61,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => any::<(bool, bool)>().prop_map(|(visitors, participants)| Step::Broadcast(visitors, participants)),
         1 => any::<bool>().prop_map(Step::MembersOnly),
         1 => any::<bool>().prop_map(Step::Moderated),
+        1 => any::<[bool; 5]>().prop_map(Step::Configure),
         1 => Just(Step::Restart),
     ]
 }
@@ -76,8 +79,10 @@ struct Seen {
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Client {
     me: Option<String>,
-    /// It was a moderator in this visit, and has not forgotten the real JIDs that it was shown.
+    /// It was a moderator in this visit, or everyone saw real JIDs, and it has not forgotten those that it was shown.
     knows_jids: bool,
+    /// Everyone sees them since it is there: those who say nothing are shown as before.
+    may_lack_jids: bool,
     there: BTreeMap<String, Seen>,
 }
 
@@ -226,6 +231,7 @@ impl World {
             }),
             Step::MembersOnly(members_only) => self.scene.room.lasting.config.members_only = *members_only,
             Step::Moderated(moderated) => self.scene.room.lasting.config.moderated = *moderated,
+            Step::Configure(to) => self.configure(*to),
             Step::Restart => {
                 let mut room = Room::of(self.scene.room.lasting.clone());
                 (room.history, room.last_id) = (self.scene.room.history.clone(), self.scene.room.last_id);
@@ -239,6 +245,38 @@ impl World {
             }
         }
         self.check();
+    }
+
+    /// §10.2: the form, by whoever is an owner then. Who sees what of whom is as if it had been so from the beginning, but for real JIDs.
+    fn configure(&mut self, [open, members_only, moderated, visitors, participants]: [bool; 5]) {
+        let value = |var: &str, values: &[&str]| {
+            let values: String = values.iter().map(|value| format!("<value>{value}</value>")).collect();
+            format!("<field var='{var}'>{values}</field>")
+        };
+        let flag = |var: &str, on: bool| value(var, &[if on { "1" } else { "0" }]);
+        let mut broadcast = vec!["moderator"];
+        broadcast.extend(participants.then_some("participant"));
+        broadcast.extend(visitors.then_some("visitor"));
+        let fields = [
+            value("FORM_TYPE", &["http://jabber.org/protocol/muc#roomconfig"]),
+            value("muc#roomconfig_whois", &[if open { "anyone" } else { "moderators" }]),
+            flag("muc#roomconfig_membersonly", members_only),
+            flag("muc#roomconfig_moderatedroom", moderated),
+            value("muc#roomconfig_presencebroadcast", &broadcast),
+        ];
+        let form = format!("<x xmlns='jabber:x:data' type='submit'>{}</x>", fields.concat());
+        let was_open = self.scene.room.is_open();
+        let owner = self.scene.room.lasting.affiliations.iter().find(|(_, entry)| entry.affiliation == Affiliation::Owner);
+        let Some(owner) = owner.map(|(account, _)| account.clone()) else { return };
+        let request = format!(
+            "<iq type='set' id='c' from='{owner}/a' to='coven'><query xmlns='http://jabber.org/protocol/muc#owner'>{form}</query></iq>"
+        );
+        assert!(self.send(&parse(&request)), "an owner may");
+        assert_eq!(self.scene.room.is_open(), open);
+        for client in self.clients.values_mut().filter(|client| client.me.is_some()) {
+            client.may_lack_jids |= open && !was_open;
+            client.knows_jids |= was_open;
+        }
     }
 
     /// Every client agrees with the room.
@@ -270,13 +308,16 @@ impl World {
                     let sees = |other: &Occupant| other.jid == own.jid || own.role == Role::Moderator || room.is_seen(other.role);
                     let there = room.occupants.iter().filter(|other| sees(other));
                     let there = there.map(|other| (other.nick().to_owned(), as_seen(room, other, own, real))).collect();
-                    Client { me: Some(own.nick().to_owned()), knows_jids: client.knows_jids, there }
+                    Client { me: Some(own.nick().to_owned()), there, ..client.clone() }
                 }
             };
-            let mut client = client.clone();
-            for (nick, seen) in client.there.iter_mut().filter(|_| client.knows_jids) {
-                if expected.there.get(nick).is_some_and(|expected| expected.jid.is_none()) {
-                    seen.jid = None;
+            let (mut client, mut expected) = (client.clone(), expected);
+            for (nick, expected) in &mut expected.there {
+                let Some(seen) = client.there.get_mut(nick) else { continue };
+                match (&seen.jid, &expected.jid) {
+                    (Some(_), None) if client.knows_jids => seen.jid = None,
+                    (None, Some(_)) if client.may_lack_jids => expected.jid = None,
+                    _ => {}
                 }
             }
             assert_eq!(client, expected, "{real}");
