@@ -39,13 +39,19 @@ async fn everybody_sees_one_order() {
     }
 }
 
+/// Two in a room, whose mailboxes hold a flood.
+async fn room_of_two(test: &str) -> (World, Client, Client) {
+    let world = World::within(test, &["a", "b"], Default::default(), 10_000_000).await;
+    let (a, b) = (world.client("a", "1").await, world.client("b", "1").await);
+    create(&world, &a, ROOM, "a", &[]).await;
+    join(&world, &b, ROOM, "b").await;
+    (world, a, b)
+}
+
 /// Who sends as fast as it can has a few stanzas on their way, and then waits for these: another one's come behind them.
 #[tokio::test]
 async fn a_room_that_one_floods_stays_usable_for_others() {
-    let world = World::within("muc-flood", &["a", "b"], Default::default(), 10_000_000).await;
-    let (flooder, other) = (world.client("a", "1").await, world.client("b", "1").await);
-    create(&world, &flooder, ROOM, "a", &[]).await;
-    join(&world, &other, ROOM, "b").await;
+    let (world, flooder, other) = room_of_two("muc-flood").await;
     let floods = Client { router: flooder.router.clone(), session: flooder.session.clone(), mailbox: flooder.mailbox.clone() };
     let flood = tokio::spawn(async move {
         for number in 0..500 {
@@ -70,10 +76,7 @@ async fn a_room_that_one_floods_stays_usable_for_others() {
 /// §7.5: errors go on to who has written privately. They take their turns like all that an occupant sends.
 #[tokio::test]
 async fn a_flood_of_errors_waits_for_what_was_sent_before() {
-    let world = World::within("muc-errors", &["a", "b"], Default::default(), 10_000_000).await;
-    let (a, b) = (world.client("a", "1").await, world.client("b", "1").await);
-    create(&world, &a, ROOM, "a", &[]).await;
-    join(&world, &b, ROOM, "b").await;
+    let (world, a, b) = room_of_two("muc-errors").await;
     b.send(&format!("<message to='{ROOM}/a' type='chat'><body>psst</body></message>")).await;
     world.settled().await;
     b.forget();
